@@ -1,0 +1,93 @@
+"""Checks of arguments: every message names the argument, what came and what is wanted."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import numbers
+from collections.abc import Collection
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .errors import MissingExtraError
+
+
+def real_array(name: str, value: Any, ndim: int) -> np.ndarray:
+    """A finite float64 array of ``ndim`` dimensions; complex, text and ragged input is refused."""
+    if hasattr(value, "toarray"):  # scipy.sparse
+        value = value.toarray()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: rows of different lengths; want a rectangular array") from error
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        try:
+            if array.dtype.kind == "c":
+                raise TypeError
+            array = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name}: got dtype {array.dtype}; want real numbers") from None
+    if array.ndim != ndim:
+        raise ValueError(
+            f"{name}: got an array of shape {array.shape}; want {ndim} dimension{'s' * (ndim > 1)}"
+        )
+    array = array.astype(np.float64, copy=False)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = f"row {where[0]}" + (f", column {where[1]}" if ndim == 2 else "")
+        raise ValueError(
+            f"{name}: {array[where]} at {place} ({int(bad.sum())} such entries); "
+            "want finite numbers: drop or impute those rows first"
+        )
+    return array
+
+
+def integer(name: str, value: Any, minimum: int) -> int:
+    """An integer of at least ``minimum`` (a float with an integer value, such as 1e4, is taken)."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: got {value!r}; want an integer of at least {minimum}")
+    if not math.isfinite(value) or value != int(value) or value < minimum:
+        raise ValueError(f"{name}: got {value!r}; want an integer of at least {minimum}")
+    return int(value)
+
+
+def number(
+    name: str, value: Any, *, above: float | None = None, minimum: float | None = None
+) -> float:
+    """A finite real number, ``> above`` or ``>= minimum`` where given."""
+    wanted = "a finite number"
+    if above is not None:
+        wanted += f" above {above:g}"
+    if minimum is not None:
+        wanted += f" of at least {minimum:g}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: got {value!r}; want {wanted}")
+    if (
+        not math.isfinite(value)
+        or (above is not None and value <= above)
+        or (minimum is not None and value < minimum)
+    ):
+        raise ValueError(f"{name}: got {value!r}; want {wanted}")
+    return float(value)
+
+
+def one_of(name: str, value: Any, allowed: Collection[str]) -> str:
+    """One of the given words."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: got {value!r}; want one of {', '.join(map(repr, allowed))}")
+    if value not in allowed:
+        raise ValueError(f"{name}: got {value!r}; want one of {', '.join(map(repr, allowed))}")
+    return value
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional dependency, or say which extra of localgd brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{purpose} needs {module.split('.')[0]}: pip install 'localgd[{extra}]'"
+        ) from error

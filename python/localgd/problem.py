@@ -1,0 +1,274 @@
+"""Rows held by clients."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from . import _validation as check
+
+__all__ = ["Problem"]
+
+TASKS = ("binary", "regression")
+
+
+class Problem:
+    """Rows held by M clients, and the weight of each client in the global objective.
+
+    ``f(w) = Σ_i p_i f_i(w)``, ``f_i(w) = (1/n_i) Σ_j ℓ(z_ij·w)``
+
+    Rows are stored client by client; inside a client they keep the order in which they came.
+
+    Parameters
+    ----------
+    clients : sequence of (X_i, y_i)
+        One pair per client: rows ``(n_i, d)`` and labels ``(n_i,)``. Sizes may differ, no client
+        may be empty. Labels are -1 and +1 (``task="binary"``) or real numbers
+        (``task="regression"``).
+    weights : "equal", "samples" or array of shape (M,), default "equal"
+        The p_i: 1/M, n_i/N, or given numbers ≥ 0, which are divided by their sum.
+    task : "binary" or "regression", optional
+        Inferred from the labels if not given: binary when each is -1 or +1, regression when some
+        label is not an integer. Integer labels of any other kind are ambiguous and refused.
+
+    Attributes
+    ----------
+    X : ndarray of shape (N, d), float64, read-only
+    y : ndarray of shape (N,), float64, read-only
+    offsets : ndarray of shape (M + 1,), int64
+        Client i holds the rows ``offsets[i]:offsets[i + 1]``.
+    weights : ndarray of shape (M,), float64
+        The p_i; they sum to 1.
+    client_ids : tuple of length M
+    row_order : ndarray of shape (N,), int64
+        Place of each stored row in the arrays that the problem was made from.
+
+    Raises
+    ------
+    ValueError
+        For NaN or Inf entries, shapes that do not agree, empty clients, labels outside the task,
+        or weights that are negative or sum to 0.
+    TypeError
+        For entries that are not real numbers.
+
+    References
+    ----------
+    McMahan et al., AISTATS 2017, arXiv:1602.05629.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.Problem([([[1.0, 0.0], [0.5, 1.0]], [1, 1]), ([[-1.0, 0.5]], [-1])])
+    >>> problem.n_clients, problem.n_features, problem.sizes.tolist(), problem.task
+    (2, 2, [2, 1], 'binary')
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[tuple[Any, Any]],
+        *,
+        weights: Any = "equal",
+        task: str | None = None,
+    ):
+        clients = list(clients)
+        if not clients:
+            raise ValueError("clients: got none; want at least one pair (X_i, y_i)")
+        blocks = []
+        for i, client in enumerate(clients):
+            try:
+                X_i, y_i = client
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"clients[{i}]: got {type(client).__name__}; want a pair (X_i, y_i)"
+                ) from None
+            blocks.append(_check_rows(f"clients[{i}]", X_i, y_i))
+        widths = {X_i.shape[1] for X_i, _ in blocks}
+        if len(widths) > 1:
+            raise ValueError(
+                f"clients: rows of {sorted(widths)} features; want the same number on every client"
+            )
+        sizes = [len(y_i) for _, y_i in blocks]
+        self._set(
+            np.concatenate([X_i for X_i, _ in blocks]),
+            np.concatenate([y_i for _, y_i in blocks]),
+            sizes,
+            weights,
+            task,
+            tuple(range(len(blocks))),
+            np.arange(sum(sizes)),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls, X: Any, y: Any, clients: Any, *, weights: Any = "equal", task: str | None = None
+    ) -> Problem:
+        """Deal the rows of one array to the clients named by an id per row.
+
+        ``f(w) = Σ_i p_i (1/n_i) Σ_{j: clients[j] = i} ℓ(z_j·w)``
+
+        Parameters
+        ----------
+        X : array of shape (N, d)
+        y : array of shape (N,)
+        clients : array of shape (N,)
+            Integers or strings; the clients are ordered by sorted id.
+        weights, task
+            As for :class:`Problem`.
+
+        Returns
+        -------
+        Problem
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for :class:`Problem`.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem.from_arrays(
+        ...     [[1.0], [2.0], [-1.0]], [1, 1, -1], ["b", "a", "b"])
+        >>> problem.client_ids, problem.row_order.tolist()
+        (('a', 'b'), [1, 0, 2])
+        """
+        X, y = _check_rows("X, y", X, y)
+        ids = np.asarray(clients)
+        if ids.shape != y.shape:
+            raise ValueError(
+                f"clients: got shape {ids.shape}; want one id for each of the {len(y)} rows"
+            )
+        if ids.dtype.kind not in "biuUS":
+            raise TypeError(f"clients: got ids of dtype {ids.dtype}; want integers or strings")
+        unique, index = np.unique(ids, return_inverse=True)
+        order = np.argsort(index, kind="stable")
+        problem = cls.__new__(cls)
+        problem._set(
+            X[order], y[order], np.bincount(index), weights, task, tuple(unique.tolist()), order
+        )
+        return problem
+
+    def _set(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        sizes: Any,
+        weights: Any,
+        task: str | None,
+        client_ids: tuple[Hashable, ...],
+        row_order: np.ndarray,
+    ) -> None:
+        self.X = np.array(X, dtype=np.float64, order="C")
+        self.y = np.array(y, dtype=np.float64)
+        self.sizes = np.asarray(sizes, dtype=np.int64)
+        self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
+        self.client_ids = client_ids
+        self.row_order = np.asarray(row_order, dtype=np.int64)
+        self.task = _check_task(self.y, task)
+        self.weights = _check_weights(weights, self.sizes)
+        for array in (self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights):
+            array.setflags(write=False)
+
+    @property
+    def n_clients(self) -> int:
+        """M."""
+        return len(self.sizes)
+
+    @property
+    def n_samples(self) -> int:
+        """N, the rows of all clients."""
+        return len(self.y)
+
+    @property
+    def n_features(self) -> int:
+        """d."""
+        return self.X.shape[1]
+
+    @cached_property
+    def signed_rows(self) -> np.ndarray:
+        """Z, shape (N, d): rows z_ij = y_ij x_ij (binary tasks only)."""
+        if self.task != "binary":
+            raise ValueError(f"signed rows: the task is {self.task}; want a binary task")
+        Z = self.X * self.y[:, None]
+        Z.setflags(write=False)
+        return Z
+
+    @cached_property
+    def row_weights(self) -> np.ndarray:
+        """c_ij = p_i / n_i, shape (N,): the weight of each row in the global objective."""
+        c = np.repeat(self.weights / self.sizes, self.sizes)
+        c.setflags(write=False)
+        return c
+
+    def rows(self, client: int) -> slice:
+        """The stored rows of a client, as a slice of ``X`` and ``y``."""
+        return slice(int(self.offsets[client]), int(self.offsets[client + 1]))
+
+    def with_weights(self, weights: Any) -> Problem:
+        """The same rows on the same clients with other client weights p_i."""
+        other = self.__class__.__new__(self.__class__)
+        other.__dict__.update(self.__dict__)
+        other.__dict__.pop("row_weights", None)
+        other.weights = _check_weights(weights, self.sizes)
+        other.weights.setflags(write=False)
+        return other
+
+    def __repr__(self) -> str:
+        low, high = int(self.sizes.min()), int(self.sizes.max())
+        sizes = f"{low}" if low == high else f"{low} to {high}"
+        return (
+            f"Problem({self.task}: {self.n_clients} clients, {self.n_samples} rows "
+            f"({sizes} per client), {self.n_features} features)"
+        )
+
+
+def _check_rows(name: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    X = check.real_array(f"{name}: X", X, 2)
+    y = check.real_array(f"{name}: y", y, 1)
+    if len(X) != len(y):
+        raise ValueError(f"{name}: {len(X)} rows but {len(y)} labels; want one label per row")
+    if len(y) == 0:
+        raise ValueError(f"{name}: no rows; every client needs at least one: leave it out")
+    if X.shape[1] == 0:
+        raise ValueError(f"{name}: rows have no features; want at least one")
+    return X, y
+
+
+def _check_task(y: np.ndarray, task: str | None) -> str:
+    if task is not None:
+        check.one_of("task", task, TASKS)
+    outside = np.flatnonzero(np.abs(y) != 1)
+    if task == "binary" and len(outside):
+        raise ValueError(
+            f"y: label {y[outside[0]]:g} at row {outside[0]} of a binary task; want -1 and +1 "
+            "(for labels 0 and 1 pass 2*y - 1)"
+        )
+    if task is not None:
+        return task
+    if not len(outside):
+        return "binary"
+    if (y != np.rint(y)).any():
+        return "regression"
+    raise ValueError(
+        f"y: integer label {y[outside[0]]:g} at row {outside[0]}; want -1 and +1 for a binary "
+        "task (for labels 0 and 1 pass 2*y - 1), or task='regression' for numeric targets"
+    )
+
+
+def _check_weights(weights: Any, sizes: np.ndarray) -> np.ndarray:
+    if isinstance(weights, str):
+        check.one_of("weights", weights, ("equal", "samples"))
+        p = np.ones(len(sizes)) if weights == "equal" else sizes.astype(np.float64)
+    else:
+        p = check.real_array("weights", weights, 1).copy()
+        if len(p) != len(sizes):
+            raise ValueError(f"weights: got {len(p)}; want one for each of {len(sizes)} clients")
+        if (p < 0).any():
+            i = int(np.argmax(p < 0))
+            raise ValueError(f"weights: {p[i]:g} for client {i}; want numbers of at least 0")
+        if p.sum() == 0:
+            raise ValueError("weights: all are 0; want at least one above 0")
+    return p / p.sum()
