@@ -15,7 +15,7 @@ from .problem import Problem
 if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
     from .analysis import angle
-    from .partition import ByClass, Dirichlet, FeatureShift, Iid, Quantity, partition
+    from .partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, partition
 
 __all__ = [
     "ByClass",
@@ -41,7 +41,7 @@ _LAZY_MODULES = {"analysis", "datasets", "plot", "reference"}
 _LAZY_NAMES = {
     "angle": "analysis",
     **dict.fromkeys(
-        ["ByClass", "Dirichlet", "FeatureShift", "Iid", "Quantity", "partition"], "partition"
+        ["ByClass", "Dirichlet", "FeatureShift", "Iid", "Quantity", "partition"], "partitioning"
     ),
 }
 
