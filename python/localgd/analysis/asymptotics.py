@@ -1,0 +1,171 @@
+"""The residual of a run around its max-margin limit."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _validation as check
+from ..errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from ..problem import Problem
+
+__all__ = ["Residual", "local_time_per_round", "residual"]
+
+# w_k = ŵ log(η L k) + ρ_k holds for these losses and methods.
+LOSSES = ("exponential", "logistic")
+METHODS = ("GD", "LocalGD")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Residual:
+    """The residual of a run, from :func:`residual`.
+
+    Attributes
+    ----------
+    rho : ndarray of shape (d,), float64
+        ρ_k = w_k - ŵ log τ.
+    tau : float
+        τ = η L k, learning rate times local steps taken since the start.
+    norm : float
+        ‖ρ_k‖.
+    parallel : float
+        Signed component of ρ_k along ŵ/‖ŵ‖.
+    support_part : ndarray of shape (d,), float64
+        Projection of ρ_k on the span of the support rows; its limit does not depend on L.
+    outside_part : ndarray of shape (d,), float64
+        ρ_k - support_part; its limit is set by the early rounds.
+    predicted_angle : float
+        Leading-order angle of w_k to ŵ, radians: ‖ρ_k less its component along ŵ‖/(‖ŵ‖ log τ).
+    """
+
+    rho: np.ndarray
+    tau: float
+    norm: float
+    parallel: float
+    support_part: np.ndarray
+    outside_part: np.ndarray
+    predicted_angle: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Residual(tau={self.tau:.6g}, norm={self.norm:.6g}, parallel={self.parallel:.6g}, "
+            f"predicted_angle={self.predicted_angle:.6g})"
+        )
+
+
+def residual(problem: Problem, run: Any, ref: Any) -> Residual:
+    """What is left of a model after its growth along the max-margin solution.
+
+    ``ρ_k = w_k - ŵ log τ``, ``τ = η L k``
+
+    Parameters
+    ----------
+    problem : Problem
+        The binary problem that was run.
+    run : Run
+        A run of ``GD`` or ``LocalGD`` with a constant learning rate and the exponential or
+        logistic loss.
+    ref : result of ``localgd.reference.max_margin(problem)``
+
+    Returns
+    -------
+    Residual
+
+    Raises
+    ------
+    UnsupportedError
+        For another loss, another method, or a learning-rate schedule.
+    ValueError
+        If problem, run and ref are of different sizes, or η L k ≤ 1 (no rounds were run, say), where
+        log τ is not positive.
+
+    References
+    ----------
+    Soudry et al., JMLR 19, 2018, arXiv:1710.10345. Zhu, Vardhan, Mazumdar, arXiv:2412.07971.
+
+    Examples
+    --------
+    One row z = 1 and one client: f(w) = exp(-w), ŵ = 1, and e^w grows by about η per step.
+
+    >>> import localgd as lg
+    >>> problem = lg.Problem([([[1.0]], [1])])
+    >>> run = lg.run(problem, lg.LocalGD(local_steps=10, lr=0.01), rounds=1000,
+    ...              loss="exponential")
+    >>> r = lg.analysis.residual(problem, run, lg.reference.max_margin(problem))
+    >>> round(r.tau, 9), round(r.norm, 2), round(r.predicted_angle, 9)
+    (100.0, 0.01, 0.0)
+    """
+    if problem.task != "binary":
+        raise ValueError(f"problem: the task is {problem.task}; want a binary task")
+    w, w_hat = _same_size(problem, run, ref)
+    tau = local_time_per_round(run.config) * run.round
+    if tau <= 1:
+        raise ValueError(
+            f"run: η L k = {tau:g} after {run.round} rounds; want above 1: run more rounds"
+        )
+    rho = w - w_hat * math.log(tau)
+    length = float(np.linalg.norm(w_hat))
+    unit = w_hat / length
+    parallel = float(rho @ unit)
+    rows = np.asarray(ref.support)
+    support_part = _project(rho, problem.X[rows] * problem.y[rows, None])
+    outside_part = rho - support_part
+    across = float(np.linalg.norm(rho - parallel * unit))
+    for array in (rho, support_part, outside_part):
+        array.setflags(write=False)
+    return Residual(
+        rho=rho,
+        tau=tau,
+        norm=float(np.linalg.norm(rho)),
+        parallel=parallel,
+        support_part=support_part,
+        outside_part=outside_part,
+        predicted_angle=across / (length * math.log(tau)),
+    )
+
+
+def local_time_per_round(config: dict[str, Any]) -> float:
+    """η L of a run's config, or UnsupportedError where w_k = ŵ log(η L k) + ρ_k does not hold."""
+    loss, method = config["loss"], config["method"]
+    if loss not in LOSSES:
+        raise UnsupportedError(f"run: the loss is {loss!r}; want one of {', '.join(LOSSES)}")
+    if method["name"] not in METHODS:
+        raise UnsupportedError(
+            f"run: the method is {method['name']}; want one of {', '.join(METHODS)}"
+        )
+    lr = method["lr"]
+    if isinstance(lr, bool) or not isinstance(lr, numbers.Real):
+        raise UnsupportedError(
+            f"run: the learning rate is {lr!r}; want a constant one, for τ = η L k"
+        )
+    # GD is Local-GD with L = 1 and has no such option.
+    return float(lr) * (1 if method["name"] == "GD" else int(method["local_steps"]))
+
+
+def _same_size(problem: Problem, run: Any, ref: Any) -> tuple[np.ndarray, np.ndarray]:
+    w = check.real_array("run.weights", run.weights, 1)
+    w_hat = check.real_array("ref.weights", ref.weights, 1)
+    d, N = problem.n_features, problem.n_samples
+    if len(w) != d or len(w_hat) != d:
+        raise ValueError(
+            f"problem, run, ref: of {d}, {len(w)} and {len(w_hat)} features; want the run and the "
+            "reference of this problem"
+        )
+    if len(ref.dual) != N:
+        raise ValueError(
+            f"ref: made from {len(ref.dual)} rows; want the reference of this problem of {N} rows"
+        )
+    return w, w_hat
+
+
+def _project(rho: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Projection of rho on the span of the rows, which may be linearly dependent."""
+    _, s, Vt = np.linalg.svd(rows, full_matrices=False)
+    basis = Vt[s > s[0] * max(rows.shape) * np.finfo(np.float64).eps]
+    return basis.T @ (basis @ rho)
