@@ -9,31 +9,49 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._backend import core as _core
 from .errors import DivergedError, MissingExtraError, NotSeparableError, UnsupportedError
+from .methods import GD, LocalGD
 from .problem import Problem
+from .recording import log_spaced
+from .result import Run, load
+from .running import run
+from .schedules import Polynomial, TwoStage
+from .servers import Average
 
 if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
     from .analysis import angle
     from .partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, partition
 
+__version__: str = _core.build_info()["version"]
+
 __all__ = [
+    "GD",
+    "Average",
     "ByClass",
     "Dirichlet",
     "DivergedError",
     "FeatureShift",
     "Iid",
+    "LocalGD",
     "MissingExtraError",
     "NotSeparableError",
+    "Polynomial",
     "Problem",
     "Quantity",
+    "Run",
+    "TwoStage",
     "UnsupportedError",
     "analysis",
     "angle",
     "datasets",
+    "load",
+    "log_spaced",
     "partition",
     "plot",
     "reference",
+    "run",
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.

@@ -1,0 +1,16 @@
+// l(u, y) = (u - y)^2 / 2 with u = x . w.
+#pragma once
+
+namespace localgd {
+
+struct Squared {
+  static constexpr bool signed_rows = false;
+
+  template <class Real>
+  static Real negative_derivative(Real u, Real y) {
+    return y - u;
+  }
+  static double value(double u, double y) { return 0.5 * (u - y) * (u - y); }
+};
+
+}  // namespace localgd

@@ -1,0 +1,83 @@
+// The threads of one call: a leader that runs the rounds and helpers that take clients from it.
+//
+// OpenMP supplies the threads; the hand-over is our own, because an OpenMP barrier per round of some
+// microseconds collapses when other processes want the cores. Here nobody waits for a thread that holds
+// no work: the leader takes items too, and if a helper is descheduled while it holds one, the leader
+// goes on alone for a while. Which thread does an item never changes the result.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <vector>
+
+#include "types.hpp"
+
+namespace localgd {
+
+// A fixed list of items with their costs (any unit); the dearest are handed out first.
+struct Work {
+  std::vector<Index> order;
+  double total = 0, largest = 0;
+
+  Work() = default;
+  explicit Work(const std::vector<double>& costs);
+  Index items() const { return static_cast<Index>(order.size()); }
+};
+
+class Team {
+ public:
+  // Runs leader(team) on the calling thread while `threads - 1` helpers stand by. Exceptions of the
+  // leader come through; items must not throw. The process-wide OpenMP settings are left alone.
+  static void run(int threads, const std::function<void(Team&)>& leader);
+
+  // Calls task(item, thread) for every item of the work, each once, and returns when all are done.
+  template <class Task>
+  void for_each(const Work& work, Task&& task) {
+    share(work, [](void* t, Index item, int thread) { (*static_cast<Task*>(t))(item, thread); },
+          const_cast<void*>(static_cast<const void*>(&task)));
+  }
+
+  int threads() const { return threads_; }
+  std::int64_t stalls() const { return stalls_; }  // times that the leader found a helper descheduled
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Call = void (*)(void* task, Index item, int thread);
+
+  explicit Team(int threads) : threads_(threads) {}
+  void share(const Work& work, Call call, void* task);
+  void alone(const Work& work, Call call, void* task);
+  bool take(std::uint64_t phase, int thread);  // does one item of that phase if any is left
+  void help(int thread);                       // a helper's life
+  void await_helpers(const Work& work, double seconds_per_cost);
+  void dismiss();
+
+  const int threads_;
+
+  // What is handed out. Written by the leader while no item is out, read after taking an item.
+  const Work* work_ = nullptr;
+  Call call_ = nullptr;
+  void* task_ = nullptr;
+
+  // Phase number (high half) and items left to take (low half), so that a late helper can never take
+  // an item of a phase that it did not see begin.
+  alignas(64) std::atomic<std::uint64_t> ticket_{0};
+  alignas(64) std::atomic<Index> done_{0};
+  alignas(64) std::atomic<bool> dismissed_{false};
+  std::atomic<int> asleep_{0};
+
+  // Leader only: how long to work alone after a stall.
+  Clock::time_point alone_until_{}, last_stall_{};
+  Clock::duration penalty_{};
+  double rate_ = 0;  // seconds per unit of cost, the best seen lately
+  std::int64_t stalls_ = 0;
+};
+
+// Whether this build has threads at all, and how many it would use at the most by default.
+bool has_openmp();
+int available_threads();
+
+}  // namespace localgd

@@ -1,0 +1,24 @@
+// Names for the few Eigen types that the core uses.
+#pragma once
+
+#include <Eigen/Core>
+#include <cstdint>
+
+namespace localgd {
+
+using Eigen::Index;
+
+template <class Real>
+using Vector = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
+
+template <class Real>
+using VectorView = Eigen::Map<const Vector<Real>>;
+
+// Rows of data are contiguous, as NumPy lays them out.
+template <class Real>
+using RowMatrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+template <class Real>
+using RowsView = Eigen::Map<const RowMatrix<Real>>;
+
+}  // namespace localgd

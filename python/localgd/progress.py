@@ -1,0 +1,52 @@
+"""A progress bar on a terminal: rounds, rounds per second, time left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from . import _validation as check
+
+Report = Callable[[int], None]
+
+
+@contextmanager
+def progress_report(progress: Any, rounds: int) -> Iterator[Report | None]:
+    """A function that takes the present round, or None where nothing is to be shown.
+
+    ``progress`` may be a bool (True: a bar, if standard error is a terminal) or a callable that
+    takes the present round.
+    """
+    if callable(progress):
+        yield progress
+        return
+    if not isinstance(progress, bool):
+        raise TypeError(f"progress: got {progress!r}; want True, False or a callable round -> None")
+    if not progress or not sys.stderr.isatty():
+        yield None
+        return
+    bar, task = _bar(rounds)
+    with bar:
+        yield lambda round: bar.update(task, completed=round)
+
+
+def _bar(rounds: int) -> tuple[Any, Any]:
+    rich = check.require("rich.progress", "cli", "a progress bar")
+    console = check.require("rich.console", "cli", "a progress bar").Console(stderr=True)
+
+    class Speed(rich.ProgressColumn):  # type: ignore[name-defined, misc]
+        def render(self, task: Any) -> str:
+            return f"{task.speed:,.0f} rounds/s" if task.speed else "– rounds/s"
+
+    bar = rich.Progress(
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.TextColumn("{task.completed:,}/{task.total:,} rounds"),
+        Speed(),
+        rich.TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    return bar, bar.add_task("running", total=rounds)

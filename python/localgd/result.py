@@ -1,0 +1,248 @@
+"""The result of a run: the model, its history, and how it was made."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _validation as check
+from .errors import DivergedError
+
+__all__ = ["Run", "load"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """What :func:`localgd.run` gives back.
+
+    ``w_round = w_0 + Aᵀ a`` with the coefficients a of the signed rows (classification losses) or
+    plain rows (squared loss) A.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (d,), float64
+        The global model after ``round`` rounds.
+    coefficients : ndarray of shape (N,), float64
+        a, in the row order of the problem.
+    history : dict of str to ndarray
+        One column per measure, one entry per recorded round: ``round`` (int64), ``local_steps``
+        (int64, per client since the start), ``loss`` f(w_k), ``margin`` min_j z_j·w_k/‖w_k‖
+        (binary tasks; NaN while w_k = 0), ``norm`` ‖w_k‖, ``drift`` Σ p_i‖w_{k-1,i} - w_k‖² of the
+        round that led to w_k (NaN for k = 0), and, with a reference, ``angle`` to it in radians
+        (NaN while w_k = 0).
+    config : dict
+        The settings, as plain values that JSON and TOML can hold.
+    engine : str
+        "gram", "hybrid" or "primal".
+    threads : int
+    elapsed : float
+        Seconds, over all sessions of a run that was resumed from a checkpoint.
+    status : str
+        "completed", "interrupted" or "diverged".
+    round : int
+        The last whole round.
+    message : str
+        What happened and what to do, for a run that was not completed.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+    >>> run = lg.run(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=100)
+    >>> run.status, run.round, run.history["round"][-1].item()
+    ('completed', 100, 100)
+    """
+
+    weights: np.ndarray
+    coefficients: np.ndarray
+    history: dict[str, np.ndarray]
+    config: dict[str, Any]
+    engine: str
+    threads: int
+    elapsed: float
+    status: str
+    round: int
+    message: str = ""
+
+    @property
+    def local_steps_per_second(self) -> float:
+        """Local steps of all clients, per second."""
+        steps = self.round * self.config["method"]["local_steps"]
+        return steps * self.config["problem"]["n_clients"] / max(self.elapsed, 1e-9)
+
+    def raise_for_status(self) -> Run:
+        """The run itself, or a DivergedError if it diverged.
+
+        ``status == "diverged"  ⇒  DivergedError(message, round)``
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        DivergedError
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+        >>> lg.run(problem, lg.GD(lr=1.0), rounds=10).raise_for_status().status
+        'completed'
+        """
+        if self.status == "diverged":
+            raise DivergedError(self.message, self.round)
+        return self
+
+    def to_frame(self) -> Any:
+        """The history as a pandas DataFrame, one row per record.
+
+        ``frame[column][row] = history[column][row]``
+
+        Returns
+        -------
+        pandas.DataFrame
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+        >>> frame = lg.run(problem, lg.GD(lr=1.0), rounds=10).to_frame()
+        >>> list(frame.columns)
+        ['round', 'local_steps', 'loss', 'margin', 'norm', 'drift']
+        """
+        return check.require("pandas", "data", "Run.to_frame").DataFrame(self.history)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run to an NPZ file, which :func:`localgd.load` reads.
+
+        ``lg.load(run.save(path))`` equals ``run``, bit for bit
+
+        Parameters
+        ----------
+        path : path
+            The file; the suffix ``.npz`` is added if it is missing.
+
+        Returns
+        -------
+        Path
+            The file written.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import localgd as lg, tempfile, pathlib
+        >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+        >>> run = lg.run(problem, lg.GD(lr=1.0), rounds=10)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     again = lg.load(run.save(pathlib.Path(folder) / "run.npz"))
+        >>> bool((again.weights == run.weights).all())
+        True
+        """
+        path = Path(path)
+        if path.suffix != ".npz":
+            path = path.with_name(path.name + ".npz")
+        meta = {
+            "format": _FORMAT,
+            "config": self.config,
+            "engine": self.engine,
+            "threads": self.threads,
+            "elapsed": self.elapsed,
+            "status": self.status,
+            "round": self.round,
+            "message": self.message,
+        }
+        write_npz(
+            path,
+            meta,
+            weights=self.weights,
+            coefficients=self.coefficients,
+            **{f"history/{name}": column for name, column in self.history.items()},
+        )
+        return path
+
+    def __repr__(self) -> str:
+        last = {name: column[-1] for name, column in self.history.items() if len(column)}
+        shown = [
+            f"{name} {last[name]:.6g}" for name in ("loss", "margin", "angle") if name in last
+        ]
+        return f"Run({self.status} after {self.round:,} rounds, {self.engine}: {', '.join(shown)})"
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """Read a run that ``Run.save`` wrote.
+
+    ``lg.load(run.save(path))`` equals ``run``, bit for bit
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        If the file is not a saved run.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> lg.load("nowhere.npz")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.npz'
+    """
+    meta, arrays = read_npz(path, "a run saved by localgd")
+    return Run(
+        weights=arrays.pop("weights"),
+        coefficients=arrays.pop("coefficients"),
+        history={name.removeprefix("history/"): column for name, column in arrays.items()},
+        **{key: meta[key] for key in meta if key != "format"},
+    )
+
+
+def write_npz(path: str | os.PathLike[str], meta: dict[str, Any], **arrays: np.ndarray) -> None:
+    """Arrays and JSON in one file, which appears whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **{"meta": np.array(json.dumps(meta))}, **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_npz(
+    path: str | os.PathLike[str], what: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What :func:`write_npz` wrote; ``what`` names the kind of file in errors."""
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            meta = json.loads(str(arrays.pop("meta")))
+        except (ValueError, KeyError, OSError, AttributeError) as error:
+            raise ValueError(f"{path}: not {what}") from error
+    if meta.get("format") != _FORMAT:
+        raise ValueError(f"{path}: not {what} (format {meta.get('format')!r}; want {_FORMAT})")
+    return meta, arrays
