@@ -410,6 +410,11 @@ def partition(
             "or FeatureShift(), or bin the targets and use Problem.from_arrays"
         )
     clients = scheme.assign(y, n_clients, rng)
+    if set(np.unique(clients).tolist()) != set(range(n_clients)):
+        raise ValueError(
+            f"scheme: {scheme} dealt rows to {len(np.unique(clients))} clients; want every client "
+            f"from 0 to {n_clients - 1} to have one"
+        )
     X = scheme.transform(X, clients, n_clients, rng)
     return Problem.from_arrays(X, y, clients, weights=weights, task=task)
 

@@ -139,6 +139,7 @@ def read(
     ([[61.0, 0.5], [70.0, 2.0], [44.0, 1.5]], [-1.0, 1.0, -1.0], ['a', 'b', 'b'])
     >>> lg.Problem.from_arrays(X, y, clients)
     Problem(binary: 2 clients, 3 rows (1 to 2 per client), 2 features)
+    >>> folder.cleanup()
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path: got {path!r}; want a string or a path")

@@ -106,7 +106,7 @@ def make_nonseparable(
 ) -> Problem:
     """:func:`make_separable` with some labels flipped.
 
-    ``y_ij = -sign(x_ij·v)`` on ``max(1, round(flip · N))`` of all rows, ``sign(x_ij·v)`` on the rest
+    ``y_ij = -sign(x_ij·v)`` on ``max(1, round(flip · N))`` rows, ``sign(x_ij·v)`` on the rest
 
     Rows in general position with N <= d carry any labels separably, so N > d is asked for. With
     N much larger than d, as by default (500 rows, 20 features), the result is not separable in

