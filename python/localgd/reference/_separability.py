@@ -1,0 +1,160 @@
+"""Separable or not, with a certificate either way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..problem import Problem
+from ._arguments import signed_rows
+from ._facial_reduction import Faces, facial_reduction, row_space
+from ._hard_margin import certify, hard_margin
+
+__all__ = ["Separability", "separability"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Separability:
+    """Whether some w has z_j·w > 0 on all rows, and what proves it.
+
+    ``z_j·u > 0 for all j``  or  ``Zᵀv = 0, v ≥ 0, Σ_j v_j = 1``
+
+    Attributes
+    ----------
+    separable : bool
+    direction : ndarray of shape (d,), float64, read-only, or None
+        If separable the unit u of largest margin, else None.
+    margin : float
+        min_j z_j·u if separable, else 0.
+    weights : ndarray of shape (N,), float64, read-only, or None
+        If not separable the convex weights v: positive on every row outside ``subset``, 0 on it.
+    residual : float
+        If separable the KKT residual of u (see :class:`MaxMargin`; inf where the rows are
+        separable by less than 1e-12 of their norm, so that u is some separator, not the best),
+        else ‖Zᵀv‖ relative to the largest row norm.
+    subset : ndarray of int64, read-only
+        S, ascending: the largest set of rows for which some u has z·u > 0 on S and z·u = 0 on the
+        rest. All rows if separable.
+    subset_direction : ndarray of shape (d,), float64, read-only, or None
+        Such a unit u, of largest margin on S: the direction in which the iterates diverge.
+        Equals ``direction`` if separable; None if S is empty.
+    """
+
+    separable: bool
+    direction: np.ndarray | None
+    margin: float
+    weights: np.ndarray | None
+    residual: float
+    subset: np.ndarray
+    subset_direction: np.ndarray | None
+    n_samples: int
+
+    def __repr__(self) -> str:
+        if self.separable:
+            return (
+                f"Separability(separable, margin={self.margin:.9g}, residual={self.residual:.1e})"
+            )
+        return (
+            f"Separability(not separable, subset of {len(self.subset)} of {self.n_samples} rows, "
+            f"residual={self.residual:.1e})"
+        )
+
+
+def separability(problem: Problem) -> Separability:
+    """Decide whether a problem is linearly separable (without bias), with a certificate.
+
+    ``z_j·u > 0 for all j``  or  ``Zᵀv = 0, v ≥ 0, Σ_j v_j = 1``
+
+    If not separable, gradient descent stays bounded on the span of the rows outside ``subset`` and
+    diverges along ``subset_direction`` (Ji and Telgarsky 2019). The subset is found by facial
+    reduction: rows that carry weight in some v leave, the others are projected on the complement
+    of their span, until those left are separable. Decisions are made at 1e-10, in
+    coordinates where the rows have condition number 1.
+
+    Parameters
+    ----------
+    problem : Problem
+        A binary task.
+
+    Returns
+    -------
+    Separability
+
+    Raises
+    ------
+    ValueError
+        If the task is not binary.
+    TypeError
+        If ``problem`` is not a :class:`localgd.Problem`.
+
+    References
+    ----------
+    Ji and Telgarsky, COLT 2019, arXiv:1803.07300.
+
+    Examples
+    --------
+    Two opposite rows, and a third that only the second feature tells apart:
+
+    >>> import localgd as lg
+    >>> problem = lg.Problem([([[1.0, 0.0], [2.0, 0.0]], [1, -1]), ([[1.0, 4.0]], [1])])
+    >>> found = lg.reference.separability(problem)
+    >>> found
+    Separability(not separable, subset of 1 of 3 rows, residual=0.0e+00)
+    >>> found.subset, found.subset_direction
+    (array([2]), array([0., 1.]))
+    """
+    Z = signed_rows(problem, "separability")
+    solution = hard_margin(Z)
+    if solution is not None:
+        w, alpha = solution
+        return _separable(Z, w / np.linalg.norm(w), certify(Z, w, alpha).kkt_residual)
+    faces = facial_reduction(Z)
+    if faces.weights is None:
+        return _separable(Z, faces.direction, np.inf)
+    direction = _subset_direction(Z, faces)
+    for array in (faces.weights, faces.subset, direction):
+        if array is not None:
+            array.setflags(write=False)
+    largest = np.linalg.norm(Z, axis=1).max()
+    return Separability(
+        separable=False,
+        direction=None,
+        margin=0.0,
+        weights=faces.weights,
+        residual=float(np.linalg.norm(faces.weights @ Z) / largest) if largest > 0 else 0.0,
+        subset=faces.subset,
+        subset_direction=direction,
+        n_samples=len(Z),
+    )
+
+
+def _separable(Z: np.ndarray, u: np.ndarray, residual: float) -> Separability:
+    subset = np.arange(len(Z))
+    for array in (u, subset):
+        array.setflags(write=False)
+    return Separability(
+        separable=True,
+        direction=u,
+        margin=float(np.min(Z @ u)),
+        weights=None,
+        residual=residual,
+        subset=subset,
+        subset_direction=u,
+        n_samples=len(Z),
+    )
+
+
+def _subset_direction(Z: np.ndarray, faces: Faces) -> np.ndarray | None:
+    """The max-margin direction of the subset's rows projected on the complement of the rest."""
+    if not len(faces.subset):
+        return None
+    C, rest = Z[faces.subset], Z[faces.rest]
+    if rest.any():
+        basis = row_space(rest, max(rest.shape) * np.finfo(float).eps)
+        for _ in range(2):
+            C = C - (C @ basis.T) @ basis
+    solution = hard_margin(C)
+    if solution is None:
+        return faces.direction
+    return solution[0] / np.linalg.norm(solution[0])
