@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import localgd as lg
-from localgd.partitioning import Scheme, _dirichlet, _whole, random_generator
+from localgd.partitioning import Scheme
+from localgd.partitioning.shares import dirichlet_shares, whole_numbers
+from localgd.randomness import random_generator
 
 # Every scheme with options at which it accepts any binary problem of N >= M rows; a new scheme is
 # tested by one more line.
@@ -121,7 +123,7 @@ def test_dirichlet_skew_falls_with_alpha():
 def test_dirichlet_shares_have_the_moments_of_the_distribution():
     rng = np.random.default_rng(0)
     for alpha in (0.05, 0.7, 3.0):
-        q = np.array([_dirichlet(alpha, 5, rng) for _ in range(4000)])
+        q = np.array([dirichlet_shares(alpha, 5, rng) for _ in range(4000)])
         np.testing.assert_allclose(q.sum(axis=1), 1.0, rtol=1e-12)
         variance = 0.2 * 0.8 / (5 * alpha + 1)
         np.testing.assert_allclose(q.mean(axis=0), 0.2, atol=4 * np.sqrt(variance / 4000))
@@ -131,7 +133,7 @@ def test_dirichlet_shares_have_the_moments_of_the_distribution():
 def test_whole_numbers_are_unbiased_and_off_by_less_than_one():
     rng = np.random.default_rng(1)
     shares = np.array([0.03, 0.47, 0.0, 0.25, 0.25])
-    counts = np.array([_whole(shares, 10, rng) for _ in range(4000)])
+    counts = np.array([whole_numbers(shares, 10, rng) for _ in range(4000)])
     assert (counts.sum(axis=1) == 10).all() and (counts >= 0).all()
     assert np.abs(counts - 10 * shares).max() < 1
     np.testing.assert_allclose(counts.mean(axis=0), 10 * shares, atol=0.04)

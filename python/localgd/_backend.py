@@ -23,9 +23,7 @@ def available() -> tuple[str, ...]:
     if baseline is None:
         raise ImportError("localgd was installed without its C++ core: reinstall it")
     return tuple(
-        level
-        for level in LEVELS
-        if baseline.machine_supports(level) and _load(level) is not None
+        level for level in LEVELS if baseline.machine_supports(level) and _load(level) is not None
     )
 
 

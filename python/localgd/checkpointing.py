@@ -93,8 +93,7 @@ class Checkpoint:
             local_changes=session.local_changes(),
             state=session.state(),
             **{
-                f"history/{name}": column
-                for name, column in self.joined(session.history()).items()
+                f"history/{name}": column for name, column in self.joined(session.history()).items()
             },
         )
         self._written = time.monotonic()

@@ -94,15 +94,15 @@ def choose_engine(
         return cheapest
     if candidates[engine] not in fitting:
         raise UnsupportedError(
-            f"engine: {engine!r} needs {candidates[engine].bytes / 1e9:.1f} GB of Gram matrices for "
-            f"{problem.n_samples:,} rows, the limit is {memory_limit / 1e9:.1f} GB; use "
+            f"engine: {engine!r} needs {candidates[engine].bytes / 1e9:.1f} GB of Gram matrices "
+            f"for {problem.n_samples:,} rows, the limit is {memory_limit / 1e9:.1f} GB; use "
             f"engine='auto' (here {cheapest.engine!r}) or raise memory_limit (in bytes)"
         )
     return candidates[engine]
 
 
 def choose_threads(threads: Any, problem: Problem, plan: Plan) -> int:
-    """The threads asked for, or as many as the clients, the machine and the work per round merit."""
+    """The threads asked for, or as many as clients, machine and work per round merit."""
     if threads is not None:
         threads = check.integer("threads", threads, 1)
     if not core.build_info()["openmp"]:

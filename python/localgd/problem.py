@@ -84,7 +84,7 @@ class Problem:
                 raise TypeError(
                     f"clients[{i}]: got {type(client).__name__}; want a pair (X_i, y_i)"
                 ) from None
-            blocks.append(_check_rows(f"clients[{i}]", X_i, y_i))
+            blocks.append(check_rows(f"clients[{i}]", X_i, y_i))
         widths = {X_i.shape[1] for X_i, _ in blocks}
         if len(widths) > 1:
             raise ValueError(
@@ -135,7 +135,7 @@ class Problem:
         >>> problem.client_ids, problem.row_order.tolist()
         (('a', 'b'), [1, 0, 2])
         """
-        X, y = _check_rows("X, y", X, y)
+        X, y = check_rows("X, y", X, y)
         ids = np.asarray(clients)
         if ids.shape != y.shape:
             raise ValueError(
@@ -167,7 +167,7 @@ class Problem:
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
         self.client_ids = client_ids
         self.row_order = np.asarray(row_order, dtype=np.int64)
-        self.task = _check_task(self.y, task)
+        self.task = check_task(self.y, task)
         self.weights = _check_weights(weights, self.sizes)
         for array in (self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights):
             array.setflags(write=False)
@@ -225,7 +225,8 @@ class Problem:
         )
 
 
-def _check_rows(name: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def check_rows(name: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and labels as float64 arrays, one finite label for each finite row."""
     X = check.real_array(f"{name}: X", X, 2)
     y = check.real_array(f"{name}: y", y, 1)
     if len(X) != len(y):
@@ -237,7 +238,8 @@ def _check_rows(name: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     return X, y
 
 
-def _check_task(y: np.ndarray, task: str | None) -> str:
+def check_task(y: np.ndarray, task: str | None) -> str:
+    """The task asked for, if the labels fit it, or the one that the labels speak of."""
     if task is not None:
         check.one_of("task", task, TASKS)
     outside = np.flatnonzero(np.abs(y) != 1)

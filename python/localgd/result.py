@@ -179,9 +179,7 @@ class Run:
 
     def __repr__(self) -> str:
         last = {name: column[-1] for name, column in self.history.items() if len(column)}
-        shown = [
-            f"{name} {last[name]:.6g}" for name in ("loss", "margin", "angle") if name in last
-        ]
+        shown = [f"{name} {last[name]:.6g}" for name in ("loss", "margin", "angle") if name in last]
         return f"Run({self.status} after {self.round:,} rounds, {self.engine}: {', '.join(shown)})"
 
 

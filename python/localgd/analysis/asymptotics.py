@@ -82,8 +82,8 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
     UnsupportedError
         For another loss, another method, or a learning-rate schedule.
     ValueError
-        If problem, run and ref are of different sizes, or η L k ≤ 1 (no rounds were run, say), where
-        log τ is not positive.
+        If problem, run and ref are of different sizes, or η L k ≤ 1 (no rounds were run, say),
+        where log τ is not positive.
 
     References
     ----------

@@ -106,7 +106,9 @@ def margins(problem: Problem, w: Any) -> np.ndarray:
         raise ValueError(f"problem: the task is {problem.task}; want a binary task")
     w = check.real_array("w", w, 1)
     if len(w) != problem.n_features:
-        raise ValueError(f"w: got {len(w)} entries; want one for each of {problem.n_features} features")
+        raise ValueError(
+            f"w: got {len(w)} entries; want one for each of {problem.n_features} features"
+        )
     w = _scaled("w", w)
     return problem.y * (problem.X @ w) / _norm(w)
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..partitioning import random_generator
 from ..problem import Problem
+from ..randomness import random_generator
 
 __all__ = ["make_nonseparable", "make_regression", "make_separable"]
 

@@ -1,0 +1,51 @@
+"""Random generators from explicit seeds."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+__all__ = ["random_generator"]
+
+
+def random_generator(seed: Any, stream: int | None = None) -> np.random.Generator:
+    """A generator from a seed; ``default_rng(seed)``, with the kind of seed checked.
+
+    ``rng = default_rng(SeedSequence(seed, spawn_key=(stream,)))`` if a stream is named
+
+    Parameters
+    ----------
+    seed : int >= 0, SeedSequence, Generator or None
+        A Generator is used as it is and advances; None draws fresh entropy.
+    stream : int, optional
+        Keeps the draws apart from other draws from the same int.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        For a negative int.
+    TypeError
+        For a seed of another kind.
+
+    Examples
+    --------
+    >>> from localgd.randomness import random_generator
+    >>> int(random_generator(0).integers(100))
+    85
+    """
+    if seed is None or isinstance(seed, (np.random.SeedSequence, np.random.Generator)):
+        return np.random.default_rng(seed)
+    wanted = "an integer of at least 0, a SeedSequence, a Generator or None"
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+        raise TypeError(f"seed: got {seed!r}; want {wanted}")
+    if seed < 0:
+        raise ValueError(f"seed: got {seed!r}; want {wanted}")
+    if stream is None:
+        return np.random.default_rng(int(seed))
+    return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(stream,)))
