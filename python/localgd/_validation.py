@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import numbers
@@ -14,21 +15,23 @@ import numpy as np
 from .errors import MissingExtraError
 
 
-def real_array(name: str, value: Any, ndim: int) -> np.ndarray:
+def real_array(
+    name: str, value: Any, ndim: int, *, advice: str = ": drop or impute those rows first"
+) -> np.ndarray:
     """A finite float64 array of ``ndim`` dimensions; complex, text and ragged input is refused."""
     if hasattr(value, "toarray"):  # scipy.sparse
         value = value.toarray()
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: got masked entries; want finite numbers{advice}")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: rows of different lengths; want a rectangular array") from error
-    if array.dtype == object or array.dtype.kind not in "biuf":
-        try:
-            if array.dtype.kind == "c":
-                raise TypeError
+    if array.dtype == object and not any(isinstance(entry, (str, bytes)) for entry in array.flat):
+        with contextlib.suppress(TypeError, ValueError):
             array = array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"{name}: got dtype {array.dtype}; want real numbers") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: got dtype {array.dtype}; want real numbers")
     if array.ndim != ndim:
         raise ValueError(
             f"{name}: got an array of shape {array.shape}; want {ndim} dimension{'s' * (ndim > 1)}"
@@ -40,7 +43,7 @@ def real_array(name: str, value: Any, ndim: int) -> np.ndarray:
         place = f"row {where[0]}" + (f", column {where[1]}" if ndim == 2 else "")
         raise ValueError(
             f"{name}: {array[where]} at {place} ({int(bad.sum())} such entries); "
-            "want finite numbers: drop or impute those rows first"
+            f"want finite numbers{advice}"
         )
     return array
 
@@ -49,7 +52,8 @@ def integer(name: str, value: Any, minimum: int) -> int:
     """An integer of at least ``minimum`` (a float with an integer value, such as 1e4, is taken)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: got {value!r}; want an integer of at least {minimum}")
-    if not math.isfinite(value) or value != int(value) or value < minimum:
+    whole = isinstance(value, numbers.Integral) or (math.isfinite(value) and value == int(value))
+    if not whole or value < minimum:
         raise ValueError(f"{name}: got {value!r}; want an integer of at least {minimum}")
     return int(value)
 
@@ -65,13 +69,17 @@ def number(
         wanted += f" of at least {minimum:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: got {value!r}; want {wanted}")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond 1e308
+        number = math.inf
     if (
-        not math.isfinite(value)
-        or (above is not None and value <= above)
-        or (minimum is not None and value < minimum)
+        not math.isfinite(number)
+        or (above is not None and number <= above)
+        or (minimum is not None and number < minimum)
     ):
         raise ValueError(f"{name}: got {value!r}; want {wanted}")
-    return float(value)
+    return number
 
 
 def one_of(name: str, value: Any, allowed: Collection[str]) -> str:

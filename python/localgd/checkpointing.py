@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from .problem import Problem
+from .recording import LogSpaced
 from .result import read_npz, write_npz
+from .schedules import Schedule, rates
 
 SECONDS_BETWEEN = 30.0
 
@@ -27,41 +30,77 @@ def fingerprint(problem: Problem, *arrays: np.ndarray | None) -> str:
 class Checkpoint:
     """The file that holds the newest state of a run, written now and then and at the end."""
 
-    def __init__(self, path: Any, identity: dict[str, Any]):
+    def __init__(self, path: Any):
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"checkpoint: got {path!r}; want a path")
         self.path = Path(path)
-        self.identity = json.loads(json.dumps(identity))
+        if not self.path.parent.is_dir():
+            raise ValueError(f"checkpoint: there is no folder {self.path.parent}; make it first")
+        self.identity: dict[str, Any] = {}
         self.elapsed = 0.0  # seconds of earlier sessions
         self.history: dict[str, np.ndarray] = {}  # their records
+        self._lr: Schedule = 1.0
         self._written = time.monotonic()
+        self._meta: dict[str, Any] = {}
+        self._arrays: dict[str, np.ndarray] = {}
+        if self.path.exists():
+            self._meta, self._arrays = read_npz(self.path, "a checkpoint of localgd", "identity")
 
-    def resume(self, session: Any, rounds: int) -> None:
-        """Put the saved state, if there is one, into a new session."""
-        if not self.path.exists():
+    @property
+    def engine(self) -> str | None:
+        """The engine of the saved run, which the resumed one keeps: the bits depend on it."""
+        return self._meta["identity"]["engine"] if self._meta else None
+
+    def resume(
+        self,
+        session: Any,
+        identity: dict[str, Any],
+        *,
+        lr: Schedule,
+        rounds: int,
+        schedule: np.ndarray,
+    ) -> None:
+        """Put the saved state, if there is one, into a new session of the same run."""
+        self.identity, self._lr = json.loads(json.dumps(identity)), lr
+        if not self._meta:
             return
-        meta, arrays = read_npz(self.path, "a checkpoint of localgd")
-        if meta.get("identity") != self.identity:
-            changed = sorted(
-                key
-                for key in self.identity
-                if meta.get("identity", {}).get(key) != self.identity[key]
-            )
+        meta, arrays = self._meta, self._arrays
+        history = {name: arrays[f"history/{name}"] for name in session.history()}
+        self._check_same_run(meta, history["round"], rounds, schedule)
+        self.elapsed = meta["elapsed"]
+        if meta["round"] == 0:
+            return
+        session.restore(
+            meta["round"], arrays["coefficients"], arrays["local_changes"], arrays["state"]
+        )
+        if meta["round"] in schedule:  # the end of this run may be between two records of that one
+            session.record_now()
+        wanted = np.isin(history["round"], schedule)  # and the end of that one between two of this
+        self.history = {name: column[wanted] for name, column in history.items()}
+
+    def _check_same_run(
+        self, meta: dict[str, Any], recorded: np.ndarray, rounds: int, schedule: np.ndarray
+    ) -> None:
+        changed = [k for k in self.identity if meta["identity"].get(k) != self.identity[k]]
+        if meta["rates"] != self._rates(meta["round"]):
+            changed.append("lr")
+        if not np.isin(schedule[schedule < meta["round"]], recorded).all():
+            changed.append("record")
+        if changed:
             raise ValueError(
                 f"checkpoint: {self.path} belongs to another run (different: "
-                f"{', '.join(changed)}); delete it or name another file"
+                f"{', '.join(sorted(changed))}); delete it or name another file"
             )
         if meta["round"] > rounds:
             raise ValueError(
                 f"checkpoint: {self.path} is at round {meta['round']}, past rounds={rounds}"
             )
-        session.restore(
-            meta["round"], arrays["coefficients"], arrays["local_changes"], arrays["state"]
-        )
-        self.elapsed = meta["elapsed"]
-        self.history = {
-            name.removeprefix("history/"): column
-            for name, column in arrays.items()
-            if name.startswith("history/")
-        }
+
+    def _rates(self, round: int) -> list[float]:
+        """Samples of the schedule before a round: callables cannot be compared by name."""
+        if round == 0:
+            return []
+        return [rates(self._lr, k, k + 1)[0] for k in LogSpaced().rounds(round - 1).tolist()]
 
     def joined(self, history: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The records of earlier sessions and of this one."""
@@ -84,6 +123,7 @@ class Checkpoint:
             "format": 1,
             "identity": self.identity,
             "round": session.round,
+            "rates": self._rates(session.round),
             "elapsed": self.elapsed + elapsed,
         }
         write_npz(

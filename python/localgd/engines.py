@@ -30,6 +30,7 @@ DEFAULT_MEMORY_LIMIT = 4 * 2**30
 # Rates of one core, good to a factor of two on current machines; only their ratios matter.
 FLOPS = 8e9
 BANDWIDTHS = ((256 * 2**10, 60e9), (16 * 2**20, 25e9), (np.inf, 8e9))  # working set, bytes/s
+MAX_THREADS = 256  # or the machine's cores, if it has more
 MIN_SECONDS_PER_THREAD = 10e-6  # per round; below this the hand-over costs more than it brings
 
 
@@ -108,7 +109,8 @@ def choose_threads(threads: Any, problem: Problem, plan: Plan) -> int:
     if not core.build_info()["openmp"]:
         return 1
     if threads is not None:
-        return threads
+        # OpenMP ends the process when the system refuses it a thread.
+        return min(threads, problem.n_clients, max(MAX_THREADS, os.cpu_count() or 1))
     worthwhile = int(plan.seconds_round / MIN_SECONDS_PER_THREAD)
     return max(1, min(usable_cores(), problem.n_clients, worthwhile))
 

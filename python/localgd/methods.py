@@ -11,6 +11,8 @@ from .servers import Average
 
 __all__ = ["GD", "LocalGD", "Method"]
 
+MAX_LOCAL_STEPS = 2**53
+
 
 @dataclass(frozen=True)
 class LocalGD:
@@ -51,7 +53,10 @@ class LocalGD:
     server: Average = field(default_factory=Average)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "local_steps", check.integer("local_steps", self.local_steps, 1))
+        local_steps = check.integer("local_steps", self.local_steps, 1)
+        if local_steps > MAX_LOCAL_STEPS:
+            raise ValueError(f"local_steps: got {local_steps}; want at most 2**53")
+        object.__setattr__(self, "local_steps", local_steps)
         object.__setattr__(self, "lr", check_schedule(self.lr))
         _check_server(self.server)
 

@@ -73,7 +73,12 @@ class Problem:
         weights: Any = "equal",
         task: str | None = None,
     ):
-        clients = list(clients)
+        try:
+            clients = list(clients)
+        except TypeError:
+            raise TypeError(
+                f"clients: got {type(clients).__name__}; want a sequence of pairs (X_i, y_i)"
+            ) from None
         if not clients:
             raise ValueError("clients: got none; want at least one pair (X_i, y_i)")
         blocks = []
@@ -141,6 +146,9 @@ class Problem:
             raise ValueError(
                 f"clients: got shape {ids.shape}; want one id for each of the {len(y)} rows"
             )
+        kinds = {type(name) for name in ids.flat} if ids.dtype == object else set()
+        if kinds == {str} or kinds == {int}:  # a column of pandas
+            ids = np.array(ids.tolist())
         if ids.dtype.kind not in "biuUS":
             raise TypeError(f"clients: got ids of dtype {ids.dtype}; want integers or strings")
         unique, index = np.unique(ids, return_inverse=True)
@@ -265,12 +273,13 @@ def _check_weights(weights: Any, sizes: np.ndarray) -> np.ndarray:
         check.one_of("weights", weights, ("equal", "samples"))
         p = np.ones(len(sizes)) if weights == "equal" else sizes.astype(np.float64)
     else:
-        p = check.real_array("weights", weights, 1).copy()
+        p = check.real_array("weights", weights, 1, advice="")
         if len(p) != len(sizes):
             raise ValueError(f"weights: got {len(p)}; want one for each of {len(sizes)} clients")
         if (p < 0).any():
             i = int(np.argmax(p < 0))
             raise ValueError(f"weights: {p[i]:g} for client {i}; want numbers of at least 0")
-        if p.sum() == 0:
+        if not p.any():
             raise ValueError("weights: all are 0; want at least one above 0")
+        p = p / p.max()  # so that their sum does not overflow
     return p / p.sum()

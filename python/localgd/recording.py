@@ -61,7 +61,8 @@ def record_rounds(record: Any, last: int) -> np.ndarray:
     """The rounds to record in a run of ``last`` rounds; 0 and ``last`` are always among them."""
     if isinstance(record, LogSpaced):
         return record.rounds(last)
-    rounds = check.real_array("record", record if not isinstance(record, range) else [*record], 1)
+    record = [*record] if isinstance(record, range) else record
+    rounds = check.real_array("record", record, 1, advice="")
     if (rounds != np.rint(rounds)).any() or (rounds < 0).any() or (rounds > last).any():
         raise ValueError(
             f"record: want rounds, integers from 0 to {last}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,18 @@ from .errors import DivergedError
 __all__ = ["Run", "load"]
 
 _FORMAT = 1
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+)  # what np.load and json raise for files that are something else, or cut short
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """What :func:`localgd.run` gives back.
 
@@ -74,7 +84,7 @@ class Run:
     @property
     def local_steps_per_second(self) -> float:
         """Local steps of all clients, per second."""
-        steps = self.round * self.config["method"]["local_steps"]
+        steps = self.round * self.config["method"].get("local_steps", 1)
         return steps * self.config["problem"]["n_clients"] / max(self.elapsed, 1e-9)
 
     def raise_for_status(self) -> Run:
@@ -128,7 +138,7 @@ class Run:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the run to an NPZ file, which :func:`localgd.load` reads.
 
-        ``lg.load(run.save(path))`` equals ``run``, bit for bit
+        ``lg.load(run.save(path))`` holds what ``run`` holds, bit for bit
 
         Parameters
         ----------
@@ -186,7 +196,7 @@ class Run:
 def load(path: str | os.PathLike[str]) -> Run:
     """Read a run that ``Run.save`` wrote.
 
-    ``lg.load(run.save(path))`` equals ``run``, bit for bit
+    ``lg.load(run.save(path))`` holds what ``run`` holds, bit for bit
 
     Parameters
     ----------
@@ -209,7 +219,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.npz'
     """
-    meta, arrays = read_npz(path, "a run saved by localgd")
+    meta, arrays = read_npz(path, "a run saved by localgd", "config")
     return Run(
         weights=arrays.pop("weights"),
         coefficients=arrays.pop("coefficients"),
@@ -231,16 +241,18 @@ def write_npz(path: str | os.PathLike[str], meta: dict[str, Any], **arrays: np.n
 
 
 def read_npz(
-    path: str | os.PathLike[str], what: str
+    path: str | os.PathLike[str], what: str, key: str
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What :func:`write_npz` wrote; ``what`` names the kind of file in errors."""
+    """What :func:`write_npz` wrote with a ``key`` in meta; ``what`` names that kind of file."""
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             meta = json.loads(str(arrays.pop("meta")))
-        except (ValueError, KeyError, OSError, AttributeError) as error:
-            raise ValueError(f"{path}: not {what}") from error
+            if key not in meta:
+                raise KeyError(key)
+        except _DAMAGED as error:
+            raise ValueError(f"{path}: not {what}, or damaged") from error
     if meta.get("format") != _FORMAT:
         raise ValueError(f"{path}: not {what} (format {meta.get('format')!r}; want {_FORMAT})")
     return meta, arrays

@@ -6,7 +6,6 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,12 +125,13 @@ def run(
     direction = _check_reference(reference, problem)
     schedule = record_rounds(log_spaced() if record is None else record, rounds)
     memory_limit = check.integer("memory_limit", memory_limit, 1)
+    saved = None if checkpoint is None else Checkpoint(checkpoint)
 
     plan = choose_engine(
         problem,
         method.local_steps,
         rounds,
-        engine=engine,
+        engine=(saved.engine if saved and engine == "auto" else None) or engine,
         itemsize=DTYPES[dtype],
         memory_limit=memory_limit,
     )
@@ -151,13 +151,14 @@ def run(
         reference=direction,
         threads=threads,
     )
-    saved = None
-    if checkpoint is not None:
-        identity = {k: v for k, v in config.items() if k not in ("rounds", "versions", "engine")}
-        identity["engine"] = plan.engine
-        identity["data"] = fingerprint(problem, w0, direction)
-        saved = Checkpoint(checkpoint, identity)
-        saved.resume(session, rounds)
+    if saved is not None:
+        saved.resume(
+            session,
+            _identity(config, plan.engine, fingerprint(problem, w0, direction)),
+            lr=method.lr,
+            rounds=rounds,
+            schedule=schedule,
+        )
 
     start = time.perf_counter()
     with progress_report(progress, rounds) as report:
@@ -271,7 +272,7 @@ def _check_loss(loss: Any, problem: Problem) -> None:
 def _check_init(init: Any, problem: Problem) -> np.ndarray:
     if init is None:
         return np.zeros(problem.n_features)
-    w0 = check.real_array("init", init, 1)
+    w0 = check.real_array("init", init, 1, advice="")
     if len(w0) != problem.n_features:
         raise ValueError(f"init: got {len(w0)} numbers; want {problem.n_features}, one per feature")
     return w0
@@ -281,7 +282,7 @@ def _check_reference(reference: Any, problem: Problem) -> np.ndarray:
     if reference is None:
         return np.zeros(0)
     direction = getattr(reference, "direction", getattr(reference, "weights", reference))
-    direction = check.real_array("reference", direction, 1)
+    direction = check.real_array("reference", direction, 1, advice="")
     if len(direction) != problem.n_features:
         raise ValueError(
             f"reference: got {len(direction)} numbers; want {problem.n_features}, one per feature"
@@ -323,11 +324,22 @@ def _config(
     }
 
 
+def _identity(config: dict[str, Any], engine: str, data: str) -> dict[str, Any]:
+    """What a run must share with a checkpoint; a schedule that has but a name is compared there."""
+    method = config["method"]
+    if isinstance(method["lr"], str):
+        method = {**method, "lr": "callable"}
+    kept = {key: config[key] for key in ("loss", "init", "dtype", "seed", "problem")}
+    return {**kept, "method": method, "engine": engine, "data": data}
+
+
 def describe(option: Any) -> Any:
     """An option object as plain values: dataclasses become dicts with their name."""
     if dataclasses.is_dataclass(option) and not isinstance(option, type):
         fields = {f.name: describe(getattr(option, f.name)) for f in dataclasses.fields(option)}
         return {"name": type(option).__name__, **fields}
     if callable(option):
-        return getattr(option, "__qualname__", repr(option))
-    return str(option) if isinstance(option, Path) else option
+        return getattr(option, "__qualname__", type(option).__qualname__)
+    if isinstance(option, np.generic):
+        return option.item()
+    return option if isinstance(option, str | int | float | None) else repr(option)

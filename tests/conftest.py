@@ -1,0 +1,46 @@
+"""Settings and fixtures of all tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+import localgd as lg
+
+# The same examples every time, no verdicts by the clock.
+hypothesis.settings.register_profile(
+    "localgd", deadline=None, derandomize=True, max_examples=30, database=None
+)
+hypothesis.settings.load_profile("localgd")
+
+
+@pytest.fixture
+def small_problem() -> lg.Problem:
+    """Five clients with ten separable rows of 30 features each."""
+    return lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=30, seed=0)
+
+
+@pytest.fixture
+def run_python():
+    """Runs a script in a fresh interpreter that sees this localgd; the finished process.
+
+    ``timeout`` is a guard against a script that hangs, not a measure of speed.
+    """
+
+    def run(script: str, *, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess:
+        package = str(Path(lg.__file__).parents[1])
+        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONPATH": path, **variables},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
