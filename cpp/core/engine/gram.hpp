@@ -22,20 +22,20 @@ class GramEngine final : public SpanEngine<Real> {
         weights_(data.features()) {
     for (Index j = 0; j < data.samples(); ++j)
       margins_[j] = wide_dot(data.rows.row(j).data(), init.data(), init.size());
-    std::vector<double> costs;
-    for (Index i = 0; i < data.clients(); ++i)
-      costs.push_back(2.0 * static_cast<double>(data.size(i)) * static_cast<double>(data.samples()));
-    server_work_ = Work(costs);
+    // Clients may differ much in size: the server's rows are shared out in panels of their own.
+    const Index panels = (data.samples() + panel - 1) / panel;
+    const double cost = 2.0 * static_cast<double>(panel) * static_cast<double>(data.samples());
+    server_work_ = Work(std::vector<double>(static_cast<std::size_t>(panels), cost));
   }
 
   bool prepare(Team& team, Stop& stop) override {
     if (!this->prepare_blocks(team, stop)) return false;
     const auto& rows = this->rows_.all();
     gram_.resize(data_.samples(), data_.samples());
-    team.for_each(server_work_, [&](Index i, int thread) {
+    team.for_each(server_work_, [&](Index item, int thread) {
       if (stop.check(thread)) return;
-      gram_.middleRows(data_.begin(i), data_.size(i)).noalias() =
-          this->rows_.of(data_, i) * rows.transpose();
+      const Index first = item * panel, n = std::min(panel, data_.samples() - first);
+      gram_.middleRows(first, n).noalias() = rows.middleRows(first, n) * rows.transpose();
     });
     return !stop.requested();
   }
@@ -54,8 +54,8 @@ class GramEngine final : public SpanEngine<Real> {
         });
     if (!complete) return Outcome::stopped;
     // m_i += sum_j K_ij p_j b_j: the average in the span.
-    team.for_each(server_work_, [&](Index i, int) {
-      const Index first = data_.begin(i), n = data_.size(i);
+    team.for_each(server_work_, [&](Index item, int) {
+      const Index first = item * panel, n = std::min(panel, data_.samples() - first);
       moved_.segment(first, n).noalias() = gram_.middleRows(first, n) * applied_;
       next_.segment(first, n) =
           margins_.segment(first, n) + moved_.segment(first, n).template cast<double>();
@@ -73,6 +73,8 @@ class GramEngine final : public SpanEngine<Real> {
 
  private:
   void set_state(const Vector<double>& state) override { margins_ = state; }
+
+  static constexpr Index panel = 64;  // rows
 
   const Vector<double> init_;
   Work server_work_;
