@@ -52,10 +52,10 @@ def integer(name: str, value: Any, minimum: int) -> int:
     """An integer of at least ``minimum`` (a float with an integer value, such as 1e4, is taken)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: got {value!r}; want an integer of at least {minimum}")
-    whole = isinstance(value, numbers.Integral) or (math.isfinite(value) and value == int(value))
-    if not whole or value < minimum:
+    finite = isinstance(value, numbers.Integral) or math.isfinite(value)  # which overflows at 1e309
+    if not finite or value != math.floor(value) or value < minimum:
         raise ValueError(f"{name}: got {value!r}; want an integer of at least {minimum}")
-    return int(value)
+    return int(math.floor(value))
 
 
 def number(

@@ -110,7 +110,7 @@ def run(
     >>> best = lg.reference.max_margin(problem)
     >>> run = lg.run(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=1000, reference=best)
     >>> print(f"{run.history['angle'][-1]:.3f} radians")
-    0.186 radians
+    0.171 radians
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
