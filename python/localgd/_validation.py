@@ -53,9 +53,10 @@ def integer(name: str, value: Any, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: got {value!r}; want an integer of at least {minimum}")
     finite = isinstance(value, numbers.Integral) or math.isfinite(value)  # which overflows at 1e309
-    if not finite or value != math.floor(value) or value < minimum:
+    whole = int(value) if finite else None  # type: ignore[call-overload]
+    if whole is None or value != whole or whole < minimum:
         raise ValueError(f"{name}: got {value!r}; want an integer of at least {minimum}")
-    return int(math.floor(value))
+    return whole
 
 
 def number(
