@@ -49,7 +49,7 @@ SIZES = (1, 6, 3)
 N_FEATURES = 5
 WEIGHTS = {"equal": "equal", "samples": "samples", "given": (0.5, 2.0, 0.25), "zero": (1, 0, 3)}
 
-# name -> (what the package gets, the same as a function of the round). Large enough to get somewhere
+# name -> (for the package, the same as a function of the round). Large enough to get somewhere
 # in 1,000 rounds, small enough to be stable for every loss.
 SCHEDULES: dict[str, tuple] = {
     "constant": (0.2, lambda k: 0.2),
@@ -107,3 +107,14 @@ def assert_close(got: np.ndarray, want: np.ndarray, tolerance: float, what: str)
 def engine_cases(*columns):
     """(engine, dtype, …) for every engine, dtype and member of further lists."""
     return list(itertools.product(ENGINES, DTYPES, *columns))
+
+
+def assert_same_bits(a: lg.Run, b: lg.Run) -> None:
+    """Weights, coefficients and history, NaN in the same places and 0.0 apart from -0.0."""
+    assert list(a.history) == list(b.history)
+    for name in ("weights", "coefficients", *a.history):
+        one, other = (
+            np.asarray(run.history[name] if name in run.history else getattr(run, name))
+            for run in (a, b)
+        )
+        np.testing.assert_array_equal(one.view(np.int64), other.view(np.int64), err_msg=name)

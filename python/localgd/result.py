@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,6 @@ from .errors import DivergedError
 __all__ = ["Run", "load"]
 
 _FORMAT = 1
-_DAMAGED = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OSError,
-    EOFError,
-    zipfile.BadZipFile,
-)  # what np.load and json raise for files that are something else, or cut short
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -251,7 +241,7 @@ def read_npz(
             meta = json.loads(str(arrays.pop("meta")))
             if key not in meta:
                 raise KeyError(key)
-        except _DAMAGED as error:
+        except Exception as error:  # damaged zip files raise a dozen kinds
             raise ValueError(f"{path}: not {what}, or damaged") from error
     if meta.get("format") != _FORMAT:
         raise ValueError(f"{path}: not {what} (format {meta.get('format')!r}; want {_FORMAT})")

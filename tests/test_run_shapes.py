@@ -1,0 +1,57 @@
+"""Sizes at which a kernel takes another path: remainders of vectors, blocks of rows, one of each."""
+
+import numpy as np
+import oracle
+import pytest
+import registry
+
+import localgd as lg
+
+SHAPES = {
+    "one row, one feature": ((1,), 1),
+    "one client": ((9,), 4),
+    "many clients of one row": ((1,) * 70, 3),
+    "very unequal": ((100, 1, 2), 6),
+    "odd sizes": ((17, 33, 7), 37),
+    "more features than a block holds": ((5, 1, 7), 3001),
+    "rows of several blocks": ((300, 41), 18),
+    "features in several ranges": ((2,) * 3, 1500),
+}
+
+
+@pytest.mark.parametrize("loss", registry.LOSSES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_engines_agree_with_the_oracle(loss, shape):
+    sizes, d = SHAPES[shape]
+    rng = np.random.default_rng(8)
+    init, reference = 0.3 * rng.standard_normal(d) / np.sqrt(d), rng.standard_normal(d)
+    for method in registry.METHODS:
+        want = oracle.simulate(
+            registry.clients(loss, sizes, d),
+            registry.client_weights("samples", sizes),
+            loss=loss,
+            step=method.step(lambda k: 0.3),
+            rounds=20,
+            init=init,
+            record=(1, 7),
+            reference=reference,
+        )
+        problem = registry.problem(loss, "samples", sizes=sizes, d=d)
+        for engine, dtype in registry.engine_cases():
+            run = lg.run(
+                problem,
+                method.make(0.3),
+                rounds=20,
+                loss=loss,
+                init=init,
+                engine=engine,
+                dtype=dtype,
+                record=(1, 7),
+                reference=reference,
+            )
+            tolerance, where = registry.TOLERANCE[dtype], f"{method.name}, {engine}, {dtype}"
+            registry.assert_close(run.weights, want.weights, tolerance, where)
+            for name in set(run.history) - {"local_steps"}:
+                registry.assert_close(
+                    run.history[name], want.history[name], tolerance, f"{name}, {where}"
+                )
