@@ -1,4 +1,4 @@
-"""Sizes at which a kernel takes another path: remainders of vectors, blocks of rows, one of each."""
+"""Sizes at which a kernel takes another path: remainders of vectors, blocks of rows, one row."""
 
 import numpy as np
 import oracle
