@@ -1,0 +1,42 @@
+"""The shell command ``localgd``; it needs typer and rich, the extra ``cli``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command ``localgd``; the exit code.
+
+    0 done, 1 diverged, 2 wrong input, 130 stopped with Ctrl-C
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words after ``localgd``; those of the shell if not given.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from localgd.cli import main
+    >>> main(["--version"])
+    localgd 0.1.0
+    0
+    """
+    missing = [name for name in ("typer", "rich") if importlib.util.find_spec(name) is None]
+    if missing:
+        print(
+            f"localgd: the command needs {' and '.join(missing)}: pip install 'localgd[cli]'",
+            file=sys.stderr,
+        )
+        return 2
+    from .app import call
+
+    return call(arguments)

@@ -1,0 +1,74 @@
+"""The table of a run: which rounds, which columns, how numbers are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..result import Run
+from .target import Target
+
+__all__ = ["relative_distance", "table", "table_rounds"]
+
+ABSENT = "–"
+
+
+def table_rounds(recorded: np.ndarray) -> list[int]:
+    """0, the recorded rounds nearest to 1, 2, 5, 10, 20, 50, …, and the last."""
+    after = recorded[recorded > 0]
+    if not len(after):
+        return [int(k) for k in recorded]
+    decades = 10.0 ** np.arange(math.ceil(math.log10(after[-1])) + 1)
+    wanted = np.log(np.concatenate([decades, 2 * decades, 5 * decades]))
+    wanted = wanted[wanted <= np.log(after[-1])]
+    nearest = after[np.abs(np.log(after)[:, None] - wanted).argmin(axis=0)]
+    return sorted({int(recorded[0]), *nearest.tolist(), int(recorded[-1])})
+
+
+def relative_distance(run: Run, target: Target) -> np.ndarray:
+    """‖w_k - w*‖/‖w*‖ of each record, by the law of cosines in a form that does not cancel."""
+    norm, best = run.history["norm"], float(np.linalg.norm(target.solution.weights))
+    half = np.nan_to_num(run.history["angle"]) / 2  # NaN at w = 0, where the angle plays no part
+    return np.hypot(norm - best, 2 * np.sqrt(norm * best) * np.sin(half)) / best
+
+
+def table(
+    run: Run, target: Target, pooled: Mapping[int, float] | None
+) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows.
+
+    ``pooled``: angles to pooled GD in radians by round, or None for no such column.
+    """
+    history = run.history
+    columns: list[tuple[str, np.ndarray, Callable[[float], str]]] = [
+        ("round", history["round"], lambda k: f"{int(k):,}"),
+        ("loss", history["loss"], lambda value: f"{value:.3e}"),
+    ]
+    if target.kind == "max-margin":
+        share = 100 * history["margin"] / target.solution.margin
+        columns.append(("margin,\n% of best", share, lambda value: f"{value:.2f}"))
+        columns.append(("angle to\nmax-margin", np.degrees(history["angle"]), _degrees))
+    elif target.kind == "min-norm":
+        distance = relative_distance(run, target)
+        columns.append(("distance to\nleast norm", distance, lambda value: f"{value:.3e}"))
+    else:
+        if "margin" in history:
+            columns.append(("margin", history["margin"], lambda value: f"{value:.5f}"))
+        columns.append(("norm", history["norm"], lambda value: f"{value:.5g}"))
+    if pooled is not None:
+        angles = [np.degrees(pooled.get(int(k), math.nan)) for k in history["round"]]
+        columns.append(("angle to\npooled GD", np.array(angles), _degrees))
+    shown = np.isin(history["round"], table_rounds(history["round"]))
+    cells = [[_cell(value, form) for value in values[shown]] for _, values, form in columns]
+    return [heading for heading, _, _ in columns], [list(row) for row in zip(*cells, strict=True)]
+
+
+def _degrees(value: float) -> str:
+    return f"{value:.3f}°"
+
+
+def _cell(value: Any, form: Callable[[float], str]) -> str:
+    return form(value) if np.isfinite(value) else ABSENT

@@ -1,0 +1,184 @@
+"""``localgd run``: from settings to a table, a figure and the files that repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .._backend import core
+from ..engines import choose_engine
+from ..methods import GD, LocalGD, Method
+from ..problem import Problem
+from ..recording import log_spaced
+from ..result import Run
+from ..running import DTYPES, LOSSES
+from . import files
+from .pooled import DTYPE, angles_to_pooled
+from .report import table, table_rounds
+from .rows import prepare
+from .screen import Screen
+from .settings import Settings, write_config
+from .stages import run_in_stages
+from .target import Target, find_target
+from .words import learning_rate
+
+__all__ = ["execute"]
+
+EXIT_CODES = {"completed": 0, "diverged": 1, "interrupted": 130}
+
+
+def execute(settings: Settings, screen: Screen) -> int:
+    """Do it all; the exit code."""
+    folder = Path(settings.out)
+    folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
+    with screen.busy("loading the rows"):
+        prepared = prepare(settings)
+    settings, problem = prepared.settings, prepared.problem
+    method = _method(settings)
+    _refuse_early(settings, problem, method)
+    screen.line("Data", prepared.data)
+    screen.line("Clients", prepared.clients)
+    target = Target("none", None, "none: switched off")
+    if settings.reference:
+        with screen.busy("computing the reference"):
+            target = find_target(problem, str(settings.loss))
+    screen.line("Reference", target.about)
+    screen.line("Method", _about_method(settings))
+    write_config(settings, folder / "run.toml")
+
+    compared = method if settings.pooled and isinstance(method, LocalGD) else None
+    run, weights = _run(settings, problem, method, target, screen, stop=compared is not None)
+    screen.line("Engine", _about_engine(run))
+    run.save(folder / "run.npz")
+    gd = None
+    angles: dict[int, float] | None = None if compared is None else {}
+    if compared is not None and run.status == "completed":
+        gd, angles = _compare(settings, problem, compared, weights, screen)
+    _show(run, target, angles, folder, screen)
+    return _outcome(run, gd, screen)
+
+
+def _method(settings: Settings) -> Method:
+    lr = learning_rate("lr", settings.lr)
+    return GD(lr=lr) if settings.method == "gd" else LocalGD(settings.local_steps, lr)
+
+
+def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
+    """What ``localgd.run`` would refuse, before a reference is computed for minutes."""
+    if problem.task not in LOSSES[str(settings.loss)]:
+        fitting = [name for name, tasks in LOSSES.items() if problem.task in tasks]
+        raise ValueError(
+            f"loss: {settings.loss!r} does not fit a {problem.task} task; "
+            f"want {' or '.join(fitting)}"
+        )
+    choose_engine(
+        problem,
+        method.local_steps,
+        settings.rounds,
+        engine=settings.engine,
+        itemsize=DTYPES[settings.dtype],
+        memory_limit=settings.memory_limit,
+    )
+
+
+def _run(
+    settings: Settings,
+    problem: Problem,
+    method: Method,
+    target: Target,
+    screen: Screen,
+    *,
+    stop: bool,
+) -> tuple[Run, dict[int, np.ndarray]]:
+    record = log_spaced(per_decade=settings.records_per_decade)
+    name = "Local-GD" if isinstance(method, LocalGD) else "GD"
+    with screen.progress(name, settings.rounds, "rounds") as tell:
+        return run_in_stages(
+            problem,
+            method,
+            rounds=settings.rounds,
+            stops=table_rounds(record.rounds(settings.rounds)) if stop else [],
+            loss=settings.loss,
+            engine=settings.engine,
+            dtype=settings.dtype,
+            threads=settings.threads,
+            seed=settings.seed,
+            record=record,
+            reference=target.solution,
+            memory_limit=settings.memory_limit,
+            checkpoint=settings.checkpoint,
+            progress=tell,
+        )
+
+
+def _compare(
+    settings: Settings,
+    problem: Problem,
+    method: LocalGD,
+    weights: Mapping[int, np.ndarray],
+    screen: Screen,
+) -> tuple[Run, dict[int, float]]:
+    steps = max(weights) * method.local_steps
+    with screen.progress("Pooled GD", steps, "steps") as tell:
+        gd, angles = angles_to_pooled(
+            problem,
+            method,
+            weights,
+            loss=str(settings.loss),
+            threads=settings.threads,
+            memory_limit=settings.memory_limit,
+            progress=tell,
+        )
+    screen.line("Pooled GD", f"{gd.round:,} steps in {DTYPE}, {_seconds(gd)}")
+    return gd, angles
+
+
+def _show(
+    run: Run,
+    target: Target,
+    angles: Mapping[int, float] | None,
+    folder: Path,
+    screen: Screen,
+) -> None:
+    screen.blank()
+    screen.table(*table(run, target, angles))
+    screen.blank()
+    files.write_history(run, angles, folder / "history.csv")
+    with screen.busy("drawing the figure"):
+        figure = files.write_figure(run, target, folder)
+    screen.path("Run", str(folder / "run.npz"))
+    screen.path("History", str(folder / "history.csv"))
+    screen.path("Figure", figure)
+    screen.path("Repeat", f"localgd run --config {folder / 'run.toml'}")
+
+
+def _outcome(run: Run, gd: Run | None, screen: Screen) -> int:
+    """The exit code; what was not completed is said on standard error."""
+    if run.status != "completed":
+        screen.error(run.message)
+    if gd is None or gd.status == "completed":
+        return EXIT_CODES[run.status]
+    screen.error(f"pooled GD {gd.status} after step {gd.round:,}")
+    return EXIT_CODES["interrupted" if gd.status == "interrupted" else run.status]
+
+
+def _about_method(settings: Settings) -> str:
+    steps = f"{settings.local_steps:,} local step{'s' * (settings.local_steps > 1)} per round, "
+    name = "GD on the pooled rows, " if settings.method == "gd" else f"Local-GD, {steps}"
+    lr = f"{settings.lr:g}" if isinstance(settings.lr, float) else settings.lr
+    return f"{name}lr {lr}, {settings.loss} loss, {settings.rounds:,} rounds"
+
+
+def _about_engine(run: Run) -> str:
+    threads = f"{run.threads} thread{'s' * (run.threads > 1)}"
+    level = core.build_info()["instruction_set"]
+    return (
+        f"{run.engine}, {run.config['dtype']}, {threads}, {level}: "
+        f"{run.local_steps_per_second:,.0f} local steps/s, {_seconds(run)}"
+    )
+
+
+def _seconds(run: Run) -> str:
+    return f"{run.elapsed:.1f} s" if run.elapsed >= 1 else f"{1000 * run.elapsed:.0f} ms"

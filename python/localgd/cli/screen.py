@@ -1,0 +1,112 @@
+"""What the user sees: lines with a name, progress bars, tables, errors."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Screen"]
+
+NAME_WIDTH = 10
+PLAIN = box.Box("    \n    \n -- \n" + "    \n" * 5, ascii=True)  # a line under the headings
+
+
+class Screen:
+    """Standard output for results, standard error for progress and errors."""
+
+    def __init__(self, *, quiet: bool = False):
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # an old code page has no "°"
+                stream.reconfigure(errors="replace")
+        self.out = Console(highlight=False, quiet=quiet)
+        self.err = Console(highlight=False, stderr=True)
+        self.live = self.err.is_terminal and not quiet
+
+    def line(self, name: str, text: str) -> None:
+        """A line (or more, where it is long) that begins with a name."""
+        indent = " " * (NAME_WIDTH + 2)
+        lines = textwrap.wrap(
+            text,
+            max(40, self.out.width),
+            initial_indent=indent,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self.path(name, "\n".join(lines).lstrip())
+
+    def path(self, name: str, text: str) -> None:
+        """A line that is not broken, to copy from."""
+        start = f"{name:<{NAME_WIDTH}}  "
+        self.out.print(Text.assemble((start, "bold cyan"), text), soft_wrap=True)
+
+    def blank(self) -> None:
+        """An empty line."""
+        self.out.print()
+
+    def error(self, text: str) -> None:
+        """One line on standard error."""
+        self.err.print(Text.assemble(("localgd: ", "bold red"), text), soft_wrap=True)
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Numbers in columns."""
+        frame = box.SIMPLE_HEAD if self.out.is_terminal else PLAIN
+        table = Table(box=frame, header_style="bold", pad_edge=False, show_edge=False)
+        for heading in headings:
+            table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+        for row in rows:
+            table.add_row(*row)
+        self.out.print(table)
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """A spinner on a terminal, while something without steps is computed."""
+        if not self.live:
+            yield
+            return
+        with self.err.status(text):
+            yield
+
+    @contextmanager
+    def progress(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None] | None]:
+        """A bar on a terminal; the function takes how far it is."""
+        if not self.live:
+            yield None
+            return
+        bar = Progress(
+            TextColumn("{task.description}", style="bold cyan"),
+            BarColumn(bar_width=24),
+            TextColumn(f"{{task.completed:,}}/{{task.total:,}} {unit}"),
+            _Speed(unit),
+            TimeRemainingColumn(compact=True),
+            console=self.err,
+            transient=True,
+        )
+        task = bar.add_task(f"{name:<{NAME_WIDTH}}", total=total)
+        with bar:
+            yield lambda done: bar.update(task, completed=done)
+
+
+class _Speed(ProgressColumn):
+    def __init__(self, unit: str):
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} {self.unit}/s" if speed else "")
