@@ -27,14 +27,14 @@ def small_problem() -> lg.Problem:
 
 @pytest.fixture
 def run_python():
-    """Runs a script in a fresh interpreter that sees this localgd; the finished process.
+    """Runs a script in a fresh interpreter that sees this localgd and these tests.
 
-    ``timeout`` is a guard against a script that hangs, not a measure of speed.
+    Gives the finished process. ``timeout`` guards against a script that hangs; it measures nothing.
     """
 
     def run(script: str, *, timeout: float = 120, **variables: str) -> subprocess.CompletedProcess:
-        package = str(Path(lg.__file__).parents[1])
-        path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+        folders = [str(Path(lg.__file__).parents[1]), str(Path(__file__).parent)]
+        path = os.pathsep.join(filter(None, [*folders, os.environ.get("PYTHONPATH")]))
         return subprocess.run(
             [sys.executable, "-c", script],
             env={**os.environ, "PYTHONPATH": path, **variables},
