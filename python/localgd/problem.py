@@ -281,5 +281,6 @@ def _check_weights(weights: Any, sizes: np.ndarray) -> np.ndarray:
             raise ValueError(f"weights: {p[i]:g} for client {i}; want numbers of at least 0")
         if not p.any():
             raise ValueError("weights: all are 0; want at least one above 0")
-        p = p / p.max()  # so that their sum does not overflow
+        if p.max() > 1e300:
+            p = p / p.max()  # their sum might overflow
     return p / p.sum()

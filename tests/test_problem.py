@@ -1,0 +1,252 @@
+"""Rows held by clients: what a Problem makes of its input, and what it refuses."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import localgd as lg
+
+ROWS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+PAIR = (ROWS, [1, -1, 1])
+
+
+def test_rows_are_stored_client_by_client():
+    problem = lg.Problem([(ROWS, [1, -1, 1]), ([[7.0, 8.0]], [-1])])
+    np.testing.assert_array_equal(problem.X, [*ROWS, [7.0, 8.0]])
+    np.testing.assert_array_equal(problem.y, [1, -1, 1, -1])
+    assert (problem.n_clients, problem.n_samples, problem.n_features) == (2, 4, 2)
+    assert problem.sizes.tolist() == [3, 1]
+    assert problem.offsets.tolist() == [0, 3, 4]
+    assert problem.rows(1) == slice(3, 4)
+    assert problem.client_ids == (0, 1)
+    assert problem.task == "binary"
+    np.testing.assert_array_equal(problem.signed_rows, problem.X * problem.y[:, None])
+    assert repr(problem) == "Problem(binary: 2 clients, 4 rows (1 to 3 per client), 2 features)"
+
+
+@given(ids=st.lists(st.integers(-3, 3), min_size=1, max_size=30))
+def test_ids_deal_the_rows_in_order(ids):
+    X = np.arange(len(ids), dtype=float)[:, None]
+    problem = lg.Problem.from_arrays(X, np.ones(len(ids)), ids)
+    assert problem.client_ids == tuple(sorted(set(ids)))
+    for i, name in enumerate(problem.client_ids):
+        expected = [k for k, owner in enumerate(ids) if owner == name]
+        assert problem.row_order[problem.rows(i)].tolist() == expected
+        assert problem.X[problem.rows(i), 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "ids", [["b", "a", "b"], np.array(["b", "a", "b"]), np.array(["b", "a", "b"], dtype=object)]
+)
+def test_ids_may_be_strings_of_any_making(ids):
+    problem = lg.Problem.from_arrays(ROWS, [1, 1, -1], ids)
+    assert problem.client_ids == ("a", "b")
+    assert problem.row_order.tolist() == [1, 0, 2]
+
+
+def test_columns_of_a_data_frame():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(ROWS).assign(y=[1, -1, 1], owner=["x", "y", "x"])
+    problem = lg.Problem.from_arrays(frame[[0, 1]], frame["y"], frame["owner"])
+    assert (problem.client_ids, problem.sizes.tolist()) == (("x", "y"), [2, 1])
+
+
+def test_sparse_rows():
+    from scipy.sparse import csr_array
+
+    np.testing.assert_array_equal(lg.Problem([(csr_array(ROWS), [1, 1, 1])]).X, ROWS)
+
+
+@pytest.mark.parametrize("kind", [int, np.float32, Fraction, Decimal])
+def test_rows_of_any_real_numbers(kind):
+    rows = [[kind(number) for number in row] for row in ROWS]
+    problem = lg.Problem([(rows, [1, 1, -1])])
+    np.testing.assert_array_equal(problem.X, ROWS)
+    assert problem.X.dtype == np.float64
+
+
+def test_later_changes_of_the_input_do_not_arrive():
+    X, y, weights = np.array(ROWS), np.array([1.0, 1.0, -1.0]), np.array([1.0, 3.0])
+    problem = lg.Problem([(X, y), (X, y)], weights=weights)
+    X[:], y[:], weights[:] = 0, 0, 0
+    assert problem.X.all()
+    assert problem.y.all()
+    assert problem.weights.tolist() == [0.25, 0.75]
+    for name in ("X", "y", "sizes", "offsets", "weights", "row_order", "signed_rows"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(problem, name)[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ("equal", [0.5, 0.5]),
+        ("samples", [0.75, 0.25]),
+        ([1, 4], [0.2, 0.8]),
+        ((0, 2), [0, 1]),
+        ([1e308, 1e308], [0.5, 0.5]),
+        ([5e-324, 0], [1, 0]),
+    ],
+)
+def test_client_weights(weights, expected):
+    clients = [PAIR, ([[1.0, 1.0]], [1])]
+    problem = lg.Problem(clients, weights=weights)
+    np.testing.assert_allclose(problem.weights, expected, rtol=1e-15)
+    np.testing.assert_allclose(
+        problem.row_weights, [expected[0] / 3] * 3 + [expected[1]], rtol=1e-15
+    )
+    other = lg.Problem(clients, weights=[0.9, 0.1])
+    assert other.row_weights[0] == pytest.approx(0.3)
+    again = other.with_weights(weights)
+    np.testing.assert_array_equal(again.row_weights, problem.row_weights)
+    assert other.weights.tolist() == [0.9, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "task"),
+    [
+        ([1, -1], "binary"),
+        ([1.0, 1.0], "binary"),
+        ([0.5, 1], "regression"),
+        ([-1, 1.5], "regression"),
+    ],
+)
+def test_task_follows_from_the_labels(labels, task):
+    assert lg.Problem([([[1.0], [2.0]], labels)]).task == task
+
+
+def test_task_may_be_given():
+    assert lg.Problem([([[1.0], [2.0]], [1, -1])], task="regression").task == "regression"
+    assert lg.Problem([([[1.0], [2.0]], [3, 0])], task="regression").task == "regression"
+
+
+def test_signed_rows_of_a_regression_are_refused():
+    with pytest.raises(ValueError, match="signed rows: the task is regression; want a binary task"):
+        _ = lg.Problem([([[1.0]], [0.5])]).signed_rows
+
+
+BAD_CLIENTS = {
+    "none": ([], ValueError, r"clients: got none; want at least one pair"),
+    "a number": (3, TypeError, r"clients: got int; want a sequence of pairs \(X_i, y_i\)"),
+    "no pair": ([PAIR, [1, 2, 3]], TypeError, r"clients\[1\]: got list; want a pair"),
+    "NaN": (
+        [PAIR, ([[1.0, 2.0], [3.0, np.nan]], [1, 1])],
+        ValueError,
+        r"clients\[1\]: X: nan at row 1, column 1 \(1 such entries\); want finite numbers: drop or",
+    ),
+    "Inf": (
+        [([[1.0, -np.inf], [np.inf, 0.0]], [1, 1])],
+        ValueError,
+        r"clients\[0\]: X: -inf at row 0, column 1 \(2 such entries\)",
+    ),
+    "NaN label": ([([[1.0]], [np.nan])], ValueError, r"clients\[0\]: y: nan at row 0"),
+    "masked": (
+        [(np.ma.array([[1.0, 2.0]], mask=[[True, False]]), [1])],
+        ValueError,
+        r"clients\[0\]: X: got masked entries; want finite numbers",
+    ),
+    "empty": (
+        [PAIR, (np.zeros((0, 2)), [])],
+        ValueError,
+        r"clients\[1\]: no rows; every client needs at least one: leave it out",
+    ),
+    "no features": ([(np.zeros((2, 0)), [1, 1])], ValueError, r"rows have no features"),
+    "fewer labels": ([(ROWS, [1, 1])], ValueError, r"clients\[0\]: 3 rows but 2 labels"),
+    "flat rows": (
+        [([1.0, 2.0], [1, 1])],
+        ValueError,
+        r"X: got an array of shape \(2,\); want 2 di",
+    ),
+    "label column": ([(ROWS, [[1], [1], [1]])], ValueError, r"y: got an array of shape \(3, 1\)"),
+    "ragged": ([([[1.0], [1.0, 2.0]], [1, 1])], ValueError, r"X: rows of different lengths"),
+    "other width": ([PAIR, ([[1.0]], [1])], ValueError, r"clients: rows of \[1, 2\] features"),
+    "complex": ([([[1j]], [1])], TypeError, r"X: got dtype complex128; want real numbers"),
+    "text": ([([["1"]], [1])], TypeError, r"X: got dtype <U1; want real numbers"),
+    "text objects": (
+        [(np.array([["1"]], dtype=object), [1])],
+        TypeError,
+        r"X: got dtype object; want real numbers",
+    ),
+    "dates": (
+        [(np.array([["2020-01-01"]], dtype="M8[D]"), [1])],
+        TypeError,
+        r"X: got dtype datetime64\[D\]; want real numbers",
+    ),
+    "None": ([([[None]], [1])], ValueError, r"X: nan at row 0, column 0"),
+    "labels 0 and 1": (
+        [([[1.0], [2.0]], [1, 0])],
+        ValueError,
+        r"y: integer label 0 at row 1; want -1 and \+1 .*2\*y - 1.* or task='regression'",
+    ),
+    "bool labels": ([([[1.0], [2.0]], [True, False])], ValueError, r"integer label 0 at row 1"),
+    "classes": ([([[1.0], [2.0]], [1, 2])], ValueError, r"integer label 2 at row 1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CLIENTS)
+def test_bad_rows_and_labels(case):
+    clients, error, message = BAD_CLIENTS[case]
+    with pytest.raises(error, match=message):
+        lg.Problem(clients)
+
+
+def test_label_0_in_a_binary_task():
+    message = (
+        r"y: label 0 at row 1 of a binary task; want -1 and \+1 \(for labels 0 and 1 pass 2\*y"
+    )
+    with pytest.raises(ValueError, match=message):
+        lg.Problem([([[1.0], [2.0]], [1, 0])], task="binary")
+
+
+@pytest.mark.parametrize("task", ["multiclas", "ranking"])
+def test_unknown_task(task):
+    with pytest.raises(ValueError, match=rf"task: got '{task}'; want one of .*'binary'"):
+        lg.Problem([PAIR], task=task)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        ([1, -2], ValueError, "weights: -2 for client 1; want numbers of at least 0"),
+        ([0, 0], ValueError, "weights: all are 0; want at least one above 0"),
+        ([1, np.nan], ValueError, r"weights: nan at row 1 .*; want finite numbers$"),
+        ([1, np.inf], ValueError, "weights: inf at row 1"),
+        ([1, 2, 3], ValueError, "weights: got 3; want one for each of 2 clients"),
+        ([[1, 2]], ValueError, r"weights: got an array of shape \(1, 2\); want 1 dimension"),
+        (0.5, ValueError, r"weights: got an array of shape \(\); want 1 dimension"),
+        ("sizes", ValueError, "weights: got 'sizes'; want one of 'equal', 'samples'"),
+        (["a", "b"], TypeError, "weights: got dtype <U1; want real numbers"),
+        (None, ValueError, r"weights: got an array of shape \(\); want 1 dimension"),
+    ],
+)
+def test_bad_client_weights(weights, error, message):
+    with pytest.raises(error, match=message):
+        lg.Problem([PAIR, PAIR], weights=weights)
+    with pytest.raises(error, match=message):
+        lg.Problem([PAIR, PAIR]).with_weights(weights)
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        ([0, 1], ValueError, r"clients: got shape \(2,\); want one id for each of the 3 rows"),
+        (
+            [0.0, 1.0, 2.0],
+            TypeError,
+            r"clients: got ids of dtype float64; want integers or strings",
+        ),
+        ([None, 1, 2], TypeError, r"clients: got ids of dtype object; want integers or strings"),
+    ],
+)
+def test_bad_client_ids(ids, error, message):
+    with pytest.raises(error, match=message):
+        lg.Problem.from_arrays(ROWS, [1, 1, 1], ids)
+
+
+def test_options_are_keyword_only():
+    with pytest.raises(TypeError, match="positional"):
+        lg.Problem([PAIR], "equal")
