@@ -29,6 +29,7 @@ inline void pause() {
 #endif
 }
 
+#ifdef _OPENMP
 // libgomp cannot start threads in a child that was forked after its parent used some: such a child
 // works on one thread instead of hanging.
 bool forked_after_threads() {
@@ -41,6 +42,7 @@ bool forked_after_threads() {
   return false;
 #endif
 }
+#endif
 
 }  // namespace
 
