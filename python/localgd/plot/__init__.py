@@ -1,0 +1,12 @@
+"""Pictures of runs and problems; they need matplotlib, the extra ``plot``.
+
+Each function returns the matplotlib Axes (``overview``: the Figure) that it drew into.
+"""
+
+from __future__ import annotations
+
+from .clients import clients
+from .convergence import convergence, overview
+from .margins import margins
+
+__all__ = ["clients", "convergence", "margins", "overview"]

@@ -1,0 +1,271 @@
+"""How the direction of the global model approaches its limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _validation as check
+from ..analysis.asymptotics import local_time_per_round
+from ..errors import UnsupportedError
+from . import _style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Curve", "convergence", "curves", "overview"]
+
+QUANTITIES = ("angle", "margin")
+DASHED = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
+ABSENT = {
+    "angle": "pass reference=lg.reference.max_margin(problem) to lg.run",
+    "margin": "want a run of a binary problem",
+}
+LAW = {"angle": "∝ 1/log(ηLk)", "margin": "gap ∝ 1/log(ηLk)"}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The points of one run, and the 1/log law through its last point.
+
+    Attributes
+    ----------
+    label : str
+    rounds, values : ndarray of shape (K,)
+        Recorded rounds ≥ 1 and the angle in degrees, or the margin as a share of γ.
+    guide_rounds, guide : ndarray of shape (G,)
+        The law, where it lies in the range of the values; empty for runs that it does not govern.
+    """
+
+    label: str
+    rounds: np.ndarray
+    values: np.ndarray
+    guide_rounds: np.ndarray
+    guide: np.ndarray
+
+
+def convergence(
+    run: Any, ref: Any = None, *, ax: Axes | None = None, quantity: str = "angle"
+) -> Axes:
+    """Angle to the max-margin model, or margin, against communication rounds.
+
+    ``angle(w_k, ŵ) ~ C / log(ηLk)``, ``1 - margin(w_k)/γ ~ C' / log(ηLk)``
+
+    The dashed line is that law through the last record of each run. It is drawn for Local-GD and
+    GD with a constant learning rate and the exponential or logistic loss.
+
+    Parameters
+    ----------
+    run : Run, list of Run, or dict of str to Run
+        The keys of a dict are the labels; without it a run is named by its method and L.
+    ref : result of ``localgd.reference.max_margin``, optional
+        Needed for ``quantity="margin"``, for γ. The angle is the one recorded by the run.
+    ax : matplotlib Axes, optional
+        Drawn into; by default those of a new figure of column width.
+    quantity : "angle" or "margin"
+        Angle in degrees (on a log axis where it falls more than tenfold), or the normalised margin
+        as a share of the best possible one, γ.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If no run is given, a run has no angles (it was run without ``reference=``), or ``ref`` is
+        missing where γ is needed.
+    MissingExtraError
+        If matplotlib is not installed.
+
+    References
+    ----------
+    Soudry et al., JMLR 19, 2018, arXiv:1710.10345. Zhu, Vardhan, Mazumdar, arXiv:2412.07971.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+    >>> ref = lg.reference.max_margin(problem)
+    >>> run = lg.run(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=100,
+    ...              loss="exponential", reference=ref)
+    >>> ax = lg.plot.convergence(run, ref)
+    >>> ax.get_ylabel()
+    'Angle to max-margin model (°)'
+    """
+    drawn = curves(run, ref, quantity=quantity)
+    ax = _style.axes(ax, "lg.plot.convergence")
+    _style.legend_above(ax, _draw(ax, drawn, quantity))
+    return ax
+
+
+def overview(run: Any, ref: Any, *, figure: Any = None) -> Figure:
+    """Angle and margin side by side, for the width of a page.
+
+    ``angle(w_k, ŵ) ~ C / log(ηLk)``, ``1 - margin(w_k)/γ ~ C' / log(ηLk)``
+
+    Parameters
+    ----------
+    run, ref
+        As for :func:`convergence`; ``ref`` is needed.
+    figure : matplotlib Figure or SubFigure, optional
+        Drawn into; by default a new pyplot figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError, MissingExtraError
+        As for :func:`convergence`.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+    >>> ref = lg.reference.max_margin(problem)
+    >>> run = lg.run(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=100,
+    ...              loss="exponential", reference=ref)
+    >>> figure = lg.plot.overview(run, ref)
+    >>> len(figure.axes)
+    2
+    """
+    drawn = {quantity: curves(run, ref, quantity=quantity) for quantity in QUANTITIES}
+    if figure is None:
+        figure = _style.new_figure("lg.plot.overview", 2 * _style.COLUMN_WIDTH, 2.6)
+    handles = []
+    for place, quantity in enumerate(QUANTITIES, start=1):
+        ax = _style.axes(_style.add_axes(figure, (1, 2, place)), "lg.plot.overview")
+        handles.append(_draw(ax, drawn[quantity], quantity))
+    _style.legend_outside(figure, handles[0])
+    return figure
+
+
+def curves(run: Any, ref: Any = None, *, quantity: str = "angle") -> list[Curve]:
+    """The numbers that :func:`convergence` draws, without matplotlib.
+
+    ``guide(k) = a log(τ_K) / log(τ_k)``, ``τ_k = ηLk``, through the last record (K, a)
+
+    Parameters, errors
+        As for :func:`convergence`.
+
+    Returns
+    -------
+    list of Curve, one per run
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+    >>> run = lg.run(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=100,
+    ...              loss="exponential", reference=lg.reference.max_margin(problem))
+    >>> [curve.label for curve in lg.plot.curves(run)]
+    ['LocalGD, L = 10']
+    """
+    check.one_of("quantity", quantity, QUANTITIES)
+    if quantity == "margin" and ref is None:
+        raise ValueError(
+            "ref: got None; the margin is drawn as a share of the best possible one: want "
+            "ref=lg.reference.max_margin(problem)"
+        )
+    return [_curve(label, one, ref, quantity) for label, one in _labelled(run)]
+
+
+def _labelled(run: Any) -> list[tuple[str, Any]]:
+    if isinstance(run, Mapping):
+        runs, names = list(run.values()), [str(key) for key in run]
+    else:
+        runs, names = (list(run) if isinstance(run, (list, tuple)) else [run]), None
+    if not runs:
+        raise ValueError("run: got no run; want one, or a list or dict of them")
+    for one in runs:
+        if not hasattr(one, "history"):
+            raise TypeError(
+                f"run: got {type(one).__name__}; want a result of lg.run, or a list or dict of them"
+            )
+    return list(zip(names or _names(runs), runs, strict=True))
+
+
+def _names(runs: list[Any]) -> list[str]:
+    methods = [run.config["method"] for run in runs]
+    names = [
+        method["name"] + (f", L = {L}" if (L := method.get("local_steps")) is not None else "")
+        for method in methods
+    ]
+    if len(set(names)) == len(names):
+        return names
+    return [
+        name + (f", η = {method['lr']}" if "lr" in method else "")
+        for name, method in zip(names, methods, strict=True)
+    ]
+
+
+def _curve(label: str, run: Any, ref: Any, quantity: str) -> Curve:
+    if quantity not in run.history:
+        raise ValueError(f"run {label!r}: no {quantity} in its history; {ABSENT[quantity]}")
+    values = np.asarray(run.history[quantity], dtype=np.float64)
+    values = np.degrees(values) if quantity == "angle" else values / ref.margin
+    rounds = np.asarray(run.history["round"])
+    # Round 0 has no place on a log axis, and w_0 = 0 no direction.
+    shown = (rounds >= 1) & np.isfinite(values)
+    if not shown.any():
+        raise ValueError(
+            f"run {label!r}: no finite {quantity} after round 0; want at least one recorded round"
+        )
+    rounds, values = rounds[shown], values[shown]
+    return Curve(label, rounds, values, *_guide(run, rounds, values, quantity))
+
+
+def _guide(
+    run: Any, rounds: np.ndarray, values: np.ndarray, quantity: str
+) -> tuple[np.ndarray, np.ndarray]:
+    nothing = np.empty(0), np.empty(0)
+    try:
+        per_round = local_time_per_round(run.config)
+    except UnsupportedError:
+        return nothing
+    k = np.geomspace(rounds[0], rounds[-1], 200)
+    k = k[per_round * k > 1]
+    if len(k) < 2:
+        return nothing
+    law = math.log(per_round * k[-1]) / np.log(per_round * k)
+    guide = values[-1] * law if quantity == "angle" else 1 - (1 - values[-1]) * law
+    # Near ηLk = 1 the law runs to infinity and would squeeze the run into a corner.
+    inside = (guide >= values.min()) & (guide <= values.max())
+    inside[-1] = True
+    return k[inside], guide[inside]
+
+
+def _draw(ax: Axes, drawn: list[Curve], quantity: str) -> list[Any]:
+    """Draw the curves; returns what the legend shows: the runs, and one line for their laws."""
+    handles = []
+    for curve, colour in zip(drawn, _style.colours(len(drawn)), strict=True):
+        ax.plot(curve.guide_rounds, curve.guide, color=colour, **DASHED)
+        handles += ax.plot(curve.rounds, curve.values, color=colour, label=curve.label)
+    ax.set_xscale("log")
+    ax.set_xlabel("Communication rounds")
+    if quantity == "margin":
+        ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
+        ax.set_ylabel("Normalised margin / γ")
+    else:
+        ax.set_ylabel("Angle to max-margin model (°)")
+        _scale_angles(ax, drawn)
+    if any(curve.guide.size for curve in drawn):
+        lines = check.require("matplotlib.lines", "plot", "lg.plot")
+        handles.append(lines.Line2D([], [], color=_style.GUIDE, label=LAW[quantity], **DASHED))
+    return handles
+
+
+def _scale_angles(ax: Axes, drawn: list[Curve]) -> None:
+    low = min(curve.values.min() for curve in drawn)
+    high = max(curve.values.max() for curve in drawn)
+    if low > 0 and high > 10 * low:
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=0)
