@@ -23,7 +23,8 @@ app = typer.Typer(
     name="localgd",
     help="Local-update training (Local-GD, FedAvg) of linear models at long horizons.",
     add_completion=False,
-    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
 )
 
 
@@ -59,12 +60,14 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _localgd(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,7 +117,11 @@ def run(
     config: Annotated[
         str | None,
         typer.Option(
-            "--config", "-c", metavar="FILE", help="Settings from a TOML file; options win over it."
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="Settings from a TOML file; options win over it.",
+            show_default=False,
         ),
     ] = None,
     **options: Any,

@@ -14,23 +14,37 @@ from .target import Target
 __all__ = ["draw"]
 
 
-def draw(run: Run, target: Target) -> Any:
-    """A matplotlib Figure of page width; nothing is shown in a window."""
+def draw(run: Run, gd: Run | None, target: Target) -> Any:
+    """A matplotlib Figure of page width; nothing is shown in a window. ``gd``: to compare with."""
     check.require("matplotlib", "plot", "the figure").use("Agg")
     from ..plot import _style, overview
 
-    if target.kind == "max-margin" and np.isfinite(run.history["angle"]).any():
-        return overview(run, target.solution)
-    panels = {"Loss": run.history["loss"]}
-    if target.kind == "min-norm":
-        panels["Distance to least-norm interpolant"] = relative_distance(run, target)
-    else:
-        panels["Norm of the model"] = run.history["norm"]
+    method = run.config["method"]
+    name = f"Local-GD, L = {method['local_steps']:,}" if method["name"] == "LocalGD" else "GD"
+    runs = {name: run}
+    if gd is not None and np.any(gd.history["round"] > 0):
+        runs["GD on pooled rows, as many steps"] = gd
+    if target.kind == "max-margin" and all(
+        np.isfinite(r.history["angle"]).any() for r in runs.values()
+    ):
+        return overview(runs, target.solution)
     figure = _style.new_figure("the figure", 2 * _style.COLUMN_WIDTH, 2.6)
-    rounds = run.history["round"]
-    for place, (label, values) in enumerate(panels.items(), start=1):
+    for place, label in enumerate(_panels(run, target), start=1):
         ax = _style.axes(_style.add_axes(figure, (1, 2, place)), "the figure")
-        shown = (rounds > 0) & (values > 0)
-        ax.plot(rounds[shown], values[shown], color=_style.colours(1)[0])
+        handles = []
+        for (name, one), colour in zip(runs.items(), _style.colours(len(runs)), strict=True):
+            values = _panels(one, target)[label]
+            shown = (one.history["round"] > 0) & (values > 0)
+            handles += ax.plot(one.history["round"][shown], values[shown], color=colour, label=name)
         ax.set(xscale="log", yscale="log", xlabel="Communication rounds", ylabel=label)
+    _style.legend_outside(figure, handles)
     return figure
+
+
+def _panels(run: Run, target: Target) -> dict[str, np.ndarray]:
+    """Two columns to draw, by the label of their axis."""
+    if target.kind == "min-norm":
+        second = {"Distance to least-norm interpolant": relative_distance(run, target)}
+    else:
+        second = {"Norm of the model": run.history["norm"]}
+    return {"Loss": run.history["loss"], **second}

@@ -30,14 +30,14 @@ def write_history(run: Run, pooled: Mapping[int, float] | None, path: Path) -> N
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def write_figure(run: Run, target: Target, folder: Path) -> str:
-    """Draw the run; where the figure is, or why there is none."""
+def write_figure(run: Run, gd: Run | None, target: Target, folder: Path) -> str:
+    """Draw the run and its comparison; where the figure is, or why there is none."""
     for name in FIGURES:
         (folder / name).unlink(missing_ok=True)  # never that of an earlier run
     if not np.any(run.history["round"] > 0):
         return "none: no round was finished"
     try:
-        figure = draw(run, target)
+        figure = draw(run, gd, target)
     except MissingExtraError as error:
         return f"none: {error}"
     for name in FIGURES:

@@ -49,7 +49,7 @@ def table(
     ]
     if target.kind == "max-margin":
         share = 100 * history["margin"] / target.solution.margin
-        columns.append(("margin,\n% of best", share, lambda value: f"{value:.2f}"))
+        columns.append(("margin,\n% of best", share, _share))
         columns.append(("angle to\nmax-margin", np.degrees(history["angle"]), _degrees))
     elif target.kind == "min-norm":
         distance = relative_distance(run, target)
@@ -64,6 +64,10 @@ def table(
     shown = np.isin(history["round"], table_rounds(history["round"]))
     cells = [[_cell(value, form) for value in values[shown]] for _, values, form in columns]
     return [heading for heading, _, _ in columns], [list(row) for row in zip(*cells, strict=True)]
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1e4 else f"{value:.2e}"
 
 
 def _degrees(value: float) -> str:

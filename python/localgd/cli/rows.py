@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .words import partition_scheme
 __all__ = ["Prepared", "prepare"]
 
 DIGITS = {"mnist": datasets.load_mnist, "digits": datasets.load_digits}
+BUILT_IN = (*DIGITS, "breast-cancer")
 TITLES = {"mnist": "MNIST digits", "digits": "scikit-learn's 8x8 digits"}
 
 
@@ -76,15 +78,18 @@ def _load(
             note = " (for MNIST: pip install 'localgd[data]')"
             return *rows[:3], rows[3] + note, rows[4]
     name = settings.data
+    if name not in BUILT_IN:
+        return _read(settings, Path(name))
+    for option in ("label", "client"):
+        if getattr(settings, option) is not None:
+            raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
     if name in DIGITS:
         groups = settings.classes.split(",")
         classes = tuple(tuple(int(digit) for digit in group) for group in groups)
         X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.normalize else None)
         return X, y, None, f"{TITLES[name]} {groups[0]} against {groups[1]}", settings
-    if name == "breast-cancer":
-        X, y = datasets.load_breast_cancer(scale="standard" if settings.normalize else None)
-        return X, y, None, "Wisconsin breast cancer, malignant against benign", settings
-    return _read(settings, Path(name))
+    X, y = datasets.load_breast_cancer(scale="standard" if settings.normalize else None)
+    return X, y, None, "Wisconsin breast cancer, malignant against benign", settings
 
 
 def _read(
@@ -92,13 +97,13 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str, Settings]:
     if not path.suffix and not path.exists():
         raise ValueError(
-            f"data: got {str(path)!r}; want mnist, digits, breast-cancer, or a file of rows "
+            f"data: got {str(path)!r}; want {', '.join(BUILT_IN)}, or a file of rows "
             "(.csv, .npz, .parquet, .svm)"
         )
     client = settings.client
-    if client is None and path.suffix.lower() == ".npz" and path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            client = "clients" if "clients" in stored else None
+    if client is None and path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as stored:
+            client = "clients" if "clients.npy" in stored.namelist() else None
     indices = path.suffix.lower() in (".csv", ".parquet")
     read = datasets.read(
         path,
@@ -120,13 +125,12 @@ def _column(place: str | None, indices: bool) -> str | int | None:
 
 def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
     """Rows as the settings want them, and what was done to them."""
-    loaded_scaled = settings.data in (*DIGITS, "breast-cancer")
     largest = float(np.linalg.norm(X, axis=1).max())
     said = f"largest norm {largest:.4g}"
     if settings.normalize:
         standard = "columns standardised, then " if settings.data == "breast-cancer" else ""
         said = f"{standard}scaled to largest norm 1"
-        if not loaded_scaled and largest > 0:
+        if settings.data not in BUILT_IN and largest > 0:
             X = X / largest
             said = f"divided by the largest row norm, {largest:.4g}"
     if settings.bias:

@@ -15,7 +15,7 @@ from ..recording import log_spaced
 from ..result import Run
 from ..running import DTYPES, LOSSES
 from . import files
-from .pooled import DTYPE, angles_to_pooled
+from .pooled import angles_to_pooled
 from .report import table, table_rounds
 from .rows import prepare
 from .screen import Screen
@@ -53,10 +53,10 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.line("Engine", _about_engine(run))
     run.save(folder / "run.npz")
     gd = None
-    angles: dict[int, float] | None = None if compared is None else {}
+    angles: dict[int, float] | None = None
     if compared is not None and run.status == "completed":
-        gd, angles = _compare(settings, problem, compared, weights, screen)
-    _show(run, target, angles, folder, screen)
+        gd, angles = _compare(settings, problem, compared, run, weights, target, screen)
+    _show(run, gd, target, angles, folder, screen)
     return _outcome(run, gd, screen)
 
 
@@ -117,26 +117,30 @@ def _compare(
     settings: Settings,
     problem: Problem,
     method: LocalGD,
+    run: Run,
     weights: Mapping[int, np.ndarray],
+    target: Target,
     screen: Screen,
 ) -> tuple[Run, dict[int, float]]:
-    steps = max(weights) * method.local_steps
+    steps = run.round * method.local_steps
     with screen.progress("Pooled GD", steps, "steps") as tell:
         gd, angles = angles_to_pooled(
             problem,
             method,
+            run,
             weights,
-            loss=str(settings.loss),
+            reference=target.solution,
             threads=settings.threads,
             memory_limit=settings.memory_limit,
             progress=tell,
         )
-    screen.line("Pooled GD", f"{gd.round:,} steps in {DTYPE}, {_seconds(gd)}")
+    screen.line("Pooled GD", f"{gd.round:,} steps in {gd.config['dtype']}, {_seconds(gd)}")
     return gd, angles
 
 
 def _show(
     run: Run,
+    gd: Run | None,
     target: Target,
     angles: Mapping[int, float] | None,
     folder: Path,
@@ -147,7 +151,7 @@ def _show(
     screen.blank()
     files.write_history(run, angles, folder / "history.csv")
     with screen.busy("drawing the figure"):
-        figure = files.write_figure(run, target, folder)
+        figure = files.write_figure(run, gd, target, folder)
     screen.path("Run", str(folder / "run.npz"))
     screen.path("History", str(folder / "history.csv"))
     screen.path("Figure", figure)

@@ -97,7 +97,7 @@ class Screen:
             console=self.err,
             transient=True,
         )
-        task = bar.add_task(f"{name:<{NAME_WIDTH}}", total=total)
+        task = bar.add_task(f"{name:<{NAME_WIDTH + 1}}", total=total)
         with bar:
             yield lambda done: bar.update(task, completed=done)
 

@@ -64,7 +64,9 @@ class Settings:
     normalize: bool = setting(
         True, words.flag, DATA, "", "Divide all rows by the largest row norm: keeps lr 1 stable."
     )
-    bias: bool = setting(False, words.flag, DATA, "", "Append a column of ones to the rows.")
+    bias: bool = setting(
+        False, words.flag, DATA, "", "Append a column of ones: a plane need not go through 0."
+    )
     clients: int = setting(10, words.whole(1), DATA, "M", "Clients to deal the rows to.")
     scheme: str | None = setting(
         None,

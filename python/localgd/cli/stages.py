@@ -14,6 +14,7 @@ import numpy as np
 from ..engines import choose_engine
 from ..methods import Method
 from ..problem import Problem
+from ..recording import LogSpaced
 from ..result import Run, read_npz
 from ..running import DTYPES, run
 
@@ -26,6 +27,7 @@ def run_in_stages(
     *,
     rounds: int,
     stops: Sequence[int],
+    record: LogSpaced | np.ndarray,
     engine: str,
     dtype: str,
     memory_limit: int,
@@ -56,7 +58,15 @@ def run_in_stages(
         for end in ends:
             # "auto" goes by the rounds of a stage, but keeps the engine of a checkpoint.
             chosen = engine if file.exists() else plan.engine
-            part = run(problem, method, rounds=end, engine=chosen, checkpoint=keep, **options)
+            part = run(
+                problem,
+                method,
+                rounds=end,
+                record=record if isinstance(record, LogSpaced) else record[record <= end],
+                engine=chosen,
+                checkpoint=keep,
+                **options,
+            )
             weights[part.round] = part.weights
             if part.status != "completed":
                 break

