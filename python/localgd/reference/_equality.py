@@ -44,7 +44,8 @@ def polish(A: np.ndarray, b: np.ndarray, rows: np.ndarray, start: np.ndarray) ->
         blocked = target <= 0
         if not blocked.any():
             return Polished(rows, target, w)
-        step = np.min(x[blocked] / (x[blocked] - target[blocked]))
+        gap = x[blocked] - target[blocked]
+        step = np.min(np.divide(x[blocked], gap, out=np.zeros_like(gap), where=gap > 0))
         x = x + step * (target - x)
         keep = ~(blocked & (x <= 8 * np.finfo(float).eps * x.max()))
         rows, x = rows[keep], x[keep]

@@ -34,13 +34,17 @@ def scaled_rows(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hard_margin(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """ŵ = argmin ½‖w‖² s.t. Z w ≥ 1 and its multipliers α, or None where no w has Z w > 0."""
+    """ŵ = argmin ½‖w‖² s.t. Z w ≥ 1 and its multipliers α.
+
+    None where no w has Z w > 0, or none that double precision could tell from that.
+    """
     if not Z.any(axis=1).all():
         return None
     A, exponents = scaled_rows(Z)
     least = exponents.min()
-    solution = least_distance(A, np.ldexp(1.0, least - exponents), tolerance=TOLERANCE)
-    if isinstance(solution, Unreachable):
+    b = np.ldexp(1.0, least - exponents)
+    solution = least_distance(A, b, tolerance=TOLERANCE)
+    if isinstance(solution, Unreachable) or np.min(A @ solution.w / b) < 0.5:
         return None
     w = np.ldexp(solution.w, -least)
     alpha = np.zeros(len(Z))

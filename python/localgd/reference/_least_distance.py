@@ -1,20 +1,21 @@
-"""The shortest w with A w ≥ b: least-distance programming on a growing set of rows."""
+"""The shortest w with A w ≥ b."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr
-from scipy.optimize import nnls
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from ._active_rows import ActiveRows
 from ._equality import Polished, polish
-from ._exchange import exchange, violated
 
 __all__ = ["Unreachable", "least_distance"]
 
-FIRST_ROWS = 4000  # up to this many rows all are taken at once
 EPS = np.finfo(float).eps
+POOL = 200  # violated rows looked at between two scans of all rows
+PATIENCE = 5  # polishing rounds without a better worst row before giving up
+CORRECTIONS = 20  # rows that may enter in one polishing round
 
 
 @dataclass(frozen=True)
@@ -27,43 +28,63 @@ class Unreachable:
 def least_distance(A: np.ndarray, b: np.ndarray, *, tolerance: float) -> Polished | Unreachable:
     """Solve ``min ½‖w‖²  s.t.  A w ≥ b`` for rows of norm near 1 and b > 0.
 
-    The dual is ``min ‖Aᵀv‖² + t²(1 - b·v)²,  v ≥ 0`` (Lawson and Hanson 1974, chapter 23), a
-    nonnegative least-squares problem. Any t > 0 will do in exact arithmetic; near the margin
-    both terms have the same size, and margins far below 1 keep their digits.
+    A dual active-set method (Goldfarb and Idnani 1983) on an updated factorisation, then rounds of
+    polishing: the equality system on the active rows is solved afresh with iterative refinement,
+    and rows that it leaves short enter.
 
-    It is solved for a few rows at a time; rows that the answer violates join until none does. The
-    answer counts as unreachable if ‖Aᵀv‖ ≤ tolerance, which bounds the margin of unit rows.
+    Counts as unreachable if ‖Aᵀv‖ ≤ tolerance, which bounds the margin of rows of norm 1.
     """
-    if len(A) <= A.shape[1]:
-        guess = _block_pivots(A, b)
-        if guess is not None and not len(violated(A, b, guess.w)):
-            return _without_faint(A, b, guess)
-    working, balance = _first_rows(A, b), 1.0
-    while True:
-        v, balance = _nonnegative(A[working], b[working], balance, tolerance)
-        found = np.flatnonzero(v)
-        rows = working[found]
-        if np.linalg.norm(v[found] @ A[rows]) <= tolerance:
-            weights = np.zeros(len(A))
-            weights[rows] = v[found]
-            return Unreachable(weights)
-        solution = polish(A, b, rows, v[found])
-        wrong = violated(A, b, solution.w)
-        outside = wrong[~np.isin(wrong, working)]
-        if len(outside):
-            working = np.sort(np.concatenate([working, outside[: max(100, 8 * len(rows))]]))
-            continue
-        margin = 1.0 / np.linalg.norm(solution.w)
-        if not len(wrong) or balance <= 2 * margin:
-            return _without_faint(A, b, exchange(A, b, solution))
-        balance = margin
+    guess = _block_pivots(A, b) if len(A) <= A.shape[1] else None
+    if guess is not None and not len(_violated(A, b, guess.w, slips=1.0)):
+        return _without_faint(A, b, guess)
+    active = ActiveRows(A, b, guess)
+    refusal = _ascend(active, tolerance, slips=8.0, limit=50 * sum(A.shape) + 1000)
+    best, least, left = None, np.inf, PATIENCE
+    while refusal is None:
+        solution = polish(A, b, np.array(active.rows), active.x)
+        worst = float(np.max(1 - (A @ solution.w) / b))
+        left -= 1
+        if worst < least:
+            best, least, left = solution, worst, PATIENCE
+        if not left or not len(_violated(A, b, solution.w, slips=1.0)):
+            return _without_faint(A, b, best)
+        active = ActiveRows(A, b, solution)
+        refusal = _ascend(active, tolerance, slips=1.0, limit=CORRECTIONS)
+    return refusal
 
 
-def _first_rows(A: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The rows that the mean direction separates worst."""
-    if len(A) <= FIRST_ROWS:
-        return np.arange(len(A))
-    return np.sort(np.argsort(A @ A.mean(axis=0) / b, kind="stable")[:FIRST_ROWS])
+def _ascend(
+    active: ActiveRows, tolerance: float, *, slips: float, limit: int
+) -> Unreachable | None:
+    """Let violated rows enter, the worst first, until there are none or the limit is reached."""
+    A, b = active.A, active.b
+    pool = np.zeros(0, dtype=int)
+    for _ in range(limit):
+        wrong = _violated(A[pool], b[pool], active.w, slips=slips)
+        if not len(wrong):
+            pool = _violated(A, b, active.w, slips=slips)
+            pool = pool[~np.isin(pool, active.rows)][:POOL]
+            if not len(pool):
+                return None
+            wrong = [0]
+        row = int(pool[wrong[0]])
+        weights = active.enter(row)
+        if weights is None:
+            pool = pool[pool != row]
+            weights = active.x
+            if np.linalg.norm(active.w) > tolerance * weights.sum():
+                continue
+        v = np.zeros(len(A))
+        v[[*active.rows, row][: len(weights)]] = weights / weights.sum()
+        return Unreachable(v)
+    return None
+
+
+def _violated(A: np.ndarray, b: np.ndarray, w: np.ndarray, *, slips: float) -> np.ndarray:
+    """Rows with a·w < b beyond so many roundings, the worst first."""
+    slack = A @ w - b
+    wrong = np.flatnonzero(slack < -(1e-12 * b + slips * EPS * np.linalg.norm(w)))
+    return wrong[np.argsort(slack[wrong], kind="stable")]
 
 
 def _without_faint(A: np.ndarray, b: np.ndarray, solution: Polished) -> Polished:
@@ -72,27 +93,7 @@ def _without_faint(A: np.ndarray, b: np.ndarray, solution: Polished) -> Polished
     if strong.all():
         return solution
     trimmed = polish(A, b, solution.rows[strong], solution.multipliers[strong])
-    return solution if len(violated(A, b, trimmed.w, slips=8)) else trimmed
-
-
-def _nonnegative(
-    A: np.ndarray, b: np.ndarray, balance: float, tolerance: float
-) -> tuple[np.ndarray, float]:
-    """Convex weights v on the rows with ‖Aᵀv‖/(b·v) least, and the balance t that served."""
-    columns = A.T
-    if A.shape[1] > len(A):
-        columns = qr(A.T, mode="r", check_finite=False)[0][: len(A)]
-    while True:
-        E = np.vstack([columns, balance * b])
-        f = np.zeros(len(E))
-        f[-1] = balance
-        v = nnls(E, f, maxiter=30 * len(A) + 100)[0]
-        v /= v.sum()
-        pull = np.linalg.norm(columns @ v)
-        margin = pull / (b @ v)
-        if pull <= tolerance or margin > 1e-3 * balance:
-            return v, balance
-        balance = margin
+    return solution if len(_violated(A, b, trimmed.w, slips=8.0)) else trimmed
 
 
 def _block_pivots(A: np.ndarray, b: np.ndarray, *, rounds: int = 40) -> Polished | None:

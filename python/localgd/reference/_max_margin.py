@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import NotSeparableError
 from ..problem import Problem
 from ._arguments import signed_rows
-from ._facial_reduction import facial_reduction
+from ._facial_reduction import Faces, facial_reduction
 from ._hard_margin import certify, hard_margin
 
 __all__ = ["MaxMargin", "max_margin"]
@@ -67,9 +67,9 @@ def max_margin(problem: Problem) -> MaxMargin:
 
     ``ŵ = argmin ½‖w‖²  s.t.  z_j·w ≥ 1 for all rows j``
 
-    Client weights play no part: ŵ depends on the rows alone. Solved as least-distance programming
-    by nonnegative least squares (``scipy.optimize.nnls``), then polished on the rows found with
-    iterative refinement; ``kkt_residual`` tells how well that went. Margins below 1e-12 of the row
+    Client weights play no part: ŵ depends on the rows alone. Solved by a dual active-set method,
+    then polished on the rows found with iterative refinement; ``kkt_residual`` tells how well that
+    went. It is near ε times the largest row norm over the margin. Margins below 1e-12 of the row
     norm count as 0.
 
     Parameters
@@ -93,7 +93,7 @@ def max_margin(problem: Problem) -> MaxMargin:
 
     References
     ----------
-    Lawson and Hanson, *Solving Least Squares Problems*, chapter 23, doi:10.1137/1.9781611971217.
+    Goldfarb and Idnani, Mathematical Programming 1983, doi:10.1007/BF02591962.
     Soudry, Hoffer, Nacson, Gunasekar, Srebro, JMLR 2018, arXiv:1710.10345.
 
     Examples
@@ -107,7 +107,7 @@ def max_margin(problem: Problem) -> MaxMargin:
     Z = signed_rows(problem, "max_margin")
     solution = hard_margin(Z)
     if solution is None:
-        raise _refusal(Z)
+        raise _refusal(facial_reduction(Z))
     w, alpha = solution
     certificate = certify(Z, w, alpha)
     norm = float(np.linalg.norm(w))
@@ -126,16 +126,15 @@ def max_margin(problem: Problem) -> MaxMargin:
     return result
 
 
-def _refusal(Z: np.ndarray) -> ValueError:
-    faces = facial_reduction(Z)
+def _refusal(faces: Faces) -> ValueError:
     if faces.weights is None:
         return ValueError(
             "problem: the rows are separable, but by less than 1e-12 of their norm, too little for "
             "double precision; rescale the features to similar size"
         )
     return NotSeparableError(
-        f"problem: the rows are not separable (no w has z·w > 0 on all of them; "
-        f"{len(faces.subset)} of {len(Z)} can be separated strictly with the others on the "
-        "boundary); want separable rows: see reference.separability, or add features",
+        f"problem: the rows are not separable: no w has z·w > 0 on all {len(faces.weights)} of "
+        f"them (on {len(faces.subset)} at most, with the others at 0); want separable rows: see "
+        "reference.separability, or add features",
         certificate=faces.weights,
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..problem import Problem
 from ._arguments import signed_rows
-from ._facial_reduction import Faces, facial_reduction, row_space
+from ._facial_reduction import Faces, facial_reduction, outside, row_space
 from ._hard_margin import certify, hard_margin
 
 __all__ = ["Separability", "separability"]
@@ -99,10 +99,8 @@ def separability(problem: Problem) -> Separability:
     >>> import localgd as lg
     >>> problem = lg.Problem([([[1.0, 0.0], [2.0, 0.0]], [1, -1]), ([[1.0, 4.0]], [1])])
     >>> found = lg.reference.separability(problem)
-    >>> found
-    Separability(not separable, subset of 1 of 3 rows, residual=0.0e+00)
-    >>> found.subset, found.subset_direction
-    (array([2]), array([0., 1.]))
+    >>> found.separable, found.subset, found.subset_direction, found.weights.round(12)
+    (False, array([2]), array([0., 1.]), array([0.66666667, 0.33333333, 0.        ]))
     """
     Z = signed_rows(problem, "separability")
     solution = hard_margin(Z)
@@ -111,11 +109,10 @@ def separability(problem: Problem) -> Separability:
         return _separable(Z, w / np.linalg.norm(w), certify(Z, w, alpha).kkt_residual)
     faces = facial_reduction(Z)
     if faces.weights is None:
-        return _separable(Z, faces.direction, np.inf)
+        return _separable(Z, faces.separator(Z), np.inf)
     direction = _subset_direction(Z, faces)
-    for array in (faces.weights, faces.subset, direction):
-        if array is not None:
-            array.setflags(write=False)
+    if direction is not None:
+        direction.setflags(write=False)
     largest = np.linalg.norm(Z, axis=1).max()
     return Separability(
         separable=False,
@@ -149,12 +146,12 @@ def _subset_direction(Z: np.ndarray, faces: Faces) -> np.ndarray | None:
     """The max-margin direction of the subset's rows projected on the complement of the rest."""
     if not len(faces.subset):
         return None
-    C, rest = Z[faces.subset], Z[faces.rest]
-    if rest.any():
-        basis = row_space(rest, max(rest.shape) * np.finfo(float).eps)
-        for _ in range(2):
-            C = C - (C @ basis.T) @ basis
-    solution = hard_margin(C)
-    if solution is None:
-        return faces.direction
-    return solution[0] / np.linalg.norm(solution[0])
+    basis = row_space(Z[faces.rest], max(Z.shape) * np.finfo(float).eps)
+    solution = hard_margin(outside(Z[faces.subset], basis))
+    if solution is not None:
+        u: np.ndarray = solution[0] / np.linalg.norm(solution[0])
+        heights = Z @ u / np.maximum(np.linalg.norm(Z, axis=1), np.finfo(float).tiny)
+        if heights[faces.subset].min() > np.abs(heights[faces.rest]).max():
+            return u
+    # Rows or features of very different scale: any u that splits them is worth more than the best.
+    return faces.separator(Z)
