@@ -477,6 +477,7 @@ def test_wrong_input_is_one_line_and_code_2(here, capsys, arguments, message):
     assert message in printed.err
     assert printed.err.startswith("localgd: ")
     assert printed.err.count("\n") == 1
+    assert not (here / "localgd-run" / "run.npz").exists()
 
 
 def test_quiet_prints_nothing(here, capsys):

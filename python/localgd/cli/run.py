@@ -31,13 +31,13 @@ EXIT_CODES = {"completed": 0, "diverged": 1, "interrupted": 130}
 
 def execute(settings: Settings, screen: Screen) -> int:
     """Do it all; the exit code."""
-    folder = Path(settings.out)
-    folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     with screen.busy("loading the rows"):
         prepared = prepare(settings)
     settings, problem = prepared.settings, prepared.problem
     method = _method(settings)
     _refuse_early(settings, problem, method)
+    folder = Path(settings.out)
+    folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     screen.line("Data", prepared.data)
     screen.line("Clients", prepared.clients)
     target = Target("none", None, "none: switched off")
