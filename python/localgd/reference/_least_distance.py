@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr
+from scipy.optimize import nnls
 
-from ._active_rows import ActiveRows
 from ._equality import Polished, polish
 
 __all__ = ["Unreachable", "least_distance"]
 
 EPS = np.finfo(float).eps
-POOL = 200  # violated rows looked at between two scans of all rows
-PATIENCE = 5  # polishing rounds without a better worst row before giving up
-CORRECTIONS = 20  # rows that may enter in one polishing round
+PATIENCE = 20  # polishing rounds without a better worst row before giving up
 
 
 @dataclass(frozen=True)
@@ -28,56 +26,41 @@ class Unreachable:
 def least_distance(A: np.ndarray, b: np.ndarray, *, tolerance: float) -> Polished | Unreachable:
     """Solve ``min ½‖w‖²  s.t.  A w ≥ b`` for rows of norm near 1 and b > 0.
 
-    A dual active-set method (Goldfarb and Idnani 1983) on an updated factorisation, then rounds of
-    polishing: the equality system on the active rows is solved afresh with iterative refinement,
-    and rows that it leaves short enter.
+    ``v = argmin ‖Aᵀv‖² + (b·v - 1)²  s.t.  v ≥ 0``,  ``w ∝ Aᵀv``
 
-    Counts as unreachable if ‖Aᵀv‖ ≤ tolerance, which bounds the margin of rows of norm 1.
+    Least-distance programming by non-negative least squares (Lawson and Hanson 1974, chapter 23),
+    then rounds of polishing: the equality system on the active rows is solved with iterative
+    refinement, and a row that it leaves short enters.
+
+    Counts as unreachable if ‖Aᵀv‖ ≤ tolerance · Σ v, which bounds the margin of rows of norm 1.
     """
     guess = _block_pivots(A, b) if len(A) <= A.shape[1] else None
     if guess is not None and not len(_violated(A, b, guess.w, slips=1.0)):
         return _without_faint(A, b, guess)
-    active = ActiveRows(A, b, guess)
-    refusal = _ascend(active, tolerance, slips=8.0, limit=50 * sum(A.shape) + 1000)
-    best, least, left = None, np.inf, PATIENCE
-    while refusal is None:
-        solution = polish(A, b, np.array(active.rows), active.x)
+    v = _nonnegative(A, b)
+    if np.linalg.norm(v @ A) <= tolerance * v.sum():
+        return Unreachable(v / v.sum())
+    rows = np.flatnonzero(v)
+    solution = best = polish(A, b, rows, v[rows])
+    least, left = np.inf, PATIENCE
+    while left and len(wrong := _violated(A, b, solution.w, slips=1.0)):
+        rows = np.append(solution.rows, wrong[0])
+        start = np.append(solution.multipliers, EPS * solution.multipliers.max())
+        solution = polish(A, b, rows, start)
         worst = float(np.max(1 - (A @ solution.w) / b))
         left -= 1
         if worst < least:
             best, least, left = solution, worst, PATIENCE
-        if not left or not len(_violated(A, b, solution.w, slips=1.0)):
-            return _without_faint(A, b, best)
-        active = ActiveRows(A, b, solution)
-        refusal = _ascend(active, tolerance, slips=1.0, limit=CORRECTIONS)
-    return refusal
+    return _without_faint(A, b, best)
 
 
-def _ascend(
-    active: ActiveRows, tolerance: float, *, slips: float, limit: int
-) -> Unreachable | None:
-    """Let violated rows enter, the worst first, until there are none or the limit is reached."""
-    A, b = active.A, active.b
-    pool = np.zeros(0, dtype=int)
-    for _ in range(limit):
-        wrong = _violated(A[pool], b[pool], active.w, slips=slips)
-        if not len(wrong):
-            pool = _violated(A, b, active.w, slips=slips)
-            pool = pool[~np.isin(pool, active.rows)][:POOL]
-            if not len(pool):
-                return None
-            wrong = [0]
-        row = int(pool[wrong[0]])
-        weights = active.enter(row)
-        if weights is None:
-            pool = pool[pool != row]
-            weights = active.x
-            if np.linalg.norm(active.w) > tolerance * weights.sum():
-                continue
-        v = np.zeros(len(A))
-        v[[*active.rows, row][: len(weights)]] = weights / weights.sum()
-        return Unreachable(v)
-    return None
+def _nonnegative(A: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The v of :func:`least_distance`, in coordinates of the row span where that is smaller."""
+    columns = A.T if A.shape[1] <= len(A) else qr(A.T, mode="r", check_finite=False)[0][: len(A)]
+    E = np.vstack([columns, b])
+    f = np.zeros(len(E))
+    f[-1] = 1.0
+    return nnls(E, f, maxiter=50 * len(A) + 1000)[0]
 
 
 def _violated(A: np.ndarray, b: np.ndarray, w: np.ndarray, *, slips: float) -> np.ndarray:

@@ -67,7 +67,7 @@ def max_margin(problem: Problem) -> MaxMargin:
 
     ``ŵ = argmin ½‖w‖²  s.t.  z_j·w ≥ 1 for all rows j``
 
-    Client weights play no part: ŵ depends on the rows alone. Solved by a dual active-set method,
+    Client weights play no part: ŵ depends on the rows alone. Solved as a non-negative least-squares problem,
     then polished on the rows found with iterative refinement; ``kkt_residual`` tells how well that
     went. It is near ε times the largest row norm over the margin. Margins below 1e-12 of the row
     norm count as 0.
@@ -93,7 +93,7 @@ def max_margin(problem: Problem) -> MaxMargin:
 
     References
     ----------
-    Goldfarb and Idnani, Mathematical Programming 1983, doi:10.1007/BF02591962.
+    Lawson and Hanson, Solving Least Squares Problems, 1974, doi:10.1137/1.9781611971217.
     Soudry, Hoffer, Nacson, Gunasekar, Srebro, JMLR 2018, arXiv:1710.10345.
 
     Examples
