@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
+from ._arguments import binary_problem, hard_margin, result_of_run
 
 if TYPE_CHECKING:
     from ..problem import Problem
@@ -84,6 +85,8 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
     ValueError
         If problem, run and ref are of different sizes, or η L k ≤ 1 (no rounds were run, say),
         where log τ is not positive.
+    TypeError
+        If problem, run or ref is something else.
 
     References
     ----------
@@ -101,8 +104,8 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
     >>> round(r.tau, 9), round(r.norm, 2), round(r.predicted_angle, 9)
     (100.0, 0.01, 0.0)
     """
-    if problem.task != "binary":
-        raise ValueError(f"problem: the task is {problem.task}; want a binary task")
+    problem = binary_problem(problem)
+    run, ref = result_of_run(run), hard_margin(ref)
     w, w_hat = _same_size(problem, run, ref)
     tau = local_time_per_round(run.config) * run.round
     if tau <= 1:

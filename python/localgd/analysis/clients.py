@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import NotSeparableError
-
-if TYPE_CHECKING:
-    from ..problem import Problem
+from ..problem import Problem
+from ._arguments import binary_problem
 
 __all__ = ["Heterogeneity", "heterogeneity"]
 
@@ -67,6 +65,8 @@ def heterogeneity(problem: Problem) -> Heterogeneity:
         the client.
     ValueError
         If the task is not binary.
+    TypeError
+        If problem is not a Problem.
 
     References
     ----------
@@ -81,10 +81,10 @@ def heterogeneity(problem: Problem) -> Heterogeneity:
     >>> round(h.mean_pairwise, 12), round(h.mean_to_global, 12), h.label_distance.tolist()
     (1.570796326795, 0.785398163397, [0.5, 0.5])
     """
-    if problem.task != "binary":
-        raise ValueError(f"problem: the task is {problem.task}; want a binary task")
-    whole = _direction(problem, "the rows of all clients together")
+    problem = binary_problem(problem)
+    # Clients first: one that is not separable makes the whole so, and should be named.
     own = np.stack([_own_direction(problem, i) for i in range(problem.n_clients)])
+    whole = _direction(problem, "the rows of all clients together")
     to_global = _angles(own, whole)
     pairwise = np.stack([_angles(own, u) for u in own])
     above = pairwise[np.triu_indices(problem.n_clients, 1)]
@@ -101,8 +101,6 @@ def heterogeneity(problem: Problem) -> Heterogeneity:
 
 
 def _own_direction(problem: Problem, client: int) -> np.ndarray:
-    from ..problem import Problem
-
     rows = problem.rows(client)
     alone = Problem([(problem.X[rows], problem.y[rows])], task="binary")
     return _direction(alone, f"the rows of client {problem.client_ids[client]!r}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _validation as check
+from ._arguments import binary_problem
 
 if TYPE_CHECKING:
     from ..problem import Problem
@@ -90,6 +91,8 @@ def margins(problem: Problem, w: Any) -> np.ndarray:
     ------
     ValueError
         If the task is not binary, or w has another shape, NaN or Inf entries or only zeros.
+    TypeError
+        If problem is not a Problem, or w does not hold real numbers.
 
     References
     ----------
@@ -102,8 +105,7 @@ def margins(problem: Problem, w: Any) -> np.ndarray:
     >>> lg.analysis.margins(problem, [3.0, 4.0]).tolist()
     [1.2, 0.8, 7.0]
     """
-    if problem.task != "binary":
-        raise ValueError(f"problem: the task is {problem.task}; want a binary task")
+    problem = binary_problem(problem)
     w = check.real_array("w", w, 1)
     if len(w) != problem.n_features:
         raise ValueError(

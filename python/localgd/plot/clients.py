@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..problem import Problem
 from . import _style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from ..problem import Problem
 
 __all__ = ["clients"]
 
@@ -66,6 +65,8 @@ def clients(
     ------
     ValueError
         If a label has no name in ``label_names``.
+    TypeError
+        If problem is not a Problem.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -77,6 +78,8 @@ def clients(
     >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
     ('Rows', ['label −1', 'label +1'])
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
     data = label_counts(problem)
     names = [_style.label_text(label, label_names) for label in data.labels] or ["all rows"]
     M = problem.n_clients

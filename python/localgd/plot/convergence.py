@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _validation as check
+from ..analysis._arguments import hard_margin, result_of_run
 from ..analysis.asymptotics import local_time_per_round
 from ..errors import UnsupportedError
 from . import _style
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Curve", "convergence", "curves", "overview"]
 
 QUANTITIES = ("angle", "margin")
-DASHED = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
+DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
 ABSENT = {
     "angle": "pass reference=lg.reference.max_margin(problem) to lg.run",
     "margin": "want a run of a binary problem",
@@ -62,9 +63,11 @@ def convergence(
     Parameters
     ----------
     run : Run, list of Run, or dict of str to Run
-        The keys of a dict are the labels; without it a run is named by its method and L.
+        The keys of a dict are the labels; without it a run is named by its method and L
+        (and η, where two are alike).
     ref : result of ``localgd.reference.max_margin``, optional
-        Needed for ``quantity="margin"``, for γ. The angle is the one recorded by the run.
+        Needed for ``quantity="margin"``, for γ. The angle is the one that the run recorded, to its
+        own ``reference=``; the axis says max-margin if ref is given.
     ax : matplotlib Axes, optional
         Drawn into; by default those of a new figure of column width.
     quantity : "angle" or "margin"
@@ -80,6 +83,8 @@ def convergence(
     ValueError
         If no run is given, a run has no angles (it was run without ``reference=``), or ``ref`` is
         missing where γ is needed.
+    TypeError
+        If run or ref is something else.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -100,7 +105,7 @@ def convergence(
     """
     drawn = curves(run, ref, quantity=quantity)
     ax = _style.axes(ax, "lg.plot.convergence")
-    _style.legend_above(ax, _draw(ax, drawn, quantity))
+    _style.legend_above(ax, _draw(ax, drawn, quantity, ref))
     return ax
 
 
@@ -142,7 +147,7 @@ def overview(run: Any, ref: Any, *, figure: Any = None) -> Figure:
     handles = []
     for place, quantity in enumerate(QUANTITIES, start=1):
         ax = _style.axes(_style.add_axes(figure, (1, 2, place)), "lg.plot.overview")
-        handles.append(_draw(ax, drawn[quantity], quantity))
+        handles.append(_draw(ax, drawn[quantity], quantity, ref))
     _style.legend_outside(figure, handles[0])
     return figure
 
@@ -162,10 +167,11 @@ def curves(run: Any, ref: Any = None, *, quantity: str = "angle") -> list[Curve]
     Examples
     --------
     >>> import localgd as lg
+    >>> from localgd.plot.convergence import curves
     >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
     >>> run = lg.run(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=100,
     ...              loss="exponential", reference=lg.reference.max_margin(problem))
-    >>> [curve.label for curve in lg.plot.curves(run)]
+    >>> [curve.label for curve in curves(run)]
     ['LocalGD, L = 10']
     """
     check.one_of("quantity", quantity, QUANTITIES)
@@ -174,6 +180,8 @@ def curves(run: Any, ref: Any = None, *, quantity: str = "angle") -> list[Curve]
             "ref: got None; the margin is drawn as a share of the best possible one: want "
             "ref=lg.reference.max_margin(problem)"
         )
+    if ref is not None:
+        hard_margin(ref)
     return [_curve(label, one, ref, quantity) for label, one in _labelled(run)]
 
 
@@ -185,10 +193,7 @@ def _labelled(run: Any) -> list[tuple[str, Any]]:
     if not runs:
         raise ValueError("run: got no run; want one, or a list or dict of them")
     for one in runs:
-        if not hasattr(one, "history"):
-            raise TypeError(
-                f"run: got {type(one).__name__}; want a result of lg.run, or a list or dict of them"
-            )
+        result_of_run(one)
     return list(zip(names or _names(runs), runs, strict=True))
 
 
@@ -200,9 +205,10 @@ def _names(runs: list[Any]) -> list[str]:
     ]
     if len(set(names)) == len(names):
         return names
+    rates = [method.get("lr") for method in methods]
     return [
-        name + (f", η = {method['lr']}" if "lr" in method else "")
-        for name, method in zip(names, methods, strict=True)
+        f"{name}, η = {lr['name'] if isinstance(lr, Mapping) else lr}" if lr is not None else name
+        for name, lr in zip(names, rates, strict=True)
     ]
 
 
@@ -242,19 +248,25 @@ def _guide(
     return k[inside], guide[inside]
 
 
-def _draw(ax: Axes, drawn: list[Curve], quantity: str) -> list[Any]:
+def _draw(ax: Axes, drawn: list[Curve], quantity: str, ref: Any) -> list[Any]:
     """Draw the curves; returns what the legend shows: the runs, and one line for their laws."""
-    handles = []
+    handles: list[Any] = []
     for curve, colour in zip(drawn, _style.colours(len(drawn)), strict=True):
         ax.plot(curve.guide_rounds, curve.guide, color=colour, **DASHED)
-        handles += ax.plot(curve.rounds, curve.values, color=colour, label=curve.label)
+        # A line through a single record would not be seen.
+        marker = "o" if len(curve.rounds) == 1 else ""
+        handles += ax.plot(
+            curve.rounds, curve.values, color=colour, marker=marker, label=curve.label
+        )
     ax.set_xscale("log")
     ax.set_xlabel("Communication rounds")
     if quantity == "margin":
         ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
         ax.set_ylabel("Normalised margin / γ")
     else:
-        ax.set_ylabel("Angle to max-margin model (°)")
+        # Without ref the angles may be those to another reference, a regression's for example.
+        target = "reference" if ref is None else "max-margin"
+        ax.set_ylabel(f"Angle to {target} model (°)")
         _scale_angles(ax, drawn)
     if any(curve.guide.size for curve in drawn):
         lines = check.require("matplotlib.lines", "plot", "lg.plot")

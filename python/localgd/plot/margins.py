@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import analysis
+from ..analysis._arguments import hard_margin
 from . import _style
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def margins(
     ValueError
         If the task is not binary, w has another shape, NaN or Inf entries or only zeros, or a
         label has no name in ``label_names``.
+    TypeError
+        If problem or ref is something else.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -81,10 +84,12 @@ def margins(
     >>> ax.get_ylabel()
     'Rows'
     """
+    if ref is not None:
+        hard_margin(ref)
     data = margin_counts(problem, w)
     names = [_style.label_text(label, label_names) for label in data.labels]
     ax = _style.axes(ax, "lg.plot.margins")
-    handles = []
+    handles: list[Any] = []
     for counts, name, colour in zip(data.counts, names, _style.colours(len(names)), strict=True):
         ax.stairs(counts, data.edges, fill=True, color=colour, alpha=0.3)
         handles.append(ax.stairs(counts, data.edges, color=colour, linewidth=1.0, label=name))
