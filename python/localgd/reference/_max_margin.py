@@ -67,9 +67,9 @@ def max_margin(problem: Problem) -> MaxMargin:
 
     ``ŵ = argmin ½‖w‖²  s.t.  z_j·w ≥ 1 for all rows j``
 
-    Client weights play no part: ŵ depends on the rows alone. Solved as a non-negative least-squares problem,
-    then polished on the rows found with iterative refinement; ``kkt_residual`` tells how well that
-    went. It is near ε times the largest row norm over the margin. Margins below 1e-12 of the row
+    Client weights play no part: ŵ depends on the rows alone. Solved as a non-negative least-squares
+    problem, then polished on the rows found with iterative refinement; ``kkt_residual`` tells how
+    well that went. It is near ε times the largest row norm over the margin. Margins below 1e-12 of
     norm count as 0.
 
     Parameters
