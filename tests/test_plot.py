@@ -254,6 +254,11 @@ def test_margins_mark_the_smallest_and_the_best(problem, ref, runs):
     assert len(lg.plot.margins(problem, w).get_lines()) == 1
 
 
+def test_a_row_on_the_wrong_side_is_named_with_a_minus_sign():
+    ax = lg.plot.margins(lg.Problem([([[1.0], [-0.5]], [1, 1])]), [1.0])
+    assert legend_texts(ax)[-1] == "smallest margin, −0.500"
+
+
 def test_margins_of_equal_rows_and_one_label():
     problem = lg.Problem([([[2.0, 0.0]] * 3, [1, 1, 1])])
     data = margin_counts(problem, [1.0, 0.0])

@@ -93,7 +93,7 @@ def margins(
     for counts, name, colour in zip(data.counts, names, _style.colours(len(names)), strict=True):
         ax.stairs(counts, data.edges, fill=True, color=colour, alpha=0.3)
         handles.append(ax.stairs(counts, data.edges, color=colour, linewidth=1.0, label=name))
-    smallest = f"smallest margin, {data.smallest:#.3g}"
+    smallest = f"smallest margin, {data.smallest:#.3g}".replace("-", "−")
     handles.append(ax.axvline(data.smallest, color="black", linewidth=0.9, label=smallest))
     if ref is not None:
         best = f"best possible, γ = {ref.margin:#.3g}"
