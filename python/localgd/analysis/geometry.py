@@ -123,9 +123,7 @@ def _scaled(name: str, value: Any) -> np.ndarray:
         raise ValueError(
             f"{name}: no entry differs from 0; want a model with a direction (w_0 = 0 has none)"
         )
-    # In two factors: 2^1074, which the smallest numbers need, is itself beyond double precision.
-    shift = -int(np.frexp(largest)[1])
-    return np.ldexp(np.ldexp(array, shift // 2), shift - shift // 2)
+    return np.ldexp(array, -np.frexp(largest)[1])
 
 
 def _subtract_multiple(u: np.ndarray, t: float, v: np.ndarray) -> np.ndarray:
