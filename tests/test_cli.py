@@ -28,7 +28,6 @@ from localgd.cli import main, words
 from localgd.cli.pooled import angles_to_pooled
 from localgd.cli.report import relative_distance, table_rounds
 from localgd.cli.settings import Settings, read_config, write_config
-from localgd.cli.stages import run_in_stages
 from localgd.cli.target import find_target
 
 COMMAND = [sys.executable, "-m", "localgd"]
@@ -221,33 +220,6 @@ def test_relative_distance():
         assert relative_distance(run, target)[-1] == pytest.approx(wanted, rel=1e-9)
 
 
-@pytest.mark.parametrize("lr", [0.5, lg.Polynomial(1.0, 0.5)])
-@pytest.mark.parametrize("engine", ["auto", "primal"])
-def test_stages_have_the_bits_of_one_run(lr, engine):
-    problem = lg.datasets.make_separable(n_clients=3, n_samples=[2, 5, 9], n_features=20, seed=1)
-    method, record = lg.LocalGD(7, lr), lg.log_spaced(per_decade=10)
-    whole = lg.run(problem, method, rounds=300, engine=engine, record=record)
-    staged, weights = run_in_stages(
-        problem,
-        method,
-        rounds=300,
-        stops=[0, 1, 10, 100, 300],
-        record=record,
-        engine=engine,
-        dtype="float64",
-        memory_limit=2**30,
-    )
-    assert (staged.weights == whole.weights).all()
-    assert (staged.coefficients == whole.coefficients).all()
-    assert staged.config == whole.config
-    assert staged.history.keys() == whole.history.keys()
-    for name, column in whole.history.items():
-        np.testing.assert_array_equal(staged.history[name], column)
-    assert list(weights) == [0, 1, 10, 100, 300]
-    part = lg.run(problem, method, rounds=100, engine=staged.engine)
-    assert (weights[100] == part.weights).all()
-
-
 @pytest.mark.parametrize(
     ("loss", "lr", "tolerance"),
     [("exponential", 0.5, 1e-5), ("squared", lg.Polynomial(0.5, 0.5), 1e-12)],
@@ -255,22 +227,11 @@ def test_stages_have_the_bits_of_one_run(lr, engine):
 def test_angles_to_pooled_gd(loss, lr, tolerance):
     problem = lg.datasets.make_separable(n_clients=3, n_samples=[2, 5, 9], n_features=20, seed=1)
     method = lg.LocalGD(7, lr)
-    run, weights = run_in_stages(
-        problem,
-        method,
-        rounds=40,
-        stops=[0, 5, 40],
-        record=lg.log_spaced(),
-        engine="auto",
-        dtype="float64",
-        memory_limit=2**30,
-        loss=loss,
-    )
+    run = lg.run(problem, method, rounds=40, record=[5], loss=loss, keep_weights=True)
     gd, angles = angles_to_pooled(
         problem,
         method,
         run,
-        weights,
         reference=None,
         threads=1,
         memory_limit=2**30,
@@ -280,8 +241,9 @@ def test_angles_to_pooled_gd(loss, lr, tolerance):
     np.testing.assert_array_equal(gd.history["round"], run.history["round"])
     rate = lr if isinstance(lr, float) else lambda step: lr(step // 7)
     for k, found in angles.items():
+        local = lg.run(problem, method, rounds=k, loss=loss)
         pooled = lg.run(problem, lg.GD(rate), rounds=7 * k, loss=loss)
-        assert found == pytest.approx(lg.angle(weights[k], pooled.weights), abs=tolerance)
+        assert found == pytest.approx(lg.angle(local.weights, pooled.weights), abs=tolerance)
 
 
 # The command ----------------------------------------------------------------------------------

@@ -32,12 +32,13 @@ class Session {
   Session(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
           const Array& init, const std::string& engine, const std::string& loss, bool single,
           std::int64_t local_steps, std::vector<std::int64_t> record_rounds, const Array& reference,
-          int threads)
+          int threads, bool keep_weights)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         data_(view(rows_, targets_, offsets, weights)),
         simulation_(data_, vector(init), EngineOptions{engine, loss, single, local_steps},
-                    std::move(record_rounds), vector(reference), threads) {}
+                    std::move(record_rounds), vector(reference), threads, keep_weights),
+        keep_weights_(keep_weights) {}
   Session(const Session&) = delete;
 
   // Nothing of Python is touched without the GIL: the arrays are held and never resized, and the
@@ -76,6 +77,10 @@ class Session {
     add("norm", h.norm);
     add("angle", h.angle);
     add("drift", h.drift);
+    if (keep_weights_)
+      columns["weights"] = py::array_t<double>(
+          {static_cast<py::ssize_t>(h.round.size()), static_cast<py::ssize_t>(data_.features())},
+          h.weights.data());
     return columns;
   }
 
@@ -85,6 +90,7 @@ class Session {
   Array rows_, targets_;
   Data data_;
   Simulation simulation_;
+  bool keep_weights_;
 };
 
 }  // namespace
@@ -95,10 +101,11 @@ void bind_simulation(py::module_& m) {
                       "A run of local steps and aggregation over rows held by clients.")
       .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const Array&,
                     const std::string&, const std::string&, bool, std::int64_t,
-                    std::vector<std::int64_t>, const Array&, int>(),
+                    std::vector<std::int64_t>, const Array&, int, bool>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("init"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
-           py::arg("local_steps"), py::arg("record_rounds"), py::arg("reference"), py::arg("threads"))
+           py::arg("local_steps"), py::arg("record_rounds"), py::arg("reference"), py::arg("threads"),
+           py::arg("keep_weights") = false)
       .def("advance", &Session::advance, py::arg("until"), py::arg("lrs"), py::arg("progress"),
            "Run to a round; 'completed' or 'diverged'. Raises what progress(round) or Ctrl-C raises.")
       .def("record_now", [](Session& s) { s.simulation().record_now(); },

@@ -11,8 +11,11 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 }
 
 Recorder::Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
-                   Vector<double> reference)
-    : data_(data), rounds_(std::move(rounds)), reference_(std::move(reference)) {
+                   Vector<double> reference, bool keep_weights)
+    : data_(data),
+      rounds_(std::move(rounds)),
+      reference_(std::move(reference)),
+      keep_weights_(keep_weights) {
   with_loss(loss, [&](auto l) {
     loss_value_ = &decltype(l)::value;
     signed_rows_ = decltype(l)::signed_rows;
@@ -41,6 +44,7 @@ bool Recorder::record(std::int64_t round, Engine& engine) {
   history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
   history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
   history_.drift.push_back(round > 0 ? drift(engine.local_changes()) : nan);
+  if (keep_weights_) history_.weights.insert(history_.weights.end(), w.data(), w.data() + w.size());
   if (due(round)) ++next_;
   return true;
 }

@@ -15,13 +15,14 @@ struct History {
   std::vector<double> norm;    // |w|
   std::vector<double> angle;   // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
   std::vector<double> drift;   // sum_i p_i |w_{k-1,i} - w_k|^2; NaN before the first round
+  std::vector<double> weights; // w_k of every record, one after the other, if they are kept
 };
 
 class Recorder {
  public:
   // rounds: sorted, each at most once. reference: a direction, or empty for no angle.
   Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
-           Vector<double> reference);
+           Vector<double> reference, bool keep_weights = false);
 
   bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
 
@@ -45,6 +46,7 @@ class Recorder {
   std::vector<std::int64_t> rounds_;
   std::size_t next_ = 0;
   Vector<double> reference_;  // unit, or empty
+  bool keep_weights_;
   History history_;
 };
 

@@ -10,9 +10,10 @@ enum class Status { running, completed, interrupted, diverged };
 class Simulation {
  public:
   Simulation(const Data& data, const Vector<double>& init, const EngineOptions& options,
-             std::vector<std::int64_t> record_rounds, const Vector<double>& reference, int threads)
+             std::vector<std::int64_t> record_rounds, const Vector<double>& reference, int threads,
+             bool keep_weights = false)
       : engine_(make_engine(data, init, options)),
-        recorder_(data, options.loss, std::move(record_rounds), reference),
+        recorder_(data, options.loss, std::move(record_rounds), reference, keep_weights),
         threads_(threads) {}
 
   // Runs to round `until`. lrs holds the learning rate of each of those rounds, or one for all.

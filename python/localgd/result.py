@@ -50,6 +50,8 @@ class Run:
         The last whole round.
     message : str
         What happened and what to do, for a run that was not completed.
+    recorded_weights : ndarray of shape (records, d), float64, or None
+        w_k of every record, if the run was asked to keep them.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Run:
     status: str
     round: int
     message: str = ""
+    recorded_weights: np.ndarray | None = None
 
     @property
     def local_steps_per_second(self) -> float:
@@ -168,11 +171,13 @@ class Run:
             "round": self.round,
             "message": self.message,
         }
+        kept = {} if self.recorded_weights is None else {"recorded_weights": self.recorded_weights}
         write_npz(
             path,
             meta,
             weights=self.weights,
             coefficients=self.coefficients,
+            **kept,
             **{f"history/{name}": column for name, column in self.history.items()},
         )
         return path
@@ -213,6 +218,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     return Run(
         weights=arrays.pop("weights"),
         coefficients=arrays.pop("coefficients"),
+        recorded_weights=arrays.pop("recorded_weights", None),
         history={name.removeprefix("history/"): column for name, column in arrays.items()},
         **{key: meta[key] for key in meta if key != "format"},
     )

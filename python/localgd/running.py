@@ -44,6 +44,7 @@ def run(
     reference: Any = None,
     progress: bool | Callable[[int], None] = False,
     checkpoint: Any = None,
+    keep_weights: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> Run:
     """Run a method for a number of communication rounds.
@@ -79,6 +80,8 @@ def run(
     checkpoint : path, optional
         File that keeps the state. If it exists the run continues from it, with the same bits as a
         run that was never stopped; it is written every 30 s and at the end.
+    keep_weights : bool, default False
+        Keep the model of every record in ``Run.recorded_weights``: memory records × d.
     memory_limit : int, default 4 GiB
         Bytes that Gram matrices may take.
 
@@ -125,6 +128,8 @@ def run(
     direction = _check_reference(reference, problem)
     schedule = record_rounds(log_spaced() if record is None else record, rounds)
     memory_limit = check.integer("memory_limit", memory_limit, 1)
+    if not isinstance(keep_weights, bool):
+        raise TypeError(f"keep_weights: got {keep_weights!r}; want True or False")
     saved = None if checkpoint is None else Checkpoint(checkpoint)
 
     plan = choose_engine(
@@ -150,11 +155,15 @@ def run(
         record_rounds=schedule,
         reference=direction,
         threads=threads,
+        keep_weights=keep_weights,
     )
     if saved is not None:
         saved.resume(
             session,
-            _identity(config, plan.engine, fingerprint(problem, w0, direction)),
+            {
+                **_identity(config, plan.engine, fingerprint(problem, w0, direction)),
+                "keep_weights": keep_weights,
+            },
             lr=method.lr,
             rounds=rounds,
             schedule=schedule,
@@ -185,6 +194,7 @@ def run(
         status=status,
         round=session.round,
         message=message,
+        recorded_weights=history.get("weights"),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from ..analysis import angle
 from ..methods import GD, LocalGD
 from ..problem import Problem
 from ..result import Run
+from ..running import run
 from ..schedules import Schedule
-from .stages import run_in_stages
 
 __all__ = ["angles_to_pooled"]
 
@@ -21,39 +22,48 @@ __all__ = ["angles_to_pooled"]
 def angles_to_pooled(
     problem: Problem,
     method: LocalGD,
-    run: Run,
-    weights: Mapping[int, np.ndarray],
+    result: Run,
     *,
     reference: Any,
     threads: int | None,
     memory_limit: int,
     progress: Callable[[int], None] | None,
 ) -> tuple[Run, dict[int, float]]:
-    """Run GD for as many steps; the angles in radians to the given weights of the run, by round.
+    """Run GD for as many steps; the angles in radians to the recorded weights, by round.
 
-    ``angle(w_k, w^GD_{kL})`` for each round k in ``weights`` that GD reached
+    ``angle(w_k, w^GD_{kL})`` for each recorded round k that GD reached, w_k ≠ 0
 
-    The GD run counts steps in rounds of L, as the Local-GD run does.
+    The GD run counts steps in rounds of L, as the Local-GD run does. ``result`` has kept its
+    weights.
     """
     L = method.local_steps
-    gd, reached = run_in_stages(
-        problem,
-        GD(lr=_per_step(method.lr, L)),
-        rounds=run.round * L,
-        stops=[k * L for k in sorted(weights) if k > 0],
-        record=run.history["round"] * L,
-        loss=run.config["loss"],
-        reference=reference,
-        engine=_engine(problem, run.round * L, memory_limit),
-        dtype=_dtype(run.config["loss"]),
-        threads=threads,
-        memory_limit=memory_limit,
-        progress=progress,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
+        gd = run(
+            problem,
+            GD(lr=_per_step(method.lr, L)),
+            rounds=result.round * L,
+            record=result.history["round"] * L,
+            loss=result.config["loss"],
+            reference=reference,
+            dtype=_dtype(result.config["loss"]),
+            threads=threads,
+            memory_limit=memory_limit,
+            keep_weights=True,
+            progress=progress or False,
+        )
+    pooled = dict(zip(gd.history["round"].tolist(), _recorded(gd), strict=True))
     angles = {
-        k: angle(w, reached[k * L]) for k, w in weights.items() if k * L in reached and w.any()
+        k: angle(w, pooled[k * L])
+        for k, w in zip(result.history["round"].tolist(), _recorded(result), strict=True)
+        if w.any() and k * L in pooled
     }
-    return _in_rounds(gd, method.local_steps, run.config["method"]), angles
+    return _in_rounds(gd, L, result.config["method"]), angles
+
+
+def _recorded(result: Run) -> np.ndarray:
+    assert result.recorded_weights is not None, "runs to compare keep their weights"
+    return result.recorded_weights
 
 
 def _in_rounds(gd: Run, local_steps: int, method: dict[str, Any]) -> Run:
@@ -78,10 +88,3 @@ def _dtype(loss: str) -> str:
 def _per_step(lr: Schedule, local_steps: int) -> Schedule:
     """The learning rate of GD's steps: that of the round in which Local-GD takes as many."""
     return (lambda step: lr(step // local_steps)) if callable(lr) else lr
-
-
-def _engine(problem: Problem, steps: int, memory_limit: int) -> str:
-    """ "gram" where a long run of N x N products costs less than one of N x d products twice."""
-    N, d = problem.n_samples, problem.n_features
-    fits = 4 * (N**2 + int((problem.sizes**2).sum())) <= memory_limit
-    return "gram" if fits and steps >= 10_000 and N <= 2 * d else "auto"

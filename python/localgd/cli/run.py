@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from .._backend import core
 from ..engines import choose_engine
@@ -13,14 +12,13 @@ from ..methods import GD, LocalGD, Method
 from ..problem import Problem
 from ..recording import log_spaced
 from ..result import Run
-from ..running import DTYPES, LOSSES
+from ..running import DTYPES, LOSSES, run
 from . import files
 from .pooled import angles_to_pooled
-from .report import table, table_rounds
+from .report import table
 from .rows import prepare
 from .screen import Screen
 from .settings import Settings, write_config
-from .stages import run_in_stages
 from .target import Target, find_target
 from .words import learning_rate
 
@@ -49,15 +47,15 @@ def execute(settings: Settings, screen: Screen) -> int:
     write_config(settings, folder / "run.toml")
 
     compared = method if settings.pooled and isinstance(method, LocalGD) else None
-    run, weights = _run(settings, problem, method, target, screen, stop=compared is not None)
-    screen.line("Engine", _about_engine(run))
-    run.save(folder / "run.npz")
+    result = _run(settings, problem, method, target, screen, keep_weights=compared is not None)
+    screen.line("Engine", _about_engine(result))
+    result.save(folder / "run.npz")
     gd = None
     angles: dict[int, float] | None = None
-    if compared is not None and run.status == "completed":
-        gd, angles = _compare(settings, problem, compared, run, weights, target, screen)
-    _show(run, gd, target, angles, folder, screen)
-    return _outcome(run, gd, screen)
+    if compared is not None and result.status == "completed":
+        gd, angles = _compare(settings, problem, compared, result, target, screen)
+    _show(result, gd, target, angles, folder, screen)
+    return _outcome(result, gd, screen)
 
 
 def _method(settings: Settings) -> Method:
@@ -90,26 +88,26 @@ def _run(
     target: Target,
     screen: Screen,
     *,
-    stop: bool,
-) -> tuple[Run, dict[int, np.ndarray]]:
-    record = log_spaced(per_decade=settings.records_per_decade)
+    keep_weights: bool,
+) -> Run:
     name = "Local-GD" if isinstance(method, LocalGD) else "GD"
-    with screen.progress(name, settings.rounds, "rounds") as tell:
-        return run_in_stages(
+    with screen.progress(name, settings.rounds, "rounds") as tell, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
+        return run(
             problem,
             method,
             rounds=settings.rounds,
-            stops=table_rounds(record.rounds(settings.rounds)) if stop else [],
-            loss=settings.loss,
+            loss=str(settings.loss),
             engine=settings.engine,
             dtype=settings.dtype,
             threads=settings.threads,
             seed=settings.seed,
-            record=record,
+            record=log_spaced(per_decade=settings.records_per_decade),
             reference=target.solution,
             memory_limit=settings.memory_limit,
             checkpoint=settings.checkpoint,
-            progress=tell,
+            keep_weights=keep_weights,
+            progress=tell or False,
         )
 
 
@@ -117,18 +115,16 @@ def _compare(
     settings: Settings,
     problem: Problem,
     method: LocalGD,
-    run: Run,
-    weights: Mapping[int, np.ndarray],
+    result: Run,
     target: Target,
     screen: Screen,
 ) -> tuple[Run, dict[int, float]]:
-    steps = run.round * method.local_steps
+    steps = result.round * method.local_steps
     with screen.progress("Pooled GD", steps, "steps") as tell:
         gd, angles = angles_to_pooled(
             problem,
             method,
-            run,
-            weights,
+            result,
             reference=target.solution,
             threads=settings.threads,
             memory_limit=settings.memory_limit,
