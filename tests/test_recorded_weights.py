@@ -32,11 +32,9 @@ def test_kept_over_save_and_checkpoint(problem, tmp_path):
     options = {"keep_weights": True, "engine": "gram"}
     whole = lg.run(problem, method, rounds=100, **options)
     for rounds in (10, 100):  # both are on the schedule of the whole run
-        run = lg.run(
-            problem, method, rounds=rounds, checkpoint=tmp_path / "state.npz", **options
-        )
+        run = lg.run(problem, method, rounds=rounds, checkpoint=tmp_path / "state.npz", **options)
     again = lg.load(run.save(tmp_path / "run.npz"))
     np.testing.assert_array_equal(again.recorded_weights, whole.recorded_weights)
     assert again.history.keys() == whole.history.keys()
-    with pytest.raises(ValueError, match="belongs to another run .*keep_weights"):
+    with pytest.raises(ValueError, match=r"belongs to another run .*keep_weights"):
         lg.run(problem, method, rounds=100, engine="gram", checkpoint=tmp_path / "state.npz")
