@@ -43,6 +43,7 @@ def test_interrupt_inside_a_round_keeps_the_state_before_it(small_problem, engin
 def test_real_signal_during_a_round_that_would_last_for_years(run_python, engine):
     script = f"""
 import os, signal, threading, localgd as lg
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without
 problem = lg.datasets.make_separable(n_clients=4, n_samples=50, n_features=400, seed=0)
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 run = lg.run(problem, lg.LocalGD(local_steps=10**15, lr=1e-20), rounds=5, engine="{engine}")
