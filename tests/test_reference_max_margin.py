@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
 import localgd as lg
+from localgd.reference._equality import Polished, polish
 from localgd.reference._least_distance import (
     Unreachable,
     _block_pivots,
@@ -110,6 +111,26 @@ def test_a_row_on_the_margin_with_zero_multiplier():
     np.testing.assert_allclose(found.weights, [1, 0, 0], atol=4 * EPS)
     np.testing.assert_array_equal(found.support, [0])
     np.testing.assert_array_equal(found.on_margin, [0, 1])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_zero_multipliers_do_not_become_support_by_rounding(seed):
+    Z = np.array([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 0.0, -2.0]])
+    turn = np.linalg.qr(np.random.default_rng(seed).standard_normal((5, 3)))[0]
+    found = lg.reference.max_margin(problem_of(Z @ turn.T))
+    np.testing.assert_array_equal(found.support, [0])
+    np.testing.assert_array_equal(found.on_margin, [0, 1, 2])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_duplicated_and_opposite_rows_with_more_features_than_rows(seed):
+    Z = planted(seed, N=10, d=40, margin=0.3)
+    twice = np.vstack([Z, Z / 3])
+    found = lg.reference.max_margin(problem_of(twice))
+    check_optimal(twice, found)
+    np.testing.assert_array_equal(found.support >= 10, True)  # the shorter copies bind
+    with pytest.raises(lg.NotSeparableError):
+        lg.reference.max_margin(problem_of(np.vstack([Z, -Z[:1] / 3])))
 
 
 def test_duplicated_rows_change_nothing_but_the_rows_on_the_margin():
@@ -246,6 +267,23 @@ def test_rows_around_the_origin_give_a_certificate():
     assert answer.weights.sum() == pytest.approx(1, rel=4 * EPS)
 
 
+def test_rows_with_a_negative_multiplier_are_dropped():
+    A = np.array([[1.0, 0.0], [0.96, 0.28], [0.8, -0.6]])  # the first row alone is tight
+    solution = polish(A, np.array([1.0, 0.5, 0.5]), np.array([0, 1]), np.array([1.0, 1.0]))
+    np.testing.assert_array_equal(solution.rows, [0])
+    np.testing.assert_allclose(solution.w, [1, 0], atol=4 * EPS)
+    np.testing.assert_allclose(solution.multipliers, [1], rtol=4 * EPS)
+
+
+def test_a_solution_that_misses_the_rows_is_not_passed_on(monkeypatch):
+    from localgd.reference import _hard_margin
+
+    Z = np.eye(2)
+    wrong = Polished(np.array([0]), np.array([1.0]), np.array([1.0, 0.0]))
+    monkeypatch.setattr(_hard_margin, "least_distance", lambda A, b, tolerance: wrong)
+    assert _hard_margin.hard_margin(Z) is None
+
+
 def test_certificate_is_measured_not_assumed():
     from localgd.reference._hard_margin import certify
 
@@ -284,15 +322,24 @@ def test_not_separable_carries_a_certificate():
     np.testing.assert_allclose(v @ Z, 0, atol=1e-15)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_two_opposite_rows_of_any_direction(seed):
+    # Their Gram matrix is singular; by rounding its factorisation may still go through.
+    row = np.random.default_rng(seed).standard_normal((1, 3))
+    with pytest.raises(lg.NotSeparableError):
+        lg.reference.max_margin(problem_of(np.vstack([row, -3 * row])))
+
+
 def test_a_zero_row_is_not_separable():
     with pytest.raises(lg.NotSeparableError) as caught:
         lg.reference.max_margin(problem_of([[1.0, 2.0], [0.0, 0.0]]))
     np.testing.assert_array_equal(caught.value.certificate, [0, 1])
 
 
-def test_margin_too_small_for_double_precision():
+@pytest.mark.parametrize("margin", [1e-13, 1e-14, 1e-20])
+def test_margin_too_small_for_double_precision(margin):
     with pytest.raises(ValueError, match=r"less than 1e-12 of their norm.*rescale the features"):
-        lg.reference.max_margin(problem_of([[1.0, 1e-14], [-1.0, 1e-14]]))
+        lg.reference.max_margin(problem_of([[1.0, margin], [-1.0, margin]]))
 
 
 def test_wrong_kinds_of_problem():

@@ -56,13 +56,14 @@ def test_more_rows_than_features_with_consistent_targets():
     np.testing.assert_allclose(found.weights, w, rtol=1e-12)
 
 
-def test_ill_conditioned_rows():
-    r = np.random.default_rng(3)
+@pytest.mark.parametrize("seed", range(5))
+def test_ill_conditioned_rows(seed):
+    r = np.random.default_rng(seed)
     U, V = (np.linalg.qr(r.standard_normal((n, 8)))[0] for n in (8, 30))
     X = U * np.logspace(0, -9, 8) @ V.T
     found = lg.reference.min_norm(lg.Problem([(X, X @ V @ np.ones(8))]))
     assert found.rank == 8
-    assert found.residual <= 1e-14
+    assert found.residual <= 2e-15
 
 
 def test_labels_of_a_binary_problem_are_targets():

@@ -165,6 +165,13 @@ def test_opposite_rows_among_duplicates():
     check_certificate(Z, found)
 
 
+def test_weights_are_even_where_equal_ones_balance():
+    # Every corner of a cube: a certificate needs two of them, the one returned uses all alike.
+    corners = np.array([[a, b, c] for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)])
+    found = lg.reference.separability(problem_of(corners))
+    np.testing.assert_allclose(found.weights, np.full(8, 1 / 8), rtol=1e-12)
+
+
 def test_separable_by_less_than_double_precision_tells_from_the_norm():
     # The second feature alone separates them; in the units of the rows its share is 1e-14.
     found = lg.reference.separability(problem_of([[1.0, 1e-14], [-1.0, 1e-14]]))

@@ -16,7 +16,6 @@ __all__ = ["Faces", "facial_reduction", "outside", "row_space"]
 # counts as 0. Noise there is near 1e-14; linear programming codes stop at 1e-7.
 TOLERANCE = 1e-10
 EPS = np.finfo(float).eps
-EQUILIBRATION_SWEEPS = 3
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,8 @@ def _equilibrated(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     filled = Z != 0
     sizes = np.where(filled, np.frexp(Z)[1], 0)
     in_row, in_column = np.maximum(filled.sum(axis=1), 1), np.maximum(filled.sum(axis=0), 1)
-    columns = np.zeros(Z.shape[1])
-    for _ in range(EQUILIBRATION_SWEEPS):
-        rows = (sizes.sum(axis=1) - filled @ columns) / in_row
-        columns = (sizes.sum(axis=0) - rows @ filled) / in_column
-    columns = np.rint(columns).astype(int)
+    rows = sizes.sum(axis=1) / in_row
+    columns = np.rint((sizes.sum(axis=0) - rows @ filled) / in_column).astype(int)
     A, exponents = scaled_rows(np.ldexp(Z, -columns))
     return A, exponents, columns
 
@@ -145,6 +141,7 @@ def _evened(v: np.ndarray, Y: np.ndarray) -> np.ndarray:
     # A weight below the rounding of the others keeps its sign rather than its last digits.
     v = np.where(exact > 0, exact, v)
     even = (1 - Q @ Q.sum(axis=0)) / len(v)
-    falling = even < v
-    reach = np.min(v[falling] / (v - even)[falling], initial=np.inf)
-    return v + min(1.0, 0.5 * reach) * (even - v)
+    falling = even <= 0
+    if not falling.any():
+        return even
+    return v + 0.5 * np.min(v[falling] / (v - even)[falling]) * (even - v)

@@ -93,6 +93,9 @@ def _block_pivots(A: np.ndarray, b: np.ndarray, *, rounds: int = 40) -> Polished
             factor = cho_factor(gram[np.ix_(rows, rows)], check_finite=False)
         except LinAlgError:
             return None
+        pivots = np.diag(factor[0])
+        if pivots.min() < 1e-6 * pivots.max():  # dependent, as far as the Gram matrix can tell
+            return None
         x = np.zeros(len(A))
         x[rows] = cho_solve(factor, b[rows], check_finite=False)
         wrong = np.where(active, x <= 0, gram @ x < (1 - 1e-10) * b)
