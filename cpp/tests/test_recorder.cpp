@@ -132,6 +132,20 @@ TEST_CASE_FIXTURE(Fixture, "rounds are due once and in order") {
   CHECK_FALSE(recorder.due(10));
 }
 
+TEST_CASE_FIXTURE(Fixture, "weights are kept if they are asked for") {
+  Recorder recorder(data, "logistic", {}, {}, true), without(data, "logistic", {}, {});
+  Shown other(data, 2 * w, changes);
+  for (Recorder* r : {&recorder, &without}) {
+    REQUIRE(r->record(1, engine));
+    REQUIRE(r->record(2, other));
+  }
+  const auto& kept = recorder.history().weights;
+  REQUIRE(kept.size() == 24);
+  CHECK(same_bits(VectorView<double>(kept.data(), 12), w));
+  CHECK(same_bits(VectorView<double>(kept.data() + 12, 12), 2 * w));
+  CHECK(without.history().weights.empty());
+}
+
 TEST_CASE_FIXTURE(Fixture, "a reference of another length is refused") {
   CHECK_THROWS_WITH_AS(Recorder(data, "logistic", {}, Vector<double>::Ones(11)),
                        "reference: want one number for each feature", std::invalid_argument);
