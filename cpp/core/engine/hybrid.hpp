@@ -8,13 +8,13 @@
 namespace localgd {
 
 template <class Real>
-class HybridEngine final : public SpanEngine<Real> {
-  using Span = SpanEngine<Real>;
-  using Span::data_;
+class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
+  using Weighted = WeightedEngine<Real, SpanEngine<Real>>;
+  using Weighted::data_;
 
  public:
   HybridEngine(const Data& data, const Vector<double>& init, const EngineOptions& options)
-      : Span(data, options), server_(data, init), margins_(data.samples()) {}
+      : Weighted(data, init, options) {}
 
   bool prepare(Team& team, Stop& stop) override { return this->prepare_blocks(team, stop); }
 
@@ -25,32 +25,17 @@ class HybridEngine final : public SpanEngine<Real> {
           const auto a = this->rows_.of(data_, i);
           for (Index j = 0; j < a.rows(); ++j)
             this->local_margins_[data_.begin(i) + j] = static_cast<Real>(
-                wide_dot(a.row(j).data(), server_.weights.data(), data_.features()));
+                wide_dot(a.row(j).data(), this->weights_.data(), data_.features()));
         },
         [&](Index i) {
           // The sums have been read: their place now takes b_i in Real.
           auto b = this->sums_.segment(data_.begin(i), data_.size(i));
           b = this->next_changes_.segment(data_.begin(i), data_.size(i)).template cast<Real>();
-          server_.changes[static_cast<std::size_t>(i)].noalias() =
+          this->changes_[static_cast<std::size_t>(i)].noalias() =
               this->rows_.of(data_, i).transpose() * b;
         });
-    if (!complete) return Outcome::stopped;
-    server_.aggregate(data_.weights, team);
-    return this->commit(server_.weights, server_.next);
+    return complete ? this->aggregate(team) : Outcome::stopped;
   }
-
-  const Vector<double>& weights() override { return server_.weights; }
-  const Vector<double>& margins() override {
-    all_margins(data_, server_.weights, margins_);
-    return margins_;
-  }
-  const Vector<double>& state() const override { return server_.weights; }
-
- private:
-  void set_state(const Vector<double>& state) override { server_.weights = state; }
-
-  WeightServer<Real> server_;
-  Vector<double> margins_;
 };
 
 }  // namespace localgd

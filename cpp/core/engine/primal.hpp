@@ -2,19 +2,18 @@
 //   local step  4 n_i d flops, n_i d reals read;  round  2 M d;  memory  M d reals
 #pragma once
 
-#include "base.hpp"
 #include "weighted.hpp"
 
 namespace localgd {
 
 template <class Real>
-class PrimalEngine final : public BaseEngine<Real> {
-  using Base = BaseEngine<Real>;
-  using Base::data_;
+class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
+  using Weighted = WeightedEngine<Real, BaseEngine<Real>>;
+  using Weighted::data_;
 
  public:
   PrimalEngine(const Data& data, const Vector<double>& init, const EngineOptions& options)
-      : Base(data, options), server_(data, init), base_(data.samples()), margins_(data.samples()) {
+      : Weighted(data, init, options), base_(data.samples()) {
     std::vector<double> costs;
     for (Index i = 0; i < data.clients(); ++i)
       costs.push_back(4.0 * static_cast<double>(data.size(i)) * static_cast<double>(data.features()));
@@ -31,38 +30,25 @@ class PrimalEngine final : public BaseEngine<Real> {
   Outcome round(double lr, Team& team, Stop& stop) override {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
       const Index first = data_.begin(i);
-      auto& delta = server_.changes[static_cast<std::size_t>(i)];
+      auto& delta = this->changes_[static_cast<std::size_t>(i)];
       if (done == 0) {
         delta.setZero();
         this->sums_.segment(first, data_.size(i)).setZero();
       }
       this->kernels_.primal(this->rows_.of(data_, i), this->targets_.data() + first,
-                            this->step_size(lr, i), count, done == 0 ? &server_.weights : nullptr,
+                            this->step_size(lr, i), count, done == 0 ? &this->weights_ : nullptr,
                             base_.data() + first, delta, this->sums_.data() + first,
                             scratch_[static_cast<std::size_t>(thread)]);
     };
     const bool complete = this->local_phase(work_, team, stop, steps,
                                             [&](Index i, int) { this->read_sums(lr, i); });
-    if (!complete) return Outcome::stopped;
-    server_.aggregate(data_.weights, team);
-    return this->commit(server_.weights, server_.next);
+    return complete ? this->aggregate(team) : Outcome::stopped;
   }
-
-  const Vector<double>& weights() override { return server_.weights; }
-  const Vector<double>& margins() override {
-    all_margins(data_, server_.weights, margins_);
-    return margins_;
-  }
-  const Vector<double>& state() const override { return server_.weights; }
 
  private:
-  void set_state(const Vector<double>& state) override { server_.weights = state; }
-
-  WeightServer<Real> server_;
   Work work_;
   Vector<Real> base_;  // A w_k, all clients
   std::vector<PrimalScratch<Real>> scratch_;
-  Vector<double> margins_;
 };
 
 }  // namespace localgd
