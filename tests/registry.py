@@ -112,9 +112,7 @@ def engine_cases(*columns):
 def assert_same_bits(a: lg.Run, b: lg.Run) -> None:
     """Weights, coefficients and history, NaN in the same places and 0.0 apart from -0.0."""
     assert list(a.history) == list(b.history)
-    for name in ("weights", "coefficients", *a.history):
-        one, other = (
-            np.asarray(run.history[name] if name in run.history else getattr(run, name))
-            for run in (a, b)
-        )
+    pairs = {name: (a.history[name], b.history[name]) for name in a.history}
+    pairs |= {"weights": (a.weights, b.weights), "coefficients": (a.coefficients, b.coefficients)}
+    for name, (one, other) in pairs.items():
         np.testing.assert_array_equal(one.view(np.int64), other.view(np.int64), err_msg=name)

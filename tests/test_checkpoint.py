@@ -171,6 +171,7 @@ CHANGES = {
     "method": {"method": lg.GD(lr=METHOD.lr)},
     "lr": {"method": lg.LocalGD(local_steps=4, lr=lg.Polynomial(0.6, 0.21))},
     "seed": {"seed": 1},
+    "keep_weights": {"keep_weights": True},
     "record": {"record": [7]},
 }
 

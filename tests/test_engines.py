@@ -27,10 +27,10 @@ def choose(problem, local_steps, rounds, **options):
 
 
 def flops(problem, local_steps, rounds):
-    """Total flops of each engine: the table of mathematics.md section 3."""
+    """Total flops: the table of mathematics.md section 3, less the margins after the last step."""
     n, N = problem.sizes.astype(float), float(problem.n_samples)
     M, d, L = problem.n_clients, problem.n_features, local_steps
-    span = L * (2 * n**2).sum()
+    span = (L - 1) * (2 * n**2).sum()
     return {
         "gram": 2 * N**2 * d + rounds * (span + 2 * N**2),
         "hybrid": 2 * (n**2).sum() * d + rounds * (span + 4 * N * d),

@@ -65,8 +65,8 @@ class Checkpoint:
         if not self._meta:
             return
         meta, arrays = self._meta, self._arrays
+        self._check_same_run(meta, arrays["history/round"], rounds, schedule)
         history = {name: arrays[f"history/{name}"] for name in session.history()}
-        self._check_same_run(meta, history["round"], rounds, schedule)
         self.elapsed = meta["elapsed"]
         if meta["round"] == 0:
             return

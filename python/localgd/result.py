@@ -220,13 +220,14 @@ def load(path: str | os.PathLike[str]) -> Run:
         coefficients=arrays.pop("coefficients"),
         recorded_weights=arrays.pop("recorded_weights", None),
         history={name.removeprefix("history/"): column for name, column in arrays.items()},
-        **{key: meta[key] for key in meta if key != "format"},
+        **{key: meta[key] for key in meta if key not in ("format", "arrays")},
     )
 
 
 def write_npz(path: str | os.PathLike[str], meta: dict[str, Any], **arrays: np.ndarray) -> None:
     """Arrays and JSON in one file, which appears whole or not at all."""
     path = Path(path)
+    meta = {**meta, "arrays": list(arrays)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -245,7 +246,7 @@ def read_npz(
             with np.load(file, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             meta = json.loads(str(arrays.pop("meta")))
-            if key not in meta:
+            if key not in meta or set(meta["arrays"]) != set(arrays):
                 raise KeyError(key)
         except Exception as error:  # damaged zip files raise a dozen kinds
             raise ValueError(f"{path}: not {what}, or damaged") from error
