@@ -28,6 +28,8 @@ def test_defaults_and_conversions():
     assert type(method.local_steps) is int
     assert type(method.lr) is float
     assert lg.GD(lr=1).local_steps == 1
+    stage = lg.TwoStage(np.float32(0.5), 1, np.int64(3))
+    assert [type(value) for value in dataclasses.astuple(stage)] == [float, float, int]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_bad_schedules(make, error, message):
 @pytest.mark.parametrize(
     ("value", "error"),
     [
-        *[(number, ValueError) for number in (0, -1.0, np.nan, np.inf)],
+        *[(number, ValueError) for number in (0, 0.0, -1.0, np.nan, np.inf)],
         *[(value, TypeError) for value in (None, "0.1", True, 1j, np.array([0.1]), [0.1])],
     ],
 )

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import localgd as lg
+from localgd import running
+from localgd.schedules import rates
 
 
 def recorded(problem, rounds, record):
@@ -113,6 +115,19 @@ print((peaks[1] - peaks[0]) * unit)
     done = run_python(script)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 6 * 2**20
+
+
+def test_rates_of_a_schedule_are_made_a_piece_at_a_time(monkeypatch):
+    lengths = []
+
+    def spy(lr, first, until):
+        lengths.append(until - first)
+        return rates(lr, first, until)
+
+    monkeypatch.setattr(running, "rates", spy)
+    lg.run(registry.problem("exponential"), lg.GD(lr=lambda k: 0.1), rounds=300_000)
+    assert sum(lengths) == 300_000
+    assert max(lengths) <= 2**16
 
 
 def test_history_does_not_grow_with_rounds():

@@ -1,6 +1,8 @@
 """The result of a run: written and read bit for bit, shown in a line, turned into a table."""
 
+import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -112,7 +114,7 @@ def test_columns_in_their_order(run, small_problem):
 
 
 def test_missing_pandas_is_named(run, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(lg.MissingExtraError, match=r"Run\.to_frame needs pandas.*localgd\[data\]"):
         run.to_frame()
 
@@ -150,6 +152,24 @@ class Schedule:
 
     def __call__(self, round):
         return 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """A user's own schedule, with fields of NumPy types."""
+
+    first: np.float32
+    table: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(3))
+
+    def __call__(self, round):
+        return float(self.first)
+
+
+def test_fields_of_a_users_schedule_appear_in_the_config(small_problem, tmp_path):
+    run = lg.run(small_problem, lg.GD(lr=Steps(np.float32(0.5))), rounds=0)
+    expected = {"name": "Steps", "first": 0.5, "table": "array([1., 1., 1.])"}
+    assert run.config["method"]["lr"] == expected
+    assert lg.load(run.save(tmp_path / "run")).config == run.config
 
 
 @pytest.mark.parametrize(

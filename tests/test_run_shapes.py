@@ -1,5 +1,7 @@
 """Sizes at which a kernel takes another path: remainders of vectors, blocks of rows, one row."""
 
+from functools import partial
+
 import numpy as np
 import oracle
 import pytest
@@ -55,3 +57,36 @@ def test_engines_agree_with_the_oracle(loss, shape):
                 registry.assert_close(
                     run.history[name], want.history[name], tolerance, f"{name}, {where}"
                 )
+
+
+@pytest.mark.parametrize("loss", ["exponential", "squared"])
+def test_rounds_that_are_worked_off_in_pieces(loss):
+    """So many local steps that the engines look for a stop in between, in the middle of a round."""
+    sizes, d, local_steps = (320, 150), 20, 2200
+    want = oracle.simulate(
+        registry.clients(loss, sizes, d),
+        [0.5, 0.5],
+        loss=loss,
+        step=partial(oracle.local_gd_round, lr=lambda k: 0.02, local_steps=local_steps),
+        rounds=2,
+        record=(1,),
+    )
+    problem = registry.problem(loss, sizes=sizes, d=d)
+    for engine, dtype in registry.engine_cases():
+        run = lg.run(
+            problem,
+            lg.LocalGD(local_steps=local_steps, lr=0.02),
+            rounds=2,
+            loss=loss,
+            engine=engine,
+            dtype=dtype,
+        )
+        tolerance, where = registry.TOLERANCE[dtype], f"{engine}, {dtype}"
+        registry.assert_close(run.weights, want.weights, tolerance, where)
+        registry.assert_close(
+            problem.X.T @ (run.coefficients * (problem.y if loss == "exponential" else 1)),
+            want.weights,
+            tolerance,
+            where,
+        )
+        registry.assert_close(run.history["drift"], want.history["drift"], tolerance, where)

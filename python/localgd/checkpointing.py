@@ -68,8 +68,6 @@ class Checkpoint:
         self._check_same_run(meta, arrays["history/round"], rounds, schedule)
         history = {name: arrays[f"history/{name}"] for name in session.history()}
         self.elapsed = meta["elapsed"]
-        if meta["round"] == 0:
-            return
         session.restore(
             meta["round"], arrays["coefficients"], arrays["local_changes"], arrays["state"]
         )
