@@ -131,18 +131,7 @@ def test_memory_limit_at_its_edge(engine):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on address space")
-@pytest.mark.parametrize(
-    "threads",
-    [
-        1,
-        pytest.param(
-            2,
-            marks=pytest.mark.xfail(
-                strict=True, reason="blocks are allocated by helper threads, which must not throw"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("threads", [1, 2])
 def test_memory_that_the_system_refuses(run_python, threads):
     """Room for one of four Gram blocks: a MemoryError, not the end of the process."""
     script = f"""

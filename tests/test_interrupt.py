@@ -53,9 +53,6 @@ print(run.status, run.round)
     assert (done.returncode, done.stdout) == (0, "interrupted 0\n"), done.stderr
 
 
-@pytest.mark.xfail(
-    strict=True, reason="prepare() looks for a stop once per client, not inside its products"
-)
 def test_interrupt_while_the_gram_block_of_a_single_client_is_made():
     """No rounds: whoever asks for the stop does so during the product, which takes a second."""
     problem = lg.Problem([(np.ones((2000, 3000)), np.ones(2000))])

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <thread>
+#include <utility>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -103,13 +104,21 @@ void Team::share(const Work& work, Call call, void* task) {
 
   Index mine = 0;
   while (take(phase, 0)) ++mine;
-  if (done_.load(std::memory_order_acquire) == work.items()) return;
+  if (done_.load(std::memory_order_acquire) == work.items()) return rethrow();
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   // The dearest items go first, so the leader's own share is at least average in cost.
   const double rate = elapsed * static_cast<double>(work.items()) /
                       (static_cast<double>(std::max<Index>(mine, 1)) * std::max(work.total, 1e-300));
   rate_ = rate_ == 0 ? rate : std::min(rate_ * 1.01, rate);
   await_helpers(work, rate_);
+  rethrow();
+}
+
+void Team::rethrow() {
+  if (failed_.load(std::memory_order_acquire)) {
+    failed_.store(false);
+    std::rethrow_exception(std::exchange(error_, nullptr));
+  }
 }
 
 bool Team::take(std::uint64_t phase, int thread) {
@@ -119,7 +128,11 @@ bool Team::take(std::uint64_t phase, int thread) {
   } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel));
   // The phase cannot end before this item is done, so the fields are those of this phase.
   const Index left = static_cast<Index>(ticket & item_mask);
-  call_(task_, work_->order[static_cast<std::size_t>(work_->items() - left)], thread);
+  try {
+    call_(task_, work_->order[static_cast<std::size_t>(work_->items() - left)], thread);
+  } catch (...) {  // memory refused by the system, say: it must not end the process
+    if (!failed_.exchange(true)) error_ = std::current_exception();
+  }
   done_.fetch_add(1, std::memory_order_release);
   return true;
 }

@@ -30,10 +30,11 @@ struct Work {
 class Team {
  public:
   // Runs leader(team) on the calling thread while `threads - 1` helpers stand by. Exceptions of the
-  // leader come through; items must not throw. The process-wide OpenMP settings are left alone.
+  // leader come through. The process-wide OpenMP settings are left alone.
   static void run(int threads, const std::function<void(Team&)>& leader);
 
   // Calls task(item, thread) for every item of the work, each once, and returns when all are done.
+  // If items throw, one of the exceptions comes through then.
   template <class Task>
   void for_each(const Work& work, Task&& task) {
     share(work, [](void* t, Index item, int thread) { (*static_cast<Task*>(t))(item, thread); },
@@ -52,6 +53,7 @@ class Team {
   void alone(const Work& work, Call call, void* task);
   bool take(std::uint64_t phase, int thread);  // does one item of that phase if any is left
   void help(int thread);                       // a helper's life
+  void rethrow();
   void await_helpers(const Work& work, double seconds_per_cost);
   void dismiss();
 
@@ -67,6 +69,8 @@ class Team {
   alignas(64) std::atomic<std::uint64_t> ticket_{0};
   alignas(64) std::atomic<Index> done_{0};
   alignas(64) std::atomic<bool> dismissed_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;  // of the item that set failed_ first
   std::atomic<int> asleep_{0};
 
   // Leader only: how long to work alone after a stall.

@@ -10,6 +10,7 @@ template <class Real>
 class GramEngine final : public SpanEngine<Real> {
   using Span = SpanEngine<Real>;
   using Span::data_;
+  using Span::panel;
 
  public:
   GramEngine(const Data& data, const Vector<double>& init, const EngineOptions& options)
@@ -73,8 +74,6 @@ class GramEngine final : public SpanEngine<Real> {
 
  private:
   void set_state(const Vector<double>& state) override { margins_ = state; }
-
-  static constexpr Index panel = 64;  // rows
 
   const Vector<double> init_;
   Work server_work_;

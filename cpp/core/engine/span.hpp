@@ -11,6 +11,8 @@ class SpanEngine : public BaseEngine<Real> {
   using Base = BaseEngine<Real>;
   using Base::data_;
 
+  static constexpr Index panel = 64;  // rows of a Gram matrix that are made, or multiplied, at once
+
   SpanEngine(const Data& data, const EngineOptions& options)
       : Base(data, options), local_margins_(data.samples()), scratch_(data.samples()) {
     std::vector<double> costs;
@@ -25,9 +27,12 @@ class SpanEngine : public BaseEngine<Real> {
   bool prepare_blocks(Team& team, Stop& stop) {
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
     team.for_each(work_, [&](Index i, int thread) {
-      if (stop.check(thread)) return;
       const auto a = this->rows_.of(data_, i);
-      blocks_[static_cast<std::size_t>(i)].noalias() = a * a.transpose();
+      auto& block = blocks_[static_cast<std::size_t>(i)];
+      block.resize(a.rows(), a.rows());
+      for (Index first = 0; first < a.rows() && !stop.check(thread); first += panel)
+        block.middleRows(first, std::min(panel, a.rows() - first)).noalias() =
+            a.middleRows(first, std::min(panel, a.rows() - first)) * a.transpose();
     });
     return !stop.requested();
   }

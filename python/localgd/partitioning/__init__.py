@@ -6,10 +6,10 @@ the scheme deal, and builds the problem.
 
 from __future__ import annotations
 
+from .dealing import partition
 from .even import Iid, Quantity
 from .features import FeatureShift
 from .labels import ByClass, Dirichlet
-from .partition import partition
 from .scheme import Scheme
 
 __all__ = ["ByClass", "Dirichlet", "FeatureShift", "Iid", "Quantity", "Scheme", "partition"]
