@@ -59,7 +59,7 @@ template <class Real>
 Steps span(const Client<Real>& c, const LossCase& loss, const std::vector<std::int64_t>& pieces,
            bool last = false) {
   const Index n = c.rows.rows();
-  const RowMatrix<Real> gram = c.rows * c.rows.transpose();
+  const RowMatrix<Real> gram = c.rows.lazyProduct(c.rows.transpose());
   Vector<Real> margins = (c.rows.template cast<double>() * c.start).template cast<Real>();
   Vector<Real> sums = Vector<Real>::Zero(n), scratch(n);
   for (std::size_t i = 0; i < pieces.size(); ++i)
