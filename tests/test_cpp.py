@@ -81,7 +81,7 @@ def test_core(tmp_path: Path, options: list[str]) -> None:
     ctest = Path(cmake).with_name(Path(cmake).name.replace("cmake", "ctest"))
     run = finished(
         ctest,
-        *("--test-dir", tmp_path / "cpp", "--build-config", "Release"),
+        *("--test-dir", tmp_path, "--build-config", "Release"),
         "--output-on-failure",
         "--no-tests=error",
     )

@@ -51,15 +51,16 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features, std
 }
 
 // Sizes that reach every path: one row, odd counts, a row more than a block or a vector holds, rows
-// that fill several blocks of the primal kernel (4 rows from 512 features on), more clients than
-// features, and more features than one range of the server holds (512 from 128 clients on).
+// that fill several blocks of the primal kernel (4 rows from 512 features on) or panels of a Gram
+// matrix (64 rows), more clients than features, and more features than one range of the server holds
+// (512 from 128 clients on).
 struct Shape {
   std::vector<Index> sizes;
   Index features;
 };
 
 inline std::vector<Shape> shapes() {
-  return {{{1, 7, 3, 20, 12}, 9}, {{17, 2, 5}, 64}, {{9, 1, 6}, 700}, {{30}, 11},
+  return {{{1, 7, 3, 20, 12}, 9}, {{17, 2, 5}, 64}, {{9, 1, 6}, 700}, {{70, 3, 130}, 11},
           {std::vector<Index>(150, 1), 600}, {{1, 1}, 1}};
 }
 

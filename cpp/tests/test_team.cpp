@@ -158,6 +158,23 @@ TEST_CASE("the leader's exception comes through and the next team works") {
   }
 }
 
+TEST_CASE("an item's exception comes through and the team goes on") {
+  for (const int threads : {1, 2, 5}) {
+    CAPTURE(threads);
+    Team::run(threads, [](Team& team) {
+      for (Index bad = 0; bad < 12; ++bad) {
+        const auto raise = [&] {
+          team.for_each(equal_work(12), [&](Index item, int) {
+            if (item % 3 == bad % 3 || item == bad) throw std::runtime_error("from an item");
+          });
+        };
+        CHECK_THROWS_WITH_AS(raise(), "from an item", std::runtime_error);
+        check_phase(team, equal_work(12));
+      }
+    });
+  }
+}
+
 TEST_CASE("the leader runs on the calling thread") {
   const auto caller = std::this_thread::get_id();
   for (const int threads : {1, 4})
