@@ -185,6 +185,8 @@ class Run:
     def __repr__(self) -> str:
         last = {name: column[-1] for name, column in self.history.items() if len(column)}
         shown = [f"{name} {last[name]:.6g}" for name in ("loss", "margin", "angle") if name in last]
+        if "angle" in last:
+            shown[-1] += " rad"
         return f"Run({self.status} after {self.round:,} rounds, {self.engine}: {', '.join(shown)})"
 
 

@@ -240,7 +240,8 @@ def _message(status: str, round: int, rounds: int, loss: str, dtype: str) -> str
         cause = f" (a margin below {limit})" if loss == "exponential" else ""
         return (
             f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
-            f"use a smaller lr. The result is that of round {round:,}"
+            f"use a smaller lr, or divide the rows by their largest norm. The result is that of "
+            f"round {round:,}"
         )
     return ""
 
