@@ -12,7 +12,8 @@ from . import _validation as check
 
 __all__ = ["Problem"]
 
-TASKS = ("binary", "regression")
+TASKS = ("binary", "multiclass", "regression")
+MAX_CLASSES = 10_000  # a model holds as many columns; larger labels are ids, not classes
 
 
 class Problem:
@@ -26,13 +27,14 @@ class Problem:
     ----------
     clients : sequence of (X_i, y_i)
         One pair per client: rows ``(n_i, d)`` and labels ``(n_i,)``. Sizes may differ, no client
-        may be empty. Labels are -1 and +1 (``task="binary"``) or real numbers
-        (``task="regression"``).
+        may be empty. Labels are -1 and +1 (``task="binary"``), classes 0, 1, …, C - 1
+        (``task="multiclass"``) or real numbers (``task="regression"``).
     weights : "equal", "samples" or array of shape (M,), default "equal"
         The p_i: 1/M, n_i/N, or given numbers ≥ 0, which are divided by their sum.
-    task : "binary" or "regression", optional
+    task : "binary", "multiclass" or "regression", optional
         Inferred from the labels if not given: binary when each is -1 or +1, regression when some
-        label is not an integer. Integer labels of any other kind are ambiguous and refused.
+        label is not an integer, multiclass when they are 0, 1, …, C - 1 with C ≥ 3 and every class
+        occurs. Integer labels of any other kind are ambiguous and refused.
 
     Attributes
     ----------
@@ -45,6 +47,11 @@ class Problem:
     client_ids : tuple of length M
     row_order : ndarray of shape (N,), int64
         Place of each stored row in the arrays that the problem was made from.
+    task : str
+    n_classes : int
+        C of a multiclass task, whose model is a matrix of shape (d, C); 1 for the other tasks.
+    kernel : bool
+        Made by :meth:`from_gram`: ``X`` are coordinates in the span of the rows, not features.
 
     Raises
     ------
@@ -159,6 +166,65 @@ class Problem:
         )
         return problem
 
+    @classmethod
+    def from_gram(
+        cls, K: Any, y: Any, clients: Any, *, weights: Any = "equal", task: str | None = None
+    ) -> Problem:
+        """A problem given by the inner products of its rows: any kernel, any number of features.
+
+        ``K_jk = ⟨φ(x_j), φ(x_k)⟩``, ``K = X Xᵀ`` with X the pivoted Cholesky factor of K
+
+        ``X`` are the coordinates of the rows φ(x_j) in an orthonormal basis of their span. So norms,
+        angles and references are those of the kernel's feature space; there are as many
+        coordinates as K has rank. A run has ``coefficients`` but no ``weights``: the model is
+        ``Σ_j a_j y_j k(x_j, ·)`` for the binary losses, ``Σ_j a_j k(x_j, ·)`` for the others.
+
+        Parameters
+        ----------
+        K : array of shape (N, N)
+            Symmetric and positive semidefinite.
+        y : array of shape (N,)
+        clients : array of shape (N,)
+            One id per row, as for :meth:`from_arrays`.
+        weights, task
+            As for :class:`Problem`.
+
+        Returns
+        -------
+        Problem
+
+        Raises
+        ------
+        ValueError
+            If K is not square, symmetric and positive semidefinite to rounding, and as for
+            :class:`Problem`.
+        TypeError
+            As for :class:`Problem`.
+
+        References
+        ----------
+        Harbrecht, Peters, Schneider, Applied Numerical Mathematics 62 (2012),
+        doi:10.1016/j.apnum.2011.10.001.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem.from_gram([[2.0, 1.0], [1.0, 2.0]], [1, -1], [0, 1])
+        >>> (problem.X @ problem.X.T).round(12).tolist(), problem.kernel
+        ([[2.0, 1.0], [1.0, 2.0]], True)
+        """
+        from .kernels import kernel_coordinates
+
+        K = check.real_array("K", K, 2)
+        if K.shape[0] != K.shape[1] or len(K) != np.size(y):
+            raise ValueError(
+                f"K, y: got shapes {K.shape} and {np.shape(y)}; want (N, N) and (N,), one label "
+                "for each row"
+            )
+        problem = cls.from_arrays(kernel_coordinates(K), y, clients, weights=weights, task=task)
+        problem.kernel = True
+        return problem
+
     def _set(
         self,
         X: np.ndarray,
@@ -176,6 +242,8 @@ class Problem:
         self.client_ids = client_ids
         self.row_order = np.asarray(row_order, dtype=np.int64)
         self.task = check_task(self.y, task)
+        self.n_classes = int(self.y.max()) + 1 if self.task == "multiclass" else 1
+        self.kernel = False
         self.weights = _check_weights(weights, self.sizes)
         for array in (self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights):
             array.setflags(write=False)
@@ -192,8 +260,14 @@ class Problem:
 
     @property
     def n_features(self) -> int:
-        """d."""
+        """d; for a kernel problem the rank of its Gram matrix."""
         return self.X.shape[1]
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        """Shape of a model: (d,), or (d, C) for a multiclass task."""
+        d = self.n_features
+        return (d, self.n_classes) if self.task == "multiclass" else (d,)
 
     @cached_property
     def signed_rows(self) -> np.ndarray:
@@ -227,9 +301,13 @@ class Problem:
     def __repr__(self) -> str:
         low, high = int(self.sizes.min()), int(self.sizes.max())
         sizes = f"{low}" if low == high else f"{low} to {high}"
+        task = f"{self.n_classes} classes" if self.task == "multiclass" else self.task
+        width = (
+            f"kernel of rank {self.n_features}" if self.kernel else f"{self.n_features} features"
+        )
         return (
-            f"Problem({self.task}: {self.n_clients} clients, {self.n_samples} rows "
-            f"({sizes} per client), {self.n_features} features)"
+            f"Problem({task}: {self.n_clients} clients, {self.n_samples} rows "
+            f"({sizes} per client), {width})"
         )
 
 
@@ -256,16 +334,33 @@ def check_task(y: np.ndarray, task: str | None) -> str:
             f"y: label {y[outside[0]]:g} at row {outside[0]} of a binary task; want -1 and +1 "
             "(for labels 0 and 1 pass 2*y - 1)"
         )
+    if task == "multiclass":
+        _check_classes(y)
     if task is not None:
         return task
     if not len(outside):
         return "binary"
     if (y != np.rint(y)).any():
         return "regression"
+    present = np.unique(y)
+    if len(present) >= 3 and np.array_equal(present, np.arange(len(present))):
+        return "multiclass"
     raise ValueError(
         f"y: integer label {y[outside[0]]:g} at row {outside[0]}; want -1 and +1 for a binary "
-        "task (for labels 0 and 1 pass 2*y - 1), or task='regression' for numeric targets"
+        "task (for labels 0 and 1 pass 2*y - 1), each of 0, 1, …, C-1 or task='multiclass' for "
+        "classes, or task='regression' for numeric targets"
     )
+
+
+def _check_classes(y: np.ndarray) -> None:
+    wrong = np.flatnonzero((y < 0) | (y != np.rint(y)) | (y >= MAX_CLASSES))
+    if len(wrong):
+        raise ValueError(
+            f"y: label {y[wrong[0]]:g} at row {wrong[0]} of a multiclass task; want classes "
+            f"numbered 0, 1, …, C-1 with C up to {MAX_CLASSES:,}"
+        )
+    if y.max() < 1:
+        raise ValueError("y: every label of a multiclass task is 0; want at least two classes")
 
 
 def _check_weights(weights: Any, sizes: np.ndarray) -> np.ndarray:

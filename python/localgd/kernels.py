@@ -1,0 +1,36 @@
+"""Gram matrices of kernels as rows with those inner products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["kernel_coordinates"]
+
+
+def kernel_coordinates(K: np.ndarray) -> np.ndarray:
+    """Rows X with ``X Xᵀ = K``, by pivoted Cholesky: as many columns as K has rank.
+
+    Raises ValueError if K is not symmetric, or has an eigenvalue below 0 beyond rounding.
+    """
+    from scipy.linalg.lapack import dpstrf
+
+    scale = float(np.abs(K).max())
+    gap = np.abs(K - K.T)
+    if gap.max() > 1e-10 * scale:
+        j, k = (int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
+        raise ValueError(
+            f"K: {K[j, k]:g} at ({j}, {k}) but {K[k, j]:g} at ({k}, {j}); want a symmetric matrix"
+        )
+    K = (K + K.T) / 2
+    tolerance = len(K) * np.finfo(np.float64).eps * scale
+    factor, pivots, rank, _ = dpstrf(K, lower=1, tol=tolerance)
+    X = np.zeros((len(K), max(rank, 1)))
+    X[pivots - 1] = np.tril(factor)[:, : X.shape[1]] if rank else 0.0
+    # What pivoted Cholesky leaves of a semidefinite matrix is rounding.
+    left = np.abs(K - X @ X.T).max()
+    if left > 100 * tolerance:
+        lowest = float(np.linalg.eigvalsh(K)[0])
+        raise ValueError(
+            f"K: its smallest eigenvalue is {lowest:.3g}; want a positive semidefinite matrix"
+        )
+    return X
