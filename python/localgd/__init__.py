@@ -11,13 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from ._backend import core as _core
 from .errors import DivergedError, MissingExtraError, NotSeparableError, UnsupportedError
-from .methods import GD, LocalGD
+from .methods import (
+    GD,
+    FedGA,
+    FedProx,
+    GradAlign,
+    LocalGD,
+    LocalSGD,
+    LocalSolve,
+    MinibatchSGD,
+    ModifiedLocalGD,
+    Scaffold,
+)
 from .problem import Problem
 from .recording import log_spaced
 from .result import Run, load
 from .running import run
 from .schedules import Polynomial, TwoStage
-from .servers import Average
+from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
@@ -28,19 +39,32 @@ __version__: str = _core.build_info()["version"]
 
 __all__ = [
     "GD",
+    "Anchored",
     "Average",
     "ByClass",
     "Dirichlet",
     "DivergedError",
     "FeatureShift",
+    "FedGA",
+    "FedProx",
+    "GradAlign",
     "Iid",
     "LocalGD",
+    "LocalSGD",
+    "LocalSolve",
+    "MinibatchSGD",
     "MissingExtraError",
+    "ModifiedLocalGD",
     "NotSeparableError",
     "Polynomial",
     "Problem",
     "Quantity",
     "Run",
+    "Scaffold",
+    "ServerAdagrad",
+    "ServerAdam",
+    "ServerSGD",
+    "ServerYogi",
     "TwoStage",
     "UnsupportedError",
     "analysis",

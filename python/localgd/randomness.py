@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["random_generator"]
+__all__ = ["RoundStream", "random_generator"]
 
 
 def random_generator(seed: Any, stream: int | None = None) -> np.random.Generator:
@@ -49,3 +49,23 @@ def random_generator(seed: Any, stream: int | None = None) -> np.random.Generato
     if stream is None:
         return np.random.default_rng(int(seed))
     return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(stream,)))
+
+
+class RoundStream:
+    """Random words keyed by (seed, key, round): the same whatever rounds are asked for together.
+
+    A Philox counter that advances by a fixed number of blocks per round, so that round k begins at
+    the same place after a resume as in a run that was never stopped.
+    """
+
+    def __init__(self, seed: int, key: tuple[int, ...], words: int):
+        entropy = np.random.SeedSequence(int(seed), spawn_key=key)
+        self._key = entropy.generate_state(2, np.uint64)
+        self._blocks = -(-words // 4)  # Philox makes four words at a time
+        self.words = words
+
+    def draw(self, first: int, until: int) -> np.ndarray:
+        """The words of rounds first to until - 1, shape (until - first, words), uint64."""
+        philox = np.random.Philox(key=self._key, counter=first * self._blocks)
+        raw = philox.random_raw((until - first) * self._blocks * 4)
+        return raw.reshape(until - first, self._blocks * 4)[:, : self.words]

@@ -11,7 +11,8 @@ from . import _validation as check
 
 __all__ = ["Polynomial", "Schedule", "TwoStage"]
 
-Schedule = float | Callable[[int], float]
+Schedule = float | str | Callable[[int], float]
+PRESETS = ("1/H", "1/(LH)")  # H is the smoothness constant of the problem and loss
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,15 @@ class Polynomial:
 
 
 def check_schedule(lr: Any) -> Schedule:
-    """A positive number or a callable, unchanged."""
-    if callable(lr):
+    """A positive number, a preset or a callable, unchanged."""
+    if callable(lr) or (isinstance(lr, str) and lr in PRESETS):
         return lr
     try:
         return check.number("lr", lr, above=0)
     except TypeError:
         raise TypeError(
-            f"lr: got {lr!r}; want a number above 0, a schedule, or a callable round -> float"
+            f"lr: got {lr!r}; want a number above 0, '1/H', '1/(LH)', a schedule, or a callable "
+            "round -> float"
         ) from None
 
 

@@ -1,14 +1,54 @@
-"""What the server makes of the clients' models."""
+"""What the server makes of the clients' models.
+
+All servers take the weighted mean of the clients' changes, ``Δ = Σ_i p̃_i (w_{k,i} - w_k)``, whose
+negative is the pseudo-gradient of Reddi et al.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
-__all__ = ["Average"]
+from . import _validation as check
+
+__all__ = [
+    "Anchored",
+    "Average",
+    "Server",
+    "ServerAdagrad",
+    "ServerAdam",
+    "ServerSGD",
+    "ServerYogi",
+]
 
 
 @dataclass(frozen=True)
-class Average:
+class Server:
+    """The base of all servers.
+
+    ``kind`` is the name by which the core knows it. A server that is ``coordinate_wise`` treats
+    each coordinate of w by itself, which leaves the span of the rows.
+    """
+
+    kind: ClassVar[str]
+    coordinate_wise: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        limits = {"lr": {"above": 0}, "tau": {"above": 0}}
+        for name, value in self.numbers().items():
+            number = check.number(name, value, **limits.get(name, {"minimum": 0}))
+            if name in ("momentum", "beta1", "beta2") and number >= 1:
+                raise ValueError(f"{name}: got {value!r}; want a number of at least 0 and below 1")
+            object.__setattr__(self, name, number)
+
+    def numbers(self) -> dict[str, float]:
+        """Its parameters that are real numbers."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if name != "nesterov"}
+
+
+@dataclass(frozen=True)
+class Average(Server):
     """The plain server of Local-GD and FedAvg.
 
     ``w_{k+1} = Σ_i p_i w_{k,i}``
@@ -25,3 +65,191 @@ class Average:
     >>> lg.LocalGD(local_steps=10, lr=1.0, server=lg.Average()).server
     Average()
     """
+
+    kind: ClassVar[str] = "average"
+
+
+@dataclass(frozen=True)
+class Anchored(Server):
+    """The anchored server of Modified Local-GD (Halpern's iteration).
+
+    ``w_{k+1} = (1 - a) w_0 + a Σ_i p_i w_{k,i}``, ``a = (k + 1)/(k + 2)``
+
+    References
+    ----------
+    Zhu, Vardhan, Mazumdar, arXiv:2412.07971; Halpern, Bull. AMS 73 (1967),
+    doi:10.1090/S0002-9904-1967-11864-0.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> lg.FedProx(local_steps=10, lr=1.0, mu=0.1, server=lg.Anchored()).server
+    Anchored()
+    """
+
+    kind: ClassVar[str] = "anchored"
+
+
+@dataclass(frozen=True)
+class ServerSGD(Server):
+    """Gradient descent with momentum on the pseudo-gradient: the outer step of DiLoCo.
+
+    ``v ← m v + Δ``, ``w_{k+1} = w_k + lr v``, or with Nesterov's form ``w_k + lr (Δ + m v)``
+
+    Parameters
+    ----------
+    lr : float > 0, default 1.0
+        Server learning rate.
+    momentum : float in [0, 1), default 0.0
+        m.
+    nesterov : bool, default False
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers outside these ranges.
+
+    References
+    ----------
+    Reddi et al., ICLR 2021, arXiv:2003.00295; Douillard et al., arXiv:2311.08105.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> lg.ServerSGD(lr=0.7, momentum=0.9, nesterov=True)
+    ServerSGD(lr=0.7, momentum=0.9, nesterov=True)
+    """
+
+    kind: ClassVar[str] = "sgd"
+
+    lr: float = 1.0
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.nesterov, bool):
+            raise TypeError(f"nesterov: got {self.nesterov!r}; want True or False")
+
+
+@dataclass(frozen=True)
+class ServerAdam(Server):
+    """Adam on the pseudo-gradient (FedAdam).
+
+    ``m ← β1 m + (1 - β1) Δ``, ``v ← β2 v + (1 - β2) Δ²``, ``w_{k+1} = w_k + lr m/(√v + τ)``
+
+    Coordinate-wise, without bias correction as in the paper; v begins at τ², m at 0. Engine
+    ``primal`` only.
+
+    Parameters
+    ----------
+    lr : float > 0
+        Server learning rate.
+    beta1, beta2 : float in [0, 1), default 0.9 and 0.99
+    tau : float > 0, default 1e-3
+        τ, the degree of adaptivity.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers outside these ranges.
+
+    References
+    ----------
+    Reddi et al., ICLR 2021, arXiv:2003.00295, algorithm 2.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> lg.ServerAdam(lr=0.1)
+    ServerAdam(lr=0.1, beta1=0.9, beta2=0.99, tau=0.001)
+    """
+
+    kind: ClassVar[str] = "adam"
+    coordinate_wise: ClassVar[bool] = True
+
+    lr: float
+    beta1: float = 0.9
+    beta2: float = 0.99
+    tau: float = 1e-3
+
+
+@dataclass(frozen=True)
+class ServerYogi(Server):
+    """Yogi on the pseudo-gradient (FedYogi).
+
+    ``m ← β1 m + (1 - β1) Δ``, ``v ← v - (1 - β2) Δ² sign(v - Δ²)``, ``w_{k+1} = w_k + lr m/(√v + τ)``
+
+    Coordinate-wise; v begins at τ², m at 0. Engine ``primal`` only.
+
+    Parameters
+    ----------
+    lr : float > 0
+        Server learning rate.
+    beta1, beta2 : float in [0, 1), default 0.9 and 0.99
+    tau : float > 0, default 1e-3
+        τ, the degree of adaptivity.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers outside these ranges.
+
+    References
+    ----------
+    Reddi et al., ICLR 2021, arXiv:2003.00295, algorithm 2.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> lg.ServerYogi(lr=0.1, tau=0.01)
+    ServerYogi(lr=0.1, beta1=0.9, beta2=0.99, tau=0.01)
+    """
+
+    kind: ClassVar[str] = "yogi"
+    coordinate_wise: ClassVar[bool] = True
+
+    lr: float
+    beta1: float = 0.9
+    beta2: float = 0.99
+    tau: float = 1e-3
+
+
+@dataclass(frozen=True)
+class ServerAdagrad(Server):
+    """Adagrad on the pseudo-gradient (FedAdagrad).
+
+    ``m ← β1 m + (1 - β1) Δ``, ``v ← v + Δ²``, ``w_{k+1} = w_k + lr m/(√v + τ)``
+
+    Coordinate-wise; v begins at τ², m at 0. Engine ``primal`` only.
+
+    Parameters
+    ----------
+    lr : float > 0
+        Server learning rate.
+    beta1 : float in [0, 1), default 0.0
+    tau : float > 0, default 1e-3
+        τ, the degree of adaptivity.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers outside these ranges.
+
+    References
+    ----------
+    Reddi et al., ICLR 2021, arXiv:2003.00295, algorithm 2.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> lg.ServerAdagrad(lr=0.1)
+    ServerAdagrad(lr=0.1, beta1=0.0, tau=0.001)
+    """
+
+    kind: ClassVar[str] = "adagrad"
+    coordinate_wise: ClassVar[bool] = True
+
+    lr: float
+    beta1: float = 0.0
+    tau: float = 1e-3

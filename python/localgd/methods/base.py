@@ -1,0 +1,143 @@
+"""What all methods have in common: the server, and which clients take part."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _validation as check
+from ..servers import Average, Server
+from .rule import LocalRule
+
+__all__ = ["Method", "check_method"]
+
+MAX_LOCAL_STEPS = 2**53
+
+
+@dataclass(frozen=True, repr=False)
+class Method:
+    """A local rule and a server rule; the base of all methods.
+
+    ``w_{k+1} = server(w_k, Σ_i p̃_i (w_{k,i} - w_k))`` over the clients i of round k
+
+    Parameters
+    ----------
+    server : Average, Anchored, ServerSGD, ServerAdam, ServerYogi or ServerAdagrad, optional
+        Keyword-only, as the following.
+    participation : float in (0, 1] or int >= 1, default 1.0
+        Clients per round: a fraction of M (rounded, at least one) or a count. 1.0 is all of them
+        and 1 a single one.
+    sampling : "uniform" or "weight", default "uniform"
+        uniform: without replacement; p̃ are the p of those drawn, divided by their sum. weight:
+        with replacement, client i with probability p_i; p̃ is the share of the draws.
+    normalize : bool, default True
+        Where clients take different numbers of local steps, FedNova's normalised average
+        ``p̃_i τ̄ / τ_i`` with ``τ̄ = Σ p̃_i τ_i``, τ_i = L_i (or Σ_l (1 - ημ)^l with a proximal term).
+        Without it the clients that take more steps pull the model to their own minimum.
+
+    References
+    ----------
+    Sampling: Li, Huang, Yang, Wang, Zhang, ICLR 2020, arXiv:1907.02189. FedNova: Wang et al.,
+    NeurIPS 2020, arXiv:2007.07481.
+    """
+
+    _: KW_ONLY
+    server: Server = Average()
+    participation: float = 1.0
+    sampling: str = "uniform"
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.server, Server):
+            raise TypeError(
+                f"server: got {self.server!r}; want Average(), Anchored(), ServerSGD(…)"
+            )
+        self._set(participation=_participation(self.participation))
+        check.one_of("sampling", self.sampling, ("uniform", "weight"))
+        if not isinstance(self.normalize, bool):
+            raise TypeError(f"normalize: got {self.normalize!r}; want True or False")
+
+    def _set(self, **values: Any) -> None:
+        """Put checked values into a frozen object."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def rule(self) -> LocalRule:
+        """The local work."""
+        raise NotImplementedError
+
+    def clients_per_round(self, n_clients: int) -> int:
+        """How many clients are drawn in each round."""
+        if isinstance(self.participation, float):
+            return max(1, round(self.participation * n_clients))
+        if self.participation > n_clients:
+            raise ValueError(
+                f"participation: got {self.participation} clients per round; the problem has "
+                f"{n_clients}"
+            )
+        return int(self.participation)
+
+    def __repr__(self) -> str:
+        shared = {field.name: field.default for field in dataclasses.fields(Method)}
+        own = [f for f in dataclasses.fields(self) if f.name not in shared]
+        shown = [f for f in own if f.default is dataclasses.MISSING or self._differs(f)]
+        shown += [f for f in dataclasses.fields(Method) if self._differs(f)]
+        values = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in shown)
+        return f"{type(self).__name__}({values})"
+
+    def _differs(self, field: dataclasses.Field[Any]) -> bool:
+        return bool(getattr(self, field.name) != field.default)
+
+
+def check_method(method: Any) -> Method:
+    """A method, unchanged."""
+    if not isinstance(method, Method):
+        raise TypeError(f"method: got {method!r}; want a method such as LocalGD(...)")
+    return method
+
+
+def check_steps(value: Any) -> int | tuple[int, ...]:
+    """L, or one L for each client."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        steps = tuple(_steps(f"local_steps[{i}]", number) for i, number in enumerate(value))
+        if not steps:
+            raise ValueError("local_steps: got no numbers; want one, or one for each client")
+        return steps
+    return _steps("local_steps", value)
+
+
+def _steps(name: str, value: Any) -> int:
+    steps = check.integer(name, value, 1)
+    if steps > MAX_LOCAL_STEPS:
+        raise ValueError(f"{name}: got {steps}; want at most 2**53")
+    return steps
+
+
+def check_batch(batch_size: Any, replacement: Any) -> int | None:
+    """The rows of a batch, None for all."""
+    if not isinstance(replacement, bool):
+        raise TypeError(f"replacement: got {replacement!r}; want True or False")
+    if batch_size is None:
+        if replacement:
+            raise ValueError("replacement: got True without a batch_size; want one of at least 1")
+        return None
+    return check.integer("batch_size", batch_size, 1)
+
+
+def _participation(value: Any) -> float | int:
+    wanted = "a fraction above 0 and up to 1.0, or a count of clients (an int)"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"participation: got {value!r}; want {wanted}")
+    if isinstance(value, numbers.Integral):
+        if value < 1:
+            raise ValueError(f"participation: got {value!r}; want {wanted}")
+        return int(value)
+    if not 0 < value <= 1:
+        raise ValueError(f"participation: got {value!r}; want {wanted}")
+    return float(value)

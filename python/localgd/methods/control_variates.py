@@ -1,0 +1,76 @@
+"""SCAFFOLD."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+
+from ..schedules import Schedule, check_schedule
+from .base import Method, check_batch, check_steps
+from .rule import LocalRule
+
+__all__ = ["Scaffold"]
+
+
+@dataclass(frozen=True, repr=False)
+class Scaffold(Method):
+    """SCAFFOLD: control variates take the drift out of the local steps.
+
+    ``w_{k,i} ← w_{k,i} - η (∇f_i(w_{k,i}) - c_i + c)`` (L times from w_k),
+    ``c_i ← c_i - c + (w_k - w_{k,i})/(L η)``, ``c = Σ_i p_i c_i``
+
+    So c_i becomes the mean of the client's gradients along its path (the second option of the
+    paper). The c_i begin at 0; those of clients that sit out a round stay.
+
+    Parameters
+    ----------
+    local_steps : int >= 1, or sequence of M ints
+        L.
+    lr : float > 0, "1/H", "1/(LH)" or callable
+        η, the same number in every round, or a schedule: ``round -> float``.
+    batch_size : int >= 1 or None, keyword-only, default None
+        Rows per step, as for :class:`localgd.LocalSGD`; None: all.
+    replacement : bool, keyword-only, default False
+        As for :class:`localgd.LocalSGD`.
+    server, participation, sampling, normalize
+        As for all methods: see :class:`localgd.methods.Method`. The paper's server learning rate is
+        ``server=ServerSGD(lr)``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers outside these ranges.
+
+    References
+    ----------
+    Karimireddy, Kale, Mohri, Reddi, Stich, Suresh, ICML 2020, arXiv:1910.06378.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> lg.Scaffold(local_steps=10, lr=0.5, batch_size=4)
+    Scaffold(local_steps=10, lr=0.5, batch_size=4)
+    """
+
+    local_steps: int | tuple[int, ...]
+    lr: Schedule
+    _: KW_ONLY
+    batch_size: int | None = None
+    replacement: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set(
+            local_steps=check_steps(self.local_steps),
+            lr=check_schedule(self.lr),
+            batch_size=check_batch(self.batch_size, self.replacement),
+        )
+
+    @property
+    def rule(self) -> LocalRule:
+        """L steps with control variates."""
+        return LocalRule(
+            local_steps=self.local_steps,
+            batch_size=self.batch_size,
+            replacement=self.replacement,
+            correction="control",
+        )
