@@ -174,8 +174,8 @@ class Problem:
 
         ``K_jk = ⟨φ(x_j), φ(x_k)⟩``, ``K = X Xᵀ`` with X the pivoted Cholesky factor of K
 
-        ``X`` are the coordinates of the rows φ(x_j) in an orthonormal basis of their span. So norms,
-        angles and references are those of the kernel's feature space; there are as many
+        ``X`` are the coordinates of the rows φ(x_j) in an orthonormal basis of their span. So
+        norms, angles and references are those of the kernel's feature space; there are as many
         coordinates as K has rank. A run has ``coefficients`` but no ``weights``: the model is
         ``Σ_j a_j y_j k(x_j, ·)`` for the binary losses, ``Σ_j a_j k(x_j, ·)`` for the others.
 

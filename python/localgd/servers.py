@@ -178,7 +178,7 @@ class ServerAdam(Server):
 class ServerYogi(Server):
     """Yogi on the pseudo-gradient (FedYogi).
 
-    ``m ← β1 m + (1 - β1) Δ``, ``v ← v - (1 - β2) Δ² sign(v - Δ²)``, ``w_{k+1} = w_k + lr m/(√v + τ)``
+    ``m ← β1 m + (1 - β1) Δ``, ``v -= (1 - β2) Δ² sign(v - Δ²)``, ``w_{k+1} = w_k + lr m/(√v + τ)``
 
     Coordinate-wise; v begins at τ², m at 0. Engine ``primal`` only.
 

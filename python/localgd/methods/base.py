@@ -17,6 +17,7 @@ from .rule import LocalRule
 __all__ = ["Method", "check_method"]
 
 MAX_LOCAL_STEPS = 2**53
+PLAIN = Average()
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +48,7 @@ class Method:
     """
 
     _: KW_ONLY
-    server: Server = Average()
+    server: Server = PLAIN
     participation: float = 1.0
     sampling: str = "uniform"
     normalize: bool = True
@@ -84,15 +85,14 @@ class Method:
         return int(self.participation)
 
     def __repr__(self) -> str:
-        shared = {field.name: field.default for field in dataclasses.fields(Method)}
-        own = [f for f in dataclasses.fields(self) if f.name not in shared]
-        shown = [f for f in own if f.default is dataclasses.MISSING or self._differs(f)]
-        shown += [f for f in dataclasses.fields(Method) if self._differs(f)]
-        values = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in shown)
-        return f"{type(self).__name__}({values})"
-
-    def _differs(self, field: dataclasses.Field[Any]) -> bool:
-        return bool(getattr(self, field.name) != field.default)
+        shared = {field.name for field in dataclasses.fields(Method)}
+        every = sorted(dataclasses.fields(self), key=lambda field: field.name in shared)
+        shown = ", ".join(
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in every
+            if getattr(self, field.name) != field.default
+        )
+        return f"{type(self).__name__}({shown})"
 
 
 def check_method(method: Any) -> Method:

@@ -64,7 +64,7 @@ class GradAlign(Method):
 class FedGA(Method):
     """Local steps from a displaced start; the displacements cancel in the average.
 
-    ``w_{k,i} ← w_k + β (∇f_i(w_k) - ∇f(w_k))``, then L steps ``w_{k,i} ← w_{k,i} - η ∇f_i(w_{k,i})``
+    ``w_{k,i} ← w_k + β (∇f_i(w_k) - ∇f(w_k))``, then L steps ``w_{k,i} -= η ∇f_i(w_{k,i})``
 
     The displacement uses the full gradients, the steps may use batches. With sampled clients ∇f is
     the average over those of the round.

@@ -7,11 +7,13 @@ from typing import Any
 
 from ..errors import UnsupportedError
 from ..schedules import Schedule, check_schedule
-from ..servers import Anchored, Average, Server
+from ..servers import Anchored, Server
 from .base import Method, check_steps
 from .rule import LocalRule
 
 __all__ = ["GD", "LocalGD", "ModifiedLocalGD"]
+
+ANCHORED = Anchored()
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,11 +148,9 @@ class ModifiedLocalGD(Method):
     local_steps: int | tuple[int, ...] | None
     lr: Schedule | None = None
     _: KW_ONLY
-    server: Server = Anchored()
+    server: Server = ANCHORED
 
     def __post_init__(self) -> None:
-        if isinstance(self.server, Average):
-            self._set(server=Anchored())
         super().__post_init__()
         if not isinstance(self.server, Anchored):
             raise UnsupportedError(
