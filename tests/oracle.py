@@ -1,4 +1,4 @@
-"""Local-GD in plain NumPy, straight from mathematics.md: weights, float64, no Gram matrix.
+"""Every method in plain NumPy, straight from mathematics.md: weights, float64, no Gram matrix.
 
 Slow and literal on purpose. Nothing is imported from localgd: what the package computes is compared
 with what is written here.
@@ -6,8 +6,9 @@ with what is written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -46,11 +47,237 @@ def _squared_gradient(X, y, w):
     return (X.T @ (X @ w - y)) / len(y)
 
 
+def _softmax(X, y, W):
+    scores = X @ W
+    of_label = np.take_along_axis(scores, y.astype(int)[:, None], axis=1)[:, 0]
+    return (np.logaddexp.reduce(scores, axis=1) - of_label).mean()
+
+
+def _softmax_gradient(X, y, W):
+    scores = X @ W
+    chances = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+    onehot = y[:, None] == np.arange(W.shape[1])
+    return X.T @ (chances - onehot) / len(y)
+
+
 LOSSES = {
     "exponential": Loss(_exponential, _exponential_gradient),
     "logistic": Loss(_logistic, _logistic_gradient),
     "squared": Loss(_squared, _squared_gradient),
+    "softmax": Loss(_softmax, _softmax_gradient),
 }
+
+
+# -- Methods ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method by its name in mathematics.md section 1, and its numbers."""
+
+    name: str
+    lr: Callable[[int], float] | None = None
+    local_steps: int | tuple[int, ...] | None = 1  # None: the exact local solve
+    batch_size: int | None = None
+    replacement: bool = False
+    mu: float = 0.0
+    beta: float = 0.0
+    normalize: bool = True
+    server: str = "Average"
+    server_numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def solve(self) -> bool:
+        return self.name == "LocalSolve" or self.local_steps is None
+
+    def steps(self, i: int) -> int:
+        """L_i."""
+        return self.local_steps[i] if isinstance(self.local_steps, tuple) else self.local_steps
+
+    def local_steps_per_round(self, p) -> float:
+        """``Σ p_i L_i``; an exact solve counts as one."""
+        if self.solve:
+            return 1
+        return self.steps(0) if isinstance(self.local_steps, int) else np.dot(p, self.local_steps)
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of the size of the model that a client sends, and is sent, per round."""
+        return 2 if self.name in ("Scaffold", "FedGA", "GradAlign") else 1
+
+
+class Rounds:
+    """The rounds of one run: the ``step`` of :func:`simulate`, with what a method remembers."""
+
+    def __init__(self, method: Method, p: Sequence[float], *, seed: int = 0):
+        self.method, self.p, self.seed = method, p, seed
+        self.controls = [0.0] * len(p)  # c_i of SCAFFOLD
+        numbers = dict(method.server_numbers)
+        self.server = SERVERS["Anchored" if method.name == "ModifiedLocalGD" else method.server](
+            **numbers
+        )
+
+    def __call__(self, clients, shares, loss, w, k):
+        """``w_{k+1} = server(w_k, Σ p̃_i (w_{k,i} - w_k))``; w_{k,i} = w_k for who sits out."""
+        control = sum(p_i * c_i for p_i, c_i in zip(self.p, self.controls, strict=True))
+        models = [w] * len(clients)
+        for i, start in self.starts(clients, shares, loss, w):
+            correction = self.controls[i] - control
+            models[i] = self.local_model(i, clients[i], loss, w, k, start, correction)
+            if self.method.name == "Scaffold":
+                mean = (w - models[i]) / (self.method.steps(i) * self.method.lr(k))
+                self.controls[i] = correction + mean
+        factors = self.factors(shares, k)
+        change = sum(a * (model - w) for a, model in zip(factors, models, strict=True))
+        return self.server(w, change, k), models
+
+    def starts(self, clients, shares, loss, w) -> Iterator[tuple[int, np.ndarray]]:
+        """Who takes part, and the point from which the local steps begin."""
+        taking_part = [i for i, share in enumerate(shares) if share > 0]
+        if self.method.name not in ("GradAlign", "FedGA"):
+            return [(i, w) for i in taking_part]
+        gradients = {i: LOSSES[loss].gradient(*clients[i], w) for i in taking_part}
+        mean = sum(shares[i] * gradients[i] for i in taking_part)
+        return [(i, w + self.method.beta * (gradients[i] - mean)) for i in taking_part]
+
+    def local_model(self, i, client, loss, w, k, start, correction):
+        """w_{k,i}."""
+        method = self.method
+        if method.solve:
+            return interpolant(*client, w) if loss == "squared" else projection(*client, w)
+        local = start
+        for X, y in self.batches(i, client, k):
+            gradient = LOSSES[loss].gradient(X, y, local) + method.mu * (local - w)
+            local = local - method.lr(k) * (gradient - correction)
+        return local
+
+    def batches(self, i, client, k) -> Iterator[Client]:
+        """The rows of every local step."""
+        X, y = client
+        method, steps = self.method, self.method.steps(i)
+        if method.batch_size is None:
+            return [client] * (1 if method.name == "MinibatchSGD" else steps)
+        b = method.batch_size if method.replacement else min(method.batch_size, len(y))
+        rows = drawn_rows(self.seed, i, k, len(y), b * steps, replacement=method.replacement)
+        if method.name == "MinibatchSGD":
+            return [(X[rows], y[rows])]
+        return [(X[batch], y[batch]) for batch in rows.reshape(steps, b)]
+
+    def factors(self, shares, k):
+        """p̃_i, or FedNova's ``p̃_i τ̄ / τ_i`` where the clients' numbers of steps differ."""
+        method = self.method
+        if not isinstance(method.local_steps, tuple) or not method.normalize:
+            return shares
+        if method.name == "MinibatchSGD":  # which takes one step, on more rows or on fewer
+            return shares
+        decay = 1.0 - method.lr(k) * method.mu
+        tau = np.array([sum(decay**step for step in range(L)) for L in method.local_steps])
+        return shares * np.dot(shares, tau) / tau
+
+
+@cache
+def stream_key(seed, i):
+    """The key of client i's batches."""
+    return np.random.SeedSequence(seed, spawn_key=(0, i)).generate_state(2, np.uint64)
+
+
+def drawn_rows(seed, i, k, n, count, *, replacement):
+    """The first ``count`` rows that client i draws from its n rows in round k."""
+    blocks = -(-count // 8)  # of four words with two numbers each
+    philox = np.random.Philox(key=stream_key(seed, i), counter=k * blocks)
+    halves = [
+        half
+        for word in philox.random_raw(4 * blocks).tolist()
+        for half in (word & MASK, word >> 32)
+    ]
+    if replacement:
+        return np.array([(half * n) >> 32 for half in halves[:count]])
+    order, rows = list(range(n)), []
+    for draw, half in enumerate(halves[:count]):
+        t = draw % n
+        j = t + ((half * (n - t)) >> 32)
+        order[t], order[j] = order[j], order[t]
+        rows.append(order[t])
+    return np.array(rows)
+
+
+MASK = 2**32 - 1
+
+
+def projection(X, y, w):
+    """``argmin ½‖v - w‖²  s.t.  y_j x_j·v ≥ 1``, by Lawson and Hanson's reduction to NNLS."""
+    from scipy.optimize import nnls
+
+    A = X * y[:, None]
+    r = 1.0 - A @ w
+    if (r <= 0).all():
+        return w
+    E, f = np.vstack([A.T, r]), np.append(np.zeros(len(w)), 1.0)
+    active = nnls(E, f)[0] > 0
+    # The rows that hold with equality are known now; the step is solved for again with all digits.
+    return w + np.linalg.lstsq(A[active], r[active], rcond=1e-12)[0]
+
+
+def interpolant(X, y, w):
+    """``w + X⁺ (y - X w)``."""
+    return w + np.linalg.pinv(X) @ (y - X @ w)
+
+
+# -- Servers: w_{k+1} from w_k and Δ = Σ p̃_i (w_{k,i} - w_k) --------------------------------------
+
+
+def average():
+    return lambda w, change, k: w + change
+
+
+def anchored():
+    memory = {}
+
+    def apply(w, change, k):
+        w_0 = memory.setdefault("w_0", w)
+        a = (k + 1) / (k + 2)
+        return (1 - a) * w_0 + a * (w + change)
+
+    return apply
+
+
+def server_sgd(lr=1.0, momentum=0.0, nesterov=False):
+    memory = {"v": 0.0}
+
+    def apply(w, change, k):
+        v = memory["v"] = momentum * memory["v"] + change
+        return w + lr * (change + momentum * v if nesterov else v)
+
+    return apply
+
+
+def adaptive(second_moment):
+    """The three servers of Reddi et al., which differ in v."""
+
+    def make(lr, beta1, tau, **numbers):
+        memory = {"m": 0.0, "v": tau**2}
+
+        def apply(w, change, k):
+            m = memory["m"] = beta1 * memory["m"] + (1 - beta1) * change
+            v = memory["v"] = second_moment(memory["v"], change**2, **numbers)
+            return w + lr * m / (np.sqrt(v) + tau)
+
+        return apply
+
+    return make
+
+
+SERVERS = {
+    "Average": average,
+    "Anchored": anchored,
+    "ServerSGD": server_sgd,
+    "ServerAdam": adaptive(lambda v, square, beta2: beta2 * v + (1 - beta2) * square),
+    "ServerYogi": adaptive(lambda v, square, beta2: v - (1 - beta2) * square * np.sign(v - square)),
+    "ServerAdagrad": adaptive(lambda v, square: v + square),
+}
+
+
+# -- Runs ------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -89,28 +316,51 @@ def simulate(
     init: np.ndarray | None = None,
     record: Sequence[int] = (),
     reference: np.ndarray | None = None,
+    shares: np.ndarray | None = None,
 ) -> Result:
-    """Rounds of ``step(clients, p, loss, w, k) -> (w_{k+1}, client models)``, measured at some.
+    """Rounds of ``step(clients, p̃, loss, w, k) -> (w_{k+1}, client models)``, measured at some.
 
-    A gradient that overflows raises FloatingPointError.
+    ``shares`` holds the p̃ of each round, shape (rounds, M); p, if not given. A gradient that
+    overflows raises FloatingPointError.
     """
     p = np.asarray(p, dtype=np.float64) / np.sum(p)
-    w = np.zeros(clients[0][0].shape[1]) if init is None else np.array(init, dtype=np.float64)
-    names = ("round", "loss", "margin", "norm", "angle", "drift")
-    history: dict[str, list] = {name: [] for name in names}
-    drift = np.nan
+    shares = np.broadcast_to(p if shares is None else shares, (rounds, len(p)))
+    w = np.zeros(model_shape(clients, loss)) if init is None else np.array(init, dtype=np.float64)
+    history: dict[str, list] = {name: [] for name in COLUMNS}
+    drift, participations = np.nan, 0
     wanted = {0, rounds, *record}
     # Underflow of exp(-m) far on the right side is what the formula says.
     with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
         for k in range(rounds + 1):
             if k in wanted:
-                values = (k, *measures(clients, p, loss, w, reference), drift)
-                for name, value in zip(names, values, strict=True):
+                values = (
+                    k,
+                    *measures(clients, p, loss, w, reference),
+                    drift,
+                    *gradient_measures(clients, p, loss, w),
+                    participations,
+                )
+                for name, value in zip(COLUMNS, values, strict=True):
                     history[name].append(value)
             if k < rounds:
-                w, models = step(clients, p, loss, w, k)
-                drift = client_drift(p, models, w) if k + 1 in wanted else np.nan
+                w, models = step(clients, shares[k], loss, w, k)
+                drift = client_drift(shares[k], models, w) if k + 1 in wanted else np.nan
+                participations += np.count_nonzero(shares[k])
     return Result(w, {name: np.array(column) for name, column in history.items()})
+
+
+def model_shape(clients, loss):
+    """(d,), or (d, C) for softmax."""
+    d = clients[0][0].shape[1]
+    return (d, int(max(y.max() for _, y in clients)) + 1) if loss == "softmax" else (d,)
+
+
+# -- Measures --------------------------------------------------------------------------------------
+
+COLUMNS = (
+    *("round", "loss", "margin", "norm", "angle", "drift"),
+    *("grad_variance", "grad_alignment", "grad_dissimilarity", "participations"),
+)
 
 
 def measures(clients, p, loss, w, reference):
@@ -119,8 +369,36 @@ def measures(clients, p, loss, w, reference):
     norm = np.linalg.norm(w)
     if norm == 0:
         return value, np.nan, 0.0, np.nan
-    margin = min((y * (X @ w)).min() for X, y in clients) / norm
+    margin = min(least_margin(X, y, w) for X, y in clients) / norm
     return value, margin, norm, np.nan if reference is None else angle(w, reference)
+
+
+def least_margin(X, y, w):
+    """``min_j y_j x_j·w``, or ``min_{j, c ≠ y_j} (W_{y_j} - W_c)·x_j``."""
+    if w.ndim == 1:
+        return (y * (X @ w)).min()
+    scores = X @ w
+    return min(
+        row[label] - np.delete(row, label).max()
+        for row, label in zip(scores, y.astype(int), strict=True)
+    )
+
+
+def gradient_measures(clients, p, loss, w):
+    """``Σ p_i‖∇f_i - ∇f‖²``, ``Σ p_i cos(∇f_i, ∇f)`` and ``Σ p_i‖∇f_i‖² / ‖∇f‖²``."""
+    gradients = [LOSSES[loss].gradient(X, y, w) for X, y in clients]
+    mean = sum(p_i * g for p_i, g in zip(p, gradients, strict=True))
+    variance = sum(p_i * np.sum((g - mean) ** 2) for p_i, g in zip(p, gradients, strict=True))
+    length = np.linalg.norm(mean)
+    if length == 0:
+        return variance, np.nan, np.nan
+    alignment = sum(
+        p_i * np.sum(g * mean) / (np.linalg.norm(g) * length)
+        for p_i, g in zip(p, gradients, strict=True)
+        if g.any()
+    )
+    squares = sum(p_i * np.sum(g**2) for p_i, g in zip(p, gradients, strict=True))
+    return variance, alignment, squares / length**2
 
 
 def client_drift(p, models, average):
@@ -132,6 +410,9 @@ def angle(u, v):
     """``2·atan2(‖û - v̂‖, ‖û + v̂‖)``."""
     u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
     return 2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))
+
+
+# -- Closed forms and data -------------------------------------------------------------------------
 
 
 def affine_round(clients, p, *, lr, local_steps):

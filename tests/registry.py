@@ -1,53 +1,221 @@
 """The one list of engines, losses, methods and dtypes that drives the tests.
 
-An engine, loss or method is tested everywhere once it stands here; test_registry.py fails while one
-that the package has does not.
+An engine, loss, method or server is tested everywhere once it stands here; test_registry.py fails
+while one that the package has does not.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import oracle
 
 import localgd as lg
+from localgd.participation import Participation
 
 ENGINES = ("gram", "hybrid", "primal")
-LOSSES = ("exponential", "logistic", "squared")
+LOSSES = ("exponential", "logistic", "squared", "softmax")
 DTYPES = ("float64", "float32")
 
-# Largest relative difference from the oracle after 1,000 rounds.
+# Largest relative difference from the oracle after ROUNDS.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
+ROUNDS = 1000
+FEWER_ROUNDS = 400
+
+SEED = 11
+SIZES = (1, 6, 3)
+N_FEATURES = 5
+N_CLASSES = 3
+WEIGHTS = {"equal": "equal", "samples": "samples", "given": (0.5, 2.0, 0.25), "zero": (1, 0, 3)}
+
+
+# -- Methods ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class MethodCase:
-    """A method of the package and the oracle's round of it, both from a schedule."""
+    """A method by its class's name, in the package and in the oracle, with the same numbers.
+
+    The name says it all: the class, and after a colon the VARIATIONS of its usual NUMBERS.
+    """
 
     name: str
-    type: type
-    make: Callable  # lr -> method
-    step: Callable  # lr (a callable) -> a round for oracle.simulate
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(":")[0]
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """All but the learning rate, with (name, numbers) for the server."""
+        options = dict(NUMBERS[self.kind])
+        for variation in filter(None, self.name.partition(": ")[2].split(", ")):
+            options |= VARIATIONS[variation]
+        return options
+
+    @property
+    def type(self) -> type:
+        return getattr(lg, self.kind)
+
+    @property
+    def solve(self) -> bool:
+        """Whether it is the exact local solve, which has no learning rate."""
+        return self.kind == "LocalSolve" or self.options.get("local_steps", 1) is None
+
+    @property
+    def batches(self) -> bool:
+        return self.options.get("batch_size") is not None
+
+    @property
+    def coordinate_wise(self) -> bool:
+        return self.options.get("server") in (ADAM, YOGI, ADAGRAD)
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        if self.coordinate_wise:
+            return ("primal",)
+        return ("gram", "hybrid") if self.solve else ENGINES
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        return tuple(loss for loss in LOSSES if not (self.solve and loss == "softmax"))
+
+    @property
+    def rounds(self) -> int:
+        """Fewer where the oracle is slow: it draws batches number by number."""
+        return FEWER_ROUNDS if self.batches or self.solve else ROUNDS
+
+    def make(self, lr: Any) -> lg.methods.Method:
+        """The package's method, with a learning rate if it takes one."""
+        options = dict(self.options if self.solve else {**self.options, "lr": lr})
+        if "server" in options:
+            name, numbers = options["server"]
+            options["server"] = getattr(lg, name)(**numbers)
+        return self.type(**options)
+
+    def step(self, rate: Any, p: np.ndarray, *, seed: int = SEED) -> oracle.Rounds:
+        """The oracle's rounds, for a rate as a function of the round."""
+        options = dict(self.options)
+        for name in ("participation", "sampling"):  # the oracle is given the shares
+            options.pop(name, None)
+        server, numbers = options.pop("server", ("Average", {}))
+        method = oracle.Method(self.kind, lr=rate, server=server, server_numbers=numbers, **options)
+        return oracle.Rounds(method, p, seed=seed)
 
 
-LOCAL_STEPS = 3
-METHODS = (
-    MethodCase("GD", lg.GD, lambda lr: lg.GD(lr=lr), lambda lr: partial(oracle.gd_round, lr=lr)),
-    MethodCase(
+NUMBERS: dict[str, dict[str, Any]] = {
+    "GD": {},
+    "LocalGD": {"local_steps": 3},
+    "LocalSGD": {"local_steps": 3, "batch_size": 2},
+    "MinibatchSGD": {"local_steps": 3, "batch_size": 2},
+    "ModifiedLocalGD": {"local_steps": 3},
+    "LocalSolve": {},
+    "FedProx": {"local_steps": 3, "mu": 0.4},
+    "Scaffold": {"local_steps": 3},
+    "GradAlign": {"beta": 0.3},
+    "FedGA": {"local_steps": 3, "beta": 0.3},
+}
+ADAM = ("ServerAdam", {"lr": 0.03, "beta1": 0.8, "beta2": 0.95, "tau": 0.1})
+YOGI = ("ServerYogi", {"lr": 0.03, "beta1": 0.8, "beta2": 0.95, "tau": 0.1})
+ADAGRAD = ("ServerAdagrad", {"lr": 0.1, "beta1": 0.3, "tau": 0.1})
+VARIATIONS: dict[str, dict[str, Any]] = {
+    "average": {"server": ("Average", {})},
+    "anchored": {"server": ("Anchored", {})},
+    "rate": {"server": ("ServerSGD", {"lr": 0.7})},
+    "momentum": {"server": ("ServerSGD", {"lr": 0.6, "momentum": 0.5})},
+    "nesterov": {"server": ("ServerSGD", {"lr": 0.6, "momentum": 0.5, "nesterov": True})},
+    "adam": {"server": ADAM},
+    "yogi": {"server": YOGI},
+    "adagrad": {"server": ADAGRAD},
+    "one client": {"participation": 1},
+    "two clients": {"participation": 2},
+    "half": {"participation": 0.5},
+    "by weight": {"participation": 2, "sampling": "weight"},
+    "all by weight": {"sampling": "weight"},
+    "unequal": {"local_steps": (2, 1, 4)},
+    "plain": {"normalize": False},
+    "solve": {"local_steps": None},
+    "seven steps": {"local_steps": 7},
+    "batch 1": {"batch_size": 1},
+    "batch 2": {"batch_size": 2},
+    "batch 5": {"batch_size": 5},  # more than some clients have
+    "all rows": {"batch_size": None},
+    "replacement": {"replacement": True},
+}
+METHODS = tuple(
+    MethodCase(name)
+    for name in (
+        "GD",
+        "GD: one client",
         "LocalGD",
-        lg.LocalGD,
-        lambda lr: lg.LocalGD(local_steps=LOCAL_STEPS, lr=lr),
-        lambda lr: partial(oracle.local_gd_round, lr=lr, local_steps=LOCAL_STEPS),
-    ),
+        "LocalGD: average",
+        "LocalGD: anchored",
+        "LocalGD: rate",
+        "LocalGD: momentum",
+        "LocalGD: nesterov",
+        "LocalGD: adam",
+        "LocalGD: yogi",
+        "LocalGD: adagrad",
+        "LocalGD: two clients",
+        "LocalGD: half",
+        "LocalGD: by weight",
+        "LocalGD: all by weight",
+        "LocalGD: unequal",
+        "LocalGD: unequal, plain",
+        "LocalGD: unequal, momentum, two clients",
+        "LocalSGD",
+        "LocalSGD: batch 1",
+        "LocalSGD: batch 5",
+        "LocalSGD: batch 5, seven steps",
+        "LocalSGD: all rows",
+        "LocalSGD: replacement",
+        "LocalSGD: replacement, batch 5",
+        "LocalSGD: unequal",
+        "LocalSGD: adam",
+        "LocalSGD: nesterov, by weight",
+        "MinibatchSGD",
+        "MinibatchSGD: all rows",
+        "MinibatchSGD: unequal",
+        "MinibatchSGD: replacement, two clients",
+        "ModifiedLocalGD",
+        "ModifiedLocalGD: unequal",
+        "ModifiedLocalGD: two clients",
+        "ModifiedLocalGD: solve",
+        "LocalSolve",
+        "LocalSolve: momentum",
+        "LocalSolve: two clients",
+        "FedProx",
+        "FedProx: anchored",
+        "FedProx: yogi",
+        "FedProx: batch 2",
+        "FedProx: unequal",
+        "FedProx: unequal, plain",
+        "FedProx: momentum, two clients",
+        "Scaffold",
+        "Scaffold: anchored",
+        "Scaffold: adagrad",
+        "Scaffold: two clients",
+        "Scaffold: by weight",
+        "Scaffold: unequal",
+        "Scaffold: batch 2",
+        "Scaffold: batch 2, replacement, momentum, two clients",
+        "GradAlign",
+        "GradAlign: momentum",
+        "GradAlign: two clients",
+        "FedGA",
+        "FedGA: adam",
+        "FedGA: unequal",
+        "FedGA: batch 2",
+        "FedGA: batch 2, replacement, anchored, by weight",
+    )
 )
 
-SIZES = (1, 6, 3)
-N_FEATURES = 5
-WEIGHTS = {"equal": "equal", "samples": "samples", "given": (0.5, 2.0, 0.25), "zero": (1, 0, 3)}
+
+# -- Learning rates and starts ---------------------------------------------------------------------
 
 # name -> (for the package, the same as a function of the round). Large enough to get somewhere
 # in 1,000 rounds, small enough to be stable for every loss.
@@ -66,8 +234,28 @@ STARTS = (
 )
 
 
+def model(loss: str, column: Any) -> np.ndarray | None:
+    """A start or direction for a loss: the column itself, or C different ones made of it."""
+    if column is None:
+        return None
+    column = np.array(column, dtype=np.float64)
+    return np.outer(column, [1.0, -0.5, 0.2]) if loss == "softmax" else column
+
+
+def reference(loss: str, d: int = N_FEATURES) -> np.ndarray:
+    """A direction to measure angles to."""
+    return model(loss, np.arange(1.0, d + 1) * (-1.0) ** np.arange(d))
+
+
+# -- Problems --------------------------------------------------------------------------------------
+
+
 def fitting_labels(loss: str, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Labels for a loss: those of a teacher (±1), or numbers that no model fits exactly."""
+    """Labels for a loss: those of a teacher, or numbers that no model fits exactly."""
+    if loss == "softmax":
+        labels = (X @ rng.standard_normal((X.shape[1], N_CLASSES))).argmax(axis=1).astype(float)
+        labels[0] = N_CLASSES - 1  # so that there are as many classes in however few rows
+        return labels
     scores = X @ rng.standard_normal(X.shape[1])
     if loss == "squared":
         return scores + 0.5 * rng.standard_normal(len(X))
@@ -84,9 +272,14 @@ def clients(loss: str, sizes: tuple[int, ...] = SIZES, d: int = N_FEATURES, seed
     return list(zip(np.split(X, cuts), np.split(y, cuts), strict=True))
 
 
+def task(loss: str) -> str | None:
+    """What has to be said about the labels of ``clients``."""
+    return "multiclass" if loss == "softmax" else None
+
+
 def problem(loss: str, weights="equal", **shape) -> lg.Problem:
     """The same rows as a Problem."""
-    return lg.Problem(clients(loss, **shape), weights=weights)
+    return lg.Problem(clients(loss, **shape), weights=weights, task=task(loss))
 
 
 def client_weights(weights, sizes) -> np.ndarray:
@@ -96,12 +289,81 @@ def client_weights(weights, sizes) -> np.ndarray:
     return p / p.sum()
 
 
+def shares(problem: lg.Problem, method: lg.methods.Method, rounds: int, *, seed: int = SEED):
+    """The p̃ of every round, shape (rounds, M); test_participation.py checks them."""
+    drawn = Participation(problem, method, seed).weights(0, max(rounds, 1))
+    return np.broadcast_to(drawn, (max(rounds, 1), problem.n_clients))[:rounds]
+
+
+def expected(
+    case: MethodCase, loss: str, *, weights, rate, rounds, init=None, record=(), **shape
+) -> oracle.Result:
+    """The oracle's run of a case on ``problem(loss, weights, **shape)``."""
+    made, rows = problem(loss, weights, **shape), clients(loss, **shape)
+    p = client_weights(weights, made.sizes)
+    return oracle.simulate(
+        rows,
+        p,
+        loss=loss,
+        step=case.step(rate, p),
+        rounds=rounds,
+        init=init,
+        record=record,
+        reference=reference(loss, made.n_features),
+        shares=shares(made, case.make(1.0), rounds),
+    )
+
+
+# -- Comparisons -----------------------------------------------------------------------------------
+
+
 def assert_close(got: np.ndarray, want: np.ndarray, tolerance: float, what: str) -> None:
     """Equal to ``tolerance`` relative to each entry; entries near 0 relative to the largest one."""
     largest = np.nanmax(np.abs(want), initial=0.0)
     np.testing.assert_allclose(
         got, want, rtol=tolerance, atol=tolerance * 1e-2 * largest, err_msg=what
     )
+
+
+def assert_history(run: lg.Run, want: oracle.Result, problem: lg.Problem, where: str) -> None:
+    """Each column that belongs there, and no other."""
+    tolerance = TOLERANCE[run.config["dtype"]]
+    history, names = want.history, set(want.history) - {"participations"}
+    if problem.task == "regression":
+        names -= {"margin"}
+    assert set(run.history) == names | {"local_steps", "bytes"}, where
+    for name in names:
+        assert_measure(name, run.history[name], history, tolerance, where)
+
+
+def assert_measure(name, got, history, tolerance, where) -> None:
+    """One column; those that are differences of larger numbers to the digits which these leave."""
+    want, what = history[name], f"{name}, {where}"
+    if name == "drift":  # a squared distance of models that are known to 1e-2 of the tolerance
+        error = tolerance * 1e-2 * history["norm"]
+        slack = tolerance * want + 2 * error * np.sqrt(want) + error**2
+    elif name in ("grad_alignment", "grad_dissimilarity"):  # the gradients may nearly cancel
+        cancelled = np.sqrt(history["grad_dissimilarity"])
+        known = ~(cancelled * tolerance > 1)  # beyond that ∇f is rounding
+        got, want, cancelled = got[known], want[known], cancelled[known]
+        slack = tolerance * cancelled * (1e-2 + np.abs(want))
+    else:
+        return assert_close(got, want, tolerance, what)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=what)
+    wrong = np.abs(got - want) > slack
+    assert not wrong.any(), f"{what}: got {got[wrong]}; want {want[wrong]}"
+
+
+def assert_model(run: lg.Run, want: oracle.Result, problem: lg.Problem, init: Any, where: str):
+    """Weights, margins, and the coefficients of a run inside the span of the rows."""
+    tolerance, loss = TOLERANCE[run.config["dtype"]], run.config["loss"]
+    rows = problem.signed_rows if loss in ("exponential", "logistic") else problem.X
+    w0 = np.zeros(problem.weights_shape) if init is None else np.array(init)
+    assert_close(run.weights, want.weights, tolerance, where)
+    assert_close(rows @ run.weights, rows @ want.weights, tolerance, where)
+    if run.coefficients is not None:
+        assert run.coefficients.shape == (len(rows), *want.weights.shape[1:])
+        assert_close(w0 + rows.T @ run.coefficients, want.weights, tolerance, where)
 
 
 def engine_cases(*columns):
@@ -115,4 +377,7 @@ def assert_same_bits(a: lg.Run, b: lg.Run) -> None:
     pairs = {name: (a.history[name], b.history[name]) for name in a.history}
     pairs |= {"weights": (a.weights, b.weights), "coefficients": (a.coefficients, b.coefficients)}
     for name, (one, other) in pairs.items():
-        np.testing.assert_array_equal(one.view(np.int64), other.view(np.int64), err_msg=name)
+        if one is None or other is None:
+            assert one is other, name
+        else:
+            np.testing.assert_array_equal(one.view(np.int64), other.view(np.int64), err_msg=name)

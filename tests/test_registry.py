@@ -1,11 +1,10 @@
 """Nothing that the package offers is left out of the list that drives the tests."""
 
-import typing
-
 import oracle
 import registry
 
-from localgd import engines, methods, running
+import localgd as lg
+from localgd import engines, methods, running, servers
 
 
 def test_every_engine_is_listed():
@@ -21,4 +20,40 @@ def test_every_dtype_is_listed():
 
 
 def test_every_method_is_listed():
-    assert {case.type for case in registry.METHODS} == set(typing.get_args(methods.Method))
+    assert {case.type for case in registry.METHODS} == set(methods.METHODS)
+
+
+def test_every_server_is_listed_and_has_an_oracle():
+    used = {case.make(0.1).server.__class__ for case in registry.METHODS}
+    assert used == set(servers.Server.__subclasses__())
+    assert {server.__name__ for server in used} == set(oracle.SERVERS)
+
+
+def test_every_correction_and_sampling_is_listed():
+    made = [case.make(0.1) for case in registry.METHODS]
+    assert {method.sampling for method in made} == {"uniform", "weight"}
+    assert {method.rule.correction for method in made} == {"none", "control", "displacement"}
+    for name in ("solve", "stochastic", "replacement", "whole_round"):
+        assert {getattr(method.rule, name) for method in made} == {True, False}, name
+
+
+def test_names_are_unique_and_every_variation_is_used():
+    names = [case.name for case in registry.METHODS]
+    assert len(set(names)) == len(names)
+    used = {part for name in names for part in name.partition(": ")[2].split(", ")}
+    assert used - {""} == set(registry.VARIATIONS)
+
+
+def test_cases_know_which_methods_leave_the_span_or_draw_batches():
+    for case in registry.METHODS:
+        method = case.make(0.1)
+        assert case.coordinate_wise == method.server.coordinate_wise, case.name
+        assert (case.solve, case.batches) == (method.rule.solve, method.rule.stochastic), case.name
+
+
+def test_problems_have_the_task_of_their_loss():
+    tasks = {loss: registry.problem(loss).task for loss in registry.LOSSES}
+    assert tasks["softmax"] == "multiclass"
+    assert tasks["squared"] == "regression"
+    assert registry.problem("softmax").weights_shape == (5, registry.N_CLASSES)
+    assert isinstance(registry.problem("logistic"), lg.Problem)
