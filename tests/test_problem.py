@@ -113,20 +113,157 @@ def test_client_weights(weights, expected):
         ([1.0, 1.0], "binary"),
         ([0.5, 1], "regression"),
         ([-1, 1.5], "regression"),
+        ([2, 0, 1], "multiclass"),
+        ([3, 0, 1, 2, 1], "multiclass"),
     ],
 )
 def test_task_follows_from_the_labels(labels, task):
-    assert lg.Problem([([[1.0], [2.0]], labels)]).task == task
+    assert lg.Problem([(np.ones((len(labels), 1)), labels)]).task == task
 
 
 def test_task_may_be_given():
-    assert lg.Problem([([[1.0], [2.0]], [1, -1])], task="regression").task == "regression"
-    assert lg.Problem([([[1.0], [2.0]], [3, 0])], task="regression").task == "regression"
+    rows = [[1.0], [2.0]]
+    assert lg.Problem([(rows, [1, -1])], task="regression").task == "regression"
+    assert lg.Problem([(rows, [3, 0])], task="regression").task == "regression"
+    assert lg.Problem([(rows, [1, 1])], task="multiclass").task == "multiclass"
 
 
-def test_signed_rows_of_a_regression_are_refused():
-    with pytest.raises(ValueError, match="signed rows: the task is regression; want a binary task"):
+def test_signed_rows_of_other_tasks_are_refused():
+    message = "signed rows: the task is {}; want a binary task"
+    with pytest.raises(ValueError, match=message.format("regression")):
         _ = lg.Problem([([[1.0]], [0.5])]).signed_rows
+    with pytest.raises(ValueError, match=message.format("multiclass")):
+        _ = lg.Problem([(ROWS, [0, 1, 2])]).signed_rows
+
+
+# -- Several classes -------------------------------------------------------------------------------
+
+
+def test_classes_and_the_shape_of_their_model():
+    problem = lg.Problem([(ROWS, [0, 2, 1]), (ROWS, [2, 2, 2])])
+    assert (problem.task, problem.n_classes, problem.weights_shape) == ("multiclass", 3, (2, 3))
+    assert problem.y.tolist() == [0, 2, 1, 2, 2, 2]
+    assert repr(problem) == "Problem(3 classes: 2 clients, 6 rows (3 per client), 2 features)"
+    for labels, task in (([1, -1, 1], "binary"), ([0.5, 1, 2], "regression")):
+        other = lg.Problem([(ROWS, labels)])
+        assert (other.task, other.n_classes, other.weights_shape) == (task, 1, (2,))
+
+
+def test_classes_that_do_not_occur_count_when_the_task_is_given():
+    problem = lg.Problem([(ROWS, [4, 0, 0])], task="multiclass")
+    assert (problem.n_classes, problem.weights_shape) == (5, (2, 5))
+    assert lg.Problem([(ROWS, [1, 0, 0])], task="multiclass").weights_shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, -1], "y: label -1 at row 2 of a multiclass task; want classes numbered 0, 1, …"),
+        ([0, 1.5, 2], "y: label 1.5 at row 1 of a multiclass task; want classes numbered 0, 1"),
+        ([0, 10_000, 2], r"y: label 10000 at row 1 of a multiclass task; .* C up to 10,000"),
+        ([0, 0, 0], "y: every label of a multiclass task is 0; want at least two classes"),
+    ],
+)
+def test_bad_classes(labels, message):
+    with pytest.raises(ValueError, match=message):
+        lg.Problem([(ROWS, labels)], task="multiclass")
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 3], [1, 2, 3], [0, 1, 1], [-2, 0, 1], [0, 0, 0]])
+def test_integer_labels_that_are_not_all_classes_are_ambiguous(labels):
+    message = r"want -1 and \+1 .*, each of 0, 1, …, C-1 or task='multiclass' for classes, or task="
+    with pytest.raises(ValueError, match=message):
+        lg.Problem([(ROWS, labels)])
+
+
+# -- Given by a Gram matrix ------------------------------------------------------------------------
+
+
+def gram(rank, n=7, seed=0):
+    """A positive semidefinite matrix, and rows that have it as their inner products."""
+    X = np.random.default_rng(seed).standard_normal((n, rank))
+    return X @ X.T, X
+
+
+IDS = ["b", "a", "a", "b", "c", "a", "b"]
+SIGNS = np.array([1, -1, 1, 1, -1, -1, 1])
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("rank", [1, 3, 7])
+def test_coordinates_have_the_inner_products_of_the_kernel(rank, scale):
+    K = scale * gram(rank)[0]
+    problem = lg.Problem.from_gram(K, SIGNS, IDS)
+    order = problem.row_order
+    assert problem.kernel
+    assert problem.n_features == rank
+    np.testing.assert_allclose(
+        problem.X @ problem.X.T, K[np.ix_(order, order)], rtol=0, atol=1e-13 * K.max()
+    )
+    np.testing.assert_array_equal(problem.y, SIGNS[order])
+    assert problem.client_ids == ("a", "b", "c")
+    assert repr(problem) == (
+        f"Problem(binary: 3 clients, 7 rows (1 to 3 per client), kernel of rank {rank})"
+    )
+
+
+def test_problem_of_rows_is_no_kernel():
+    assert not lg.Problem([PAIR]).kernel
+    assert lg.Problem.from_gram(np.eye(2), [1, -1], [0, 1]).with_weights([1, 3]).kernel
+
+
+def test_kernel_problems_take_weights_and_tasks():
+    K, _ = gram(7)
+    problem = lg.Problem.from_gram(K, np.arange(7) % 3, IDS, weights="samples")
+    assert (problem.task, problem.n_classes, problem.weights_shape) == ("multiclass", 3, (7, 3))
+    np.testing.assert_allclose(problem.weights, np.array([3, 3, 1]) / 7)
+    assert lg.Problem.from_gram(K, SIGNS, IDS, task="regression").task == "regression"
+
+
+def test_identical_rows_and_a_kernel_of_zeros():
+    same = lg.Problem.from_gram(np.ones((3, 3)), [1, -1, 1], [0, 0, 1])
+    assert same.n_features == 1
+    np.testing.assert_allclose(np.abs(same.X), 1)
+    nothing = lg.Problem.from_gram(np.zeros((2, 2)), [1, -1], [0, 1])
+    np.testing.assert_array_equal(nothing.X, np.zeros((2, 1)))
+
+
+def test_rounding_in_the_kernel_is_forgiven():
+    K, _ = gram(4)
+    noise = 1e-15 * np.random.default_rng(1).standard_normal(K.shape)
+    problem = lg.Problem.from_gram(K * (1 + noise), SIGNS, IDS)
+    order = problem.row_order
+    np.testing.assert_allclose(problem.X @ problem.X.T, K[np.ix_(order, order)], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("K", "error", "message"),
+    [
+        (np.ones((3, 4)), ValueError, r"K, y: got shapes \(3, 4\) and \(3,\); want \(N, N\) and"),
+        (np.ones((2, 2)), ValueError, r"K, y: got shapes \(2, 2\) and \(3,\); want \(N, N\) and"),
+        (np.ones(3), ValueError, r"K: got an array of shape \(3,\); want 2 dimensions"),
+        (np.diag([1.0, np.nan, 1.0]), ValueError, "K: nan at row 1, column 1"),
+        (np.diag([1j, 1, 1]), TypeError, "K: got dtype complex128; want real numbers"),
+        (
+            np.eye(3) + np.eye(3, k=1),
+            ValueError,
+            r"K: 1 at \(0, 1\) but 0 at \(1, 0\); want a symmetric matrix",
+        ),
+        (
+            np.diag([1.0, 2.0, -0.5]),
+            ValueError,
+            "K: its smallest eigenvalue is -0.5; want a positive semidefinite matrix",
+        ),
+        (
+            [[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+            ValueError,
+            "K: its smallest eigenvalue is -1; want a positive semidefinite matrix",
+        ),
+    ],
+)
+def test_bad_kernels(K, error, message):
+    with pytest.raises(error, match=message):
+        lg.Problem.from_gram(K, [1, -1, 1], [0, 0, 1])
 
 
 BAD_CLIENTS = {
