@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from ._limits import Limits, limits
 from ._max_margin import MaxMargin, max_margin
 from ._min_norm import MinNorm, min_norm
+from ._minimizer import Minimizer, minimizer
 from ._separability import Separability, separability
 
-__all__ = ["MaxMargin", "MinNorm", "Separability", "max_margin", "min_norm", "separability"]
+__all__ = [
+    "Limits",
+    "MaxMargin",
+    "MinNorm",
+    "Minimizer",
+    "Separability",
+    "limits",
+    "max_margin",
+    "min_norm",
+    "minimizer",
+    "separability",
+]

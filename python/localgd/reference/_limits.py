@@ -1,0 +1,260 @@
+"""What the iterates converge to on any rows: a point in some directions, a ray in the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _validation as check
+from ..problem import Problem
+from ._arguments import signed_rows
+from ._facial_reduction import facial_reduction, outside, row_space
+from ._hard_margin import certify, hard_margin
+from ._losses import Margins
+from ._max_margin import refusal
+from ._minimizer import accurate
+from ._newton import Minimum, minimise
+
+__all__ = ["Limits", "limits"]
+
+EPS = np.finfo(float).eps
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Limits:
+    """The split of a problem's rows, and the limit of the iterates on either side.
+
+    ``P w_k → v̄``,  ``(w_k - P w_k)/‖w_k - P w_k‖ → ū``,  P the projection on span(rest)
+
+    Attributes
+    ----------
+    subset : ndarray of int64, read-only
+        S, ascending: the rows that some u separates (z·u > 0) with z·u = 0 on the rest.
+    rest : ndarray of int64, read-only
+        The other rows, less those of clients of weight 0.
+    basis : ndarray of shape (r, d), float64, read-only
+        Orthonormal basis of span(rest): ``P = basisᵀ basis``.
+    finite_part : ndarray of shape (d,), float64, read-only
+        v̄, the minimiser of Σ_{j in rest} c_j ℓ(z_j·v) on span(rest); zeros if the rest is empty.
+    direction : ndarray of shape (d,), float64, read-only, or None
+        ū, unit: the max-margin direction of S projected on the complement of span(rest); None if S
+        is empty.
+    margin : float
+        min over S of z_j·ū; 0 if S is empty.
+    loss : str
+    gradient_norm, relative_gradient, margin_error : float
+        Certificate of v̄, as in :class:`Minimizer`.
+    kkt_residual : float
+        Certificate of ū, as in :class:`MaxMargin`, on the projected rows; 0 if S is empty.
+    """
+
+    subset: np.ndarray
+    rest: np.ndarray
+    basis: np.ndarray
+    finite_part: np.ndarray
+    direction: np.ndarray | None
+    margin: float
+    loss: str
+    gradient_norm: float
+    relative_gradient: float
+    margin_error: float
+    kkt_residual: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Limits({self.loss}, subset of {len(self.subset)} rows, margin={self.margin:.9g}, "
+            f"rest of {len(self.rest)} rows and rank {len(self.basis)}, "
+            f"norm={np.linalg.norm(self.finite_part):.9g})"
+        )
+
+    def split(self, w: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The parts of a model inside and outside span(rest).
+
+        ``P w``, ``w - P w``
+
+        Parameters
+        ----------
+        w : array of shape (d,)
+
+        Returns
+        -------
+        inside, outside : ndarray of shape (d,), float64
+
+        Raises
+        ------
+        ValueError, TypeError
+            If w is not d finite numbers.
+        """
+        w = check.real_array("w", w, 1, advice="")
+        if len(w) != len(self.finite_part):
+            raise ValueError(
+                f"w: got {len(w)} numbers; want {len(self.finite_part)}, one per feature"
+            )
+        beyond = outside(w, self.basis)
+        return w - beyond, beyond
+
+    def finite_error(self, w: Any) -> float:
+        """How far a model is from the finite limit, relatively.
+
+        ``‖P w - v̄‖/‖v̄‖``; ``‖P w‖`` if v̄ = 0
+
+        Parameters
+        ----------
+        w : array of shape (d,)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If w is not d finite numbers.
+        """
+        inside, _ = self.split(w)
+        return float(
+            np.linalg.norm(inside - self.finite_part) / (np.linalg.norm(self.finite_part) or 1.0)
+        )
+
+    def angle(self, w: Any) -> float:
+        """The angle of a model's diverging part to its limit, in radians.
+
+        ``angle(w - P w, ū)``
+
+        Parameters
+        ----------
+        w : array of shape (d,)
+
+        Returns
+        -------
+        float
+            Radians, from 0 to π.
+
+        Raises
+        ------
+        ValueError
+            If S is empty (nothing diverges), w lies in span(rest), or w is not d finite numbers.
+        TypeError
+            If w is not of real numbers.
+        """
+        from ..analysis import angle
+
+        if self.direction is None:
+            raise ValueError(
+                "angle: no rows are separable, so nothing diverges and there is no direction; "
+                "see finite_error"
+            )
+        return angle(self.split(w)[1], self.direction)
+
+
+def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10) -> Limits:
+    """What gradient descent approaches on rows that are separable, not separable, or in between.
+
+    ``v̄ = argmin_{v ∈ span(rest)} Σ_{j ∈ rest} c_j ℓ(z_j·v)``,
+    ``ū ∝ argmin ½‖u‖²  s.t.  z_j·u ≥ 1 for j ∈ S, u ⟂ span(rest)``
+
+    The rows are split as by :func:`separability`. The iterates approach v̄ on span(rest), and
+    diverge along ū on its complement, at the rate log k. With S empty v̄ is the
+    :func:`minimizer`; with all rows in S, v̄ = 0 and ū is the direction of :func:`max_margin`.
+    Rows of clients of weight 0 are left out.
+
+    Parameters
+    ----------
+    problem : Problem
+        A binary task.
+    loss : "exponential" or "logistic", default "logistic"
+    tolerance : float > 0, default 1e-10
+        Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
+        rounding of the weights that sets the limit where rows differ in norm by 1e6.
+
+    Returns
+    -------
+    Limits
+
+    Raises
+    ------
+    ValueError
+        If the task is not binary, rows are separable by less than 1e-12 of their norm, or rounding
+        keeps the gradient above ``tolerance``.
+    TypeError
+        If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
+
+    References
+    ----------
+    Ji and Telgarsky, COLT 2019, arXiv:1803.07300.
+
+    Examples
+    --------
+    The first feature is contested, 3 rows to 1; the second separates the last row.
+
+    >>> import localgd as lg
+    >>> problem = lg.Problem([([[1.0, 0.0]] * 4, [1, 1, 1, -1]), ([[5.0, 2.0]], [1])])
+    >>> found = lg.reference.limits(problem)
+    >>> found.subset, found.finite_part.round(12), found.direction
+    (array([4]), array([1.09861229, 0.        ]), array([0., 1.]))
+    >>> round(found.finite_error([1.0, 7.0]), 6), round(found.angle([1.0, 7.0]), 6)
+    (0.089761, 0.0)
+    """
+    Z = signed_rows(problem, "limits")
+    check.one_of("loss", loss, ("exponential", "logistic"))
+    tolerance = check.number("tolerance", tolerance, above=0)
+    kept = np.flatnonzero(problem.row_weights > 0)
+    Z, c = Z[kept], problem.row_weights[kept]
+    subset, rest, low = _split(Z, Margins(c, loss))
+    d = Z.shape[1]
+    basis = row_space(Z[rest], max(Z.shape) * EPS) if Z[rest].any() else np.zeros((0, d))
+    if not len(rest):
+        low = Minimum(np.zeros(d), 0.0, 0.0, 0.0, 0.0, 0)
+    elif low is None:
+        low = minimise(Z[rest], Margins(c[rest], loss))
+    low = accurate(low, tolerance)
+    direction, margin, residual = _ray(outside(Z[subset], basis))
+    subset, rest = kept[subset], kept[rest]
+    for array in (subset, rest, basis, low.w, direction):
+        if array is not None:
+            array.setflags(write=False)
+    return Limits(
+        subset=subset,
+        rest=rest,
+        basis=basis,
+        finite_part=low.w,
+        direction=direction,
+        margin=margin,
+        loss=loss,
+        gradient_norm=low.gradient_norm,
+        relative_gradient=low.relative_gradient,
+        margin_error=low.margin_error,
+        kkt_residual=residual,
+    )
+
+
+def _split(Z: np.ndarray, objective: Margins) -> tuple[np.ndarray, np.ndarray, Minimum | None]:
+    """S and the rest, and the minimum where it was found on the way."""
+    everything, nothing = np.arange(len(Z)), np.arange(0)
+    low = minimise(Z, objective)
+    if low is not None and np.isfinite(low.margin_error):
+        return nothing, everything, low
+    if hard_margin(Z) is not None:
+        return everything, nothing, None
+    faces = facial_reduction(Z)
+    if faces.weights is None:
+        raise refusal(faces)
+    return faces.subset, faces.rest, None
+
+
+def _ray(Z: np.ndarray) -> tuple[np.ndarray | None, float, float]:
+    """Max-margin direction, margin and KKT residual of the projected rows of S."""
+    if not len(Z):
+        return None, 0.0, 0.0
+    solution = hard_margin(Z)
+    if solution is None:
+        raise ValueError(
+            f"problem: {len(Z)} rows are separable outside the span of the others, but by less "
+            "than 1e-12 of their norm, too little for double precision; rescale the features to "
+            "similar size"
+        )
+    w, alpha = solution
+    norm = float(np.linalg.norm(w))
+    return w / norm, 1.0 / norm, certify(Z, w, alpha).kkt_residual

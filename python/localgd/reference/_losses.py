@@ -1,0 +1,175 @@
+"""The losses as functions of the scores of rows, up to their second derivatives.
+
+A score is z·w for one column of weights, the C numbers x·W for classes. Coordinates v are those of
+the weights in some basis: the rows A are given in it too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations, combinations_with_replacement
+
+import numpy as np
+from scipy.linalg import null_space, solve_triangular
+from scipy.special import expit, logsumexp, softmax
+
+__all__ = ["Classes", "Margins", "Targets"]
+
+
+@dataclass(frozen=True)
+class Margins:
+    """``Σ_j c_j ℓ(m_j)`` of signed rows, with ℓ the exponential or logistic loss."""
+
+    c: np.ndarray
+    loss: str
+
+    columns = 1
+
+    def lift(self, A: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Scores of the rows A; with a basis in place of A, the weights."""
+        return A @ v
+
+    def pull(self, A: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """The transpose of :meth:`lift`."""
+        return slopes @ A
+
+    def value(self, m: np.ndarray) -> float:
+        if self.loss == "exponential":
+            return float(self.c @ np.exp(-m))
+        return float(self.c @ np.logaddexp(0, -m))
+
+    def slopes(self, m: np.ndarray) -> np.ndarray:
+        """c_j ℓ'(m_j)."""
+        return -self.c * (np.exp(-m) if self.loss == "exponential" else expit(-m))
+
+    def sizes(self, m: np.ndarray) -> np.ndarray:
+        """The size of a row's slope before anything cancels."""
+        return np.abs(self.slopes(m))
+
+    def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
+        curvature = -self.slopes(m)
+        if self.loss == "logistic":
+            curvature = curvature * expit(m)
+        return (A * curvature[:, None]).T @ A
+
+    def spread(self, A: np.ndarray, step: np.ndarray) -> float:
+        """β with |φ'''| ≤ β φ'' along the step, for any place: here max_j |a_j·step|."""
+        return float(np.abs(A @ step).max())
+
+    def reach(self, A: np.ndarray, lower: np.ndarray) -> float:
+        """The largest spread of a step of length 1 in the norm of the Hessian L Lᵀ."""
+        half = solve_triangular(lower, A.T, lower=True, check_finite=False)
+        return float(np.linalg.norm(half, axis=0).max())
+
+    def error(self, reach: float) -> float:
+        """How far the scores may be from the minimiser's after a Newton step of this reach."""
+        return float(-np.log1p(-reach)) if reach < 1 else np.inf
+
+    def fits_all(self, m: np.ndarray) -> bool:
+        """Whether these scores prove that no minimiser exists."""
+        return bool((m > 0).all())
+
+
+@dataclass(frozen=True)
+class Targets(Margins):
+    """``Σ_j c_j ½ (m_j - y_j)²``: a parabola in every direction."""
+
+    y: np.ndarray
+
+    def value(self, m: np.ndarray) -> float:
+        return float(self.c @ (m - self.y) ** 2) / 2
+
+    def slopes(self, m: np.ndarray) -> np.ndarray:
+        return self.c * (m - self.y)
+
+    def sizes(self, m: np.ndarray) -> np.ndarray:
+        return self.c * (np.abs(m) + np.abs(self.y))
+
+    def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
+        return (A * self.c[:, None]).T @ A
+
+    def spread(self, A: np.ndarray, step: np.ndarray) -> float:
+        return 0.0
+
+    def error(self, reach: float) -> float:
+        return reach
+
+    def fits_all(self, m: np.ndarray) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Classes:
+    """``Σ_j c_j (log Σ_c exp s_jc - s_{j y_j})`` of scores S = A V, columns of V summing to 0.
+
+    V = (u B)ᵀ with B an orthonormal basis of the complement of (1, …, 1); v holds u row by row.
+    """
+
+    c: np.ndarray
+    y: np.ndarray
+    basis: np.ndarray
+
+    @classmethod
+    def of(cls, c: np.ndarray, y: np.ndarray, n_classes: int) -> Classes:
+        return cls(c, y.astype(int), null_space(np.ones((1, n_classes))).T)
+
+    @property
+    def columns(self) -> int:
+        return len(self.basis)
+
+    def lift(self, A: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return (A @ v.reshape(self.columns, -1).T) @ self.basis
+
+    def pull(self, A: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        return (self.basis @ (slopes.T @ A)).ravel()
+
+    def value(self, s: np.ndarray) -> float:
+        return float(self.c @ (logsumexp(s, axis=1) - s[np.arange(len(s)), self.y]))
+
+    def slopes(self, s: np.ndarray) -> np.ndarray:
+        """c_j (softmax(s_j) - 1 at y_j), shape (N, C)."""
+        P = softmax(s, axis=1)
+        own = np.arange(len(s)), self.y
+        P[own] = 0
+        P[own] = -P.sum(axis=1)  # 1 - p of a sure row, without cancellation
+        return self.c[:, None] * P
+
+    def sizes(self, s: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(self.slopes(s), axis=1)
+
+    def hessian(self, A: np.ndarray, s: np.ndarray) -> np.ndarray:
+        P = softmax(s, axis=1)
+        mean = P @ self.basis.T
+        k, r = self.columns, A.shape[1]
+        H = np.empty((k, r, k, r))
+        for a, b in combinations_with_replacement(range(k), 2):
+            # Differences from the mean first: cov = E (B_a - mean_a)(B_b - mean_b) ≥ 0 for a = b.
+            left = self.basis[a] - mean[:, a, None]
+            right = self.basis[b] - mean[:, b, None]
+            covariance = self.c * np.einsum("jc,jc,jc->j", P, left, right)
+            H[a, :, b, :] = (A * covariance[:, None]).T @ A
+            H[b, :, a, :] = H[a, :, b, :].T
+        return H.reshape(k * r, k * r)
+
+    def spread(self, A: np.ndarray, step: np.ndarray) -> float:
+        """max_j of the range of the step's scores over classes: it bounds |φ'''|/φ''."""
+        return float(np.ptp(self.lift(A, step), axis=1).max())
+
+    def reach(self, A: np.ndarray, lower: np.ndarray) -> float:
+        k, r = self.columns, A.shape[1]
+        half = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        half = half.reshape(-1, k, r)
+        largest = 0.0
+        for c, other in combinations(range(k + 1), 2):
+            pair = np.einsum("nkr,k->nr", half, self.basis[:, c] - self.basis[:, other])
+            largest = max(largest, float(np.linalg.norm(A @ pair.T, axis=1).max()))
+        return largest
+
+    def error(self, reach: float) -> float:
+        return float(-np.log1p(-reach)) if reach < 1 else np.inf
+
+    def fits_all(self, s: np.ndarray) -> bool:
+        own = s[np.arange(len(s)), self.y]
+        rivals = s.copy()
+        rivals[np.arange(len(s)), self.y] = -np.inf
+        return bool((own > rivals.max(axis=1)).all())

@@ -1,0 +1,197 @@
+"""The minimiser of the loss where the rows are not separable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _validation as check
+from ..problem import Problem
+from ._arguments import checked_problem
+from ._facial_reduction import facial_reduction
+from ._losses import Classes, Margins, Targets
+from ._newton import Minimum, minimise
+
+__all__ = ["Minimizer", "minimizer"]
+
+TASKS = {
+    "exponential": ("binary",),
+    "logistic": ("binary",),
+    "squared": ("regression", "binary"),
+    "softmax": ("multiclass",),
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Minimizer:
+    """The minimiser of a problem's loss on the span of its rows.
+
+    ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w)``
+
+    Attributes
+    ----------
+    weights : ndarray of shape (d,) or (d, C), float64, read-only
+        w*; of all minimisers the shortest.
+    direction : ndarray of shape (d,) or (d, C), float64, read-only, or None
+        w*/‖w*‖; None if w* = 0.
+    loss : str
+        The name of ℓ.
+    value : float
+        f(w*).
+    gradient_norm : float
+        ‖∇f(w*)‖, the Frobenius norm for classes.
+    relative_gradient : float
+        ‖∇f(w*)‖ over the sum of the norms of its N terms, before they cancel: for a binary loss
+        Σ_j c_j |ℓ'(z_j·w*)| ‖x_j‖, for softmax Σ_j c_j ‖p_j - e_{y_j}‖ ‖x_j‖, for the squared loss
+        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖.
+    margin_error : float
+        No margin z_j·w* (x_j·w* for the squared loss, difference of two scores for softmax) is
+        farther than this from that of the exact minimiser, which is thereby proved to exist. inf
+        where existence is proved by :func:`separability` alone.
+    rank : int
+        Dimension of the span of the rows.
+    """
+
+    weights: np.ndarray
+    direction: np.ndarray | None
+    loss: str
+    value: float
+    gradient_norm: float
+    relative_gradient: float
+    margin_error: float
+    rank: int
+
+    def __repr__(self) -> str:
+        return (
+            f"Minimizer({self.loss}, value={self.value:.9g}, "
+            f"norm={np.linalg.norm(self.weights):.9g}, gradient_norm={self.gradient_norm:.1e})"
+        )
+
+
+def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10) -> Minimizer:
+    """The point that gradient descent reaches on rows that no model separates, not even in part.
+
+    ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w)``, w in the span of the rows
+
+    For the binary losses and softmax it exists iff no u has z_j·u ≥ 0 for all rows and > 0 for
+    some: iff the ``subset`` of :func:`separability` is empty. For the squared loss it always does,
+    and is the least-squares solution of least norm. Rows of clients of weight 0 are left out.
+    Newton's method, then corrections by the gradient of the rows as they are, to rounding.
+
+    Local-GD with L > 1 and a constant learning rate η settles O(ηL) away from it; GD, SCAFFOLD and
+    Local-GD with decreasing η reach it.
+
+    Parameters
+    ----------
+    problem : Problem
+    loss : "exponential", "logistic", "squared" or "softmax", default "logistic"
+        The first two need a binary task, "squared" a regression or binary one, "softmax" a
+        multiclass one (it takes a few s for d·C = 1000; memory is 16 (d·C)² bytes).
+    tolerance : float > 0, default 1e-10
+        Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
+        rounding of the weights that sets the limit where rows differ in norm by 1e6.
+
+    Returns
+    -------
+    Minimizer
+
+    Raises
+    ------
+    ValueError
+        If there is no minimiser (the rows are separable at least in part: see :func:`limits` and
+        :func:`max_margin`), rounding keeps the gradient above ``tolerance``, or the loss does not
+        fit the task.
+    TypeError
+        If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
+
+    References
+    ----------
+    Existence: Ji and Telgarsky, COLT 2019, arXiv:1803.07300. Newton's method and its certificate:
+    Sun and Tran-Dinh, Mathematical Programming 178, 2019, arXiv:1703.04599; Bach, Electronic
+    Journal of Statistics 4, 2010, arXiv:0910.4627.
+
+    Examples
+    --------
+    Three rows at +1 and one at -1: w* = log 3.
+
+    >>> import localgd as lg
+    >>> problem = lg.Problem([([[1.0]] * 4, [1, 1, 1, -1])])
+    >>> found = lg.reference.minimizer(problem, loss="logistic")
+    >>> found.weights.round(12), found.relative_gradient < 1e-15
+    (array([1.09861229]), True)
+    """
+    problem = checked_problem(problem)
+    check.one_of("loss", loss, TASKS)
+    tolerance = check.number("tolerance", tolerance, above=0)
+    if problem.task not in TASKS[loss]:
+        fitting = " or ".join(repr(name) for name in TASKS if problem.task in TASKS[name])
+        raise ValueError(
+            f"loss: got {loss!r} for a {problem.task} task, where it is not defined; want {fitting}"
+        )
+    active = problem.row_weights > 0
+    rows = problem.signed_rows if loss in ("exponential", "logistic") else problem.X
+    found = minimise(rows[active], _objective(problem, active, loss))
+    if found is None or np.isinf(found.margin_error):
+        _refuse_separable(rows[active], loss)
+    found = accurate(found, tolerance)
+    norm = np.linalg.norm(found.w)
+    direction = found.w / norm if norm > 0 else None
+    for array in (found.w, direction):
+        if array is not None:
+            array.setflags(write=False)
+    return Minimizer(
+        weights=found.w,
+        direction=direction,
+        loss=loss,
+        value=found.value,
+        gradient_norm=found.gradient_norm,
+        relative_gradient=found.relative_gradient,
+        margin_error=found.margin_error,
+        rank=found.rank,
+    )
+
+
+def accurate(found: Minimum | None, tolerance: float) -> Minimum:
+    """A minimum whose gradient is small enough."""
+    if found is None:
+        raise ValueError(
+            "problem: rounding hides the minimiser: it exists, but the loss is flat to double "
+            "precision in some direction; rescale the features to similar size"
+        )
+    if found.relative_gradient > tolerance:
+        raise ValueError(
+            f"tolerance: got {tolerance:g}, but rounding keeps the relative gradient at "
+            f"{found.relative_gradient:.2g}; rescale the features to similar size, or ask for less"
+        )
+    return found
+
+
+def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Classes:
+    c, y = problem.row_weights[active], problem.y[active]
+    if loss == "softmax":
+        return Classes.of(c, y, problem.n_classes)
+    return Targets(c, loss, y) if loss == "squared" else Margins(c, loss)
+
+
+def _refuse_separable(rows: np.ndarray, loss: str) -> None:
+    if loss == "softmax":
+        raise ValueError(
+            "problem: the softmax loss has no minimiser that could be found: a model fits every "
+            "row, or some ever better at no cost to the others; if all classes are separable see "
+            "reference.max_margin, else drop features that few rows have"
+        )
+    if loss == "squared":
+        return
+    subset = facial_reduction(rows).subset
+    if len(subset) == len(rows):
+        raise ValueError(
+            f"problem: the rows are separable, so the {loss} loss has no minimiser: the weights "
+            "grow without bound; see reference.max_margin for their direction"
+        )
+    if len(subset):
+        raise ValueError(
+            f"problem: {len(subset)} of {len(rows)} rows can be separated at no cost to the "
+            f"others, so the {loss} loss has no minimiser; see reference.limits for what each "
+            "part converges to"
+        )
