@@ -3,6 +3,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <map>
+#include <optional>
+
 #include "bindings.hpp"
 #include "core/simulation.hpp"
 
@@ -12,6 +15,7 @@ using namespace localgd;
 namespace {
 
 using Array = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using Words = py::array_t<std::uint64_t, py::array::c_style>;
 
 Vector<double> vector(const Array& a) {
   if (a.ndim() != 1) throw std::invalid_argument("want an array of one dimension");
@@ -26,24 +30,89 @@ Data view(const Array& rows, const Array& targets, const std::vector<Index>& off
               VectorView<double>(targets.data(), targets.shape(0)), offsets, vector(weights));
 }
 
+template <class Value>
+Value one_of(const std::map<std::string, Value>& kinds, const std::string& name) {
+  const auto found = kinds.find(name);
+  if (found == kinds.end()) throw std::invalid_argument("no such kind: '" + name + "'");
+  return found->second;
+}
+
+LocalRule local_rule(const py::dict& options) {
+  LocalRule rule;
+  rule.steps = options["steps"].cast<std::vector<std::int64_t>>();
+  rule.batches = options["batches"].cast<std::vector<Index>>();
+  rule.replacement = options["replacement"].cast<bool>();
+  rule.solve = options["solve"].cast<bool>();
+  rule.normalize = options["normalize"].cast<bool>();
+  rule.prox = options["prox"].cast<double>();
+  rule.beta = options["beta"].cast<double>();
+  rule.correction = one_of<Correction>({{"none", Correction::none},
+                                        {"control", Correction::control},
+                                        {"displacement", Correction::displacement}},
+                                       options["correction"].cast<std::string>());
+  return rule;
+}
+
+// Numbers that are not given keep their defaults: each kind of server has its own.
+ServerRule server_rule(const py::dict& options) {
+  ServerRule rule;
+  rule.kind = one_of<ServerKind>({{"average", ServerKind::average},
+                                  {"anchored", ServerKind::anchored},
+                                  {"sgd", ServerKind::sgd},
+                                  {"adam", ServerKind::adam},
+                                  {"yogi", ServerKind::yogi},
+                                  {"adagrad", ServerKind::adagrad}},
+                                 options["kind"].cast<std::string>());
+  const auto read = [&](const char* name, auto& value) {
+    if (options.contains(name)) value = options[name].cast<std::decay_t<decltype(value)>>();
+  };
+  read("lr", rule.lr);
+  read("momentum", rule.momentum);
+  read("nesterov", rule.nesterov);
+  read("beta1", rule.beta1);
+  read("beta2", rule.beta2);
+  read("tau", rule.tau);
+  return rule;
+}
+
+const char* name_of(Status status) {
+  switch (status) {
+    case Status::diverged:
+      return "diverged";
+    case Status::infeasible:
+      return "infeasible";
+    default:
+      return "completed";
+  }
+}
+
 // A Simulation with the arrays that its data view points into.
 class Session {
  public:
   Session(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
-          const Array& init, const std::string& engine, const std::string& loss, bool single,
-          std::int64_t local_steps, std::vector<std::int64_t> record_rounds, const Array& reference,
-          int threads, bool keep_weights)
+          const Matrix<double>& init, const std::string& engine, const std::string& loss, bool single,
+          const py::dict& local, const py::dict& server, std::vector<std::int64_t> record_rounds,
+          const Matrix<double>& reference, int threads, bool keep_weights)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         data_(view(rows_, targets_, offsets, weights)),
-        simulation_(data_, vector(init), EngineOptions{engine, loss, single, local_steps},
-                    std::move(record_rounds), vector(reference), threads, keep_weights),
+        simulation_(data_, init,
+                    EngineOptions{engine, loss, single, local_rule(local), server_rule(server)},
+                    std::move(record_rounds), reference, threads, keep_weights),
         keep_weights_(keep_weights) {}
   Session(const Session&) = delete;
 
   // Nothing of Python is touched without the GIL: the arrays are held and never resized, and the
   // callback takes the GIL for itself, on the calling thread, so that Ctrl-C is seen there.
-  std::string advance(std::int64_t until, const std::vector<double>& lrs, const py::object& progress) {
+  std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares,
+                      const std::optional<Words>& words, const py::object& progress) {
+    Plans plans{std::move(lrs), {shares.data(), shares.data() + shares.size()}};
+    if (words) {
+      if (words->ndim() != 3) throw std::invalid_argument("words: want (rounds, slots, width)");
+      plans.words = words->data();
+      plans.slots = words->shape(1);
+      plans.width = words->shape(2);
+    }
     std::exception_ptr raised;
     const auto stop_wanted = [&](std::int64_t round) {
       py::gil_scoped_acquire gil;
@@ -59,29 +128,50 @@ class Session {
     Status status;
     {
       py::gil_scoped_release release;
-      status = simulation_.advance(until, lrs, stop_wanted);
+      status = simulation_.advance(until, plans, stop_wanted);
     }
     if (raised) std::rethrow_exception(raised);
-    return status == Status::diverged ? "diverged" : "completed";
+    return name_of(status);
   }
 
   py::dict history() const {
     const History& h = simulation_.history();
     py::dict columns;
-    columns["round"] = py::array_t<std::int64_t>(static_cast<py::ssize_t>(h.round.size()), h.round.data());
-    const auto add = [&](const char* name, const std::vector<double>& values) {
-      columns[name] = py::array_t<double>(static_cast<py::ssize_t>(values.size()), values.data());
+    const auto add = [&]<class Value>(const char* name, const std::vector<Value>& values) {
+      columns[name] = py::array_t<Value>(static_cast<py::ssize_t>(values.size()), values.data());
     };
+    add("round", h.round);
+    add("participations", h.participations);
     add("loss", h.loss);
     add("margin", h.margin);
     add("norm", h.norm);
     add("angle", h.angle);
     add("drift", h.drift);
-    if (keep_weights_)
-      columns["weights"] = py::array_t<double>(
-          {static_cast<py::ssize_t>(h.round.size()), static_cast<py::ssize_t>(data_.features())},
-          h.weights.data());
+    add("grad_variance", h.grad_variance);
+    add("grad_alignment", h.grad_alignment);
+    add("grad_dissimilarity", h.grad_dissimilarity);
+    if (keep_weights_) {
+      const auto records = static_cast<py::ssize_t>(h.round.size());
+      columns["weights"] = py::array_t<double>({records, records ? static_cast<py::ssize_t>(h.weights.size()) / records : 0},
+                                               h.weights.data());
+    }
     return columns;
+  }
+
+  py::dict state() {
+    py::dict arrays;
+    for (const auto& [name, values] : simulation_.engine().state()) arrays[py::str(name)] = *values;
+    return arrays;
+  }
+
+  void restore(std::int64_t round, std::int64_t participations, double drift, const py::dict& state) {
+    for (auto& [name, values] : simulation_.engine().state()) {
+      const auto saved = state[py::str(name)].cast<Matrix<double>>();
+      if (saved.rows() != values->rows() || saved.cols() != values->cols())
+        throw std::invalid_argument("state: '" + name + "' is of another size");
+      *values = saved;
+    }
+    simulation_.resume(round, participations, drift);
   }
 
   Simulation& simulation() { return simulation_; }
@@ -99,30 +189,31 @@ void bind_simulation(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
   py::class_<Session>(m, "Simulation", py::module_local(),
                       "A run of local steps and aggregation over rows held by clients.")
-      .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const Array&,
-                    const std::string&, const std::string&, bool, std::int64_t,
-                    std::vector<std::int64_t>, const Array&, int, bool>(),
+      .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const Matrix<double>&,
+                    const std::string&, const std::string&, bool, const py::dict&, const py::dict&,
+                    std::vector<std::int64_t>, const Matrix<double>&, int, bool>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("init"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
-           py::arg("local_steps"), py::arg("record_rounds"), py::arg("reference"), py::arg("threads"),
-           py::arg("keep_weights") = false)
-      .def("advance", &Session::advance, py::arg("until"), py::arg("lrs"), py::arg("progress"),
-           "Run to a round; 'completed' or 'diverged'. Raises what progress(round) or Ctrl-C raises.")
+           py::arg("local"), py::arg("server"), py::arg("record_rounds"), py::arg("reference"),
+           py::arg("threads"), py::arg("keep_weights") = false)
+      .def("advance", &Session::advance, py::arg("until"), py::arg("lrs"), py::arg("shares"),
+           py::arg("words"), py::arg("progress"),
+           "Run to a round; 'completed', 'diverged' or 'infeasible'. Raises what progress(round) or "
+           "Ctrl-C raises.")
       .def("record_now", [](Session& s) { s.simulation().record_now(); },
            "Record the present round unless it is the last one recorded.")
       .def("history", &Session::history, "The records so far, as columns.")
       .def("weights", [](Session& s) { return s.simulation().engine().weights(); })
       .def("coefficients", [](Session& s) { return s.simulation().engine().coefficients(); })
-      .def("local_changes", [](Session& s) { return s.simulation().engine().local_changes(); })
-      .def("state", [](Session& s) { return s.simulation().engine().state(); },
-           "What restore() needs beside the coefficients and local changes.")
-      .def("restore",
-           [](Session& s, std::int64_t round, const Array& coefficients, const Array& changes,
-              const Array& state) {
-             s.simulation().restore(round, vector(coefficients), vector(changes), vector(state));
-           },
-           py::arg("round"), py::arg("coefficients"), py::arg("local_changes"), py::arg("state"))
+      .def("state", &Session::state, "All that restore() needs, as arrays by name.")
+      .def("restore", &Session::restore, py::arg("round"), py::arg("participations"),
+           py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
       .def_property_readonly("round", [](Session& s) { return s.simulation().round(); })
+      .def_property_readonly("participations",
+                             [](Session& s) { return s.simulation().participations(); })
+      .def_property_readonly("drift", [](Session& s) { return s.simulation().drift(); })
+      .def_property_readonly("infeasible_client",
+                             [](Session& s) { return s.simulation().engine().infeasible_client(); })
       .def_property_readonly("stalls", [](Session& s) { return s.simulation().stalls(); },
                              "How often the leader found a helper thread descheduled.");
 }

@@ -10,43 +10,54 @@ namespace localgd {
 
 struct History {
   std::vector<std::int64_t> round;
-  std::vector<double> loss;    // sum_ij c_ij l(m_ij)
-  std::vector<double> margin;  // min_j z_j.w / |w|; NaN for w = 0
+  std::vector<std::int64_t> participations;  // of clients in rounds, since the start
+  std::vector<double> loss;                  // sum_ij c_ij l(m_ij)
+  std::vector<double> margin;  // smallest margin over |w|; NaN for w = 0
   std::vector<double> norm;    // |w|
   std::vector<double> angle;   // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
-  std::vector<double> drift;   // sum_i p_i |w_{k-1,i} - w_k|^2; NaN before the first round
-  std::vector<double> weights; // w_k of every record, one after the other, if they are kept
+  std::vector<double> drift;   // sum_i p~_i |w_{k-1,i} - w_k|^2; NaN before the first round
+  std::vector<double> grad_variance;       // sum_i p_i |g_i - g|^2, g_i = grad f_i(w_k)
+  std::vector<double> grad_alignment;      // sum_i p_i cos(g_i, g); NaN for g = 0
+  std::vector<double> grad_dissimilarity;  // sum_i p_i |g_i|^2 / |g|^2; NaN for g = 0
+  std::vector<double> weights;  // w_k of every record, one after the other, if they are kept
 };
 
 class Recorder {
  public:
-  // rounds: sorted, each at most once. reference: a direction, or empty for no angle.
+  // rounds: sorted, each at most once. reference: a direction, d x C, or empty for no angle.
   Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
-           Vector<double> reference, bool keep_weights = false);
+           Matrix<double> reference, bool keep_weights = false);
 
   bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
 
   // Measures the engine's state at this round. False, and nothing written, if the loss is not finite.
-  bool record(std::int64_t round, Engine& engine);
+  bool record(std::int64_t round, std::int64_t participations, Engine& engine);
 
-  // Goes on after the records of an earlier run: rounds before `round` are not due any more.
-  void skip_before(std::int64_t round);
+  // The drift of the round that led to the present model; NaN before the first.
+  double drift(const LastRound& last) const;
+
+  // Goes on after the records of an earlier run, whose last round had this drift: rounds before
+  // `round` are not due any more.
+  void resume(std::int64_t round, double drift);
 
   const History& history() const { return history_; }
 
  private:
-  double loss(const Vector<double>& margins) const;
-  double smallest_margin(const Vector<double>& margins) const;
-  double angle(const Vector<double>& weights, double norm) const;
-  double drift(const Vector<double>& local_changes) const;
+  double loss(const Matrix<double>& margins) const;
+  double smallest_margin(const Matrix<double>& margins) const;
+  double angle(const Matrix<double>& weights, double norm) const;
+  void gradients(const Matrix<double>& margins);
+  Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
 
   const Data& data_;
-  double (*loss_value_)(double, double);
-  bool signed_rows_;
+  double (*loss_value_)(const double*, Index, Index, double);
+  void (*derivatives_)(const double*, const double*, Index, Index, double*);
+  bool signed_rows_, multiclass_;
   std::vector<std::int64_t> rounds_;
   std::size_t next_ = 0;
-  Vector<double> reference_;  // unit, or empty
+  Matrix<double> reference_;  // unit, or empty
   bool keep_weights_;
+  double resumed_drift_ = std::numeric_limits<double>::quiet_NaN();
   History history_;
 };
 

@@ -2,41 +2,63 @@
 
 namespace localgd {
 
-Status Simulation::advance(std::int64_t until, const std::vector<double>& lrs,
+namespace {
+
+// Plans for one round or for each of `rounds`.
+void check(const Plans& plans, std::int64_t rounds, Index clients) {
+  const auto fits = [&](std::size_t got, Index per_round) {
+    return static_cast<std::int64_t>(got) == per_round ||
+           static_cast<std::int64_t>(got) == rounds * per_round;
+  };
+  if (!fits(plans.lrs.size(), 1))
+    throw std::invalid_argument("lrs: want one learning rate, or one for each round");
+  if (!fits(plans.shares.size(), clients))
+    throw std::invalid_argument("shares: want one number for each client, or for each and round");
+}
+
+}  // namespace
+
+Status Simulation::advance(std::int64_t until, const Plans& plans,
                            const std::function<bool(std::int64_t)>& stop_wanted) {
   if (until < round_) throw std::invalid_argument("until: the run is past that round");
-  if (lrs.size() != 1 && static_cast<std::int64_t>(lrs.size()) != until - round_)
-    throw std::invalid_argument("lrs: want one learning rate, or one for each round");
+  check(plans, until - round_, data_.clients());
   Stop stop([&] { return stop_wanted && stop_wanted(round_); });
   Status status = Status::running;
   Team::run(threads_, [&](Team& team) {
-    status = rounds(until, lrs, team, stop);
+    status = rounds(until, plans, team, stop);
     stalls_ += team.stalls();
   });
   return status;
 }
 
-Status Simulation::rounds(std::int64_t until, const std::vector<double>& lrs, Team& team,
-                          Stop& stop) {
+Status Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop) {
   if (!prepared_) {
     if (!engine_->prepare(team, stop)) return Status::interrupted;
     prepared_ = true;
   }
-  if (recorder_.due(round_) && !recorder_.record(round_, *engine_)) return Status::diverged;
+  if (recorder_.due(round_) && !record()) return Status::diverged;
+  const auto clients = static_cast<std::size_t>(data_.clients());
+  const bool one_rate = plans.lrs.size() == 1, same_shares = plans.shares.size() == clients;
   for (std::size_t k = 0; round_ < until; ++k) {
     if (stop.poll()) return Status::interrupted;
-    const Outcome outcome = engine_->round(lrs.size() == 1 ? lrs[0] : lrs[k], team, stop);
+    RoundPlan plan{round_, plans.lrs[one_rate ? 0 : k],
+                   plans.shares.data() + (same_shares ? 0 : k * clients)};
+    plan.words = plans.words + static_cast<Index>(k) * plans.slots * plans.width;
+    plan.width = plans.width;
+    const Outcome outcome = engine_->round(plan, team, stop);
     if (outcome == Outcome::stopped) return Status::interrupted;
     if (outcome == Outcome::not_finite) return Status::diverged;
+    if (outcome == Outcome::infeasible) return Status::infeasible;
     ++round_;
-    if (recorder_.due(round_) && !recorder_.record(round_, *engine_)) return Status::diverged;
+    for (std::size_t i = 0; i < clients; ++i) participations_ += plan.shares[i] > 0;
+    if (recorder_.due(round_) && !record()) return Status::diverged;
   }
   return Status::completed;
 }
 
 void Simulation::record_now() {
   const auto& rounds = recorder_.history().round;
-  if (rounds.empty() || rounds.back() != round_) recorder_.record(round_, *engine_);
+  if (rounds.empty() || rounds.back() != round_) record();
 }
 
 }  // namespace localgd

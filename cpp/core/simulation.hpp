@@ -5,46 +5,57 @@
 
 namespace localgd {
 
-enum class Status { running, completed, interrupted, diverged };
+enum class Status { running, completed, interrupted, diverged, infeasible };
+
+// The inputs of the rounds that a call of advance() is to run, one entry for each or one for all.
+struct Plans {
+  std::vector<double> lrs;
+  std::vector<double> shares;               // M numbers per round: p~
+  const std::uint64_t* words = nullptr;     // slots x width per round
+  Index slots = 0, width = 0;
+};
 
 class Simulation {
  public:
-  Simulation(const Data& data, const Vector<double>& init, const EngineOptions& options,
-             std::vector<std::int64_t> record_rounds, const Vector<double>& reference, int threads,
+  Simulation(const Data& data, const Matrix<double>& init, const EngineOptions& options,
+             std::vector<std::int64_t> record_rounds, const Matrix<double>& reference, int threads,
              bool keep_weights = false)
-      : engine_(make_engine(data, init, options)),
+      : data_(data),
+        engine_(make_engine(data, init, options)),
         recorder_(data, options.loss, std::move(record_rounds), reference, keep_weights),
         threads_(threads) {}
 
-  // Runs to round `until`. lrs holds the learning rate of each of those rounds, or one for all.
-  // stop_wanted is asked about every 50 ms, on the calling thread. Once a run has diverged or was
-  // interrupted, its state is that of the last whole round.
-  Status advance(std::int64_t until, const std::vector<double>& lrs,
+  // Runs to round `until`. stop_wanted is asked about every 50 ms, on the calling thread. Once a run
+  // has diverged or was interrupted, its state is that of the last whole round.
+  Status advance(std::int64_t until, const Plans& plans,
                  const std::function<bool(std::int64_t round)>& stop_wanted);
 
-  // Continues another run of the same settings from its saved state.
-  void restore(std::int64_t round, const Vector<double>& coefficients,
-               const Vector<double>& local_changes, const Vector<double>& state) {
-    engine_->restore(coefficients, local_changes, state);
+  // Continues another run of the same settings, whose engine state has been put into this one.
+  void resume(std::int64_t round, std::int64_t participations, double drift) {
     round_ = round;
-    recorder_.skip_before(round + 1);
+    participations_ = participations;
+    recorder_.resume(round + 1, drift);
   }
 
   // Records the present round if it is not the last one recorded (the end of a stopped run).
   void record_now();
 
   std::int64_t round() const { return round_; }
+  std::int64_t participations() const { return participations_; }
+  double drift() const { return recorder_.drift(engine_->last_round()); }
   Engine& engine() { return *engine_; }
   const History& history() const { return recorder_.history(); }
   std::int64_t stalls() const { return stalls_; }
 
  private:
-  Status rounds(std::int64_t until, const std::vector<double>& lrs, Team& team, Stop& stop);
+  Status rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
+  bool record() { return recorder_.record(round_, participations_, *engine_); }
 
+  const Data& data_;
   std::unique_ptr<Engine> engine_;
   Recorder recorder_;
   int threads_;
-  std::int64_t round_ = 0;
+  std::int64_t round_ = 0, participations_ = 0;
   std::int64_t stalls_ = 0;
   bool prepared_ = false;
 };

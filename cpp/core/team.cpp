@@ -47,7 +47,7 @@ bool forked_after_threads() {
 
 }  // namespace
 
-Work::Work(const std::vector<double>& costs) : order(costs.size()) {
+Work::Work(std::vector<double> costs_) : order(costs_.size()), costs(std::move(costs_)) {
   std::iota(order.begin(), order.end(), Index{0});
   std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) {
     return costs[static_cast<std::size_t>(a)] > costs[static_cast<std::size_t>(b)];

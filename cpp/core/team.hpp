@@ -20,10 +20,26 @@ namespace localgd {
 // A fixed list of items with their costs (any unit); the dearest are handed out first.
 struct Work {
   std::vector<Index> order;
+  std::vector<double> costs;  // by item
   double total = 0, largest = 0;
 
   Work() = default;
-  explicit Work(const std::vector<double>& costs);
+  explicit Work(std::vector<double> costs);
+
+  // The items of another list that are wanted.
+  template <class Wanted>
+  void select(const Work& all, Wanted&& wanted) {
+    order.clear();
+    total = largest = 0;
+    for (const Index item : all.order) {
+      if (!wanted(item)) continue;
+      const double cost = all.costs[static_cast<std::size_t>(item)];
+      if (order.empty()) largest = cost;
+      order.push_back(item);
+      total += cost;
+    }
+  }
+
   Index items() const { return static_cast<Index>(order.size()); }
 };
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from .measuring import Recording
 from .problem import Problem
 from .recording import LogSpaced
-from .result import read_npz, write_npz
+from .result import FORMAT, read_npz, write_npz
 from .schedules import Schedule, rates
 
 SECONDS_BETWEEN = 30.0
@@ -55,6 +56,7 @@ class Checkpoint:
         self,
         session: Any,
         identity: dict[str, Any],
+        recording: Recording,
         *,
         lr: Schedule,
         rounds: int,
@@ -66,13 +68,12 @@ class Checkpoint:
             return
         meta, arrays = self._meta, self._arrays
         self._check_same_run(meta, arrays["history/round"], rounds, schedule)
-        history = {name: arrays[f"history/{name}"] for name in session.history()}
+        history = {name: arrays[f"history/{name}"] for name in recording.history()}
         self.elapsed = meta["elapsed"]
-        session.restore(
-            meta["round"], arrays["coefficients"], arrays["local_changes"], arrays["state"]
-        )
+        state = {name: arrays[f"state/{name}"] for name in session.state()}
+        session.restore(meta["round"], meta["participations"], meta["drift"], state)
         if meta["round"] in schedule:  # the end of this run may be between two records of that one
-            session.record_now()
+            recording.record_now()
         wanted = np.isin(history["round"], schedule)  # and the end of that one between two of this
         self.history = {name: column[wanted] for name, column in history.items()}
 
@@ -110,28 +111,29 @@ class Checkpoint:
             for name, column in history.items()
         }
 
-    def write_if_due(self, session: Any, elapsed: float) -> None:
+    def write_if_due(self, session: Any, recording: Recording, elapsed: float) -> None:
         """Write when the last time was long enough ago."""
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
-            self.write(session, elapsed)
+            self.write(session, recording, elapsed)
 
-    def write(self, session: Any, elapsed: float) -> None:
+    def write(self, session: Any, recording: Recording, elapsed: float) -> None:
         """Write the state of the last whole round."""
         meta = {
-            "format": 1,
+            "format": FORMAT,
             "identity": self.identity,
             "round": session.round,
+            "participations": session.participations,
+            "drift": session.drift,
             "rates": self._rates(session.round),
             "elapsed": self.elapsed + elapsed,
         }
         write_npz(
             self.path,
             meta,
-            coefficients=session.coefficients(),
-            local_changes=session.local_changes(),
-            state=session.state(),
+            **{f"state/{name}": array for name, array in session.state().items()},
             **{
-                f"history/{name}": column for name, column in self.joined(session.history()).items()
+                f"history/{name}": column
+                for name, column in self.joined(recording.history()).items()
             },
         )
         self._written = time.monotonic()

@@ -1,13 +1,14 @@
 """Which engine takes the local steps, and on how many threads: by counting flops and bytes.
 
-For one local step of client i and for one round of the server:
+For one local step of client i on batches of b rows (n_i if full) and for one round of the server,
+per output:
 
 ========  ==================  ==============  =====================
 engine    local step          server          memory (reals)
 ========  ==================  ==============  =====================
-gram      2 n_i² flops        2 N² flops      N² + Σ n_i²
-hybrid    2 n_i² flops        4 N d flops     Σ n_i² + M d
-primal    4 n_i d flops       2 M d flops     M d
+gram      2 n_i b flops       2 N² flops      N² + Σ n_i²
+hybrid    2 n_i b flops       4 N d flops     Σ n_i² + M d
+primal    4 b d flops         2 M d flops     M d
 ========  ==================  ==============  =====================
 """
 
@@ -22,6 +23,7 @@ import numpy as np
 from . import _validation as check
 from ._backend import core
 from .errors import UnsupportedError
+from .methods import LocalRule, Method
 from .problem import Problem
 
 ENGINES = ("gram", "hybrid", "primal")
@@ -44,56 +46,99 @@ class Plan:
     bytes: float
 
 
-def _seconds(flops: np.ndarray | float, bytes: np.ndarray | float) -> float:
-    """Time of passes over working sets of the given sizes: bound by arithmetic or by reading."""
+def _times(flops: np.ndarray | float, bytes: np.ndarray | float) -> np.ndarray:
+    """Time of each of some passes over working sets: bound by arithmetic or by reading."""
     flops, bytes = np.atleast_1d(flops), np.atleast_1d(bytes)
     rates = np.select([bytes <= size for size, _ in BANDWIDTHS], [rate for _, rate in BANDWIDTHS])
-    return float(np.maximum(flops / FLOPS, bytes / rates).sum())
+    return np.maximum(flops / FLOPS, bytes / rates)
 
 
-def plans(problem: Problem, local_steps: int, itemsize: int) -> dict[str, Plan]:
+def _seconds(flops: np.ndarray | float, bytes: np.ndarray | float) -> float:
+    return float(_times(flops, bytes).sum())
+
+
+def plans(problem: Problem, rule: LocalRule, itemsize: int) -> dict[str, Plan]:
     """The predicted cost of each engine on one core."""
     n, N = problem.sizes.astype(np.float64), float(problem.n_samples)
-    M, d = float(problem.n_clients), float(problem.n_features)
+    M, d, C = float(problem.n_clients), float(problem.n_features), float(problem.n_classes)
     blocks = itemsize * float((n**2).sum())
+    steps = rule.core_steps(problem.n_clients).astype(np.float64)
+    drawn = rule.batches(problem.sizes).astype(np.float64)
+    b = np.where(drawn > 0, drawn, n)
     # Nobody reads the margins after the last local step, so its product is left out.
-    span_steps = (local_steps - 1) * _seconds(2 * n**2, itemsize * n**2)
-    rows = _seconds(2 * n * d, itemsize * n * d)
+    span = (steps - 1) @ _times(2 * n * b * C, itemsize * n * b)
+    primal = steps @ _times((4 + 2 * (drawn > 0)) * b * d * C, itemsize * b * d)
+    rows = _seconds(2 * n * d * C, itemsize * n * d)
+    gram = _seconds(2 * N**2 * C, itemsize * N**2)
+    more = 0 if rule.correction == "none" else 1
     return {
         "gram": Plan(
             "gram",
             2 * (N**2 + float((n**2).sum())) * d / FLOPS,
-            span_steps + _seconds(2 * N**2, itemsize * N**2),
+            span + (1 + more) * gram,
             blocks + itemsize * N**2,
         ),
         "hybrid": Plan(
             "hybrid",
             2 * float((n**2).sum()) * d / FLOPS,
-            span_steps + 2 * rows,
-            blocks + itemsize * M * d,
+            span + (2 + more) * rows,
+            blocks + itemsize * M * d * C,
         ),
         "primal": Plan(
             "primal",
             0.0,
-            local_steps * _seconds(4 * n * d, itemsize * n * d) + _seconds(2 * M * d, 8 * M * d),
-            itemsize * M * d,
+            primal + more * rows + _seconds(2 * M * d * C, 8 * M * d * C),
+            itemsize * M * d * C,
         ),
     }
 
 
+def refusal(engine: str, method: Method, loss: str) -> str | None:
+    """Why an engine cannot run a method, or None if it can."""
+    if method.rule.solve and loss == "softmax":
+        return (
+            "the exact local solve projects on the rows' own half spaces, which fits binary and "
+            "regression tasks; want a method with local steps for softmax"
+        )
+    if method.server.coordinate_wise and engine != "primal":
+        return (
+            f"{type(method.server).__name__} treats each coordinate of the weights by itself, "
+            f"which leaves the span of the rows that {engine!r} works in; want engine='primal'"
+        )
+    if method.rule.solve and engine == "primal":
+        return (
+            f"the exact local solve of {type(method).__name__} works on the Gram blocks of the "
+            "clients; want engine='gram' or 'hybrid'"
+        )
+    return None
+
+
 def choose_engine(
     problem: Problem,
-    local_steps: int,
+    method: Method,
     rounds: int,
     *,
+    loss: str,
     engine: str,
     itemsize: int,
     memory_limit: int,
 ) -> Plan:
     """The cheapest engine for so many rounds that fits in memory, or the one asked for."""
     check.one_of("engine", engine, ("auto", *ENGINES))
-    candidates = plans(problem, local_steps, itemsize)
-    fitting = [p for p in candidates.values() if p.bytes <= memory_limit or p.engine == "primal"]
+    reasons = {name: refusal(name, method, loss) for name in ENGINES}
+    if all(reasons.values()):
+        raise UnsupportedError(f"method: {method!r}: {next(iter(reasons.values()))}")
+    if engine != "auto" and reasons[engine]:
+        raise UnsupportedError(f"engine: got {engine!r}; {reasons[engine]}")
+    candidates = plans(problem, method.rule, itemsize)
+    able = [plan for name, plan in candidates.items() if not reasons[name]]
+    fitting = [p for p in able if p.bytes <= memory_limit or p.engine == "primal"]
+    if not fitting:
+        raise UnsupportedError(
+            f"method: {method!r} needs {min(p.bytes for p in able) / 1e9:.1f} GB of Gram matrices "
+            f"for {problem.n_samples:,} rows, the limit is {memory_limit / 1e9:.1f} GB; raise "
+            "memory_limit (in bytes)"
+        )
     cheapest = min(fitting, key=lambda p: p.seconds_setup + rounds * p.seconds_round)
     if engine == "auto":
         return cheapest

@@ -15,7 +15,7 @@ from .errors import DivergedError
 
 __all__ = ["Run", "load"]
 
-_FORMAT = 1
+FORMAT = 2  # of saved runs and checkpoints
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,16 +27,21 @@ class Run:
 
     Attributes
     ----------
-    weights : ndarray of shape (d,), float64
-        The global model after ``round`` rounds.
-    coefficients : ndarray of shape (N,), float64
-        a, in the row order of the problem.
+    weights : ndarray of shape (d,) or (d, C), float64, or None
+        The global model after ``round`` rounds; None for a kernel problem, which has none.
+    coefficients : ndarray of shape (N,) or (N, C), float64, or None
+        a, in the row order of the problem; None after a coordinate-wise server (Adam, Yogi,
+        Adagrad), which leaves the span of the rows.
     history : dict of str to ndarray
-        One column per measure, one entry per recorded round: ``round`` (int64), ``local_steps``
-        (int64, per client since the start), ``loss`` f(w_k), ``margin`` min_j z_j·w_k/‖w_k‖
-        (binary tasks; NaN while w_k = 0), ``norm`` ‖w_k‖, ``drift`` Σ p_i‖w_{k-1,i} - w_k‖² of the
-        round that led to w_k (NaN for k = 0), and, with a reference, ``angle`` to it in radians
-        (NaN while w_k = 0).
+        One column per measure, one entry per recorded round: ``round`` (int64); ``local_steps``
+        since the start (per client; the weighted mean where clients differ); ``loss`` f(w_k);
+        ``margin``, the smallest over rows j: z_j·w_k/‖w_k‖, or for several classes
+        (W_{y_j} - W_c)·x_j/‖W‖ (not for regression; NaN while w_k = 0); ``norm`` ‖w_k‖; with a
+        reference, ``angle`` to it in radians (NaN while w_k = 0); ``drift``
+        Σ p̃_i‖w_{k-1,i} - w_k‖² of the round that led to w_k (NaN for k = 0); of the clients'
+        gradients at w_k ``grad_variance`` Σ p_i‖∇f_i - ∇f‖², ``grad_alignment``
+        Σ p_i cos(∇f_i, ∇f) and ``grad_dissimilarity`` Σ p_i‖∇f_i‖²/‖∇f‖²; ``bytes`` that clients
+        and server exchanged since the start; and the further measures that the run was asked for.
     config : dict
         The settings, as plain values that JSON and TOML can hold.
     engine : str
@@ -50,7 +55,7 @@ class Run:
         The last whole round.
     message : str
         What happened and what to do, for a run that was not completed.
-    recorded_weights : ndarray of shape (records, d), float64, or None
+    recorded_weights : ndarray of shape (records, d) or (records, d, C), float64, or None
         w_k of every record, if the run was asked to keep them.
 
     Examples
@@ -62,8 +67,8 @@ class Run:
     ('completed', 100, 100)
     """
 
-    weights: np.ndarray
-    coefficients: np.ndarray
+    weights: np.ndarray | None
+    coefficients: np.ndarray | None
     history: dict[str, np.ndarray]
     config: dict[str, Any]
     engine: str
@@ -77,8 +82,8 @@ class Run:
     @property
     def local_steps_per_second(self) -> float:
         """Local steps of all clients, per second."""
-        steps = self.round * self.config["method"].get("local_steps", 1)
-        return steps * self.config["problem"]["n_clients"] / max(self.elapsed, 1e-9)
+        steps = float(self.history["local_steps"][-1])
+        return steps * self.config["clients_per_round"] / max(self.elapsed, 1e-9)
 
     def raise_for_status(self) -> Run:
         """The run itself, or a DivergedError if it diverged.
@@ -124,7 +129,8 @@ class Run:
         >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
         >>> frame = lg.run(problem, lg.GD(lr=1.0), rounds=10).to_frame()
         >>> list(frame.columns)
-        ['round', 'local_steps', 'loss', 'margin', 'norm', 'drift']
+        ['round', 'local_steps', 'loss', 'margin', 'norm', 'drift', 'grad_variance', \
+'grad_alignment', 'grad_dissimilarity', 'bytes']
         """
         return check.require("pandas", "data", "Run.to_frame").DataFrame(self.history)
 
@@ -162,7 +168,7 @@ class Run:
         if path.suffix != ".npz":
             path = path.with_name(path.name + ".npz")
         meta = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "config": self.config,
             "engine": self.engine,
             "threads": self.threads,
@@ -171,12 +177,14 @@ class Run:
             "round": self.round,
             "message": self.message,
         }
-        kept = {} if self.recorded_weights is None else {"recorded_weights": self.recorded_weights}
+        kept = {
+            name: getattr(self, name)
+            for name in ("weights", "coefficients", "recorded_weights")
+            if getattr(self, name) is not None
+        }
         write_npz(
             path,
             meta,
-            weights=self.weights,
-            coefficients=self.coefficients,
             **kept,
             **{f"history/{name}": column for name, column in self.history.items()},
         )
@@ -218,8 +226,8 @@ def load(path: str | os.PathLike[str]) -> Run:
     """
     meta, arrays = read_npz(path, "a run saved by localgd", "config")
     return Run(
-        weights=arrays.pop("weights"),
-        coefficients=arrays.pop("coefficients"),
+        weights=arrays.pop("weights", None),
+        coefficients=arrays.pop("coefficients", None),
         recorded_weights=arrays.pop("recorded_weights", None),
         history={name.removeprefix("history/"): column for name, column in arrays.items()},
         **{key: meta[key] for key in meta if key not in ("format", "arrays")},
@@ -252,6 +260,6 @@ def read_npz(
                 raise KeyError(key)
         except Exception as error:  # damaged zip files raise a dozen kinds
             raise ValueError(f"{path}: not {what}, or damaged") from error
-    if meta.get("format") != _FORMAT:
-        raise ValueError(f"{path}: not {what} (format {meta.get('format')!r}; want {_FORMAT})")
+    if meta.get("format") != FORMAT:
+        raise ValueError(f"{path}: not {what} (format {meta.get('format')!r}; want {FORMAT})")
     return meta, arrays

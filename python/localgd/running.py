@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,20 @@ import numpy as np
 from . import _validation as check
 from ._backend import core
 from .checkpointing import Checkpoint, fingerprint
+from .configuration import identity, local_options, make_config, server_options
 from .engines import DEFAULT_MEMORY_LIMIT, choose_engine, choose_threads
+from .errors import NotSeparableError, UnsupportedError
+from .losses import LOSSES, SIGNED_LOSSES, check_loss, default_loss
+from .measuring import Measure, Recording, columns, further_measures
 from .methods import Method, check_method
 from .problem import Problem
 from .progress import Report, progress_report
-from .recording import LogSpaced, log_spaced, record_rounds
+from .recording import log_spaced, record_rounds
 from .result import Run
-from .schedules import Schedule, rates
+from .rounds import RoundInputs, learning_rate
 
-__all__ = ["run"]
+__all__ = ["LOSSES", "run"]
 
-LOSSES = {"exponential": ("binary",), "logistic": ("binary",), "squared": ("regression", "binary")}
-SIGNED_LOSSES = ("exponential", "logistic")
 DTYPES = {"float64": 8, "float32": 4}
 MAX_ROUNDS = 2**53  # rounds are exact in float64 columns up to here
 
@@ -34,7 +35,7 @@ def run(
     method: Method,
     *,
     rounds: int,
-    loss: str = "exponential",
+    loss: str | None = None,
     init: Any = None,
     engine: str = "auto",
     dtype: Any = "float64",
@@ -42,6 +43,9 @@ def run(
     seed: int = 0,
     record: Any = None,
     reference: Any = None,
+    test: Any = None,
+    asymptote: Any = None,
+    measures: Mapping[str, Measure] | None = None,
     progress: bool | Callable[[int], None] = False,
     checkpoint: Any = None,
     keep_weights: bool = False,
@@ -54,26 +58,41 @@ def run(
     Parameters
     ----------
     problem : Problem
-    method : GD or LocalGD
+    method : Method
+        One of ``GD``, ``LocalGD``, ``LocalSGD``, ``MinibatchSGD``, ``ModifiedLocalGD``,
+        ``LocalSolve``, ``FedProx``, ``Scaffold``, ``GradAlign`` and ``FedGA``, with its server and
+        participation.
     rounds : int >= 0
         R, the communication rounds.
-    loss : "exponential", "logistic" or "squared", default "exponential"
-        ℓ(m) = exp(-m), log(1 + exp(-m)), or ½ (x·w - y)².
-    init : array of shape (d,), optional
+    loss : "exponential", "logistic", "squared" or "softmax", optional
+        ℓ(m) = exp(-m), log(1 + exp(-m)), ½ (x·w - y)², or the cross-entropy over C classes. The
+        exponential loss if not given; squared for regression, softmax for several classes.
+    init : array of shape (d,), or (d, C) for several classes, optional
         w_0; zeros if not given.
     engine : "auto", "gram", "hybrid" or "primal", default "auto"
-        The same trajectory at different cost; "auto" takes the cheapest that fits in memory.
+        The same trajectory at different cost; "auto" takes the cheapest that fits in memory and
+        can run the method.
     dtype : "float64" or "float32", default "float64"
         Type of the rows and of the local phase; the server's state is float64 always.
     threads : int >= 1, optional
         Threads across clients; as many as help, if not given. The result has the same bits for
         any number.
     seed : int >= 0, default 0
-        Reserved for stochastic methods; kept in ``config``.
+        Of batches and of the clients' participation. Draws are keyed by (seed, client, round):
+        they are the same in every engine and after a resume.
     record : log_spaced(...), or sequence of rounds, optional
         When to measure; default ``log_spaced(per_decade=10)``. Round 0 and R are always measured.
-    reference : array of shape (d,), or object with a ``direction``, optional
+    reference : array of the model's shape, or object with a ``direction``, optional
         Direction to which the angle is recorded, e.g. ``reference.max_margin(problem)``.
+    test : pair (X, y), optional
+        Held-out rows, (n, d) and (n,): the share of them that the model classifies rightly is
+        recorded as ``test_accuracy`` (``test_loss``, the mean loss, for regression).
+    asymptote : result of ``reference.asymptote(problem)``, optional
+        Records ``residual``, ‖ρ_k‖ with ρ_k = w_k - ŵ log(η L k), and ``residual_distance``,
+        ‖P_S ρ_k - ρ_S‖/‖ρ_S‖.
+    measures : mapping of names to functions of the weights, optional
+        Further columns of the history: each function is given w_k, an array of the model's shape,
+        and returns a number.
     progress : bool or callable, default False
         True: a progress bar if standard error is a terminal. A callable is given the present round
         about 20 times a second.
@@ -100,7 +119,9 @@ def run(
     TypeError
         For arguments of the wrong kind.
     UnsupportedError
-        For an engine whose Gram matrices exceed ``memory_limit``.
+        For an engine that cannot run the method, or whose Gram matrices exceed ``memory_limit``.
+    NotSeparableError
+        For exact local solves of a client whose own rows are not separable.
 
     References
     ----------
@@ -121,27 +142,31 @@ def run(
     rounds = check.integer("rounds", rounds, 0)
     if rounds > MAX_ROUNDS:
         raise ValueError(f"rounds: got {rounds}; want at most 2**53 for a step-by-step run")
-    check.integer("seed", seed, 0)
+    seed = check.integer("seed", seed, 0)
     dtype = _check_dtype(dtype)
-    _check_loss(loss, problem)
+    loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
     w0 = _check_init(init, problem)
     direction = _check_reference(reference, problem)
     schedule = record_rounds(log_spaced() if record is None else record, rounds)
     memory_limit = check.integer("memory_limit", memory_limit, 1)
     if not isinstance(keep_weights, bool):
         raise TypeError(f"keep_weights: got {keep_weights!r}; want True or False")
+    lr = learning_rate(problem, method, loss)
+    further = further_measures(problem, method, loss, lr, test, asymptote, measures)
     saved = None if checkpoint is None else Checkpoint(checkpoint)
 
     plan = choose_engine(
         problem,
-        method.local_steps,
+        method,
         rounds,
+        loss=loss,
         engine=(saved.engine if saved and engine == "auto" else None) or engine,
         itemsize=DTYPES[dtype],
         memory_limit=memory_limit,
     )
     threads = choose_threads(threads, problem, plan)
-    config = _config(problem, method, rounds, loss, init, engine, dtype, seed, record)
+    inputs = RoundInputs(problem, method, lr, seed)
+    config = make_config(problem, method, rounds, loss, init, engine, dtype, seed, record)
     session = core.Simulation(
         problem.signed_rows if loss in SIGNED_LOSSES else problem.X,
         problem.y,
@@ -151,42 +176,49 @@ def run(
         engine=plan.engine,
         loss=loss,
         single=dtype == "float32",
-        local_steps=method.local_steps,
+        local=local_options(problem, method),
+        server=server_options(method),
         record_rounds=schedule,
         reference=direction,
         threads=threads,
         keep_weights=keep_weights,
     )
+    recording = Recording(session, problem, schedule, further)
     if saved is not None:
         saved.resume(
             session,
             {
-                **_identity(config, plan.engine, fingerprint(problem, w0, direction)),
+                **identity(config, plan.engine, fingerprint(problem, w0, direction)),
                 "keep_weights": keep_weights,
+                "measures": sorted(further),
             },
-            lr=method.lr,
+            recording,
+            lr=lr,
             rounds=rounds,
             schedule=schedule,
         )
 
     start = time.perf_counter()
     with progress_report(progress, rounds) as report:
-        status = _advance(session, rounds, method.lr, report, saved, start)
+        status = _advance(session, rounds, inputs, recording, report, saved, start)
     elapsed = time.perf_counter() - start
+    if status == "infeasible":
+        raise _not_separable(problem, session.infeasible_client)
     if status == "diverged" and session.round == 0 and not len(session.history()["round"]):
         raise ValueError(f"init: its {loss} loss is not finite; start closer to 0")
     if saved is not None:
-        saved.write(session, elapsed)
+        saved.write(session, recording, elapsed)
     if status != "completed":
-        session.record_now()
+        recording.record_now()
     message = _message(status, session.round, rounds, loss, dtype)
     if status == "diverged":
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-    history = session.history() if saved is None else saved.joined(session.history())
+    history = recording.history() if saved is None else saved.joined(recording.history())
+    kept = history.get("weights")
     return Run(
-        weights=session.weights(),
-        coefficients=session.coefficients(),
-        history=_columns(history, problem, method, direction),
+        weights=None if problem.kernel else session.weights().reshape(problem.weights_shape),
+        coefficients=_coefficients(session, problem, method),
+        history=columns(history, problem, method, dtype, bool(direction.size), further),
         config=config,
         engine=plan.engine,
         threads=threads,
@@ -194,14 +226,23 @@ def run(
         status=status,
         round=session.round,
         message=message,
-        recorded_weights=history.get("weights"),
+        recorded_weights=None if kept is None else kept.reshape(-1, *problem.weights_shape),
     )
+
+
+def _coefficients(session: Any, problem: Problem, method: Method) -> np.ndarray | None:
+    """a; a coordinate-wise server leaves the span of the rows."""
+    if method.server.coordinate_wise:
+        return None
+    a: np.ndarray = session.coefficients()
+    return a if problem.task == "multiclass" else a[:, 0]
 
 
 def _advance(
     session: Any,
     rounds: int,
-    lr: Schedule,
+    inputs: RoundInputs,
+    recording: Recording,
     report: Report | None,
     saved: Checkpoint | None,
     start: float,
@@ -210,26 +251,35 @@ def _advance(
     chunk = 1
     try:
         while True:  # at least once: a run of 0 rounds records round 0
-            until = min(rounds, session.round + chunk)
+            first = session.round
+            until = recording.stop_before(min(rounds, first + chunk))
             begin = time.perf_counter()
-            outcome = session.advance(until, rates(lr, session.round, until) or [1.0], report)
-            if outcome == "diverged":
-                return "diverged"
+            lrs, shares, words = inputs.of(first, until)
+            outcome = session.advance(until, lrs, shares, words, report)
+            if outcome != "completed":
+                return str(outcome)
+            recording.measure()
             if session.round >= rounds:
                 return "completed"
-            chunk = _next_chunk(chunk, time.perf_counter() - begin, constant=not callable(lr))
+            if until == first + chunk:
+                chunk = _next_chunk(chunk, time.perf_counter() - begin, inputs.at_once)
             if saved is not None:
-                saved.write_if_due(session, time.perf_counter() - start)
+                saved.write_if_due(session, recording, time.perf_counter() - start)
     except KeyboardInterrupt:
         return "interrupted"
 
 
-def _next_chunk(chunk: int, seconds: float, *, constant: bool) -> int:
+def _next_chunk(chunk: int, seconds: float, most: int) -> int:
     if seconds > 2:
         return max(1, chunk // 2)
-    if seconds < 0.5:
-        return min(2 * chunk, 2**50 if constant else 2**16)  # a schedule's rates are kept in memory
-    return chunk
+    return min(2 * chunk, most) if seconds < 0.5 else chunk
+
+
+def _not_separable(problem: Problem, client: int) -> NotSeparableError:
+    return NotSeparableError(
+        f"problem: the rows of client {problem.client_ids[client]!r} are not linearly separable, "
+        "so its exact local solve has no solution; want a method with local steps, or other rows"
+    )
 
 
 def _message(status: str, round: int, rounds: int, loss: str, dtype: str) -> str:
@@ -246,23 +296,6 @@ def _message(status: str, round: int, rounds: int, loss: str, dtype: str) -> str
     return ""
 
 
-def _columns(
-    history: dict[str, np.ndarray], problem: Problem, method: Method, direction: np.ndarray
-) -> dict[str, np.ndarray]:
-    columns = {
-        "round": history["round"],
-        "local_steps": history["round"] * method.local_steps,
-        "loss": history["loss"],
-    }
-    if problem.task == "binary":
-        columns["margin"] = history["margin"]
-    columns["norm"] = history["norm"]
-    if len(direction):
-        columns["angle"] = history["angle"]
-    columns["drift"] = history["drift"]
-    return columns
-
-
 def _check_dtype(dtype: Any) -> str:
     try:
         name = np.dtype(dtype).name
@@ -271,86 +304,34 @@ def _check_dtype(dtype: Any) -> str:
     return check.one_of("dtype", name, DTYPES)
 
 
-def _check_loss(loss: Any, problem: Problem) -> None:
-    check.one_of("loss", loss, LOSSES)
-    if problem.task not in LOSSES[loss]:
-        fitting = [name for name, tasks in LOSSES.items() if problem.task in tasks]
-        raise ValueError(
-            f"loss: {loss!r} does not fit a {problem.task} task; want {' or '.join(fitting)}"
-        )
-
-
 def _check_init(init: Any, problem: Problem) -> np.ndarray:
     if init is None:
-        return np.zeros(problem.n_features)
-    w0 = check.real_array("init", init, 1, advice="")
-    if len(w0) != problem.n_features:
-        raise ValueError(f"init: got {len(w0)} numbers; want {problem.n_features}, one per feature")
-    return w0
+        return np.zeros((problem.n_features, problem.n_classes))
+    if problem.kernel:
+        raise UnsupportedError("init: a kernel problem has no weights; its runs begin at 0")
+    return _model("init", init, problem)
 
 
 def _check_reference(reference: Any, problem: Problem) -> np.ndarray:
     if reference is None:
-        return np.zeros(0)
-    direction = getattr(reference, "direction", getattr(reference, "weights", reference))
-    direction = check.real_array("reference", direction, 1, advice="")
-    if len(direction) != problem.n_features:
-        raise ValueError(
-            f"reference: got {len(direction)} numbers; want {problem.n_features}, one per feature"
-        )
+        return np.zeros((0, 0))
+    direction = getattr(reference, "direction", None)
+    if direction is None:
+        direction = getattr(reference, "weights", reference)
+    direction = _model("reference", direction, problem)
     if not direction.any():
         raise ValueError("reference: all numbers are 0; want a direction")
     return direction
 
 
-def _config(
-    problem: Problem,
-    method: Method,
-    rounds: int,
-    loss: str,
-    init: Any,
-    engine: str,
-    dtype: str,
-    seed: int,
-    record: Any,
-) -> dict[str, Any]:
-    return {
-        "method": describe(method),
-        "loss": loss,
-        "rounds": rounds,
-        "init": "zeros" if init is None else "given",
-        "engine": engine,
-        "dtype": dtype,
-        "seed": int(seed),
-        "record": describe(record if isinstance(record, LogSpaced) else log_spaced())
-        if record is None or isinstance(record, LogSpaced)
-        else "given",
-        "problem": {
-            "task": problem.task,
-            "n_clients": problem.n_clients,
-            "n_samples": problem.n_samples,
-            "n_features": problem.n_features,
-        },
-        "versions": {"localgd": core.build_info()["version"], "numpy": np.__version__},
-    }
-
-
-def _identity(config: dict[str, Any], engine: str, data: str) -> dict[str, Any]:
-    """What a run must share with a checkpoint; a schedule that has but a name is compared there."""
-    method = config["method"]
-    if isinstance(method["lr"], str):
-        method = {**method, "lr": "callable"}
-    kept = {key: config[key] for key in ("loss", "init", "dtype", "seed", "problem")}
-    return {**kept, "method": method, "engine": engine, "data": data}
-
-
-def describe(option: Any) -> Any:
-    """An option object as plain values: dataclasses become dicts with their name."""
-    if dataclasses.is_dataclass(option) and not isinstance(option, type):
-        fields = {f.name: describe(getattr(option, f.name)) for f in dataclasses.fields(option)}
-        return {"name": type(option).__name__, **fields}
-    if callable(option):
-        return getattr(option, "__qualname__", type(option).__qualname__)
-    if isinstance(option, np.generic):
-        return option.item()
-    return option if isinstance(option, str | int | float | None) else repr(option)
+def _model(name: str, value: Any, problem: Problem) -> np.ndarray:
+    """An array of the model's shape, as (d, C)."""
+    shape = problem.weights_shape
+    model = check.real_array(name, value, len(shape), advice="")
+    if model.shape != shape:
+        if len(shape) == 1:
+            raise ValueError(
+                f"{name}: got {len(model)} numbers; want {problem.n_features}, one per feature"
+            )
+        raise ValueError(f"{name}: got shape {model.shape}; want {shape}, one column per class")
+    return model.reshape(problem.n_features, problem.n_classes)

@@ -1,119 +1,236 @@
-// What the three engines share: the rows in Real, the kernels of the loss, the local phase of a round.
+// What the three engines share: the local phase of a round, corrections, and coefficients.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
-#include "../local/gradient_descent.hpp"
-#include "../loss/registry.hpp"
+#include "../server/track.hpp"
 #include "engine.hpp"
+#include "kernels.hpp"
+#include "rows.hpp"
 
 namespace localgd {
 
-// The kernels of one loss. A table rather than a template parameter: only the step loop inside is
-// instantiated per loss.
-template <class Real>
-struct Kernels {
-  decltype(&span_steps<Real, Exponential>) span;
-  decltype(&primal_steps<Real, Exponential>) primal;
-
-  static Kernels of(std::string_view loss) {
-    return with_loss(loss, [](auto l) {
-      using Loss = decltype(l);
-      return Kernels{&span_steps<Real, Loss>, &primal_steps<Real, Loss>};
-    });
-  }
-};
-
-// The rows in Real: the caller's own array in float64, a copy in float32.
-template <class Real>
-class Rows {
- public:
-  explicit Rows(const Data& data)
-      : copy_(copy(data.rows)), view_(copy_.size() ? copy_.data() : source(data.rows),
-                                      data.samples(), data.features()) {}
-  const RowsView<Real>& all() const { return view_; }
-  RowsView<Real> of(const Data& data, Index client) const {
-    return RowsView<Real>(view_.data() + data.begin(client) * view_.cols(), data.size(client),
-                          view_.cols());
-  }
-
- private:
-  static RowMatrix<Real> copy(const RowsView<double>& rows) {
-    if constexpr (std::is_same_v<Real, double>) return {};
-    return rows.template cast<Real>();
-  }
-  static const Real* source(const RowsView<double>& rows) {
-    if constexpr (std::is_same_v<Real, double>) return rows.data();
-    return nullptr;
-  }
-  RowMatrix<Real> copy_;
-  RowsView<Real> view_;
-};
-
 template <class Real>
 class BaseEngine : public Engine {
+ public:
+  const Matrix<double>& coefficients() const override { return coefficients_.value; }
+  const LastRound& last_round() const override { return last_; }
+
+  State state() override {
+    State state{{"coefficients", &coefficients_.value}};
+    if (coefficients_.velocity.size()) state.emplace_back("velocity", &coefficients_.velocity);
+    if (local_.correction == Correction::control) state.emplace_back("controls", &gamma_);
+    return state;
+  }
+
  protected:
-  BaseEngine(const Data& data, const EngineOptions& options)
-      : Engine(data),
+  using Block = Eigen::Map<Matrix<Real>>;  // a client's n_i x C numbers, side by side in a flat array
+
+  BaseEngine(const Data& data, Index outputs, const EngineOptions& options)
+      : data_(data),
+        outputs_(outputs),
         rows_(data),
         kernels_(Kernels<Real>::of(options.loss)),
-        local_steps_(options.local_steps),
+        local_(options.local),
+        server_(options.server),
         targets_(data.targets.template cast<Real>()),
-        sums_(data.samples()) {}
+        sums_(data.samples() * outputs),
+        shares_(Vector<double>::Zero(data.clients())),
+        next_changes_(Matrix<double>::Zero(data.samples(), outputs)),
+        coefficients_(options.server.coordinate_wise() ? ServerRule{} : options.server,
+                      Matrix<double>::Zero(data.samples(), outputs)) {
+    last_.local_changes = next_changes_;
+    last_.change = &coefficients_.change;
+    if (correcting()) {
+      gamma_ = next_gamma_ = common_ = next_changes_;
+      kappa_ = Vector<double>::Zero(data.clients());
+    }
+    if (local_.stochastic()) {
+      slots_.resize(static_cast<std::size_t>(data.clients()));
+      for (Index i = 0; i < data.clients(); ++i)
+        dealers_.emplace_back(data.size(i), local_.replacement);
+      largest_batch_ = *std::max_element(local_.batches.begin(), local_.batches.end());
+    }
+  }
 
-  // Calls steps(client, count, done, thread) until all L steps of every client are done, in pieces
-  // short enough that a stop is noticed, then finish(client, thread). False if it was stopped. The
-  // costs of the work are flops per local step.
+  bool correcting() const { return local_.correction != Correction::none; }
+  std::int64_t steps(Index client) const { return local_.steps[static_cast<std::size_t>(client)]; }
+  Index batch(Index client) const {
+    return local_.stochastic() ? local_.batches[static_cast<std::size_t>(client)] : 0;
+  }
+  bool takes_part(Index client) const { return plan_->shares[client] > 0; }
+
+  // eta over the rows of a step.
+  double step_size(Index client) const {
+    const Index rows = batch(client) > 0 ? batch(client) : data_.size(client);
+    return plan_->lr / static_cast<double>(rows);
+  }
+  Real keep() const { return static_cast<Real>(1 - plan_->lr * local_.prox); }
+
+  Block block(Vector<Real>& flat, Index client) const {
+    return Block(flat.data() + data_.begin(client) * outputs_, data_.size(client), outputs_);
+  }
+  auto block(Matrix<double>& m, Index client) const {
+    return m.middleRows(data_.begin(client), data_.size(client));
+  }
+
+  // Who works in this round, with which share u_i of the server's mean.
+  void begin_round(const RoundPlan& plan, const Work& work) {
+    plan_ = &plan;
+    bool all = true;
+    for (Index i = 0, slot = 0; i < data_.clients(); ++i) {
+      shares_[i] = plan.shares[i];
+      if (plan.shares[i] > 0) {
+        if (local_.stochastic()) slots_[static_cast<std::size_t>(i)] = slot++;
+      } else {
+        all = false;
+        block(next_changes_, i).setZero();
+      }
+    }
+    if (local_.normalize) normalize();
+    active_ = &work;
+    if (!all) {
+      selected_.select(work, [&](Index i) { return takes_part(i); });
+      active_ = &selected_;
+    }
+    if (!correcting()) return;
+    mean_kappa_ = 0;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      kappa_[i] = local_.correction == Correction::control
+                      ? plan.lr * static_cast<double>(steps(i))
+                      : 1.0;
+      mean_kappa_ += shares_[i] * kappa_[i];
+    }
+  }
+
+  // Calls steps(client, count, done, thread) until all L_i steps of every client of the round are
+  // done, in pieces short enough that a stop is noticed, then finish(client). False if it was
+  // stopped. The costs of the work are flops per local step.
   template <class Steps, class Finish>
-  bool local_phase(const Work& work, Team& team, Stop& stop, Steps steps, Finish finish) {
+  bool local_phase(Team& team, Stop& stop, Steps&& take_steps, Finish&& finish) {
     constexpr double flops_per_piece = 5e7;  // some 20 ms
     const auto piece = std::max<std::int64_t>(
-        1, static_cast<std::int64_t>(flops_per_piece / std::max(work.largest, 1.0)));
+        1, static_cast<std::int64_t>(flops_per_piece / std::max(active_->largest, 1.0)));
     std::atomic<bool> complete{true};
-    team.for_each(work, [&](Index client, int thread) {
-      for (std::int64_t done = 0; done < local_steps_;) {
-        const std::int64_t count = std::min(piece, local_steps_ - done);
+    team.for_each(*active_, [&](Index client, int thread) {
+      for (std::int64_t done = 0; done < steps(client);) {
+        const std::int64_t count = std::min(piece, steps(client) - done);
         if (done > 0 && stop.check(thread)) {
           complete.store(false, std::memory_order_relaxed);
           return;
         }
-        steps(client, count, done, thread);
+        take_steps(client, count, done, thread);
         done += count;
       }
-      finish(client, thread);
+      finish(client);
     });
     return complete.load(std::memory_order_relaxed);
   }
 
-  Real step_size(double lr, Index client) const {
-    return static_cast<Real>(lr / static_cast<double>(data_.size(client)));
+  void begin_batches(Index client) {
+    if (!local_.stochastic()) return;
+    const auto i = static_cast<std::size_t>(client);
+    dealers_[i].begin_round(plan_->words + slots_[i] * plan_->width);
   }
 
-  // b_i = (eta / n_i) s_i of the round at work.
-  void read_sums(double lr, Index client) {
-    const Index first = data_.begin(client), n = data_.size(client);
-    next_changes_.segment(first, n) =
-        (lr / static_cast<double>(n)) * sums_.segment(first, n).template cast<double>();
+  // gamma_i = -(beta / n_i) e_i from the client's margins at w_k.
+  void set_displacement(Index client, const Real* margins) {
+    auto e = block(sums_, client);
+    kernels_.derivatives(margins, targets_.data() + data_.begin(client), data_.size(client),
+                         outputs_, e.data());
+    block(gamma_, client) = (-local_.beta / static_cast<double>(data_.size(client))) *
+                            e.template cast<double>();
   }
 
-  // Takes the round into the state unless something in it is inf or NaN: a += p_i b_i, x <- next.
-  Outcome commit(Vector<double>& state, Vector<double>& next) {
-    if (!next_changes_.allFinite() || !next.allFinite()) return Outcome::not_finite;
+  // The v_j of a correction: all clients keep their control variate, displacements are of the round.
+  double correction_share(Index client) const {
+    return local_.correction == Correction::control ? data_.weights[client] : plan_->shares[client];
+  }
+  void gather_common() {
     for (Index i = 0; i < data_.clients(); ++i)
-      coefficients_.segment(data_.begin(i), data_.size(i)) +=
-          data_.weights[i] * next_changes_.segment(data_.begin(i), data_.size(i));
-    local_changes_.swap(next_changes_);
-    state.swap(next);
+      block(common_, i) = correction_share(i) * block(gamma_, i);
+  }
+
+  // b_i = step s_i + kappa_i gamma_i of the round at work, the client's part of the mean change, and
+  // its next control variate, the mean gradient of its path: -step s_i / (eta L_i).
+  void finish_steps(Index client) {
+    auto b = block(next_changes_, client);
+    b = step_size(client) * block(sums_, client).template cast<double>();
+    if (correcting()) {
+      if (local_.correction == Correction::control)
+        block(next_gamma_, client) = (-1 / (plan_->lr * static_cast<double>(steps(client)))) * b;
+      b += kappa_[client] * block(gamma_, client);
+    }
+  }
+
+  // The mean change of the coefficients: sum_i u_i b_i, less what the corrections have in common.
+  void gather_coefficients() {
+    for (Index i = 0; i < data_.clients(); ++i) {
+      auto mean = block(coefficients_.mean, i);
+      mean = shares_[i] * block(next_changes_, i);
+      if (correcting()) mean -= mean_kappa_ * block(common_, i);
+    }
+  }
+
+  // Takes the round into the state unless something in it is inf or NaN.
+  Outcome commit(Track& state) {
+    if (!next_changes_.allFinite() || !state.finite()) return Outcome::not_finite;
+    if (!server_.coordinate_wise()) {
+      coefficients_.advance(plan_->round, 0, data_.samples());
+      coefficients_.commit();
+    }
+    state.commit();
+    if (local_.correction == Correction::control)
+      for (Index i = 0; i < data_.clients(); ++i)
+        if (takes_part(i)) block(gamma_, i) = block(next_gamma_, i);
+    last_.local_changes.swap(next_changes_);
+    last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
+    if (correcting()) {
+      last_.kappa = kappa_;
+      last_.common = common_;
+    }
     return Outcome::done;
   }
 
+  const Data& data_;
+  const Index outputs_;
   const Rows<Real> rows_;
   const Kernels<Real> kernels_;
-  const std::int64_t local_steps_;
+  const LocalRule local_;
+  const ServerRule server_;
   const Vector<Real> targets_;
-  Vector<Real> sums_;                                                   // s, all clients
-  Vector<double> next_changes_ = Vector<double>::Zero(data_.samples());  // b of the round at work
+  Vector<Real> sums_;             // s, all clients
+  Vector<double> shares_;         // u_i of the round: p~_i, normalised where that is wanted
+  Vector<double> kappa_;          // how often q_i is in the change of client i
+  double mean_kappa_ = 0;
+  Matrix<double> next_changes_;   // b of the round at work
+  Matrix<double> gamma_, next_gamma_, common_;  // of the corrections, N x C
+  Track coefficients_;
+  LastRound last_;
+  const RoundPlan* plan_ = nullptr;
+  const Work* active_ = nullptr;
+  std::vector<RowDealer> dealers_;
+  std::vector<Index> slots_;  // whose random words are whose
+  Index largest_batch_ = 0;
+
+ private:
+  // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i, tau_i = sum_l (1 - eta mu)^l.
+  void normalize() {
+    const auto& all = local_.steps;
+    if (std::all_of(all.begin(), all.end(), [&](auto steps) { return steps == all.front(); })) return;
+    const double pull = plan_->lr * local_.prox;
+    const auto tau = [&](Index i) {
+      const auto L = static_cast<double>(steps(i));
+      return pull > 0 ? -std::expm1(L * std::log1p(-pull)) / pull : L;
+    };
+    double mean = 0;
+    for (Index i = 0; i < data_.clients(); ++i) mean += shares_[i] * tau(i);
+    for (Index i = 0; i < data_.clients(); ++i) shares_[i] *= mean / tau(i);
+  }
+
+  Work selected_;
 };
 
 }  // namespace localgd

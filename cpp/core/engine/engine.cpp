@@ -11,7 +11,7 @@ namespace localgd {
 namespace {
 
 template <class Real>
-std::unique_ptr<Engine> make(const Data& data, const Vector<double>& init,
+std::unique_ptr<Engine> make(const Data& data, const Matrix<double>& init,
                              const EngineOptions& options) {
   if (options.engine == "gram") return std::make_unique<GramEngine<Real>>(data, init, options);
   if (options.engine == "hybrid") return std::make_unique<HybridEngine<Real>>(data, init, options);
@@ -19,13 +19,37 @@ std::unique_ptr<Engine> make(const Data& data, const Vector<double>& init,
   throw std::invalid_argument("engine: no engine named '" + std::string(options.engine) + "'");
 }
 
+void check(const Data& data, const Matrix<double>& init, const EngineOptions& options) {
+  if (init.rows() != data.features() || init.cols() < 1)
+    throw std::invalid_argument("init: want one row for each feature");
+  const LocalRule& local = options.local;
+  const auto clients = static_cast<std::size_t>(data.clients());
+  if (local.steps.size() != clients)
+    throw std::invalid_argument("steps: want one number for each client");
+  for (const auto steps : local.steps)
+    if (steps < 1) throw std::invalid_argument("steps: want at least 1");
+  if (!local.batches.empty() && local.batches.size() != clients)
+    throw std::invalid_argument("batches: want one number for each client");
+  for (const Index rows : local.batches)
+    if ((rows > 0) != local.stochastic() || rows < 0)
+      throw std::invalid_argument("batches: want rows on every client, or 0 on every client");
+  with_loss(options.loss, [&](auto loss) {
+    if (!loss.multiclass && init.cols() != 1)
+      throw std::invalid_argument("init: want one column for this loss");
+    if constexpr (loss.multiclass)
+      for (Index j = 0; j < data.samples(); ++j)
+        if (!(data.targets[j] >= 0 && data.targets[j] < static_cast<double>(init.cols())))
+          throw std::invalid_argument("targets: want classes 0 to C - 1");
+  });
+  if (options.server.coordinate_wise() && options.engine != "primal")
+    throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
+}
+
 }  // namespace
 
-std::unique_ptr<Engine> make_engine(const Data& data, const Vector<double>& init,
+std::unique_ptr<Engine> make_engine(const Data& data, const Matrix<double>& init,
                                     const EngineOptions& options) {
-  if (init.size() != data.features())
-    throw std::invalid_argument("init: want one number for each feature");
-  if (options.local_steps < 1) throw std::invalid_argument("local_steps: want at least 1");
+  check(data, init, options);
   return options.single ? make<float>(data, init, options) : make<double>(data, init, options);
 }
 

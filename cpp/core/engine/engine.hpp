@@ -1,22 +1,36 @@
-// What an engine promises: rounds of local steps and aggregation from a state that it keeps.
+// What an engine promises: rounds of local work and aggregation from a state that it keeps.
 //
 // Whatever the representation, the state of a run is described by
-//   a   (N)  coefficients: w = w_0 + A^T a
-//   b   (N)  coefficients of the clients' own changes in the last round: w_{k,i} - w_k = A_i^T b_i
+//   a   (N x C)  coefficients: w = w_0 + A^T a
+// and its last round by
+//   b       (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g, where g is `common` of the corrections
+//   change  (N x C)  w_{k+1} - w_k = A^T change; of coordinate-wise servers in the weights instead
 // The server state is float64 always; Real is the type of the local phase and of the stored rows and
 // Gram blocks, so that a float32 run does not freeze when steps become smaller than an ulp of w.
 #pragma once
 
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "../data.hpp"
+#include "../method.hpp"
 #include "../stop.hpp"
 #include "../team.hpp"
 
 namespace localgd {
 
-enum class Outcome { done, stopped, not_finite };
+enum class Outcome { done, stopped, not_finite, infeasible };
+
+// What the measures need of the round that led to the present model.
+struct LastRound {
+  Vector<double> shares;          // p~; empty before the first round
+  Vector<double> kappa;           // per client; empty without corrections
+  Matrix<double> local_changes;   // b
+  Matrix<double> common;          // g; empty without corrections
+  const Matrix<double>* change = nullptr;  // of coefficients, or of weights (d x C)
+  bool in_weights = false;
+};
 
 class Engine {
  public:
@@ -26,45 +40,32 @@ class Engine {
   virtual bool prepare(Team& team, Stop& stop) = 0;
 
   // One round. Unless it is done the state is as before the round.
-  virtual Outcome round(double lr, Team& team, Stop& stop) = 0;
+  virtual Outcome round(const RoundPlan& plan, Team& team, Stop& stop) = 0;
 
-  // w_k (d) and the margins A w_k (N), computed on demand where the engine does not carry them.
-  virtual const Vector<double>& weights() = 0;
-  virtual const Vector<double>& margins() = 0;
+  // w_k (d x C) and the margins A w_k (N x C), computed on demand where the engine does not carry them.
+  virtual const Matrix<double>& weights() = 0;
+  virtual const Matrix<double>& margins() = 0;
+  virtual const Matrix<double>& coefficients() const = 0;
+  virtual const LastRound& last_round() const = 0;
 
-  const Vector<double>& coefficients() const { return coefficients_; }
-  const Vector<double>& local_changes() const { return local_changes_; }
+  // All that a restored run needs to go on with the same bits, by name.
+  using State = std::vector<std::pair<std::string, Matrix<double>*>>;
+  virtual State state() = 0;
 
-  // The vector that a restored run needs beside a and b to go on with the same bits.
-  virtual const Vector<double>& state() const = 0;
-  void restore(const Vector<double>& coefficients, const Vector<double>& local_changes,
-               const Vector<double>& state) {
-    coefficients_ = coefficients;
-    local_changes_ = local_changes;
-    set_state(state);
-  }
-
- protected:
-  explicit Engine(const Data& data)
-      : data_(data),
-        coefficients_(Vector<double>::Zero(data.samples())),
-        local_changes_(Vector<double>::Zero(data.samples())) {}
-
-  virtual void set_state(const Vector<double>& state) = 0;
-
-  const Data& data_;
-  Vector<double> coefficients_, local_changes_;
+  // The client whose own rows have no exact solution, after Outcome::infeasible.
+  virtual Index infeasible_client() const { return -1; }
 };
 
 struct EngineOptions {
-  std::string_view engine = "gram";      // "gram" | "hybrid" | "primal"
-  std::string_view loss = "exponential"; // see loss/registry.hpp
-  bool single = false;                   // float32 local phase
-  std::int64_t local_steps = 1;          // L
+  std::string_view engine = "gram";       // "gram" | "hybrid" | "primal"
+  std::string_view loss = "exponential";  // see loss/registry.hpp
+  bool single = false;                    // float32 local phase
+  LocalRule local;
+  ServerRule server;
 };
 
-// Throws std::invalid_argument for an unknown name.
-std::unique_ptr<Engine> make_engine(const Data& data, const Vector<double>& init,
+// init: w_0, d x C. Throws std::invalid_argument for an unknown name or sizes that do not fit.
+std::unique_ptr<Engine> make_engine(const Data& data, const Matrix<double>& init,
                                     const EngineOptions& options);
 
 }  // namespace localgd

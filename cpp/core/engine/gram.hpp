@@ -9,20 +9,18 @@ namespace localgd {
 template <class Real>
 class GramEngine final : public SpanEngine<Real> {
   using Span = SpanEngine<Real>;
+  using Span::block;
   using Span::data_;
   using Span::panel;
 
  public:
-  GramEngine(const Data& data, const Vector<double>& init, const EngineOptions& options)
-      : Span(data, options),
+  GramEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
+      : Span(data, init.cols(), options),
         init_(init),
-        margins_(data.samples()),
-        next_(data.samples()),
-        applied_(data.samples()),
-        moved_(data.samples()),
-        weights_(data.features()) {
-    for (Index j = 0; j < data.samples(); ++j)
-      margins_[j] = wide_dot(data.rows.row(j).data(), init.data(), init.size());
+        margins_(options.server, first_margins(data, init)),
+        applied_(data.samples(), init.cols()),
+        moved_(data.samples(), init.cols()),
+        weights_(init) {
     // Clients may differ much in size: the server's rows are shared out in panels of their own.
     const Index panels = (data.samples() + panel - 1) / panel;
     const double cost = 2.0 * static_cast<double>(panel) * static_cast<double>(data.samples());
@@ -41,46 +39,81 @@ class GramEngine final : public SpanEngine<Real> {
     return !stop.requested();
   }
 
-  Outcome round(double lr, Team& team, Stop& stop) override {
-    const bool complete = this->local_steps(
-        lr, team, stop,
+  Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
+    this->begin_round(plan, this->work_);
+    if (this->correcting()) correct(team);
+    const Outcome outcome = this->local_work(
+        team, stop,
         [&](Index i) {
-          const Index first = data_.begin(i), n = data_.size(i);
-          this->local_margins_.segment(first, n) = margins_.segment(first, n).template cast<Real>();
+          block(this->local_margins_, i) = block(margins_.value, i).template cast<Real>();
+          if (!this->correcting()) return;
+          this->own_correction(i);
+          block(this->shift_, i) -= moved_.middleRows(data_.begin(i), data_.size(i));
         },
-        [&](Index i) {
-          const Index first = data_.begin(i), n = data_.size(i);
-          applied_.segment(first, n) =
-              (data_.weights[i] * this->next_changes_.segment(first, n)).template cast<Real>();
-        });
-    if (!complete) return Outcome::stopped;
-    // m_i += sum_j K_ij p_j b_j: the average in the span.
-    team.for_each(server_work_, [&](Index item, int) {
-      const Index first = item * panel, n = std::min(panel, data_.samples() - first);
-      moved_.segment(first, n).noalias() = gram_.middleRows(first, n) * applied_;
-      next_.segment(first, n) =
-          margins_.segment(first, n) + moved_.segment(first, n).template cast<double>();
+        [](Index) {});
+    if (outcome != Outcome::done) return outcome;
+    // The clients' mean change of the margins is K times that of the coefficients.
+    this->gather_coefficients();
+    applied_ = this->coefficients_.mean.template cast<Real>();
+    multiply(team, [&](Index first, Index n) {
+      margins_.mean.middleRows(first, n) = moved_.middleRows(first, n).template cast<double>();
+      margins_.advance(plan.round, first, n);
     });
-    return this->commit(margins_, next_);
+    return this->commit(margins_);
   }
 
-  const Vector<double>& weights() override {
+  const Matrix<double>& weights() override {
     weights_ = init_;
-    weights_.noalias() += data_.rows.transpose() * this->coefficients_;
+    weights_.noalias() += data_.rows.transpose() * this->coefficients_.value;
     return weights_;
   }
-  const Vector<double>& margins() override { return margins_; }
-  const Vector<double>& state() const override { return margins_; }
+  const Matrix<double>& margins() override { return margins_.value; }
+
+  Engine::State state() override {
+    Engine::State state = Span::state();
+    state.emplace_back("margins", &margins_.value);
+    if (margins_.velocity.size()) state.emplace_back("margins velocity", &margins_.velocity);
+    return state;
+  }
 
  private:
-  void set_state(const Vector<double>& state) override { margins_ = state; }
+  static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {
+    Matrix<double> margins(data.samples(), init.cols());
+    for (Index c = 0; c < init.cols(); ++c)
+      for (Index j = 0; j < data.samples(); ++j)
+        margins(j, c) = wide_dot(data.rows.row(j).data(), init.col(c).data(), init.rows());
+    return margins;
+  }
 
-  const Vector<double> init_;
+  // moved_ = K applied_, panel by panel, then(first, n).
+  template <class Then>
+  void multiply(Team& team, Then&& then) {
+    team.for_each(server_work_, [&](Index item, int) {
+      const Index first = item * panel, n = std::min(panel, data_.samples() - first);
+      moved_.middleRows(first, n).noalias() = gram_.middleRows(first, n) * applied_;
+      then(first, n);
+    });
+  }
+
+  // moved_ = A sum_j v_j A_j^T gamma_j, what the corrections of all clients have in common.
+  void correct(Team& team) {
+    if (this->local_.correction == Correction::displacement)
+      team.for_each(*this->active_, [&](Index i, int) {
+        auto m = block(this->local_margins_, i);
+        m = block(margins_.value, i).template cast<Real>();
+        this->set_displacement(i, m.data());
+      });
+    this->gather_common();
+    applied_ = this->common_.template cast<Real>();
+    multiply(team, [](Index, Index) {});
+  }
+
+  const Matrix<double> init_;
   Work server_work_;
   RowMatrix<Real> gram_;
-  Vector<double> margins_, next_;
-  Vector<Real> applied_, moved_;  // p_j b_j of all clients; K times that
-  Vector<double> weights_;
+  Track margins_;
+  Matrix<Real> applied_, moved_;  // coefficients, and K times them
+  Matrix<double> weights_;
 };
 
 }  // namespace localgd

@@ -10,31 +10,35 @@ namespace localgd {
 template <class Real>
 class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   using Weighted = WeightedEngine<Real, SpanEngine<Real>>;
+  using Weighted::block;
   using Weighted::data_;
 
  public:
-  HybridEngine(const Data& data, const Vector<double>& init, const EngineOptions& options)
+  HybridEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
       : Weighted(data, init, options) {}
 
   bool prepare(Team& team, Stop& stop) override { return this->prepare_blocks(team, stop); }
 
-  Outcome round(double lr, Team& team, Stop& stop) override {
-    const bool complete = this->local_steps(
-        lr, team, stop,
+  Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
+    this->begin_round(plan, this->work_);
+    if (this->correcting()) this->correct(team, this->work_, this->local_margins_);
+    const Outcome outcome = this->local_work(
+        team, stop,
         [&](Index i) {
-          const auto a = this->rows_.of(data_, i);
-          for (Index j = 0; j < a.rows(); ++j)
-            this->local_margins_[data_.begin(i) + j] = static_cast<Real>(
-                wide_dot(a.row(j).data(), this->weights_.data(), data_.features()));
+          this->client_margins(i, this->local_margins_);
+          if (!this->correcting()) return;
+          this->own_correction(i);
+          block(this->shift_, i).noalias() -= this->rows_.of(data_, i) * this->shared_;
         },
         [&](Index i) {
           // The sums have been read: their place now takes b_i in Real.
-          auto b = this->sums_.segment(data_.begin(i), data_.size(i));
-          b = this->next_changes_.segment(data_.begin(i), data_.size(i)).template cast<Real>();
-          this->changes_[static_cast<std::size_t>(i)].noalias() =
-              this->rows_.of(data_, i).transpose() * b;
+          auto b = block(this->sums_, i);
+          b = block(this->next_changes_, i).template cast<Real>();
+          auto& change = this->changes_[static_cast<std::size_t>(i)];
+          change.noalias() = this->rows_.of(data_, i).transpose() * b;
+          if (this->correcting()) change -= static_cast<Real>(this->kappa_[i]) * this->shared_;
         });
-    return complete ? this->aggregate(team) : Outcome::stopped;
+    return outcome == Outcome::done ? this->aggregate(team) : outcome;
   }
 };
 

@@ -9,6 +9,7 @@ namespace localgd {
 
 struct Exponential {
   static constexpr bool signed_rows = true;
+  static constexpr bool multiclass = false;
 
   // -l'(m) = exp(-m). Overflows to inf for m < -709 (float: -88); the engine then reports divergence.
   template <class Real>

@@ -9,6 +9,7 @@ namespace localgd {
 
 struct Logistic {
   static constexpr bool signed_rows = true;
+  static constexpr bool multiclass = false;
 
   // -l'(m) = 1 / (1 + exp(m)): 1 for m -> -inf, exp(-m) with full relative accuracy for m -> inf.
   template <class Real>

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include "exponential.hpp"
 #include "logistic.hpp"
+#include "softmax.hpp"
 #include "squared.hpp"
 
 namespace localgd {
@@ -16,7 +18,30 @@ auto with_loss(std::string_view name, Visitor&& visitor) {
   if (name == "exponential") return visitor(Exponential{});
   if (name == "logistic") return visitor(Logistic{});
   if (name == "squared") return visitor(Squared{});
+  if (name == "softmax") return visitor(Softmax{});
   throw std::invalid_argument("loss: no loss named '" + std::string(name) + "'");
+}
+
+// e = -l' for n rows with the given margins; both are n x C, column by column.
+template <class Loss, class Real>
+void negative_derivatives(const Real* margins, const Real* targets, Index n,
+                          [[maybe_unused]] Index outputs, Real* e) {
+  if constexpr (Loss::multiclass) {
+    Loss::negative_derivatives(margins, targets, n, outputs, e);
+  } else {
+    for (Index j = 0; j < n; ++j) e[j] = Loss::negative_derivative(margins[j], targets[j]);
+  }
+}
+
+// The loss of one row, whose outputs are `stride` apart.
+template <class Loss>
+double loss_value(const double* margins, [[maybe_unused]] Index stride,
+                  [[maybe_unused]] Index outputs, double target) {
+  if constexpr (Loss::multiclass) {
+    return Loss::value(margins, stride, outputs, target);
+  } else {
+    return Loss::value(*margins, target);
+  }
 }
 
 }  // namespace localgd

@@ -5,6 +5,7 @@ namespace localgd {
 
 struct Squared {
   static constexpr bool signed_rows = false;
+  static constexpr bool multiclass = false;
 
   template <class Real>
   static Real negative_derivative(Real u, Real y) {

@@ -5,5 +5,17 @@ from __future__ import annotations
 from .asymptotics import Residual, residual
 from .clients import Heterogeneity, heterogeneity
 from .geometry import angle, margins
+from .gradients import GradientAlignment, gradient_alignment
+from .smoothness import smoothness
 
-__all__ = ["Heterogeneity", "Residual", "angle", "heterogeneity", "margins", "residual"]
+__all__ = [
+    "GradientAlignment",
+    "Heterogeneity",
+    "Residual",
+    "angle",
+    "gradient_alignment",
+    "heterogeneity",
+    "margins",
+    "residual",
+    "smoothness",
+]

@@ -1,0 +1,87 @@
+// The exact local solves of all clients, each warm-started from the active rows of its last one.
+#pragma once
+
+#include <memory>
+
+#include "../local/projection.hpp"
+#include "engine.hpp"
+
+namespace localgd {
+
+class ExactSolves {
+ public:
+  ExactSolves(const Data& data, std::string_view loss)
+      : data_(data),
+        interpolates_(loss == "squared"),
+        solvers_(static_cast<std::size_t>(data.clients())),
+        places(Matrix<double>::Zero(data.samples(), 1)) {}
+
+  // Takes a client's K_ii, and goes on from the rows in `places`.
+  template <class Real>
+  void prepare(Index client, const RowMatrix<Real>& gram) {
+    Solver& solver = at(client);
+    if constexpr (std::is_same_v<Real, double>) {
+      solver.make(gram, interpolates_);
+    } else {
+      solver.copy = gram.template cast<double>();
+      solver.make(solver.copy, interpolates_);
+    }
+    solver.numbers.resize(gram.rows());
+    if (solver.projection) solver.projection->restore(&places(data_.begin(client), 0));
+  }
+
+  // b_i from the client's margins at w_k.
+  template <class Margins>
+  Outcome solve(Index client, const Margins& margins, double* multipliers, Stop& stop, int thread) {
+    Solver& solver = at(client);
+    solver.numbers = margins.template cast<double>();
+    if (solver.interpolation) {
+      solver.numbers = data_.targets.segment(data_.begin(client), data_.size(client)) - solver.numbers;
+      solver.interpolation->solve(solver.numbers.data(), multipliers);
+      return Outcome::done;
+    }
+    switch (solver.projection->solve(solver.numbers.data(), multipliers, stop, thread)) {
+      case Projected::done:
+        return Outcome::done;
+      case Projected::not_separable:
+        return Outcome::infeasible;
+      case Projected::stopped:
+        return Outcome::stopped;
+      default:
+        return Outcome::not_finite;
+    }
+  }
+
+  // Makes the active rows of a client's last solve the start of its next one.
+  void keep(Index client) {
+    Solver& solver = at(client);
+    if (!solver.projection) return;
+    solver.projection->keep();
+    solver.projection->save(&places(data_.begin(client), 0));
+  }
+
+ private:
+  struct Solver {
+    std::unique_ptr<Projection> projection;
+    std::unique_ptr<Interpolation> interpolation;
+    RowMatrix<double> copy;  // of a Gram block in float32
+    Vector<double> numbers;
+
+    void make(const RowMatrix<double>& gram, bool interpolates) {
+      if (interpolates)
+        interpolation = std::make_unique<Interpolation>(gram);
+      else
+        projection = std::make_unique<Projection>(gram);
+    }
+  };
+  Solver& at(Index client) { return solvers_[static_cast<std::size_t>(client)]; }
+
+  const Data& data_;
+  bool interpolates_;
+  std::vector<Solver> solvers_;
+
+ public:
+  Matrix<double> places;  // active rows of all clients, N x 1: what a restored run needs
+};
+
+}  // namespace localgd

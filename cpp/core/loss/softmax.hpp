@@ -1,0 +1,63 @@
+// l(u, y) = log sum_c exp(u_c) - u_y, cross-entropy over C classes with u = W^T x.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "../exp.hpp"
+
+namespace localgd {
+
+struct Softmax {
+  static constexpr bool signed_rows = false;
+  static constexpr bool multiclass = true;
+
+  // e = onehot(y) - softmax(u) for n rows; u and e are n x C, column by column. The entry of the own
+  // class is the sum of the others, so that it keeps its digits when they are small.
+  template <class Real>
+  static void negative_derivatives(const Real* u, const Real* y, Index n, Index classes, Real* e) {
+    constexpr Index block = 64;
+    Real largest[block], others[block], total[block];
+    for (Index first = 0; first < n; first += block) {
+      const Index count = std::min(block, n - first);
+      std::copy_n(u + first, count, largest);
+      for (Index c = 1; c < classes; ++c)
+        for (Index j = 0; j < count; ++j) {
+          const Real value = u[c * n + first + j];
+          largest[j] = value > largest[j] || value != value ? value : largest[j];
+        }
+      std::fill_n(others, count, Real(0));
+      std::fill_n(total, count, Real(0));
+      for (Index c = 0; c < classes; ++c)
+        for (Index j = 0; j < count; ++j) {
+          const Real power = exp_lane(u[c * n + first + j] - largest[j]);
+          e[c * n + first + j] = power;
+          total[j] += power;
+          others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : power;
+        }
+      for (Index c = 0; c < classes; ++c)
+        for (Index j = 0; j < count; ++j) {
+          const bool own = y[first + j] == static_cast<Real>(c);
+          e[c * n + first + j] = (own ? others[j] : -e[c * n + first + j]) / total[j];
+        }
+    }
+  }
+
+  // One row; its outputs are `stride` apart.
+  static double value(const double* u, Index stride, Index classes, double y) {
+    const Index own = static_cast<Index>(y);
+    double largest = u[0];
+    for (Index c = 1; c < classes; ++c) largest = std::max(largest, u[c * stride]);
+    if (u[own * stride] == largest) {  // log(1 + sum of the others): keeps small losses
+      double others = 0;
+      for (Index c = 0; c < classes; ++c)
+        if (c != own) others += std::exp(u[c * stride] - largest);
+      return std::log1p(others);
+    }
+    double sum = 0;
+    for (Index c = 0; c < classes; ++c) sum += std::exp(u[c * stride] - largest);
+    return std::log(sum) + (largest - u[own * stride]);
+  }
+};
+
+}  // namespace localgd

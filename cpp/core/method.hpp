@@ -1,0 +1,53 @@
+// A method, as the engines see it: a local rule and a server rule, and what one round of it takes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "types.hpp"
+
+namespace localgd {
+
+// What is added to the local steps of a client, from coefficients gamma of the rows:
+//   q_i = A_i^T gamma_i - sum_j v_j A_j^T gamma_j
+// control (SCAFFOLD): eta q_i joins every step; gamma_i is that of the client's last round, v = p.
+// displacement (FedGA, GradAlign): q_i is the start; gamma_i = -(beta / n_i) e_i at w_k, v = p~.
+enum class Correction { none, control, displacement };
+
+struct LocalRule {
+  std::vector<std::int64_t> steps;  // M; L_i
+  std::vector<Index> batches;       // M; rows per step, 0 for all
+  bool replacement = false;         // batches are drawn with replacement
+  bool solve = false;               // the exact local solve instead of steps
+  bool normalize = true;            // FedNova's average where the L_i differ
+  double prox = 0;                  // mu
+  Correction correction = Correction::none;
+  double beta = 0;
+
+  bool stochastic() const { return !batches.empty() && batches.front() > 0; }
+};
+
+enum class ServerKind { average, anchored, sgd, adam, yogi, adagrad };
+
+struct ServerRule {
+  ServerKind kind = ServerKind::average;
+  double lr = 1, momentum = 0;  // sgd
+  bool nesterov = false;
+  double beta1 = 0, beta2 = 0, tau = 0;  // the coordinate-wise ones
+
+  bool coordinate_wise() const {
+    return kind == ServerKind::adam || kind == ServerKind::yogi || kind == ServerKind::adagrad;
+  }
+};
+
+// The inputs of one round. Nothing is copied.
+struct RoundPlan {
+  std::int64_t round;
+  double lr;
+  const double* shares;               // M; p~_i, 0 for a client that sits the round out
+  const std::uint64_t* words = nullptr;  // random words, `width` for each client that takes part
+  Index width = 0;
+};
+
+}  // namespace localgd

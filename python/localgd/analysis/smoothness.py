@@ -1,0 +1,61 @@
+"""The smoothness constant, from which the preset learning rates are made."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..losses import CURVATURE, check_loss
+from ..problem import Problem
+
+__all__ = ["smoothness"]
+
+
+def smoothness(problem: Problem, loss: str) -> float:
+    """The largest smoothness constant of the clients' objectives.
+
+    ``H = max_i ℓ''_max λ_max(X_iᵀ X_i) / n_i``
+
+    ℓ''_max is 1 for the squared loss, 1/4 for the logistic, 1/2 for softmax. The exponential loss
+    is not smooth; for it the curvature at margin 0 is taken, which bounds that of all later
+    iterates of a run from w_0 = 0 that never lets a margin fall below 0.
+
+    Parameters
+    ----------
+    problem : Problem
+    loss : "exponential", "logistic", "squared" or "softmax"
+
+    Returns
+    -------
+    float
+        H. Gradient descent with η = 1/H is stable on every client; ``lr="1/H"`` and
+        ``lr="1/(LH)"`` of a method are this number.
+
+    Raises
+    ------
+    ValueError
+        For a loss that does not fit the task.
+    TypeError
+        If problem is not a Problem.
+
+    References
+    ----------
+    Crawshaw, Woodworth, Liu, arXiv:2501.13790.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.Problem([([[3.0, 0.0], [0.0, 1.0]], [1, 1]), ([[0.0, 2.0]], [-1])])
+    >>> lg.analysis.smoothness(problem, "logistic")
+    1.125
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    check_loss(loss, problem)
+    largest = 0.0
+    for i in range(problem.n_clients):
+        X = problem.X[problem.rows(i)]
+        gram = X @ X.T if X.shape[0] <= X.shape[1] else X.T @ X
+        largest = max(largest, float(np.linalg.eigvalsh(gram)[-1]) / len(X))
+    if largest <= 0:
+        raise ValueError("problem: all rows are 0; want rows that differ from 0")
+    return CURVATURE[loss] * largest

@@ -1,0 +1,91 @@
+"""The settings of a run as plain values: for its result, its checkpoint and the core."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from ._backend import core
+from .methods import Method
+from .problem import Problem
+from .recording import LogSpaced, log_spaced
+
+__all__ = ["describe", "identity", "local_options", "make_config", "server_options"]
+
+
+def make_config(
+    problem: Problem,
+    method: Method,
+    rounds: int,
+    loss: str,
+    init: Any,
+    engine: str,
+    dtype: str,
+    seed: int,
+    record: Any,
+) -> dict[str, Any]:
+    return {
+        "method": describe(method),
+        "loss": loss,
+        "rounds": rounds,
+        "init": "zeros" if init is None else "given",
+        "clients_per_round": method.clients_per_round(problem.n_clients),
+        "engine": engine,
+        "dtype": dtype,
+        "seed": int(seed),
+        "record": describe(record if isinstance(record, LogSpaced) else log_spaced())
+        if record is None or isinstance(record, LogSpaced)
+        else "given",
+        "problem": {
+            "task": problem.task,
+            "n_clients": problem.n_clients,
+            "n_samples": problem.n_samples,
+            "n_features": problem.n_features,
+        },
+        "versions": {"localgd": core.build_info()["version"], "numpy": np.__version__},
+    }
+
+
+def identity(config: dict[str, Any], engine: str, data: str) -> dict[str, Any]:
+    """What a run must share with a checkpoint; a schedule that has but a name is compared there."""
+    method = config["method"]
+    if isinstance(method.get("lr"), str):
+        method = {**method, "lr": "callable"}
+    kept = {key: config[key] for key in ("loss", "init", "dtype", "seed", "problem")}
+    return {**kept, "method": method, "engine": engine, "data": data}
+
+
+def describe(option: Any) -> Any:
+    """An option object as plain values: dataclasses become dicts with their name."""
+    if dataclasses.is_dataclass(option) and not isinstance(option, type):
+        fields = {f.name: describe(getattr(option, f.name)) for f in dataclasses.fields(option)}
+        return {"name": type(option).__name__, **fields}
+    if callable(option):
+        return getattr(option, "__qualname__", type(option).__qualname__)
+    if isinstance(option, np.generic):
+        return option.item()
+    if isinstance(option, tuple):
+        return [describe(entry) for entry in option]
+    return option if isinstance(option, str | int | float | None) else repr(option)
+
+
+def local_options(problem: Problem, method: Method) -> dict[str, Any]:
+    """The local rule as the core takes it."""
+    rule = method.rule
+    return {
+        "steps": rule.core_steps(problem.n_clients).tolist(),
+        "batches": rule.batches(problem.sizes).tolist(),
+        "replacement": rule.replacement,
+        "solve": rule.solve,
+        "normalize": method.normalize,
+        "prox": rule.prox,
+        "correction": rule.correction,
+        "beta": rule.beta,
+    }
+
+
+def server_options(method: Method) -> dict[str, Any]:
+    """The server rule as the core takes it."""
+    return {"kind": method.server.kind, **dataclasses.asdict(method.server)}

@@ -1,0 +1,210 @@
+"""What is measured of a run beside what the core measures, and the columns of its history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import UnsupportedError
+from .losses import SIGNED_LOSSES
+from .methods import Method
+from .problem import Problem
+from .schedules import Schedule
+from .servers import Average
+
+__all__ = ["Measure", "Recording", "columns", "further_measures"]
+
+Measure = Callable[[np.ndarray], float]
+Timed = Callable[[np.ndarray, int], float]  # of the weights and the round
+
+# Measures of the core in the order of the history's columns.
+CORE = ("norm", "angle", "drift", "grad_variance", "grad_alignment", "grad_dissimilarity")
+RESERVED = ("round", "local_steps", "loss", "margin", "bytes", "weights", "participations", *CORE)
+
+
+class Recording:
+    """The records of a run: those of the core, with further measures taken at the same rounds."""
+
+    def __init__(
+        self, session: Any, problem: Problem, schedule: np.ndarray, measures: Mapping[str, Timed]
+    ):
+        self._session = session
+        self._shape = problem.weights_shape
+        self._schedule = schedule
+        self._measures = measures
+        self._values: dict[str, dict[int, float]] = {name: {} for name in measures}
+
+    def stop_before(self, until: int) -> int:
+        """The round up to which the core may run: to the next record if more is to be measured."""
+        if not self._measures:
+            return until
+        round = self._session.round
+        if round not in next(iter(self._values.values())) and round in self._schedule:
+            return int(round)  # the start has not been measured yet
+        place = np.searchsorted(self._schedule, round, side="right")
+        return min(until, int(self._schedule[place])) if place < len(self._schedule) else until
+
+    def measure(self) -> None:
+        """Measure the present model if the core has just recorded it."""
+        round = self._session.round
+        if not self._measures or round not in self._schedule:
+            return
+        self._measure(round)
+
+    def _measure(self, round: int) -> None:
+        w = self._session.weights().reshape(self._shape)
+        for name, function in self._measures.items():
+            self._values[name][round] = float(function(w, round))
+
+    def record_now(self) -> None:
+        """Record the last whole round of a run that was stopped."""
+        self._session.record_now()
+        if self._measures:
+            self._measure(self._session.round)
+
+    def history(self) -> dict[str, np.ndarray]:
+        """All columns; NaN where a run was stopped before a measure was taken."""
+        history = dict(self._session.history())
+        rounds = history["round"].tolist()
+        for name, values in self._values.items():
+            history[name] = np.array([values.get(k, np.nan) for k in rounds], dtype=np.float64)
+        return history
+
+
+def further_measures(
+    problem: Problem,
+    method: Method,
+    loss: str,
+    lr: Schedule,
+    test: Any,
+    asymptote: Any,
+    measures: Mapping[str, Measure] | None,
+) -> dict[str, Timed]:
+    """The measures that a run was asked for, by column."""
+    chosen: dict[str, Timed] = {}
+    if test is not None:
+        chosen.update(_test_measure(problem, test))
+    if asymptote is not None:
+        chosen.update(_residual_measures(problem, method, loss, lr, asymptote))
+    if measures is None:
+        return chosen
+    if not isinstance(measures, Mapping):
+        raise TypeError(f"measures: got {measures!r}; want a mapping of names to functions")
+    for name, function in measures.items():
+        if not isinstance(name, str) or not callable(function):
+            raise TypeError(f"measures: got {name!r}: {function!r}; want a name and a function")
+        if name in RESERVED or name in chosen:
+            raise ValueError(f"measures: {name!r} is a column already; want another name")
+        chosen[name] = lambda w, _, function=function: function(w)  # type: ignore[misc]
+    return chosen
+
+
+def _test_measure(problem: Problem, test: Any) -> dict[str, Timed]:
+    if problem.kernel:
+        raise UnsupportedError("test: a kernel problem has no weights to apply to other rows")
+    from .problem import check_rows, check_task
+
+    try:
+        X, y = test
+    except (TypeError, ValueError):
+        raise TypeError(f"test: got {type(test).__name__}; want a pair (X, y)") from None
+    X, y = check_rows("test", X, y)
+    if X.shape[1] != problem.n_features:
+        raise ValueError(
+            f"test: rows of {X.shape[1]} features; want {problem.n_features}, as the problem has"
+        )
+    check_task(y, problem.task)
+    if problem.task == "regression":
+        return {"test_loss": lambda w, _: 0.5 * float(np.mean((X @ w - y) ** 2))}
+    if problem.task == "multiclass":
+        if y.max() >= problem.n_classes:
+            raise ValueError(
+                f"test: class {y.max():g}; the problem has 0 to {problem.n_classes - 1}"
+            )
+        return {"test_accuracy": lambda w, _: float(np.mean(np.argmax(X @ w, axis=1) == y))}
+    return {"test_accuracy": lambda w, _: float(np.mean(y * (X @ w) > 0))}
+
+
+def _residual_measures(
+    problem: Problem, method: Method, loss: str, lr: Schedule, asymptote: Any
+) -> dict[str, Timed]:
+    if not hasattr(asymptote, "rho") or not hasattr(asymptote, "distance"):
+        raise TypeError(
+            f"asymptote: got {type(asymptote).__name__}; want the result of reference.asymptote"
+        )
+    tau = _local_time_per_round(problem, method, loss, lr)
+    w_hat = asymptote.weights
+
+    def rho(w: np.ndarray, round: int) -> np.ndarray | None:
+        return w - w_hat * np.log(tau * round) if tau * round > 1 else None
+
+    def residual(w: np.ndarray, round: int) -> float:
+        left = rho(w, round)
+        return float("nan") if left is None else float(np.linalg.norm(left))
+
+    def distance(w: np.ndarray, round: int) -> float:
+        left = rho(w, round)
+        return float("nan") if left is None else float(asymptote.distance(left))
+
+    return {"residual": residual, "residual_distance": distance}
+
+
+def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Schedule) -> float:
+    """η L, where w_k = ŵ log(η L k) + ρ_k holds."""
+    steps = method.rule.core_steps(problem.n_clients)
+    why = None
+    if loss not in SIGNED_LOSSES:
+        why = f"the {loss} loss"
+    elif not isinstance(lr, float):
+        why = "a learning rate that is not constant"
+    elif method.rule.solve or method.rule.prox > 0 or not isinstance(method.server, Average):
+        why = repr(method)
+    elif (steps != steps[0]).any():
+        why = "different numbers of local steps"
+    if why is not None:
+        raise UnsupportedError(
+            f"asymptote: w_k = ŵ log(η L k) + ρ_k is not known for {why}; want the exponential or "
+            "logistic loss, a constant lr, plain local steps and the server Average()"
+        )
+    return float(lr) * float(steps[0])  # type: ignore[arg-type]
+
+
+def columns(
+    history: dict[str, np.ndarray],
+    problem: Problem,
+    method: Method,
+    dtype: str,
+    has_angle: bool,
+    further: Mapping[str, Timed],
+) -> dict[str, np.ndarray]:
+    """The columns of ``Run.history`` from those of the core and the further measures."""
+    chosen = {
+        "round": history["round"],
+        "local_steps": _local_steps(history["round"], problem, method),
+        "loss": history["loss"],
+    }
+    if problem.task != "regression":
+        chosen["margin"] = history["margin"]
+    for name in CORE:
+        if name != "angle" or has_angle:
+            chosen[name] = history[name]
+    if not problem.kernel:
+        chosen["bytes"] = history["participations"] * bytes_per_client(problem, method, dtype)
+    return {**chosen, **{name: history[name] for name in further}}
+
+
+def _local_steps(rounds: np.ndarray, problem: Problem, method: Method) -> np.ndarray:
+    """Local steps since the start; the weighted mean of the clients where they differ."""
+    steps = method.rule.steps(problem.n_clients)
+    if (steps == steps[0]).all():
+        return rounds * steps[0]
+    return rounds * float(problem.weights @ steps)
+
+
+def bytes_per_client(problem: Problem, method: Method, dtype: str) -> int:
+    """Bytes that a client and the server exchange in a round: a model each way, twice that many
+    vectors where control variates or gradients go with it."""
+    vectors = 2 if method.rule.correction == "none" else 4
+    return vectors * problem.n_features * problem.n_classes * np.dtype(dtype).itemsize

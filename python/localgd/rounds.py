@@ -1,0 +1,55 @@
+"""What the core is given for each round: learning rate, shares of the clients, random words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .batches import Batches
+from .methods import Method
+from .participation import Participation
+from .problem import Problem
+from .schedules import Schedule, rates
+
+__all__ = ["RoundInputs", "learning_rate"]
+
+CHUNK_NUMBERS = 2**22  # shares that are prepared together
+
+
+class RoundInputs:
+    """The inputs of any range of rounds, the same whatever range they are asked for in."""
+
+    def __init__(self, problem: Problem, method: Method, lr: Schedule, seed: int):
+        self.lr = lr
+        self._participation = Participation(problem, method, seed)
+        self._batches = None
+        at_once = [2**50]  # rounds that may be prepared together
+        if callable(lr):
+            at_once.append(2**16)
+        if not self._participation.full:
+            at_once.append(max(1, CHUNK_NUMBERS // problem.n_clients))
+        if method.rule.stochastic:
+            self._batches = Batches(problem, method.rule, seed, self._participation.slots)
+            at_once.append(self._batches.rounds_at_once)
+        self.at_once = min(at_once)
+
+    def of(self, first: int, until: int) -> tuple[list[float], np.ndarray, np.ndarray | None]:
+        """Learning rates, shares p̃ and random words of rounds first to until - 1."""
+        shares = self._participation.weights(first, until)
+        words = None
+        if self._batches is not None and until > first:
+            words = self._batches.words(first, until, shares)
+        return rates(self.lr, first, until) or [1.0], shares, words
+
+
+def learning_rate(problem: Problem, method: Method, loss: str) -> Schedule:
+    """The schedule of a method, with presets made numbers; 1.0 for methods that take none."""
+    lr = getattr(method, "lr", None)
+    if lr is None:
+        return 1.0
+    if not isinstance(lr, str):
+        return lr
+    from .analysis.smoothness import smoothness
+
+    rate = 1.0 / smoothness(problem, loss)
+    steps = method.rule.core_steps(problem.n_clients).max()
+    return rate / float(steps) if lr == "1/(LH)" else rate
