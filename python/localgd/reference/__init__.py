@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._asymptote import Asymptote, asymptote
 from ._limits import Limits, limits
 from ._max_margin import MaxMargin, max_margin
 from ._min_norm import MinNorm, min_norm
@@ -9,11 +10,13 @@ from ._minimizer import Minimizer, minimizer
 from ._separability import Separability, separability
 
 __all__ = [
+    "Asymptote",
     "Limits",
     "MaxMargin",
     "MinNorm",
     "Minimizer",
     "Separability",
+    "asymptote",
     "limits",
     "max_margin",
     "min_norm",

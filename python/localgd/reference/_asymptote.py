@@ -1,0 +1,334 @@
+"""Where the iterates run beside their limiting direction, and how soon they come near it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve, cholesky
+
+from .. import _validation as check
+from ..problem import Problem
+from ._arguments import signed_rows
+from ._facial_reduction import facial_reduction, row_space
+from ._hard_margin import scaled_rows
+from ._max_margin import MaxMargin, max_margin
+
+__all__ = ["Asymptote", "asymptote"]
+
+EPS = np.finfo(float).eps
+STEPS = 200
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Asymptote:
+    """The line that gradient descent and Local-GD approach on the span of the support rows.
+
+    ``w_k = ŵ log τ + ρ_k``,  ``P_S ρ_k → ρ_S``,  ``τ = η L k``
+
+    Attributes
+    ----------
+    rho : ndarray of shape (d,), float64, read-only
+        ρ_S, in the span of the support rows.
+    support : ndarray of int64, read-only
+        S, ascending: the rows on the margin that some choice of multipliers makes positive. Among
+        duplicated rows it names all, where ``MaxMargin.support`` names one.
+    dual : ndarray of shape (N,), float64, read-only
+        α_j = c_j exp(-z_j·ρ_S) on S, 0 elsewhere: of the multipliers of ŵ those that the iterates
+        choose. The multipliers of :class:`MaxMargin` if the rows of S are linearly independent.
+    offsets : ndarray of shape (|S|,), float64, read-only
+        r_j = z_j·ρ_S = log(c_j/α_j) of the rows of S, in their order.
+    residual : float
+        ‖ŵ - Σ_S c_j exp(-z_j·ρ_S) z_j‖/‖ŵ‖: how well z_j·ρ_S = log(c_j/α_j) holds.
+    degenerate : ndarray of int64, read-only
+        Rows with z_j·ŵ = 1 that carry a multiplier in no choice of α. Where there are any, ρ_k does
+        not converge: the part that these rows drive grows at most like log log k.
+    basis : ndarray of shape (r, d), float64, read-only
+        Orthonormal basis of the span of the support rows: ``P_S = basisᵀ basis``.
+    weights : ndarray of shape (d,), float64, read-only
+        ŵ.
+    """
+
+    rho: np.ndarray
+    support: np.ndarray
+    dual: np.ndarray
+    offsets: np.ndarray
+    residual: float
+    degenerate: np.ndarray
+    basis: np.ndarray
+    weights: np.ndarray
+
+    def __repr__(self) -> str:
+        return (
+            f"Asymptote({len(self.support)} support rows, norm={np.linalg.norm(self.rho):.9g}, "
+            f"residual={self.residual:.1e}, {len(self.degenerate)} degenerate rows)"
+        )
+
+    def angle(self, rounds: Any, *, lr: float, local_steps: int = 1, outside: float = 0.0) -> Any:
+        """The angle between w_k and ŵ to leading order, in radians.
+
+        ``√(‖ρ_S - (ρ_S·ŵ) ŵ/‖ŵ‖²‖² + outside²) / (‖ŵ‖ log τ)``,  ``τ = η L k``
+
+        What is left out is of the order 1/log² τ. The part of ρ_k outside the span of S is
+        set by the early rounds and is not known from the problem: without it the angle is too
+        small. A run gives it: the norm of ``outside_part`` of :func:`localgd.analysis.residual`.
+
+        Parameters
+        ----------
+        rounds : float or array of floats > 0
+            k, communication rounds, to 1e300 and beyond.
+        lr : float > 0
+            η.
+        local_steps : int >= 1, default 1
+            L.
+        outside : float >= 0, default 0
+            Norm of the part of ρ_k outside the span of S.
+
+        Returns
+        -------
+        float, or ndarray of the shape of ``rounds``
+
+        Raises
+        ------
+        ValueError, TypeError
+            For numbers out of range or of another kind, or η L k ≤ 1.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0, 0.0], [0.0, 2.0]], [1, 1])])
+        >>> line = lg.reference.asymptote(problem)
+        >>> line.angle([1e2, 1e4, 1e300], lr=0.1).round(6).tolist()
+        [0.240824, 0.080275, 0.000805]
+        """
+        log_tau = _log_tau(rounds, lr, local_steps)
+        outside = check.number("outside", outside, minimum=0)
+        square = self.weights @ self.weights
+        across = self.rho - (self.rho @ self.weights / square) * self.weights
+        angle = math.hypot(np.linalg.norm(across), outside) / (math.sqrt(square) * log_tau)
+        return angle if angle.ndim else float(angle)
+
+    def margin_gap(self, rounds: Any, *, lr: float, local_steps: int = 1) -> Any:
+        """How far the normalised margin of w_k is below γ, to leading order.
+
+        ``γ - min_j z_j·w_k/‖w_k‖ = γ (r̄ - min_S r_j)/log τ + O(1/log² τ)``,
+        ``r_j = z_j·ρ_S``, ``r̄ = Σ_S α_j r_j / Σ_S α_j``
+
+        Derived from w_k = ŵ log τ + ρ: on S z_j·w_k = log τ + r_j, and to this order
+        ‖w_k‖ = ‖ŵ‖ log τ + ρ·ŵ/‖ŵ‖, where ρ·ŵ = Σ α_j r_j and ‖ŵ‖² = Σ α_j = 1/γ². Rows off
+        the margin are farther away by a share of log τ. The part of ρ_k outside the span of S
+        changes neither z_j·w_k nor, to this order, the norm, so the gap does not depend on it.
+
+        Parameters
+        ----------
+        rounds, lr, local_steps
+            As for :meth:`angle`.
+
+        Returns
+        -------
+        float, or ndarray of the shape of ``rounds``
+            In the units of the rows, ≥ 0.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for :meth:`angle`.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0, 0.0], [0.0, 2.0]], [1, 1])])
+        >>> line = lg.reference.asymptote(problem)
+        >>> round(line.margin_gap(1e10, lr=1.0), 6)
+        0.01077
+        """
+        log_tau = _log_tau(rounds, lr, local_steps)
+        alpha = self.dual[self.support]
+        mean = alpha @ self.offsets / alpha.sum()
+        gap = max(0.0, mean - self.offsets.min()) / (np.linalg.norm(self.weights) * log_tau)
+        return gap if gap.ndim else float(gap)
+
+    def distance(self, rho: Any) -> float:
+        """How far a residual ρ_k is from its limit on the span of the support rows, relatively.
+
+        ``‖P_S ρ_k - ρ_S‖/‖ρ_S‖``; ``‖P_S ρ_k‖`` if ρ_S = 0
+
+        Parameters
+        ----------
+        rho : array of shape (d,)
+            ρ_k = w_k - ŵ log τ, as by :func:`localgd.analysis.residual`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If rho is not d finite numbers.
+        """
+        rho = check.real_array("rho", rho, 1, advice="")
+        if len(rho) != len(self.rho):
+            raise ValueError(f"rho: got {len(rho)} numbers; want {len(self.rho)}, one per feature")
+        inside = self.basis.T @ (self.basis @ rho)
+        return float(np.linalg.norm(inside - self.rho) / (np.linalg.norm(self.rho) or 1.0))
+
+
+def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
+    """What separates the iterates from a multiple of ŵ on the span of the support rows, at last.
+
+    ``z_j·ρ_S = log(c_j/α_j)``, j ∈ S, ρ_S in span(Z_S), that is
+    ``ρ_S = argmin Σ_S c_j exp(-z_j·ρ) + ŵ·ρ``
+
+    With this ρ the gradient of the loss at ŵ log τ + ρ is ŵ/τ, the speed of ŵ log τ. It is the same
+    for the exponential and the logistic loss, whose tails agree, for GD and for Local-GD with any
+    number of local steps; c_j = p_i/n_i are the row weights. The second form holds where support
+    rows are linearly dependent (duplicates, say), so that many α give the same ŵ.
+
+    Parameters
+    ----------
+    problem : Problem
+        A binary task with separable rows.
+    ref : result of :func:`max_margin`, optional
+        That of this problem; computed if not given.
+
+    Returns
+    -------
+    Asymptote
+
+    Warns
+    -----
+    RuntimeWarning
+        If a row on the margin carries a multiplier in no choice of α (``degenerate``).
+
+    Raises
+    ------
+    NotSeparableError
+        If the rows are not separable.
+    ValueError
+        If the task is not binary, ``ref`` belongs to another problem, or a support row belongs to a
+        client of weight 0.
+    TypeError
+        If ``problem`` or ``ref`` is something else.
+
+    References
+    ----------
+    Soudry, Hoffer, Nacson, Gunasekar, Srebro, JMLR 2018, arXiv:1710.10345, theorem 4.
+
+    Examples
+    --------
+    Two orthogonal rows: ŵ = (1, ½), α = (1, ¼), c = (½, ½), so ρ_S = (log ½, ½ log 2).
+
+    >>> import localgd as lg
+    >>> problem = lg.Problem([([[1.0, 0.0], [0.0, 2.0]], [1, 1])])
+    >>> lg.reference.asymptote(problem).rho.round(6)
+    array([-0.693147,  0.346574])
+    """
+    Z = signed_rows(problem, "asymptote")
+    if ref is None:
+        ref = max_margin(problem)
+    _check_reference(ref, Z)
+    c = problem.row_weights
+    absent = ref.on_margin[c[ref.on_margin] == 0]
+    if len(absent):
+        raise ValueError(
+            f"problem: row {absent[0]} is on the margin but belongs to a client of weight 0, which "
+            "the iterates do not see; leave that client out"
+        )
+    support, start, degenerate = _carriers(Z, ref)
+    if len(degenerate):
+        warnings.warn(
+            f"{len(degenerate)} of {len(ref.on_margin)} rows on the margin (the first: row "
+            f"{degenerate[0]}) have multiplier 0 in every choice; the residual of a run drifts in "
+            "their directions, and rho is its limit on the span of the other rows only",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    rows = Z[support]
+    basis = row_space(scaled_rows(rows)[0], max(rows.shape) * EPS)
+    rho = _offset(rows @ basis.T, basis @ ref.weights, c[support], start) @ basis
+    offsets = rows @ rho
+    dual = np.zeros(len(Z))
+    dual[support] = c[support] * np.exp(-offsets)
+    off = np.linalg.norm(ref.weights - dual[support] @ rows)
+    for array in (rho, support, dual, offsets, degenerate, basis):
+        array.setflags(write=False)
+    return Asymptote(
+        rho=rho,
+        support=support,
+        dual=dual,
+        offsets=offsets,
+        residual=float(off / np.linalg.norm(ref.weights)),
+        degenerate=degenerate,
+        basis=basis,
+        weights=ref.weights,
+    )
+
+
+def _check_reference(ref: object, Z: np.ndarray) -> None:
+    if not isinstance(ref, MaxMargin):
+        raise TypeError(
+            f"ref: got {type(ref).__name__}; want the result of lg.reference.max_margin(problem)"
+        )
+    fits = ref.dual.shape == Z.shape[:1] and ref.weights.shape == Z.shape[1:]
+    if fits:
+        off = np.linalg.norm(ref.weights - ref.dual @ Z) / np.linalg.norm(ref.weights)
+        fits = off < 1e-6 and (Z @ ref.weights).min() > 1 - 1e-6
+    if not fits:
+        raise ValueError(
+            "ref: it is not the max-margin solution of these rows; want "
+            "lg.reference.max_margin(problem) of this problem"
+        )
+
+
+def _carriers(Z: np.ndarray, ref: MaxMargin) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows with positive multipliers in some choice, one such choice, and the degenerate rows."""
+    if len(ref.support) == len(ref.on_margin):
+        return ref.support.copy(), ref.dual[ref.support], np.zeros(0, dtype=np.int64)
+    # v > 0 on a row iff some v ≥ 0 with Σ v_j z_j = v_0 ŵ has it.
+    faces = facial_reduction(np.vstack([Z[ref.on_margin], -ref.weights]))
+    carried = faces.rest[:-1]
+    assert faces.weights is not None  # ŵ is a combination of the rows
+    start = faces.weights[carried] / faces.weights[-1]
+    return ref.on_margin[carried], start, ref.on_margin[faces.subset]
+
+
+def _offset(A: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """``argmin Σ_j c_j exp(-a_j·ρ) + w·ρ`` for rows that span the space, from Σ α_j a_j = w."""
+    rho: np.ndarray = np.linalg.lstsq(A, np.log(c) - np.log(alpha), rcond=None)[0]
+    if len(A) == A.shape[1]:
+        return rho  # the least squares solve the equations
+    for _ in range(STEPS):
+        alpha = c * np.exp(-(A @ rho))
+        try:
+            lower = cholesky((A * alpha[:, None]).T @ A, lower=True, check_finite=False)
+        except LinAlgError:
+            break  # the residual tells
+        step = cho_solve((lower, True), alpha @ A - w, check_finite=False)
+        spread = float(np.abs(A @ step).max())
+        if spread <= 4 * EPS * max(1.0, float(np.abs(A @ rho).max())):
+            break
+        rho = rho + np.log1p(spread) / spread * step
+    return rho
+
+
+def _log_tau(rounds: Any, lr: Any, local_steps: Any) -> np.ndarray:
+    """log(η L k), a sum of logarithms because the product may overflow."""
+    try:
+        k = check.real_array("rounds", rounds, np.ndim(rounds), advice="")
+    except OverflowError:
+        raise ValueError("rounds: got a number above 1e308; want at most 1e308") from None
+    if k.size and k.min() <= 0:
+        raise ValueError(f"rounds: got {k.min():g}; want numbers above 0")
+    lr = check.number("lr", lr, above=0)
+    log_tau: np.ndarray = (
+        math.log(lr) + math.log(check.integer("local_steps", local_steps, 1)) + np.log(k)
+    )
+    if log_tau.size and log_tau.min() <= 0:
+        raise ValueError(
+            f"rounds: η L k is {math.exp(log_tau.min()):g} at least once; want above 1: more rounds"
+        )
+    return log_tau
