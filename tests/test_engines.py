@@ -17,13 +17,18 @@ def shape(sizes, d):
     """What the choice looks at, without the rows."""
     sizes = np.array(sizes)
     return SimpleNamespace(
-        sizes=sizes, n_clients=len(sizes), n_samples=int(sizes.sum()), n_features=d
+        sizes=sizes,
+        n_clients=len(sizes),
+        n_samples=int(sizes.sum()),
+        n_features=d,
+        n_classes=1,
     )
 
 
 def choose(problem, local_steps, rounds, **options):
     settings = {"engine": "auto", "itemsize": 8, "memory_limit": 2**32, **options}
-    return choose_engine(problem, local_steps, rounds, **settings)
+    method = lg.LocalGD(local_steps, 1.0)
+    return choose_engine(problem, method, rounds, loss="exponential", **settings)
 
 
 def flops(problem, local_steps, rounds):

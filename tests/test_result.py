@@ -91,7 +91,7 @@ def test_format_of_the_future_is_refused(run, tmp_path):
         arrays = dict(stored)
     meta = json.loads(str(arrays.pop("meta")))
     np.savez(path, meta=json.dumps({**meta, "format": 99}), **arrays)
-    with pytest.raises(ValueError, match=r"not a run saved by localgd \(format 99; want 1\)"):
+    with pytest.raises(ValueError, match=r"not a run saved by localgd \(format 99; want 2\)"):
         lg.load(path)
 
 
@@ -104,13 +104,21 @@ def test_frame_holds_the_history(run):
 
 
 def test_columns_in_their_order(run, small_problem):
-    names = ["round", "local_steps", "loss", "margin", "norm", "angle", "drift"]
-    assert list(run.history) == names
+    first = ["round", "local_steps", "loss"]
+    last = ["drift", "grad_variance", "grad_alignment", "grad_dissimilarity", "bytes"]
+    assert list(run.history) == [*first, "margin", "norm", "angle", *last]
     plain = lg.run(small_problem, lg.GD(lr=0.1), rounds=3)
-    assert list(plain.history) == [name for name in names if name != "angle"]
+    assert list(plain.history) == [*first, "margin", "norm", *last]
     regression = lg.Problem([([[1.0]], [0.5])])
     squared = lg.run(regression, lg.GD(lr=0.1), rounds=3, loss="squared")
-    assert list(squared.history) == ["round", "local_steps", "loss", "norm", "drift"]
+    assert list(squared.history) == [*first, "norm", *last]
+    kernel = lg.Problem.from_gram([[1.0]], [1], [0])
+    assert list(lg.run(kernel, lg.GD(lr=0.1), rounds=3).history) == [
+        *first,
+        "margin",
+        "norm",
+        *last[:-1],
+    ]
 
 
 def test_missing_pandas_is_named(run, monkeypatch):
@@ -135,6 +143,9 @@ def test_config_is_what_was_asked_for(run):
         "local_steps": 7,
         "lr": {"name": "TwoStage", "lr1": 0.25, "lr2": 1.0, "switch_round": 30},
         "server": {"name": "Average"},
+        "participation": 1.0,
+        "sampling": "uniform",
+        "normalize": True,
     }
     wanted = {"rounds": 100, "loss": "exponential", "engine": "auto", "seed": 2**100}
     assert {key: config[key] for key in wanted} == wanted
@@ -181,8 +192,28 @@ def test_callables_appear_in_the_config_by_name(small_problem, tmp_path, lr, nam
     assert lg.load(run.save(tmp_path / "run")).config == run.config
 
 
-@pytest.mark.parametrize("method", [case.make(0.1) for case in registry.METHODS])
-def test_local_steps_per_second_counts_all_clients(small_problem, method):
+@pytest.mark.parametrize(
+    ("method", "steps"),
+    [
+        (lg.GD(lr=0.1), 1 * 5),
+        (lg.LocalGD(7, 0.1), 7 * 5),
+        (lg.LocalGD([1, 2, 3, 4, 5], 0.1), 15),
+        (lg.LocalSGD(7, 0.1, participation=2), 7 * 2),
+        (lg.LocalSolve(), 5),
+    ],
+)
+def test_local_steps_per_second_counts_the_clients_of_a_round(small_problem, method, steps):
     run = lg.run(small_problem, method, rounds=40)
-    steps = 40 * method.local_steps * 5
-    assert run.local_steps_per_second == pytest.approx(steps / run.elapsed)
+    assert run.local_steps_per_second == pytest.approx(40 * steps / run.elapsed)
+
+
+def test_runs_without_weights_or_coefficients_are_saved(small_problem, tmp_path):
+    adam = lg.run(small_problem, lg.GD(lr=0.1, server=lg.ServerAdam(0.1)), rounds=3)
+    assert adam.coefficients is None
+    assert lg.load(adam.save(tmp_path / "adam")).coefficients is None
+    problem = lg.Problem.from_gram([[1.0, 0.5], [0.5, 1.0]], [1, -1], [0, 1])
+    kernel = lg.run(problem, lg.GD(lr=0.1), rounds=3, keep_weights=True)
+    assert kernel.weights is None
+    again = lg.load(kernel.save(tmp_path / "kernel"))
+    assert again.weights is None
+    np.testing.assert_array_equal(again.coefficients, kernel.coefficients)
