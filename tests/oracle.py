@@ -339,6 +339,7 @@ def simulate(
                     drift,
                     *gradient_measures(clients, p, loss, w),
                     participations,
+                    least_gradient(clients, p, loss, w),
                 )
                 for name, value in zip(COLUMNS, values, strict=True):
                     history[name].append(value)
@@ -359,7 +360,8 @@ def model_shape(clients, loss):
 
 COLUMNS = (
     *("round", "loss", "margin", "norm", "angle", "drift"),
-    *("grad_variance", "grad_alignment", "grad_dissimilarity", "participations"),
+    *("grad_variance", "grad_alignment", "grad_dissimilarity"),
+    *("participations", "least_gradient"),  # which the package does not record as such
 )
 
 
@@ -399,6 +401,14 @@ def gradient_measures(clients, p, loss, w):
     )
     squares = sum(p_i * np.sum(g**2) for p_i, g in zip(p, gradients, strict=True))
     return variance, alignment, squares / length**2
+
+
+def least_gradient(clients, p, loss, w):
+    """The smallest of ‖∇f‖ and the ‖∇f_i‖ of clients that count: what cosines are divided by."""
+    gradients = [LOSSES[loss].gradient(X, y, w) for X, y in clients]
+    mean = sum(p_i * g for p_i, g in zip(p, gradients, strict=True))
+    counted = [g for p_i, g in zip(p, gradients, strict=True) if p_i > 0]
+    return min(np.linalg.norm(g) for g in (mean, *counted))
 
 
 def client_drift(p, models, average):

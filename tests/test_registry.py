@@ -4,7 +4,7 @@ import oracle
 import registry
 
 import localgd as lg
-from localgd import engines, methods, running, servers
+from localgd import engines, losses, methods, running, servers
 
 
 def test_every_engine_is_listed():
@@ -12,7 +12,7 @@ def test_every_engine_is_listed():
 
 
 def test_every_loss_is_listed_and_has_an_oracle():
-    assert set(registry.LOSSES) == set(running.LOSSES) == set(oracle.LOSSES)
+    assert set(registry.LOSSES) == set(losses.LOSSES) == set(oracle.LOSSES)
 
 
 def test_every_dtype_is_listed():

@@ -15,7 +15,7 @@ BAD_ARGUMENTS = [
     ("rounds", 1e100, ValueError, r"rounds: got \d+; want at most 2\*\*53"),
     ("rounds", 10**400, ValueError, r"rounds: got \d+; want at most 2\*\*53"),
     ("loss", "hinge", ValueError, "loss: got 'hinge'; want one of 'exponential', 'logistic', 'sq"),
-    ("loss", None, TypeError, "loss: got None; want one of 'exponential'"),
+    ("loss", 3, TypeError, "loss: got 3; want one of 'exponential'"),
     ("engine", "gpu", ValueError, "engine: got 'gpu'; want one of 'auto', 'gram', 'hybrid', 'pri"),
     ("engine", None, TypeError, "engine: got None; want one of 'auto'"),
     ("dtype", "float16", ValueError, "dtype: got 'float16'; want one of 'float64', 'float32'"),
@@ -64,7 +64,7 @@ def test_not_a_problem(problem):
 
 @pytest.mark.parametrize("method", [None, lg.GD, "GD"])
 def test_not_a_method(small_problem, method):
-    with pytest.raises(TypeError, match=r"method: got .*; want GD\(\.\.\.\) or LocalGD\(\.\.\.\)"):
+    with pytest.raises(TypeError, match=r"method: got .*; want a method such as LocalGD\("):
         lg.run(small_problem, method, rounds=10)
 
 
@@ -73,6 +73,16 @@ def test_loss_that_does_not_fit_the_task(loss):
     problem = lg.Problem([([[1.0]], [0.5])])
     with pytest.raises(ValueError, match=f"loss: '{loss}' does not fit a regression task; want sq"):
         lg.run(problem, lg.GD(lr=0.1), rounds=10, loss=loss)
+
+
+def test_loss_follows_from_the_task():
+    for labels, loss in (
+        ([1, -1, 1], "exponential"),
+        ([0.5, 1, 2], "squared"),
+        ([0, 1, 2], "softmax"),
+    ):
+        run = lg.run(lg.Problem([(np.eye(3), labels)]), lg.GD(0.1), rounds=2)
+        assert run.config["loss"] == loss
 
 
 def test_squared_loss_takes_labels_of_a_binary_task(small_problem):
@@ -90,3 +100,96 @@ def test_options_are_keyword_only(small_problem):
 
 def test_rounds_may_be_a_whole_float(small_problem):
     assert lg.run(small_problem, lg.GD(lr=0.1), rounds=1e2).round == 100
+
+
+# -- Combinations that make no sense ---------------------------------------------------------------
+
+SOLVES = [lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)]
+
+
+@pytest.mark.parametrize("method", SOLVES, ids=repr)
+def test_exact_solve_in_the_weights(small_problem, method):
+    message = rf"engine: got 'primal'; the exact local solve of {type(method).__name__} works on th"
+    with pytest.raises(lg.UnsupportedError, match=message):
+        lg.run(small_problem, method, rounds=5, engine="primal")
+    with pytest.raises(
+        lg.UnsupportedError, match=r"needs 0\.0 GB of Gram matrices for 50 rows.*ra"
+    ):
+        lg.run(small_problem, method, rounds=5, memory_limit=1000)
+
+
+@pytest.mark.parametrize("engine", ["auto", "gram", "hybrid", "primal"])
+@pytest.mark.parametrize("method", SOLVES, ids=repr)
+def test_exact_solve_of_classes(method, engine):
+    problem = lg.Problem([(np.eye(3), [0, 1, 2])])
+    message = "the exact local solve projects on .*; want a method with local steps for softmax"
+    with pytest.raises(lg.UnsupportedError, match=message):
+        lg.run(problem, method, rounds=5, loss="softmax", engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["auto", "gram", "hybrid", "primal"])
+@pytest.mark.parametrize(
+    "server", [lg.ServerAdam(0.1), lg.ServerYogi(0.1), lg.ServerAdagrad(0.1)], ids=repr
+)
+def test_exact_solve_with_a_coordinate_wise_server(small_problem, server, engine):
+    with pytest.raises(lg.UnsupportedError, match="want engine="):
+        lg.run(small_problem, lg.LocalSolve(server=server), rounds=5, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["gram", "hybrid"])
+@pytest.mark.parametrize("method", SOLVES, ids=repr)
+def test_exact_solve_of_rows_that_one_client_cannot_separate(method, engine):
+    good, bad = ([[1.0, 0.0]], [1]), ([[0.0, 1.0], [0.0, 1.0]], [1, -1])
+    problem = lg.Problem.from_arrays(
+        np.vstack([good[0], bad[0]]), [*good[1], *bad[1]], ["fine", "mixed", "mixed"]
+    )
+    message = "problem: the rows of client 'mixed' are not linearly separable, so its exact local"
+    with pytest.raises(lg.NotSeparableError, match=message):
+        lg.run(problem, method, rounds=5, engine=engine)
+
+
+@pytest.mark.parametrize("loss", ["exponential", "logistic", "squared"])
+def test_losses_of_other_tasks_on_classes(loss):
+    problem = lg.Problem([(np.eye(3), [0, 1, 2])])
+    with pytest.raises(
+        ValueError, match=f"loss: '{loss}' does not fit a multiclass task; want sof"
+    ):
+        lg.run(problem, lg.GD(0.1), rounds=5, loss=loss)
+
+
+def test_softmax_on_two_signs(small_problem):
+    message = "loss: 'softmax' does not fit a binary task; want exponential or logistic or squared"
+    with pytest.raises(ValueError, match=message):
+        lg.run(small_problem, lg.GD(0.1), rounds=5, loss="softmax")
+
+
+@pytest.mark.parametrize("name", ["init", "reference"])
+def test_models_of_classes_have_a_column_each(name):
+    problem = lg.Problem([(np.eye(3), [0, 1, 2])])
+    for value, message in (
+        (np.ones((3, 2)), rf"{name}: got shape \(3, 2\); want \(3, 3\), one column per class"),
+        (np.ones(3), rf"{name}: got an array of shape \(3,\); want 2 dimensions"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            lg.run(problem, lg.GD(0.1), rounds=5, loss="softmax", **{name: value})
+
+
+def test_kernel_problem_has_no_weights_to_start_from():
+    problem = lg.Problem.from_gram(np.eye(3), [1, -1, 1], [0, 0, 1])
+    with pytest.raises(
+        lg.UnsupportedError, match="init: a kernel problem has no weights; its runs"
+    ):
+        lg.run(problem, lg.GD(0.1), rounds=5, init=np.ones(3))
+
+
+@pytest.mark.parametrize("kind", [lg.LocalGD, lg.LocalSGD, lg.Scaffold, lg.ModifiedLocalGD])
+def test_local_steps_for_other_clients(small_problem, kind):
+    message = "local_steps: got 3 numbers; want one, or one for each of 5 clients"
+    with pytest.raises(ValueError, match=message):
+        lg.run(small_problem, kind((1, 2, 3), 0.1), rounds=5)
+
+
+def test_more_clients_per_round_than_there_are(small_problem):
+    message = "participation: got 6 clients per round; the problem has 5"
+    with pytest.raises(ValueError, match=message):
+        lg.run(small_problem, lg.GD(0.1, participation=6), rounds=5)
