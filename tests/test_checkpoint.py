@@ -44,6 +44,23 @@ def test_continued_run_equals_one_that_was_never_stopped(small_problem, tmp_path
     assert whole.history["round"].tolist()[-2:] == [158, 200]
 
 
+@pytest.mark.parametrize("case", registry.METHODS, ids=lambda case: case.name)
+def test_every_method_continues_with_what_it_remembers(tmp_path, case):
+    """Momentum, control variates, the anchor, the draws: in other pieces and on other threads."""
+    for nr, engine in enumerate(case.engines):
+        loss = case.losses[(len(case.name) + nr) % len(case.losses)]
+        problem, method = registry.problem(loss, "samples"), case.make(lg.Polynomial(0.4, 0.2))
+        options = {
+            **{"loss": loss, "engine": engine, "dtype": registry.DTYPES[nr % 2], "seed": nr},
+            **{"record": [3, 17], "init": registry.model(loss, np.linspace(-0.5, 0.5, 5))},
+        }
+        whole = lg.run(problem, method, rounds=40, threads=1, **options)
+        file = tmp_path / f"{nr}.ckpt"
+        lg.run(problem, method, rounds=17, threads=1, checkpoint=file, **options)
+        run = lg.run(problem, method, rounds=40, threads=2, checkpoint=file, **options)
+        registry.assert_same_bits(run, whole)
+
+
 @pytest.mark.parametrize("engine", registry.ENGINES)
 def test_interrupted_run_continues_with_the_same_bits(small_problem, tmp_path, engine):
     """Stopped in the middle by Ctrl-C, at whatever round that is."""
@@ -71,8 +88,8 @@ def test_file_written_between_two_chunks_serves_as_well(small_problem, tmp_path,
     file, kept = tmp_path / "run.ckpt", []
     write = checkpointing.Checkpoint.write
 
-    def spy(self, session, elapsed):
-        write(self, session, elapsed)
+    def spy(self, session, *others):
+        write(self, session, *others)
         kept.append((session.round, file.read_bytes()))
 
     monkeypatch.setattr(checkpointing.Checkpoint, "write", spy)
@@ -169,6 +186,11 @@ CHANGES = {
     "engine": {"engine": "hybrid"},
     "local_steps": {"method": lg.LocalGD(local_steps=5, lr=METHOD.lr)},
     "method": {"method": lg.GD(lr=METHOD.lr)},
+    "server": {"method": lg.LocalGD(4, METHOD.lr, server=lg.ServerSGD(0.5))},
+    "participation": {"method": lg.LocalGD(4, METHOD.lr, participation=3)},
+    "sampling": {"method": lg.LocalGD(4, METHOD.lr, sampling="weight")},
+    "normalize": {"method": lg.LocalGD(4, METHOD.lr, normalize=False)},
+    "batches": {"method": lg.LocalSGD(4, METHOD.lr, batch_size=2)},
     "lr": {"method": lg.LocalGD(local_steps=4, lr=lg.Polynomial(0.6, 0.21))},
     "seed": {"seed": 1},
     "keep_weights": {"keep_weights": True},
