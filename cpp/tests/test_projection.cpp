@@ -2,6 +2,7 @@
 #include "core/local/projection.hpp"
 
 #include <Eigen/LU>
+#include <Eigen/QR>
 #include <limits>
 
 #include "problems.hpp"
@@ -146,6 +147,42 @@ struct NoEigenAllocation {
 
 }  // namespace
 
+TEST_CASE("the factor of chosen rows solves with them after rows came and went") {
+  for_each_shape([](const Dense& rows, const Dense& gram) {
+    const Index n = rows.rows();
+    RowFactor factor(gram);
+    Random random(5);
+    Vector<double> z(n);
+    for (Index j = 0; j < n; ++j) {
+      if (const double distance = factor.approach(j, z.data()); distance > 0) factor.append(j, distance);
+      if (factor.size() > 2 && j % 3 == 2) factor.erase(j % factor.size());
+    }
+    const Index p = factor.size();
+    const Dense chosen = rows(factor.rows(), Eigen::all).rowwise().normalized();
+    const Vector<double> right = random.vector(p);
+    Vector<double> x = right;
+    factor.solve(x.data());
+    // A solution is as good as its size allows: K_PP may be near singular.
+    CHECK((chosen * (chosen.transpose() * x) - right).norm() <= 1e-13 * (x.norm() + right.norm()));
+  });
+}
+
+TEST_CASE("rows in the span of the factor's are at no distance, others at theirs") {
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    Dense rows = random_rows(8, 9, seed);
+    rows.row(6) = Random(seed + 1).vector(6).transpose() * rows.topRows(6);
+    const Dense gram = gram_of(rows);
+    RowFactor factor(gram);
+    Vector<double> z(8);
+    for (Index j = 0; j < 6; ++j) factor.append(j, factor.approach(j, z.data()));
+    CHECK(factor.approach(6, z.data()) == 0);
+    const double distance = factor.approach(7, z.data());
+    const Eigen::HouseholderQR<Eigen::MatrixXd> qr(rows.topRows(6).transpose());
+    const Vector<double> turned = qr.householderQ().adjoint() * rows.row(7).transpose();
+    CHECK(distance == doctest::Approx(turned.tail(3).squaredNorm() / gram(7, 7)).epsilon(1e-9));
+  }
+}
+
 TEST_CASE("projection on one row") {
   const Dense gram = Dense::Constant(1, 1, 4);
   CHECK(solved_cold(gram, Vector<double>::Constant(1, -1))[0] == 0.5);
@@ -243,8 +280,10 @@ TEST_CASE("rows that nothing separates are refused") {
 TEST_CASE("opposite rows: apart by less than K can tell, and by more") {
   const Dense z = random_rows(1, 8, 31), u = random_rows(1, 8, 32);
   Dense rows(2, 8);
-  rows << z, -z + 1e-10 * u;
-  CHECK(outcome(rows) == Projected::not_separable);
+  for (const double gap : {1e-10, 5e-7}) {
+    rows << z, -z + gap * u;
+    CHECK(outcome(rows) == Projected::not_separable);
+  }
   for (const double gap : {1e-5, 1e-3}) {
     rows << z, -z + gap * u;
     const Dense gram = gram_of(rows);

@@ -18,8 +18,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double aim = 1e-12;      // KKT residual that the steps go on to, in margins
 constexpr double roundings = 8;    // ... and in roundings of the sum K lambda
 constexpr double accepted = 64;    // times that is still a solution where nothing better is found
-constexpr double cancelled = 0x1p-48;  // ||sum of unit rows||^2 that counts as 0
-constexpr int passes = 3;          // of iterative refinement
+constexpr double cancelled = 0x1p-40;  // squared norm of a mean of unit rows that counts as 0
 
 // Plain loops with a fixed order instead of Eigen's products: these look at alignment.
 void add_multiple(double* y, double factor, const double* x, Index n) {
@@ -163,29 +162,19 @@ void Projection::start() {
       append(kept_[k], distance, 0);
 }
 
-// Meets the active rows exactly, without those that this would need a multiplier <= 0 for.
+// Meets the active rows exactly, without those that this would need a multiplier <= 0 for. The residual
+// is some roundings of the sum K lambda, which is all that iterative refinement could reach.
 void Projection::settle() {
   for (;;) {
     const auto& rows = factor_.rows();
-    const auto least = [&] { return std::min_element(scaled_.data(), scaled_.data() + active()); };
     for (std::size_t k = 0; k < rows.size(); ++k)
       scaled_[static_cast<Index>(k)] = target_[rows[k]] * factor_.inverse_norm(rows[k]);
     factor_.solve(scaled_.data());
-    if (active() > 0 && *least() <= 0) {
-      drop(least() - scaled_.data());
-      continue;
-    }
-    find_slack();
-    for (int pass = 0; pass < passes && !balanced(0.25); ++pass) {
-      for (std::size_t k = 0; k < rows.size(); ++k)
-        direction_[static_cast<Index>(k)] = -slack_[rows[k]] * factor_.inverse_norm(rows[k]);
-      factor_.solve(direction_.data());
-      add_multiple(scaled_.data(), 1, direction_.data(), active());
-      find_slack();
-    }
-    if (active() == 0 || *least() > 0) return;
-    drop(least() - scaled_.data());
+    const double* least = std::min_element(scaled_.data(), scaled_.data() + active());
+    if (active() == 0 || *least > 0) break;
+    drop(least - scaled_.data());
   }
+  find_slack();
 }
 
 // Raises the multiplier of a missed row until it is met, keeping the active rows met. One of these whose
@@ -301,7 +290,7 @@ void Projection::restore(const double* places) {
 
 Interpolation::Interpolation(const GramBlock& gram)
     : gram_(checked(gram)), stride_(gram.outerStride()), left_(gram.rows()) {
-  const Eigen::SelfAdjointEigenSolver<RowMatrix<double>> solver(gram);
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(gram);
   const Index n = gram.rows();
   const double largest = std::max(0.0, solver.eigenvalues()[n - 1]);
   const double threshold = 8 * static_cast<double>(n) * eps * largest;

@@ -71,8 +71,9 @@ enum class Projected {
 //
 // The dual active-set method of Goldfarb and Idnani (Mathematical Programming 27, 1983,
 // doi:10.1007/BF02591962): the row that w misses by the most enters; rows whose multiplier falls to 0
-// leave. K may be singular. Counts as not separable: convex weights are found for which the rows,
-// scaled to norm 1, have a mean of norm below some 1e-7, the square root of the rounding of K.
+// leave. K may be singular. Counts as not separable: convex weights are found for which the mean of the
+// rows, scaled to norm 1, is shorter than 1e-6. Then the sum K lambda, rounded, says little: margins
+// are off by eps / (that length)^2.
 class Projection {
  public:
   explicit Projection(const GramBlock& gram);
