@@ -96,7 +96,7 @@ vectors = st.lists(finite, min_size=4, max_size=4).filter(lambda v: max(map(abs,
 def test_angle_symmetric_and_independent_of_length(u, v, c):
     u, v = np.array(u), np.array(v)
     assert angle(u, v) == pytest.approx(angle(v, u), rel=1e-12, abs=1e-300)
-    assert angle(c * u, v) == pytest.approx(angle(u, v), abs=4e-16)
+    assert angle(c * u, v) == pytest.approx(angle(u, v), abs=9e-16)  # two ulps near π
     assert angle(u, u) == 0
     assert angle(u, -v) == pytest.approx(math.pi - angle(u, v), abs=1e-15)
 
@@ -324,8 +324,16 @@ def test_residual_refuses(paper):
 
     with pytest.raises(lg.UnsupportedError, match="loss is 'squared'; want one of exponential"):
         residual(problem, changed(loss="squared"), ref)
-    with pytest.raises(lg.UnsupportedError, match="method is LocalSolve; want one of GD, LocalGD"):
+    with pytest.raises(
+        lg.UnsupportedError, match="method is LocalSolve; want one of GD, GradAlign"
+    ):
         residual(problem, changed(name="LocalSolve"), ref)
+    with pytest.raises(lg.UnsupportedError, match="server is Anchored; want Average"):
+        residual(problem, changed(server={"name": "Anchored"}), ref)
+    with pytest.raises(
+        lg.UnsupportedError, match=r"local steps are \[1, 2\]; want the same number"
+    ):
+        residual(problem, changed(local_steps=[1, 2]), ref)
     scheduled = lg.run(problem, lg.LocalGD(local_steps=2, lr=lg.TwoStage(0.1, 1.0, 5)), rounds=10)
     with pytest.raises(lg.UnsupportedError, match=r"learning rate is .*TwoStage.*want a constant"):
         residual(problem, scheduled, ref)
@@ -347,3 +355,36 @@ def test_residual_takes_the_logistic_loss_and_gd(paper):
     problem, ref = paper
     run = lg.run(problem, lg.GD(lr=2.0), rounds=100, loss="logistic")
     assert residual(problem, run, ref).tau == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "tau"),
+    [
+        (lg.LocalSGD(local_steps=5, lr=1.0, batch_size=2), 5e4),
+        (lg.MinibatchSGD(local_steps=5, lr=1.0, batch_size=2), 1e4),
+        (lg.Scaffold(local_steps=5, lr=1.0), 5e4),
+        (lg.GradAlign(lr=1.0, beta=0.5), 1e4),
+        (lg.FedGA(local_steps=5, lr=1.0, beta=0.5), 5e4),
+    ],
+    ids=lambda value: getattr(type(value), "__name__", None),
+)
+def test_residual_of_other_methods_has_the_same_limit(paper, method, tau):
+    # Only where τ is the right one does the part in the span of the support rows settle.
+    problem, ref = paper
+    limit = lg.reference.asymptote(problem, ref)
+    left = [residual(problem, lg.run(problem, method, rounds=k), ref) for k in (1_000, 10_000)]
+    assert left[1].tau == tau
+    near, nearer = (limit.distance(r.rho) for r in left)
+    assert nearer < 0.9 * near < 0.25
+
+
+def test_residual_of_a_kernel_run():
+    problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=30, seed=4)
+    ids = np.repeat([0, 1], 5)
+    kernel = lg.Problem.from_gram(problem.X @ problem.X.T, problem.y, ids)
+    one, other = (
+        residual(p, lg.run(p, lg.LocalGD(local_steps=2, lr=1.0), rounds=50), hard_margin)
+        for p, hard_margin in [(p, lg.reference.max_margin(p)) for p in (problem, kernel)]
+    )
+    assert other.norm == pytest.approx(one.norm, rel=1e-9)
+    assert other.predicted_angle == pytest.approx(one.predicted_angle, rel=1e-9)

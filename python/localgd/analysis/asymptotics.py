@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Residual", "local_time_per_round", "residual"]
 
-# w_k = ŵ log(η L k) + ρ_k holds for these losses and methods.
+# w_k = ŵ log(η L k) + ρ_k with ρ_k bounded holds for these losses and methods under the server
+# Average. The anchored server falls behind by ŵ log log τ; a proximal term makes L smaller.
 LOSSES = ("exponential", "logistic")
-METHODS = ("GD", "LocalGD")
+ONE_STEP = ("GD", "GradAlign", "MinibatchSGD")
+METHODS = (*ONE_STEP, "LocalGD", "LocalSGD", "Scaffold", "FedGA")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,8 +72,9 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
     problem : Problem
         The binary problem that was run.
     run : Run
-        A run of ``GD`` or ``LocalGD`` with a constant learning rate and the exponential or
-        logistic loss.
+        A run of ``GD``, ``LocalGD``, ``LocalSGD``, ``MinibatchSGD``, ``Scaffold``, ``GradAlign``
+        or ``FedGA`` with a constant learning rate, the same number of local steps on every client,
+        the server ``Average`` and the exponential or logistic loss.
     ref : result of ``localgd.reference.max_margin(problem)``
 
     Returns
@@ -81,7 +84,8 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
     Raises
     ------
     UnsupportedError
-        For another loss, another method, or a learning-rate schedule.
+        For another loss, method or server, a learning-rate schedule, or different numbers of
+        local steps.
     ValueError
         If problem, run and ref are of different sizes, or η L k ≤ 1 (no rounds were run, say),
         where log τ is not positive.
@@ -142,17 +146,29 @@ def local_time_per_round(config: dict[str, Any]) -> float:
         raise UnsupportedError(
             f"run: the method is {method['name']}; want one of {', '.join(METHODS)}"
         )
+    server = method.get("server", {"name": "Average"})["name"]
+    if server != "Average":
+        raise UnsupportedError(f"run: the server is {server}; want Average, for τ = η L k")
     lr = method["lr"]
     if isinstance(lr, bool) or not isinstance(lr, numbers.Real):
         raise UnsupportedError(
             f"run: the learning rate is {lr!r}; want a constant one, for τ = η L k"
         )
-    # GD is Local-GD with L = 1 and has no such option.
-    return float(lr) * (1 if method["name"] == "GD" else int(method["local_steps"]))
+    if method["name"] in ONE_STEP:
+        return float(lr)
+    steps = method["local_steps"]
+    if not isinstance(steps, numbers.Integral):
+        raise UnsupportedError(
+            f"run: the local steps are {steps!r}; want the same number on every client"
+        )
+    return float(lr) * int(steps)
 
 
 def _same_size(problem: Problem, run: Any, ref: Any) -> tuple[np.ndarray, np.ndarray]:
-    w = check.real_array("run.weights", run.weights, 1)
+    if run.weights is None:  # a kernel problem, whose rows are coordinates in their own span
+        w = problem.signed_rows.T @ check.real_array("run.coefficients", run.coefficients, 1)
+    else:
+        w = check.real_array("run.weights", run.weights, 1)
     w_hat = check.real_array("ref.weights", ref.weights, 1)
     d, N = problem.n_features, problem.n_samples
     if len(w) != d or len(w_hat) != d:

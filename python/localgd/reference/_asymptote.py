@@ -317,16 +317,16 @@ def _offset(A: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray) -> n
 
 def _log_tau(rounds: Any, lr: Any, local_steps: Any) -> np.ndarray:
     """log(η L k), a sum of logarithms because the product may overflow."""
+    shape = np.shape(rounds)
     try:
-        k = check.real_array("rounds", rounds, np.ndim(rounds), advice="")
+        k = check.real_array("rounds", rounds if shape else [rounds], len(shape) or 1, advice="")
     except OverflowError:
         raise ValueError("rounds: got a number above 1e308; want at most 1e308") from None
     if k.size and k.min() <= 0:
         raise ValueError(f"rounds: got {k.min():g}; want numbers above 0")
     lr = check.number("lr", lr, above=0)
-    log_tau: np.ndarray = (
-        math.log(lr) + math.log(check.integer("local_steps", local_steps, 1)) + np.log(k)
-    )
+    steps = check.integer("local_steps", local_steps, 1)
+    log_tau: np.ndarray = math.log(lr) + math.log(steps) + np.log(k).reshape(shape)
     if log_tau.size and log_tau.min() <= 0:
         raise ValueError(
             f"rounds: η L k is {math.exp(log_tau.min()):g} at least once; want above 1: more rounds"

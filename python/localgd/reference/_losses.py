@@ -24,6 +24,7 @@ class Margins:
     loss: str
 
     columns = 1
+    unit = 1.0  # scores count as 0 if they are rounding of this
 
     def lift(self, A: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Scores of the rows A; with a basis in place of A, the weights."""
@@ -76,6 +77,10 @@ class Targets(Margins):
 
     y: np.ndarray
 
+    @property
+    def unit(self) -> float:  # type: ignore[override]
+        return float(np.abs(self.y).max())
+
     def value(self, m: np.ndarray) -> float:
         return float(self.c @ (m - self.y) ** 2) / 2
 
@@ -108,6 +113,8 @@ class Classes:
     c: np.ndarray
     y: np.ndarray
     basis: np.ndarray
+
+    unit = 1.0
 
     @classmethod
     def of(cls, c: np.ndarray, y: np.ndarray, n_classes: int) -> Classes:

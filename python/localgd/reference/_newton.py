@@ -96,6 +96,8 @@ def _polished(
 ) -> Minimum | None:
     """Newton corrections of the weights, from gradients of the rows as they are."""
     w = objective.lift(back, v)
+    if np.abs(X @ w).max() <= 64 * EPS * objective.unit:
+        w = np.zeros_like(w)
     try:
         lower = cholesky(objective.hessian(A, X @ w), lower=True, check_finite=False)
     except LinAlgError:
@@ -126,5 +128,7 @@ def _polished(
             margin_error=objective.error(reach * decrement),
             rank=A.shape[1],
         )
+        if not w.any():
+            break
         w = w - objective.lift(back, step)
     return best
