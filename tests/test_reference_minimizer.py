@@ -187,6 +187,31 @@ def test_scale_of_the_features_does_not_matter():
     np.testing.assert_allclose(other.weights * scale, one.weights, rtol=1e-9)
 
 
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_of_mixed_scale(loss, seed):
+    # Far rows make a full Newton step overshoot by a factor 1e3 in their margins.
+    r = np.random.default_rng(seed)
+    Z = r.standard_normal((60, 4)) * 10.0 ** r.integers(-1, 3, 60)[:, None]
+    problem = lg.Problem([(Z, np.ones(60))], task="binary")
+    assert len(lg.reference.separability(problem).subset) == 0
+    found = lg.reference.minimizer(problem, loss=loss)
+    assert found.relative_gradient <= 1e-12 and found.margin_error <= 1e-7
+
+
+def test_a_minimiser_beyond_the_reach_of_the_proof():
+    # log(1 + e^-w) + log(1 + e^{tw}), t = 1e-20: e^w = 2/t, where the second derivative is 1e-20.
+    Z = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1e-20]])
+    turn = np.array([[0.8, 0.6], [-0.6, 0.8]])
+    for rows in (Z, Z @ turn):
+        problem = lg.Problem([(rows, np.ones(4))], task="binary")
+        assert len(lg.reference.separability(problem).subset) == 0
+        with pytest.raises(ValueError, match=r"rounding hides the minimiser.*rescale the rows"):
+            lg.reference.minimizer(problem)
+        with pytest.raises(ValueError, match=r"rounding hides the minimiser.*rescale the rows"):
+            lg.reference.limits(problem)
+
+
 def test_least_squares():
     r = np.random.default_rng(0)
     X, y = r.standard_normal((40, 7)), r.standard_normal(40)

@@ -47,8 +47,7 @@ class Minimizer:
         Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖.
     margin_error : float
         No margin z_j·w* (x_j·w* for the squared loss, difference of two scores for softmax) is
-        farther than this from that of the exact minimiser, which is thereby proved to exist. inf
-        where existence is proved by :func:`separability` alone.
+        farther than this from that of the exact minimiser, which is thereby proved to exist.
     rank : int
         Dimension of the span of the rows.
     """
@@ -87,7 +86,7 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     problem : Problem
     loss : "exponential", "logistic", "squared" or "softmax", default "logistic"
         The first two need a binary task, "squared" a regression or binary one, "softmax" a
-        multiclass one (it takes a few s for d·C = 1000; memory is 16 (d·C)² bytes).
+        multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²).
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
         rounding of the weights that sets the limit where rows differ in norm by 1e6.
@@ -153,16 +152,17 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
 
 
 def accurate(found: Minimum | None, tolerance: float) -> Minimum:
-    """A minimum whose gradient is small enough."""
-    if found is None:
+    """A minimum that is proved and whose gradient is small enough."""
+    if found is None or np.isinf(found.margin_error):
         raise ValueError(
             "problem: rounding hides the minimiser: it exists, but the loss is flat to double "
-            "precision in some direction; rescale the features to similar size"
+            "precision in some direction; rescale the rows and features to similar size"
         )
     if found.relative_gradient > tolerance:
         raise ValueError(
             f"tolerance: got {tolerance:g}, but rounding keeps the relative gradient at "
-            f"{found.relative_gradient:.2g}; rescale the features to similar size, or ask for less"
+            f"{found.relative_gradient:.2g}; rescale the rows and features to similar size, or ask "
+            "for less"
         )
     return found
 
