@@ -7,6 +7,9 @@ import registry
 
 import localgd as lg
 
+SPAN = ("gram", "hybrid")
+
+
 # -- Separable rows: the max-margin direction ------------------------------------------------------
 
 
@@ -26,7 +29,7 @@ def degrees(run):
     return np.degrees(run.history["angle"])
 
 
-@pytest.mark.parametrize("engine", ["gram", "hybrid"])
+@pytest.mark.parametrize("engine", SPAN)
 def test_exact_solves_stop_short_of_max_margin(separable, best, engine):
     run = lg.run(separable, lg.LocalSolve(), rounds=2000, reference=best, engine=engine)
     assert f"{degrees(run)[-1]:.3f}" == "6.586"
@@ -35,7 +38,7 @@ def test_exact_solves_stop_short_of_max_margin(separable, best, engine):
     np.testing.assert_allclose(again.weights, run.weights, rtol=1e-8)
 
 
-@pytest.mark.parametrize("engine", ["gram", "hybrid"])
+@pytest.mark.parametrize("engine", SPAN)
 def test_anchored_exact_solves_reach_max_margin_like_one_over_k(separable, best, engine):
     run = lg.run(
         separable,
@@ -58,6 +61,24 @@ def test_local_sgd_goes_where_local_gd_goes(separable, best, batch_size):
     drawn = degrees(lg.run(separable, lg.LocalSGD(10, 1.0, batch_size=batch_size), **settings))
     assert drawn[-1] == pytest.approx(exact[-1], rel=0.1)
     assert (np.diff(drawn[1:]) < 0).all()
+
+
+# -- Regression: exact solves of any shape ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(("engine", "dtype"), [(e, t) for e in SPAN for t in registry.DTYPES])
+@pytest.mark.parametrize(("n", "d"), [(8, 2), (8, 8), (3, 9), (40, 10)])
+def test_exact_regression_solve_is_the_pseudo_inverse(n, d, engine, dtype):
+    """Also with more rows than features, and with a row that is there twice."""
+    rng = np.random.default_rng(n)
+    X, y, w0 = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d)
+    for rows in (X, np.vstack([X, X[:1]])):
+        targets = np.append(y, y[0])[: len(rows)]
+        problem = lg.Problem([(rows, targets)])
+        run = lg.run(problem, lg.LocalSolve(), rounds=3, engine=engine, dtype=dtype, init=w0)
+        expected = w0 + np.linalg.pinv(rows) @ (targets - rows @ w0)
+        tolerance = {"float64": 1e-10, "float32": 1e-3}[dtype] * np.linalg.norm(expected)
+        np.testing.assert_allclose(run.weights, expected, rtol=0, atol=tolerance)
 
 
 # -- Client gradients that align -------------------------------------------------------------------
@@ -232,7 +253,7 @@ KERNEL_METHODS = [
 
 @pytest.mark.parametrize("loss", registry.LOSSES)
 @pytest.mark.parametrize("method", KERNEL_METHODS, ids=repr)
-@pytest.mark.parametrize("engine", ["gram", "hybrid"])
+@pytest.mark.parametrize("engine", SPAN)
 def test_linear_kernel_is_the_run_on_features(loss, method, engine):
     explicit = registry.problem(loss, "samples", d=30)
     ids = np.repeat(np.arange(3), registry.SIZES)
