@@ -1,4 +1,4 @@
-// The exact local solve: against closed forms, its optimality conditions, and a search of all active sets.
+// The exact local solve: closed forms, optimality conditions, a search of all active sets.
 #include "core/local/projection.hpp"
 
 #include <Eigen/LU>
@@ -369,7 +369,8 @@ TEST_CASE("kept rows are saved in their order, and what cannot be an order is re
 
 TEST_CASE("a warm start with rows that depend on each other") {
   const Dense rows = separable_rows(6, 9, 52).replicate(2, 1), gram = gram_of(rows);
-  const Vector<double> places = Vector<double>::LinSpaced(12, 1, 12), margins = rows * Random(2).vector(9);
+  const Vector<double> places = Vector<double>::LinSpaced(12, 1, 12);
+  const Vector<double> margins = rows * Random(2).vector(9);
   Projection projection(gram);
   projection.restore(places.data());
   for (int round = 0; round < 2; ++round)
@@ -408,10 +409,11 @@ TEST_CASE("solves after the constructor take no memory from Eigen") {
   });
 }
 
-TEST_CASE("averages of projections: anchored they tend to the projection of the start, plain they do not") {
+TEST_CASE("averages of projections tend to the projection of the start if anchored") {
   const Index clients = 4, n = 6, d = 40;
   const Dense rows = separable_rows(clients * n, d, 81);
-  const Vector<double> whole = rows.transpose() * solved_cold(gram_of(rows), Vector<double>::Zero(clients * n));
+  const Vector<double> origin = Vector<double>::Zero(clients * n);
+  const Vector<double> whole = rows.transpose() * solved_cold(gram_of(rows), origin);
   const Vector<double> weights = (Vector<double>(4) << 0.1, 0.2, 0.3, 0.4).finished();
   std::vector<Dense> grams;
   for (Index i = 0; i < clients; ++i) grams.push_back(gram_of(rows.middleRows(i * n, n)));
@@ -429,7 +431,8 @@ TEST_CASE("averages of projections: anchored they tend to the projection of the 
     }
     return w;
   };
-  const double early = relative_error(after(1000, true), whole), late = relative_error(after(4000, true), whole);
+  const double early = relative_error(after(1000, true), whole);
+  const double late = relative_error(after(4000, true), whole);
   CHECK(late < 0.01);
   CHECK(late / early == doctest::Approx(0.25).epsilon(0.05));  // ~ 1/k
   const auto plain = after(4000, false);

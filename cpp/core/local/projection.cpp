@@ -17,7 +17,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 constexpr double aim = 1e-12;      // KKT residual that the steps go on to, in margins
 constexpr double roundings = 8;    // ... and in roundings of the sum K lambda
-constexpr double accepted = 64;    // times that is still a solution where nothing better is found
+constexpr double accepted = 64;    // times that, and the active rows are still met
 constexpr double cancelled = 0x1p-40;  // squared norm of a mean of unit rows that counts as 0
 
 // Plain loops with a fixed order instead of Eigen's products: these look at alignment.
@@ -123,21 +123,17 @@ Projected Projection::solve(const double* margins, double* multipliers, Stop& st
   for (Index step = 0; step < limit; ++step) {
     if (stop.check(thread)) return Projected::stopped;
     Index worst = -1;
-    double distance = 0, ratio = 0;
+    double distance = 0;
     for (Index j = 0; j < n; ++j) {
-      const double missed = -slack_[j], allowed = tolerance(j);
-      if (inside_[static_cast<std::size_t>(j)] || !(missed > allowed)) continue;
-      ratio = std::max(ratio, missed / allowed);
-      if (missed * factor_.inverse_norm(j) <= distance) continue;
-      distance = missed * factor_.inverse_norm(j);
+      const double missed = -slack_[j], apart = missed * factor_.inverse_norm(j);
+      if (inside_[static_cast<std::size_t>(j)] || missed <= tolerance(j) || apart <= distance) continue;
+      distance = apart;
       worst = j;
     }
-    // A row that hangs on the active ones and misses by little shows their rounding.
-    if (worst < 0 || (ratio <= accepted && factor_.approach(worst, direction_.data()) == 0))
-      return finish(multipliers);
+    if (worst < 0) return finish(multipliers);
     if (!enter(worst) || cancels()) return Projected::not_separable;
     find_slack();
-    if (!balanced(0.25)) settle();
+    if (!balanced(1)) settle();
   }
   return Projected::unfinished;
 }

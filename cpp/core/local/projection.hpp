@@ -67,7 +67,7 @@ enum class Projected {
 
 // min 1/2 lambda^T K lambda - r^T lambda  s.t.  lambda >= 0,  with r = 1 - m. With s = K lambda - r:
 //   lambda >= 0,   s_j >= -tol_j,   |s_j| <= tol_j where lambda_j > 0,
-//   tol_j <= 1e-10 max(1, |r_j|, sqrt(K_jj) sum_k sqrt(K_kk) lambda_k)        (mostly below 1e-12)
+//   tol_j <= 1e-10 max(1, |r_j|, sqrt(K_jj) sum_k sqrt(K_kk) lambda_k)        (mostly 1e-12)
 //
 // The dual active-set method of Goldfarb and Idnani (Mathematical Programming 27, 1983,
 // doi:10.1007/BF02591962): the row that w misses by the most enters; rows whose multiplier falls to 0
