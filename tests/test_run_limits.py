@@ -227,7 +227,7 @@ def test_one_step_on_ten_digits_is_multinomial_logistic_regression(digits, engin
 
 def test_softmax_goes_towards_the_multiclass_max_margin(digits):
     some = lg.partition(
-        digits.X[::4], digits.y[::4], n_clients=10, scheme=lg.Dirichlet(0.3), seed=0
+        digits.X[::9], digits.y[::9], n_clients=10, scheme=lg.Dirichlet(0.3), seed=0
     )
     best = lg.reference.max_margin(some)
     run = lg.run(
