@@ -174,6 +174,34 @@ class Session {
     simulation_.resume(round, participations, drift);
   }
 
+  // Changes of the coefficients in rounds from a state given by its coefficients, velocity and
+  // controls, one row each, and velocity and controls after them; None if numbers are not finite.
+  py::object map(double round, const std::vector<double>& lrs, const Array& shares, bool frozen,
+                 const Matrix<double>& coefficients, Matrix<double> velocity,
+                 Matrix<double> controls) {
+    std::vector<Matrix<double>> changes;
+    bool finite;
+    {
+      py::gil_scoped_release release;
+      finite = simulation_.map(round, lrs, shares.data(), frozen, coefficients, velocity, controls,
+                               changes);
+    }
+    if (!finite) return py::none();
+    const auto size = static_cast<py::ssize_t>(coefficients.size());
+    py::array_t<double> rows({static_cast<py::ssize_t>(changes.size()), size});
+    for (std::size_t j = 0; j < changes.size(); ++j)
+      std::copy_n(changes[j].data(), size, rows.mutable_data(static_cast<py::ssize_t>(j)));
+    return py::make_tuple(rows, velocity, controls);
+  }
+
+  bool record_state(std::int64_t index, double round, double lr, const Array& shares, bool frozen,
+                    const Matrix<double>& coefficients, const Matrix<double>& velocity,
+                    const Matrix<double>& controls) {
+    py::gil_scoped_release release;
+    return simulation_.record_state(index, round, lr, shares.data(), frozen, coefficients, velocity,
+                                    controls);
+  }
+
   Simulation& simulation() { return simulation_; }
 
  private:
@@ -206,6 +234,13 @@ void bind_simulation(py::module_& m) {
       .def("weights", [](Session& s) { return s.simulation().engine().weights(); })
       .def("coefficients", [](Session& s) { return s.simulation().engine().coefficients(); })
       .def("state", &Session::state, "All that restore() needs, as arrays by name.")
+      .def("map", &Session::map, py::arg("round"), py::arg("lrs"), py::arg("shares"),
+           py::arg("frozen"), py::arg("coefficients"), py::arg("velocity"), py::arg("controls"),
+           "Changes of the coefficients in rounds from a given state (engine gram): the changes, column "
+           "by column, one row per round; then the velocity and the controls after them.")
+      .def("record_state", &Session::record_state, py::arg("index"), py::arg("round"), py::arg("lr"),
+           py::arg("shares"), py::arg("frozen"), py::arg("coefficients"), py::arg("velocity"),
+           py::arg("controls"), "Record a given state (engine gram) under a number.")
       .def("restore", &Session::restore, py::arg("round"), py::arg("participations"),
            py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
       .def_property_readonly("round", [](Session& s) { return s.simulation().round(); })

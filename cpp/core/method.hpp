@@ -43,11 +43,12 @@ struct ServerRule {
 
 // The inputs of one round. Nothing is copied.
 struct RoundPlan {
-  std::int64_t round;
+  double round;  // k; beyond 2^53 only where nothing but its size counts
   double lr;
   const double* shares;               // M; p~_i, 0 for a client that sits the round out
   const std::uint64_t* words = nullptr;  // random words, `width` for each client that takes part
   Index width = 0;
+  bool frozen = false;  // margins stand still within the round: all steps take the first derivative
 };
 
 }  // namespace localgd

@@ -36,7 +36,8 @@ void Recorder::resume(std::int64_t round, double drift) {
   resumed_drift_ = drift;
 }
 
-bool Recorder::record(std::int64_t round, std::int64_t participations, Engine& engine) {
+bool Recorder::record(std::int64_t round, std::int64_t participations, double drift,
+                      Engine& engine) {
   const auto& m = engine.margins();
   const double value = loss(m);
   if (!std::isfinite(value)) return false;
@@ -48,7 +49,7 @@ bool Recorder::record(std::int64_t round, std::int64_t participations, Engine& e
   history_.norm.push_back(norm);
   history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
   history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
-  history_.drift.push_back(drift(engine.last_round()));
+  history_.drift.push_back(drift);
   gradients(m);
   if (keep_weights_)  // row by row, as NumPy lays out (d, C)
     for (Index j = 0; j < w.rows(); ++j)

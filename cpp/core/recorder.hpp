@@ -31,7 +31,7 @@ class Recorder {
   bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
 
   // Measures the engine's state at this round. False, and nothing written, if the loss is not finite.
-  bool record(std::int64_t round, std::int64_t participations, Engine& engine);
+  bool record(std::int64_t round, std::int64_t participations, double drift, Engine& engine);
 
   // The drift of the round that led to the present model; NaN before the first.
   double drift(const LastRound& last) const;

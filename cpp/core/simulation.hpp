@@ -40,6 +40,21 @@ class Simulation {
   // Records the present round if it is not the last one recorded (the end of a stopped run).
   void record_now();
 
+  // Rounds from any state, of engine gram: the round map of fast-forward. They leave the count of
+  // rounds and the history alone. Rounds k, k + 1, ... of the given rates from a state whose
+  // coefficients, velocity and controls (empty where the method has none) are given; the changes of
+  // the coefficients go to `changes`, and velocity and controls become those after the last round.
+  // False if a round did not end in finite numbers.
+  bool map(double round, const std::vector<double>& lrs, const double* shares, bool frozen,
+           const Matrix<double>& coefficients, Matrix<double>& velocity, Matrix<double>& controls,
+           std::vector<Matrix<double>>& changes);
+
+  // Records such a state under the number `index`. Its drift is that of the round that led to it,
+  // taken from the one or two that follow.
+  bool record_state(std::int64_t index, double round, double lr, const double* shares, bool frozen,
+                    const Matrix<double>& coefficients, const Matrix<double>& velocity,
+                    const Matrix<double>& controls);
+
   std::int64_t round() const { return round_; }
   std::int64_t participations() const { return participations_; }
   double drift() const { return recorder_.drift(engine_->last_round()); }
@@ -49,7 +64,8 @@ class Simulation {
 
  private:
   Status rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
-  bool record() { return recorder_.record(round_, participations_, *engine_); }
+  void prepare(Team& team);
+  bool record() { return recorder_.record(round_, participations_, drift(), *engine_); }
 
   const Data& data_;
   std::unique_ptr<Engine> engine_;

@@ -57,6 +57,14 @@ class BaseEngine : public Engine {
 
   bool correcting() const { return local_.correction != Correction::none; }
   std::int64_t steps(Index client) const { return local_.steps[static_cast<std::size_t>(client)]; }
+  std::int64_t steps_taken(Index client) const { return plan_->frozen ? 1 : steps(client); }
+
+  // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
+  double tau(Index client) const {
+    const double pull = plan_->lr * local_.prox;
+    const auto L = static_cast<double>(steps(client));
+    return pull > 0 ? (1 - std::pow(1 - pull, L)) / pull : L;
+  }
   Index batch(Index client) const {
     return local_.stochastic() ? local_.batches[static_cast<std::size_t>(client)] : 0;
   }
@@ -115,8 +123,8 @@ class BaseEngine : public Engine {
         1, static_cast<std::int64_t>(flops_per_piece / std::max(active_->largest, 1.0)));
     std::atomic<bool> complete{true};
     team.for_each(*active_, [&](Index client, int thread) {
-      for (std::int64_t done = 0; done < steps(client);) {
-        const std::int64_t count = std::min(piece, steps(client) - done);
+      for (std::int64_t done = 0; done < steps_taken(client);) {
+        const std::int64_t count = std::min(piece, steps_taken(client) - done);
         if (done > 0 && stop.check(thread)) {
           complete.store(false, std::memory_order_relaxed);
           return;
@@ -157,7 +165,8 @@ class BaseEngine : public Engine {
   // its next control variate, the mean gradient of its path: -step s_i / (eta L_i).
   void finish_steps(Index client) {
     auto b = block(next_changes_, client);
-    b = step_size(client) * block(sums_, client).template cast<double>();
+    const double step = step_size(client) * (plan_->frozen ? tau(client) : 1.0);
+    b = step * block(sums_, client).template cast<double>();
     if (correcting()) {
       if (local_.correction == Correction::control)
         block(next_gamma_, client) = (-1 / (plan_->lr * static_cast<double>(steps(client)))) * b;
@@ -216,15 +225,10 @@ class BaseEngine : public Engine {
   Index largest_batch_ = 0;
 
  private:
-  // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i, tau_i = sum_l (1 - eta mu)^l.
+  // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
   void normalize() {
     const auto& all = local_.steps;
     if (std::all_of(all.begin(), all.end(), [&](auto steps) { return steps == all.front(); })) return;
-    const double pull = plan_->lr * local_.prox;
-    const auto tau = [&](Index i) {
-      const auto L = static_cast<double>(steps(i));
-      return pull > 0 ? -std::expm1(L * std::log1p(-pull)) / pull : L;
-    };
     double mean = 0;
     for (Index i = 0; i < data_.clients(); ++i) mean += shares_[i] * tau(i);
     for (Index i = 0; i < data_.clients(); ++i) shares_[i] *= mean / tau(i);

@@ -47,6 +47,10 @@ void check(const Data& data, const Matrix<double>& init, const EngineOptions& op
 
 }  // namespace
 
+void Engine::place(const Matrix<double>&, const Matrix<double>&, const Matrix<double>&, Team&) {
+  throw std::logic_error("place: want engine gram");
+}
+
 std::unique_ptr<Engine> make_engine(const Data& data, const Matrix<double>& init,
                                     const EngineOptions& options) {
   check(data, init, options);

@@ -52,6 +52,11 @@ class Engine {
   using State = std::vector<std::pair<std::string, Matrix<double>*>>;
   virtual State state() = 0;
 
+  // Puts the model at w_0 + A^T a, with the server's velocity and the control variates (in
+  // coefficients; empty where the method has none). Engines that work in the weights cannot.
+  virtual void place(const Matrix<double>& coefficients, const Matrix<double>& velocity,
+                     const Matrix<double>& controls, Team& team);
+
   // The client whose own rows have no exact solution, after Outcome::infeasible.
   virtual Index infeasible_client() const { return -1; }
 };

@@ -17,7 +17,8 @@ class GramEngine final : public SpanEngine<Real> {
   GramEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
       : Span(data, init.cols(), options),
         init_(init),
-        margins_(options.server, first_margins(data, init)),
+        first_margins_(first_margins(data, init)),
+        margins_(options.server, first_margins_),
         applied_(data.samples(), init.cols()),
         moved_(data.samples(), init.cols()),
         weights_(init) {
@@ -69,6 +70,21 @@ class GramEngine final : public SpanEngine<Real> {
   }
   const Matrix<double>& margins() override { return margins_.value; }
 
+  void place(const Matrix<double>& coefficients, const Matrix<double>& velocity,
+             const Matrix<double>& controls, Team& team) override {
+    const auto put = [&](const Matrix<double>& numbers, Matrix<double>& own, Matrix<double>& margins) {
+      own = numbers;
+      applied_ = numbers.template cast<Real>();
+      multiply(team, [&](Index first, Index n) {
+        margins.middleRows(first, n) = moved_.middleRows(first, n).template cast<double>();
+      });
+    };
+    put(coefficients, this->coefficients_.value, margins_.value);
+    margins_.value += first_margins_;
+    if (velocity.size()) put(velocity, this->coefficients_.velocity, margins_.velocity);
+    if (controls.size()) this->gamma_ = controls;
+  }
+
   Engine::State state() override {
     Engine::State state = Span::state();
     state.emplace_back("margins", &margins_.value);
@@ -108,7 +124,7 @@ class GramEngine final : public SpanEngine<Real> {
     multiply(team, [](Index, Index) {});
   }
 
-  const Matrix<double> init_;
+  const Matrix<double> init_, first_margins_;
   Work server_work_;
   RowMatrix<Real> gram_;
   Track margins_;

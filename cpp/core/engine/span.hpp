@@ -72,7 +72,7 @@ class SpanEngine : public BaseEngine<Real> {
         start_client(i);
       }
       const SpanClient<Real> client = view(i);
-      const bool last = done + count == this->steps(i);
+      const bool last = done + count == this->steps_taken(i);
       if (local_.stochastic())
         this->kernels_.span_batch(client, this->dealers_[static_cast<std::size_t>(i)],
                                   this->batch(i), batches_[static_cast<std::size_t>(thread)], count,

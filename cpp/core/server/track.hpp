@@ -41,14 +41,14 @@ class Track {
   Matrix<double> mean;  // D of the round at work, from the caller; advance() makes c of it
 
   // The step of round k on some rows; the state changes with commit() only.
-  void advance(std::int64_t k, Index first, Index count) {
+  void advance(double k, Index first, Index count) {
     const auto rows = [&](Matrix<double>& m) { return m.middleRows(first, count); };
     auto c = rows(mean);
     switch (rule_.kind) {
       case ServerKind::average:
         break;
       case ServerKind::anchored: {
-        const double left = 1 / (static_cast<double>(k) + 2);  // 1 - a
+        const double left = 1 / (k + 2);  // 1 - a
         c = (1 - left) * c - left * (rows(value) - rows(anchor_));
         break;
       }
