@@ -33,6 +33,7 @@ from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, Se
 if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
     from .analysis import angle
+    from .fast_forwarding import fast_forward
     from .partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, partition
 
 __version__: str = _core.build_info()["version"]
@@ -70,6 +71,7 @@ __all__ = [
     "analysis",
     "angle",
     "datasets",
+    "fast_forward",
     "load",
     "log_spaced",
     "partition",
@@ -82,6 +84,7 @@ __all__ = [
 _LAZY_MODULES = {"analysis", "datasets", "plot", "reference"}
 _LAZY_NAMES = {
     "angle": "analysis",
+    "fast_forward": "fast_forwarding",
     **dict.fromkeys(
         ["ByClass", "Dirichlet", "FeatureShift", "Iid", "Quantity", "partition"], "partitioning"
     ),

@@ -9,12 +9,16 @@ from typing import Any
 
 from . import _validation as check
 
-Report = Callable[[int], None]
+Report = Callable[[Any], None]
 
 
 @contextmanager
-def progress_report(progress: Any, rounds: int) -> Iterator[Report | None]:
+def progress_report(
+    progress: Any, total: float, *, unit: str = "rounds"
+) -> Iterator[Report | None]:
     """A function that takes the present round, or None where nothing is to be shown.
+
+    A bar counts in ``unit``; a callable is given what the caller of the function says.
 
     ``progress`` may be a bool (True: a bar, if standard error is a terminal) or a callable that
     takes the present round.
@@ -27,26 +31,26 @@ def progress_report(progress: Any, rounds: int) -> Iterator[Report | None]:
     if not progress or not sys.stderr.isatty():
         yield None
         return
-    bar, task = _bar(rounds)
+    bar, task = _bar(total, unit)
     with bar:
         yield lambda round: bar.update(task, completed=round)
 
 
-def _bar(rounds: int) -> tuple[Any, Any]:
+def _bar(total: float, unit: str) -> tuple[Any, Any]:
     rich = check.require("rich.progress", "cli", "a progress bar")
     console = check.require("rich.console", "cli", "a progress bar").Console(stderr=True)
 
     class Speed(rich.ProgressColumn):  # type: ignore[name-defined, misc]
         def render(self, task: Any) -> str:
-            return f"{task.speed:,.0f} rounds/s" if task.speed else "– rounds/s"
+            return f"{task.speed:,.0f} {unit}/s" if task.speed else f"– {unit}/s"
 
     bar = rich.Progress(
         rich.TextColumn("{task.description}"),
         rich.BarColumn(),
-        rich.TextColumn("{task.completed:,}/{task.total:,} rounds"),
+        rich.TextColumn(f"{{task.completed:,.0f}}/{{task.total:,.0f}} {unit}"),
         Speed(),
         rich.TimeRemainingColumn(),
         console=console,
         transient=True,
     )
-    return bar, bar.add_task("running", total=rounds)
+    return bar, bar.add_task("running", total=total)

@@ -57,6 +57,20 @@ def log_spaced(*, per_decade: int = 10) -> LogSpaced:
     return LogSpaced(check.integer("per_decade", per_decade, 1))
 
 
+def far_rounds(record: Any, last: float) -> np.ndarray:
+    """The rounds to record in a run that may be too long for integers: float64, increasing."""
+    if not isinstance(record, LogSpaced):
+        rounds = check.real_array("record", [*record] if isinstance(record, range) else record, 1)
+        if (rounds != np.rint(rounds)).any() or (rounds < 0).any() or (rounds > last).any():
+            raise ValueError(
+                f"record: want rounds from 0 to {last:g}; got {rounds.min():g} to {rounds.max():g}"
+            )
+        return np.unique(np.concatenate([[0.0], rounds, [last]]))
+    steps = int(np.ceil(record.per_decade * np.log10(max(last, 1)))) + 1
+    spaced = np.rint(10.0 ** (np.arange(steps) / record.per_decade))
+    return np.unique(np.concatenate([[0.0], spaced[spaced < last], [last]]))
+
+
 def record_rounds(record: Any, last: int) -> np.ndarray:
     """The rounds to record in a run of ``last`` rounds; 0 and ``last`` are always among them."""
     if isinstance(record, LogSpaced):

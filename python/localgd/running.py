@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _validation as check
 from ._backend import core
+from .arguments import check_init, check_reference
 from .checkpointing import Checkpoint, fingerprint
 from .configuration import identity, local_options, make_config, server_options
 from .engines import DEFAULT_MEMORY_LIMIT, choose_engine, choose_threads
@@ -145,8 +146,8 @@ def run(
     seed = check.integer("seed", seed, 0)
     dtype = _check_dtype(dtype)
     loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
-    w0 = _check_init(init, problem)
-    direction = _check_reference(reference, problem)
+    w0 = check_init(init, problem)
+    direction = check_reference(reference, problem)
     schedule = record_rounds(log_spaced() if record is None else record, rounds)
     memory_limit = check.integer("memory_limit", memory_limit, 1)
     if not isinstance(keep_weights, bool):
@@ -302,36 +303,3 @@ def _check_dtype(dtype: Any) -> str:
     except TypeError:
         raise TypeError(f"dtype: got {dtype!r}; want 'float64' or 'float32'") from None
     return check.one_of("dtype", name, DTYPES)
-
-
-def _check_init(init: Any, problem: Problem) -> np.ndarray:
-    if init is None:
-        return np.zeros((problem.n_features, problem.n_classes))
-    if problem.kernel:
-        raise UnsupportedError("init: a kernel problem has no weights; its runs begin at 0")
-    return _model("init", init, problem)
-
-
-def _check_reference(reference: Any, problem: Problem) -> np.ndarray:
-    if reference is None:
-        return np.zeros((0, 0))
-    direction = getattr(reference, "direction", None)
-    if direction is None:
-        direction = getattr(reference, "weights", reference)
-    direction = _model("reference", direction, problem)
-    if not direction.any():
-        raise ValueError("reference: all numbers are 0; want a direction")
-    return direction
-
-
-def _model(name: str, value: Any, problem: Problem) -> np.ndarray:
-    """An array of the model's shape, as (d, C)."""
-    shape = problem.weights_shape
-    model = check.real_array(name, value, len(shape), advice="")
-    if model.shape != shape:
-        if len(shape) == 1:
-            raise ValueError(
-                f"{name}: got {len(model)} numbers; want {problem.n_features}, one per feature"
-            )
-        raise ValueError(f"{name}: got shape {model.shape}; want {shape}, one column per class")
-    return model.reshape(problem.n_features, problem.n_classes)

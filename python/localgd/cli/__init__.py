@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    from .app import call
+    try:
+        from .app import call
 
-    return call(arguments)
+        return call(arguments)
+    except KeyboardInterrupt:
+        print("localgd: interrupted", file=sys.stderr)
+        return 130

@@ -11,10 +11,25 @@ import typer
 
 from .. import __version__
 from ..errors import MissingExtraError
+from . import words
+from .methods import ENTRIES
 from .screen import Screen
 from .settings import Settings, read_config
 
 __all__ = ["app", "call"]
+
+INTERRUPTED = 130
+NAMES = {"path": "data", "n_clients": "clients", "X, y": "data", "y": "data", "problem": "data"}
+HELP = "\n".join(
+    [
+        "Run a method and compare it with the model that it converges to.",
+        "",
+        "Without options: Local-GD on MNIST digits 0 against 1, 10 clients, 100 local steps, "
+        "10,000 rounds.",
+        "",
+        *(f"{name:<17}  {entry.line}" for name, entry in ENTRIES.items()),
+    ]
+)
 
 # Errors that tell the user what to change; any other is a fault of localgd and keeps its traceback.
 USER_ERRORS = (ValueError, OSError, MissingExtraError, MemoryError)
@@ -32,9 +47,6 @@ def call(arguments: Sequence[str] | None) -> int:
     """Run the command of these words; the exit code."""
     try:
         return app(args=None if arguments is None else [*arguments], standalone_mode=False) or 0
-    except (KeyboardInterrupt, typer.Abort):
-        Screen().error("interrupted")
-        return 130
     except USER_ERRORS as error:
         Screen().error(_one_line(error))
         return 2
@@ -49,7 +61,9 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     text = error.format_message() if hasattr(error, "format_message") else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    name, colon, rest = " ".join(text.split()).partition(": ")
+    # Functions of localgd speak of their arguments; the user gave settings.
+    return NAMES.get(name, name) + colon + rest or type(error).__name__
 
 
 def _show_version(wanted: bool) -> None:
@@ -89,29 +103,32 @@ def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _kind(field: dataclasses.Field[Any]) -> Any:
     """Numbers arrive as text too: Settings reads them, with one kind of message for all."""
-    return (bool if isinstance(field.default, bool) else str) | None
+    return (bool if field.metadata["read"] is words.flag else str) | None
 
 
 def _option(field: dataclasses.Field[Any]) -> Any:
     data = field.metadata
     name = "--" + field.name.replace("_", "-")
     names = [name]
-    if field.default is True:
+    if data["read"] is words.flag and field.default is not False:
         names = [f"{name}/--no-{field.name.replace('_', '-')}"]
     shown = data.get("shown")
     if shown is None and not isinstance(field.default, bool) and field.default is not None:
         shown = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    help = data["help"] + (f" Default {shown}." if shown else "")
+    if "methods" in data:
+        help += f" For {', '.join(data['methods'])}."
     return typer.Option(
         *names,
         *([data["short"]] if "short" in data else []),
-        help=data["help"] + (f" Default {shown}." if shown else ""),
+        help=help,
         metavar=data["metavar"],
         show_default=False,
         rich_help_panel=data["panel"],
     )
 
 
-@app.command()
+@app.command(help=HELP)
 @_with_settings
 def run(
     config: Annotated[
@@ -126,15 +143,16 @@ def run(
     ] = None,
     **options: Any,
 ) -> int:
-    """Run Local-GD and compare it with the max-margin model and with pooled training.
-
-    Without options: MNIST digits 0 against 1 on 10 clients, 100 local steps, 10,000 rounds.
-    """
+    """Run a method; its help is HELP."""
     given = {name: value for name, value in options.items() if value is not None}
-    settings = Settings.from_values({**(read_config(config) if config else {}), **given})
-    from .run import execute
+    try:
+        settings = Settings.merged(read_config(config) if config else {}, given)
+        from .run import execute
 
-    return execute(settings, Screen(quiet=settings.quiet))
+        return execute(settings, Screen(quiet=settings.quiet))
+    except KeyboardInterrupt:  # typer would end without a word
+        Screen().error("interrupted")
+        return INTERRUPTED
 
 
 @app.command()

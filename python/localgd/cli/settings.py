@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..losses import LOSSES
 from . import words
+from .methods import DEFAULTS, ENTRIES, Entry, takers
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,6 +34,14 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def of_method(name: str, read: words.Reader, metavar: str, help: str, **more: Any) -> Any:
+    """A field that belongs to some methods; what it is without being given is up to them."""
+    of_some = takers(name)
+    if len(of_some) < len(ENTRIES):
+        more["methods"] = of_some
+    return setting(None, read, METHOD, metavar, help, **more)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What to run, as plain values. None: to be settled from the data."""
@@ -45,7 +55,11 @@ class Settings:
         shown="mnist",
     )
     classes: str = setting(
-        "0,1", words.digit_classes, DATA, "A,B", "Which digits (mnist, digits); groups: 024,135."
+        "0,1",
+        words.digit_classes,
+        DATA,
+        "A,B,…",
+        "Which digits (mnist, digits), two or more, or all; groups: 024,135.",
     )
     label: str | None = setting(
         None, words.text, DATA, "COLUMN", "Labels in FILE: name or index.", shown="the last column"
@@ -55,10 +69,10 @@ class Settings:
     )
     task: str | None = setting(
         None,
-        words.choice("binary", "regression"),
+        words.choice("binary", "multiclass", "regression"),
         DATA,
         "TASK",
-        "binary or regression.",
+        "binary, multiclass or regression.",
         shown="from the labels",
     )
     normalize: bool = setting(
@@ -76,35 +90,93 @@ class Settings:
         f"How: {words.forms(words.SCHEMES)}.",
         shown="dirichlet:0.3; iid for regression",
     )
+    test: float | None = setting(
+        None, words.fraction, DATA, "FRACTION", "Share of the rows to hold out, as a test."
+    )
     # With seed 0 one client gets 566 of the 1,000 default rows and keeps one core busy alone.
-    seed: int = setting(1, words.whole(0), DATA, "N", "Seed of the dealing.")
+    seed: int = setting(
+        1, words.whole(0), DATA, "N", "Seed of all that is random: dealing, batches, sampling."
+    )
     weights: str = setting(
         "equal", words.choice("equal", "samples"), DATA, "WORD", "Client weights: equal or samples."
     )
 
     method: str = setting(
-        "local-gd", words.choice("local-gd", "gd"), METHOD, "NAME", "local-gd or gd."
+        "local-gd", words.choice(*ENTRIES), METHOD, "NAME", "One of the methods listed above."
     )
-    local_steps: int = setting(
-        100, words.whole(1), METHOD, "L", "Gradient steps of a client per round (local-gd)."
+    local_steps: int | str | None = of_method(
+        "local_steps",
+        words.steps,
+        "L",
+        "Steps of a client per round; one for each client, 10,20,…, or exact (modified-local-gd).",
+        shown="100",
     )
-    lr: float | str = setting(
-        1.0, words.rate, METHOD, "RATE", f"Learning rate: a number, {words.forms(words.SCHEDULES)}."
+    lr: float | str | None = of_method(
+        "lr",
+        words.rate,
+        "RATE",
+        f"Learning rate: a number, {words.RATES}, {words.forms(words.SCHEDULES)}.",
+        shown="1",
+    )
+    batch_size: int | str | None = of_method(
+        "batch_size",
+        words.batch,
+        "ROWS",
+        "Rows per step, or full.",
+        shown="8 for local-sgd and minibatch-sgd, else full",
+    )
+    replacement: bool | None = of_method(
+        "replacement", words.flag, "", "Draw batches with replacement, not epoch by epoch."
+    )
+    mu: float | None = of_method("mu", words.nonnegative, "MU", "Pull to the global model.", shown="0.1")
+    beta: float | None = of_method(
+        "beta", words.nonnegative, "BETA", "Length of displacement.", shown="0.1"
+    )
+    fednova: bool | None = of_method(
+        "fednova",
+        words.flag,
+        "",
+        "Weigh clients fairly that take different numbers of steps (FedNova).",
+    )
+    server: str | None = of_method(
+        "server",
+        words.server_words,
+        "SERVER",
+        f"What is done with the mean: {words.forms(words.SERVERS)}.",
+        shown="average",
+    )
+    participation: int | float | None = of_method(
+        "participation",
+        words.share,
+        "SHARE",
+        "Clients per round: a fraction (0.1) or a count (5).",
+        shown="all",
+    )
+    sampling: str | None = of_method(
+        "sampling",
+        words.choice("uniform", "weight"),
+        "WORD",
+        "How clients are drawn: uniform, or weight.",
+        shown="uniform",
     )
     rounds: int = setting(10_000, words.whole(0), METHOD, "R", "Communication rounds; 1e4 works.")
     loss: str | None = setting(
         None,
-        words.choice("exponential", "logistic", "squared"),
+        words.choice(*LOSSES),
         METHOD,
         "NAME",
-        "exponential, logistic or squared.",
-        shown="exponential; squared for regression",
+        "exponential, logistic, squared or softmax.",
+        shown="exponential; squared for regression, softmax for classes",
     )
     reference: bool = setting(
         True, words.flag, METHOD, "", "Compute the model that it converges to, and the angle to it."
     )
-    pooled: bool = setting(
-        True, words.flag, METHOD, "", "Compare with GD on the pooled rows after as many steps."
+    pooled: bool | None = setting(
+        None,
+        words.flag,
+        METHOD,
+        "",
+        "Compare with GD on the pooled rows after as many steps, where methods take such.",
     )
 
     engine: str = setting(
@@ -141,6 +213,22 @@ class Settings:
     quiet: bool = setting(False, words.flag, OUTPUT, "", "Print errors only.", short="-q")
 
     @classmethod
+    def merged(cls, config: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
+        """Settings of a file, over which options win; another method drops the file's parameters.
+
+        So one file serves to run several methods side by side on the same rows.
+        """
+        old = config.get("method", cls.method)
+        new = options.get("method", old)
+        if old != new and old in ENTRIES and new in ENTRIES:
+            config = {
+                name: value
+                for name, value in config.items()
+                if not _stays_behind(name, value, ENTRIES[old], ENTRIES[new])
+            }
+        return cls.from_values({**config, **options})
+
+    @classmethod
     def from_values(cls, values: Mapping[str, Any], where: str = "") -> Settings:
         """Settings from some values by name, each checked; ``where`` begins the messages."""
         readers = {field.name: field.metadata["read"] for field in dataclasses.fields(cls)}
@@ -157,8 +245,19 @@ class Settings:
         return cls(**checked)
 
 
-# They do not bear on the result, or say where one copy of it is.
-NOT_WRITTEN = ("out", "checkpoint", "quiet")
+def _stays_behind(name: str, value: Any, old: Entry, new: Entry) -> bool:
+    """Whether a setting of one method means nothing to another, or was its default only."""
+    if name == "pooled":
+        return value is True
+    if name not in DEFAULTS:
+        return False
+    default = old.default(name)
+    was_default = type(value) is type(default) and value == default  # 1 client is not 1.0 of them
+    return was_default or name not in new.takes
+
+
+# They do not bear on the result.
+NOT_WRITTEN = ("checkpoint", "quiet")
 
 
 def read_config(path: str) -> dict[str, Any]:

@@ -6,26 +6,58 @@ or bool), so that it can be written to TOML, and is read as itself.
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import _validation as check
+from ..methods import Method
 from ..partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity
-from ..schedules import Polynomial, Schedule, TwoStage
+from ..schedules import PRESETS, Polynomial, Schedule, TwoStage
+from ..servers import (
+    Anchored,
+    Average,
+    Server,
+    ServerAdagrad,
+    ServerAdam,
+    ServerSGD,
+    ServerYogi,
+)
 
 Reader = Callable[[str, Any], Any]
+Kinds = Mapping[str, Callable[..., Any]]  # by their word; what comes after it are the parameters
 
-SCHEDULES = {"two-stage": TwoStage, "polynomial": Polynomial}
-SCHEMES = {
+
+def _heavy_ball(lr: float, momentum: float) -> ServerSGD:
+    return ServerSGD(lr, momentum)
+
+
+def _nesterov(lr: float, momentum: float) -> ServerSGD:
+    return ServerSGD(lr, momentum, nesterov=True)
+
+
+SCHEDULES: Kinds = {"two-stage": TwoStage, "polynomial": Polynomial}
+SCHEMES: Kinds = {
     "iid": Iid,
     "dirichlet": Dirichlet,
     "by-class": ByClass,
     "quantity": Quantity,
     "feature-shift": FeatureShift,
 }
+SERVERS: Kinds = {
+    "average": Average,
+    "anchored": Anchored,
+    "sgd": _heavy_ball,
+    "nesterov": _nesterov,
+    "adam": ServerAdam,
+    "yogi": ServerYogi,
+    "adagrad": ServerAdagrad,
+}
+RATES = "1/H, 1/LH"  # PRESETS as one types them
+EXACT = "exact"  # --local-steps: the exact local solve
+FULL = "full"  # --batch-size: all rows
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -75,21 +107,89 @@ def memory(name: str, value: Any) -> int:
 
 
 def digit_classes(name: str, value: Any) -> str:
-    """Two groups of digits: "3,8", or "02468,13579"."""
-    if not re.fullmatch(r"[0-9]+,[0-9]+", str(value)):
+    """Groups of digits: "3,8", "0,1,2" or "02468,13579"; "all" for the ten digits."""
+    value = str(value)
+    if value != "all" and not re.fullmatch(r"[0-9]+(,[0-9]+)+", value):
         raise ValueError(
-            f"{name}: got {value!r}; want two digits such as 3,8, or two groups such as 024,135"
+            f"{name}: got {value!r}; want two or more digits such as 3,8, or groups of digits "
+            "such as 024,135, or all"
         )
-    return str(value)
+    return value
+
+
+def fraction(name: str, value: Any) -> float:
+    """A number between 0 and 1, neither of them."""
+    number = _number(value)
+    if number is None or not 0 < number < 1:
+        raise ValueError(f"{name}: got {value!r}; want a fraction above 0 and below 1")
+    return float(number)
+
+
+def steps(name: str, value: Any) -> int | str:
+    """Local steps: a number, "10,20,30" with one for each client, or "exact"."""
+    if value == EXACT:
+        return EXACT
+    numbers = [_number(part) for part in str(value).split(",")]
+    if any(number is None or number != int(number) or number < 1 for number in numbers):
+        raise ValueError(
+            f"{name}: got {value!r}; want a whole number of at least 1, or one for each client "
+            f"such as 10,20,30, or {EXACT}"
+        )
+    whole_numbers = [int(number) for number in numbers if number is not None]
+    return whole_numbers[0] if len(whole_numbers) == 1 else ",".join(map(str, whole_numbers))
+
+
+def local_steps(value: int | str) -> int | tuple[int, ...] | None:
+    """What :func:`steps` checked, as a method takes it."""
+    if value == EXACT:
+        return None
+    return value if isinstance(value, int) else tuple(map(int, value.split(",")))
+
+
+def batch(name: str, value: Any) -> int | str:
+    """Rows per step, or "full" for all of a client."""
+    if value == FULL:
+        return FULL
+    number = _number(value)
+    if number is None or number != int(number) or number < 1:
+        raise ValueError(f"{name}: got {value!r}; want a whole number of at least 1, or {FULL}")
+    return int(number)
+
+
+def nonnegative(name: str, value: Any) -> float:
+    """A number of at least 0."""
+    number = _number(value)
+    if number is None or number < 0:
+        raise ValueError(f"{name}: got {value!r}; want a number of at least 0")
+    return float(number)
+
+
+def share(name: str, value: Any) -> int | float:
+    """Clients per round: a count, or a fraction, which is written with a point."""
+    number = _number(value)
+    try:
+        return Method(participation=value if number is None else number).participation
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}: got {value!r}; want a count of clients such as 5, or a fraction such as "
+            "0.1, up to 1.0"
+        ) from None
 
 
 def rate(name: str, value: Any) -> float | str:
-    """A learning rate: a number, or the words of a schedule."""
+    """A learning rate: a number, a preset, or the words of a schedule."""
     number = _number(value)
     if number is None:
+        value = "1/(LH)" if value == "1/LH" else str(value)  # a shell wants quotes round (
         learning_rate(name, value)
-        return str(value)
+        return value
     return check.number(name, float(number), above=0)
+
+
+def server_words(name: str, value: Any) -> str:
+    """The words of a server."""
+    server(name, str(value))
+    return str(value)
 
 
 def dealing(name: str, value: Any) -> str:
@@ -99,10 +199,17 @@ def dealing(name: str, value: Any) -> str:
 
 
 def learning_rate(name: str, value: Any) -> Schedule:
-    """The number or schedule that :func:`rate` checked."""
-    if isinstance(value, float):
+    """The number, preset or schedule that :func:`rate` checked."""
+    if isinstance(value, float) or value in PRESETS:
         return value
-    return _built(name, str(value), SCHEDULES, "a number above 0, ")
+    schedule: Schedule = _built(name, str(value), SCHEDULES, f"a number above 0, {RATES}, ")
+    return schedule
+
+
+def server(name: str, value: str) -> Server:
+    """The server that :func:`server_words` checked."""
+    built: Server = _built(name, value, SERVERS, "")
+    return built
 
 
 def partition_scheme(name: str, value: str) -> Any:
@@ -110,25 +217,36 @@ def partition_scheme(name: str, value: str) -> Any:
     return _built(name, value, SCHEMES, "")
 
 
-def forms(kinds: Mapping[str, type]) -> str:
+def forms(kinds: Kinds) -> str:
     """What the user may write: "iid, dirichlet:ALPHA, …"."""
     return ", ".join(_form(word, kind) for word, kind in kinds.items())
 
 
-def _form(word: str, kind: type) -> str:
-    names = [field.name.upper() for field in dataclasses.fields(kind)]
-    names = [{"SWITCH_ROUND": "ROUND"}.get(name, name) for name in names]
-    return word + (":" + ",".join(names) if names else "")
+def _form(word: str, kind: Callable[..., Any]) -> str:
+    needed, _ = _parameters(kind)
+    return word + (":" + ",".join(needed) if needed else "")
 
 
-def _built(name: str, value: str, kinds: Mapping[str, type], otherwise: str) -> Any:
-    """An object from its word and the numbers of its fields, "two-stage:0.1,1,100"."""
+def _parameters(kind: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """Names of the numbers after the word: those that it needs, and those that it may have."""
+    parameters = inspect.signature(kind).parameters.values()
+    names = {"switch_round": "ROUND"}
+    needed = [p for p in parameters if p.default is p.empty]
+    further = [p for p in parameters if p.default is not p.empty]
+    shown = [[names.get(p.name, p.name.upper()) for p in some] for some in (needed, further)]
+    return shown[0], shown[1]
+
+
+def _built(name: str, value: str, kinds: Kinds, otherwise: str) -> Any:
+    """An object from its word and its numbers, "two-stage:0.1,1,100"."""
     word, _, rest = value.strip().partition(":")
     if word not in kinds:
         raise ValueError(f"{name}: got {value!r}; want {otherwise}{forms(kinds)}")
     numbers = [_number(part) for part in rest.split(",")] if rest else []
-    if None in numbers or len(numbers) != len(dataclasses.fields(kinds[word])):
-        raise ValueError(f"{name}: got {value!r}; want {_form(word, kinds[word])}")
+    needed, further = _parameters(kinds[word])
+    if None in numbers or not len(needed) <= len(numbers) <= len(needed) + len(further):
+        more = f", or {word}:{','.join(needed + further)}" if further else ""
+        raise ValueError(f"{name}: got {value!r}; want {_form(word, kinds[word])}{more}")
     try:
         return kinds[word](*numbers)
     except ValueError as error:

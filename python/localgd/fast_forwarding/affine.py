@@ -1,0 +1,176 @@
+"""Any number of rounds with the squared loss: powers of the round map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..methods import Method
+from ..problem import Problem
+from ..servers import Anchored, ServerSGD
+
+__all__ = ["AffineRounds"]
+
+
+@dataclass(frozen=True)
+class _Power:
+    """2^j rounds at once: T^n, A_n = Σ_{i<n} T^i t and C_n = Σ_{i<n} i T^i t with n = 2^j."""
+
+    n: float
+    T: np.ndarray
+    A: np.ndarray
+    C: np.ndarray
+
+
+class AffineRounds:
+    """``y_{k+1} = T y_k + t`` in an orthonormal basis V of the rows' span, ``w = w_0 + V y``.
+
+    The state y of a method with memory (momentum, control variates) has more entries than V has
+    columns; the model stands first. With the anchored server
+    ``(k + 1) y_k = k A_k - C_k``, since ``(k + 2) y_{k+1} = T (k + 1) y_k + (k + 1) t``.
+    """
+
+    def __init__(self, problem: Problem, method: Method, lr: float, w0: np.ndarray):
+        _, s, Vt = np.linalg.svd(problem.X, full_matrices=False)
+        self.basis = Vt[s > s[0] * max(problem.X.shape) * np.finfo(np.float64).eps].T
+        self._w0 = w0
+        self._anchored = isinstance(method.server, Anchored)
+        if method.rule.correction == "control":
+            self._T, self._t = _with_controls(problem, method, lr, self.basis, w0)
+        else:
+            self._T, self._t = _with_server(
+                *_mean_change(problem, method, lr, self.basis, w0), method
+            )
+        self._powers = [_Power(1.0, self._T, self._t, np.zeros_like(self._t))]
+
+    def weights(self, rounds: float) -> np.ndarray:
+        """w after so many rounds, shape (d,)."""
+        y = self._anchored_state(rounds) if self._anchored else self._sums(rounds)[0]
+        return self._w0 + self.basis @ y[: self.basis.shape[1]]
+
+    def _anchored_state(self, rounds: float) -> np.ndarray:
+        A, C = self._sums(rounds)
+        return (rounds / (rounds + 1)) * A - C / (rounds + 1)
+
+    def _sums(self, rounds: float) -> tuple[np.ndarray, np.ndarray]:
+        """A_k and C_k by the binary digits of k; A_k is the state after k rounds from 0."""
+        A, C, m = np.zeros_like(self._t), np.zeros_like(self._t), 0.0
+        for j in reversed(range(int(rounds).bit_length())):
+            if int(rounds) >> j & 1:
+                power = self._power(j)
+                # k = n + m: the first n rounds are moved on by those that are counted already
+                A, C = power.A + power.T @ A, power.C + power.T @ (C + power.n * A)
+                m += power.n
+        return A, C
+
+    def _power(self, j: int) -> _Power:
+        while len(self._powers) <= j:
+            last = self._powers[-1]
+            if not last.T.any():  # every mode has settled
+                self._powers.append(_Power(2 * last.n, last.T, last.A, last.C))
+                continue
+            with np.errstate(under="ignore"):
+                T = last.T @ last.T
+                T[np.abs(T) < 1e-300] = 0.0
+                A = last.A + last.T @ last.A
+                C = last.C + last.T @ (last.C + last.n * last.A)
+            self._powers.append(_Power(2 * last.n, T, A, C))
+        return self._powers[j]
+
+
+def _mean_change(
+    problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """T and t of the plain average, ``Δ_i = D_i + G_i (b_i - H_i (y + D_i))``.
+
+    ``G_i = η Σ_{l<L_i} ((1 - ημ) I - η H_i)^l`` with H_i the Hessian of f_i, b_i - H_i y minus its
+    gradient, and D_i = β (∇f_i - ∇f) the displacement.
+    """
+    rule = method.rule
+    steps = rule.core_steps(problem.n_clients).astype(np.float64)
+    pull = lr * rule.prox
+    taus = (1 - (1 - pull) ** steps) / pull if pull > 0 else steps
+    shares = problem.weights
+    if method.normalize and (steps != steps[0]).any():
+        shares = shares * (shares @ taus) / taus
+    r = basis.shape[1]
+    hessians, slopes, filters = _clients(problem, method, lr, basis, w0)
+    H = np.einsum("i,ijk->jk", problem.weights, hessians)
+    b = problem.weights @ np.array(slopes)
+    beta = rule.beta if rule.correction == "displacement" else 0.0
+    T, t = np.eye(r), np.zeros(r)
+    for u, H_i, b_i, G_i in zip(shares, hessians, slopes, filters, strict=True):
+        D, d = beta * (H_i - H), -beta * (b_i - b)  # D_i = D y + d
+        T += u * (D - G_i @ (H_i + H_i @ D))
+        t += u * (d + G_i @ (b_i - H_i @ d))
+    return T, t
+
+
+def _clients(
+    problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """H_i, b_i and G_i of every client."""
+    steps = method.rule.core_steps(problem.n_clients).astype(np.float64)
+    hessians, slopes, filters = [], [], []
+    for i in range(problem.n_clients):
+        rows = problem.rows(i)
+        A = problem.X[rows] @ basis
+        hessians.append(A.T @ A / len(A))
+        slopes.append(A.T @ (problem.y[rows] - problem.X[rows] @ w0) / len(A))
+        values, vectors = np.linalg.eigh(hessians[-1])
+        decay = lr * (np.maximum(values, 0) + method.rule.prox)
+        filters.append((vectors * (lr * _geometric(decay, steps[i]))) @ vectors.T)
+    return hessians, slopes, filters
+
+
+def _with_controls(
+    problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The map of (y, c_1, …, c_M): ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
+    ``c_i ← c_i - c - Δ_i/(L_i η)``, ``y ← y + lr Σ u_i Δ_i``."""
+    M, r = problem.n_clients, basis.shape[1]
+    steps = method.rule.core_steps(M).astype(np.float64)
+    shares = problem.weights
+    if method.normalize and (steps != steps[0]).any():
+        shares = shares * (shares @ steps) / steps
+    server_lr = method.server.lr if isinstance(method.server, ServerSGD) else 1.0
+    T, t = np.zeros(((M + 1) * r, (M + 1) * r)), np.zeros((M + 1) * r)
+    T[:r, :r] = np.eye(r)
+    own = np.kron(np.eye(M), np.eye(r)) - np.kron(np.tile(problem.weights, (M, 1)), np.eye(r))
+    for i, (H_i, b_i, G_i) in enumerate(
+        zip(*_clients(problem, method, lr, basis, w0), strict=True)
+    ):
+        place = slice((i + 1) * r, (i + 2) * r)
+        change = np.hstack([-G_i @ H_i, G_i @ own[i * r : (i + 1) * r]])
+        T[:r] += server_lr * shares[i] * change
+        t[:r] += server_lr * shares[i] * (G_i @ b_i)
+        T[place] = -change / (steps[i] * lr)
+        T[place, r:] += own[i * r : (i + 1) * r]
+        t[place] = -(G_i @ b_i) / (steps[i] * lr)
+    return T, t
+
+
+def _geometric(decay: np.ndarray, steps: float) -> np.ndarray:
+    """``Σ_{l < L} (1 - decay)^l``, also where decay is near 0."""
+    small = np.abs(decay) < 0.5
+    with np.errstate(invalid="ignore", divide="ignore"):
+        near = -np.expm1(steps * np.log1p(-np.where(small, decay, 0.0))) / decay
+        far = (1 - (1 - np.where(small, 1.0, decay)) ** steps) / decay
+    return np.where(decay == 0, steps, np.where(small, near, far))
+
+
+def _with_server(T: np.ndarray, t: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
+    """The map with the server's step: ``v ← m v + D``, ``y ← y + lr v`` or ``y + lr (D + m v)``."""
+    server = method.server
+    if not isinstance(server, ServerSGD):
+        return T, t
+    r, lr, m = len(t), server.lr, server.momentum
+    B = T - np.eye(r)  # D = B y + t
+    if m == 0:
+        return np.eye(r) + lr * B, lr * t
+    own = lr * (1 + m) if server.nesterov else lr
+    carried = lr * m * m if server.nesterov else lr * m
+    top = np.hstack([np.eye(r) + own * B, carried * np.eye(r)])
+    bottom = np.hstack([B, m * np.eye(r)])
+    return np.vstack([top, bottom]), np.concatenate([own * t, t])

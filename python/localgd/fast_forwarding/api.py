@@ -1,0 +1,169 @@
+"""``localgd.fast_forward``: from a problem and a method to a result at any round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import _validation as check
+from ..arguments import check_init, check_reference
+from ..configuration import make_config
+from ..engines import DEFAULT_MEMORY_LIMIT
+from ..losses import check_loss, default_loss
+from ..measuring import Measure, further_measures
+from ..methods import Method, check_method
+from ..problem import Problem
+from ..recording import far_rounds, log_spaced
+from ..result import Run
+from ..rounds import learning_rate
+from .job import Job
+from .linear import linear_run
+from .log_time import log_time_run
+from .refusals import check_smooth
+from .verify import deviations
+
+__all__ = ["fast_forward"]
+
+MAX_ROUNDS = 1e300  # in float64 e^{-margin} is about 1/rounds
+
+
+def fast_forward(
+    problem: Problem,
+    method: Method,
+    *,
+    rounds: float,
+    loss: str | None = None,
+    init: Any = None,
+    rtol: float = 1e-8,
+    threads: int | None = None,
+    seed: int = 0,
+    record: Any = None,
+    reference: Any = None,
+    test: Any = None,
+    asymptote: Any = None,
+    measures: Mapping[str, Measure] | None = None,
+    progress: bool | Callable[[float], None] = False,
+    keep_weights: bool = False,
+    max_exact_rounds: int = 10**6,
+    verify: bool | int = False,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+) -> Run:
+    """Run a method for any number of rounds, up to 1e300, with control of the error.
+
+    ``da/d(log k) = k (Δ_1 - ½ Δ_2 + ⅓ Δ_3 - …)`` with Δ_p the forward differences of real rounds
+
+    The first rounds are exact, as many as it takes for the differences to fall smoothly. From there
+    the coefficients are integrated in log k with scipy's integrators. Local steps are real steps as
+    long as margins move within a round by more than rounding. A second, coarser integration gives
+    the error estimate of every record. With the squared loss the round map is affine and any power
+    of it is had by repeated squaring. Rows that are not separable: exact rounds until the model
+    stands still.
+
+    Parameters
+    ----------
+    problem, method, loss, init, threads, reference, test, asymptote, measures, keep_weights
+        As for :func:`localgd.run`. The method must be deterministic, with all clients.
+    rounds : int or float, 0 to 1e300
+        R, a whole number.
+    rtol : float from 1e-11 to 1e-2, default 1e-8
+        Relative accuracy of w that is aimed at.
+    seed : int
+        Kept in ``config``; nothing here is random.
+    record : log_spaced(...), or sequence of rounds, optional
+        When to measure; default ``log_spaced(per_decade=10)``.
+    progress : bool or callable, default False
+        True: a progress bar in decades if standard error is a terminal. A callable is given the
+        present round.
+    max_exact_rounds : int, default 10**6
+        Exact rounds to take at the most before the run is given up as unstable.
+    verify : bool or int, default False
+        Exact rounds to run beside; the relative deviation in w is the column ``deviation`` of the
+        records up to there (True: 10,000 rounds).
+    memory_limit : int, default 4 GiB
+        Bytes that the Gram matrix may take.
+
+    Returns
+    -------
+    Run
+        Of the same type as from :func:`localgd.run`; ``history["round"]`` is float64, and
+        ``history["error"]`` estimates the relative error of w_k (0 for exact rounds).
+        ``config["fast_forward"]`` tells the exact rounds, the rounds that were evaluated and from
+        which round on the local steps were taken at once. Drift at a record after the exact rounds
+        is extrapolated from the two rounds that follow it.
+
+    Raises
+    ------
+    UnsupportedError
+        For what is not smooth (batches, sampled clients, exact solves, coordinate-wise servers,
+        rows of which only a part is separable), or a run that is still unstable after
+        ``max_exact_rounds``.
+    ValueError, TypeError
+        As :func:`localgd.run`, and for rounds beyond 1e300.
+
+    References
+    ----------
+    Zhu, Vardhan, Mazumdar, arXiv:2412.07971; Soudry et al., JMLR 19 (2018), arXiv:1710.10345.
+    LSODA: Petzold, SIAM J. Sci. Stat. Comput. 4 (1983), doi:10.1137/0904010.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=0)
+    >>> best = lg.reference.max_margin(problem)
+    >>> far = lg.fast_forward(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=1e100,
+    ...                       reference=best)
+    >>> print(f"{far.history['angle'][-1]:.5f} radians")
+    0.00629 radians
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    check_method(method)
+    last = _check_rounds(rounds)
+    check.integer("seed", seed, 0)
+    loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
+    rtol = check.number("rtol", rtol, above=0)
+    if not 1e-11 <= rtol <= 1e-2:
+        raise ValueError(f"rtol: got {rtol:g}; want a number from 1e-11 to 1e-2")
+    lr = learning_rate(problem, method, loss)
+    check_smooth(problem, method, loss, lr)
+    job = Job(
+        problem=problem,
+        method=method,
+        loss=loss,
+        lr=lr,
+        w0=check_init(init, problem),
+        direction=check_reference(reference, problem),
+        rounds=last,
+        records=far_rounds(log_spaced() if record is None else record, last),
+        separable=True if hasattr(reference, "kkt_residual") else None,
+        rtol=rtol,
+        further=further_measures(problem, method, loss, lr, test, asymptote, measures),
+        max_exact_rounds=check.integer("max_exact_rounds", max_exact_rounds, 1),
+        threads=threads,
+        keep_weights=keep_weights,
+        memory_limit=check.integer("memory_limit", memory_limit, 1),
+        progress=progress,
+        config=make_config(problem, method, rounds, loss, init, "gram", "float64", seed, record),
+    )
+    exact = (
+        0 if verify is False else 10_000 if verify is True else check.integer("verify", verify, 1)
+    )
+    start = time.perf_counter()
+    found = linear_run(job) if loss == "squared" else log_time_run(job)
+    if exact:
+        found.further["deviation"] = deviations(job, found, min(exact, int(min(last, 2**53))))
+    return found.result(job, time.perf_counter() - start)
+
+
+def _check_rounds(rounds: Any) -> float:
+    if isinstance(rounds, float) and not np.isfinite(rounds):
+        raise ValueError(f"rounds: got {rounds}; want a whole number from 0 to 1e300")
+    whole = check.integer("rounds", rounds, 0)
+    if whole > int(MAX_ROUNDS):
+        raise ValueError(
+            f"rounds: got {rounds!r}; want at most 1e300: beyond it exp(-margin) is no double any more"
+        )
+    return float(whole)

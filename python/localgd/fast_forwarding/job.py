@@ -1,0 +1,133 @@
+"""What is to be fast-forwarded, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._backend import core
+from ..configuration import local_options, server_options
+from ..engines import choose_engine, choose_threads
+from ..losses import SIGNED_LOSSES
+from ..measuring import columns
+from ..methods import Method
+from ..problem import Problem
+from ..result import Run
+from ..schedules import Schedule
+
+__all__ = ["Found", "Job"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The checked arguments of a call."""
+
+    problem: Problem
+    method: Method
+    loss: str
+    lr: Schedule
+    w0: np.ndarray  # (d, C)
+    direction: np.ndarray
+    rounds: float
+    records: np.ndarray  # float64, increasing
+    separable: bool | None  # None: to be found out
+    rtol: float
+    further: Mapping[str, Callable[..., float]]
+    max_exact_rounds: int
+    threads: int | None
+    keep_weights: bool
+    memory_limit: int
+    progress: Any
+    config: dict[str, Any]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """A, the rows whose combination the model is."""
+        problem = self.problem
+        return problem.signed_rows if self.loss in SIGNED_LOSSES else problem.X
+
+    def session(self, records: np.ndarray) -> tuple[Any, int]:
+        """A simulation with the Gram engine that records at these rounds, and its threads."""
+        problem, method = self.problem, self.method
+        plan = choose_engine(
+            problem,
+            method,
+            1,
+            loss=self.loss,
+            engine="gram",
+            itemsize=8,
+            memory_limit=self.memory_limit,
+        )
+        threads = choose_threads(self.threads, problem, plan)
+        session = core.Simulation(
+            self.rows,
+            problem.y,
+            problem.offsets,
+            problem.weights,
+            self.w0,
+            engine="gram",
+            loss=self.loss,
+            single=False,
+            local=local_options(problem, method),
+            server=server_options(method),
+            record_rounds=records.astype(np.int64),
+            reference=self.direction,
+            threads=threads,
+            keep_weights=True,
+        )
+        return session, threads
+
+
+@dataclass
+class Found:
+    """The records of a fast-forward, in the columns of the core, and how it went."""
+
+    history: dict[str, np.ndarray]  # with the weights of every record
+    coefficients: np.ndarray | None  # at the end, (N, C)
+    error: np.ndarray
+    about: dict[str, Any]
+    threads: int = 1
+    status: str = "completed"
+    message: str = ""
+    further: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def weights(self, job: Job) -> np.ndarray:
+        """w of every record, shape (records, *model)."""
+        return self.history["weights"].reshape(-1, *job.problem.weights_shape)
+
+    def result(self, job: Job, elapsed: float) -> Run:
+        """As what :func:`localgd.run` gives back."""
+        problem = job.problem
+        rounds, weights = self.history["round"].astype(np.float64), self.weights(job)
+        for name, function in job.further.items():
+            values = [float(function(w, k)) for w, k in zip(weights, rounds, strict=True)]
+            self.further[name] = np.array(values)
+        history = {**self.history, "round": rounds, **self.further}
+        history["participations"] = rounds * np.count_nonzero(problem.weights)
+        chosen = columns(
+            history, problem, job.method, "float64", bool(job.direction.size), self.further
+        )
+        chosen["error"] = self.error
+        coefficients = self.coefficients
+        if coefficients is not None and problem.task != "multiclass":
+            coefficients = coefficients[:, 0]
+        return Run(
+            weights=None if problem.kernel else weights[-1],
+            coefficients=coefficients,
+            history=chosen,
+            config={**job.config, "fast_forward": self.about},
+            engine="gram",
+            threads=self.threads,
+            elapsed=elapsed,
+            status=self.status,
+            round=_whole(rounds[-1]),
+            message=self.message,
+            recorded_weights=weights if job.keep_weights else None,
+        )
+
+
+def _whole(rounds: float) -> Any:
+    return int(rounds) if rounds <= 2**53 else float(rounds)

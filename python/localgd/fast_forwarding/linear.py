@@ -1,0 +1,61 @@
+"""The squared loss: any number of rounds by powers of the affine round map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DivergedError
+from .affine import AffineRounds
+from .job import Found, Job
+
+__all__ = ["linear_run"]
+
+
+def linear_run(job: Job) -> Found:
+    """The records of a run with the squared loss."""
+    rows = job.rows
+    rounds = AffineRounds(job.problem, job.method, float(job.lr), job.w0[:, 0])  # type: ignore[arg-type]
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = np.array([rounds.weights(k) for k in job.records])
+    if not np.isfinite(weights).all():
+        first = job.records[~np.isfinite(weights).all(axis=1)][0]
+        raise DivergedError(
+            f"the rounds overflow before round {first:.3g}: the learning rate is too large; want a "
+            "smaller lr (see localgd.analysis.smoothness)",
+            int(min(first, 2**53)),
+        )
+    # The shortest coefficients that give each model.
+    inverse = np.linalg.pinv(rows)
+    coefficients = (weights - job.w0[:, 0]) @ inverse
+    session, threads = job.session(job.records[:1])
+    for j, (k, a) in enumerate(zip(job.records, coefficients, strict=True)):
+        if j == 0:
+            session.advance(0, [1.0], job.problem.weights[None, :], None, None)
+            continue
+        none = np.zeros((0, 0))
+        session.record_state(
+            j,
+            k,
+            float(job.lr),
+            job.problem.weights,
+            False,
+            a[:, None],
+            none,
+            none,  # type: ignore[arg-type]
+        )
+    history = dict(session.history())
+    history["round"] = job.records
+    history["weights"] = weights
+    if job.method.rule.correction == "control" or getattr(job.method.server, "momentum", 0) > 0:
+        history["drift"] = np.full(len(job.records), np.nan)  # it takes more than the model
+    return Found(
+        history=history,
+        coefficients=coefficients[-1][:, None],
+        error=np.full(len(job.records), np.finfo(np.float64).eps * np.sqrt(len(rows))),
+        about={
+            "exact_rounds": 0,
+            "evaluations": len(job.records),
+            "how": "powers of the round map",
+        },
+        threads=threads,
+    )

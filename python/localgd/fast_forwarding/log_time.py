@@ -1,0 +1,177 @@
+"""The exact start, the flow in log k, and its error estimate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import NotSeparableError, UnsupportedError
+from ..progress import progress_report
+from .flow import Flow, Series
+from .integrate import trajectory
+from .job import Found, Job
+from .start import Settled, exact_start
+
+__all__ = ["log_time_run"]
+
+FINER = 0.2  # the integrator's tolerance in units of rtol: errors add up over the decades
+COARSER = 30.0  # and that of the run that gives the error estimate, in units of the fine one
+
+
+def log_time_run(job: Job) -> Found:
+    """Exact rounds until the differences fall smoothly, then the flow."""
+    separable = _separable(job)
+    most = int(min(job.max_exact_rounds, job.rounds))
+    session, threads = job.session(np.unique(np.append(job.records[job.records <= most], 0)))
+    flow = Flow(session, job.problem, job.method, job.loss, job.lr, job.rows @ job.w0)
+    decades = math.log10(max(job.rounds, 10))
+    with progress_report(job.progress, decades, unit="decades") as report:
+        tell = _tell(job, report)
+        status, settled = exact_start(job, session, flow, most, separable, tell)
+        exact = session.round
+        if status != "completed" or exact >= job.rounds:
+            return _stopped(job, session, threads, status)
+        far = job.records[job.records > exact]
+        a = session.coefficients()
+        if settled.fixed:
+            return _standing_still(job, flow, threads, far, a)
+        series = Series(settled.ratio * exact, tolerance=FINER * job.rtol / 10)
+        fine, coarse = _integrate(job, flow, series, exact, a, far, tell)
+    count = len(session.history()["round"])
+    for j, row in enumerate(fine):
+        flow.record(series, count + j, far[j], row)
+    rounds = np.concatenate([job.records[job.records <= exact], far[: len(fine)]])
+    history = {**session.history(), "round": rounds}
+    interrupted = len(fine) < len(far)
+    return Found(
+        history=history,
+        coefficients=(fine[-1] if len(fine) else a.ravel(order="F")).reshape(a.shape, order="F"),
+        error=np.concatenate(
+            [np.zeros(count), _gap(job, history["weights"][count:], fine, coarse)]
+        ),
+        about={
+            "exact_rounds": exact,
+            "evaluations": flow.evaluations,
+            "local_steps": _local_steps(series, far[-1]),
+            "how": "log k",
+        },
+        threads=threads,
+        status="interrupted" if interrupted else "completed",
+        message=f"interrupted after round {rounds[-1]:.6g}" if interrupted else "",
+    )
+
+
+def _integrate(
+    job: Job,
+    flow: Flow,
+    series: Series,
+    exact: int,
+    a: np.ndarray,
+    far: np.ndarray,
+    tell: Callable[[float], object],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients at the far records, and those of a coarser integration."""
+    gram = job.rows @ job.rows.T
+    start = a.ravel(order="F")
+    rtol = FINER * job.rtol
+    fine = trajectory(flow, series, exact, start, far, rtol=rtol, gram=gram, report=tell)
+    if not len(fine):
+        return fine, fine
+    rough = Series(series.scale, tolerance=COARSER * series.tolerance, fewer=1)
+    coarse = trajectory(
+        flow, rough, exact, start, far[: len(fine)], rtol=COARSER * rtol, gram=gram, report=tell
+    )
+    return fine, coarse
+
+
+def _gap(job: Job, weights: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
+    """‖w - w_coarse‖/‖w‖ of every far record: the coarser run's error bounds that of the fine."""
+    gaps = np.full(len(fine), np.nan)
+    C = job.problem.n_classes
+    for j, (a, b) in enumerate(zip(fine, coarse, strict=False)):
+        difference = job.rows.T @ (a - b).reshape((-1, C), order="F")
+        gaps[j] = float(np.linalg.norm(difference)) / float(np.linalg.norm(weights[j]))
+    return gaps
+
+
+def _local_steps(series: Series, last: float) -> str:
+    """Which rounds took their local steps one by one."""
+    first = series.scale / 1e-13
+    if last < first:
+        return "exact in every round evaluated"
+    return f"exact up to round {first:.0e}; after it margins stand still within a round"
+
+
+def _separable(job: Job) -> bool:
+    """Whether all rows are separable; refuses rows of which only a part is."""
+    from .. import reference
+
+    if job.separable is not None:
+        return job.separable
+    if job.problem.task == "multiclass":
+        try:
+            reference.max_margin(job.problem)
+        except NotSeparableError:
+            return False
+        return True
+    found = reference.separability(job.problem)
+    if not found.separable and len(found.subset):
+        raise UnsupportedError(
+            f"problem: {len(found.subset)} of {job.problem.n_samples} rows are separable with the "
+            "others on the boundary: one part of the model diverges while another stands still, "
+            "which has no smooth flow here; use run, and reference.limits for both limits"
+        )
+    return bool(found.separable)
+
+
+def _tell(job: Job, report: Callable[[Any], object] | None) -> Callable[[float], object]:
+    """Report rounds to a callable of the user, decades to a bar."""
+    if report is None:
+        return lambda k: None
+    if callable(job.progress):
+        return report
+    return lambda k: report(math.log10(max(k, 1)))
+
+
+def _stopped(job: Job, session: Any, threads: int, status: str) -> Found:
+    """A run that ended among its exact rounds."""
+    session.record_now()
+    history = dict(session.history())
+    kept = np.isin(history["round"], job.records) | (history["round"] == session.round)
+    history = {name: column[kept] for name, column in history.items()}
+    message = "" if status == "completed" else f"{status} after round {session.round:,}"
+    return Found(
+        history=history,
+        coefficients=session.coefficients(),
+        error=np.zeros(len(history["round"])),
+        about={"exact_rounds": session.round, "evaluations": 0, "how": "exact rounds"},
+        threads=threads,
+        status=status,
+        message=message,
+    )
+
+
+def _standing_still(job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.ndarray) -> Found:
+    """The model does not move any more: every later record is that of the fixed point."""
+    session = flow.session
+    exact = session.round
+    session.record_now()
+    history = dict(session.history())
+    wanted = np.isin(history["round"], job.records)
+    last = {name: column[-1:] for name, column in history.items()}
+    history = {
+        name: np.concatenate([column[wanted], np.repeat(last[name], len(far), axis=0)])
+        for name, column in history.items()
+    }
+    history["round"] = np.concatenate([job.records[job.records <= exact], far])
+    count = len(history["round"])
+    return Found(
+        history=history,
+        coefficients=a,
+        error=np.where(np.arange(count) < count - len(far), 0.0, np.finfo(np.float64).eps * exact),
+        about={"exact_rounds": exact, "evaluations": flow.evaluations, "how": "fixed point"},
+        threads=threads,
+    )

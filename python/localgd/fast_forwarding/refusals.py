@@ -1,0 +1,63 @@
+"""What fast-forward does not do, and why."""
+
+from __future__ import annotations
+
+import numbers
+
+from ..errors import UnsupportedError
+from ..methods import Method
+from ..participation import Participation
+from ..problem import Problem
+from ..schedules import Polynomial, Schedule, TwoStage
+from ..servers import Anchored, ServerSGD
+
+__all__ = ["check_smooth"]
+
+MOST_STATES = 6000  # of the linear map of SCAFFOLD with the squared loss
+
+
+def check_smooth(problem: Problem, method: Method, loss: str, lr: Schedule) -> None:
+    """UnsupportedError with the reason if the rounds are not a smooth flow."""
+    reason = _reason(problem, method, loss, lr)
+    if reason is not None:
+        raise UnsupportedError(f"method: {method!r} cannot be fast-forwarded: {reason}")
+
+
+def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | None:
+    if method.rule.stochastic:
+        return "its batches are random, so that rounds do not follow a smooth flow; use run"
+    if not Participation(problem, method, 0).full:
+        return "clients are sampled at random; want participation=1.0, or use run"
+    if method.rule.solve:
+        return (
+            "the active rows of exact local solves change abruptly; its error falls like 1/k, which "
+            "run shows step by step"
+        )
+    if method.server.coordinate_wise:
+        return f"{type(method.server).__name__} leaves the span of the rows; use run"
+    momentum = getattr(method.server, "momentum", 0.0) > 0
+    if momentum and method.rule.correction == "control":
+        return "momentum and control variates together are two memories; want one of them"
+    if not _smooth_rate(lr):
+        return "its learning rate is a function of your own; want a number, TwoStage or Polynomial"
+    if loss == "squared":
+        return _nonlinear(problem, method, lr)
+    return None
+
+
+def _smooth_rate(lr: Schedule) -> bool:
+    return isinstance(lr, numbers.Real | TwoStage | Polynomial)
+
+
+def _nonlinear(problem: Problem, method: Method, lr: Schedule) -> str | None:
+    if not isinstance(lr, numbers.Real):
+        return "powers of one round map need a constant learning rate with the squared loss"
+    states = (problem.n_clients + 1) * min(problem.X.shape)
+    if method.rule.correction == "control":
+        if not isinstance(method.server, ServerSGD) and isinstance(method.server, Anchored):
+            return (
+                "SCAFFOLD with the server Anchored() and the squared loss has no closed form here"
+            )
+        if states > MOST_STATES:
+            return f"its linear map has {states:,} states; want at most {MOST_STATES:,}, or use run"
+    return None

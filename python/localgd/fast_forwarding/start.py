@@ -1,0 +1,110 @@
+"""The exact rounds at the beginning: as many as the flow needs to be smooth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import UnsupportedError
+from ..schedules import TwoStage, rates
+from .flow import MOST_TERMS, Flow, series_terms
+from .job import Job
+
+__all__ = ["Settled", "exact_start"]
+
+FIRST = 64  # rounds before the first look
+CHUNK = 2**14  # rounds whose learning rates are prepared together
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the differences at a round say of the run there.
+
+    Attributes
+    ----------
+    ratio : float
+        Relative change of the increments from one round to the next.
+    left : float
+        The first term of the series that is left out, relative to the first.
+    smooth : bool
+        Whether the series converges to the tolerance.
+    fixed : bool
+        Whether the model stands still.
+    """
+
+    ratio: float
+    left: float
+    smooth: bool
+    fixed: bool
+
+
+def exact_start(
+    job: Job,
+    session: Any,
+    flow: Flow,
+    most: int,
+    separable: bool,
+    tell: Callable[[float], object],
+) -> tuple[str, Settled | None]:
+    """Exact rounds until the flow is smooth, or the model stands still; the status."""
+    target = min(FIRST, most)
+    tolerance = job.rtol / 10
+    while True:
+        status = _advance(job, session, target, tell)
+        if status != "completed" or session.round >= job.rounds:
+            return status, None
+        settled = _look(flow, session.round, session.coefficients(), tolerance)
+        past = not isinstance(job.lr, TwoStage) or session.round > job.lr.switch_round
+        if past and (settled.fixed if not separable else settled.smooth):
+            return status, settled
+        if session.round >= most:
+            raise UnsupportedError(_unsettled(session.round, settled, separable, most))
+        target = min(2 * target, most)
+
+
+def _advance(job: Job, session: Any, target: int, tell: Callable[[float], object]) -> str:
+    shares = job.problem.weights[None, :]
+    try:
+        while True:
+            until = min(target, session.round + CHUNK) if callable(job.lr) else target
+            lrs = rates(job.lr, session.round, until) or [1.0]
+            status = session.advance(until, lrs, shares, None, tell)
+            if status != "completed" or session.round >= target:
+                return str(status)
+    except KeyboardInterrupt:
+        return "interrupted"
+
+
+def _look(flow: Flow, k: int, a: np.ndarray, tolerance: float) -> Settled:
+    """The forward differences from round k on; the session is left as it was."""
+    session = flow.session
+    saved = session.round, session.participations, session.drift, session.state()
+    try:
+        increments = flow.increments(float(k), a.ravel(order="F"), MOST_TERMS + 1, frozen=False)
+    finally:
+        session.restore(*saved)
+    sizes = np.abs(series_terms(increments)).max(axis=1)
+    if sizes[0] <= 4 * np.finfo(np.float64).eps * np.abs(a).max():
+        return Settled(0.0, 0.0, smooth=True, fixed=True)
+    terms = sizes / sizes[0]
+    falls = bool((terms[1:4] < 0.5 * terms[:3]).all())
+    left = float(terms[MOST_TERMS])
+    return Settled(2 * float(terms[1]), left, smooth=falls and left < tolerance, fixed=False)
+
+
+def _unsettled(k: int, settled: Settled, separable: bool, most: int) -> str:
+    if not separable:
+        return (
+            f"rounds: after {k:,} exact rounds the model still moves, by {settled.ratio:.2g} "
+            "relative per round, towards the minimiser of rows that are not separable; raise "
+            f"max_exact_rounds (now {most:,})"
+        )
+    return (
+        f"rounds: after {k:,} exact rounds the increments of the rounds still do not change smoothly "
+        f"(relative change {settled.ratio:.2g} from one round to the next, the last term of the "
+        f"series {settled.left:.1g}): the run is unstable or slow to settle; use a smaller lr, or "
+        f"raise max_exact_rounds (now {most:,})"
+    )

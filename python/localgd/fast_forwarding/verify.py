@@ -1,0 +1,38 @@
+"""Fast-forward beside exact rounds."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ..running import run
+from .job import Found, Job
+
+__all__ = ["deviations"]
+
+
+def deviations(job: Job, found: Found, rounds: int) -> np.ndarray:
+    """‖w - w_exact‖/‖w_exact‖ at the records up to so many rounds; NaN after them."""
+    recorded = found.history["round"]
+    near = recorded[recorded <= rounds]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        exact = run(
+            job.problem,
+            job.method,
+            rounds=int(near[-1]),
+            loss=job.loss,
+            init=None if not job.w0.any() else job.w0.reshape(job.problem.weights_shape),
+            engine="gram",
+            record=near,
+            keep_weights=True,
+            memory_limit=job.memory_limit,
+        )
+    assert exact.recorded_weights is not None
+    weights = found.weights(job)
+    gaps = np.full(len(recorded), np.nan)
+    for j, w in enumerate(exact.recorded_weights):
+        norm = float(np.linalg.norm(w))
+        gaps[j] = float(np.linalg.norm(weights[j] - w)) / norm if norm > 0 else 0.0
+    return gaps
