@@ -1,58 +1,206 @@
-// The one list of losses, engines and number types that drives the tests: a new loss or engine is
-// one line here, and every test takes it up.
+// The one list of losses, engines, methods and number types that drives the tests: a new loss, engine
+// or method is one line here, and every test takes it up.
 #pragma once
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "core/engine/engine.hpp"
+
 namespace localgd::testing {
 
-// A loss by the formula of mathematics.md, in long double and without the core's code.
+constexpr Index classes = 3;  // of the softmax loss
+
+// A loss by the formula of mathematics.md, in long double and without the core's code: of one row's
+// outputs u. negative_derivative is that by output c.
 struct LossCase {
+  using Number = long double;
   std::string name;
-  bool signed_rows;  // false: its second argument counts
-  long double (*value)(long double m, long double y);
-  long double (*negative_derivative)(long double m, long double y);
+  bool signed_rows;  // false: the target counts
+  Index outputs;
+  Number (*value)(const Number* u, Number y);
+  Number (*negative_derivative)(const Number* u, Number y, Index c);
 };
 
+// Sum of exp(u_c - shift) over the classes but one.
+inline long double sum_of_exp(const long double* u, long double shift, Index without) {
+  long double sum = 0;
+  for (Index c = 0; c < classes; ++c)
+    if (c != without) sum += std::exp(u[c] - shift);
+  return sum;
+}
+
 inline const std::vector<LossCase> losses{
-    {"exponential", true, [](long double m, long double) { return std::exp(-m); },
-     [](long double m, long double) { return std::exp(-m); }},
-    {"logistic", true, [](long double m, long double) { return std::log1p(std::exp(-m)); },
-     [](long double m, long double) { return 1 / (1 + std::exp(m)); }},
-    {"squared", false, [](long double u, long double y) { return (u - y) * (u - y) / 2; },
-     [](long double u, long double y) { return y - u; }},
+    {"exponential", true, 1, [](const long double* m, long double) { return std::exp(-*m); },
+     [](const long double* m, long double, Index) { return std::exp(-*m); }},
+    {"logistic", true, 1, [](const long double* m, long double) { return std::log1p(std::exp(-*m)); },
+     [](const long double* m, long double, Index) { return 1 / (1 + std::exp(*m)); }},
+    {"squared", false, 1, [](const long double* u, long double y) { return (*u - y) * (*u - y) / 2; },
+     [](const long double* u, long double y, Index) { return y - *u; }},
+    {"softmax", false, classes,
+     [](const long double* u, long double y) {
+       const auto own = static_cast<Index>(y);
+       return std::log1p(sum_of_exp(u, u[own], own));  // log(1 + sum of exp(u_c - u_y))
+     },
+     [](const long double* u, long double y, Index c) {
+       const auto own = static_cast<Index>(y);
+       const long double all = sum_of_exp(u, u[own], -1);
+       return (c == own ? sum_of_exp(u, u[own], own) : -std::exp(u[c] - u[own])) / all;
+     }},
 };
 
 inline const std::vector<std::string> engines{"gram", "hybrid", "primal"};
 
+// A method: what it changes in Local-GD with a given number of steps on every client.
+struct MethodCase {
+  std::string name;
+  void (*set)(LocalRule& local, ServerRule& server);
+};
+
+inline void set_batches(LocalRule& local, bool replacement) {
+  local.replacement = replacement;
+  for (std::size_t i = 0; i < local.steps.size(); ++i) local.batches.push_back(1 + Index(i) % 3);
+}
+
+inline void set_client_steps(LocalRule& local) {
+  for (std::size_t i = 0; i < local.steps.size(); ++i) local.steps[i] += std::int64_t(i) % 3;
+}
+
+inline void set_coordinate_wise(ServerRule& server, ServerKind kind) {
+  server.kind = kind;
+  server.lr = 0.1;
+  server.tau = 0.01;
+  server.beta1 = kind == ServerKind::adagrad ? 0 : 0.9;
+  server.beta2 = 0.95;
+}
+
+inline void set_corrected(LocalRule& local, Correction correction) {
+  local.correction = correction;
+  local.beta = 0.3;
+}
+
+inline const std::vector<MethodCase> methods{
+    {"local-gd", [](LocalRule&, ServerRule&) {}},
+    {"client steps", [](LocalRule& local, ServerRule&) { set_client_steps(local); }},
+    {"client steps, plain mean",
+     [](LocalRule& local, ServerRule&) {
+       set_client_steps(local);
+       local.normalize = false;
+     }},
+    {"batches in epochs", [](LocalRule& local, ServerRule&) { set_batches(local, false); }},
+    {"batches with replacement", [](LocalRule& local, ServerRule&) { set_batches(local, true); }},
+    {"prox, client steps",
+     [](LocalRule& local, ServerRule&) {
+       set_client_steps(local);
+       local.prox = 0.7;
+     }},
+    {"prox, batches, nesterov",
+     [](LocalRule& local, ServerRule& server) {
+       set_batches(local, false);
+       local.prox = 0.7;
+       server = {ServerKind::sgd, 0.8, 0.9, true};
+     }},
+    {"control", [](LocalRule& local, ServerRule&) { set_corrected(local, Correction::control); }},
+    {"control, client steps, batches, momentum",
+     [](LocalRule& local, ServerRule& server) {
+       set_corrected(local, Correction::control);
+       set_client_steps(local);
+       set_batches(local, true);
+       server = {ServerKind::sgd, 0.7, 0.9};
+     }},
+    {"displacement",
+     [](LocalRule& local, ServerRule&) { set_corrected(local, Correction::displacement); }},
+    {"displacement, client steps, batches, anchored",
+     [](LocalRule& local, ServerRule& server) {
+       set_corrected(local, Correction::displacement);
+       set_client_steps(local);
+       set_batches(local, false);
+       server.kind = ServerKind::anchored;
+     }},
+    {"anchored", [](LocalRule&, ServerRule& server) { server.kind = ServerKind::anchored; }},
+    {"server rate", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.6}; }},
+    {"exact solve", [](LocalRule& local, ServerRule&) { local.solve = true; }},
+    {"exact solve, anchored",
+     [](LocalRule& local, ServerRule& server) {
+       local.solve = true;
+       server.kind = ServerKind::anchored;
+     }},
+    {"adam", [](LocalRule&, ServerRule& server) { set_coordinate_wise(server, ServerKind::adam); }},
+    {"yogi, batches",
+     [](LocalRule& local, ServerRule& server) {
+       set_batches(local, false);
+       set_coordinate_wise(server, ServerKind::yogi);
+     }},
+    {"adagrad, control",
+     [](LocalRule& local, ServerRule& server) {
+       set_corrected(local, Correction::control);
+       set_coordinate_wise(server, ServerKind::adagrad);
+     }},
+};
+
+struct Rules {
+  LocalRule local;
+  ServerRule server;
+};
+
+inline Rules rules(const MethodCase& method, Index clients, std::int64_t steps) {
+  Rules rules;
+  rules.local.steps.assign(static_cast<std::size_t>(clients), steps);
+  method.set(rules.local, rules.server);
+  return rules;
+}
+
 struct Case {
   const LossCase& loss;
+  const MethodCase& method;
   std::string engine;
   bool single;
 
-  std::string name() const { return engine + ", " + loss.name + (single ? ", float" : ", double"); }
+  std::string name() const {
+    return method.name + ", " + engine + ", " + loss.name + (single ? ", float" : ", double");
+  }
+  EngineOptions options(Index clients, std::int64_t steps) const {
+    Rules r = rules(method, clients, steps);
+    return {engine, loss.name, single, std::move(r.local), r.server};
+  }
 };
 
-inline std::vector<Case> all_cases() {
-  std::vector<Case> cases;
-  for (const auto& loss : losses)
-    for (const auto& engine : engines)
-      for (const bool single : {false, true}) cases.push_back({loss, engine, single});
-  return cases;
+// Whether there is such a method for the loss, and an engine for it.
+inline bool has_loss(const MethodCase& method, const LossCase& loss) {
+  return !(rules(method, 1, 1).local.solve && loss.outputs > 1);
+}
+inline bool has_engine(const MethodCase& method, const std::string& engine) {
+  const Rules r = rules(method, 1, 1);
+  return engine == "primal" ? !r.local.solve : !r.server.coordinate_wise();
 }
 
-// Calls body(case) for every combination; a failure names the one it happened in.
+// Calls body(case) for the engines and number types of a loss and a method; a failure names the case.
+template <class Body>
+void for_each_engine(const LossCase& loss, const MethodCase& method, Body&& body) {
+  if (!has_loss(method, loss)) return;
+  for (const auto& engine : engines)
+    for (const bool single : {false, true}) {
+      if (!has_engine(method, engine)) continue;
+      const Case c{loss, method, engine, single};
+      const std::string name = c.name();
+      CAPTURE(name);
+      body(c);
+    }
+}
+
+// The same for every loss and method, or with the first method alone.
 template <class Body>
 void for_each_case(Body&& body) {
-  for (const Case& c : all_cases()) {
-    const std::string name = c.name();
-    CAPTURE(name);
-    body(c);
-  }
+  for (const auto& method : methods)
+    for (const auto& loss : losses) for_each_engine(loss, method, body);
+}
+template <class Body>
+void for_each_plain_case(Body&& body) {
+  for (const auto& loss : losses) for_each_engine(loss, methods.front(), body);
 }
 
 }  // namespace localgd::testing

@@ -1,4 +1,5 @@
-// Random problems with ragged clients, unequal weights and a start that is not 0.
+// Random problems with ragged clients, unequal weights and a start that is not 0; the inputs of their
+// rounds.
 #pragma once
 
 #include <cstring>
@@ -14,24 +15,39 @@ class Random {
  public:
   explicit Random(std::uint64_t seed) : bits_(seed) {}
   double operator()() { return std::ldexp(static_cast<double>(bits_() >> 11), -52) - 1; }
+  std::uint64_t word() { return bits_(); }
   Vector<double> vector(Index n) {
     return Vector<double>::NullaryExpr(n, [&](Index) { return (*this)(); });
   }
+  Matrix<double> matrix(Index n, Index c) { return vector(n * c).reshaped(n, c); }
 
  private:
   std::mt19937_64 bits_;
 };
 
-// The arrays that a Data looks at.
+// The arrays that a Data looks at, for every loss.
 struct Problem {
   RowMatrix<double> rows;
-  Vector<double> targets;
+  Vector<double> targets, labels;  // numbers, and classes 0 to C - 1
   std::vector<Index> offsets;
-  Vector<double> weights, init;
+  Vector<double> weights;
+  Matrix<double> starts;  // d x C
 
-  Data data() const {
+  Index clients() const { return weights.size(); }
+  Index largest_client() const {
+    Index largest = 0;
+    for (std::size_t i = 1; i < offsets.size(); ++i)
+      largest = std::max(largest, offsets[i] - offsets[i - 1]);
+    return largest;
+  }
+  const Vector<double>& targets_for(const LossCase& loss) const {
+    return loss.outputs > 1 ? labels : targets;
+  }
+  Matrix<double> start(const LossCase& loss) const { return starts.leftCols(loss.outputs); }
+  Data data(const LossCase& loss) const {
+    const auto& t = targets_for(loss);
     return Data(RowsView<double>(rows.data(), rows.rows(), rows.cols()),
-                VectorView<double>(targets.data(), targets.size()), offsets, weights);
+                VectorView<double>(t.data(), t.size()), offsets, weights);
   }
 };
 
@@ -44,9 +60,10 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features, std
   p.rows = RowMatrix<double>::NullaryExpr(
       samples, features, [&](Index, Index) { return random() / std::sqrt(double(features) / 4); });
   p.targets = random.vector(samples);
+  p.labels = (random.vector(samples).array() * 1.5 + 1.5).floor();
   p.weights = random.vector(clients).array() + 1.1;
   p.weights /= p.weights.sum();
-  p.init = random.vector(features);
+  p.starts = random.matrix(features, classes);
   return p;
 }
 
@@ -64,19 +81,58 @@ inline std::vector<Shape> shapes() {
           {std::vector<Index>(150, 1), 600}, {{1, 1}, 1}};
 }
 
-inline EngineOptions options(const Case& c, std::int64_t local_steps) {
-  return {c.engine, c.loss.name, c.single, local_steps};
+// Rates, shares and random words of a run's rounds. In sampled runs one client sits out each round but
+// the first, another one each time.
+class Inputs {
+ public:
+  Inputs(const Problem& p, const LocalRule& local, std::int64_t rounds, bool sampled,
+         double lr = 0.5)
+      : clients_(p.clients()), slots_(p.clients()) {
+    Random random(77);
+    for (std::int64_t k = 0; k < rounds; ++k) {
+      lrs_.push_back(lr / (1 + 0.1 * static_cast<double>(k)));
+      Vector<double> shares = p.weights;
+      if (sampled && k > 0 && p.clients() > 1) shares[k % p.clients()] = 0;
+      shares /= shares.sum();
+      shares_.insert(shares_.end(), shares.begin(), shares.end());
+    }
+    if (!local.stochastic()) return;
+    for (std::size_t i = 0; i < local.batches.size(); ++i)
+      width_ = std::max<Index>(width_, (local.steps[i] * local.batches[i] + 1) / 2);
+    words_.resize(static_cast<std::size_t>(rounds * slots_ * width_));
+    for (auto& word : words_) word = random.word();
+  }
+
+  RoundPlan plan(std::int64_t k) const {
+    return {static_cast<double>(k), lrs_[static_cast<std::size_t>(k)], shares_.data() + k * clients_,
+            words_.data() + k * slots_ * width_, width_};
+  }
+  // Those of rounds first to until - 1.
+  Plans plans(std::int64_t first, std::int64_t until) const {
+    return {{lrs_.begin() + first, lrs_.begin() + until},
+            {shares_.begin() + first * clients_, shares_.begin() + until * clients_},
+            words_.data() + first * slots_ * width_,
+            slots_,
+            width_};
+  }
+
+ private:
+  Index clients_, slots_, width_ = 0;
+  std::vector<double> lrs_, shares_;
+  std::vector<std::uint64_t> words_;
+};
+
+// The same rate in every round, all clients, no batches.
+inline Plans plain_plans(const Problem& p, double lr) {
+  return {{lr}, {p.weights.begin(), p.weights.end()}};
 }
 
-inline bool same_bits(const Vector<double>& a, const Vector<double>& b) {
-  return a.size() == b.size() &&
+inline bool same_bits(const Matrix<double>& a, const Matrix<double>& b) {
+  return a.rows() == b.rows() && a.cols() == b.cols() &&
          std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(double)) == 0;
 }
 
-// Everything that a run shows at its end, as one vector.
-inline Vector<double> snapshot(Engine& engine) {
-  const std::vector<Vector<double>> parts{engine.weights(), engine.margins(), engine.coefficients(),
-                                          engine.local_changes(), engine.state()};
+inline Vector<double> joined(const std::vector<Vector<double>>& parts) {
   Index size = 0, at = 0;
   for (const auto& part : parts) size += part.size();
   Vector<double> all(size);
@@ -87,7 +143,20 @@ inline Vector<double> snapshot(Engine& engine) {
   return all;
 }
 
-inline double relative_error(const Vector<double>& got, const Vector<double>& want) {
+// All that a restored run begins with, and everything that a run shows at its end.
+inline Vector<double> state_of(Engine& engine) {
+  std::vector<Vector<double>> parts{engine.weights().reshaped(), engine.margins().reshaped(),
+                                    engine.coefficients().reshaped()};
+  for (const auto& [name, values] : engine.state()) parts.push_back(values->reshaped());
+  return joined(parts);
+}
+inline Vector<double> snapshot(Engine& engine) {
+  const LastRound& last = engine.last_round();
+  return joined({state_of(engine), last.shares, last.kappa, last.local_changes.reshaped(),
+                 last.common.reshaped(), last.change->reshaped()});
+}
+
+inline double relative_error(const Matrix<double>& got, const Matrix<double>& want) {
   return (got - want).norm() / std::max(want.norm(), 1e-300);
 }
 

@@ -1,4 +1,6 @@
-#include "core/engine/base.hpp"
+#include <numeric>
+
+#include "core/engine/kernels.hpp"
 #include "problems.hpp"
 
 using namespace localgd;
@@ -9,124 +11,197 @@ namespace {
 template <class Real>
 constexpr double tolerance = std::is_same_v<Real, double> ? 1e-13 : 2e-5;
 
-// One client's rows and margins in Real, and the same in double for the plain loops.
+// One client's rows in Real, and what its steps take.
 template <class Real>
 struct Client {
-  RowMatrix<Real> rows;
+  RowMatrix<Real> rows, gram;
   Vector<Real> targets;
-  Vector<double> start;  // w_k
-  Real step = Real(0.3);
+  Matrix<double> start;  // w_k
+  Matrix<Real> pull;     // eta q
+  Real step = Real(0.3), keep = Real(0.85);
 
-  Client(Index n, Index d) {
+  Client(Index n, Index d, const LossCase& loss) {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
     rows = RowMatrix<double>::NullaryExpr(n, d, [&] { return random() / std::sqrt(double(d)); })
                .template cast<Real>();
-    targets = random.vector(n).template cast<Real>();
-    start = random.vector(d);
+    gram = rows.lazyProduct(rows.transpose());
+    Vector<double> y = random.vector(n);
+    if (loss.outputs > 1) y = (y.array() * 1.5 + 1.5).floor();
+    targets = y.cast<Real>();
+    start = random.matrix(d, loss.outputs);
+    pull = (0.1 * random.matrix(d, loss.outputs)).cast<Real>();
   }
   RowsView<Real> view() const { return RowsView<Real>(rows.data(), rows.rows(), rows.cols()); }
 };
 
+// Which of the kernels' features a run of steps uses.
+struct Mode {
+  bool prox, pulled;
+  Index batch;  // 0: all rows
+};
+const std::vector<Mode> modes{{false, false, 0}, {true, false, 0}, {false, true, 0}, {true, true, 0},
+                              {false, false, 2}, {true, true, 2}};
+
 struct Steps {
-  Vector<double> margins, delta, sums;  // after the steps; sums of -l'
+  Matrix<double> margins, delta, sums;  // after the steps; sums of -l' with their decay
 };
 
-// w <- w - step * sum_j l'(a_j . w) a_j, one number at a time.
+using Pieces = std::vector<std::int64_t>;
+
+std::int64_t total(const Pieces& pieces) { return std::accumulate(pieces.begin(), pieces.end(), std::int64_t{0}); }
+
+const std::vector<std::uint64_t> words{0x123456789abcdef0u, 0xfedcba9876543210u, 0x0f1e2d3c4b5a6978u,
+                                       0x8796a5b4c3d2e1f0u, 0x5555aaaa12348765u, 0xdeadbeefcafef00du,
+                                       0x1029384756473829u};  // for 7 steps of 2 rows
+
+RowDealer dealer(Index rows) {
+  RowDealer dealer(rows, false);
+  dealer.begin_round(words.data());
+  return dealer;
+}
+
+// s <- keep s + e, w <- w_k + keep (w - w_k) + step sum_j e_j a_j + pull, one number at a time.
 template <class Real>
-Steps plain_steps(const Client<Real>& c, const LossCase& loss, std::int64_t steps) {
-  const Index n = c.rows.rows(), d = c.rows.cols();
-  Steps out{Vector<double>::Zero(n), Vector<double>::Zero(d), Vector<double>::Zero(n)};
-  const auto margin = [&](Index j) {
+Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::int64_t steps) {
+  const Index n = c.rows.rows(), d = c.rows.cols(), outputs = loss.outputs;
+  Steps out{Matrix<double>::Zero(n, outputs), Matrix<double>::Zero(d, outputs),
+            Matrix<double>::Zero(n, outputs)};
+  const double keep = mode.prox ? double(c.keep) : 1.0;
+  const auto margin = [&](Index j, Index k) {
     double m = 0;
-    for (Index f = 0; f < d; ++f) m += double(c.rows(j, f)) * (c.start[f] + out.delta[f]);
+    for (Index f = 0; f < d; ++f) m += double(c.rows(j, f)) * (c.start(f, k) + out.delta(f, k));
     return m;
   };
+  auto deal = dealer(n);
   for (std::int64_t l = 0; l < steps; ++l) {
-    Vector<double> e(n);
-    for (Index j = 0; j < n; ++j)
-      e[j] = static_cast<double>(loss.negative_derivative(margin(j), double(c.targets[j])));
-    for (Index j = 0; j < n; ++j) {
-      out.sums[j] += e[j];
-      for (Index f = 0; f < d; ++f) out.delta[f] += double(c.step) * e[j] * double(c.rows(j, f));
+    Matrix<double> e = Matrix<double>::Zero(n, outputs);
+    for (Index t = 0; t < (mode.batch ? mode.batch : n); ++t) {
+      const Index j = mode.batch ? deal.next() : t;
+      std::vector<long double> u;
+      for (Index k = 0; k < outputs; ++k) u.push_back(margin(j, k));
+      for (Index k = 0; k < outputs; ++k)
+        e(j, k) += static_cast<double>(loss.negative_derivative(u.data(), double(c.targets[j]), k));
     }
+    out.sums = keep * out.sums + e;
+    out.delta *= keep;
+    for (Index j = 0; j < n; ++j)
+      for (Index k = 0; k < outputs; ++k)
+        for (Index f = 0; f < d; ++f) out.delta(f, k) += double(c.step) * e(j, k) * double(c.rows(j, f));
+    if (mode.pulled) out.delta += c.pull.template cast<double>();
   }
-  for (Index j = 0; j < n; ++j) out.margins[j] = margin(j);
+  for (Index j = 0; j < n; ++j)
+    for (Index k = 0; k < outputs; ++k) out.margins(j, k) = margin(j, k);
   return out;
 }
 
-// span_steps in pieces of the given lengths.
+// The kernels of engine gram and hybrid, in pieces of the given lengths.
 template <class Real>
-Steps span(const Client<Real>& c, const LossCase& loss, const std::vector<std::int64_t>& pieces,
+Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces& pieces,
            bool last = false) {
   const Index n = c.rows.rows();
-  const RowMatrix<Real> gram = c.rows.lazyProduct(c.rows.transpose());
-  Vector<Real> margins = (c.rows.template cast<double>() * c.start).template cast<Real>();
-  Vector<Real> sums = Vector<Real>::Zero(n), scratch(n);
-  for (std::size_t i = 0; i < pieces.size(); ++i)
-    Kernels<Real>::of(loss.name).span(gram, c.targets.data(), c.step, pieces[i],
-                                      last && i + 1 == pieces.size(), margins.data(), sums.data(),
-                                      scratch.data());
+  const Matrix<Real> base = (c.rows.template cast<double>() * c.start).template cast<Real>();
+  const Matrix<Real> shift = c.rows.lazyProduct(c.pull);
+  Matrix<Real> margins = base, sums = Matrix<Real>::Zero(n, loss.outputs), scratch = sums;
+  const SpanClient<Real> client{c.gram,
+                                c.targets.data(),
+                                loss.outputs,
+                                c.step,
+                                mode.prox ? c.keep : Real(1),
+                                mode.prox ? base.data() : nullptr,
+                                mode.pulled ? shift.data() : nullptr,
+                                margins.data(),
+                                sums.data(),
+                                scratch.data()};
+  const auto kernels = Kernels<Real>::of(loss.name);
+  Batch<Real> batch(mode.batch, loss.outputs);
+  auto deal = dealer(n);
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const bool ends = last && i + 1 == pieces.size();
+    if (mode.batch)
+      kernels.span_batch(client, deal, mode.batch, batch, pieces[i], ends);
+    else
+      kernels.span(client, pieces[i], ends);
+  }
   return {margins.template cast<double>(), {}, sums.template cast<double>()};
 }
 
 template <class Real>
-Steps primal(const Client<Real>& c, const LossCase& loss, const std::vector<std::int64_t>& pieces) {
-  const Index n = c.rows.rows(), d = c.rows.cols();
-  Vector<Real> base(n), sums = Vector<Real>::Zero(n), delta = Vector<Real>::Zero(d);
-  PrimalScratch<Real> scratch{Vector<Real>(d), Vector<Real>(rows_per_block<Real>(d))};
-  for (std::size_t i = 0; i < pieces.size(); ++i)
-    Kernels<Real>::of(loss.name).primal(c.view(), c.targets.data(), c.step, pieces[i],
-                                        i == 0 ? &c.start : nullptr, base.data(), delta, sums.data(),
-                                        scratch);
+Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces& pieces) {
+  const Index n = c.rows.rows(), d = c.rows.cols(), numbers = rows_per_block<Real>(d) * loss.outputs;
+  Matrix<Real> base(n, loss.outputs), sums = Matrix<Real>::Zero(n, loss.outputs),
+               delta = Matrix<Real>::Zero(d, loss.outputs);
+  PrimalScratch<Real> scratch{Matrix<Real>(d, loss.outputs), Vector<Real>(numbers),
+                              Vector<Real>(numbers), Batch<Real>(mode.batch, loss.outputs)};
+  const PrimalClient<Real> client{c.view(),
+                                  c.targets.data(),
+                                  loss.outputs,
+                                  c.step,
+                                  mode.prox ? c.keep : Real(1),
+                                  mode.pulled ? &c.pull : nullptr,
+                                  c.start,
+                                  base.data(),
+                                  delta,
+                                  sums.data()};
+  const auto kernels = Kernels<Real>::of(loss.name);
+  auto deal = dealer(n);
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (mode.batch)
+      kernels.primal_batch(client, deal, mode.batch, scratch, pieces[i]);
+    else
+      kernels.primal(client, scratch, pieces[i], i > 0);
+  }
   return {base.template cast<double>(), delta.template cast<double>(), sums.template cast<double>()};
 }
 
-// Calls body(client, loss) for all losses and for shapes with whole, broken and single blocks.
+// Calls body(client, loss, mode) for all losses and modes, and for shapes with whole, broken and
+// single blocks.
 template <class Real, class Body>
 void for_each_client(Body&& body) {
   const std::vector<std::pair<Index, Index>> shapes{{1, 1}, {1, 5}, {7, 3}, {16, 16}, {33, 8}, {9, 700}};
   for (const auto& loss : losses)
     for (const auto& [n, d] : shapes) {
-      CAPTURE(loss.name);
-      CAPTURE(n);
-      CAPTURE(d);
-      body(Client<Real>(n, d), loss);
+      const Client<Real> client(n, d, loss);
+      for (const Mode& mode : modes) {
+        CAPTURE(loss.name);
+        CAPTURE(n);
+        CAPTURE(d);
+        CAPTURE(mode.prox);
+        CAPTURE(mode.pulled);
+        CAPTURE(mode.batch);
+        body(client, loss, mode);
+      }
     }
 }
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("span_steps takes the steps of the plain loop", Real, double, float) {
-  for_each_client<Real>([](const Client<Real>& c, const LossCase& loss) {
-    const auto want = plain_steps(c, loss, 6);
-    const auto got = span(c, loss, {6});
-    CHECK(relative_error(got.margins, want.margins) < tolerance<Real>);
-    CHECK(relative_error(got.sums, want.sums) < tolerance<Real>);
+TEST_CASE_TEMPLATE("kernels take the steps of the plain loop", Real, double, float) {
+  for_each_client<Real>([](const Client<Real>& c, const LossCase& loss, Mode mode) {
+    const auto want = plain_steps(c, loss, mode, 6);
+    const auto in_span = span(c, loss, mode, {6}), in_weights = primal(c, loss, mode, {6});
+    CHECK(relative_error(in_span.margins, want.margins) < tolerance<Real>);
+    CHECK(relative_error(in_span.sums, want.sums) < tolerance<Real>);
+    CHECK(relative_error(in_weights.delta, want.delta) < tolerance<Real>);
+    CHECK(relative_error(in_weights.sums, want.sums) < tolerance<Real>);
+    if (!mode.batch)  // base keeps the margins at the start of the round
+      CHECK(relative_error(in_weights.margins, plain_steps(c, loss, mode, 0).margins) <
+            tolerance<Real>);
+    if (mode.pulled) return;
     // delta = step A^T s, which is what the engines make of the sums.
-    const Vector<double> delta = double(c.step) * c.rows.template cast<double>().transpose() * got.sums;
+    const Matrix<double> delta =
+        double(c.step) * c.rows.template cast<double>().transpose() * in_span.sums;
     CHECK(relative_error(delta, want.delta) < tolerance<Real>);
   });
 }
 
-TEST_CASE_TEMPLATE("primal_steps takes the steps of the plain loop", Real, double, float) {
-  for_each_client<Real>([](const Client<Real>& c, const LossCase& loss) {
-    const auto want = plain_steps(c, loss, 6);
-    const auto got = primal(c, loss, {6});
-    CHECK(relative_error(got.delta, want.delta) < tolerance<Real>);
-    CHECK(relative_error(got.sums, want.sums) < tolerance<Real>);
-    // base keeps the margins at the start of the round.
-    CHECK(relative_error(got.margins, plain_steps(c, loss, 0).margins) < tolerance<Real>);
-  });
-}
-
 TEST_CASE_TEMPLATE("steps in pieces have the bits of steps at once", Real, double, float) {
-  for_each_client<Real>([](const Client<Real>& c, const LossCase& loss) {
-    for (const std::vector<std::int64_t>& pieces :
-         {std::vector<std::int64_t>{1, 6}, {6, 1}, {2, 2, 3}, {1, 1, 1, 1, 1, 1, 1}}) {
-      const auto whole = span(c, loss, {7}), parts = span(c, loss, pieces);
+  for_each_client<Real>([](const Client<Real>& c, const LossCase& loss, Mode mode) {
+    for (const Pieces& pieces : {Pieces{1, 6}, {6, 1}, {2, 2, 3}, {1, 1, 1, 1, 1, 1, 1}}) {
+      REQUIRE(total(pieces) == 7);
+      const auto whole = span(c, loss, mode, {7}), parts = span(c, loss, mode, pieces);
       CHECK(same_bits(whole.margins, parts.margins));
       CHECK(same_bits(whole.sums, parts.sums));
-      const auto all = primal(c, loss, {7}), some = primal(c, loss, pieces);
+      const auto all = primal(c, loss, mode, {7}), some = primal(c, loss, mode, pieces);
       CHECK(same_bits(all.delta, some.delta));
       CHECK(same_bits(all.sums, some.sums));
     }
@@ -134,10 +209,10 @@ TEST_CASE_TEMPLATE("steps in pieces have the bits of steps at once", Real, doubl
 }
 
 TEST_CASE_TEMPLATE("leaving out the last product changes the margins only", Real, double, float) {
-  for_each_client<Real>([](const Client<Real>& c, const LossCase& loss) {
-    const auto with = span(c, loss, {2, 3}), without = span(c, loss, {2, 3}, true);
+  for_each_client<Real>([](const Client<Real>& c, const LossCase& loss, Mode mode) {
+    const auto with = span(c, loss, mode, {2, 3}), without = span(c, loss, mode, {2, 3}, true);
     CHECK(same_bits(with.sums, without.sums));
-    CHECK(same_bits(without.margins, span(c, loss, {4}).margins));
+    CHECK(same_bits(without.margins, span(c, loss, mode, {4}).margins));
   });
 }
 

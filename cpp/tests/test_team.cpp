@@ -45,6 +45,35 @@ TEST_CASE("work hands out the dearest items first") {
   CHECK(none.largest == 0);
 }
 
+TEST_CASE("a selection keeps the order and forgets the one before") {
+  const Work all({2, 5, 1, 4, 3});
+  Work some;
+  some.select(all, [](Index item) { return item != 1; });
+  CHECK(some.order == std::vector<Index>{3, 4, 0, 2});
+  CHECK(some.total == 10);
+  CHECK(some.largest == 4);
+  some.select(all, [](Index item) { return item <= 1; });
+  CHECK(some.order == std::vector<Index>{1, 0});
+  CHECK(some.total == 7);
+  CHECK(some.largest == 5);
+  some.select(all, [](Index) { return false; });
+  CHECK(some.items() == 0);
+  CHECK(some.total == 0);
+  CHECK(some.largest == 0);
+}
+
+TEST_CASE("the items of a selection are done, the others are not") {
+  const Work all = equal_work(40);
+  Work some;
+  some.select(all, [](Index item) { return item % 3 == 1; });
+  for (const int threads : {1, 3})
+    Team::run(threads, [&](Team& team) {
+      std::vector<std::atomic<int>> count(40);
+      team.for_each(some, [&](Index item, int) { ++count[static_cast<std::size_t>(item)]; });
+      for (std::size_t item = 0; item < 40; ++item) CHECK(count[item] == (item % 3 == 1));
+    });
+}
+
 TEST_CASE("every item is done exactly once") {
   for (const int threads : {1, 2, 3, 7, 16})
     Team::run(threads, [&](Team& team) {

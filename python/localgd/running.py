@@ -15,7 +15,7 @@ from .arguments import check_init, check_reference
 from .checkpointing import Checkpoint, fingerprint
 from .configuration import identity, local_options, make_config, server_options
 from .engines import DEFAULT_MEMORY_LIMIT, choose_engine, choose_threads
-from .errors import NotSeparableError, UnsupportedError
+from .errors import NotSeparableError
 from .losses import LOSSES, SIGNED_LOSSES, check_loss, default_loss
 from .measuring import Measure, Recording, columns, further_measures
 from .methods import Method, check_method

@@ -23,7 +23,9 @@ class ExactSolves {
     if constexpr (std::is_same_v<Real, double>) {
       solver.make(gram, interpolates_);
     } else {
-      solver.copy = gram.template cast<double>();
+      // The rank tests need the rounding of float64.
+      const auto rows = data_.rows.middleRows(data_.begin(client), data_.size(client));
+      solver.copy.noalias() = rows * rows.transpose();
       solver.make(solver.copy, interpolates_);
     }
     solver.numbers.resize(gram.rows());
@@ -64,7 +66,7 @@ class ExactSolves {
   struct Solver {
     std::unique_ptr<Projection> projection;
     std::unique_ptr<Interpolation> interpolation;
-    RowMatrix<double> copy;  // of a Gram block in float32
+    RowMatrix<double> copy;  // K_ii, where the engine has it in float32
     Vector<double> numbers;
 
     void make(const RowMatrix<double>& gram, bool interpolates) {

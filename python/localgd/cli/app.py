@@ -117,7 +117,7 @@ def _option(field: dataclasses.Field[Any]) -> Any:
         shown = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
     help = data["help"] + (f" Default {shown}." if shown else "")
     if "methods" in data:
-        help += f" For {', '.join(data['methods'])}."
+        help += f" {data['methods']}"
     return typer.Option(
         *names,
         *([data["short"]] if "short" in data else []),

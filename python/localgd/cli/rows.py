@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +10,11 @@ import numpy as np
 
 from .. import datasets
 from ..errors import MissingExtraError
+from ..losses import default_loss
 from ..partitioning import partition
-from ..problem import Problem
+from ..problem import Problem, check_task
+from ..randomness import random_generator
+from .own_rows import read_own
 from .settings import Settings
 from .words import partition_scheme
 
@@ -21,27 +23,42 @@ __all__ = ["Prepared", "prepare"]
 DIGITS = {"mnist": datasets.load_mnist, "digits": datasets.load_digits}
 BUILT_IN = (*DIGITS, "breast-cancer")
 TITLES = {"mnist": "MNIST digits", "digits": "scikit-learn's 8x8 digits"}
+TEST_STREAM = 2  # keeps the draw of test rows apart from the dealing of the others
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows and labels, client ids if the data has them, and what all that is called."""
+
+    X: np.ndarray
+    y: np.ndarray
+    ids: np.ndarray | None
+    title: str
+    names: tuple[str, ...]  # of the labels -1 and +1, or 0, 1, …, C-1
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A problem, the settings with everything settled, and two lines about it."""
+    """A problem, held-out rows, the settings with everything settled, and lines about them."""
 
     problem: Problem
+    test: Pair | None
     settings: Settings
     data: str
     clients: str
 
 
 def prepare(settings: Settings) -> Prepared:
-    """Load the rows and deal them to clients."""
-    X, y, ids, title, settings = _load(settings)
-    X, scaling = _scaled(X, settings)
-    settings = _settled(settings, y)
-    if ids is None:
+    """Load the rows, hold some out and deal the others to clients."""
+    rows, settings = _load(settings)
+    X, scaling = _scaled(rows.X, settings)
+    rows, settings = _settled(dataclasses.replace(rows, X=X), settings)
+    rows, test = _held_out(rows, settings)
+    if rows.ids is None:
         problem = partition(
-            X,
-            y,
+            rows.X,
+            rows.y,
             n_clients=settings.clients,
             scheme=partition_scheme("scheme", str(settings.scheme)),
             seed=settings.seed,
@@ -50,33 +67,28 @@ def prepare(settings: Settings) -> Prepared:
         )
         dealing = f"dealt by {settings.scheme}, seed {settings.seed}"
     else:
-        problem = Problem.from_arrays(X, y, ids, weights=settings.weights, task=settings.task)
+        problem = Problem.from_arrays(
+            rows.X, rows.y, rows.ids, weights=settings.weights, task=settings.task
+        )
         dealing = f"named by {settings.client!r}"
-    data = f"{title}: {problem.n_samples:,} rows of {problem.n_features:,} features, {scaling}"
-    return Prepared(problem, settings, data, _about_clients(problem, settings, dealing))
-
-
-def _settled(settings: Settings, y: np.ndarray) -> Settings:
-    """Loss and scheme that suit the labels, where they were left open."""
-    regression = settings.task == "regression" or bool(np.any(np.abs(y) != 1))
-    return dataclasses.replace(
-        settings,
-        loss=settings.loss or ("squared" if regression else "exponential"),
-        scheme=settings.scheme or ("iid" if regression else "dirichlet:0.3"),
+    data = (
+        f"{rows.title}{_about_labels(rows.names, problem.task)}: {problem.n_samples:,} rows of "
+        f"{problem.n_features:,} features, {scaling}"
     )
+    if test is not None:
+        data += f"; {len(test[1]):,} more rows held out as a test"
+    return Prepared(problem, test, settings, data, _about_clients(problem, settings, dealing))
 
 
-def _load(
-    settings: Settings,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str, Settings]:
-    """Rows, labels, client ids if the file has them, a title, and the settings that name them."""
+def _load(settings: Settings) -> tuple[Rows, Settings]:
+    """The rows, and the settings that name them."""
     if settings.data is None:
         try:
             return _load(dataclasses.replace(settings, data="mnist"))
         except MissingExtraError:
-            rows = _load(dataclasses.replace(settings, data="digits"))
+            rows, settled = _load(dataclasses.replace(settings, data="digits"))
             note = " (for MNIST: pip install 'localgd[data]')"
-            return *rows[:3], rows[3] + note, rows[4]
+            return dataclasses.replace(rows, title=rows.title + note), settled
     name = settings.data
     if name not in BUILT_IN:
         return _read(settings, Path(name))
@@ -84,43 +96,73 @@ def _load(
         if getattr(settings, option) is not None:
             raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
     if name in DIGITS:
-        groups = settings.classes.split(",")
+        groups = list("0123456789") if settings.classes == "all" else settings.classes.split(",")
         classes = tuple(tuple(int(digit) for digit in group) for group in groups)
         X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.normalize else None)
-        return X, y, None, f"{TITLES[name]} {groups[0]} against {groups[1]}", settings
+        return Rows(X, y, None, TITLES[name], tuple(groups)), settings
     X, y = datasets.load_breast_cancer(scale="standard" if settings.normalize else None)
-    return X, y, None, "Wisconsin breast cancer, malignant against benign", settings
+    return Rows(X, y, None, "Wisconsin breast cancer", ("malignant", "benign")), settings
 
 
-def _read(
-    settings: Settings, path: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str, Settings]:
+def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
     if not path.suffix and not path.exists():
         raise ValueError(
             f"data: got {str(path)!r}; want {', '.join(BUILT_IN)}, or a file of rows "
             "(.csv, .npz, .parquet, .svm)"
         )
-    client = settings.client
-    if client is None and path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as stored:
-            client = "clients" if "clients.npy" in stored.namelist() else None
-    indices = path.suffix.lower() in (".csv", ".parquet")
-    read = datasets.read(
-        path,
-        label=_column(settings.label, indices),
-        client=_column(client, indices),
-        task=settings.task,
-    )
+    path = path.expanduser()
+    own = read_own(path, settings.label, settings.client, _task(settings))
     # Absolute, so that the written settings repeat the run from any folder.
-    settled = dataclasses.replace(settings, data=str(path.resolve()), client=client)
-    return read[0], read[1], read[2] if len(read) == 3 else None, path.name, settled
+    settled = dataclasses.replace(settings, data=str(path.resolve()), client=own.client)
+    return Rows(own.X, own.y, own.ids, path.name, own.names), settled
 
 
-def _column(place: str | None, indices: bool) -> str | int | None:
-    """A column name, or an index where the file has columns in order."""
-    if place is None or not indices:
-        return place
-    return int(place) if place.removeprefix("-").isdecimal() else place
+def _task(settings: Settings) -> str | None:
+    """The task asked for, in words or by the loss that only classes have."""
+    return settings.task or ("multiclass" if settings.loss == "softmax" else None)
+
+
+def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
+    """Task, loss and scheme that suit the labels, where they were left open."""
+    task = _task(settings)
+    if task == "multiclass" and set(np.unique(rows.y)) == {-1.0, 1.0}:
+        rows = dataclasses.replace(rows, y=(rows.y + 1) / 2)
+    if task == "binary" and len(rows.names) > 2:
+        raise ValueError(f"task: got 'binary' for {len(rows.names)} classes; want multiclass")
+    task = task or check_task(rows.y, None)
+    scheme = "iid" if task == "regression" else "dirichlet:0.3"
+    return rows, dataclasses.replace(
+        settings,
+        task=task,
+        loss=settings.loss or default_loss(task),
+        scheme=settings.scheme or scheme,
+    )
+
+
+def _held_out(rows: Rows, settings: Settings) -> tuple[Rows, Pair | None]:
+    """The rows to run on, in their order, and the others, drawn uniformly."""
+    if settings.test is None:
+        return rows, None
+    n = len(rows.y)
+    count = max(1, round(settings.test * n))
+    needed = settings.clients if rows.ids is None else 1
+    if n - count < needed:
+        raise ValueError(
+            f"test: {settings.test:g} of {n:,} rows leaves {n - count:,} for {needed:,} clients; "
+            "want a smaller fraction"
+        )
+    chosen = np.zeros(n, dtype=bool)
+    chosen[random_generator(settings.seed, TEST_STREAM).permutation(n)[:count]] = True
+    if settings.task != "regression":
+        lost = sorted(set(np.unique(rows.y)) - set(np.unique(rows.y[~chosen])))
+        if lost:
+            raise ValueError(
+                f"test: {settings.test:g} of {n:,} rows leaves none with the label {lost[0]:g}; "
+                "want a smaller fraction or another seed"
+            )
+    ids = None if rows.ids is None else rows.ids[~chosen]
+    left = dataclasses.replace(rows, X=rows.X[~chosen], y=rows.y[~chosen], ids=ids)
+    return left, (rows.X[chosen], rows.y[chosen])
 
 
 def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
@@ -142,11 +184,21 @@ def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
     return X, said
 
 
+def _about_labels(names: tuple[str, ...], task: str) -> str:
+    """Which label became which number."""
+    if not names:
+        return ""
+    if task != "multiclass":
+        return f", {names[0]} (-1) against {names[1]} (+1)"
+    shown = names if len(names) <= 10 else (*names[:8], "…", names[-1])
+    return f", {len(names):,} classes ({', '.join(shown)})"
+
+
 def _about_clients(problem: Problem, settings: Settings, dealing: str) -> str:
     low, high = int(problem.sizes.min()), int(problem.sizes.max())
     sizes = f"{low:,} rows each" if low == high else f"{low:,} to {high:,} rows"
     parts = [f"{problem.n_clients:,} {dealing}", sizes]
-    if problem.task == "binary":
+    if problem.task != "regression":
         one_label = sum(
             len(np.unique(problem.y[problem.rows(i)])) == 1 for i in range(problem.n_clients)
         )

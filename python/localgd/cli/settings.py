@@ -37,8 +37,10 @@ def setting(
 def of_method(name: str, read: words.Reader, metavar: str, help: str, **more: Any) -> Any:
     """A field that belongs to some methods; what it is without being given is up to them."""
     of_some = takers(name)
-    if len(of_some) < len(ENTRIES):
-        more["methods"] = of_some
+    others = [method for method in ENTRIES if method not in of_some]
+    if others:
+        few = f"For {', '.join(of_some)}." if len(of_some) <= 5 else f"Not for {', '.join(others)}."
+        more["methods"] = few
     return setting(None, read, METHOD, metavar, help, **more)
 
 

@@ -1,8 +1,11 @@
-"""The model that a run is compared with: the max-margin model, or the interpolant of least norm."""
+"""What a run is compared with: the model that gradient descent converges to on these rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,35 +13,45 @@ import numpy as np
 from .. import reference
 from ..errors import NotSeparableError
 from ..problem import Problem
+from ..reference import Limits
 
 __all__ = ["Target", "find_target"]
+
+Measure = Callable[[np.ndarray], float]
+MOST_WEIGHTS = 1500  # Newton's method on more takes minutes
 
 
 @dataclass(frozen=True)
 class Target:
-    """``kind``: "max-margin", "min-norm" or "none"; ``about`` tells it, or why there is none."""
+    """The limit, and how it is told.
+
+    ``kind``: "max-margin", "min-norm", "minimiser", "limits" (a minimiser in some directions, a
+    ray in the others) or "none". ``solution`` has a ``direction`` to which angles are recorded,
+    and for a single point its ``weights``; None where there is no direction. ``about`` tells it,
+    or why there is none. ``measures`` are to be recorded during the run.
+    """
 
     kind: str
     solution: Any
     about: str
+    measures: dict[str, Measure] = field(default_factory=dict)
 
 
 def find_target(problem: Problem, loss: str) -> Target:
-    """What the iterates converge to with this loss, where that is a single model."""
-    return _min_norm(problem) if loss == "squared" else _max_margin(problem)
-
-
-def _max_margin(problem: Problem) -> Target:
+    """What the iterates converge to with this loss."""
     try:
-        found = reference.max_margin(problem)
-    except NotSeparableError as error:
-        strictly = int(np.sum(error.certificate == 0))
-        return _none(
-            f"the rows are not separable ({strictly:,} of {problem.n_samples:,} can be separated "
-            "strictly with the others on the boundary), so there is no angle and no best margin"
-        )
+        if loss == "squared":
+            return _squared(problem)
+        return _max_margin(problem, loss)
     except ValueError as error:
         return _none(str(error))
+
+
+def _max_margin(problem: Problem, loss: str) -> Target:
+    try:
+        found = reference.max_margin(problem)
+    except NotSeparableError:
+        return _classes(problem) if problem.task == "multiclass" else _limits(problem, loss)
     return Target(
         "max-margin",
         found,
@@ -47,11 +60,49 @@ def _max_margin(problem: Problem) -> Target:
     )
 
 
-def _min_norm(problem: Problem) -> Target:
+def _limits(problem: Problem, loss: str) -> Target:
+    """Both parts of the limit on rows that are not separable."""
+    found = reference.limits(problem, loss=loss)
+    norm = float(np.linalg.norm(found.finite_part))
+    if not len(found.subset):
+        what = "the rows are not separable: minimiser of the loss"
+        return _minimiser(found.finite_part, what, found.gradient_norm)
+    return Target(
+        "limits",
+        found,
+        f"the rows are not separable: {len(found.subset):,} of {problem.n_samples:,} are, beside "
+        f"the others, which have a minimiser of norm {norm:.6g} in {len(found.basis):,} dimensions",
+        {"distance_to_minimizer": found.finite_error, "angle_outside": _angle_outside(found)},
+    )
+
+
+def _angle_outside(found: Limits) -> Measure:
+    def angle(w: np.ndarray) -> float:
+        # Without a part outside, as at w = 0, there is no angle.
+        return found.angle(w) if np.any(found.split(w)[1]) else math.nan
+
+    return angle
+
+
+def _classes(problem: Problem) -> Target:
+    size = problem.n_features * problem.n_classes
+    if size > MOST_WEIGHTS:
+        return _none(
+            f"the classes are not separable, and a model of {size:,} numbers is too large to look "
+            "for a minimiser"
+        )
+    found = reference.minimizer(problem, loss="softmax")
+    what = "the classes are not separable: minimiser of the loss"
+    return _minimiser(found.weights, what, found.gradient_norm)
+
+
+def _squared(problem: Problem) -> Target:
     try:
         found = reference.min_norm(problem)
-    except ValueError as error:
-        return _none(str(error))
+    except ValueError:
+        least = reference.minimizer(problem, loss="squared")
+        what = "no model fits all rows: least-squares model of least norm"
+        return _minimiser(least.weights, what, least.gradient_norm)
     norm = float(np.linalg.norm(found.weights))
     if norm == 0:
         return _none("the interpolant of least norm is 0")
@@ -60,6 +111,17 @@ def _min_norm(problem: Problem) -> Target:
         found,
         f"interpolant of least norm, norm {norm:.6g}, rank {found.rank:,}, "
         f"residual {found.residual:.1e}",
+    )
+
+
+def _minimiser(weights: np.ndarray, what: str, gradient_norm: float) -> Target:
+    norm = float(np.linalg.norm(weights))
+    if norm == 0:
+        return _none(f"{what.partition(':')[0]}, and the minimiser of the loss is 0")
+    return Target(
+        "minimiser",
+        SimpleNamespace(weights=weights, direction=weights / norm),
+        f"{what}, norm {norm:.6g}, gradient norm {gradient_norm:.1e}",
     )
 
 

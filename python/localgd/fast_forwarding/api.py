@@ -138,7 +138,7 @@ def fast_forward(
         direction=check_reference(reference, problem),
         rounds=last,
         records=far_rounds(log_spaced() if record is None else record, last),
-        separable=True if hasattr(reference, "kkt_residual") else None,
+        separable=hasattr(reference, "kkt_residual"),
         rtol=rtol,
         further=further_measures(problem, method, loss, lr, test, asymptote, measures),
         max_exact_rounds=check.integer("max_exact_rounds", max_exact_rounds, 1),
@@ -164,6 +164,7 @@ def _check_rounds(rounds: Any) -> float:
     whole = check.integer("rounds", rounds, 0)
     if whole > int(MAX_ROUNDS):
         raise ValueError(
-            f"rounds: got {rounds!r}; want at most 1e300: beyond it exp(-margin) is no double any more"
+            f"rounds: got {rounds!r}; want at most 1e300: beyond it exp(-margin) is no double any "
+            "more"
         )
     return float(whole)

@@ -29,15 +29,15 @@ class Series:
 
     scale: float  # k times the relative change of the increments from one round to the next
     tolerance: float  # relative, of what is left out
-    fewer: int = 0  # terms less than the tolerance asks for: a coarser flow, for error estimates
+    most: int = MOST_TERMS
 
     def terms(self, k: float) -> int:
         """How many differences the derivative at round k needs."""
         ratio = self.scale / k
-        for p in range(1, MOST_TERMS):
+        for p in range(1, self.most):
             if math.factorial(p) * ratio**p < self.tolerance:
-                return max(1, p - self.fewer)
-        return MOST_TERMS - self.fewer
+                return p
+        return self.most
 
     def frozen(self, k: float) -> bool:
         """Whether margins stand still within a round, as far as float64 can tell."""
@@ -48,8 +48,8 @@ class Flow:
     """``da/d(log k) = k (Δ_1 - ½ Δ_2 + ⅓ Δ_3 - …)``, forward differences along real rounds.
 
     The increments of the coefficients are those of the core's rounds from a given state, never
-    differences of two large models. The server's momentum and the control variates follow the model:
-    they are found as the values for which the differences along the rounds are smooth.
+    differences of two large models. The server's momentum and the control variates follow the
+    model: they are found as the values for which the differences along the rounds are smooth.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class Flow:
         self._last: np.ndarray | None = None  # the controls or the velocity found last
 
     def derivative(self, series: Series) -> Callable[[float, np.ndarray], np.ndarray]:
-        """The right-hand side for an integrator: of log k and the coefficients, column by column."""
+        """The right-hand side, of log k and the coefficients, column by column."""
 
         def of(x: float, a: np.ndarray) -> np.ndarray:
             k = math.exp(x)
             terms = series.terms(k)
             frozen = series.frozen(k)
             increments = self.increments(k, a, terms, frozen=frozen)
-            return k * series_terms(increments).sum(axis=0)
+            return k * (increments[0] if terms == 1 else series_terms(increments).sum(axis=0))
 
         return of
 
@@ -206,7 +206,7 @@ def series_terms(increments: np.ndarray) -> np.ndarray:
     differences = increments
     for j in range(len(increments)):
         terms[j] = (-1.0) ** j / (j + 1) * differences[0]
-        differences = np.diff(differences, axis=0)
+        differences = differences[1:] - differences[:-1]
     return terms
 
 
@@ -224,7 +224,7 @@ def _curvature(
     scale: np.ndarray,
     k: float,
 ) -> np.ndarray:
-    """``-k scale_j ℓ''(m_j) K_jl``, for softmax with the Hessian of each row between its classes."""
+    """``-k scale_j ℓ''(m_j) K_jl``; for softmax ℓ'' is a matrix between the classes."""
     N, C = first.shape
     margins = first + gram @ a.reshape((N, C), order="F")
     if loss in SIGNED_LOSSES:

@@ -20,6 +20,8 @@ from ..schedules import Schedule
 
 __all__ = ["Found", "Job"]
 
+MIN_SECONDS = 5e-3  # of a round, from which on it is shared between threads
+
 
 @dataclass(frozen=True)
 class Job:
@@ -33,7 +35,7 @@ class Job:
     direction: np.ndarray
     rounds: float
     records: np.ndarray  # float64, increasing
-    separable: bool | None  # None: to be found out
+    separable: bool  # known to be; otherwise it is found out
     rtol: float
     further: Mapping[str, Callable[..., float]]
     max_exact_rounds: int
@@ -61,7 +63,9 @@ class Job:
             itemsize=8,
             memory_limit=self.memory_limit,
         )
-        threads = choose_threads(self.threads, problem, plan)
+        # Each evaluation is a call of its own: a team of threads must be worth its beginning.
+        worth = self.threads is not None or plan.seconds_round > MIN_SECONDS
+        threads = choose_threads(self.threads, problem, plan) if worth else 1
         session = core.Simulation(
             self.rows,
             problem.y,

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..errors import NotSeparableError, UnsupportedError
 from ..progress import progress_report
-from .flow import Flow, Series
+from .flow import MOST_TERMS, Flow, Series
 from .integrate import trajectory
 from .job import Found, Job
-from .start import Settled, exact_start
+from .start import exact_start
 
 __all__ = ["log_time_run"]
 
@@ -80,7 +80,7 @@ def _integrate(
     fine = trajectory(flow, series, exact, start, far, rtol=rtol, gram=gram, report=tell)
     if not len(fine):
         return fine, fine
-    rough = Series(series.scale, tolerance=COARSER * series.tolerance, fewer=1)
+    rough = Series(series.scale, tolerance=COARSER * series.tolerance, most=MOST_TERMS - 1)
     coarse = trajectory(
         flow, rough, exact, start, far[: len(fine)], rtol=COARSER * rtol, gram=gram, report=tell
     )
@@ -90,10 +90,10 @@ def _integrate(
 def _gap(job: Job, weights: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     """‖w - w_coarse‖/‖w‖ of every far record: the coarser run's error bounds that of the fine."""
     gaps = np.full(len(fine), np.nan)
-    C = job.problem.n_classes
-    for j, (a, b) in enumerate(zip(fine, coarse, strict=False)):
-        difference = job.rows.T @ (a - b).reshape((-1, C), order="F")
-        gaps[j] = float(np.linalg.norm(difference)) / float(np.linalg.norm(weights[j]))
+    classes = (len(coarse), job.problem.n_classes, -1)
+    differences = (fine[: len(coarse)] - coarse).reshape(classes) @ job.rows
+    norms = np.linalg.norm(weights[: len(coarse)].reshape(len(coarse), -1), axis=1)
+    gaps[: len(coarse)] = np.linalg.norm(differences, axis=(1, 2)) / norms
     return gaps
 
 
@@ -109,8 +109,8 @@ def _separable(job: Job) -> bool:
     """Whether all rows are separable; refuses rows of which only a part is."""
     from .. import reference
 
-    if job.separable is not None:
-        return job.separable
+    if job.separable:
+        return True
     if job.problem.task == "multiclass":
         try:
             reference.max_margin(job.problem)

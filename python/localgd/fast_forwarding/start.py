@@ -51,7 +51,7 @@ def exact_start(
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
     target = min(FIRST, most)
-    tolerance = job.rtol / 10
+    tolerance = job.rtol / 100
     while True:
         status = _advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
@@ -103,8 +103,8 @@ def _unsettled(k: int, settled: Settled, separable: bool, most: int) -> str:
             f"max_exact_rounds (now {most:,})"
         )
     return (
-        f"rounds: after {k:,} exact rounds the increments of the rounds still do not change smoothly "
-        f"(relative change {settled.ratio:.2g} from one round to the next, the last term of the "
-        f"series {settled.left:.1g}): the run is unstable or slow to settle; use a smaller lr, or "
-        f"raise max_exact_rounds (now {most:,})"
+        f"rounds: after {k:,} exact rounds the increments of the rounds still do not change "
+        f"smoothly (relative change {settled.ratio:.2g} from one round to the next, the last term "
+        f"of the series {settled.left:.1g}): the run is unstable or slow to settle; use a smaller "
+        f"lr, or raise max_exact_rounds (now {most:,})"
     )
