@@ -1,0 +1,224 @@
+// Rounds of every method as mathematics.md section 1 writes them: in the weights of every client, rows
+// one at a time, and nothing of the core but the names of the rules.
+#pragma once
+
+#include "problems.hpp"
+
+namespace localgd::testing {
+
+// The rows of a client's steps, drawn from the half words as batches.hpp says: a row drawn without
+// replacement leaves its place to the first of those that are left, and an epoch begins with the rows in
+// the order of the last one.
+class Draws {
+ public:
+  Draws(Index rows, bool replacement, const std::uint64_t* words)
+      : rows_(rows), replacement_(replacement), words_(words) {
+    for (Index j = 0; j < rows; ++j) left_.push_back(j);
+  }
+  Index operator()() {
+    const std::uint64_t word = words_[drawn_ / 2];
+    const std::uint64_t half = drawn_++ % 2 ? word >> 32 : word & 0xffffffffu;
+    const auto among = [&](std::uint64_t n) { return static_cast<std::size_t>(half * n >> 32); };
+    if (replacement_) return static_cast<Index>(among(static_cast<std::uint64_t>(rows_)));
+    if (left_.empty()) left_.swap(dealt_);
+    const std::size_t place = among(left_.size());
+    dealt_.push_back(left_[place]);
+    left_[place] = left_.front();
+    left_.erase(left_.begin());
+    return dealt_.back();
+  }
+
+ private:
+  Index rows_;
+  bool replacement_;
+  const std::uint64_t* words_;
+  std::size_t drawn_ = 0;
+  std::vector<Index> left_, dealt_;
+};
+
+class Oracle {
+ public:
+  using Model = Matrix<double>;
+
+  Oracle(const Problem& problem, const LossCase& loss, Rules rules)
+      : w(problem.start(loss)),
+        before(w),
+        p(problem),
+        loss_(loss),
+        local_(std::move(rules.local)),
+        server_(rules.server),
+        start_(w),
+        velocity_(Model::Zero(w.rows(), w.cols())),
+        squares_(Model::Constant(w.rows(), w.cols(), server_.tau * server_.tau)),
+        controls_(static_cast<std::size_t>(p.clients()), velocity_) {}
+
+  Model w, before;            // w_{k+1} and w_k of the last round
+  std::vector<Model> models;  // w_{k,i}; empty for clients that sat it out
+
+  void round(const RoundPlan& plan) {
+    const Vector<double> u = mean_shares(plan);
+    const auto extra = corrections(plan);
+    Model mean = Model::Zero(w.rows(), w.cols());
+    models.assign(controls_.size(), Model());
+    const std::uint64_t* words = plan.words;
+    for (Index i = 0; i < p.clients(); ++i) {
+      if (!(plan.shares[i] > 0)) continue;
+      models[at(i)] = local_.solve ? solve(i) : descend(i, plan.lr, extra[at(i)], words);
+      mean += u[i] * (models[at(i)] - w);
+      words += plan.width;
+    }
+    if (local_.correction == Correction::control)
+      for (Index i = 0; i < p.clients(); ++i)
+        if (plan.shares[i] > 0)  // c_i+ = c_i - c + (w_k - w_{k,i}) / (L eta)
+          controls_[at(i)] = extra[at(i)] + (w - models[at(i)]) / (double(steps(i)) * plan.lr);
+    before = w;
+    w += served(plan.round, mean);
+  }
+
+  Model margins() const {
+    return Model::NullaryExpr(p.rows.rows(), w.cols(), [&](Index j, Index c) {
+      return static_cast<double>(outputs(j, w)[std::size_t(c)]);
+    });
+  }
+
+  // sum_i p~_i |w_{k,i} - w_{k+1}|^2
+  double drift(const double* shares) const {
+    double total = 0;
+    for (Index i = 0; i < p.clients(); ++i)
+      if (shares[i] > 0) total += shares[i] * (models[at(i)] - w).squaredNorm();
+    return total;
+  }
+
+ private:
+  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+  std::int64_t steps(Index i) const { return local_.steps[at(i)]; }
+  Index size(Index i) const { return p.offsets[at(i) + 1] - p.offsets[at(i)]; }
+
+  std::vector<long double> outputs(Index j, const Model& model) const {
+    std::vector<long double> u;
+    for (Index c = 0; c < model.cols(); ++c) {
+      double sum = 0;
+      for (Index f = 0; f < model.rows(); ++f) sum += p.rows(j, f) * model(f, c);
+      u.push_back(sum);
+    }
+    return u;
+  }
+
+  // The mean of the gradients of some rows, by their places in the client.
+  Model gradient(Index client, const std::vector<Index>& rows, const Model& model) const {
+    Model g = Model::Zero(model.rows(), model.cols());
+    for (const Index row : rows) {
+      const Index j = p.offsets[at(client)] + row;
+      const auto u = outputs(j, model);
+      for (Index c = 0; c < g.cols(); ++c) {
+        const auto e = static_cast<double>(
+            loss_.negative_derivative(u.data(), p.targets_for(loss_)[j], c));
+        for (Index f = 0; f < g.rows(); ++f)
+          g(f, c) -= e * p.rows(j, f) / static_cast<double>(rows.size());
+      }
+    }
+    return g;
+  }
+  std::vector<Index> all_rows(Index client) const {
+    std::vector<Index> rows;
+    for (Index j = 0; j < size(client); ++j) rows.push_back(j);
+    return rows;
+  }
+
+  // FedNova: p~_i tau / tau_i with tau = sum p~_i tau_i, tau_i = sum_l (1 - eta mu)^l.
+  Vector<double> mean_shares(const RoundPlan& plan) const {
+    Vector<double> u = VectorView<double>(plan.shares, p.clients());
+    if (!local_.normalize || local_.solve) return u;
+    Vector<double> tau = Vector<double>::Zero(u.size());
+    for (Index i = 0; i < u.size(); ++i)
+      for (std::int64_t l = 0; l < steps(i); ++l)
+        tau[i] += std::pow(1 - plan.lr * local_.prox, double(l));
+    const double mean = u.dot(tau);
+    return mean * u.cwiseQuotient(tau);
+  }
+
+  // control: c_i - c with c = sum p_j c_j; displacement: beta (grad f_i - grad f) with f of this round.
+  std::vector<Model> corrections(const RoundPlan& plan) const {
+    std::vector<Model> q(controls_.size(), Model::Zero(w.rows(), w.cols()));
+    if (local_.correction == Correction::none) return q;
+    Model common = q[0];
+    for (Index i = 0; i < p.clients(); ++i) {
+      const bool control = local_.correction == Correction::control;
+      q[at(i)] = control ? controls_[at(i)] : local_.beta * gradient(i, all_rows(i), w);
+      common += (control ? p.weights[i] : plan.shares[i]) * q[at(i)];
+    }
+    for (auto& own : q) own -= common;
+    return q;
+  }
+
+  Model descend(Index i, double lr, const Model& extra, const std::uint64_t* words) const {
+    Model model = w;
+    if (local_.correction == Correction::displacement) model += extra;
+    Draws draw(size(i), local_.replacement, words);
+    for (std::int64_t l = 0; l < steps(i); ++l) {
+      std::vector<Index> rows = all_rows(i);
+      if (local_.stochastic()) {
+        rows.resize(at(local_.batches[at(i)]));
+        for (Index& row : rows) row = draw();
+      }
+      Model step = gradient(i, rows, model) + local_.prox * (model - w);
+      if (local_.correction == Correction::control) step -= extra;
+      model -= lr * step;
+    }
+    return model;
+  }
+
+  // w + A_i^T lambda, one multiplier after the other until nothing moves: for rows that are independent.
+  Model solve(Index i) const {
+    Model model = w;
+    Vector<double> lambda = Vector<double>::Zero(size(i));
+    for (double moved = 1; moved > 1e-14;) {
+      moved = 0;
+      for (Index j = 0; j < size(i); ++j) {
+        const auto row = p.rows.row(p.offsets[at(i)] + j);
+        const double want = loss_.signed_rows ? 1 : p.targets[p.offsets[at(i)] + j];
+        double change = (want - row.dot(model.col(0))) / row.squaredNorm();
+        if (loss_.signed_rows) change = std::max(change, -lambda[j]);
+        lambda[j] += change;
+        model.col(0) += change * row.transpose();
+        moved = std::max(moved, std::abs(change));
+      }
+    }
+    return model;
+  }
+
+  // w_{k+1} - w_k from the clients' mean change.
+  Model served(double k, const Model& mean) {
+    const double a = (k + 1) / (k + 2);
+    switch (server_.kind) {
+      case ServerKind::average:
+        return mean;
+      case ServerKind::anchored:
+        return (1 - a) * start_ + a * (w + mean) - w;
+      case ServerKind::sgd:
+        velocity_ = server_.momentum * velocity_ + mean;
+        if (!server_.nesterov) return server_.lr * velocity_;
+        return server_.lr * (mean + server_.momentum * velocity_);
+      default:
+        break;
+    }
+    const Model d2 = mean.cwiseProduct(mean);
+    velocity_ = server_.beta1 * velocity_ + (1 - server_.beta1) * mean;
+    if (server_.kind == ServerKind::adagrad) squares_ += d2;
+    if (server_.kind == ServerKind::adam)
+      squares_ = server_.beta2 * squares_ + (1 - server_.beta2) * d2;
+    if (server_.kind == ServerKind::yogi)
+      squares_ -= (1 - server_.beta2) * d2.cwiseProduct((squares_ - d2).cwiseSign());
+    return server_.lr * velocity_.array() / (squares_.array().sqrt() + server_.tau);
+  }
+
+  const Problem& p;
+  const LossCase& loss_;
+  const LocalRule local_;
+  const ServerRule server_;
+  const Model start_;
+  Model velocity_, squares_;
+  std::vector<Model> controls_;
+};
+
+}  // namespace localgd::testing

@@ -1,0 +1,164 @@
+// The server's steps against their formulas, and what commit() and the ranges of rows promise.
+#include "core/server/track.hpp"
+
+#include "problems.hpp"
+
+using namespace localgd;
+using namespace localgd::testing;
+
+namespace {
+
+struct Server {
+  std::string name;
+  ServerRule rule;
+};
+
+ServerRule coordinate_wise(ServerKind kind, double lr, double beta1, double beta2, double tau) {
+  ServerRule rule;
+  rule.kind = kind;
+  rule.lr = lr;
+  rule.beta1 = beta1;
+  rule.beta2 = beta2;
+  rule.tau = tau;
+  return rule;
+}
+
+const std::vector<Server> servers{
+    {"average", {}},
+    {"anchored", {ServerKind::anchored}},
+    {"sgd", {ServerKind::sgd, 0.7}},
+    {"momentum", {ServerKind::sgd, 0.7, 0.9}},
+    {"nesterov", {ServerKind::sgd, 0.7, 0.9, true}},
+    {"adam", coordinate_wise(ServerKind::adam, 0.1, 0.9, 0.99, 1e-3)},
+    {"yogi", coordinate_wise(ServerKind::yogi, 0.1, 0.9, 0.9, 0.5)},
+    {"adagrad", coordinate_wise(ServerKind::adagrad, 0.1, 0, 0, 0.2)},
+};
+
+// One number's way through the formulas of track.hpp.
+struct Number {
+  const ServerRule& rule;
+  double start, x = start, v = 0, s = rule.tau * rule.tau, c = 0;
+
+  void round(double k, double d) {
+    const double a = (k + 1) / (k + 2);
+    v = rule.coordinate_wise() ? rule.beta1 * v + (1 - rule.beta1) * d : rule.momentum * v + d;
+    switch (rule.kind) {
+      case ServerKind::average:
+        c = d;
+        break;
+      case ServerKind::anchored:
+        c = (1 - a) * start + a * (x + d) - x;
+        break;
+      case ServerKind::sgd:
+        c = rule.lr * (rule.nesterov ? d + rule.momentum * v : v);
+        break;
+      case ServerKind::adam:
+        s = rule.beta2 * s + (1 - rule.beta2) * d * d;
+        break;
+      case ServerKind::yogi:
+        s += (1 - rule.beta2) * (d * d > s ? d * d : d * d < s ? -d * d : 0);
+        break;
+      case ServerKind::adagrad:
+        s += d * d;
+        break;
+    }
+    if (rule.coordinate_wise()) c = rule.lr * v / (std::sqrt(s) + rule.tau);
+    x += c;
+  }
+};
+
+void step(Track& track, double k, const Matrix<double>& mean, Index range) {
+  track.mean = mean;
+  for (Index first = 0; first < mean.rows(); first += range)
+    track.advance(k, first, std::min(range, mean.rows() - first));
+}
+
+}  // namespace
+
+TEST_CASE("servers take the steps of their formulas") {
+  for (const auto& [name, rule] : servers) {
+    CAPTURE(name);
+    Random random(4);
+    const Matrix<double> start = random.matrix(7, 2);
+    Track track(rule, start);
+    CHECK(same_bits(track.value, start));
+    CHECK(track.change.isZero(0));
+    std::vector<Number> numbers;
+    for (const double x : start.reshaped()) numbers.push_back({rule, x});
+    for (int k = 0; k < 40; ++k) {
+      // Some steps are 0, some much larger than those before: both branches of Yogi's sign.
+      const Matrix<double> mean = (k % 7 == 3 ? 0 : k % 5 == 0 ? 4 : 0.3) * random.matrix(7, 2);
+      step(track, k, mean, 7);
+      track.commit();
+      for (Index j = 0; j < mean.size(); ++j) {
+        auto& number = numbers[static_cast<std::size_t>(j)];
+        number.round(k, mean.reshaped()[j]);
+        REQUIRE(track.value.reshaped()[j] == doctest::Approx(number.x).epsilon(1e-13));
+        REQUIRE(track.change.reshaped()[j] == doctest::Approx(number.c).epsilon(1e-12));
+      }
+    }
+  }
+}
+
+TEST_CASE("ranges of rows give the bits of all rows at once") {
+  for (const auto& [name, rule] : servers) {
+    CAPTURE(name);
+    Random random(6);
+    const Matrix<double> start = random.matrix(11, 3);
+    Track whole(rule, start), parts(rule, start);
+    for (int k = 0; k < 5; ++k) {
+      const Matrix<double> mean = random.matrix(11, 3);
+      step(whole, k, mean, 11);
+      step(parts, k, mean, 4);
+      whole.commit();
+      parts.commit();
+    }
+    CHECK(same_bits(whole.value, parts.value));
+    CHECK(same_bits(whole.change, parts.change));
+    CHECK(same_bits(whole.velocity, parts.velocity));
+    CHECK(same_bits(whole.squares, parts.squares));
+  }
+}
+
+TEST_CASE("a step that is not committed leaves no trace") {
+  for (const auto& [name, rule] : servers) {
+    CAPTURE(name);
+    Random random(8);
+    const Matrix<double> start = random.matrix(5, 2), first = random.matrix(5, 2),
+                         second = random.matrix(5, 2);
+    Track straight(rule, start), failed(rule, start);
+    for (Track* track : {&straight, &failed}) {
+      step(*track, 0, first, 5);
+      CHECK(track->finite());
+      track->commit();
+    }
+    const Matrix<double> infinite = Matrix<double>::Constant(5, 2, 1e308) * 10;
+    step(failed, 1, infinite, 5);
+    CHECK_FALSE(failed.finite());
+    for (Track* track : {&straight, &failed}) {
+      step(*track, 1, second, 5);
+      track->commit();
+    }
+    CHECK(same_bits(straight.value, failed.value));
+    CHECK(same_bits(straight.velocity, failed.velocity));
+    CHECK(same_bits(straight.squares, failed.squares));
+  }
+}
+
+TEST_CASE("linear servers move margins as they move weights") {
+  Random random(10);
+  const Matrix<double> rows = random.matrix(6, 4), start = random.matrix(4, 2);
+  for (const auto& [name, rule] : servers) {
+    if (rule.coordinate_wise()) continue;
+    CAPTURE(name);
+    Track weights(rule, start), margins(rule, rows * start);
+    for (int k = 0; k < 30; ++k) {
+      const Matrix<double> mean = random.matrix(4, 2);
+      step(weights, k, mean, 4);
+      step(margins, k, rows * mean, 6);
+      weights.commit();
+      margins.commit();
+    }
+    CHECK(relative_error(margins.value, rows * weights.value) < 1e-14);
+  }
+}
