@@ -22,7 +22,7 @@ for loss in registry.LOSSES:
     for engine, dtype in registry.engine_cases():
         run = lg.run(problem, lg.LocalGD(local_steps=3, lr=0.3), rounds={ROUNDS}, loss=loss,
                      engine=engine, dtype=dtype)
-        print(loss, dtype, *map(float.hex, run.weights.tolist()))
+        print(loss, dtype, *map(float.hex, run.weights.ravel().tolist()))
 """
 
 
@@ -47,7 +47,7 @@ def test_each_level_agrees_with_the_oracle(run_python, level):
         loss, dtype, *numbers = line.split()
         weights = np.array([float.fromhex(number) for number in numbers])
         registry.assert_close(
-            weights, want[loss], registry.TOLERANCE[dtype], f"{level} {line[:30]}"
+            weights, want[loss].ravel(), registry.TOLERANCE[dtype], f"{level} {line[:30]}"
         )
 
 

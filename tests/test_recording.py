@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import localgd as lg
-from localgd import running
+from localgd import rounds
 from localgd.schedules import rates
 
 
@@ -124,7 +124,7 @@ def test_rates_of_a_schedule_are_made_a_piece_at_a_time(monkeypatch):
         lengths.append(until - first)
         return rates(lr, first, until)
 
-    monkeypatch.setattr(running, "rates", spy)
+    monkeypatch.setattr(rounds, "rates", spy)
     lg.run(registry.problem("exponential"), lg.GD(lr=lambda k: 0.1), rounds=300_000)
     assert sum(lengths) == 300_000
     assert max(lengths) <= 2**16

@@ -8,6 +8,7 @@ import pytest
 import registry
 
 import localgd as lg
+from localgd import configuration
 from localgd._backend import core
 from localgd.engines import usable_cores
 
@@ -25,7 +26,7 @@ def runs(loss, engine, dtype, settings, rounds=60):
             loss=loss,
             engine=engine,
             dtype=dtype,
-            reference=np.arange(1.0, N_FEATURES + 1),
+            reference=registry.model(loss, np.arange(1.0, N_FEATURES + 1)),
             **setting,
         )
         for setting in settings
@@ -83,6 +84,8 @@ def test_learning_rates_are_asked_for_in_order_and_once(small_problem):
 def test_bits_do_not_depend_on_where_arrays_start_in_memory(engine, dtype):
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((23, 37)) / 6
+    method = lg.LocalGD(local_steps=5, lr=0.5)
+    problem = lg.Problem.from_arrays(rows, np.ones(23), np.repeat([0, 1, 2], [10, 1, 12]))
     weights = set()
     for shift in range(0, 64, 8):
         buffer = np.zeros(rows.nbytes + 128, dtype=np.uint8)
@@ -94,16 +97,17 @@ def test_bits_do_not_depend_on_where_arrays_start_in_memory(engine, dtype):
             np.ones(23),
             [0, 10, 11, 23],
             np.full(3, 1 / 3),
-            np.zeros(37),
+            np.zeros((37, 1)),
             engine=engine,
             loss="logistic",
             single=dtype == "float32",
-            local_steps=5,
+            local=configuration.local_options(problem, method),
+            server=configuration.server_options(method),
             record_rounds=[0, 20],
-            reference=np.zeros(0),
+            reference=np.zeros((0, 0)),
             threads=1,
         )
-        session.advance(20, [0.5], None)
+        session.advance(20, [0.5], np.full((1, 3), 1 / 3), None, None)
         history = session.history()
         weights.add(session.weights().tobytes() + history["drift"].tobytes())
     assert len(weights) == 1
