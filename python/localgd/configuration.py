@@ -18,7 +18,7 @@ __all__ = ["describe", "identity", "local_options", "make_config", "server_optio
 def make_config(
     problem: Problem,
     method: Method,
-    rounds: int,
+    rounds: float,
     loss: str,
     init: Any,
     engine: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -177,7 +177,7 @@ def columns(
     method: Method,
     dtype: str,
     has_angle: bool,
-    further: Mapping[str, Timed],
+    further: Iterable[str],
 ) -> dict[str, np.ndarray]:
     """The columns of ``Run.history`` from those of the core and the further measures."""
     chosen = {

@@ -123,9 +123,7 @@ class Flow:
     def _settled_velocity(self, k: float, a: np.ndarray, count: int, *, frozen: bool) -> np.ndarray:
         """``V_k = Σ_j (-Δ)^j D_k / (1 - m)^(j+1)`` with D the clients' mean changes."""
         m = self._momentum
-        velocity = np.zeros(self._shape)
-        if self._last is not None:
-            velocity = self._last
+        velocity: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
         for _ in range(SWEEPS):
             means, v = [], velocity
             b = a
@@ -148,7 +146,7 @@ class Flow:
 
     def _settled_controls(self, k: float, a: np.ndarray, count: int, *, frozen: bool) -> np.ndarray:
         """Control variates from which those of the next rounds are extrapolated backwards."""
-        controls = np.zeros(self._shape) if self._last is None else self._last
+        controls: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
         order = 1 if frozen else max(2, count)
         for _ in range(SWEEPS):
             following, b, c = [], a, controls
@@ -156,9 +154,11 @@ class Flow:
                 step, _, c = self._rounds(k + j, b, 1, self._none, c, frozen=frozen)
                 following.append(c)
                 b = b + step[0]
-            found = sum((-1.0) ** j * math.comb(order, j + 1) * following[j] for j in range(order))
+            found: Any = sum(
+                (-1.0) ** j * math.comb(order, j + 1) * following[j] for j in range(order)
+            )
             gap = np.abs(found - controls).max()
-            controls = np.asarray(found)
+            controls = found
             if gap <= 1e-13 * np.abs(controls).max():
                 break
         self._last = controls

@@ -14,7 +14,8 @@ __all__ = ["linear_run"]
 def linear_run(job: Job) -> Found:
     """The records of a run with the squared loss."""
     rows = job.rows
-    rounds = AffineRounds(job.problem, job.method, float(job.lr), job.w0[:, 0])  # type: ignore[arg-type]
+    assert isinstance(job.lr, float), "schedules are refused before"
+    rounds = AffineRounds(job.problem, job.method, job.lr, job.w0[:, 0])
     with np.errstate(over="ignore", invalid="ignore"):
         weights = np.array([rounds.weights(k) for k in job.records])
     if not np.isfinite(weights).all():

@@ -32,7 +32,7 @@ def log_time_run(job: Job) -> Found:
         tell = _tell(job, report)
         status, settled = exact_start(job, session, flow, most, separable, tell)
         exact = session.round
-        if status != "completed" or exact >= job.rounds:
+        if settled is None:
             return _stopped(job, session, threads, status)
         far = job.records[job.records > exact]
         a = session.coefficients()

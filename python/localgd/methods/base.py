@@ -134,10 +134,7 @@ def _participation(value: Any) -> float | int:
     wanted = "a fraction above 0 and up to 1.0, or a count of clients (an int)"
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"participation: got {value!r}; want {wanted}")
-    if isinstance(value, numbers.Integral):
-        if value < 1:
-            raise ValueError(f"participation: got {value!r}; want {wanted}")
-        return int(value)
-    if not 0 < value <= 1:
+    number: float | int = int(value) if isinstance(value, numbers.Integral) else float(value)
+    if not (number >= 1 if isinstance(number, int) else 0 < number <= 1):
         raise ValueError(f"participation: got {value!r}; want {wanted}")
-    return float(value)
+    return number

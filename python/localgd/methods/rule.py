@@ -59,7 +59,7 @@ class LocalRule:
                 f"local_steps: got {len(self.local_steps)} numbers; want one, or one for each of "
                 f"{n_clients} clients"
             )
-        return np.broadcast_to(np.int64(self.local_steps), (n_clients,)).copy()
+        return np.broadcast_to(np.array(self.local_steps, dtype=np.int64), (n_clients,)).copy()
 
     def core_steps(self, n_clients: int) -> np.ndarray:
         """The steps that the core takes: one where the batches of a round make one gradient."""
