@@ -8,84 +8,216 @@ namespace {
 // An engine that only shows numbers.
 class Shown final : public Engine {
  public:
-  Shown(const Data& data, const Vector<double>& weights, const Vector<double>& changes)
-      : Engine(data), weights_(weights), margins_(data.rows * weights) {
-    local_changes_ = changes;
-  }
+  Shown(const Data& data, Matrix<double> weights)
+      : weights_(std::move(weights)), margins_(data.rows * weights_) {}
   bool prepare(Team&, Stop&) override { return true; }
-  Outcome round(double, Team&, Stop&) override { return Outcome::done; }
-  const Vector<double>& weights() override { return weights_; }
-  const Vector<double>& margins() override { return margins_; }
-  const Vector<double>& state() const override { return weights_; }
+  Outcome round(const RoundPlan&, Team&, Stop&) override { return Outcome::done; }
+  const Matrix<double>& weights() override { return weights_; }
+  const Matrix<double>& margins() override { return margins_; }
+  const Matrix<double>& coefficients() const override { return margins_; }
+  const LastRound& last_round() const override { return last_; }
+  State state() override { return {}; }
 
  private:
-  void set_state(const Vector<double>& state) override { weights_ = state; }
-  Vector<double> weights_, margins_;
+  Matrix<double> weights_, margins_;
+  LastRound last_;
 };
 
 struct Fixture {
   Problem p = make_problem({1, 7, 3, 10}, 12);
-  Data data = p.data();
-  Vector<double> w = Random(5).vector(12), changes = Random(6).vector(21), reference = Random(8).vector(12);
-  Shown engine{data, w, changes};
+  Data data = p.data(losses[1]);
+  Matrix<double> w = Random(5).matrix(12, 1), reference = Random(8).matrix(12, 1);
+  Shown engine{data, w};
+  Index clients() const { return p.clients(); }
+  Index first(Index i) const { return p.offsets[static_cast<std::size_t>(i)]; }
+  Index size(Index i) const { return first(i + 1) - first(i); }
+
+  std::vector<long double> outputs(Index j, const Matrix<double>& model) const {
+    std::vector<long double> u;
+    for (Index c = 0; c < model.cols(); ++c) u.push_back(p.rows.row(j).dot(model.col(c)));
+    return u;
+  }
+
+  double plain_loss(const LossCase& loss, const Matrix<double>& model) const {
+    long double total = 0;
+    for (Index i = 0; i < clients(); ++i)
+      for (Index j = first(i); j < first(i + 1); ++j)
+        total += static_cast<long double>(p.weights[i]) / static_cast<long double>(size(i)) *
+                 loss.value(outputs(j, model).data(), p.targets_for(loss)[j]);
+    return static_cast<double>(total);
+  }
+
+  // grad f_i
+  Matrix<double> gradient(const LossCase& loss, const Matrix<double>& model, Index i) const {
+    Matrix<double> g = Matrix<double>::Zero(model.rows(), model.cols());
+    for (Index j = first(i); j < first(i + 1); ++j)
+      for (Index c = 0; c < g.cols(); ++c)
+        g.col(c) -= static_cast<double>(loss.negative_derivative(outputs(j, model).data(),
+                                                                 p.targets_for(loss)[j], c)) /
+                    static_cast<double>(size(i)) * p.rows.row(j).transpose();
+    return g;
+  }
+
+  double smallest_margin(const LossCase& loss, const Matrix<double>& model) const {
+    double smallest = std::numeric_limits<double>::infinity();
+    for (Index j = 0; j < data.samples(); ++j) {
+      const auto u = outputs(j, model);
+      const auto take = [&](long double m) { smallest = std::min(smallest, static_cast<double>(m)); };
+      if (loss.outputs == 1) {
+        take(u[0] * (loss.signed_rows ? 1 : p.targets[j]));
+        continue;
+      }
+      const auto own = static_cast<std::size_t>(p.labels[j]);
+      for (std::size_t c = 0; c < u.size(); ++c)
+        if (c != own) take(u[own] - u[c]);
+    }
+    return smallest;
+  }
 };
 
-double plain_loss(const Problem& p, const LossCase& loss, const Vector<double>& w) {
-  long double total = 0;
-  for (std::size_t i = 0; i + 1 < p.offsets.size(); ++i)
-    for (Index j = p.offsets[i]; j < p.offsets[i + 1]; ++j)
-      total += static_cast<long double>(p.weights[static_cast<Index>(i)]) /
-               static_cast<long double>(p.offsets[i + 1] - p.offsets[i]) *
-               loss.value(p.rows.row(j).dot(w), p.targets[j]);
-  return static_cast<double>(total);
-}
+// A round of random changes: sum_i p~_i |A_i^T b_i - kappa_i A^T g - (w_{k+1} - w_k)|^2.
+struct Changes {
+  LastRound last;
+  Matrix<double> change;
 
-// sum_i p_i |w_i - mean|^2 with w_i = w + A_i^T b_i.
-double plain_drift(const Problem& p, const Vector<double>& w, const Vector<double>& b) {
-  std::vector<Vector<double>> own;
-  Vector<double> mean = Vector<double>::Zero(w.size());
-  for (std::size_t i = 0; i + 1 < p.offsets.size(); ++i) {
-    own.push_back(w);
-    for (Index j = p.offsets[i]; j < p.offsets[i + 1]; ++j) own[i] += b[j] * p.rows.row(j).transpose();
-    mean += p.weights[static_cast<Index>(i)] * own[i];
+  Changes(const Problem& p, Index outputs, bool corrected, bool in_weights) {
+    Random random(31);
+    last.shares = p.weights;
+    last.local_changes = random.matrix(p.rows.rows(), outputs);
+    if (corrected) {
+      last.kappa = random.vector(p.clients());
+      last.common = random.matrix(p.rows.rows(), outputs);
+    }
+    change = random.matrix(in_weights ? p.rows.cols() : p.rows.rows(), outputs);
+    last.change = &change;
+    last.in_weights = in_weights;
   }
-  double total = 0;
-  for (std::size_t i = 0; i < own.size(); ++i)
-    total += p.weights[static_cast<Index>(i)] * (own[i] - mean).squaredNorm();
-  return total;
-}
+
+  double drift(const Fixture& f) const {
+    double total = 0;
+    for (Index i = 0; i < f.clients(); ++i) {
+      Matrix<double> own = Matrix<double>::Zero(f.p.rows.cols(), change.cols());
+      for (Index j = 0; j < f.p.rows.rows(); ++j)
+        for (Index c = 0; c < change.cols(); ++c) {
+          double a = last.in_weights ? 0 : -change(j, c);
+          if (j >= f.first(i) && j < f.first(i + 1)) a += last.local_changes(j, c);
+          if (last.common.size()) a -= last.kappa[i] * last.common(j, c);
+          own.col(c) += a * f.p.rows.row(j).transpose();
+        }
+      if (last.in_weights) own -= change;
+      total += last.shares[i] * own.squaredNorm();
+    }
+    return total;
+  }
+};
 
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "the recorder measures what the formulas say") {
   for (const auto& loss : losses) {
     CAPTURE(loss.name);
-    Recorder recorder(data, loss.name, {0, 4}, reference);
-    REQUIRE(recorder.record(4, engine));
+    const Data own_data = p.data(loss);
+    const Matrix<double> model = Random(5).matrix(12, loss.outputs);
+    const Matrix<double> direction = Random(8).matrix(12, loss.outputs);
+    Shown shown(own_data, model);
+    Recorder recorder(own_data, loss.name, {0, 4}, direction);
+    REQUIRE(recorder.record(4, 9, 0.75, shown));
     const History& h = recorder.history();
     CHECK(h.round == std::vector<std::int64_t>{4});
-    CHECK(h.loss.at(0) == doctest::Approx(plain_loss(p, loss, w)).epsilon(1e-14));
-    CHECK(h.norm.at(0) == doctest::Approx(w.norm()).epsilon(1e-14));
-    double smallest = std::numeric_limits<double>::infinity();
-    for (Index j = 0; j < data.samples(); ++j)
-      smallest = std::min(smallest, p.rows.row(j).dot(w) * (loss.signed_rows ? 1 : p.targets[j]));
-    CHECK(h.margin.at(0) == doctest::Approx(smallest / w.norm()).epsilon(1e-13));
-    const double cosine = w.dot(reference) / (w.norm() * reference.norm());
+    CHECK(h.participations == std::vector<std::int64_t>{9});
+    CHECK(h.drift.at(0) == 0.75);
+    CHECK(h.loss.at(0) == doctest::Approx(plain_loss(loss, model)).epsilon(1e-14));
+    CHECK(h.norm.at(0) == doctest::Approx(model.norm()).epsilon(1e-14));
+    CHECK(h.margin.at(0) ==
+          doctest::Approx(smallest_margin(loss, model) / model.norm()).epsilon(1e-13));
+    const double cosine = model.cwiseProduct(direction).sum() / (model.norm() * direction.norm());
     CHECK(h.angle.at(0) == doctest::Approx(std::acos(cosine)).epsilon(1e-13));
-    CHECK(h.drift.at(0) == doctest::Approx(plain_drift(p, w, changes)).epsilon(1e-13));
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "the recorder measures how gradients differ") {
+  for (const bool idle : {false, true})
+    for (const auto& loss : losses) {
+      CAPTURE(loss.name);
+      CAPTURE(idle);
+      if (idle) p.weights << 0.5, 0, 0.2, 0.3;
+      const Data own_data = p.data(loss);
+      const Matrix<double> model = Random(5).matrix(12, loss.outputs);
+      Shown shown(own_data, model);
+      Recorder recorder(own_data, loss.name, {}, {});
+      REQUIRE(recorder.record(0, 0, 0, shown));
+      Matrix<double> mean = Matrix<double>::Zero(12, loss.outputs);
+      for (Index i = 0; i < clients(); ++i) mean += p.weights[i] * gradient(loss, model, i);
+      double variance = 0, alignment = 0, squares = 0;
+      for (Index i = 0; i < clients(); ++i) {
+        const Matrix<double> own = gradient(loss, model, i);
+        variance += p.weights[i] * (own - mean).squaredNorm();
+        squares += p.weights[i] * own.squaredNorm();
+        alignment += p.weights[i] * own.cwiseProduct(mean).sum() / (own.norm() * mean.norm());
+      }
+      const History& h = recorder.history();
+      CHECK(h.grad_variance.at(0) == doctest::Approx(variance).epsilon(1e-13));
+      CHECK(h.grad_alignment.at(0) == doctest::Approx(alignment).epsilon(1e-13));
+      CHECK(h.grad_dissimilarity.at(0) ==
+            doctest::Approx(squares / mean.squaredNorm()).epsilon(1e-13));
+    }
+}
+
+TEST_CASE_FIXTURE(Fixture, "gradients that are 0 have no direction") {
+  // One client's rows are met exactly: its gradient is 0, and it counts for 0 in the alignment.
+  const LossCase& squared = losses[2];
+  const auto measured = [&](const std::vector<Index>& met) {
+    for (const Index i : met)
+      p.targets.segment(first(i), size(i)).setZero();
+    const Data own_data = p.data(squared);
+    Shown zero(own_data, Matrix<double>::Zero(12, 1));
+    Recorder recorder(own_data, "squared", {}, {});
+    REQUIRE(recorder.record(0, 0, 0, zero));
+    return recorder.history();
+  };
+  const History some = measured({2});
+  CHECK(some.grad_alignment.at(0) > 0);
+  CHECK(some.grad_alignment.at(0) < 1 - p.weights[2]);
+  CHECK(some.grad_dissimilarity.at(0) > 1);
+  const History none = measured({0, 1, 2, 3});
+  CHECK(none.grad_variance.at(0) == 0);
+  CHECK(std::isnan(none.grad_alignment.at(0)));
+  CHECK(std::isnan(none.grad_dissimilarity.at(0)));
+}
+
+TEST_CASE_FIXTURE(Fixture, "drift is from the model that the server made of the round") {
+  for (const Index outputs : {Index{1}, classes})
+    for (const bool corrected : {false, true})
+      for (const bool in_weights : {false, true}) {
+        CAPTURE(corrected);
+        CAPTURE(in_weights);
+        Changes round(p, outputs, corrected, in_weights);
+        Recorder recorder(data, "logistic", {}, {});
+        CHECK(recorder.drift(round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+        round.last.shares[1] = 0;  // who sat the round out does not drift
+        CHECK(recorder.drift(round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+      }
+}
+
+TEST_CASE_FIXTURE(Fixture, "before the first round drift is NaN, or that of the run resumed") {
+  Recorder recorder(data, "logistic", {}, {});
+  CHECK(std::isnan(recorder.drift(LastRound{})));
+  recorder.resume(3, 0.25);
+  CHECK(recorder.drift(LastRound{}) == 0.25);
+  const Changes round(p, 1, false, false);
+  CHECK(recorder.drift(round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+}
+
 TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the reference's length") {
-  Vector<double> axis = Vector<double>::Zero(12), near = axis;
-  axis[3] = 1;
+  Matrix<double> axis = Matrix<double>::Zero(12, 1), near = axis;
+  axis(3, 0) = 1;
   for (const double angle : {1e-12, 1e-7, 0.5, 3.0, 3.14159265}) {
-    near[3] = std::cos(angle);
-    near[7] = std::sin(angle);
+    near(3, 0) = std::cos(angle);
+    near(7, 0) = std::sin(angle);
     for (const double length : {1e-200, 1.0, 1e200}) {
       Recorder recorder(data, "logistic", {}, length * axis);
-      Shown shown(data, 7 * near, changes);
-      REQUIRE(recorder.record(1, shown));
+      Shown shown(data, 7 * near);
+      REQUIRE(recorder.record(1, 0, 0, shown));
       CHECK(recorder.history().angle.at(0) == doctest::Approx(angle).epsilon(1e-9));
     }
   }
@@ -93,26 +225,28 @@ TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the referen
 
 TEST_CASE_FIXTURE(Fixture, "what is not defined is NaN") {
   Recorder recorder(data, "logistic", {}, reference);
-  Shown zero(data, Vector<double>::Zero(12), changes);
-  REQUIRE(recorder.record(0, zero));
+  Shown zero(data, Matrix<double>::Zero(12, 1));
+  REQUIRE(recorder.record(0, 0, 0, zero));
   const History& h = recorder.history();
   CHECK(h.norm.at(0) == 0);
   CHECK(std::isnan(h.margin.at(0)));  // of w = 0
   CHECK(std::isnan(h.angle.at(0)));
-  CHECK(std::isnan(h.drift.at(0)));  // before the first round
   Recorder without(data, "logistic", {}, {});
-  REQUIRE(without.record(1, engine));
+  REQUIRE(without.record(1, 0, 0, engine));
   CHECK(std::isnan(without.history().angle.at(0)));
   CHECK(!std::isnan(without.history().margin.at(0)));
 }
 
 TEST_CASE_FIXTURE(Fixture, "nothing is written for a loss that is not finite") {
   Recorder recorder(data, "exponential", {1, 2}, reference);
-  REQUIRE(recorder.record(1, engine));
-  Shown far(data, -1e5 * p.rows.row(2).transpose(), changes);
-  CHECK_FALSE(recorder.record(2, far));
+  REQUIRE(recorder.record(1, 0, 0, engine));
+  Shown far(data, -1e5 * p.rows.row(2).transpose());
+  CHECK_FALSE(recorder.record(2, 0, 0, far));
   const History& h = recorder.history();
-  for (const auto* column : {&h.loss, &h.margin, &h.norm, &h.angle, &h.drift}) CHECK(column->size() == 1);
+  for (const auto* column : {&h.loss, &h.margin, &h.norm, &h.angle, &h.drift, &h.grad_variance,
+                             &h.grad_alignment, &h.grad_dissimilarity})
+    CHECK(column->size() == 1);
+  CHECK(h.participations.size() == 1);
   CHECK(h.round.size() == 1);
 }
 
@@ -120,33 +254,36 @@ TEST_CASE_FIXTURE(Fixture, "rounds are due once and in order") {
   Recorder recorder(data, "logistic", {0, 3, 10}, {});
   CHECK(recorder.due(0));
   CHECK_FALSE(recorder.due(3));
-  REQUIRE(recorder.record(0, engine));
+  REQUIRE(recorder.record(0, 0, 0, engine));
   CHECK_FALSE(recorder.due(0));
   CHECK(recorder.due(3));
-  REQUIRE(recorder.record(2, engine));  // out of turn: the next one stays due
+  REQUIRE(recorder.record(2, 0, 0, engine));  // out of turn: the next one stays due
   CHECK(recorder.due(3));
-  recorder.skip_before(4);
+  recorder.resume(4, 0);
   CHECK_FALSE(recorder.due(3));
   CHECK(recorder.due(10));
-  recorder.skip_before(11);
+  recorder.resume(11, 0);
   CHECK_FALSE(recorder.due(10));
 }
 
-TEST_CASE_FIXTURE(Fixture, "weights are kept if they are asked for") {
-  Recorder recorder(data, "logistic", {}, {}, true), without(data, "logistic", {}, {});
-  Shown other(data, 2 * w, changes);
+TEST_CASE_FIXTURE(Fixture, "weights are kept if they are asked for, a feature's outputs side by side") {
+  const LossCase& softmax = losses.back();
+  const Data own_data = p.data(softmax);
+  const Matrix<double> model = Random(5).matrix(12, classes);
+  Recorder recorder(own_data, "softmax", {}, {}, true), without(own_data, "softmax", {}, {});
+  Shown one(own_data, model), other(own_data, 2 * model);
   for (Recorder* r : {&recorder, &without}) {
-    REQUIRE(r->record(1, engine));
-    REQUIRE(r->record(2, other));
+    REQUIRE(r->record(1, 0, 0, one));
+    REQUIRE(r->record(2, 0, 0, other));
   }
   const auto& kept = recorder.history().weights;
-  REQUIRE(kept.size() == 24);
-  CHECK(same_bits(VectorView<double>(kept.data(), 12), w));
-  CHECK(same_bits(VectorView<double>(kept.data() + 12, 12), 2 * w));
+  REQUIRE(kept.size() == 72);
+  CHECK(same_bits(RowsView<double>(kept.data(), 12, classes), model));
+  CHECK(same_bits(RowsView<double>(kept.data() + 36, 12, classes), 2 * model));
   CHECK(without.history().weights.empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a reference of another length is refused") {
-  CHECK_THROWS_WITH_AS(Recorder(data, "logistic", {}, Vector<double>::Ones(11)),
+  CHECK_THROWS_WITH_AS(Recorder(data, "logistic", {}, Matrix<double>::Ones(11, 1)),
                        "reference: want one number for each feature", std::invalid_argument);
 }

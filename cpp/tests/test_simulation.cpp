@@ -1,15 +1,15 @@
 // Ends of a run: completed, diverged, interrupted; and what it refuses.
-#include "problems.hpp"
+#include "oracle.hpp"
 
 using namespace localgd;
 using namespace localgd::testing;
 
 namespace {
 
-Vector<double> state_after(const Case& c, const Problem& p, const Data& data, std::int64_t local_steps,
+Vector<double> state_after(const Case& c, const Problem& p, const Data& data, std::int64_t steps,
                            double lr, std::int64_t rounds) {
-  Simulation simulation(data, p.init, options(c, local_steps), {}, {}, 1);
-  REQUIRE(simulation.advance(rounds, {lr}, nullptr) == Status::completed);
+  Simulation simulation(data, p.start(c.loss), c.options(p.clients(), steps), {}, {}, 1);
+  REQUIRE(simulation.advance(rounds, plain_plans(p, lr), nullptr) == Status::completed);
   return snapshot(simulation.engine());
 }
 
@@ -20,13 +20,16 @@ double too_large(const LossCase& loss) { return loss.signed_rows ? 1e4 : 50; }
 
 TEST_CASE("chosen rounds are recorded, the rest is not") {
   const Problem p = make_problem({4, 3}, 5);
-  const Data data = p.data();
-  for_each_case([&](const Case& c) {
-    Simulation simulation(data, p.init, options(c, 2), {0, 1, 5, 6, 100}, p.init, 1);
-    REQUIRE(simulation.advance(10, {0.1}, nullptr) == Status::completed);
+  for_each_plain_case([&](const Case& c) {
+    const Data data = p.data(c.loss);
+    const Matrix<double> start = p.start(c.loss);
+    Simulation simulation(data, start, c.options(2, 2), {0, 1, 5, 6, 100}, start, 1);
+    REQUIRE(simulation.advance(10, plain_plans(p, 0.1), nullptr) == Status::completed);
     CHECK(simulation.round() == 10);
+    CHECK(simulation.participations() == 20);
     const History& h = simulation.history();
     CHECK(h.round == std::vector<std::int64_t>{0, 1, 5, 6});
+    CHECK(h.participations == std::vector<std::int64_t>{0, 2, 10, 12});
     CHECK(std::isnan(h.drift[0]));
     CHECK(h.drift[1] > 0);
     CHECK(h.angle[0] == doctest::Approx(0).epsilon(1e-7));
@@ -37,30 +40,92 @@ TEST_CASE("chosen rounds are recorded, the rest is not") {
   });
 }
 
-TEST_CASE("each round has its learning rate") {
-  const Problem p = make_problem({4, 3}, 5);
-  const Data data = p.data();
+TEST_CASE("the recorded drift is that of the plain loops") {
+  const Problem p = make_problem({4, 3, 1, 5}, 8);
+  for (const auto& method : methods)
+    for (const auto& loss : losses) {
+      if (!has_loss(method, loss)) continue;
+      const Inputs inputs(p, rules(method, 4, 3).local, 4, true, 0.3);
+      Oracle oracle(p, loss, rules(method, 4, 3));
+      for (int k = 0; k < 4; ++k) oracle.round(inputs.plan(k));
+      const double want = oracle.drift(inputs.plan(3).shares);
+      const Data data = p.data(loss);
+      for_each_engine(loss, method, [&](const Case& c) {
+        Simulation simulation(data, p.start(loss), c.options(4, 3), {4}, {}, 1);
+        REQUIRE(simulation.advance(4, inputs.plans(0, 4), nullptr) == Status::completed);
+        CHECK(simulation.drift() == doctest::Approx(want).epsilon(c.single ? 1e-4 : 1e-11));
+        CHECK(simulation.history().drift.back() == simulation.drift());
+        CHECK(simulation.participations() == 4 + 3 * 3);
+      });
+    }
+}
+
+TEST_CASE("each round has its learning rate, shares and words") {
+  const Problem p = make_problem({4, 3, 1, 4}, 5);
   for_each_case([&](const Case& c) {
-    Simulation listed(data, p.init, options(c, 2), {}, {}, 1), single(data, p.init, options(c, 2), {}, {}, 1);
-    REQUIRE(listed.advance(2, {0.4, 0.1}, nullptr) == Status::completed);
-    REQUIRE(listed.advance(5, {0.1, 0.3, 0.2}, nullptr) == Status::completed);
-    std::int64_t round = 0;
-    for (const double lr : {0.4, 0.1, 0.1, 0.3, 0.2})
-      REQUIRE(single.advance(++round, {lr}, nullptr) == Status::completed);
+    const Data data = p.data(c.loss);
+    const EngineOptions options = c.options(4, 2);
+    const Inputs inputs(p, options.local, 5, true, 0.3);
+    Simulation listed(data, p.start(c.loss), options, {}, {}, 1),
+        single(data, p.start(c.loss), options, {}, {}, 1);
+    REQUIRE(listed.advance(2, inputs.plans(0, 2), nullptr) == Status::completed);
+    REQUIRE(listed.advance(5, inputs.plans(2, 5), nullptr) == Status::completed);
+    for (std::int64_t round = 0; round < 5; ++round)
+      REQUIRE(single.advance(round + 1, inputs.plans(round, round + 1), nullptr) ==
+              Status::completed);
     CHECK(same_bits(snapshot(listed.engine()), snapshot(single.engine())));
-    CHECK_FALSE(same_bits(snapshot(listed.engine()), state_after(c, p, data, 2, 0.4, 5)));
+    CHECK(listed.participations() == 16);  // of 20
   });
+}
+
+TEST_CASE("one learning rate, and one list of shares, is for all rounds") {
+  const Problem p = make_problem({4, 3}, 5);
+  for_each_plain_case([&](const Case& c) {
+    const Data data = p.data(c.loss);
+    Simulation simulation(data, p.start(c.loss), c.options(2, 2), {}, {}, 1);
+    Plans plans = plain_plans(p, 0);
+    plans.lrs = {0.2, 0.2, 0.2};
+    for (int k = 1; k < 3; ++k)
+      plans.shares.insert(plans.shares.end(), p.weights.begin(), p.weights.end());
+    REQUIRE(simulation.advance(3, plans, nullptr) == Status::completed);
+    CHECK(same_bits(snapshot(simulation.engine()), state_after(c, p, data, 2, 0.2, 3)));
+  });
+}
+
+TEST_CASE("clients whose rows no model meets are named, and the state stays") {
+  Problem p = make_problem({2, 3, 2}, 6);
+  p.rows.row(3) = -p.rows.row(2);  // both in client 1
+  const Data data = p.data(losses.front());
+  for (const auto& method : methods)
+    for_each_engine(losses.front(), method, [&](const Case& c) {
+      const EngineOptions options = c.options(3, 1);
+      if (!options.local.solve) return;
+      for (const int threads : {1, 3}) {
+        Simulation simulation(data, p.start(c.loss), options, {}, {}, threads);
+        CHECK(simulation.engine().infeasible_client() == -1);
+        const auto before = state_of(simulation.engine());
+        CHECK(simulation.advance(5, plain_plans(p, 1), nullptr) == Status::infeasible);
+        CHECK(simulation.engine().infeasible_client() == 1);
+        CHECK(simulation.round() == 0);
+        CHECK(same_bits(before, state_of(simulation.engine())));
+        // Without that client the others go on.
+        Plans others = plain_plans(p, 1);
+        others.shares = {0.5, 0, 0.5};
+        CHECK(simulation.advance(5, others, nullptr) == Status::completed);
+      }
+    });
 }
 
 TEST_CASE("a run that diverges keeps the state of its last whole round") {
   const Problem p = make_problem({4, 3, 1}, 5);
-  const Data data = p.data();
-  for_each_case([&](const Case& c) {
-    if (c.loss.name == "logistic") return;  // bounded gradients: it oscillates but stays finite
+  for_each_plain_case([&](const Case& c) {
+    // Bounded gradients: it oscillates but stays finite.
+    if (c.loss.name == "logistic" || c.loss.name == "softmax") return;
+    const Data data = p.data(c.loss);
     const double lr = too_large(c.loss);
     for (const int threads : {1, 3}) {
-      Simulation simulation(data, p.init, options(c, 3), {0, 1'000}, {}, threads);
-      CHECK(simulation.advance(1'000, {lr}, nullptr) == Status::diverged);
+      Simulation simulation(data, p.start(c.loss), c.options(3, 3), {0, 1'000}, {}, threads);
+      CHECK(simulation.advance(1'000, plain_plans(p, lr), nullptr) == Status::diverged);
       CHECK(simulation.round() < 1'000);
       const auto left = snapshot(simulation.engine());
       CHECK(left.allFinite());
@@ -68,43 +133,43 @@ TEST_CASE("a run that diverges keeps the state of its last whole round") {
       CHECK(simulation.history().round.front() == 0);
       // It stays where it is when asked again, and goes on from there with a smaller step.
       const auto round = simulation.round();
-      CHECK(simulation.advance(1'000, {lr}, nullptr) == Status::diverged);
+      CHECK(simulation.advance(1'000, plain_plans(p, lr), nullptr) == Status::diverged);
       CHECK(simulation.round() == round);
       CHECK(same_bits(left, snapshot(simulation.engine())));
-      CHECK(simulation.advance(round + 1, {1e-300}, nullptr) == Status::completed);
+      CHECK(simulation.advance(round + 1, plain_plans(p, 1e-300), nullptr) == Status::completed);
     }
   });
 }
 
 TEST_CASE("a start of infinite loss is reported before any round") {
   Problem p = make_problem({4, 3}, 5);
-  p.init = -1e5 * p.rows.row(0).transpose();
-  const Data data = p.data();
-  for (const auto& engine : engines)
-    for (const bool single : {false, true}) {
-      Simulation simulation(data, p.init, {engine, "exponential", single, 2}, {0}, {}, 1);
-      CHECK(simulation.advance(10, {0.1}, nullptr) == Status::diverged);
-      CHECK(simulation.round() == 0);
-      CHECK(simulation.history().round.empty());
-      CHECK(same_bits(simulation.engine().weights(), p.init));
-    }
+  p.starts.col(0) = -1e5 * p.rows.row(0).transpose();
+  const LossCase& loss = losses.front();
+  const Data data = p.data(loss);
+  for_each_engine(loss, methods.front(), [&](const Case& c) {
+    Simulation simulation(data, p.start(loss), c.options(2, 2), {0}, {}, 1);
+    CHECK(simulation.advance(10, plain_plans(p, 0.1), nullptr) == Status::diverged);
+    CHECK(simulation.round() == 0);
+    CHECK(simulation.history().round.empty());
+    CHECK(same_bits(simulation.engine().weights(), p.start(loss)));
+  });
 }
 
 TEST_CASE("a round that takes for ever is stopped and leaves the state alone") {
   const Problem p = make_problem({6, 5, 4}, 8);
-  const Data data = p.data();
-  for_each_case([&](const Case& c) {
-    if (&c.loss != &losses.front()) return;  // each takes a while, and losses have no part in it
+  const LossCase& loss = losses.front();  // each takes a while, and losses have no part in it
+  const Data data = p.data(loss);
+  for_each_engine(loss, methods.front(), [&](const Case& c) {
     for (const int threads : {1, 3}) {
       CAPTURE(threads);
-      Simulation simulation(data, p.init, options(c, std::int64_t{1} << 60), {0}, {}, threads);
+      Simulation simulation(data, p.start(loss), c.options(3, std::int64_t{1} << 60), {0}, {}, threads);
       const auto before = snapshot(simulation.engine());
       std::int64_t asked = -1;
       const auto wanted = [&](std::int64_t round) {
         asked = round;
         return true;
       };
-      CHECK(simulation.advance(3, {0.1}, wanted) == Status::interrupted);
+      CHECK(simulation.advance(3, plain_plans(p, 0.1), wanted) == Status::interrupted);
       CHECK(asked == 0);
       CHECK(simulation.round() == 0);
       CHECK(same_bits(before, snapshot(simulation.engine())));
@@ -114,28 +179,40 @@ TEST_CASE("a round that takes for ever is stopped and leaves the state alone") {
 
 TEST_CASE("a run stopped between rounds goes on with the same bits") {
   const Problem p = make_problem({6, 5, 4}, 8);
-  const Data data = p.data();
-  for_each_case([&](const Case& c) {
-    if (&c.loss != &losses.front()) return;
-    Simulation simulation(data, p.init, options(c, 50), {}, {}, 2);
+  const LossCase& loss = losses.front();
+  const Data data = p.data(loss);
+  for_each_engine(loss, methods.front(), [&](const Case& c) {
+    Simulation simulation(data, p.start(loss), c.options(3, 50), {}, {}, 2);
     const auto always = [](std::int64_t) { return true; };
-    REQUIRE(simulation.advance(std::int64_t{1} << 60, {0.01}, always) == Status::interrupted);
+    REQUIRE(simulation.advance(std::int64_t{1} << 60, plain_plans(p, 0.01), always) == Status::interrupted);
     const auto stopped = simulation.round();
-    REQUIRE(simulation.advance(stopped + 3, {0.01}, nullptr) == Status::completed);
+    REQUIRE(simulation.advance(stopped + 3, plain_plans(p, 0.01), nullptr) == Status::completed);
     CHECK(same_bits(snapshot(simulation.engine()), state_after(c, p, data, 50, 0.01, stopped + 3)));
   });
 }
 
-TEST_CASE("rounds and learning rates that do not fit are refused") {
+TEST_CASE("rounds and plans that do not fit are refused") {
   const Problem p = make_problem({4, 3}, 5);
-  const Data data = p.data();
-  Simulation simulation(data, p.init, {}, {}, {}, 1);
-  REQUIRE(simulation.advance(4, {0.1}, nullptr) == Status::completed);
-  CHECK_THROWS_WITH_AS(simulation.advance(3, {0.1}, nullptr), "until: the run is past that round",
-                       std::invalid_argument);
-  for (const auto& lrs : {std::vector<double>{}, {0.1, 0.1}, {0.1, 0.1, 0.1, 0.1}})
-    CHECK_THROWS_WITH_AS(simulation.advance(7, lrs, nullptr),
+  const LossCase& loss = losses.front();
+  const Data data = p.data(loss);
+  Simulation simulation(data, p.start(loss), {"gram", loss.name, false, {{1, 1}, {}}, {}}, {}, {}, 1);
+  REQUIRE(simulation.advance(4, plain_plans(p, 0.1), nullptr) == Status::completed);
+  CHECK_THROWS_WITH_AS(simulation.advance(3, plain_plans(p, 0.1), nullptr),
+                       "until: the run is past that round", std::invalid_argument);
+  Plans plans = plain_plans(p, 0.1);
+  for (const auto& lrs : {std::vector<double>{}, {0.1, 0.1}, {0.1, 0.1, 0.1, 0.1}}) {
+    plans.lrs = lrs;
+    CHECK_THROWS_WITH_AS(simulation.advance(7, plans, nullptr),
                          "lrs: want one learning rate, or one for each round", std::invalid_argument);
+  }
+  plans = plain_plans(p, 0.1);
+  for (const std::size_t numbers : {0, 1, 3, 4, 8}) {
+    plans.shares.assign(numbers, 0.5);
+    CHECK_THROWS_WITH_AS(simulation.advance(7, plans, nullptr),
+                         "shares: want one number for each client, or for each and round",
+                         std::invalid_argument);
+  }
   CHECK(simulation.round() == 4);
+  CHECK(simulation.participations() == 8);
   CHECK(simulation.advance(4, {}, nullptr) == Status::completed);
 }
