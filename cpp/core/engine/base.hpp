@@ -63,7 +63,9 @@ class BaseEngine : public Engine {
   double tau(Index client) const {
     const double pull = plan_->lr * local_.prox;
     const auto L = static_cast<double>(steps(client));
-    return pull > 0 ? (1 - std::pow(1 - pull, L)) / pull : L;
+    if (!(pull > 0)) return L;
+    // A pull that is small beside 1 keeps its digits; one above 1 overshoots, and has no logarithm.
+    return (pull < 1 ? -std::expm1(L * std::log1p(-pull)) : 1 - std::pow(1 - pull, L)) / pull;
   }
   Index batch(Index client) const {
     return local_.stochastic() ? local_.batches[static_cast<std::size_t>(client)] : 0;
