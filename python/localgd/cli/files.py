@@ -30,16 +30,18 @@ def write_history(run: Run, pooled: Mapping[int, float] | None, path: Path) -> N
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def write_figure(run: Run, gd: Run | None, target: Target, folder: Path) -> str:
-    """Draw the run and its comparison; where the figure is, or why there is none."""
-    for name in FIGURES:
-        (folder / name).unlink(missing_ok=True)  # never that of an earlier run
+def write_figure(run: Run, gd: Run | None, target: Target, name: str, folder: Path) -> str:
+    """Draw the run, by its name, and its comparison; where the figure is, or why there is none."""
+    for file in FIGURES:
+        (folder / file).unlink(missing_ok=True)  # never that of an earlier run
     if not np.any(run.history["round"] > 0):
         return "none: no round was finished"
     try:
-        figure = draw(run, gd, target)
+        figure = draw(run, gd, target, name)
+        for file in FIGURES:
+            figure.savefig(folder / file)
     except MissingExtraError as error:
         return f"none: {error}"
-    for name in FIGURES:
-        figure.savefig(folder / name)
+    except KeyboardInterrupt:
+        return "none: interrupted"
     return str(folder / FIGURES[0]) + " and .pdf"

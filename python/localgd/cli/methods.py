@@ -103,7 +103,7 @@ ENTRIES = {
     ),
     "local-solve": Entry(
         methods.LocalSolve,
-        "Local solves",
+        "Exact local solves",
         "Every client fits its own rows exactly, then the average.",
     ),
     "fedprox": Entry(
@@ -190,7 +190,7 @@ def build(settings: Settings) -> Method:
         "batch_size": lambda value: None if value == words.FULL else value,
         "server": lambda value: words.server("server", value),
     }
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for name in ENTRIES[settings.method].takes:
         value = getattr(settings, name)
         if value is not None:

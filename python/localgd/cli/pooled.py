@@ -1,18 +1,20 @@
-"""Gradient descent on the pooled rows, beside a Local-GD run."""
+"""Gradient descent on the pooled rows, beside a run of a method with local steps."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..analysis import angle
-from ..methods import GD, LocalGD
+from ..measuring import Measure
+from ..methods import GD, Method
 from ..problem import Problem
 from ..result import Run
+from ..rounds import learning_rate
 from ..running import run
 from ..schedules import Schedule
 
@@ -21,10 +23,11 @@ __all__ = ["angles_to_pooled"]
 
 def angles_to_pooled(
     problem: Problem,
-    method: LocalGD,
+    method: Method,
     result: Run,
     *,
     reference: Any,
+    measures: Mapping[str, Measure] | None = None,
     threads: int | None,
     memory_limit: int,
     progress: Callable[[int], None] | None,
@@ -33,20 +36,21 @@ def angles_to_pooled(
 
     ``angle(w_k, w^GD_{kL})`` for each recorded round k that GD reached, w_k ≠ 0
 
-    The GD run counts steps in rounds of L, as the Local-GD run does. ``result`` has kept its
-    weights.
+    The GD run counts steps in rounds of L, as ``result`` does, which has kept its weights. All
+    clients take the same number of steps.
     """
-    L = method.local_steps
+    loss, L = result.config["loss"], int(method.rule.steps(problem.n_clients)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
         gd = run(
             problem,
-            GD(lr=_per_step(method.lr, L)),
+            GD(lr=_per_step(learning_rate(problem, method, loss), L)),
             rounds=result.round * L,
             record=result.history["round"] * L,
-            loss=result.config["loss"],
+            loss=loss,
             reference=reference,
-            dtype=_dtype(result.config["loss"]),
+            measures=measures,
+            dtype=_dtype(loss),
             threads=threads,
             memory_limit=memory_limit,
             keep_weights=True,
@@ -86,5 +90,5 @@ def _dtype(loss: str) -> str:
 
 
 def _per_step(lr: Schedule, local_steps: int) -> Schedule:
-    """The learning rate of GD's steps: that of the round in which Local-GD takes as many."""
+    """The learning rate of GD's steps: that of the round in which the clients take as many."""
     return (lambda step: lr(step // local_steps)) if callable(lr) else lr

@@ -14,6 +14,9 @@ from .target import Target
 __all__ = ["relative_distance", "table", "table_rounds"]
 
 ABSENT = "–"
+SHARES = {"accuracy": "accuracy", "test_accuracy": "test\naccuracy"}
+DISTANCES = {"min-norm": "distance to\nleast norm", "minimiser": "distance to\nminimiser"}
+Column = tuple[str, np.ndarray, Callable[[float], str]]  # heading, values, how one is written
 
 
 def table_rounds(recorded: np.ndarray) -> list[int]:
@@ -43,27 +46,47 @@ def table(
     ``pooled``: angles to pooled GD in radians by round, or None for no such column.
     """
     history = run.history
-    columns: list[tuple[str, np.ndarray, Callable[[float], str]]] = [
+    columns: list[Column] = [
         ("round", history["round"], lambda k: f"{int(k):,}"),
-        ("loss", history["loss"], lambda value: f"{value:.3e}"),
+        ("loss", history["loss"], _power),
     ]
-    if target.kind == "max-margin":
-        share = 100 * history["margin"] / target.solution.margin
-        columns.append(("margin,\n% of best", share, _share))
-        columns.append(("angle to\nmax-margin", np.degrees(history["angle"]), _degrees))
-    elif target.kind == "min-norm":
-        distance = relative_distance(run, target)
-        columns.append(("distance to\nleast norm", distance, lambda value: f"{value:.3e}"))
-    else:
-        if "margin" in history:
-            columns.append(("margin", history["margin"], lambda value: f"{value:.5f}"))
-        columns.append(("norm", history["norm"], lambda value: f"{value:.5g}"))
+    columns += _limit_columns(run, target)
+    for name, heading in SHARES.items():
+        if name in history:
+            columns.append((heading, 100 * history[name], lambda value: f"{value:.2f} %"))
+    if "test_loss" in history:
+        columns.append(("test\nloss", history["test_loss"], _power))
     if pooled is not None:
         angles = [np.degrees(pooled.get(int(k), math.nan)) for k in history["round"]]
         columns.append(("angle to\npooled GD", np.array(angles), _degrees))
     shown = np.isin(history["round"], table_rounds(history["round"]))
     cells = [[_cell(value, form) for value in values[shown]] for _, values, form in columns]
     return [heading for heading, _, _ in columns], [list(row) for row in zip(*cells, strict=True)]
+
+
+def _limit_columns(run: Run, target: Target) -> list[Column]:
+    """How far the run is from its limit."""
+    history = run.history
+    if target.kind == "max-margin":
+        share = 100 * history["margin"] / target.solution.margin
+        return [
+            ("margin,\n% of best", share, _share),
+            ("angle to\nmax-margin", np.degrees(history["angle"]), _degrees),
+        ]
+    if target.kind in DISTANCES:
+        return [(DISTANCES[target.kind], relative_distance(run, target), _power)]
+    columns: list[Column] = []
+    if target.kind == "limits":
+        angles = np.degrees(history["angle_outside"])
+        columns.append(("distance to\nminimiser", history["distance_to_minimizer"], _power))
+        columns.append(("angle\noutside", angles, _degrees))
+    elif "margin" in history:
+        columns.append(("margin", history["margin"], lambda value: f"{value:.5f}"))
+    return [*columns, ("norm", history["norm"], lambda value: f"{value:.5g}")]
+
+
+def _power(value: float) -> str:
+    return f"{value:.3e}"
 
 
 def _share(value: float) -> str:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from .._backend import core
 from ..engines import choose_engine
-from ..methods import GD, LocalGD, Method
+from ..losses import check_loss
+from ..methods import Method
 from ..problem import Problem
 from ..recording import log_spaced
 from ..result import Run
-from ..running import DTYPES, LOSSES, run
-from . import files
+from ..rounds import learning_rate
+from ..running import DTYPES, run
+from . import files, methods
 from .pooled import angles_to_pooled
 from .report import table
-from .rows import prepare
+from .rows import Prepared, prepare
 from .screen import Screen
 from .settings import Settings, write_config
 from .target import Target, find_target
-from .words import learning_rate
 
 __all__ = ["execute"]
 
@@ -29,10 +33,11 @@ EXIT_CODES = {"completed": 0, "diverged": 1, "interrupted": 130}
 
 def execute(settings: Settings, screen: Screen) -> int:
     """Do it all; the exit code."""
+    settings = methods.settle(settings)
     with screen.busy("loading the rows"):
         prepared = prepare(settings)
     settings, problem = prepared.settings, prepared.problem
-    method = _method(settings)
+    method = methods.build(settings)
     _refuse_early(settings, problem, method)
     folder = Path(settings.out)
     folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
@@ -42,59 +47,53 @@ def execute(settings: Settings, screen: Screen) -> int:
     if settings.reference:
         with screen.busy("computing the reference"):
             target = find_target(problem, str(settings.loss))
+    target = dataclasses.replace(target, measures={**target.measures, **_accuracy(problem)})
     screen.line("Reference", target.about)
-    screen.line("Method", _about_method(settings))
+    screen.line("Method", _about_method(settings, problem, method))
     write_config(settings, folder / "run.toml")
 
-    compared = method if settings.pooled and isinstance(method, LocalGD) else None
-    result = _run(settings, problem, method, target, screen, keep_weights=compared is not None)
+    result = _run(prepared, method, target, screen)
     screen.line("Engine", _about_engine(result))
     result.save(folder / "run.npz")
+    if result.status == "interrupted":  # the rest takes seconds
+        screen.error(f"{result.message}; writing the table and the figure")
     gd = None
     angles: dict[int, float] | None = None
-    if compared is not None and result.status == "completed":
-        gd, angles = _compare(settings, problem, compared, result, target, screen)
-    _show(result, gd, target, angles, folder, screen)
+    if settings.pooled and result.status == "completed":
+        gd, angles = _compare(settings, problem, method, result, target, screen)
+    _show(result, gd, target, angles, methods.title(settings), folder, screen)
     return _outcome(result, gd, screen)
-
-
-def _method(settings: Settings) -> Method:
-    lr = learning_rate("lr", settings.lr)
-    return GD(lr=lr) if settings.method == "gd" else LocalGD(settings.local_steps, lr)
 
 
 def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
     """What ``localgd.run`` would refuse, before a reference is computed for minutes."""
-    if problem.task not in LOSSES[str(settings.loss)]:
-        fitting = [name for name, tasks in LOSSES.items() if problem.task in tasks]
-        raise ValueError(
-            f"loss: {settings.loss!r} does not fit a {problem.task} task; "
-            f"want {' or '.join(fitting)}"
-        )
+    check_loss(settings.loss, problem)
+    method.clients_per_round(problem.n_clients)
     choose_engine(
         problem,
-        method.local_steps,
+        method,
         settings.rounds,
+        loss=str(settings.loss),
         engine=settings.engine,
         itemsize=DTYPES[settings.dtype],
         memory_limit=settings.memory_limit,
     )
 
 
-def _run(
-    settings: Settings,
-    problem: Problem,
-    method: Method,
-    target: Target,
-    screen: Screen,
-    *,
-    keep_weights: bool,
-) -> Run:
-    name = "Local-GD" if isinstance(method, LocalGD) else "GD"
+def _accuracy(problem: Problem) -> dict[str, Callable[[np.ndarray], float]]:
+    """The share of rows that a model of several classes has right."""
+    if problem.task != "multiclass":
+        return {}
+    return {"accuracy": lambda w: float(np.mean(np.argmax(problem.X @ w, axis=1) == problem.y))}
+
+
+def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
+    settings = prepared.settings
+    name = methods.title(settings).partition(",")[0]
     with screen.progress(name, settings.rounds, "rounds") as tell, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
         return run(
-            problem,
+            prepared.problem,
             method,
             rounds=settings.rounds,
             loss=str(settings.loss),
@@ -104,9 +103,11 @@ def _run(
             seed=settings.seed,
             record=log_spaced(per_decade=settings.records_per_decade),
             reference=target.solution,
+            test=prepared.test,
+            measures=target.measures,
             memory_limit=settings.memory_limit,
             checkpoint=settings.checkpoint,
-            keep_weights=keep_weights,
+            keep_weights=bool(settings.pooled),
             progress=tell or False,
         )
 
@@ -114,18 +115,19 @@ def _run(
 def _compare(
     settings: Settings,
     problem: Problem,
-    method: LocalGD,
+    method: Method,
     result: Run,
     target: Target,
     screen: Screen,
 ) -> tuple[Run, dict[int, float]]:
-    steps = result.round * method.local_steps
+    steps = int(result.history["local_steps"][-1])
     with screen.progress("Pooled GD", steps, "steps") as tell:
         gd, angles = angles_to_pooled(
             problem,
             method,
             result,
             reference=target.solution,
+            measures=target.measures,
             threads=settings.threads,
             memory_limit=settings.memory_limit,
             progress=tell,
@@ -139,6 +141,7 @@ def _show(
     gd: Run | None,
     target: Target,
     angles: Mapping[int, float] | None,
+    name: str,
     folder: Path,
     screen: Screen,
 ) -> None:
@@ -147,7 +150,7 @@ def _show(
     screen.blank()
     files.write_history(run, angles, folder / "history.csv")
     with screen.busy("drawing the figure"):
-        figure = files.write_figure(run, gd, target, folder)
+        figure = files.write_figure(run, gd, target, name, folder)
     screen.path("Run", str(folder / "run.npz"))
     screen.path("History", str(folder / "history.csv"))
     screen.path("Figure", figure)
@@ -156,7 +159,7 @@ def _show(
 
 def _outcome(run: Run, gd: Run | None, screen: Screen) -> int:
     """The exit code; what was not completed is said on standard error."""
-    if run.status != "completed":
+    if run.status == "diverged":
         screen.error(run.message)
     if gd is None or gd.status == "completed":
         return EXIT_CODES[run.status]
@@ -164,11 +167,8 @@ def _outcome(run: Run, gd: Run | None, screen: Screen) -> int:
     return EXIT_CODES["interrupted" if gd.status == "interrupted" else run.status]
 
 
-def _about_method(settings: Settings) -> str:
-    steps = f"{settings.local_steps:,} local step{'s' * (settings.local_steps > 1)} per round, "
-    name = "GD on the pooled rows, " if settings.method == "gd" else f"Local-GD, {steps}"
-    lr = f"{settings.lr:g}" if isinstance(settings.lr, float) else settings.lr
-    return f"{name}lr {lr}, {settings.loss} loss, {settings.rounds:,} rounds"
+def _about_method(settings: Settings, problem: Problem, method: Method) -> str:
+    return methods.about(settings, learning_rate(problem, method, str(settings.loss)))
 
 
 def _about_engine(run: Run) -> str:

@@ -130,7 +130,9 @@ class Settings:
     replacement: bool | None = of_method(
         "replacement", words.flag, "", "Draw batches with replacement, not epoch by epoch."
     )
-    mu: float | None = of_method("mu", words.nonnegative, "MU", "Pull to the global model.", shown="0.1")
+    mu: float | None = of_method(
+        "mu", words.nonnegative, "MU", "Pull to the global model.", shown="0.1"
+    )
     beta: float | None = of_method(
         "beta", words.nonnegative, "BETA", "Length of displacement.", shown="0.1"
     )
