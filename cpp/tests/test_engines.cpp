@@ -106,6 +106,19 @@ TEST_CASE("a client of weight 0 does not count") {
     for (const auto& loss : losses) check(method, loss, p, 4, 10, false);
 }
 
+TEST_CASE("proximal terms of any size are weighed as FedNova says") {
+  // From pulls that vanish beside 1 to steps that go beyond w_k.
+  const std::vector<MethodCase> pulls{
+      {"mu 1e-30", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1e-30; }},
+      {"mu 1e-11", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1e-11; }},
+      {"mu 1/eta", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1 / 0.3; }},
+      {"mu 5", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 5; }},
+  };
+  const Problem p = make_problem({1, 7, 3, 10}, 9);
+  for (const auto& method : pulls)
+    for (const auto& loss : losses) check(method, loss, p, 4, 6, true);
+}
+
 TEST_CASE("what does not fit is refused") {
   Problem p = make_problem({4, 2}, 3);
   EngineOptions good;
