@@ -26,33 +26,67 @@ class Simulation:
         targets: ArrayLike,  # (N,) float64: the same
         offsets: Sequence[int] | NDArray[np.integer],  # (M + 1,)
         weights: ArrayLike,  # (M,)
-        init: ArrayLike,  # (d,)
+        init: ArrayLike,  # (d,) or (d, C)
         *,
         engine: str,
         loss: str,
         single: bool,
-        local_steps: int,
+        local: dict[str, Any],  # the fields of LocalRule (method.hpp), all of them
+        server: dict[str, Any],  # those of ServerRule that its kind has
         record_rounds: Sequence[int] | NDArray[np.integer],
-        reference: ArrayLike,  # (d,) or (0,)
+        reference: ArrayLike,  # (d,), (d, C) or (0,)
         threads: int,
         keep_weights: bool = False,
     ) -> None: ...
     @property
     def round(self) -> int: ...
     @property
+    def participations(self) -> int: ...
+    @property
+    def drift(self) -> float: ...
+    @property
+    def infeasible_client(self) -> int: ...
+    @property
     def stalls(self) -> int: ...
     def advance(
         self,
         until: int,
-        lrs: Sequence[float] | NDArray[np.float64],
+        lrs: Sequence[float] | NDArray[np.float64],  # one, or one for each round
+        shares: ArrayLike,  # (M,) or (rounds, M)
+        words: NDArray[np.uint64] | None,  # (rounds, slots, width)
         progress: Callable[[int], object] | None,
-    ) -> Literal["completed", "diverged"]: ...
+    ) -> Literal["completed", "diverged", "infeasible"]: ...
     def record_now(self) -> None: ...
-    def history(self) -> dict[str, NDArray[Any]]: ...  # "round" is int64, the rest float64
-    def weights(self) -> NDArray[np.float64]: ...  # (d,)
-    def coefficients(self) -> NDArray[np.float64]: ...  # (N,)
-    def local_changes(self) -> NDArray[np.float64]: ...  # (N,)
-    def state(self) -> NDArray[np.float64]: ...
+    # "round" and "participations" are int64, the rest float64
+    def history(self) -> dict[str, NDArray[Any]]: ...
+    def weights(self) -> NDArray[np.float64]: ...  # (d, C)
+    def coefficients(self) -> NDArray[np.float64]: ...  # (N, C)
+    def state(self) -> dict[str, NDArray[np.float64]]: ...
+    def map(
+        self,
+        round: float,
+        lrs: Sequence[float] | NDArray[np.float64],
+        shares: ArrayLike,  # (M,)
+        frozen: bool,
+        coefficients: ArrayLike,  # (N, C); velocity and controls too, or empty
+        velocity: ArrayLike,
+        controls: ArrayLike,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None: ...
+    def record_state(
+        self,
+        index: int,
+        round: float,
+        lr: float,
+        shares: ArrayLike,
+        frozen: bool,
+        coefficients: ArrayLike,
+        velocity: ArrayLike,
+        controls: ArrayLike,
+    ) -> bool: ...
     def restore(
-        self, round: int, coefficients: ArrayLike, local_changes: ArrayLike, state: ArrayLike
+        self,
+        round: int,
+        participations: int,
+        drift: float,
+        state: dict[str, NDArray[np.float64]],
     ) -> None: ...
