@@ -167,6 +167,43 @@ def test_runs_in_a_list_are_named_by_what_differs(runs, problem, ref):
     assert [curve.label for curve in curves(solve)] == ["ModifiedLocalGD"]
 
 
+def test_labels_tell_runs_of_one_method_apart(problem, ref):
+    methods = [
+        lg.LocalGD(5, 1.0),
+        lg.LocalGD(5, 1.0, participation=2),
+        lg.LocalGD(5, 1.0, server=lg.ServerSGD(1.0, 0.5)),
+        lg.LocalSGD(5, 1.0, 1),
+        lg.LocalSGD(5, 1.0, 2),
+        lg.FedProx((2, 3, 4, 2, 2), 1.0, 0.1),
+        lg.FedProx((2, 3, 4, 2, 2), 1.0, 0.2),
+        lg.GradAlign(1.0, 0.5),
+        lg.LocalSolve(),
+        lg.ModifiedLocalGD(None),
+    ]
+    runs = [lg.run(problem, method, rounds=2) for method in methods]
+    assert [curve.label for curve in curves(runs, quantity="margin", ref=ref)] == [
+        "LocalGD, L = 5, 100 % of clients, Average",
+        "LocalGD, L = 5, 2 clients, Average",
+        "LocalGD, L = 5, 100 % of clients, ServerSGD",
+        "LocalSGD, L = 5, b = 1",
+        "LocalSGD, L = 5, b = 2",
+        "FedProx, L = 2 to 4, μ = 0.1",
+        "FedProx, L = 2 to 4, μ = 0.2",
+        "GradAlign",
+        "LocalSolve",
+        "ModifiedLocalGD",
+    ]
+
+
+def test_runs_of_several_classes_are_drawn():
+    problem = lg.Problem([(np.eye(3), [0, 1, 2]), (2 * np.eye(3), [0, 1, 2])])
+    ref = lg.reference.max_margin(problem)
+    run = lg.run(problem, lg.LocalGD(5, 1.0), rounds=50, reference=ref)
+    figure = lg.plot.overview(run, ref)
+    margin = line(figure.axes[1], "LocalGD, L = 5").get_ydata()
+    np.testing.assert_allclose(margin, run.history["margin"][1:] / ref.margin)
+
+
 def test_without_a_reference_the_axis_does_not_say_max_margin(runs):
     assert lg.plot.convergence(runs).get_ylabel() == "Angle to reference model (°)"
 

@@ -43,10 +43,22 @@ app = typer.Typer(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What a command gives back, to be told from the exit codes that typer makes."""
+
+    code: int
+
+
 def call(arguments: Sequence[str] | None) -> int:
     """Run the command of these words; the exit code."""
     try:
-        return app(args=None if arguments is None else [*arguments], standalone_mode=False) or 0
+        outcome = app(args=None if arguments is None else [*arguments], standalone_mode=False)
+        if isinstance(outcome, Done):
+            return outcome.code
+        if outcome == INTERRUPTED:  # typer ends without a word
+            Screen().error("interrupted")
+        return outcome or 0
     except USER_ERRORS as error:
         Screen().error(_one_line(error))
         return 2
@@ -142,25 +154,21 @@ def run(
         ),
     ] = None,
     **options: Any,
-) -> int:
+) -> Done:
     """Run a method; its help is HELP."""
     given = {name: value for name, value in options.items() if value is not None}
-    try:
-        settings = Settings.merged(read_config(config) if config else {}, given)
-        from .run import execute
+    settings = Settings.merged(read_config(config) if config else {}, given)
+    from .run import execute
 
-        return execute(settings, Screen(quiet=settings.quiet))
-    except KeyboardInterrupt:  # typer would end without a word
-        Screen().error("interrupted")
-        return INTERRUPTED
+    return Done(execute(settings, Screen(quiet=settings.quiet)))
 
 
 @app.command()
 def info(
     json: Annotated[bool, typer.Option("--json", help="For bug reports and programs.")] = False,
-) -> int:
+) -> Done:
     """Show how this copy of localgd was built, and on what it runs."""
     from .info import show
 
     show(Screen(), as_json=json)
-    return 0
+    return Done(0)

@@ -165,17 +165,17 @@ def settle(settings: Settings) -> Settings:
     settled = {
         name: entry.default(name) if value is None else value for name, value in given.items()
     }
+    if settled.get("replacement") and settled["batch_size"] == words.FULL:
+        raise ValueError("replacement: got True for full batches; want a batch_size as well")
     compare = (settings.pooled is not False) if pooled else None
     return dataclasses.replace(settings, **settled, pooled=compare)
 
 
 def _not_taken(settings: Settings, name: str, exact: bool) -> str:
-    with_exact = f" with local_steps {words.EXACT!r}" if exact else ""
-    value = getattr(settings, name)
-    return (
-        f"{name}: got {value!r}; {settings.method}{with_exact} does not take it; want it only for "
-        f"{_listed(takers(name))}{' with local steps' if exact else ''}"
-    )
+    got = f"{name}: got {getattr(settings, name)!r}; "
+    if exact and name in ENTRIES[settings.method].takes:
+        return got + f"local_steps {words.EXACT!r} takes none: want it only with local steps"
+    return got + f"{settings.method} takes none; want it only for {_listed(takers(name))}"
 
 
 def _listed(names: list[str]) -> str:

@@ -72,7 +72,7 @@ def prepare(settings: Settings) -> Prepared:
         )
         dealing = f"named by {settings.client!r}"
     data = (
-        f"{rows.title}{_about_labels(rows.names, problem.task)}: {problem.n_samples:,} rows of "
+        f"{rows.title}{_about_labels(rows.names, problem)}: {problem.n_samples:,} rows of "
         f"{problem.n_features:,} features, {scaling}"
     )
     if test is not None:
@@ -129,7 +129,15 @@ def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
         rows = dataclasses.replace(rows, y=(rows.y + 1) / 2)
     if task == "binary" and len(rows.names) > 2:
         raise ValueError(f"task: got 'binary' for {len(rows.names)} classes; want multiclass")
-    task = task or check_task(rows.y, None)
+    if task is None:
+        try:
+            task = check_task(rows.y, None)
+        except ValueError:
+            label = rows.y[np.abs(rows.y) != 1][0]
+            raise ValueError(
+                f"task: labels such as {label:g} may be classes or numbers to predict; want "
+                "multiclass or regression"
+            ) from None
     scheme = "iid" if task == "regression" else "dirichlet:0.3"
     return rows, dataclasses.replace(
         settings,
@@ -184,12 +192,11 @@ def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
     return X, said
 
 
-def _about_labels(names: tuple[str, ...], task: str) -> str:
+def _about_labels(names: tuple[str, ...], problem: Problem) -> str:
     """Which label became which number."""
-    if not names:
-        return ""
-    if task != "multiclass":
-        return f", {names[0]} (-1) against {names[1]} (+1)"
+    if problem.task != "multiclass":
+        return f", {names[0]} (-1) against {names[1]} (+1)" if names else ""
+    names = names or tuple(str(k) for k in range(problem.n_classes))
     shown = names if len(names) <= 10 else (*names[:8], "…", names[-1])
     return f", {len(names):,} classes ({', '.join(shown)})"
 

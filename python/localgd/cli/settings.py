@@ -257,7 +257,7 @@ def _stays_behind(name: str, value: Any, old: Entry, new: Entry) -> bool:
         return False
     default = old.default(name)
     was_default = type(value) is type(default) and value == default  # 1 client is not 1.0 of them
-    return was_default or name not in new.takes
+    return was_default or name not in new.takes or value == words.EXACT
 
 
 # They do not bear on the result.

@@ -25,8 +25,11 @@ QUANTITIES = ("angle", "margin")
 DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
 ABSENT = {
     "angle": "pass reference=lg.reference.max_margin(problem) to lg.run",
-    "margin": "want a run of a binary problem",
+    "margin": "want a run of a binary or multiclass problem",
 }
+# What tells runs of one method apart, as it is written in the legend.
+PARAMETERS = ("lr", "mu", "beta", "batch_size", "participation", "server")
+SYMBOLS = {"lr": "η", "mu": "μ", "beta": "β", "batch_size": "b"}
 LAW = {"angle": "∝ 1/log(ηLk)", "margin": "gap ∝ 1/log(ηLk)"}
 
 
@@ -63,8 +66,8 @@ def convergence(
     Parameters
     ----------
     run : Run, list of Run, or dict of str to Run
-        The keys of a dict are the labels; without it a run is named by its method and L
-        (and η, where two are alike).
+        The keys of a dict are the labels; without it a run is named by its method and L, and
+        where two are alike by what differs (η, μ, β, b, participation, server).
     ref : result of ``localgd.reference.max_margin``, optional
         Needed for ``quantity="margin"``, for γ. The angle is the one that the run recorded, to its
         own ``reference=``; the axis says max-margin if ref is given.
@@ -198,18 +201,31 @@ def _labelled(run: Any) -> list[tuple[str, Any]]:
 
 
 def _names(runs: list[Any]) -> list[str]:
+    """Method and L of each run; where two are alike, also the parameters that differ."""
     methods = [run.config["method"] for run in runs]
-    names = [
-        method["name"] + (f", L = {L}" if (L := method.get("local_steps")) is not None else "")
-        for method in methods
-    ]
-    if len(set(names)) == len(names):
-        return names
-    rates = [method.get("lr") for method in methods]
-    return [
-        f"{name}, η = {lr['name'] if isinstance(lr, Mapping) else lr}" if lr is not None else name
-        for name, lr in zip(names, rates, strict=True)
-    ]
+    names = [method["name"] + _steps(method.get("local_steps")) for method in methods]
+    shown = list(names)
+    for i, method in enumerate(methods):
+        alike = [other for other, name in zip(methods, names, strict=True) if name == names[i]]
+        for key in PARAMETERS:
+            if key in method and any(other.get(key, method[key]) != method[key] for other in alike):
+                shown[i] += f", {_parameter(key, method[key])}"
+    return shown
+
+
+def _parameter(key: str, value: Any) -> str:
+    if isinstance(value, Mapping):  # a server or a schedule
+        value = value["name"]
+    if key == "participation":
+        share = f"{100 * value:g} % of" if isinstance(value, float) else f"{value}"
+        return f"{share} clients"
+    return f"{SYMBOLS[key]} = {value}" if key in SYMBOLS else str(value)
+
+
+def _steps(steps: Any) -> str:
+    if steps is None:
+        return ""
+    return f", L = {min(steps)} to {max(steps)}" if isinstance(steps, list) else f", L = {steps}"
 
 
 def _curve(label: str, run: Any, ref: Any, quantity: str) -> Curve:
