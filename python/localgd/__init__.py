@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .analysis import angle
     from .fast_forwarding import fast_forward
     from .partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, partition
+    from .sweeping import load_sweep, sweep
 
 __version__: str = _core.build_info()["version"]
 
@@ -73,11 +74,13 @@ __all__ = [
     "datasets",
     "fast_forward",
     "load",
+    "load_sweep",
     "log_spaced",
     "partition",
     "plot",
     "reference",
     "run",
+    "sweep",
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
@@ -85,6 +88,7 @@ _LAZY_MODULES = {"analysis", "datasets", "plot", "reference"}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",
+    **dict.fromkeys(["load_sweep", "sweep"], "sweeping"),
     **dict.fromkeys(
         ["ByClass", "Dirichlet", "FeatureShift", "Iid", "Quantity", "partition"], "partitioning"
     ),

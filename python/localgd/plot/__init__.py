@@ -8,5 +8,6 @@ from __future__ import annotations
 from .clients import clients
 from .convergence import convergence, overview
 from .margins import margins
+from .sweeps import sweep
 
-__all__ = ["clients", "convergence", "margins", "overview"]
+__all__ = ["clients", "convergence", "margins", "overview", "sweep"]

@@ -1,0 +1,139 @@
+"""The runs of a sweep: problems x methods x the values of a grid."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..checkpointing import fingerprint
+from ..configuration import describe
+from ..methods import Method, check_method
+from ..problem import Problem
+from ..running import run
+
+__all__ = ["Case", "cases", "settings_of_run"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of a sweep.
+
+    ``values`` are what tells it from the others, as plain values; ``settings`` the keyword
+    arguments of :func:`localgd.run` beside the problem and the method.
+    """
+
+    values: dict[str, Any]
+    problem: Problem
+    method: Method
+    settings: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """A hash of all that the result depends on."""
+        plain = {
+            "rows": fingerprint(self.problem),
+            "method": describe(self.method),
+            "values": self.values,
+            "settings": {name: _hashable(value) for name, value in self.settings.items()},
+        }
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def cases(
+    problems: Any, methods: Any, grid: Mapping[str, Iterable[Any]], settings: Mapping[str, Any]
+) -> list[Case]:
+    """Every combination, in the order of the arguments; the last name of the grid runs fastest."""
+    named_problems = list(_named("problem", problems, _check_problem))
+    named_methods = list(_named("method", methods, check_method))
+    axes = {name: _axis(name, values) for name, values in grid.items()}
+    found = []
+    for (problem_name, problem), (method_name, method) in itertools.product(
+        named_problems, named_methods
+    ):
+        for combination in itertools.product(*axes.values()):
+            values = dict(zip(axes, combination, strict=True))
+            made, others = _applied(method, values)
+            told = {name: describe(value) for name, value in values.items()}
+            if len(named_problems) > 1:
+                told = {"problem": problem_name, **told}
+            told = {"method": method_name, **told}
+            found.append(Case(told, problem, made, {**settings, **others}))
+    return found
+
+
+def settings_of_run() -> set[str]:
+    """The keyword arguments of run that a sweep may vary or fix."""
+    names = set(inspect.signature(run).parameters)
+    return names - {"problem", "method", "progress", "checkpoint", "keep_weights"}
+
+
+def _named(what: str, given: Any, checked: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(given, Mapping):
+        pairs = [(str(name), value) for name, value in given.items()]
+    elif isinstance(given, Iterable) and not isinstance(given, Method | Problem):
+        listed = list(given)
+        names = [type(value).__name__ for value in listed]
+        alike = len(set(names)) < len(names)
+        pairs = [
+            (f"{name} {i}" if alike or what == "problem" else name, value)
+            for i, (name, value) in enumerate(zip(names, listed, strict=True))
+        ]
+    else:
+        pairs = [(type(given).__name__, given)]
+    if not pairs:
+        raise ValueError(f"{what}: got none; want at least one")
+    for name, value in pairs:
+        yield name, checked(value)
+
+
+def _check_problem(problem: Any) -> Problem:
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    return problem
+
+
+def _axis(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise TypeError(f"grid: {name!r} has {values!r}; want a list of values")
+    listed = list(values)
+    if not listed:
+        raise ValueError(f"grid: {name!r} has no values; want at least one")
+    return listed
+
+
+def _applied(method: Method, values: Mapping[str, Any]) -> tuple[Method, dict[str, Any]]:
+    """The method with its own parameters changed, and what is left for run."""
+    fields = {field.name for field in dataclasses.fields(method)}
+    allowed = settings_of_run()
+    for name in values:
+        if name not in fields and name not in allowed:
+            raise ValueError(
+                f"grid: {type(method).__name__} has no parameter {name!r}, nor has run; want one "
+                f"of {', '.join(sorted(fields | allowed))}"
+            )
+    changed = {name: value for name, value in values.items() if name in fields}
+    return (
+        dataclasses.replace(method, **changed),
+        {name: value for name, value in values.items() if name not in fields},
+    )
+
+
+def _hashable(value: Any) -> Any:
+    direction = getattr(value, "direction", None)
+    if direction is not None:
+        value = direction
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    if isinstance(value, list | tuple | range):
+        return [_hashable(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {str(name): _hashable(entry) for name, entry in value.items()}
+    return describe(value)

@@ -1,0 +1,179 @@
+"""Sweeps: every run as by itself, none twice, failures beside the others."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import localgd as lg
+
+GRID = {"lr": [0.1, 1.0], "local_steps": [1, 5]}
+METHOD = lg.LocalGD(local_steps=1, lr=1.0)
+
+
+def assert_equal_histories(a, b):
+    assert list(a) == list(b)
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_each_run_is_the_run_by_itself(small_problem):
+    table = lg.sweep(small_problem, METHOD, grid=GRID, rounds=50)
+    assert len(table) == 4
+    for entry in table:
+        values = {name: entry.values[name] for name in GRID}
+        alone = lg.run(small_problem, lg.LocalGD(**values), rounds=50)
+        assert_equal_histories(entry.history, alone.history)
+        assert (entry.status, entry.engine) == ("completed", alone.engine)
+    order = [(entry.values["lr"], entry.values["local_steps"]) for entry in table]
+    assert order == [(0.1, 1), (0.1, 5), (1.0, 1), (1.0, 5)]
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_executors_give_the_same_table(small_problem, kind):
+    alone = lg.sweep(small_problem, METHOD, grid=GRID, rounds=50, threads=1)
+    with kind(2) as executor:
+        table = lg.sweep(small_problem, METHOD, grid=GRID, rounds=50, executor=executor)
+    for one, other in zip(alone, table, strict=True):
+        assert one.values == other.values
+        assert_equal_histories(one.history, other.history)
+
+
+def test_several_problems_and_methods(small_problem):
+    other = lg.datasets.make_separable(n_clients=3, n_samples=4, n_features=20, seed=1)
+    table = lg.sweep(
+        {"small": small_problem, "other": other},
+        {"plain": METHOD, "prox": lg.FedProx(1, 1.0, 0.1)},
+        grid={"seed": [0, 1], "local_steps": [2]},
+        rounds=5,
+    )
+    told = [(e.values["problem"], e.values["method"], e.values["seed"]) for e in table]
+    assert told == [
+        (p, m, s) for p in ("small", "other") for m in ("plain", "prox") for s in (0, 1)
+    ]
+    frame = pytest.importorskip("pandas") and table.to_frame()
+    assert len(frame) == sum(len(entry.history["round"]) for entry in table)
+    assert set(frame["method"]) == {"plain", "prox"}
+
+
+def test_finished_runs_are_not_run_again(small_problem, tmp_path, monkeypatch):
+    file = tmp_path / "sweep.jsonl"
+    first = lg.sweep(small_problem, METHOD, grid={"lr": [0.1, 1.0]}, rounds=20, out=file)
+    asked = []
+
+    def counted(problem, method, **settings):
+        asked.append(method.lr)
+        return lg.run(problem, method, **settings)
+
+    monkeypatch.setattr("localgd.sweeping.runs.run", counted)
+    again = lg.sweep(small_problem, METHOD, grid={"lr": [0.1, 0.5, 1.0]}, rounds=20, out=file)
+    assert asked == [0.5]
+    assert [entry.values["lr"] for entry in again] == [0.1, 0.5, 1.0]
+    assert_equal_histories(again.entries[2].history, first.entries[1].history)
+    assert len(file.read_text().splitlines()) == 3
+    assert len(lg.load_sweep(file)) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rounds": 21},
+        {"dtype": "float32"},
+        {"reference": np.ones(30)},
+        {"record": [3]},
+        {"init": np.ones(30)},
+    ],
+)
+def test_other_settings_are_other_runs(small_problem, tmp_path, change):
+    file = tmp_path / "sweep.jsonl"
+    settings = {"grid": {"lr": [0.1]}, "rounds": 20, "out": file}
+    lg.sweep(small_problem, METHOD, **settings)
+    lg.sweep(small_problem, METHOD, **{**settings, **change})
+    assert len(file.read_text().splitlines()) == 2
+
+
+def test_a_line_that_was_cut_off_is_run_again(small_problem, tmp_path):
+    file = tmp_path / "sweep.jsonl"
+    table = lg.sweep(small_problem, METHOD, grid={"lr": [0.1, 1.0]}, rounds=20, out=file)
+    text = file.read_text()
+    file.write_text(text[: len(text) - 40])
+    again = lg.sweep(small_problem, METHOD, grid={"lr": [0.1, 1.0]}, rounds=20, out=file)
+    for one, other in zip(table, again, strict=True):
+        assert_equal_histories(one.history, other.history)
+    assert len(lg.load_sweep(file)) == 2
+
+
+def test_failures_and_divergence_are_entries(small_problem):
+    table = lg.sweep(
+        small_problem,
+        METHOD,
+        grid={"lr": [1.0, 1e6], "engine": ["gram", "hybrid"]},
+        rounds=20,
+        memory_limit=25_000,
+    )
+    status = [(e.values["lr"], e.values["engine"], e.status) for e in table]
+    assert status[0][2] == "completed"
+    assert "diverged" in {s for lr, _, s in status if lr == 1e6}
+    table = lg.sweep(
+        small_problem, METHOD, grid={"engine": ["gram", "hybrid"]}, rounds=5, memory_limit=1
+    )
+    assert [entry.status for entry in table] == ["failed", "failed"]
+    assert "Gram matrices" in table.entries[0].message
+    assert np.isnan(table.last("loss")).all()
+
+
+def test_ctrl_c_keeps_what_is_finished(small_problem, tmp_path):
+    file = tmp_path / "sweep.jsonl"
+
+    def progress(done):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lg.sweep(small_problem, METHOD, grid=GRID, rounds=20, out=file, progress=progress)
+    assert len(lg.load_sweep(file)) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"grid": {"mu": [1.0]}}, ValueError, "grid: LocalGD has no parameter 'mu', nor has run"),
+        ({"grid": {"lr": []}}, ValueError, "grid: 'lr' has no values"),
+        ({"grid": {"lr": 1.0}}, TypeError, "grid: 'lr' has 1.0; want a list"),
+        ({"grid": [1]}, TypeError, "grid: got .*; want a mapping"),
+        ({"grid": {"lr": [-1]}}, ValueError, "lr: got -1"),
+        ({"round": 3}, TypeError, "round: run has no such argument"),
+    ],
+)
+def test_bad_sweeps(small_problem, settings, error, message):
+    with pytest.raises(error, match=message):
+        lg.sweep(small_problem, METHOD, **{"rounds": 5, **settings})
+
+
+def test_bad_problems_and_methods(small_problem):
+    with pytest.raises(TypeError, match="problem: got int"):
+        lg.sweep([3], METHOD, rounds=5)
+    with pytest.raises(TypeError, match="method: got 3; want a method"):
+        lg.sweep(small_problem, [3], rounds=5)
+    with pytest.raises(ValueError, match="method: got none"):
+        lg.sweep(small_problem, [], rounds=5)
+
+
+def test_other_files_are_refused(small_problem, tmp_path):
+    file = tmp_path / "x.jsonl"
+    file.write_text(json.dumps({"a": 1}) + "\n")
+    with pytest.raises(ValueError, match="line 1 is not of a sweep"):
+        lg.sweep(small_problem, METHOD, rounds=5, out=file)
+
+
+def test_picture_has_a_line_per_run(small_problem):
+    pytest.importorskip("matplotlib").use("Agg")
+    table = lg.sweep(small_problem, METHOD, grid=GRID, rounds=50)
+    ax = lg.plot.sweep(table, y="loss", by="lr")
+    assert len(ax.lines) == 4
+    assert len({line.get_color() for line in ax.lines}) == 2
+    with pytest.raises(ValueError, match="y: no run has the column 'angle'"):
+        lg.plot.sweep(table)
+    with pytest.raises(ValueError, match="by: got 'x'"):
+        lg.plot.sweep(table, y="loss", by="x")
