@@ -121,7 +121,7 @@ ENTRIES = {
     "grad-align": Entry(
         methods.GradAlign,
         "GradAlign",
-        "One step that also lowers the variance of gradients, by beta.",
+        "One step that also lowers the variance of gradients.",
     ),
     "fedga": Entry(
         methods.FedGA,
