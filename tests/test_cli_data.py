@@ -15,7 +15,7 @@ pytest.importorskip("rich")
 
 from test_cli import PROBLEM, here, write_csv
 
-from localgd.cli import main, words
+from localgd.cli import main, target, words
 from localgd.cli.own_rows import read_own
 from localgd.cli.report import table
 from localgd.cli.rows import prepare
@@ -278,13 +278,13 @@ def test_held_out_rows_leave_enough(here, capsys, labels, options, message):
 def test_classes_that_are_not_separable_have_a_minimiser():
     X, y = three_classes(90, spread=1.0)
     problem = lg.partition(X, y, n_clients=3)
-    target = find_target(problem, "softmax")
-    assert target.kind == "minimiser"
-    assert "classes are not separable: minimiser of the loss, norm" in target.about
+    found = find_target(problem, "softmax")
+    assert found.kind == "minimiser"
+    assert "classes are not separable: minimiser of the loss, norm" in found.about
     best = lg.reference.minimizer(problem, loss="softmax")
-    np.testing.assert_array_equal(target.solution.weights, best.weights)
-    run = lg.run(problem, lg.GD("1/H"), rounds=50, reference=target.solution)
-    headings, rows = table(run, target, None)
+    np.testing.assert_array_equal(found.solution.weights, best.weights)
+    run = lg.run(problem, lg.GD("1/H"), rounds=50, reference=found.solution)
+    headings, rows = table(run, found, None)
     assert headings[2] == "distance to\nminimiser"
     wanted = np.linalg.norm(run.weights - best.weights) / np.linalg.norm(best.weights)
     assert float(rows[-1][2]) == pytest.approx(wanted, rel=1e-3)
@@ -296,23 +296,35 @@ def test_no_minimiser_is_looked_for_in_large_models():
     X = np.zeros((9, n_features))
     X[:, :2] = rng.standard_normal((9, 2))
     X[3:6] = X[:3]  # the same rows in two classes
-    target = find_target(lg.partition(X, np.repeat([0, 1, 2], 3), n_clients=1), "softmax")
-    assert (target.kind, target.solution) == ("none", None)
-    assert "too large to look for a minimiser" in target.about
+    found = find_target(lg.partition(X, np.repeat([0, 1, 2], 3), n_clients=1), "softmax")
+    assert (found.kind, found.solution) == ("none", None)
+    assert "too large to look for a minimiser" in found.about
+
+
+def test_a_reference_that_takes_long_waits_to_be_asked_for(monkeypatch):
+    X, y = three_classes()
+    problem = lg.partition(X, y, n_clients=3)
+    assert find_target(problem, "softmax", None).kind == "max-margin"
+    monkeypatch.setattr(target, "MOST_NUMBERS", 30 * 2 * 5 - 1)
+    unasked = find_target(problem, "softmax", None)
+    assert unasked.kind == "none"
+    assert "60 constraints in 5 features take many minutes; --reference computes" in unasked.about
+    assert find_target(problem, "softmax", True).kind == "max-margin"
+    assert find_target(problem, "softmax", False).about == "none: switched off"
 
 
 def test_numbers_that_no_model_fits_have_a_least_squares_model():
     rng = np.random.default_rng(1)
     problem = lg.partition(rng.standard_normal((20, 3)), rng.standard_normal(20), n_clients=2)
-    target = find_target(problem, "squared")
-    assert target.kind == "minimiser"
-    assert "no model fits all rows: least-squares model" in target.about
-    run = lg.run(problem, lg.GD("1/H"), rounds=3000, reference=target.solution)
-    assert float(table(run, target, None)[1][-1][2]) < 1e-6
+    found = find_target(problem, "squared")
+    assert found.kind == "minimiser"
+    assert "no model fits all rows: least-squares model" in found.about
+    run = lg.run(problem, lg.GD("1/H"), rounds=3000, reference=found.solution)
+    assert float(table(run, found, None)[1][-1][2]) < 1e-6
 
 
 def test_a_minimiser_at_zero_is_no_target():
     problem = lg.Problem([([[1.0], [1.0]], [1, -1])])
-    target = find_target(problem, "logistic")
-    assert target.kind == "none"
-    assert "the rows are not separable, and the minimiser of the loss is 0" in target.about
+    found = find_target(problem, "logistic")
+    assert found.kind == "none"
+    assert "the rows are not separable, and the minimiser of the loss is 0" in found.about

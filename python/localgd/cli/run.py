@@ -43,17 +43,15 @@ def execute(settings: Settings, screen: Screen) -> int:
     folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     screen.line("Data", prepared.data)
     screen.line("Clients", prepared.clients)
-    target = Target("none", None, "none: switched off")
-    if settings.reference:
-        with screen.busy("computing the reference"):
-            target = find_target(problem, str(settings.loss))
+    with screen.busy("computing the reference"):
+        target = find_target(problem, str(settings.loss), settings.reference)
     target = dataclasses.replace(target, measures={**target.measures, **_accuracy(problem)})
     screen.line("Reference", target.about)
     screen.line("Method", _about_method(settings, problem, method))
     write_config(settings, folder / "run.toml")
 
     result = _run(prepared, method, target, screen)
-    screen.line("Engine", _about_engine(result))
+    screen.line("Engine", _about_engine(result, "solves" if method.rule.solve else "steps"))
     result.save(folder / "run.npz")
     if result.status == "interrupted":  # the rest takes seconds
         screen.error(f"{result.message}; writing the table and the figure")
@@ -171,12 +169,12 @@ def _about_method(settings: Settings, problem: Problem, method: Method) -> str:
     return methods.about(settings, learning_rate(problem, method, str(settings.loss)))
 
 
-def _about_engine(run: Run) -> str:
+def _about_engine(run: Run, work: str) -> str:
     threads = f"{run.threads} thread{'s' * (run.threads > 1)}"
     level = core.build_info()["instruction_set"]
     return (
         f"{run.engine}, {run.config['dtype']}, {threads}, {level}: "
-        f"{run.local_steps_per_second:,.0f} local steps/s, {_seconds(run)}"
+        f"{run.local_steps_per_second:,.0f} local {work}/s, {_seconds(run)}"
     )
 
 

@@ -172,8 +172,13 @@ class Settings:
         "exponential, logistic, squared or softmax.",
         shown="exponential; squared for regression, softmax for classes",
     )
-    reference: bool = setting(
-        True, words.flag, METHOD, "", "Compute the model that it converges to, and the angle to it."
+    reference: bool | None = setting(
+        None,
+        words.flag,
+        METHOD,
+        "",
+        "Compute the max-margin model, or the minimiser, and how far it is; by default if that "
+        "takes no more than a minute or so.",
     )
     pooled: bool | None = setting(
         None,

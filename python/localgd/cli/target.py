@@ -18,6 +18,7 @@ from ..reference import Limits
 __all__ = ["Target", "find_target"]
 
 Measure = Callable[[np.ndarray], float]
+MOST_NUMBERS = 2e7  # in the constraints of all classes: 4e7 take many minutes
 MOST_WEIGHTS = 1500  # Newton's method on more takes minutes
 
 
@@ -37,8 +38,16 @@ class Target:
     measures: dict[str, Measure] = field(default_factory=dict)
 
 
-def find_target(problem: Problem, loss: str) -> Target:
-    """What the iterates converge to with this loss."""
+def find_target(problem: Problem, loss: str, wanted: bool | None = True) -> Target:
+    """What the iterates converge to with this loss; ``wanted`` None: if it is found in time."""
+    if wanted is False:
+        return _none("switched off")
+    constraints = problem.n_samples * (problem.n_classes - 1)
+    if wanted is None and constraints * problem.n_features > MOST_NUMBERS:
+        return _none(
+            f"{constraints:,} constraints in {problem.n_features:,} features take many minutes; "
+            "--reference computes it"
+        )
     try:
         if loss == "squared":
             return _squared(problem)
