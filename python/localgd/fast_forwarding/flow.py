@@ -13,14 +13,14 @@ from ..errors import DivergedError
 from ..losses import SIGNED_LOSSES
 from ..methods import Method
 from ..problem import Problem
-from ..schedules import Schedule, rates
+from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
 
 __all__ = ["MOST_TERMS", "Flow", "Series", "series_terms"]
 
 MOST_TERMS = 7  # of the series log(1 + Δ)
-FROZEN = 1e-13  # relative change of the increments within a round that is rounding
 SWEEPS = 12  # of the state that follows the model: momentum, control variates
+NOISE = 1e-15  # relative, of the increments
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,23 @@ class Series:
                 return p
         return self.most
 
+    @property
+    def frozen_from(self) -> float:
+        """The round from which on margins stand still within a round, to the tolerance."""
+        return self.scale / self.tolerance
+
     def frozen(self, k: float) -> bool:
-        """Whether margins stand still within a round, as far as float64 can tell."""
-        return self.scale / k < FROZEN
+        """Whether margins stand still within a round, to the tolerance."""
+        return k > self.frozen_from
+
+    def delayed(self, momentum: float) -> Series:
+        """The same of what follows with momentum m: differences count 1/(1 - m) times.
+
+        So does the rounding in them, which bounds their number.
+        """
+        gain = 2 / (1 - momentum)
+        most = int(math.log(max(self.tolerance / NOISE, gain)) / math.log(gain))
+        return Series(self.scale / (1 - momentum), self.tolerance, max(1, min(self.most, most)))
 
 
 class Flow:
@@ -81,25 +95,43 @@ class Flow:
         def of(x: float, a: np.ndarray) -> np.ndarray:
             k = math.exp(x)
             terms = series.terms(k)
-            frozen = series.frozen(k)
-            increments = self.increments(k, a, terms, frozen=frozen)
-            return k * (increments[0] if terms == 1 else series_terms(increments).sum(axis=0))
+            increments = self.increments(k, a, terms, series)
+            return k * (SUMS[terms] @ increments)
 
         return of
 
-    def increments(self, k: float, a: np.ndarray, count: int, *, frozen: bool) -> np.ndarray:
+    def increments(self, k: float, a: np.ndarray, count: int, series: Series) -> np.ndarray:
         """The changes of the coefficients in rounds k, k + 1, …, shape (count, N C)."""
-        velocity, controls = self.followers(k, a, count, frozen=frozen)
-        return self._rounds(k, a, count, velocity, controls, frozen=frozen)[0]
+        velocity, controls = self.followers(k, a, series)
+        return self._rounds(k, a, count, velocity, controls, frozen=series.frozen(k))[0]
 
-    def followers(
-        self, k: float, a: np.ndarray, count: int, *, frozen: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def unsettled(self, k: float, a: np.ndarray, count: int, series: Series, state: Any) -> float:
+        """What the memory of a real run changes, against the one that follows the model.
+
+        Largest difference of the coefficients, from then on for good; 0 for methods without memory.
+        """
+        if not self.has_memory:
+            return 0.0
+        own = state.get("velocity", self._none), state.get("controls", self._none)
+        found = self.followers(k, a, series)
+        one, other = (
+            self._rounds(k, a, count, *memory, frozen=False)[0] for memory in (own, found)
+        )
+        return float(np.abs((one - other).sum(axis=0)).max()) / (1 - self._momentum)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether a round depends on more than the model: momentum or control variates."""
+        return self._momentum > 0 or self._controls
+
+    def followers(self, k: float, a: np.ndarray, series: Series) -> tuple[np.ndarray, np.ndarray]:
         """The velocity and the control variates that belong to the model at round k."""
+        frozen = series.frozen(k)
         if self._momentum > 0:
+            count = series.delayed(self._momentum).terms(k)
             return self._settled_velocity(k, a, count, frozen=frozen), self._none
         if self._controls:
-            return self._none, self._settled_controls(k, a, count, frozen=frozen)
+            return self._none, self._settled_controls(k, a, series.terms(k), frozen=frozen)
         return self._none, self._none
 
     def _rounds(
@@ -113,7 +145,7 @@ class Flow:
         frozen: bool,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self.evaluations += count
-        lrs = [rates(self.lr, _round(k) + j, _round(k) + j + 1)[0] for j in range(count)]
+        lrs = [_rate(self.lr, k + j) for j in range(count)]
         coefficients = a.reshape(self._shape, order="F")
         result = self.session.map(k, lrs, self._shares, frozen, coefficients, velocity, controls)
         if result is None:
@@ -166,34 +198,59 @@ class Flow:
 
     def jacobian(self, gram: np.ndarray) -> Callable[[float, np.ndarray], np.ndarray]:
         """Its derivative in the coefficients, for margins that stand still within a round."""
-        problem, rule = self.problem, self.method.rule
-        steps = rule.core_steps(problem.n_clients).astype(np.float64)
         first = self.first_margins
 
         def of(x: float, a: np.ndarray) -> np.ndarray:
             k = math.exp(x)
-            lr = rates(self.lr, _round(k), _round(k) + 1)[0]
-            pull = lr * rule.prox
-            tau = (1 - (1 - pull) ** steps) / pull if pull > 0 else steps
-            shares = problem.weights
-            if self.method.normalize and (steps != steps[0]).any():
-                shares = shares * (shares @ tau) / tau
-            scale = np.repeat(lr * tau * shares / problem.sizes, problem.sizes)
-            matrix = _curvature(self.loss, problem, gram, first, a, scale, k)
+            matrix = _curvature(self.loss, self.problem, gram, first, a, self.row_rates(k), k)
             if isinstance(self.method.server, Anchored):
                 matrix *= (k + 1) / (k + 2)
                 matrix[np.diag_indices(len(matrix))] -= k / (k + 2)
-            if isinstance(self.method.server, ServerSGD):
-                matrix *= self.method.server.lr / (1 - self._momentum)
             return matrix
 
         return of
 
+    def row_rates(self, k: float) -> np.ndarray:
+        """What a round adds to the coefficients per -ℓ' of each row, shape (N,).
+
+        For margins that stand still within it; the velocity of a server is in it. Control variates
+        are the clients' gradients then, so that all move along c: what is left is c's weights.
+        Displacements average out unless clients count by more than their weight p_i.
+        """
+        problem, rule = self.problem, self.method.rule
+        steps = rule.core_steps(problem.n_clients).astype(np.float64)
+        lr = _rate(self.lr, k)
+        pull = lr * rule.prox
+        tau = steps
+        if pull > 0:
+            tau = -np.expm1(steps * np.log1p(-pull)) if pull < 1 else 1 - (1 - pull) ** steps
+            tau = tau / pull
+        shares = problem.weights
+        if self.method.normalize and (steps != steps[0]).any():
+            shares = shares * (shares @ tau) / tau
+        clients = lr * tau * shares
+        if self._controls:
+            clients = clients.sum() * problem.weights
+        elif rule.correction == "displacement":
+            clients = clients - rule.beta * (shares - shares.sum() * problem.weights)
+        rates: np.ndarray = np.repeat(clients / problem.sizes, problem.sizes)
+        if isinstance(self.method.server, ServerSGD):
+            rates *= self.method.server.lr / (1 - self._momentum)
+        return rates
+
+    def displaced(self) -> float:
+        """How much farther than a round the displaced start of the clients is."""
+        rule = self.method.rule
+        if rule.correction != "displacement":
+            return 0.0
+        steps = rule.core_steps(self.problem.n_clients)
+        return rule.beta / (_rate(self.lr, 0.0) * float(steps.min()))
+
     def record(self, series: Series, index: int, k: float, a: np.ndarray) -> None:
         """Have the session measure the model at round k, under a number."""
         frozen = series.frozen(k)
-        velocity, controls = self.followers(k, a, series.terms(k), frozen=frozen)
-        rate = rates(self.lr, _round(k), _round(k) + 1)[0]
+        velocity, controls = self.followers(k, a, series)
+        rate = _rate(self.lr, k)
         coefficients = a.reshape(self._shape, order="F")
         self.session.record_state(
             index, k, rate, self._shares, frozen, coefficients, velocity, controls
@@ -210,9 +267,26 @@ def series_terms(increments: np.ndarray) -> np.ndarray:
     return terms
 
 
-def _round(k: float) -> Any:
-    """A round for schedules: whole where that makes sense."""
-    return round(k) if k < 2**53 else k
+def _sums() -> list[np.ndarray]:
+    """The weights of increments in ``Δ_1 - ½ Δ_2 + ⅓ Δ_3 - …``, by the number of terms."""
+    rows = [np.zeros(MOST_TERMS + 2)]
+    for p in range(1, MOST_TERMS + 2):
+        term = np.zeros(MOST_TERMS + 2)
+        term[:p] = [math.comb(p - 1, j) * (-1.0) ** j / p for j in range(p)]
+        rows.append(rows[-1] + term)
+    return [row[:p] for p, row in enumerate(rows)]
+
+
+SUMS = _sums()
+
+
+def _rate(lr: Schedule, k: float) -> float:
+    """The learning rate at any real round: a schedule that jumps from round to round is no flow."""
+    if isinstance(lr, Polynomial):
+        return float(lr.lr0 * (k + 1) ** -lr.power)  # underflows where the quotient would overflow
+    if isinstance(lr, TwoStage):
+        return lr.lr1 if k < lr.switch_round else lr.lr2
+    return float(lr)  # type: ignore[arg-type]
 
 
 def _curvature(

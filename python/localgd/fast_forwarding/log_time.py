@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import NotSeparableError, UnsupportedError
 from ..progress import progress_report
+from ..recording import far_rounds, log_spaced
 from .flow import MOST_TERMS, Flow, Series
 from .integrate import trajectory
 from .job import Found, Job
@@ -38,8 +39,9 @@ def log_time_run(job: Job) -> Found:
         a = session.coefficients()
         if settled.fixed:
             return _standing_still(job, flow, threads, far, a)
-        series = Series(settled.ratio * exact, tolerance=FINER * job.rtol / 10)
-        fine, coarse = _integrate(job, flow, series, exact, a, far, tell)
+        scale = settled.ratio * exact * max(1.0, flow.displaced())
+        series = Series(scale, tolerance=FINER * job.rtol / 10)
+        fine, errors = _integrate(job, flow, series, exact, a, far, tell)
     count = len(session.history()["round"])
     for j, row in enumerate(fine):
         flow.record(series, count + j, far[j], row)
@@ -50,7 +52,7 @@ def log_time_run(job: Job) -> Found:
         history=history,
         coefficients=(fine[-1] if len(fine) else a.ravel(order="F")).reshape(a.shape, order="F"),
         error=np.concatenate(
-            [np.zeros(count), _gap(job, history["weights"][count:], fine, coarse)]
+            [np.zeros(count), _relative(history["weights"][count:], errors, FINER * job.rtol)]
         ),
         about={
             "exact_rounds": exact,
@@ -73,33 +75,50 @@ def _integrate(
     far: np.ndarray,
     tell: Callable[[float], object],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The coefficients at the far records, and those of a coarser integration."""
+    """The coefficients at the far records, and an estimate of their error in w, absolute.
+
+    It is the difference to a coarser integration, the largest within a decade of rounds: two
+    solutions cross now and then.
+    """
     gram = job.rows @ job.rows.T
     start = a.ravel(order="F")
     rtol = FINER * job.rtol
-    fine = trajectory(flow, series, exact, start, far, rtol=rtol, gram=gram, report=tell)
+    between = far_rounds(log_spaced(per_decade=5), float(far[-1]))
+    grid = np.union1d(far, between[between > exact])
+    fine = trajectory(flow, series, exact, start, grid, rtol=rtol, gram=gram, report=tell)
+    grid = grid[: len(fine)]
+    chosen = np.isin(grid, far)
     if not len(fine):
-        return fine, fine
+        return fine, np.zeros(0)
     rough = Series(series.scale, tolerance=COARSER * series.tolerance, most=MOST_TERMS - 1)
     coarse = trajectory(
-        flow, rough, exact, start, far[: len(fine)], rtol=COARSER * rtol, gram=gram, report=tell
+        flow, rough, exact, start, grid, rtol=COARSER * rtol, gram=gram, report=lambda k: None
     )
-    return fine, coarse
-
-
-def _gap(job: Job, weights: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    """‖w - w_coarse‖/‖w‖ of every far record: the coarser run's error bounds that of the fine."""
     gaps = np.full(len(fine), np.nan)
-    classes = (len(coarse), job.problem.n_classes, -1)
-    differences = (fine[: len(coarse)] - coarse).reshape(classes) @ job.rows
-    norms = np.linalg.norm(weights[: len(coarse)].reshape(len(coarse), -1), axis=1)
-    gaps[: len(coarse)] = np.linalg.norm(differences, axis=(1, 2)) / norms
-    return gaps
+    gaps[: len(coarse)] = _norms(fine[: len(coarse)] - coarse, gram, a.shape[1])
+    x = np.log10(grid)
+    near = np.array([gaps[np.abs(x - here) <= 1.0].max() for here in x[chosen]])
+    return fine[chosen], near
+
+
+def _norms(a: np.ndarray, gram: np.ndarray, classes: int) -> np.ndarray:
+    """‖Aᵀa‖ of every row of coefficients, column by column."""
+    blocks = a.reshape(len(a), classes, -1)
+    squares = ((blocks @ gram) * blocks).sum(axis=(1, 2))
+    norms: np.ndarray = np.sqrt(np.maximum(squares, 0.0))
+    return norms
+
+
+def _relative(weights: np.ndarray, errors: np.ndarray, least: float) -> np.ndarray:
+    """Errors of w relative to its norm; nothing below the integrator's tolerance is claimed."""
+    norms = np.linalg.norm(weights.reshape(len(weights), -1), axis=1)
+    relative: np.ndarray = np.maximum(errors / norms, least)
+    return relative
 
 
 def _local_steps(series: Series, last: float) -> str:
     """Which rounds took their local steps one by one."""
-    first = series.scale / 1e-13
+    first = series.frozen_from
     if last < first:
         return "exact in every round evaluated"
     return f"exact up to round {first:.0e}; after it margins stand still within a round"

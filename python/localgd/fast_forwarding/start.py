@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UnsupportedError
+from ..errors import DivergedError, UnsupportedError
 from ..schedules import TwoStage, rates
-from .flow import MOST_TERMS, Flow, series_terms
+from .flow import MOST_TERMS, Flow, Series, series_terms
 from .job import Job
 
 __all__ = ["Settled", "exact_start"]
 
-FIRST = 64  # rounds before the first look
+FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
 CHUNK = 2**14  # rounds whose learning rates are prepared together
 
 
@@ -28,7 +28,8 @@ class Settled:
     ratio : float
         Relative change of the increments from one round to the next.
     left : float
-        The first term of the series that is left out, relative to the first.
+        The first term of the series that is left out, relative to the first; or what the server's
+        momentum or the control variates still remember of the beginning, relative to the model.
     smooth : bool
         Whether the series converges to the tolerance.
     fixed : bool
@@ -56,7 +57,8 @@ def exact_start(
         status = _advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
             return status, None
-        settled = _look(flow, session.round, session.coefficients(), tolerance)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a memory that has not settled
+            settled = _look(flow, session.round, session.coefficients(), tolerance)
         past = not isinstance(job.lr, TwoStage) or session.round > job.lr.switch_round
         if past and (settled.fixed if not separable else settled.smooth):
             return status, settled
@@ -82,16 +84,20 @@ def _look(flow: Flow, k: int, a: np.ndarray, tolerance: float) -> Settled:
     """The forward differences from round k on; the session is left as it was."""
     session = flow.session
     saved = session.round, session.participations, session.drift, session.state()
+    column, every = a.ravel(order="F"), Series(float(k), tolerance)
     try:
-        increments = flow.increments(float(k), a.ravel(order="F"), MOST_TERMS + 1, frozen=False)
+        increments = flow.increments(float(k), column, MOST_TERMS + 1, every)
+        memory = flow.unsettled(float(k), column, MOST_TERMS, every, saved[-1])
+    except DivergedError:  # of the memory that was looked for: the run itself is finite
+        return Settled(np.inf, np.inf, smooth=False, fixed=False)
     finally:
         session.restore(*saved)
-    sizes = np.abs(series_terms(increments)).max(axis=1)
-    if sizes[0] <= 4 * np.finfo(np.float64).eps * np.abs(a).max():
+    sizes, size = np.abs(series_terms(increments)).max(axis=1), np.abs(a).max()
+    if sizes[0] <= 4 * np.finfo(np.float64).eps * size:
         return Settled(0.0, 0.0, smooth=True, fixed=True)
     terms = sizes / sizes[0]
     falls = bool((terms[1:4] < 0.5 * terms[:3]).all())
-    left = float(terms[MOST_TERMS])
+    left = max(float(terms[MOST_TERMS]), memory / size)
     return Settled(2 * float(terms[1]), left, smooth=falls and left < tolerance, fixed=False)
 
 
@@ -104,7 +110,7 @@ def _unsettled(k: int, settled: Settled, separable: bool, most: int) -> str:
         )
     return (
         f"rounds: after {k:,} exact rounds the increments of the rounds still do not change "
-        f"smoothly (relative change {settled.ratio:.2g} from one round to the next, the last term "
-        f"of the series {settled.left:.1g}): the run is unstable or slow to settle; use a smaller "
+        f"smoothly (relative change {settled.ratio:.2g} from one round to the next, what a series "
+        f"leaves out {settled.left:.1g}): the run is unstable or slow to settle; use a smaller "
         f"lr, or raise max_exact_rounds (now {most:,})"
     )
