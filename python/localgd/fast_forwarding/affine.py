@@ -15,10 +15,10 @@ __all__ = ["AffineRounds"]
 
 @dataclass(frozen=True)
 class _Power:
-    """2^j rounds at once: T^n, A_n = Σ_{i<n} T^i t and C_n = Σ_{i<n} i T^i t with n = 2^j."""
+    """2^j rounds at once: B = T^n - I, A_n = Σ_{i<n} T^i t and C_n = Σ_{i<n} i T^i t, n = 2^j."""
 
     n: float
-    T: np.ndarray
+    B: np.ndarray
     A: np.ndarray
     C: np.ndarray
 
@@ -27,22 +27,27 @@ class AffineRounds:
     """``y_{k+1} = T y_k + t`` in an orthonormal basis V of the rows' span, ``w = w_0 + V y``.
 
     The state y of a method with memory (momentum, control variates) has more entries than V has
-    columns; the model stands first. With the anchored server
-    ``(k + 1) y_k = k A_k - C_k``, since ``(k + 2) y_{k+1} = T (k + 1) y_k + (k + 1) t``.
+    columns; the model stands first. T - I is kept in place of T, for modes that hardly move in a
+    round: ``T^2n - I = 2B + B²``. With the anchored server ``(k + 1) y_k = k A_k - C_k``, since
+    ``(k + 2) y_{k+1} = T (k + 1) y_k + (k + 1) t``. ``noise`` is added to T - I, relative to its
+    largest entry: what comes of it tells how well the answer is conditioned.
     """
 
-    def __init__(self, problem: Problem, method: Method, lr: float, w0: np.ndarray):
+    def __init__(
+        self, problem: Problem, method: Method, lr: float, w0: np.ndarray, *, noise: float = 0.0
+    ):
         _, s, Vt = np.linalg.svd(problem.X, full_matrices=False)
         self.basis = Vt[s > s[0] * max(problem.X.shape) * np.finfo(np.float64).eps].T
         self._w0 = w0
         self._anchored = isinstance(method.server, Anchored)
         if method.rule.correction == "control":
-            self._T, self._t = _with_controls(problem, method, lr, self.basis, w0)
+            B, self._t = _with_controls(problem, method, lr, self.basis, w0)
         else:
-            self._T, self._t = _with_server(
-                *_mean_change(problem, method, lr, self.basis, w0), method
-            )
-        self._powers = [_Power(1.0, self._T, self._t, np.zeros_like(self._t))]
+            B, self._t = _with_server(*_mean_change(problem, method, lr, self.basis, w0), method)
+        if noise > 0:
+            signs = np.random.default_rng(0).choice([-1.0, 1.0], B.shape)
+            B = B + noise * np.abs(B).max() * signs
+        self._powers = [_Power(1.0, B, self._t, np.zeros_like(self._t))]
 
     def weights(self, rounds: float) -> np.ndarray:
         """w after so many rounds, shape (d,)."""
@@ -55,34 +60,29 @@ class AffineRounds:
 
     def _sums(self, rounds: float) -> tuple[np.ndarray, np.ndarray]:
         """A_k and C_k by the binary digits of k; A_k is the state after k rounds from 0."""
-        A, C, m = np.zeros_like(self._t), np.zeros_like(self._t), 0.0
+        A, C = np.zeros_like(self._t), np.zeros_like(self._t)
         for j in reversed(range(int(rounds).bit_length())):
             if int(rounds) >> j & 1:
                 power = self._power(j)
                 # k = n + m: the first n rounds are moved on by those that are counted already
-                A, C = power.A + power.T @ A, power.C + power.T @ (C + power.n * A)
-                m += power.n
+                moved = C + power.n * A
+                A, C = power.A + A + power.B @ A, power.C + moved + power.B @ moved
         return A, C
 
     def _power(self, j: int) -> _Power:
         while len(self._powers) <= j:
             last = self._powers[-1]
-            if not last.T.any():  # every mode has settled
-                self._powers.append(_Power(2 * last.n, last.T, last.A, last.C))
-                continue
-            with np.errstate(under="ignore"):
-                T = last.T @ last.T
-                T[np.abs(T) < 1e-300] = 0.0
-                A = last.A + last.T @ last.A
-                C = last.C + last.T @ (last.C + last.n * last.A)
-            self._powers.append(_Power(2 * last.n, T, A, C))
+            B = 2 * last.B + last.B @ last.B
+            A = 2 * last.A + last.B @ last.A
+            moved = last.C + last.n * last.A
+            self._powers.append(_Power(2 * last.n, B, A, last.C + moved + last.B @ moved))
         return self._powers[j]
 
 
 def _mean_change(
     problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """T and t of the plain average, ``Δ_i = D_i + G_i (b_i - H_i (y + D_i))``.
+    """T - I and t of the plain average, ``Δ_i = D_i + G_i (b_i - H_i (y + D_i))``.
 
     ``G_i = η Σ_{l<L_i} ((1 - ημ) I - η H_i)^l`` with H_i the Hessian of f_i, b_i - H_i y minus its
     gradient, and D_i = β (∇f_i - ∇f) the displacement.
@@ -99,12 +99,12 @@ def _mean_change(
     H = np.einsum("i,ijk->jk", problem.weights, hessians)
     b = problem.weights @ np.array(slopes)
     beta = rule.beta if rule.correction == "displacement" else 0.0
-    T, t = np.eye(r), np.zeros(r)
+    B, t = np.zeros((r, r)), np.zeros(r)
     for u, H_i, b_i, G_i in zip(shares, hessians, slopes, filters, strict=True):
         D, d = beta * (H_i - H), -beta * (b_i - b)  # D_i = D y + d
-        T += u * (D - G_i @ (H_i + H_i @ D))
+        B += u * (D - G_i @ (H_i + H_i @ D))
         t += u * (d + G_i @ (b_i - H_i @ d))
-    return T, t
+    return B, t
 
 
 def _clients(
@@ -127,7 +127,7 @@ def _clients(
 def _with_controls(
     problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The map of (y, c_1, …, c_M): ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
+    """T - I and t for (y, c_1, …, c_M): ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
     ``c_i ← c_i - c - Δ_i/(L_i η)``, ``y ← y + lr Σ u_i Δ_i``."""
     M, r = problem.n_clients, basis.shape[1]
     steps = method.rule.core_steps(M).astype(np.float64)
@@ -135,20 +135,20 @@ def _with_controls(
     if method.normalize and (steps != steps[0]).any():
         shares = shares * (shares @ steps) / steps
     server_lr = method.server.lr if isinstance(method.server, ServerSGD) else 1.0
-    T, t = np.zeros(((M + 1) * r, (M + 1) * r)), np.zeros((M + 1) * r)
-    T[:r, :r] = np.eye(r)
-    own = np.kron(np.eye(M), np.eye(r)) - np.kron(np.tile(problem.weights, (M, 1)), np.eye(r))
+    B, t = np.zeros(((M + 1) * r, (M + 1) * r)), np.zeros((M + 1) * r)
+    common = np.kron(problem.weights, np.eye(r))  # c
+    own = np.eye(M * r) - np.tile(common, (M, 1))  # c_i - c
     for i, (H_i, b_i, G_i) in enumerate(
         zip(*_clients(problem, method, lr, basis, w0), strict=True)
     ):
         place = slice((i + 1) * r, (i + 2) * r)
         change = np.hstack([-G_i @ H_i, G_i @ own[i * r : (i + 1) * r]])
-        T[:r] += server_lr * shares[i] * change
+        B[:r] += server_lr * shares[i] * change
         t[:r] += server_lr * shares[i] * (G_i @ b_i)
-        T[place] = -change / (steps[i] * lr)
-        T[place, r:] += own[i * r : (i + 1) * r]
+        B[place] = -change / (steps[i] * lr)
+        B[place, r:] -= common
         t[place] = -(G_i @ b_i) / (steps[i] * lr)
-    return T, t
+    return B, t
 
 
 def _geometric(decay: np.ndarray, steps: float) -> np.ndarray:
@@ -160,17 +160,19 @@ def _geometric(decay: np.ndarray, steps: float) -> np.ndarray:
     return np.where(decay == 0, steps, np.where(small, near, far))
 
 
-def _with_server(T: np.ndarray, t: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
-    """The map with the server's step: ``v ← m v + D``, ``y ← y + lr v`` or ``y + lr (D + m v)``."""
+def _with_server(B: np.ndarray, t: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
+    """The same with the server's step on the mean change ``D = B y + t``.
+
+    ``v ← m v + D``, ``y ← y + lr v`` or ``y + lr (D + m v)``
+    """
     server = method.server
     if not isinstance(server, ServerSGD):
-        return T, t
+        return B, t
     r, lr, m = len(t), server.lr, server.momentum
-    B = T - np.eye(r)  # D = B y + t
     if m == 0:
-        return np.eye(r) + lr * B, lr * t
+        return lr * B, lr * t
     own = lr * (1 + m) if server.nesterov else lr
     carried = lr * m * m if server.nesterov else lr * m
-    top = np.hstack([np.eye(r) + own * B, carried * np.eye(r)])
-    bottom = np.hstack([B, m * np.eye(r)])
+    top = np.hstack([own * B, carried * np.eye(r)])
+    bottom = np.hstack([B, (m - 1) * np.eye(r)])
     return np.vstack([top, bottom]), np.concatenate([own * t, t])

@@ -10,14 +10,14 @@ from .job import Found, Job
 
 __all__ = ["linear_run"]
 
+EPS = float(np.finfo(np.float64).eps)
+
 
 def linear_run(job: Job) -> Found:
     """The records of a run with the squared loss."""
-    rows = job.rows
-    assert isinstance(job.lr, float), "schedules are refused before"
-    rounds = AffineRounds(job.problem, job.method, job.lr, job.w0[:, 0])
-    with np.errstate(over="ignore", invalid="ignore"):
-        weights = np.array([rounds.weights(k) for k in job.records])
+    rows, rate = job.rows, job.lr
+    assert isinstance(rate, float), "schedules are refused before"
+    weights, beside = (_weights(job, noise) for noise in (0.0, 2 * EPS))
     if not np.isfinite(weights).all():
         first = job.records[~np.isfinite(weights).all(axis=1)][0]
         raise DivergedError(
@@ -37,7 +37,7 @@ def linear_run(job: Job) -> Found:
         session.record_state(
             j,
             k,
-            float(job.lr),
+            rate,
             job.problem.weights,
             False,
             a[:, None],
@@ -52,7 +52,7 @@ def linear_run(job: Job) -> Found:
     return Found(
         history=history,
         coefficients=coefficients[-1][:, None],
-        error=np.full(len(job.records), np.finfo(np.float64).eps * np.sqrt(len(rows))),
+        error=_error(weights, beside, len(rows)),
         about={
             "exact_rounds": 0,
             "evaluations": len(job.records),
@@ -60,3 +60,21 @@ def linear_run(job: Job) -> Found:
         },
         threads=threads,
     )
+
+
+def _weights(job: Job, noise: float) -> np.ndarray:
+    """w of every record, from a map that is known but for so much relative noise."""
+    assert isinstance(job.lr, float), "schedules are refused before"
+    rounds = AffineRounds(job.problem, job.method, job.lr, job.w0[:, 0], noise=noise)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array([rounds.weights(k) for k in job.records])
+
+
+def _error(weights: np.ndarray, beside: np.ndarray, n: int) -> np.ndarray:
+    """What rounding in the map makes of w, relatively; never less than rounding in w itself."""
+    norms = np.linalg.norm(weights, axis=1)
+    gaps = np.linalg.norm(weights - beside, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.where(norms > 0, gaps / norms, 0.0)
+    error: np.ndarray = np.maximum(relative, 4 * EPS * np.sqrt(n))
+    return error
