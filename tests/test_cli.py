@@ -394,7 +394,7 @@ def test_a_diverged_run_shows_what_came_before(here, capsys):
 def test_ctrl_c_shows_and_saves_what_there_is(tmp_path):
     write_csv(tmp_path / "rows.csv")
     process = subprocess.Popen(
-        [*COMMAND, "run", "--data", "rows.csv", "--rounds", "1e12"],
+        [*COMMAND, "run", "--data", "rows.csv", "--rounds", "1e12", "--engine", "gram"],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -594,3 +594,32 @@ def test_a_terminal_gets_a_progress_bar_and_colour(tmp_path):
     assert "2,000 rounds" in text
     assert "200,000 steps" in text
     assert "\x1b[1;36mMethod" in text
+
+
+def test_rounds_beyond_counting_are_fast_forwarded(here, capsys):
+    """The table has a row for every ten decades, and says how far it can be trusted."""
+    arguments = ["--data", "digits", "--rounds", "1e100", "--local-steps", "10", "-o", "far"]
+    assert main(["run", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "fast-forward to round 1e100: " in " ".join(printed.split())
+    assert [line.split()[0] for line in printed.splitlines() if line.lstrip().startswith("1e")] == [
+        f"1e{decade}" for decade in range(20, 101, 10)
+    ]
+    run = lg.load(here / "far" / "run.npz")
+    assert run.round == 1e100
+    assert np.degrees(run.history["angle"][-1]) < 2
+    assert run.history["error"].max() < 1e-5
+    assert main(["run", "--config", "far/run.toml", "-o", "again"]) == 0
+    again = lg.load(here / "again" / "run.npz")
+    np.testing.assert_array_equal(again.weights, run.weights)
+
+
+def test_rounds_beyond_counting_of_a_random_method_are_refused(here, capsys):
+    arguments = ["--data", "digits", "--rounds", "1e100", "--method", "local-sgd"]
+    assert main(["run", *arguments]) == 2
+    assert "cannot be fast-forwarded: its batches are random" in capsys.readouterr().err
+
+
+def test_short_runs_are_exact(here, capsys):
+    assert main(["run", "--data", "digits", "--rounds", "50", "--no-pooled"]) == 0
+    assert "fast-forward" not in capsys.readouterr().out

@@ -10,6 +10,7 @@ from .. import methods
 from ..methods import Method
 from ..schedules import Schedule
 from . import words
+from .report import round_text
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -233,7 +234,7 @@ def about(settings: Settings, lr: Schedule) -> str:
         parts.append(_participation(settings))
     if isinstance(settings.local_steps, str) and settings.fednova is False:
         parts.append("plain average")
-    parts += [f"{settings.loss} loss", f"{settings.rounds:,} rounds"]
+    parts += [f"{settings.loss} loss", f"{round_text(settings.rounds)} rounds"]
     return ", ".join(parts)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..result import Run
 from .target import Target
 
-__all__ = ["relative_distance", "table", "table_rounds"]
+__all__ = ["relative_distance", "round_text", "table", "table_rounds"]
 
 ABSENT = "–"
 SHARES = {"accuracy": "accuracy", "test_accuracy": "test\naccuracy"}
@@ -19,16 +19,20 @@ DISTANCES = {"min-norm": "distance to\nleast norm", "minimiser": "distance to\nm
 Column = tuple[str, np.ndarray, Callable[[float], str]]  # heading, values, how one is written
 
 
-def table_rounds(recorded: np.ndarray) -> list[int]:
-    """0, the recorded rounds nearest to 1, 2, 5, 10, 20, 50, …, and the last."""
+def table_rounds(recorded: np.ndarray) -> list[float]:
+    """0, the recorded rounds nearest to 1, 2, 5, 10, 20, 50, …, and the last.
+
+    Of more than 12 decades about ten powers of ten are left.
+    """
     after = recorded[recorded > 0]
     if not len(after):
-        return [int(k) for k in recorded]
-    decades = 10.0 ** np.arange(math.ceil(math.log10(after[-1])) + 1)
-    wanted = np.log(np.concatenate([decades, 2 * decades, 5 * decades]))
+        return list(recorded.tolist())
+    last = math.ceil(math.log10(after[-1]))
+    decades = 10.0 ** np.arange(0, last + 1, 1 if last <= 12 else 5 * math.ceil(last / 50))
+    wanted = np.log(np.concatenate([decades, 2 * decades, 5 * decades]) if last <= 12 else decades)
     wanted = wanted[wanted <= np.log(after[-1])]
     nearest = after[np.abs(np.log(after)[:, None] - wanted).argmin(axis=0)]
-    return sorted({int(recorded[0]), *nearest.tolist(), int(recorded[-1])})
+    return sorted({recorded[0].item(), *nearest.tolist(), recorded[-1].item()})
 
 
 def relative_distance(run: Run, target: Target) -> np.ndarray:
@@ -47,7 +51,7 @@ def table(
     """
     history = run.history
     columns: list[Column] = [
-        ("round", history["round"], lambda k: f"{int(k):,}"),
+        ("round", history["round"], round_text),
         ("loss", history["loss"], _power),
     ]
     columns += _limit_columns(run, target)
@@ -59,9 +63,16 @@ def table(
     if pooled is not None:
         angles = [np.degrees(pooled.get(int(k), math.nan)) for k in history["round"]]
         columns.append(("angle to\npooled GD", np.array(angles), _degrees))
+    if "error" in history:
+        columns.append(("relative\nerror of w", history["error"], lambda value: f"{value:.0e}"))
     shown = np.isin(history["round"], table_rounds(history["round"]))
     cells = [[_cell(value, form) for value in values[shown]] for _, values, form in columns]
     return [heading for heading, _, _ in columns], [list(row) for row in zip(*cells, strict=True)]
+
+
+def round_text(k: float) -> str:
+    """A round as people write it."""
+    return f"{int(k):,}" if k < 1e12 else f"{k:.3g}".replace("e+", "e")
 
 
 def _limit_columns(run: Run, target: Target) -> list[Column]:

@@ -19,6 +19,7 @@ from ..result import Run
 from ..rounds import learning_rate
 from ..running import DTYPES, run
 from . import files, methods
+from .far import about_far, far_run, is_far
 from .pooled import angles_to_pooled
 from .report import table
 from .rows import Prepared, prepare
@@ -50,14 +51,18 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.line("Method", _about_method(settings, problem, method))
     write_config(settings, folder / "run.toml")
 
-    result = _run(prepared, method, target, screen)
-    screen.line("Engine", _about_engine(result, "solves" if method.rule.solve else "steps"))
+    far = is_far(settings, problem, method)
+    result = (far_run if far else _run)(prepared, method, target, screen)
+    if far:
+        screen.line("Far", about_far(result))
+    else:
+        screen.line("Engine", _about_engine(result, "solves" if method.rule.solve else "steps"))
     result.save(folder / "run.npz")
     if result.status == "interrupted":  # the rest takes seconds
         screen.error(f"{result.message}; writing the table and the figure")
     gd = None
     angles: dict[int, float] | None = None
-    if settings.pooled and result.status == "completed":
+    if settings.pooled and not far and result.status == "completed":
         gd, angles = _compare(settings, problem, method, result, target, screen)
     _show(result, gd, target, angles, methods.title(settings), folder, screen)
     return _outcome(result, gd, screen)

@@ -163,7 +163,9 @@ class Settings:
         "How clients are drawn: uniform, or weight.",
         shown="uniform",
     )
-    rounds: int = setting(10_000, words.whole(0), METHOD, "R", "Communication rounds; 1e4 works.")
+    rounds: int = setting(
+        10_000, words.whole(0), METHOD, "R", "Communication rounds; 1e4 works, and 1e100."
+    )
     loss: str | None = setting(
         None,
         words.choice(*LOSSES),
@@ -296,4 +298,6 @@ def write_config(settings: Settings, path: Path) -> None:
 
 def _toml(value: str | int | float | bool) -> str:
     """A TOML value. JSON writes strings, true and false the same way."""
+    if isinstance(value, int) and abs(value) >= 2**63:  # TOML's integers end there
+        value = float(value)
     return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -97,8 +97,8 @@ class Sweep:
 
     def last(self, name: str) -> np.ndarray:
         """The last value of a column of every run, NaN where it has none."""
-        ends = [entry.history.get(name, ()) for entry in self]
-        return np.array([end[-1] if len(end) else np.nan for end in ends], dtype=np.float64)
+        ends = [entry.history.get(name, np.zeros(0)) for entry in self]
+        return np.array([end[-1] if end.size else np.nan for end in ends], dtype=np.float64)
 
     def to_frame(self) -> Any:
         """One row per run and record, as a pandas DataFrame.

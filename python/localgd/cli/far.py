@@ -1,0 +1,82 @@
+"""Runs that are too long to be taken round by round."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..engines import plans
+from ..errors import UnsupportedError
+from ..fast_forwarding import fast_forward
+from ..fast_forwarding.refusals import check_smooth
+from ..methods import Method
+from ..problem import Problem
+from ..recording import log_spaced
+from ..result import Run
+from ..rounds import learning_rate
+from ..running import DTYPES, MAX_ROUNDS
+from . import methods
+from .report import round_text
+from .rows import Prepared
+from .screen import Screen
+from .settings import Settings
+from .target import Target
+
+__all__ = ["about_far", "far_run", "is_far"]
+
+PATIENCE = 3600.0  # seconds that round by round may take by the engine's estimate
+
+
+def is_far(settings: Settings, problem: Problem, method: Method) -> bool:
+    """Whether to fast-forward: round by round would take hours, and the method is smooth.
+
+    A run of more rounds than can be counted is fast-forwarded or refused. A checkpoint, or an
+    engine or dtype asked for, means that rounds are to be taken one by one.
+    """
+    loss = str(settings.loss)
+    if settings.rounds <= MAX_ROUNDS:
+        by_hand = settings.checkpoint or settings.engine != "auto" or settings.dtype != "float64"
+        costs = plans(problem, method.rule, DTYPES[settings.dtype]).values()
+        if by_hand or settings.rounds * min(p.seconds_round for p in costs) < PATIENCE:
+            return False
+    try:
+        check_smooth(problem, method, loss, learning_rate(problem, method, loss))
+    except UnsupportedError:
+        if settings.rounds > MAX_ROUNDS:
+            raise
+        return False
+    return True
+
+
+def far_run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
+    """The run by :func:`localgd.fast_forward`."""
+    settings = prepared.settings
+    decades = math.log10(max(settings.rounds, 10))
+    name = methods.title(settings).partition(",")[0]
+    with screen.progress(name, math.ceil(decades), "decades") as tell:
+        return fast_forward(
+            prepared.problem,
+            method,
+            rounds=settings.rounds,
+            loss=str(settings.loss),
+            threads=settings.threads,
+            seed=settings.seed,
+            record=log_spaced(per_decade=settings.records_per_decade),
+            reference=target.solution,
+            test=prepared.test,
+            measures=target.measures,
+            memory_limit=settings.memory_limit,
+            progress=False if tell is None else lambda k: tell(int(math.log10(max(k, 1)))),
+        )
+
+
+def about_far(run: Run) -> str:
+    """How it was done, in a line."""
+    about = run.config["fast_forward"]
+    worst = float(np.nanmax(run.history["error"]))
+    return (
+        f"fast-forward to round {round_text(run.round)}: {about['exact_rounds']:,} exact rounds, "
+        f"then {about['how']}, {about['evaluations']:,} rounds evaluated, {run.elapsed:.1f} s; "
+        f"relative error of the weights at most {worst:.0e}"
+    )
