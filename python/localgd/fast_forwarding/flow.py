@@ -15,6 +15,7 @@ from ..methods import Method
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
+from .ladder import Ladder
 
 __all__ = ["MOST_TERMS", "Flow", "Series", "series_terms"]
 
@@ -74,8 +75,10 @@ class Flow:
         loss: str,
         lr: Schedule,
         first_margins: np.ndarray,
+        ladder: Ladder | None = None,
     ):
         self.session = session
+        self.ladder = ladder
         self.problem = problem
         self.method = method
         self.loss = loss
@@ -88,6 +91,7 @@ class Flow:
         self._momentum = float(getattr(method.server, "momentum", 0.0))
         self._controls = method.rule.correction == "control"
         self._last: np.ndarray | None = None  # the controls or the velocity found last
+        self.drifts: dict[int, float] = {}  # of records, where the ladder found them
 
     def derivative(self, series: Series) -> Callable[[float, np.ndarray], np.ndarray]:
         """The right-hand side, of log k and the coefficients, column by column."""
@@ -103,7 +107,7 @@ class Flow:
     def increments(self, k: float, a: np.ndarray, count: int, series: Series) -> np.ndarray:
         """The changes of the coefficients in rounds k, k + 1, …, shape (count, N C)."""
         velocity, controls = self.followers(k, a, series)
-        return self._rounds(k, a, count, velocity, controls, frozen=series.frozen(k))[0]
+        return self._rounds(k, a, count, velocity, controls, series)[0]
 
     def unsettled(self, k: float, a: np.ndarray, count: int, series: Series, state: Any) -> float:
         """What the memory of a real run changes, against the one that follows the model.
@@ -115,7 +119,7 @@ class Flow:
         own = state.get("velocity", self._none), state.get("controls", self._none)
         found = self.followers(k, a, series)
         one, other = (
-            self._rounds(k, a, count, *memory, frozen=False)[0] for memory in (own, found)
+            self._rounds(k, a, count, memory[0], memory[1], series)[0] for memory in (own, found)
         )
         return float(np.abs((one - other).sum(axis=0)).max()) / (1 - self._momentum)
 
@@ -126,12 +130,10 @@ class Flow:
 
     def followers(self, k: float, a: np.ndarray, series: Series) -> tuple[np.ndarray, np.ndarray]:
         """The velocity and the control variates that belong to the model at round k."""
-        frozen = series.frozen(k)
         if self._momentum > 0:
-            count = series.delayed(self._momentum).terms(k)
-            return self._settled_velocity(k, a, count, frozen=frozen), self._none
+            return self._settled_velocity(k, a, series), self._none
         if self._controls:
-            return self._none, self._settled_controls(k, a, series.terms(k), frozen=frozen)
+            return self._none, self._settled_controls(k, a, series)
         return self._none, self._none
 
     def _rounds(
@@ -141,34 +143,37 @@ class Flow:
         count: int,
         velocity: np.ndarray,
         controls: np.ndarray,
-        *,
-        frozen: bool,
+        series: Series,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self.evaluations += count
         lrs = [_rate(self.lr, k + j) for j in range(count)]
-        coefficients = a.reshape(self._shape, order="F")
-        result = self.session.map(k, lrs, self._shares, frozen, coefficients, velocity, controls)
+        state = a.reshape(self._shape, order="F"), velocity, controls
+        frozen = series.frozen(k)
+        if self.ladder is None or frozen:
+            result = self.session.map(k, lrs, self._shares, frozen, *state)
+        else:
+            result = self.ladder.map(k, lrs, self._shares, *state, tolerance=series.tolerance)
         if result is None:
             raise DivergedError(f"the round map overflows near round {k:.3g}", None)
         return result  # type: ignore[no-any-return]
 
-    def _settled_velocity(self, k: float, a: np.ndarray, count: int, *, frozen: bool) -> np.ndarray:
+    def _settled_velocity(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
         """``V_k = Σ_j (-Δ)^j D_k / (1 - m)^(j+1)`` with D the clients' mean changes."""
-        m = self._momentum
+        m, count = self._momentum, series.delayed(self._momentum).terms(k)
         velocity: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
         for _ in range(SWEEPS):
             means, v = [], velocity
             b = a
-            for j in range(max(count, 1)):
-                step, after, _ = self._rounds(k + j, b, 1, v, self._none, frozen=frozen)
+            for j in range(count):
+                step, after, _ = self._rounds(k + j, b, 1, v, self._none, series)
                 means.append((after - m * v).ravel(order="F"))
                 b, v = b + step[0], after
-            series = np.zeros_like(a)
+            total = np.zeros_like(a)
             differences = np.array(means)
             for j in range(len(means)):
-                series += (-1.0) ** j * differences[0] / (1 - m) ** (j + 1)
+                total += (-1.0) ** j * differences[0] / (1 - m) ** (j + 1)
                 differences = np.diff(differences, axis=0)
-            found = series.reshape(self._shape, order="F")
+            found = total.reshape(self._shape, order="F")
             gap = np.abs(found - velocity).max()
             velocity = found
             if gap <= 1e-13 * np.abs(found).max():
@@ -176,14 +181,14 @@ class Flow:
         self._last = velocity
         return velocity
 
-    def _settled_controls(self, k: float, a: np.ndarray, count: int, *, frozen: bool) -> np.ndarray:
+    def _settled_controls(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
         """Control variates from which those of the next rounds are extrapolated backwards."""
         controls: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
-        order = 1 if frozen else max(2, count)
+        order = 1 if series.frozen(k) else max(2, series.terms(k))
         for _ in range(SWEEPS):
             following, b, c = [], a, controls
             for j in range(order):
-                step, _, c = self._rounds(k + j, b, 1, self._none, c, frozen=frozen)
+                step, _, c = self._rounds(k + j, b, 1, self._none, c, series)
                 following.append(c)
                 b = b + step[0]
             found: Any = sum(
@@ -248,13 +253,27 @@ class Flow:
 
     def record(self, series: Series, index: int, k: float, a: np.ndarray) -> None:
         """Have the session measure the model at round k, under a number."""
-        frozen = series.frozen(k)
         velocity, controls = self.followers(k, a, series)
+        state = a.reshape(self._shape, order="F"), velocity, controls
+        frozen, drift = series.frozen(k), None
+        if self.ladder is not None and not frozen:
+            drift = self._drift(k, state, series.tolerance)
+        if drift is not None:
+            self.drifts[index], frozen = drift, True
         rate = _rate(self.lr, k)
-        coefficients = a.reshape(self._shape, order="F")
-        self.session.record_state(
-            index, k, rate, self._shares, frozen, coefficients, velocity, controls
+        self.session.record_state(index, k, rate, self._shares, frozen, *state)
+
+    def _drift(self, k: float, state: tuple[np.ndarray, ...], tolerance: float) -> float | None:
+        """The drift of the round before k, extrapolated from the two that follow, as the core's."""
+        assert self.ladder is not None
+        rates = [_rate(self.lr, k), _rate(self.lr, k + 1)]
+        first, second = (
+            self.ladder.drift(k, rates[:count], self._shares, *state, tolerance=tolerance)
+            for count in (1, 2)
         )
+        if first is None or second is None:
+            return None
+        return first * (first / second) if second > 0 else first
 
 
 def series_terms(increments: np.ndarray) -> np.ndarray:

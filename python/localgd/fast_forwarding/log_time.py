@@ -14,11 +14,12 @@ from ..recording import far_rounds, log_spaced
 from .flow import MOST_TERMS, Flow, Series
 from .integrate import trajectory
 from .job import Found, Job
+from .ladder import Ladder
 from .start import exact_start
 
 __all__ = ["log_time_run"]
 
-FINER = 0.2  # the integrator's tolerance in units of rtol: errors add up over the decades
+FINER = 0.5  # the integrator's tolerance in units of rtol: errors add up over the decades
 COARSER = 30.0  # and that of the run that gives the error estimate, in units of the fine one
 
 
@@ -27,7 +28,15 @@ def log_time_run(job: Job) -> Found:
     separable = _separable(job)
     most = int(min(job.max_exact_rounds, job.rounds))
     session, threads = job.session(np.unique(np.append(job.records[job.records <= most], 0)))
-    flow = Flow(session, job.problem, job.method, job.loss, job.lr, job.rows @ job.w0)
+    flow = Flow(
+        session,
+        job.problem,
+        job.method,
+        job.loss,
+        job.lr,
+        job.rows @ job.w0,
+        job.ladder(session),
+    )
     decades = math.log10(max(job.rounds, 10))
     with progress_report(job.progress, decades, unit="decades") as report:
         tell = _tell(job, report)
@@ -40,13 +49,15 @@ def log_time_run(job: Job) -> Found:
         if settled.fixed:
             return _standing_still(job, flow, threads, far, a)
         scale = settled.ratio * exact * max(1.0, flow.displaced())
-        series = Series(scale, tolerance=FINER * job.rtol / 10)
+        series = Series(scale, tolerance=FINER * job.rtol)
         fine, errors = _integrate(job, flow, series, exact, a, far, tell)
     count = len(session.history()["round"])
     for j, row in enumerate(fine):
         flow.record(series, count + j, far[j], row)
     rounds = np.concatenate([job.records[job.records <= exact], far[: len(fine)]])
     history = {**session.history(), "round": rounds}
+    for place, drift in flow.drifts.items():
+        history["drift"][place] = drift
     interrupted = len(fine) < len(far)
     return Found(
         history=history,
@@ -57,7 +68,7 @@ def log_time_run(job: Job) -> Found:
         about={
             "exact_rounds": exact,
             "evaluations": flow.evaluations,
-            "local_steps": _local_steps(series, far[-1]),
+            "local_steps": _local_steps(series, flow.ladder, far[-1]),
             "how": "log k",
         },
         threads=threads,
@@ -116,12 +127,18 @@ def _relative(weights: np.ndarray, errors: np.ndarray, least: float) -> np.ndarr
     return relative
 
 
-def _local_steps(series: Series, last: float) -> str:
-    """Which rounds took their local steps one by one."""
+def _local_steps(series: Series, ladder: Ladder | None, last: float) -> str:
+    """Which of the rounds evaluated took their local steps one by one."""
+    taken = "all of them in every round evaluated"
+    if ladder is not None:
+        taken = (
+            f"all of them in {ladder.exact:,} of the rounds evaluated, extrapolated from at most "
+            f"{ladder.most_steps} in {ladder.extrapolated:,}"
+        )
     first = series.frozen_from
     if last < first:
-        return "exact in every round evaluated"
-    return f"exact up to round {first:.0e}; after it margins stand still within a round"
+        return taken
+    return f"{taken}; after round {first:.0e} margins stand still within a round"
 
 
 def _separable(job: Job) -> bool:

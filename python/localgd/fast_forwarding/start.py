@@ -16,6 +16,7 @@ from .job import Job
 __all__ = ["Settled", "exact_start"]
 
 FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
+FEWEST = 64  # the same where local steps are many
 CHUNK = 2**14  # rounds whose learning rates are prepared together
 
 
@@ -51,7 +52,7 @@ def exact_start(
     tell: Callable[[float], object],
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
-    target = min(FIRST, most)
+    target = min(FIRST if flow.ladder is None else FEWEST, most)
     tolerance = job.rtol / 100
     while True:
         status = _advance(job, session, target, tell)
