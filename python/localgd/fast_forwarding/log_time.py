@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from ..errors import NotSeparableError, UnsupportedError
 from ..progress import progress_report
 from ..recording import far_rounds, log_spaced
+from ..servers import Anchored
 from .flow import MOST_TERMS, Flow, Series
 from .integrate import trajectory
 from .job import Found, Job
@@ -21,11 +23,17 @@ __all__ = ["log_time_run"]
 
 FINER = 0.5  # the integrator's tolerance in units of rtol: errors add up over the decades
 COARSER = 30.0  # and that of the run that gives the error estimate, in units of the fine one
+REST = 64 * float(np.finfo(np.float64).eps)  # error of a model at rest, per round that led there
 
 
 def log_time_run(job: Job) -> Found:
     """Exact rounds until the differences fall smoothly, then the flow."""
     separable = _separable(job)
+    if not separable and isinstance(job.method.server, Anchored):
+        raise UnsupportedError(
+            f"method: {job.method!r} cannot be fast-forwarded on rows that are not separable: the "
+            "anchor's share of the model falls like 1/rounds, which run shows step by step"
+        )
     most = int(min(job.max_exact_rounds, job.rounds))
     session, threads = job.session(np.unique(np.append(job.records[job.records <= most], 0)))
     flow = Flow(
@@ -50,7 +58,11 @@ def log_time_run(job: Job) -> Found:
             return _standing_still(job, flow, threads, far, a)
         scale = settled.ratio * exact * max(1.0, flow.displaced())
         series = Series(scale, tolerance=FINER * job.rtol)
+        before = exact, session.participations, session.drift, session.state()
         fine, errors = _integrate(job, flow, series, exact, a, far, tell)
+        if not len(fine):  # interrupted at once
+            session.restore(*before)
+            return _stopped(job, session, threads, "interrupted")
     count = len(session.history()["round"])
     for j, row in enumerate(fine):
         flow.record(series, count + j, far[j], row)
@@ -61,7 +73,7 @@ def log_time_run(job: Job) -> Found:
     interrupted = len(fine) < len(far)
     return Found(
         history=history,
-        coefficients=(fine[-1] if len(fine) else a.ravel(order="F")).reshape(a.shape, order="F"),
+        coefficients=fine[-1].reshape(a.shape, order="F"),
         error=np.concatenate(
             [np.zeros(count), _relative(history["weights"][count:], errors, FINER * job.rtol)]
         ),
@@ -99,8 +111,8 @@ def _integrate(
     fine = trajectory(flow, series, exact, start, grid, rtol=rtol, gram=gram, report=tell)
     grid = grid[: len(fine)]
     chosen = np.isin(grid, far)
-    if not len(fine):
-        return fine, np.zeros(0)
+    if not chosen.any():
+        return fine[:0], np.zeros(0)
     rough = Series(series.scale, tolerance=COARSER * series.tolerance, most=MOST_TERMS - 1)
     coarse = trajectory(
         flow, rough, exact, start, grid, rtol=COARSER * rtol, gram=gram, report=lambda k: None
@@ -114,7 +126,7 @@ def _integrate(
 
 def _norms(a: np.ndarray, gram: np.ndarray, classes: int) -> np.ndarray:
     """‖Aᵀa‖ of every row of coefficients, column by column."""
-    blocks = a.reshape(len(a), classes, -1)
+    blocks = a.reshape(len(a), classes, len(gram))
     squares = ((blocks @ gram) * blocks).sum(axis=(1, 2))
     norms: np.ndarray = np.sqrt(np.maximum(squares, 0.0))
     return norms
@@ -174,11 +186,18 @@ def _tell(job: Job, report: Callable[[Any], object] | None) -> Callable[[float],
 
 def _stopped(job: Job, session: Any, threads: int, status: str) -> Found:
     """A run that ended among its exact rounds."""
+    if status == "diverged" and not len(session.history()["round"]):
+        raise ValueError(f"init: its {job.loss} loss is not finite; start closer to 0")
     session.record_now()
     history = dict(session.history())
     kept = np.isin(history["round"], job.records) | (history["round"] == session.round)
     history = {name: column[kept] for name, column in history.items()}
     message = "" if status == "completed" else f"{status} after round {session.round:,}"
+    if status == "diverged":
+        message += (
+            ": an iterate overflowed; use a smaller lr, or divide the rows by their largest norm"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
     return Found(
         history=history,
         coefficients=session.coefficients(),
@@ -207,7 +226,7 @@ def _standing_still(job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.n
     return Found(
         history=history,
         coefficients=a,
-        error=np.where(np.arange(count) < count - len(far), 0.0, np.finfo(np.float64).eps * exact),
+        error=np.where(np.arange(count) < count - len(far), 0.0, REST * exact),
         about={"exact_rounds": exact, "evaluations": flow.evaluations, "how": "fixed point"},
         threads=threads,
     )

@@ -27,7 +27,8 @@ class Settled:
     Attributes
     ----------
     ratio : float
-        Relative change of the increments from one round to the next.
+        Relative change of the increments from one round to the next; of the margins if the rows
+        are not separable.
     left : float
         The first term of the series that is left out, relative to the first; or what the server's
         momentum or the control variates still remember of the beginning, relative to the model.
@@ -38,9 +39,9 @@ class Settled:
     """
 
     ratio: float
-    left: float
-    smooth: bool
-    fixed: bool
+    left: float = 0.0
+    smooth: bool = False
+    fixed: bool = False
 
 
 def exact_start(
@@ -53,18 +54,22 @@ def exact_start(
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
     target = min(FIRST if flow.ladder is None else FEWEST, most)
-    tolerance = job.rtol / 100
     while True:
         status = _advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
             return status, None
-        with np.errstate(over="ignore", invalid="ignore"):  # of a memory that has not settled
-            settled = _look(flow, session.round, session.coefficients(), tolerance)
+        if not separable:
+            status, settled = _rest(job, session, tell)
+            if status != "completed" or session.round >= job.rounds:
+                return status, None
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):  # of a memory far from settled
+                settled = _look(flow, session.round, session.coefficients(), job.rtol / 100)
         past = not isinstance(job.lr, TwoStage) or session.round > job.lr.switch_round
-        if past and (settled.fixed if not separable else settled.smooth):
+        if past and (settled.fixed or settled.smooth):
             return status, settled
         if session.round >= most:
-            raise UnsupportedError(_unsettled(session.round, settled, separable, most))
+            raise UnsupportedError(_unsettled(job, session.round, settled, separable))
         target = min(2 * target, most)
 
 
@@ -90,19 +95,37 @@ def _look(flow: Flow, k: int, a: np.ndarray, tolerance: float) -> Settled:
         increments = flow.increments(float(k), column, MOST_TERMS + 1, every)
         memory = flow.unsettled(float(k), column, MOST_TERMS, every, saved[-1])
     except DivergedError:  # of the memory that was looked for: the run itself is finite
-        return Settled(np.inf, np.inf, smooth=False, fixed=False)
+        return Settled(np.inf, np.inf)
     finally:
         session.restore(*saved)
-    sizes, size = np.abs(series_terms(increments)).max(axis=1), np.abs(a).max()
-    if sizes[0] <= 4 * np.finfo(np.float64).eps * size:
-        return Settled(0.0, 0.0, smooth=True, fixed=True)
-    terms = sizes / sizes[0]
+    sizes = np.abs(series_terms(increments)).max(axis=1)
+    terms = sizes / max(sizes[0], np.finfo(np.float64).tiny)
     falls = bool((terms[1:4] < 0.5 * terms[:3]).all())
-    left = max(float(terms[MOST_TERMS]), memory / size)
-    return Settled(2 * float(terms[1]), left, smooth=falls and left < tolerance, fixed=False)
+    left = max(float(terms[MOST_TERMS]), memory / np.abs(a).max())
+    return Settled(2 * float(terms[1]), left, smooth=falls and left < tolerance)
 
 
-def _unsettled(k: int, settled: Settled, separable: bool, most: int) -> str:
+def _rest(job: Job, session: Any, tell: Callable[[float], object]) -> tuple[str, Settled]:
+    """One more round, and whether it moved the margins by more than rounding.
+
+    Coefficients of rows that are not separable grow for ever while the model stands still.
+    """
+    before = session.state()["margins"]
+    status = _advance(job, session, session.round + 1, tell)
+    after = session.state()["margins"]
+    moved = float(np.abs(after - before).max())
+    size = float(np.abs(after).max())
+    fixed = moved <= 8 * np.finfo(np.float64).eps * size
+    return status, Settled(moved / max(size, np.finfo(np.float64).tiny), fixed=fixed)
+
+
+def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
+    most = job.max_exact_rounds
+    if isinstance(job.lr, TwoStage) and k <= job.lr.switch_round:
+        return (
+            f"rounds: after {k:,} exact rounds the learning rate has not changed yet; want "
+            f"max_exact_rounds above its switch_round {job.lr.switch_round:,} (now {most:,})"
+        )
     if not separable:
         return (
             f"rounds: after {k:,} exact rounds the model still moves, by {settled.ratio:.2g} "
