@@ -13,6 +13,7 @@ from .. import _validation as check
 from ..analysis._arguments import hard_margin, result_of_run
 from ..analysis.asymptotics import local_time_per_round
 from ..errors import UnsupportedError
+from ..reference._asymptote import Asymptote
 from . import _style
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ ABSENT = {
 PARAMETERS = ("lr", "mu", "beta", "batch_size", "participation", "server")
 SYMBOLS = {"lr": "η", "mu": "μ", "beta": "β", "batch_size": "b"}
 LAW = {"angle": "∝ 1/log(ηLk)", "margin": "gap ∝ 1/log(ηLk)"}
+PREDICTED = "predicted"
+MANY_DECADES = 12  # from which on ticks are set here: Matplotlib's come every 13th decade
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """The points of one run, and the 1/log law through its last point.
+    """The points of one run, and the 1/log law through its last point or as predicted.
 
     Attributes
     ----------
@@ -54,14 +57,21 @@ class Curve:
 
 
 def convergence(
-    run: Any, ref: Any = None, *, ax: Axes | None = None, quantity: str = "angle"
+    run: Any,
+    ref: Any = None,
+    *,
+    ax: Axes | None = None,
+    quantity: str = "angle",
+    asymptote: Any = None,
 ) -> Axes:
     """Angle to the max-margin model, or margin, against communication rounds.
 
     ``angle(w_k, ŵ) ~ C / log(ηLk)``, ``1 - margin(w_k)/γ ~ C' / log(ηLk)``
 
     The dashed line is that law through the last record of each run. It is drawn for Local-GD and
-    GD with a constant learning rate and the exponential or logistic loss.
+    GD with a constant learning rate and the exponential or logistic loss. With ``asymptote`` it is
+    the prediction instead, constant and all: ``C = ‖ρ across ŵ‖/‖ŵ‖`` with ρ_S from the problem
+    alone and the part of ρ outside the support rows' span from the last record.
 
     Parameters
     ----------
@@ -76,6 +86,8 @@ def convergence(
     quantity : "angle" or "margin"
         Angle in degrees (on a log axis where it falls more than tenfold), or the normalised margin
         as a share of the best possible one, γ.
+    asymptote : result of ``localgd.reference.asymptote``, optional
+        Draws the prediction of this problem beside the measurement.
 
     Returns
     -------
@@ -87,7 +99,7 @@ def convergence(
         If no run is given, a run has no angles (it was run without ``reference=``), or ``ref`` is
         missing where γ is needed.
     TypeError
-        If run or ref is something else.
+        If run, ref or asymptote is something else.
     MissingExtraError
         If matplotlib is not installed.
 
@@ -106,9 +118,10 @@ def convergence(
     >>> ax.get_ylabel()
     'Angle to max-margin model (°)'
     """
-    drawn = curves(run, ref, quantity=quantity)
+    drawn = curves(run, ref, quantity=quantity, asymptote=asymptote)
     ax = _style.axes(ax, "lg.plot.convergence")
-    _style.legend_above(ax, _draw(ax, drawn, quantity, ref))
+    predicted = asymptote is not None
+    _style.legend_above(ax, _draw(ax, drawn, quantity, ref, predicted=predicted))
     return ax
 
 
@@ -155,7 +168,9 @@ def overview(run: Any, ref: Any, *, figure: Any = None) -> Figure:
     return figure
 
 
-def curves(run: Any, ref: Any = None, *, quantity: str = "angle") -> list[Curve]:
+def curves(
+    run: Any, ref: Any = None, *, quantity: str = "angle", asymptote: Any = None
+) -> list[Curve]:
     """The numbers that :func:`convergence` draws, without matplotlib.
 
     ``guide(k) = a log(τ_K) / log(τ_k)``, ``τ_k = ηLk``, through the last record (K, a)
@@ -185,7 +200,12 @@ def curves(run: Any, ref: Any = None, *, quantity: str = "angle") -> list[Curve]
         )
     if ref is not None:
         hard_margin(ref)
-    return [_curve(label, one, ref, quantity) for label, one in _labelled(run)]
+    if asymptote is not None and not isinstance(asymptote, Asymptote):
+        raise TypeError(
+            f"asymptote: got {type(asymptote).__name__}; want the result of "
+            "lg.reference.asymptote(problem)"
+        )
+    return [_curve(label, one, ref, quantity, asymptote) for label, one in _labelled(run)]
 
 
 def _labelled(run: Any) -> list[tuple[str, Any]]:
@@ -228,7 +248,7 @@ def _steps(steps: Any) -> str:
     return f", L = {min(steps)} to {max(steps)}" if isinstance(steps, list) else f", L = {steps}"
 
 
-def _curve(label: str, run: Any, ref: Any, quantity: str) -> Curve:
+def _curve(label: str, run: Any, ref: Any, quantity: str, asymptote: Any) -> Curve:
     if quantity not in run.history:
         raise ValueError(f"run {label!r}: no {quantity} in its history; {ABSENT[quantity]}")
     values = np.asarray(run.history[quantity], dtype=np.float64)
@@ -241,11 +261,11 @@ def _curve(label: str, run: Any, ref: Any, quantity: str) -> Curve:
             f"run {label!r}: no finite {quantity} after round 0; want at least one recorded round"
         )
     rounds, values = rounds[shown], values[shown]
-    return Curve(label, rounds, values, *_guide(run, rounds, values, quantity))
+    return Curve(label, rounds, values, *_guide(run, rounds, values, quantity, ref, asymptote))
 
 
 def _guide(
-    run: Any, rounds: np.ndarray, values: np.ndarray, quantity: str
+    run: Any, rounds: np.ndarray, values: np.ndarray, quantity: str, ref: Any, asymptote: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     nothing = np.empty(0), np.empty(0)
     try:
@@ -256,6 +276,11 @@ def _guide(
     k = k[per_round * k > 1]
     if len(k) < 2:
         return nothing
+    if asymptote is not None:
+        guide = _predicted(run, asymptote, per_round, k, quantity, ref)
+        # What is predicted may end below what was measured; it is off the axes at the beginning.
+        inside = guide <= values.max() if quantity == "angle" else guide >= values.min()
+        return k[inside], guide[inside]
     law = math.log(per_round * k[-1]) / np.log(per_round * k)
     guide = values[-1] * law if quantity == "angle" else 1 - (1 - values[-1]) * law
     # Near ηLk = 1 the law runs to infinity and would squeeze the run into a corner.
@@ -264,11 +289,27 @@ def _guide(
     return k[inside], guide[inside]
 
 
-def _draw(ax: Axes, drawn: list[Curve], quantity: str, ref: Any) -> list[Any]:
+def _predicted(
+    run: Any, asymptote: Asymptote, per_round: float, k: np.ndarray, quantity: str, ref: Any
+) -> np.ndarray:
+    """The asymptote's angle in degrees, or its margin as a share of γ."""
+    if quantity == "margin":
+        return 1 - np.asarray(asymptote.margin_gap(k, lr=per_round)) / ref.margin
+    rho = run.weights - asymptote.weights * math.log(per_round * run.round)
+    outside = float(np.linalg.norm(rho - asymptote.basis.T @ (asymptote.basis @ rho)))
+    return np.degrees(asymptote.angle(k, lr=per_round, outside=outside))
+
+
+def _draw(
+    ax: Axes, drawn: list[Curve], quantity: str, ref: Any, *, predicted: bool = False
+) -> list[Any]:
     """Draw the curves; returns what the legend shows: the runs, and one line for their laws."""
     handles: list[Any] = []
+    # A prediction lies on what was measured: black on top of it is seen.
+    above: dict[str, Any] = {"zorder": 2.5} if predicted else {}
     for curve, colour in zip(drawn, _style.colours(len(drawn)), strict=True):
-        ax.plot(curve.guide_rounds, curve.guide, color=colour, **DASHED)
+        own = "black" if predicted else colour
+        ax.plot(curve.guide_rounds, curve.guide, color=own, **DASHED, **above)
         # A line through a single record would not be seen.
         marker = "o" if len(curve.rounds) == 1 else ""
         handles += ax.plot(
@@ -276,6 +317,7 @@ def _draw(ax: Axes, drawn: list[Curve], quantity: str, ref: Any) -> list[Any]:
         )
     ax.set_xscale("log")
     ax.set_xlabel("Communication rounds")
+    _set_decades(ax, max(curve.rounds[-1] for curve in drawn))
     if quantity == "margin":
         ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
         ax.set_ylabel("Normalised margin / γ")
@@ -286,8 +328,18 @@ def _draw(ax: Axes, drawn: list[Curve], quantity: str, ref: Any) -> list[Any]:
         _scale_angles(ax, drawn)
     if any(curve.guide.size for curve in drawn):
         lines = check.require("matplotlib.lines", "plot", "lg.plot")
-        handles.append(lines.Line2D([], [], color=_style.GUIDE, label=LAW[quantity], **DASHED))
+        label, colour = (PREDICTED, "black") if predicted else (LAW[quantity], _style.GUIDE)
+        handles.append(lines.Line2D([], [], color=colour, label=label, **DASHED))
     return handles
+
+
+def _set_decades(ax: Axes, last: float) -> None:
+    """Ticks of long runs at round numbers of decades."""
+    decades = math.log10(last)
+    if decades > MANY_DECADES:
+        step = next(step for step in (5, 10, 20, 50) if decades <= 6 * step or step == 50)
+        ax.set_xticks(10.0 ** np.arange(0, decades + 1e-9, step), minor=False)
+        ax.tick_params(axis="x", which="minor", bottom=False)
 
 
 def _scale_angles(ax: Axes, drawn: list[Curve]) -> None:
