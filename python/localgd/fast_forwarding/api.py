@@ -116,7 +116,7 @@ def fast_forward(
     >>> far = lg.fast_forward(problem, lg.LocalGD(local_steps=10, lr=1.0), rounds=1e100,
     ...                       reference=best)
     >>> print(f"{far.history['angle'][-1]:.5f} radians")
-    0.00629 radians
+    0.00661 radians
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
