@@ -30,6 +30,7 @@ class Series:
 
     scale: float  # k times the relative change of the increments from one round to the next
     tolerance: float  # relative, of what is left out
+    within: float  # k times the relative change of an increment if margins stood still in its round
     most: int = MOST_TERMS
 
     def terms(self, k: float) -> int:
@@ -43,7 +44,7 @@ class Series:
     @property
     def frozen_from(self) -> float:
         """The round from which on margins stand still within a round, to the tolerance."""
-        return self.scale / self.tolerance
+        return self.within / self.tolerance
 
     def frozen(self, k: float) -> bool:
         """Whether margins stand still within a round, to the tolerance."""
@@ -56,7 +57,8 @@ class Series:
         """
         gain = 2 / (1 - momentum)
         most = int(math.log(max(self.tolerance / NOISE, gain)) / math.log(gain))
-        return Series(self.scale / (1 - momentum), self.tolerance, max(1, min(self.most, most)))
+        terms = max(1, min(self.most, most))
+        return Series(self.scale / (1 - momentum), self.tolerance, self.within, terms)
 
 
 class Flow:
@@ -122,6 +124,16 @@ class Flow:
             self._rounds(k, a, count, memory[0], memory[1], series)[0] for memory in (own, found)
         )
         return float(np.abs((one - other).sum(axis=0)).max()) / (1 - self._momentum)
+
+    def within(self, k: float, a: np.ndarray, series: Series) -> float:
+        """Relative change of an increment if margins stood still within its round."""
+        memory = self.followers(k, a, series)
+        state = a.reshape(self._shape, order="F"), *memory
+        real, still = (
+            self.session.map(k, [_rate(self.lr, k)], self._shares, frozen, *state)[0][0]
+            for frozen in (False, True)
+        )
+        return float(np.abs(real - still).max() / max(np.abs(real).max(), np.finfo(float).tiny))
 
     @property
     def has_memory(self) -> bool:

@@ -23,6 +23,7 @@ __all__ = ["log_time_run"]
 
 FINER = 0.5  # the integrator's tolerance in units of rtol: errors add up over the decades
 COARSER = 30.0  # and that of the run that gives the error estimate, in units of the fine one
+GROWTH = 4.0  # that is allowed to what falls like 1/k, if it falls a little more slowly
 REST = 64 * float(np.finfo(np.float64).eps)  # error of a model at rest, per round that led there
 
 
@@ -56,8 +57,8 @@ def log_time_run(job: Job) -> Found:
         a = session.coefficients()
         if settled.fixed:
             return _standing_still(job, flow, threads, far, a)
-        scale = settled.ratio * exact * max(1.0, flow.displaced())
-        series = Series(scale, tolerance=FINER * job.rtol)
+        within = GROWTH * settled.within * exact * max(1.0, flow.displaced())
+        series = Series(settled.ratio * exact, FINER * job.rtol, within)
         before = exact, session.participations, session.drift, session.state()
         fine, errors = _integrate(job, flow, series, exact, a, far, tell)
         if not len(fine):  # interrupted at once
@@ -113,7 +114,7 @@ def _integrate(
     chosen = np.isin(grid, far)
     if not chosen.any():
         return fine[:0], np.zeros(0)
-    rough = Series(series.scale, tolerance=COARSER * series.tolerance, most=MOST_TERMS - 1)
+    rough = Series(series.scale, COARSER * series.tolerance, series.within, MOST_TERMS - 1)
     coarse = trajectory(
         flow, rough, exact, start, grid, rtol=COARSER * rtol, gram=gram, report=lambda k: None
     )

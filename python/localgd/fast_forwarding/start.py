@@ -32,6 +32,8 @@ class Settled:
     left : float
         The first term of the series that is left out, relative to the first; or what the server's
         momentum or the control variates still remember of the beginning, relative to the model.
+    within : float
+        Relative change of an increment if margins stood still within its round.
     smooth : bool
         Whether the series converges to the tolerance.
     fixed : bool
@@ -40,6 +42,7 @@ class Settled:
 
     ratio: float
     left: float = 0.0
+    within: float = 0.0
     smooth: bool = False
     fixed: bool = False
 
@@ -90,10 +93,11 @@ def _look(flow: Flow, k: int, a: np.ndarray, tolerance: float) -> Settled:
     """The forward differences from round k on; the session is left as it was."""
     session = flow.session
     saved = session.round, session.participations, session.drift, session.state()
-    column, every = a.ravel(order="F"), Series(float(k), tolerance)
+    column, every = a.ravel(order="F"), Series(float(k), tolerance, within=float(k))
     try:
         increments = flow.increments(float(k), column, MOST_TERMS + 1, every)
         memory = flow.unsettled(float(k), column, MOST_TERMS, every, saved[-1])
+        within = flow.within(float(k), column, every)
     except DivergedError:  # of the memory that was looked for: the run itself is finite
         return Settled(np.inf, np.inf)
     finally:
@@ -102,7 +106,7 @@ def _look(flow: Flow, k: int, a: np.ndarray, tolerance: float) -> Settled:
     terms = sizes / max(sizes[0], np.finfo(np.float64).tiny)
     falls = bool((terms[1:4] < 0.5 * terms[:3]).all())
     left = max(float(terms[MOST_TERMS]), memory / np.abs(a).max())
-    return Settled(2 * float(terms[1]), left, smooth=falls and left < tolerance)
+    return Settled(2 * float(terms[1]), left, within, smooth=falls and left < tolerance)
 
 
 def _rest(job: Job, session: Any, tell: Callable[[float], object]) -> tuple[str, Settled]:
