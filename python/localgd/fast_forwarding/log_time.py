@@ -57,8 +57,9 @@ def log_time_run(job: Job) -> Found:
         a = session.coefficients()
         if settled.fixed:
             return _standing_still(job, flow, threads, far, a)
+        scale = settled.ratio * exact
         within = GROWTH * settled.within * exact * max(1.0, flow.displaced())
-        series = Series(settled.ratio * exact, FINER * job.rtol, within)
+        series = Series(scale, FINER * job.rtol, within=max(within, scale))
         before = exact, session.participations, session.drift, session.state()
         fine, errors = _integrate(job, flow, series, exact, a, far, tell)
         if not len(fine):  # interrupted at once
