@@ -177,3 +177,24 @@ def test_picture_has_a_line_per_run(small_problem):
         lg.plot.sweep(table)
     with pytest.raises(ValueError, match="by: got 'x'"):
         lg.plot.sweep(table, y="loss", by="x")
+
+
+def test_parameters_stay_columns_beside_measures_of_their_name(small_problem):
+    table = lg.sweep(small_problem, METHOD, grid={"local_steps": [1, 5]}, rounds=10, record=[10])
+    assert table.columns["local_steps"].tolist() == [1, 1, 5, 5]
+    assert table.columns["local_steps_so_far"].tolist() == [0, 10, 0, 50]
+
+
+def test_objects_are_told_as_they_are_written(small_problem):
+    table = lg.sweep(
+        small_problem,
+        [lg.LocalGD(1, 1.0), lg.LocalGD(5, 1.0), lg.GD(1.0)],
+        grid={"server": [lg.Average(), lg.ServerSGD(0.5)]},
+        rounds=2,
+    )
+    assert [entry.values["server"] for entry in table][:2] == [
+        "Average()",
+        "ServerSGD(lr=0.5, momentum=0.0, nesterov=False)",
+    ]
+    names = dict.fromkeys(entry.values["method"] for entry in table)
+    assert list(names) == ["LocalGD(local_steps=1, lr=1.0)", "LocalGD(local_steps=5, lr=1.0)", "GD"]

@@ -100,6 +100,11 @@ def refusal(engine: str, method: Method, loss: str) -> str | None:
             "the exact local solve projects on the rows' own half spaces, which fits binary and "
             "regression tasks; want a method with local steps for softmax"
         )
+    if method.rule.solve and method.server.coordinate_wise:
+        return (
+            "exact local solves work in the span of the rows, which "
+            f"{type(method.server).__name__} leaves; want Average(), Anchored() or ServerSGD()"
+        )
     if method.server.coordinate_wise and engine != "primal":
         return (
             f"{type(method.server).__name__} treats each coordinate of the weights by itself, "

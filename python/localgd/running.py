@@ -142,7 +142,10 @@ def run(
     check_method(method)
     rounds = check.integer("rounds", rounds, 0)
     if rounds > MAX_ROUNDS:
-        raise ValueError(f"rounds: got {rounds}; want at most 2**53 for a step-by-step run")
+        raise ValueError(
+            f"rounds: got {float(rounds) if rounds < 10**300 else 'a number above 1e300'}; want at "
+            "most 2**53 step by step; see localgd.fast_forward for more"
+        )
     seed = check.integer("seed", seed, 0)
     dtype = _check_dtype(dtype)
     loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)

@@ -101,6 +101,8 @@ class Polynomial:
 
 def check_schedule(lr: Any) -> Schedule:
     """A positive number, a preset or a callable, unchanged."""
+    if isinstance(lr, str) and lr == "1/LH":  # as the shell writes it
+        return "1/(LH)"
     if callable(lr) or (isinstance(lr, str) and lr in PRESETS):
         return lr
     try:

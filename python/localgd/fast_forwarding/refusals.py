@@ -30,8 +30,8 @@ def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | 
         return "clients are sampled at random; want participation=1.0, or use run"
     if method.rule.solve:
         return (
-            "the active rows of exact local solves change abruptly; its error falls like 1/k, "
-            "which run shows step by step"
+            "the active rows of exact local solves change abruptly; they settle "
+            "within rounds that run takes step by step"
         )
     if method.server.coordinate_wise:
         return f"{type(method.server).__name__} leaves the span of the rows; use run"

@@ -61,7 +61,7 @@ def cases(
         for combination in itertools.product(*axes.values()):
             values = dict(zip(axes, combination, strict=True))
             made, others = _applied(method, values)
-            told = {name: describe(value) for name, value in values.items()}
+            told = {name: _told(value) for name, value in values.items()}
             if len(named_problems) > 1:
                 told = {"problem": problem_name, **told}
             told = {"method": method_name, **told}
@@ -75,17 +75,22 @@ def settings_of_run() -> set[str]:
     return names - {"problem", "method", "progress", "checkpoint", "keep_weights"}
 
 
+def _told(value: Any) -> Any:
+    """A value as a table shows it: plain, or as it is written in Python."""
+    plain = describe(value)
+    return plain if isinstance(plain, str | int | float | None) else repr(value)
+
+
 def _named(what: str, given: Any, checked: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(given, Mapping):
         pairs = [(str(name), value) for name, value in given.items()]
     elif isinstance(given, Iterable) and not isinstance(given, Method | Problem):
         listed = list(given)
         names = [type(value).__name__ for value in listed]
-        alike = len(set(names)) < len(names)
-        pairs = [
-            (f"{name} {i}" if alike or what == "problem" else name, value)
-            for i, (name, value) in enumerate(zip(names, listed, strict=True))
-        ]
+        pairs = []
+        for i, (name, value) in enumerate(zip(names, listed, strict=True)):
+            shared = repr(value) if isinstance(value, Method) else f"{name} {i}"
+            pairs.append((shared if names.count(name) > 1 else name, value))
     else:
         pairs = [(type(given).__name__, given)]
     if not pairs:

@@ -92,7 +92,9 @@ class Sweep:
                 entry.history.get(name, np.full(length, np.nan))
                 for entry, length in zip(self, lengths, strict=True)
             ]
-            columns[name] = np.concatenate(parts) if parts else np.zeros(0)
+            # A parameter of that name stays what it is: the steps so far are another column.
+            shown = f"{name}_so_far" if name in columns else name
+            columns[shown] = np.concatenate(parts) if parts else np.zeros(0)
         return columns
 
     def last(self, name: str) -> np.ndarray:
