@@ -21,6 +21,7 @@ from .ladder import NODES, Ladder
 
 __all__ = ["Found", "Job"]
 
+CALL = 1e5  # flops in the time of a call of the core from here
 MIN_SECONDS = 5e-3  # of a round, from which on it is shared between threads
 
 
@@ -100,7 +101,8 @@ class Job:
             lambda few: self.session(np.zeros(1), few)[0],
             int(steps[0]),
             step_cost=C * float((2 * problem.sizes**2 + 40 * problem.sizes).sum()),
-            round_cost=C * 8.0 * N**2,  # two products with K, which does not stay in the cache
+            # Two products with K, which does not stay in the cache, and what a call costs.
+            round_cost=C * 8.0 * N**2 + CALL,
         )
         return ladder if ladder.pays else None
 

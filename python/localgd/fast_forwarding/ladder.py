@@ -40,6 +40,7 @@ class Ladder:
         self._L = local_steps
         self._step_cost, self._round_cost = step_cost, round_cost
         self._order = LEAST
+        self._weights = [_lagrange(local_steps, order) for order in range(len(NODES) + 1)]
         self.extrapolated = 0  # rounds
         self.exact = 0  # rounds of L real steps
         self.most_steps = 0  # of a node
@@ -90,7 +91,7 @@ class Ladder:
             values.append(self._parts[NODES[order - 1]].drift)
             if order < LEAST:
                 continue
-            found, lower = (float(self._weights(p) @ values[:p]) for p in (order, order - 1))
+            found, lower = (float(self._weights[p] @ values[:p]) for p in (order, order - 1))
             if abs(found - lower) <= tolerance * abs(found):
                 return found
         return None
@@ -112,18 +113,19 @@ class Ladder:
         cost = self._step_cost * sum(NODES[:order]) + self._round_cost * order
         return cost < self._step_cost * self._L + self._round_cost
 
-    def _weights(self, order: int) -> np.ndarray:
-        """Of the first nodes in Lagrange's polynomial through them at h = 1/L."""
-        h = 1 / np.array(NODES[:order])
-        others = [np.delete(h, j) for j in range(order)]
-        return np.array(
-            [np.prod((1 / self._L - o) / (own - o)) for own, o in zip(h, others, strict=True)]
-        )
-
     def _at(self, made: list[Made], order: int) -> Made:
-        weights = self._weights(order)
+        weights = self._weights[order]
         changes, velocity, controls = (
             sum(u * part for u, part in zip(weights, parts, strict=True))
             for parts in zip(*made[:order], strict=True)
         )
         return changes, velocity, controls  # type: ignore[return-value]
+
+
+def _lagrange(local_steps: int, order: int) -> np.ndarray:
+    """The weights of the first nodes in the polynomial through them at h = 1/L."""
+    h = 1 / np.array(NODES[:order])
+    others = [np.delete(h, j) for j in range(order)]
+    return np.array(
+        [np.prod((1 / local_steps - o) / (own - o)) for own, o in zip(h, others, strict=True)]
+    )

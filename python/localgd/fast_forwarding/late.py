@@ -74,7 +74,8 @@ class LateFlow:
 
     def _speed(self, x: float, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``k s_j e^{-m_j}`` and the margins m_j."""
-        m = self._start + self._kept(x) * self._rest + self._gram @ a
+        # Not by BLAS, whose threads cost more than such a product, the more so on a busy machine.
+        m = self._start + self._kept(x) * self._rest + np.einsum("ij,j->i", self._gram, a)
         # k e^{-m} stays in range where its factors might not
         speed = np.exp(x - m)
         speed *= self._constant if self._constant is not None else self._rates(x)
