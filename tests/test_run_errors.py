@@ -12,7 +12,7 @@ BAD_ARGUMENTS = [
     ("rounds", "10", TypeError, "rounds: got '10'; want an integer"),
     ("rounds", None, TypeError, "rounds: got None; want an integer"),
     ("rounds", np.inf, ValueError, "rounds: got inf; want an integer"),
-    ("rounds", 1e100, ValueError, r"rounds: got 1e\+100; .*2\*\*53 step by step; see .*fast_forward"),
+    ("rounds", 1e100, ValueError, r"rounds: got 1e\+100; .* step by step; see .*fast_forward"),
     ("rounds", 10**400, ValueError, r"rounds: got a number above 1e300; want at most 2\*\*53"),
     ("loss", "hinge", ValueError, "loss: got 'hinge'; want one of 'exponential', 'logistic', 'sq"),
     ("loss", 3, TypeError, "loss: got 3; want one of 'exponential'"),
@@ -132,7 +132,9 @@ def test_exact_solve_of_classes(method, engine):
     "server", [lg.ServerAdam(0.1), lg.ServerYogi(0.1), lg.ServerAdagrad(0.1)], ids=repr
 )
 def test_exact_solve_with_a_coordinate_wise_server(small_problem, server, engine):
-    with pytest.raises(lg.UnsupportedError, match=r"exact local solves work in the span of the rows, which Server\w+ leaves; want Average"):
+    with pytest.raises(
+        lg.UnsupportedError, match=r"span of the rows, which Server\w+ leaves; want Av"
+    ):
         lg.run(small_problem, lg.LocalSolve(server=server), rounds=5, engine=engine)
 
 
