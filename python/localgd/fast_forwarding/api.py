@@ -56,11 +56,12 @@ def fast_forward(
     ``da/d(log k) = k (Δ_1 - ½ Δ_2 + ⅓ Δ_3 - …)`` with Δ_p the forward differences of real rounds
 
     The first rounds are exact, as many as it takes for the differences to fall smoothly. From there
-    the coefficients are integrated in log k with scipy's integrators. Local steps are real steps as
-    long as margins move within a round by more than rounding. A second, coarser integration gives
-    the error estimate of every record. With the squared loss the round map is affine and any power
-    of it is had by repeated squaring. Rows that are not separable: exact rounds until the model
-    stands still.
+    the coefficients are integrated in log k with scipy's integrators. Local steps are real steps, or
+    extrapolated from fewer and larger ones where that is much cheaper (L in the hundreds and more),
+    as long as margins move within a round by more than the tolerance; after that, rows that do not
+    move the model any more are left out. A second, coarser integration gives the error estimate of
+    every record. With the squared loss the round map is affine and any power of it is had by
+    repeated squaring. Rows that are not separable: exact rounds until the model stands still.
 
     Parameters
     ----------
@@ -89,9 +90,10 @@ def fast_forward(
     -------
     Run
         Of the same type as from :func:`localgd.run`; ``history["round"]`` is float64, and
-        ``history["error"]`` estimates the relative error of w_k (0 for exact rounds).
-        ``config["fast_forward"]`` tells the exact rounds, the rounds that were evaluated and from
-        which round on the local steps were taken at once. Drift at a record after the exact rounds
+        ``history["error"]`` estimates the relative error of w_k (0 for exact rounds): the largest
+        difference from the coarser integration within a decade of rounds.
+        ``config["fast_forward"]`` tells the exact rounds, the rounds that were evaluated, how their
+        local steps were taken and from which round on at once. Drift at a record after the exact rounds
         is extrapolated from the two rounds that follow it.
 
     Raises
@@ -100,6 +102,9 @@ def fast_forward(
         For what is not smooth (batches, sampled clients, exact solves, coordinate-wise servers,
         rows of which only a part is separable), or a run that is still unstable after
         ``max_exact_rounds``.
+    DivergedError
+        If the rounds overflow: with the squared loss, or in the integration. A run that overflows
+        among its exact rounds comes back with ``status`` "diverged" and a RuntimeWarning.
     ValueError, TypeError
         As :func:`localgd.run`, and for rounds beyond 1e300.
 
