@@ -56,7 +56,7 @@ def fast_forward(
     ``da/d(log k) = k (Δ_1 - ½ Δ_2 + ⅓ Δ_3 - …)`` with Δ_p the forward differences of real rounds
 
     The first rounds are exact, as many as it takes for the differences to fall smoothly. From there
-    the coefficients are integrated in log k with scipy's integrators. Local steps are real steps, or
+    the coefficients are integrated in log k with scipy's integrators. Local steps are real, or
     extrapolated from fewer and larger ones where that is much cheaper (L in the hundreds and more),
     as long as margins move within a round by more than the tolerance; after that, rows that do not
     move the model any more are left out. A second, coarser integration gives the error estimate of
@@ -93,8 +93,8 @@ def fast_forward(
         ``history["error"]`` estimates the relative error of w_k (0 for exact rounds): the largest
         difference from the coarser integration within a decade of rounds.
         ``config["fast_forward"]`` tells the exact rounds, the rounds that were evaluated, how their
-        local steps were taken and from which round on at once. Drift at a record after the exact rounds
-        is extrapolated from the two rounds that follow it.
+        local steps were taken and from which round on at once. Drift at a record after the exact
+        rounds is extrapolated from the two rounds that follow it.
 
     Raises
     ------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,49 +15,11 @@ from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
 from .ladder import Ladder
+from .series import SUMS, Series
 
-__all__ = ["MOST_TERMS", "Flow", "Series", "series_terms"]
+__all__ = ["Flow"]
 
-MOST_TERMS = 7  # of the series log(1 + Δ)
 SWEEPS = 12  # of the state that follows the model: momentum, control variates
-NOISE = 1e-15  # relative, of the increments
-
-
-@dataclass(frozen=True)
-class Series:
-    """How the forward differences fall: the p-th term is about ``scale·(p-1)!/(p k^(p-1))``-th."""
-
-    scale: float  # k times the relative change of the increments from one round to the next
-    tolerance: float  # relative, of what is left out
-    within: float  # k times the relative change of an increment if margins stood still in its round
-    most: int = MOST_TERMS
-
-    def terms(self, k: float) -> int:
-        """How many differences the derivative at round k needs."""
-        ratio = self.scale / k
-        for p in range(1, self.most):
-            if math.factorial(p) * ratio**p < self.tolerance:
-                return p
-        return self.most
-
-    @property
-    def frozen_from(self) -> float:
-        """The round from which on margins stand still within a round, to the tolerance."""
-        return self.within / self.tolerance
-
-    def frozen(self, k: float) -> bool:
-        """Whether margins stand still within a round, to the tolerance."""
-        return k > self.frozen_from
-
-    def delayed(self, momentum: float) -> Series:
-        """The same of what follows with momentum m: differences count 1/(1 - m) times.
-
-        So does the rounding in them, which bounds their number.
-        """
-        gain = 2 / (1 - momentum)
-        most = int(math.log(max(self.tolerance / NOISE, gain)) / math.log(gain))
-        terms = max(1, min(self.most, most))
-        return Series(self.scale / (1 - momentum), self.tolerance, self.within, terms)
 
 
 class Flow:
@@ -286,29 +247,6 @@ class Flow:
         if first is None or second is None:
             return None
         return first * (first / second) if second > 0 else first
-
-
-def series_terms(increments: np.ndarray) -> np.ndarray:
-    """The terms ``Δ_1, -½ Δ_2, ⅓ Δ_3, …`` from the increments of consecutive rounds."""
-    terms = np.empty_like(increments)
-    differences = increments
-    for j in range(len(increments)):
-        terms[j] = (-1.0) ** j / (j + 1) * differences[0]
-        differences = differences[1:] - differences[:-1]
-    return terms
-
-
-def _sums() -> list[np.ndarray]:
-    """The weights of increments in ``Δ_1 - ½ Δ_2 + ⅓ Δ_3 - …``, by the number of terms."""
-    rows = [np.zeros(MOST_TERMS + 2)]
-    for p in range(1, MOST_TERMS + 2):
-        term = np.zeros(MOST_TERMS + 2)
-        term[:p] = [math.comb(p - 1, j) * (-1.0) ** j / p for j in range(p)]
-        rows.append(rows[-1] + term)
-    return [row[:p] for p, row in enumerate(rows)]
-
-
-SUMS = _sums()
 
 
 def _rate(lr: Schedule, k: float) -> float:

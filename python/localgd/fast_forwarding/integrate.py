@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .flow import Flow, Series
+from .flow import Flow
 from .late import LateFlow, has_late_flow
+from .series import Series
 
 __all__ = ["Trajectory", "trajectory"]
 

@@ -13,10 +13,11 @@ from ..errors import NotSeparableError, UnsupportedError
 from ..progress import progress_report
 from ..recording import far_rounds, log_spaced
 from ..servers import Anchored
-from .flow import MOST_TERMS, Flow, Series
+from .flow import Flow
 from .integrate import trajectory
 from .job import Found, Job
 from .ladder import Ladder
+from .series import MOST_TERMS, Series
 from .start import exact_start
 
 __all__ = ["log_time_run"]

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import DivergedError, UnsupportedError
 from ..schedules import TwoStage, rates
-from .flow import MOST_TERMS, Flow, Series, series_terms
+from .flow import Flow
 from .job import Job
+from .series import MOST_TERMS, Series, series_terms
 
 __all__ = ["Settled", "exact_start"]
 
