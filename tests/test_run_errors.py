@@ -133,7 +133,7 @@ def test_exact_solve_of_classes(method, engine):
 )
 def test_exact_solve_with_a_coordinate_wise_server(small_problem, server, engine):
     with pytest.raises(
-        lg.UnsupportedError, match=r"span of the rows, which Server\w+ leaves; want Av"
+        lg.UnsupportedError, match=r"the rows, which Server\w+ leaves; want A"
     ):
         lg.run(small_problem, lg.LocalSolve(server=server), rounds=5, engine=engine)
 
