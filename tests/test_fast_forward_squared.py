@@ -189,3 +189,12 @@ def test_what_has_no_closed_form_is_refused():
     ):
         with pytest.raises(lg.UnsupportedError, match=reason):
             lg.fast_forward(problem, method, rounds=1e6)
+
+
+def test_a_tiny_proximal_term_leaves_fednova_its_weights():
+    problem = lg.datasets.make_regression(n_clients=3, n_samples=4, n_features=20, seed=0)
+    none, tiny = (
+        lg.fast_forward(problem, lg.FedProx([1, 2, 3], 0.1, mu=mu), rounds=100).weights
+        for mu in (0.0, 1e-30)
+    )
+    np.testing.assert_allclose(tiny, none, rtol=1e-12)

@@ -9,6 +9,7 @@ import numpy as np
 from ..methods import Method
 from ..problem import Problem
 from ..servers import Anchored, ServerSGD
+from .shares import geometric, mean_shares
 
 __all__ = ["AffineRounds"]
 
@@ -88,12 +89,7 @@ def _mean_change(
     gradient, and D_i = β (∇f_i - ∇f) the displacement.
     """
     rule = method.rule
-    steps = rule.core_steps(problem.n_clients).astype(np.float64)
-    pull = lr * rule.prox
-    taus = (1 - (1 - pull) ** steps) / pull if pull > 0 else steps
-    shares = problem.weights
-    if method.normalize and (steps != steps[0]).any():
-        shares = shares * (shares @ taus) / taus
+    _, shares = mean_shares(problem, method, lr)
     r = basis.shape[1]
     hessians, slopes, filters = _clients(problem, method, lr, basis, w0)
     H = np.einsum("i,ijk->jk", problem.weights, hessians)
@@ -120,7 +116,7 @@ def _clients(
         slopes.append(A.T @ (problem.y[rows] - problem.X[rows] @ w0) / len(A))
         values, vectors = np.linalg.eigh(hessians[-1])
         decay = lr * (np.maximum(values, 0) + method.rule.prox)
-        filters.append((vectors * (lr * _geometric(decay, steps[i]))) @ vectors.T)
+        filters.append((vectors * (lr * geometric(decay, steps[i]))) @ vectors.T)
     return hessians, slopes, filters
 
 
@@ -130,10 +126,7 @@ def _with_controls(
     """T - I and t for (y, c_1, …, c_M): ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
     ``c_i ← c_i - c - Δ_i/(L_i η)``, ``y ← y + lr Σ u_i Δ_i``."""
     M, r = problem.n_clients, basis.shape[1]
-    steps = method.rule.core_steps(M).astype(np.float64)
-    shares = problem.weights
-    if method.normalize and (steps != steps[0]).any():
-        shares = shares * (shares @ steps) / steps
+    steps, shares = mean_shares(problem, method, lr)  # without a proximal term τ_i is L_i
     server_lr = method.server.lr if isinstance(method.server, ServerSGD) else 1.0
     B, t = np.zeros(((M + 1) * r, (M + 1) * r)), np.zeros((M + 1) * r)
     common = np.kron(problem.weights, np.eye(r))  # c
@@ -149,15 +142,6 @@ def _with_controls(
         B[place, r:] -= common
         t[place] = -(G_i @ b_i) / (steps[i] * lr)
     return B, t
-
-
-def _geometric(decay: np.ndarray, steps: float) -> np.ndarray:
-    """``Σ_{l < L} (1 - decay)^l``, also where decay is near 0."""
-    small = np.abs(decay) < 0.5
-    with np.errstate(invalid="ignore", divide="ignore"):
-        near = -np.expm1(steps * np.log1p(-np.where(small, decay, 0.0))) / decay
-        far = (1 - (1 - np.where(small, 1.0, decay)) ** steps) / decay
-    return np.where(decay == 0, steps, np.where(small, near, far))
 
 
 def _with_server(B: np.ndarray, t: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:

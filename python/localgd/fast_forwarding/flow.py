@@ -16,6 +16,7 @@ from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
 from .ladder import Ladder
 from .series import SUMS, Series
+from .shares import mean_shares
 
 __all__ = ["Flow"]
 
@@ -196,16 +197,8 @@ class Flow:
         Displacements average out unless clients count by more than their weight p_i.
         """
         problem, rule = self.problem, self.method.rule
-        steps = rule.core_steps(problem.n_clients).astype(np.float64)
         lr = _rate(self.lr, k)
-        pull = lr * rule.prox
-        tau = steps
-        if pull > 0:
-            tau = -np.expm1(steps * np.log1p(-pull)) if pull < 1 else 1 - (1 - pull) ** steps
-            tau = tau / pull
-        shares = problem.weights
-        if self.method.normalize and (steps != steps[0]).any():
-            shares = shares * (shares @ tau) / tau
+        tau, shares = mean_shares(problem, self.method, lr)
         clients = lr * tau * shares
         if self._controls:
             clients = clients.sum() * problem.weights
