@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..schedules import check_schedule
 from ..servers import Average, Server
 from .rule import LocalRule
 
@@ -62,6 +63,21 @@ class Method:
         check.one_of("sampling", self.sampling, ("uniform", "weight"))
         if not isinstance(self.normalize, bool):
             raise TypeError(f"normalize: got {self.normalize!r}; want True or False")
+        self._check_own()
+
+    def _check_own(self) -> None:
+        """Check the parameters that methods have beside these, the same under each name."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "local_steps":
+                value = check_steps(value)
+            elif field.name == "lr":
+                value = check_schedule(value)
+            elif field.name in ("mu", "beta"):
+                value = check.number(field.name, value, minimum=0)
+            elif field.name == "batch_size":
+                value = check_batch(value, self.replacement)  # type: ignore[attr-defined]
+            self._set(**{field.name: value})
 
     def _set(self, **values: Any) -> None:
         """Put checked values into a frozen object."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
-from ..schedules import Schedule, check_schedule
-from .base import Method, check_batch, check_steps
+from ..schedules import Schedule
+from .base import Method
 from .rule import LocalRule
 
 __all__ = ["Scaffold"]
@@ -56,14 +56,6 @@ class Scaffold(Method):
     _: KW_ONLY
     batch_size: int | None = None
     replacement: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._set(
-            local_steps=check_steps(self.local_steps),
-            lr=check_schedule(self.lr),
-            batch_size=check_batch(self.batch_size, self.replacement),
-        )
 
     @property
     def rule(self) -> LocalRule:

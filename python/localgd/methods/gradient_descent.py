@@ -6,9 +6,9 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ..errors import UnsupportedError
-from ..schedules import Schedule, check_schedule
+from ..schedules import Schedule
 from ..servers import Anchored, Server
-from .base import Method, check_steps
+from .base import Method
 from .rule import LocalRule
 
 __all__ = ["GD", "LocalGD", "ModifiedLocalGD"]
@@ -55,10 +55,6 @@ class LocalGD(Method):
     local_steps: int | tuple[int, ...]
     lr: Schedule
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._set(local_steps=check_steps(self.local_steps), lr=check_schedule(self.lr))
-
     @property
     def rule(self) -> LocalRule:
         """L full-batch steps."""
@@ -95,10 +91,6 @@ class GD(Method):
     """
 
     lr: Schedule
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._set(lr=check_schedule(self.lr))
 
     @property
     def rule(self) -> LocalRule:
@@ -157,12 +149,14 @@ class ModifiedLocalGD(Method):
                 f"server: got {self.server!r}; ModifiedLocalGD is LocalGD with the server "
                 "Anchored(): for another one use LocalGD or LocalSolve"
             )
+
+    def _check_own(self) -> None:
         if self.local_steps is None:
             _no_rate(self.lr)
+        elif self.lr is None:
+            raise ValueError("lr: got None; want a learning rate for the local steps")
         else:
-            if self.lr is None:
-                raise ValueError("lr: got None; want a learning rate for the local steps")
-            self._set(local_steps=check_steps(self.local_steps), lr=check_schedule(self.lr))
+            super()._check_own()
 
     @property
     def rule(self) -> LocalRule:
