@@ -1,0 +1,100 @@
+"""What an experiment is given: how much to do, with which seed, on whose rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+import localgd as lg
+
+__all__ = ["Context", "OwnRows", "weights"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class OwnRows:
+    """Rows of the user, dealt to clients.
+
+    Attributes
+    ----------
+    problem : Problem
+    about : str
+        What they are: file, labels, numbers of rows and features, scaling, clients.
+    """
+
+    problem: lg.Problem
+    about: str
+
+
+def _silent(text: str) -> None:
+    """Shows nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What an experiment is given.
+
+    Attributes
+    ----------
+    quick : bool
+        A few seconds, or up to a minute.
+    seed : int
+        0 by default. Data that the specification fixes take ``its seed + context.seed``.
+    own : OwnRows or None
+        Of ``--data``.
+    threads : int or None
+        Of :func:`localgd.run`.
+    tell : callable str -> None
+        Shows what is being done: a few words, such as "L = 100".
+
+    Examples
+    --------
+    >>> from localgd.reproducing import Context
+    >>> Context(quick=True).pick(10**4, 10**6)
+    10000
+    """
+
+    quick: bool = False
+    seed: int = 0
+    own: OwnRows | None = None
+    threads: int | None = None
+    tell: Callable[[str], None] = _silent
+
+    def pick(self, quick: T, full: T) -> T:
+        """The first in a quick report, the second in a full one."""
+        return quick if self.quick else full
+
+    def own_problem(self, *tasks: str) -> lg.Problem | None:
+        """The user's rows if there are any and their task is one of these, else None."""
+        if self.own is None or self.own.problem.task not in tasks:
+            return None
+        return self.own.problem
+
+    def run(self, problem: lg.Problem, method: Any, *, rounds: int, **options: Any) -> lg.Run:
+        """:func:`localgd.run` with the threads of this report; Ctrl-C ends the experiment."""
+        run = lg.run(problem, method, rounds=rounds, threads=self.threads, **options)
+        return _uninterrupted(run)
+
+    def fast_forward(
+        self, problem: lg.Problem, method: Any, *, rounds: float, **options: Any
+    ) -> lg.Run:
+        """:func:`localgd.fast_forward` in the same way."""
+        run = lg.fast_forward(problem, method, rounds=rounds, threads=self.threads, **options)
+        return _uninterrupted(run)
+
+
+def weights(run: lg.Run) -> np.ndarray:
+    """The weights of a run of rows, which has them (one of a kernel has none)."""
+    if run.weights is None:
+        raise ValueError("run: has no weights; want one whose problem is not a kernel's")
+    return run.weights
+
+
+def _uninterrupted(run: lg.Run) -> lg.Run:
+    if run.status == "interrupted":  # lg.run gives back what it has; half a run proves nothing
+        raise KeyboardInterrupt
+    return run

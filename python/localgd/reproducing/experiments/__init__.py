@@ -1,0 +1,1 @@
+"""One file per experiment, on the public API; ``registry.py`` lists them."""

@@ -1,0 +1,59 @@
+"""Panels for the pictures of experiments: one panel each, read at the width of a phone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..plot import _style
+
+__all__ = ["COLOURS", "decades", "legend", "panel"]
+
+COLOURS = _style.OKABE_ITO
+PURPOSE = "the figures of a report"
+
+
+def panel(
+    *,
+    x: str,
+    y: str,
+    xscale: str = "log",
+    yscale: str = "log",
+    height: float = 2.6,
+) -> Any:
+    """The Axes of a new figure of one panel, 3.5 inches wide.
+
+    Parameters
+    ----------
+    x, y : str
+        Labels of the axes, with units.
+    xscale, yscale : str
+        Of matplotlib.
+    height : float
+        In inches, without the legend.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    figure = _style.new_figure(PURPOSE, _style.COLUMN_WIDTH, height)
+    ax = _style.axes(_style.add_axes(figure), PURPOSE)
+    ax.set(xscale=xscale, yscale=yscale, xlabel=x, ylabel=y)
+    return ax
+
+
+def legend(ax: Any, handles: Sequence[Any] | None = None) -> None:
+    """A legend above the Axes, where it covers no data; of all that has a label by default."""
+    found = list(ax.get_legend_handles_labels()[0]) if handles is None else list(handles)
+    _style.legend_above(ax, found)
+
+
+def decades(ax: Any, *, last: float, step: int | None = None) -> None:
+    """Ticks of the x axis at 10^0, 10^step, …, for axes of many decades."""
+    count = math.log10(last)
+    step = step or next(s for s in (1, 2, 5, 10, 20, 50) if count <= 6 * s or s == 50)
+    ax.set_xticks(10.0 ** np.arange(0, count + 1e-9, step), minor=False)
+    ax.tick_params(axis="x", which="minor", bottom=False)
