@@ -172,3 +172,44 @@ def info(
 
     show(Screen(), as_json=json)
     return Done(0)
+
+
+@app.command()
+def reproduce(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="Which experiments: E1 E2 …", show_default="all"),
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--list", help="Print the experiments and run none.")
+    ] = False,
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where to write it.")] = "report",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Less of each: 3 minutes at most.")
+    ] = False,
+    data: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Your rows: .csv .npz .parquet .svm")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Labels in FILE: name or index.")
+    ] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Client ids in FILE.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="binary, multiclass or regression.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Added to the seed of every data set.")
+    ] = 0,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="Threads.", show_default="as many as help")
+    ] = None,
+) -> Done:
+    """Try the claims of the theory and its open questions, and write a report."""
+    from .reproduce import Request, execute, show_list
+
+    if show:
+        return Done(show_list(Screen()))
+    request = Request(experiments or (), out, quick, data, label, client, task, seed, threads)
+    return Done(execute(request, Screen()))

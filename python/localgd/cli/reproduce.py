@@ -1,0 +1,170 @@
+"""``localgd reproduce``: experiments one after the other, and a report of them."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from .. import _validation as check
+from ..reproducing import Context, Experiment, Outcome, OwnRows, carry_out, experiments, find
+from ..reproducing.experiment import CAVEAT, FAILS, HOLDS
+from ..reproducing.report import Report
+from ..reproducing.running import FAILED
+from .info import collect
+from .rows import prepare
+from .screen import PLAIN, Screen
+from .settings import Settings
+
+__all__ = ["Request", "execute", "show_list"]
+
+COLOURS = {HOLDS: "green", FAILS: "red", CAVEAT: "yellow", FAILED: "bold red"}
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the shell."""
+
+    ids: Sequence[str] = ()
+    out: str = "report"
+    quick: bool = False
+    data: str | None = None
+    label: str | None = None
+    client: str | None = None
+    task: str | None = None
+    seed: int = 0
+    threads: int | None = None
+
+
+def execute(request: Request, screen: Screen) -> int:
+    """Do it all; the exit code: 1 if an experiment failed to run, 130 after Ctrl-C."""
+    wanted = find(request.ids)
+    check.require("matplotlib", "plot", "localgd reproduce").use("Agg")
+    check.integer("seed", request.seed, 0)
+    if request.threads is not None:
+        check.integer("threads", request.threads, 1)
+    own = _own_rows(request, screen)
+    if own is not None:
+        screen.line("Data", own.about)
+    with _progress(screen, len(wanted)) as (begin, tell):
+        context = Context(request.quick, request.seed, own, request.threads, tell)
+        report = Report(
+            Path(request.out), context, _about(request), [experiment.id for experiment in wanted]
+        )
+        try:
+            for experiment in wanted:
+                begin(experiment)
+                outcome = carry_out(experiment, context)
+                report.add(outcome)
+                _show(outcome, screen)
+        except KeyboardInterrupt:
+            screen.error(f"interrupted; not finished: {', '.join(report.waiting)}")
+            return INTERRUPTED
+        finally:
+            screen.path("Report", str(report.index))
+    failed = [outcome.experiment.id for outcome in report.outcomes if outcome.answer == FAILED]
+    if failed:
+        screen.error(f"failed to run: {', '.join(failed)}; the report has the errors")
+    return 1 if failed else 0
+
+
+def show_list(screen: Screen) -> int:
+    """Print which experiments there are."""
+    table = Table(
+        box=None if screen.out.is_terminal else PLAIN,
+        header_style="bold",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 2, 1, 0) if screen.out.is_terminal else (0, 2, 0, 0),
+    )
+    for heading in ("", "Question", "Source"):
+        table.add_column(heading, overflow="fold")
+    for experiment in experiments():
+        source = ("open; " if experiment.open else "") + experiment.sources[0].label
+        own = f" Own rows: {', '.join(experiment.tasks)}." if experiment.tasks else ""
+        table.add_row(experiment.id, Text(experiment.question + own), Text(source))
+    screen.out.print(table)
+    return 0
+
+
+def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
+    given = {
+        name: getattr(request, name)
+        for name in ("label", "client", "task")
+        if getattr(request, name) is not None
+    }
+    if request.data is None:
+        if given:
+            raise ValueError(
+                f"{min(given)}: got {given[min(given)]!r} without data; want --data FILE"
+            )
+        return None
+    with screen.busy("loading the rows"):
+        prepared = prepare(Settings.merged({"data": request.data, "seed": request.seed}, given))
+    return OwnRows(prepared.problem, f"{prepared.data}; clients: {prepared.clients}")
+
+
+def _show(outcome: Outcome, screen: Screen) -> None:
+    start = Text.assemble(
+        (f"{outcome.experiment.id:<4}", "bold cyan"),
+        (f"{outcome.answer}", COLOURS[outcome.answer]),
+        (f"  {outcome.seconds:.1f} s", "dim"),
+    )
+    screen.out.print(start, soft_wrap=True)
+    screen.out.print(Text("    " + outcome.finding), soft_wrap=True)
+
+
+@contextmanager
+def _progress(
+    screen: Screen, total: int
+) -> Iterator[tuple[Callable[[Experiment], None], Callable[[str], None]]]:
+    """On a terminal a line with the present experiment; else nothing."""
+    if not screen.live:
+        yield lambda experiment: None, lambda text: None
+        return
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.fields[name]}", style="bold cyan"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=screen.err,
+        transient=True,
+    )
+    task = bar.add_task("", total=total, name="", completed=-1)
+
+    def begin(experiment: Experiment) -> None:
+        bar.update(task, advance=1, name=experiment.id, description=experiment.title)
+
+    with bar:
+        yield begin, lambda text: bar.update(task, description=text)
+
+
+def _about(request: Request) -> dict[str, str]:
+    """How the report was made, for its last part."""
+    build = collect()
+    versions = {"python": build["python"], "numpy": build["numpy"], "scipy": build["scipy"]}
+    versions["matplotlib"] = build["extras"]["plot"]["matplotlib"]
+    return {
+        "command": shlex.join(["localgd", *sys.argv[1:]]),
+        "date": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
+        "seed": str(request.seed),
+        "localgd": build["version"],
+        "built by": f"{build['compiler']}, {build['build_type']}, Eigen {build['eigen']}",
+        "flags": build["flags"] or "none",
+        "instruction set": build["instruction_set"],
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "machine": f"{build['machine']}, {build['cores']} cores, {build['system']}",
+        "repeatable": "summary.json and the files of data/ hold no times: on the same machine two "
+        "runs give the same bytes; between instruction sets numbers agree to rounding",
+    }
