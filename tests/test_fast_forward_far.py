@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 import localgd as lg
 
@@ -50,6 +51,44 @@ def test_residual_and_angle_at_the_limit(problem, best, steps):
     outside = np.linalg.norm(lg.analysis.residual(problem, far, best).outside_part)
     predicted = limit.angle(1e100, lr=1.0, local_steps=steps, outside=outside)
     assert predicted == pytest.approx(far.history["angle"][-1], rel=0.02)
+
+
+@pytest.mark.parametrize("steps", [1, 10])
+def test_what_still_moves_is_the_gradient_flow(problem, best, steps):
+    """angle · log(ηLk) changes by 1 % from 10^50 to 10^100 rounds: Radau says the same."""
+    rounds = np.logspace(40, 100, 61)
+    far = forward(
+        problem, lg.LocalGD(steps, 1.0), record=rounds, reference=best, keep_weights=True
+    )
+    k, rows = far.history["round"][1:], problem.signed_rows
+    gram = rows @ rows.T
+    scale = steps * np.repeat(problem.weights / problem.sizes, problem.sizes)
+
+    def flow(x, a):
+        return scale * np.exp(x - gram @ a)
+
+    start = np.linalg.lstsq(rows.T, far.recorded_weights[1], rcond=None)[0]
+    found = solve_ivp(
+        flow,
+        (np.log(k[0]), np.log(k[-1])),
+        start,
+        method="Radau",
+        rtol=1e-10,
+        atol=1e-11,
+        jac=lambda x, a: -flow(x, a)[:, None] * gram,
+        t_eval=np.log(k),
+    )
+    angles = [lg.angle(a @ rows, best.direction) for a in found.y.T]
+    np.testing.assert_allclose(far.history["angle"][1:], angles, rtol=1e-6)
+
+
+def test_measures_of_gradients_beyond_the_range_of_their_squares(problem):
+    far = forward(problem, lg.LocalGD(10, 1.0), rounds=1e300)
+    h, late = far.history, far.history["round"] > 1e100
+    assert np.isfinite(h["grad_alignment"]).all() and np.isfinite(h["grad_dissimilarity"]).all()
+    # Of a direction that hardly changes any more.
+    assert np.ptp(h["grad_alignment"][late]) < 1e-2
+    assert np.ptp(h["grad_dissimilarity"][late]) < 1e-2 * h["grad_dissimilarity"][-1]
 
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])

@@ -177,14 +177,14 @@ class Session {
   // Changes of the coefficients in rounds from a state given by its coefficients, velocity and
   // controls, one row each, and velocity and controls after them; None if numbers are not finite.
   py::object map(double round, const std::vector<double>& lrs, const Array& shares, bool frozen,
-                 const Matrix<double>& coefficients, Matrix<double> velocity,
+                 double tolerance, const Matrix<double>& coefficients, Matrix<double> velocity,
                  Matrix<double> controls) {
     std::vector<Matrix<double>> changes;
     bool finite;
     {
       py::gil_scoped_release release;
-      finite = simulation_.map(round, lrs, shares.data(), frozen, coefficients, velocity, controls,
-                               changes);
+      finite = simulation_.map(round, lrs, shares.data(), frozen, tolerance, coefficients, velocity,
+                               controls, changes);
     }
     if (!finite) return py::none();
     const auto size = static_cast<py::ssize_t>(coefficients.size());
@@ -194,12 +194,35 @@ class Session {
     return py::make_tuple(rows, velocity, controls);
   }
 
-  bool record_state(std::int64_t index, double round, double lr, const Array& shares, bool frozen,
-                    const Matrix<double>& coefficients, const Matrix<double>& velocity,
-                    const Matrix<double>& controls) {
+  // One state in each row, column by column.
+  bool record_states(std::int64_t first, const std::vector<double>& rounds,
+                     const std::vector<double>& lrs, const Array& shares,
+                     const std::vector<bool>& frozen, double tolerance, const Array& coefficients,
+                     const Array& velocity, const Array& controls) {
+    const auto states = static_cast<Index>(rounds.size());
+    if (lrs.size() != rounds.size() || frozen.size() != rounds.size())
+      throw std::invalid_argument("lrs, frozen: want one entry for each of the rounds");
+    if (shares.size() != data_.clients()) throw std::invalid_argument("shares: want one number for each client");
+    const auto outputs = simulation_.engine().coefficients().cols();
+    const auto side_by_side = [&](const Array& a, bool optional) {
+      if (optional && a.size() == 0) return MatrixView<double>(nullptr, 0, 0);
+      if (a.ndim() != 2 || a.shape(0) != states || a.shape(1) != data_.samples() * outputs)
+        throw std::invalid_argument("states: want one row of N C numbers for each of the rounds");
+      return MatrixView<double>(a.data(), data_.samples(), states * outputs);
+    };
+    const auto a = side_by_side(coefficients, false), v = side_by_side(velocity, true),
+               c = side_by_side(controls, true);
+    if (states == 0) return true;
+    std::vector<StatePlan> plans;
+    for (std::size_t j = 0; j < rounds.size(); ++j) plans.push_back({rounds[j], lrs[j], frozen[j]});
     py::gil_scoped_release release;
-    return simulation_.record_state(index, round, lr, shares.data(), frozen, coefficients, velocity,
-                                    controls);
+    return simulation_.record_states(first, plans, shares.data(), tolerance, a, v, c);
+  }
+
+  py::dict ladder() const {
+    const Ladder& ladder = simulation_.ladder();
+    return py::dict(py::arg("extrapolated") = ladder.extrapolated, py::arg("exact") = ladder.exact,
+                    py::arg("most_steps") = ladder.most_steps);
   }
 
   Simulation& simulation() { return simulation_; }
@@ -235,12 +258,18 @@ void bind_simulation(py::module_& m) {
       .def("coefficients", [](Session& s) { return s.simulation().engine().coefficients(); })
       .def("state", &Session::state, "All that restore() needs, as arrays by name.")
       .def("map", &Session::map, py::arg("round"), py::arg("lrs"), py::arg("shares"),
-           py::arg("frozen"), py::arg("coefficients"), py::arg("velocity"), py::arg("controls"),
+           py::arg("frozen"), py::arg("tolerance"), py::arg("coefficients"), py::arg("velocity"),
+           py::arg("controls"),
            "Changes of the coefficients in rounds from a given state (engine gram): the changes, column "
            "by column, one row per round; then the velocity and the controls after them.")
-      .def("record_state", &Session::record_state, py::arg("index"), py::arg("round"), py::arg("lr"),
-           py::arg("shares"), py::arg("frozen"), py::arg("coefficients"), py::arg("velocity"),
-           py::arg("controls"), "Record a given state (engine gram) under a number.")
+      .def("record_states", &Session::record_states, py::arg("first"), py::arg("rounds"),
+           py::arg("lrs"), py::arg("shares"), py::arg("frozen"), py::arg("tolerance"),
+           py::arg("coefficients"), py::arg("velocity"), py::arg("controls"),
+           "Record given states (engine gram) under consecutive numbers.")
+      .def_property_readonly("extrapolates",
+                             [](Session& s) { return s.simulation().engine().extrapolates(); },
+                             "Whether map() may take fewer local steps than there are.")
+      .def_property_readonly("ladder", &Session::ladder, "What was extrapolated so far.")
       .def("restore", &Session::restore, py::arg("round"), py::arg("participations"),
            py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
       .def_property_readonly("round", [](Session& s) { return s.simulation().round(); })

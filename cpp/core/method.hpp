@@ -41,6 +41,8 @@ struct ServerRule {
   }
 };
 
+struct Ladder;
+
 // The inputs of one round. Nothing is copied.
 struct RoundPlan {
   double round;  // k; beyond 2^53 only where nothing but its size counts
@@ -49,6 +51,8 @@ struct RoundPlan {
   const std::uint64_t* words = nullptr;  // random words, `width` for each client that takes part
   Index width = 0;
   bool frozen = false;  // margins stand still within the round: all steps take the first derivative
+  bool last = false;    // nobody reads the margins after it, nor goes on from there
+  Ladder* ladder = nullptr;  // where its local steps may be extrapolated from fewer
 };
 
 }  // namespace localgd

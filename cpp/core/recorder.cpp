@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 namespace localgd {
 
@@ -36,40 +37,46 @@ void Recorder::resume(std::int64_t round, double drift) {
   resumed_drift_ = drift;
 }
 
-bool Recorder::record(std::int64_t round, std::int64_t participations, double drift,
-                      Engine& engine) {
-  const auto& m = engine.margins();
-  const double value = loss(m);
-  if (!std::isfinite(value)) return false;
-  const auto& w = engine.weights();
-  const double norm = w.reshaped().stableNorm();
-  history_.round.push_back(round);
-  history_.participations.push_back(participations);
-  history_.loss.push_back(value);
-  history_.norm.push_back(norm);
-  history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
-  history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
-  history_.drift.push_back(drift);
-  gradients(m);
-  if (keep_weights_)  // row by row, as NumPy lays out (d, C)
-    for (Index j = 0; j < w.rows(); ++j)
-      for (Index c = 0; c < w.cols(); ++c) history_.weights.push_back(w(j, c));
-  if (due(round)) ++next_;
-  return true;
+bool Recorder::record(std::int64_t first, Index count, std::int64_t participations,
+                      const Vector<double>& drifts, const Matrix<double>& margins,
+                      const Matrix<double>& weights) {
+  const Index models = drifts.size(), outputs = margins.cols() / models;
+  Index done = 0;
+  for (; done < count; ++done) {
+    const Columns m = margins.middleCols(done * outputs, outputs);
+    const Columns w = weights.middleCols(done * outputs, outputs);
+    const double value = loss(m);
+    if (!std::isfinite(value)) break;
+    const std::int64_t round = first + done;
+    const double norm = w.reshaped().stableNorm();
+    history_.round.push_back(round);
+    history_.participations.push_back(participations);
+    history_.loss.push_back(value);
+    history_.norm.push_back(norm);
+    history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
+    history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
+    history_.drift.push_back(drifts[done]);
+    if (keep_weights_)  // row by row, as NumPy lays out (d, C)
+      for (Index j = 0; j < w.rows(); ++j)
+        for (Index c = 0; c < w.cols(); ++c) history_.weights.push_back(w(j, c));
+    if (due(round)) ++next_;
+  }
+  gradients(margins, models, done);
+  return done == count;
 }
 
-double Recorder::loss(const Matrix<double>& margins) const {
+double Recorder::loss(const Columns& margins) const {
   double total = 0;
   for (Index i = 0; i < data_.clients(); ++i) {
     double client = 0;
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
-      client += loss_value_(&margins(j, 0), margins.rows(), margins.cols(), data_.targets[j]);
+      client += loss_value_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
     total += data_.weights[i] * client / static_cast<double>(data_.size(i));
   }
   return total;
 }
 
-double Recorder::smallest_margin(const Matrix<double>& margins) const {
+double Recorder::smallest_margin(const Columns& margins) const {
   if (!multiclass_)
     return signed_rows_ ? margins.minCoeff() : margins.col(0).cwiseProduct(data_.targets).minCoeff();
   double smallest = std::numeric_limits<double>::infinity();
@@ -81,7 +88,7 @@ double Recorder::smallest_margin(const Matrix<double>& margins) const {
   return smallest;
 }
 
-double Recorder::angle(const Matrix<double>& weights, double norm) const {
+double Recorder::angle(const Columns& weights, double norm) const {
   const Matrix<double> unit = weights / norm;
   return 2 * std::atan2((unit - reference_).norm(), (unit + reference_).norm());
 }
@@ -92,50 +99,70 @@ Matrix<double> Recorder::client_rows(const Matrix<double>& coefficients, Index c
   return data_.rows.middleRows(first, n).transpose() * coefficients.middleRows(first, n);
 }
 
-double Recorder::drift(const LastRound& last) const {
-  if (!last.shares.size()) return resumed_drift_;
+Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
+  if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
   // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - (w_{k+1} - w_k)
   Matrix<double> move = *last.change;
   if (!last.in_weights) move = data_.rows.transpose() * *last.change;
   Matrix<double> common;
   if (last.common.size()) common = data_.rows.transpose() * last.common;
-  double total = 0;
+  const Index outputs = move.cols() / models;
+  Vector<double> totals = Vector<double>::Zero(models);
   for (Index i = 0; i < data_.clients(); ++i) {
     if (!(last.shares[i] > 0)) continue;
     Matrix<double> own = client_rows(last.local_changes, i) - move;
-    if (common.size()) own -= last.kappa[i] * common;
-    total += last.shares[i] * own.squaredNorm();
+    for (Index s = 0; s < models; ++s) {
+      auto columns = own.middleCols(s * outputs, outputs);
+      if (common.size()) columns -= last.kappa(i, s) * common.middleCols(s * outputs, outputs);
+      totals[s] += last.shares[i] * columns.squaredNorm();
+    }
   }
-  return total;
+  return totals;
 }
 
-void Recorder::gradients(const Matrix<double>& margins) {
-  const Index outputs = margins.cols();
-  Matrix<double> scaled(margins.rows(), outputs), m, e;  // -e_ij / n_i
-  for (Index i = 0; i < data_.clients(); ++i) {
-    const Index first = data_.begin(i), n = data_.size(i);
-    m = margins.middleRows(first, n);
-    e.resize(n, outputs);
-    derivatives_(m.data(), data_.targets.data() + first, n, outputs, e.data());
-    scaled.middleRows(first, n) = e / -static_cast<double>(n);
+// Of all models, so that the bits of the first are the same whatever the count.
+void Recorder::gradients(const Matrix<double>& margins, Index models, Index count) {
+  const Index outputs = margins.cols() / models;
+  // -e_ij / n_i, in units of a power of two so that squares neither under- nor overflow.
+  Matrix<double> scaled(margins.rows(), margins.cols()), m, e;
+  Vector<double> unit(models);
+  for (Index s = 0; s < models; ++s) {
+    auto columns = scaled.middleCols(s * outputs, outputs);
+    for (Index i = 0; i < data_.clients(); ++i) {
+      const Index first = data_.begin(i), n = data_.size(i);
+      m = margins.block(first, s * outputs, n, outputs);
+      e.resize(n, outputs);
+      derivatives_(m.data(), data_.targets.data() + first, n, outputs, e.data());
+      columns.middleRows(first, n) = e / -static_cast<double>(n);
+    }
+    const double largest = columns.cwiseAbs().maxCoeff();
+    unit[s] = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
+    columns /= unit[s];
   }
   Matrix<double> weighted = scaled;
   for (Index i = 0; i < data_.clients(); ++i)
     weighted.middleRows(data_.begin(i), data_.size(i)) *= data_.weights[i];
   const Matrix<double> mean = data_.rows.transpose() * weighted;
-  const double length = mean.norm();
-  double variance = 0, alignment = 0, squares = 0;
+  Vector<double> variance = Vector<double>::Zero(models), alignment = variance, squares = variance;
+  Matrix<double> own;
   for (Index i = 0; i < data_.clients(); ++i) {
     if (!(data_.weights[i] > 0)) continue;
-    const Matrix<double> own = client_rows(scaled, i);
-    const double norm = own.norm();
-    variance += data_.weights[i] * (own - mean).squaredNorm();
-    squares += data_.weights[i] * own.squaredNorm();
-    if (norm > 0) alignment += data_.weights[i] * (own / norm).cwiseProduct(mean / length).sum();
+    own = client_rows(scaled, i);
+    for (Index s = 0; s < models; ++s) {
+      const auto g = std::as_const(mean).middleCols(s * outputs, outputs);
+      const auto g_i = std::as_const(own).middleCols(s * outputs, outputs);
+      const double norm = g_i.norm(), length = g.norm();
+      variance[s] += data_.weights[i] * (g_i - g).squaredNorm();
+      squares[s] += data_.weights[i] * norm * norm;
+      if (norm > 0) alignment[s] += data_.weights[i] * (g_i / norm).cwiseProduct(g / length).sum();
+    }
   }
-  history_.grad_variance.push_back(variance);
-  history_.grad_alignment.push_back(length > 0 ? alignment : nan);
-  history_.grad_dissimilarity.push_back(length > 0 ? squares / (length * length) : nan);
+  for (Index s = 0; s < count; ++s) {
+    const double length = mean.middleCols(s * outputs, outputs).norm();
+    history_.grad_variance.push_back(variance[s] * unit[s] * unit[s]);
+    history_.grad_alignment.push_back(length > 0 ? alignment[s] : nan);
+    history_.grad_dissimilarity.push_back(length > 0 ? squares[s] / (length * length) : nan);
+  }
 }
 
 }  // namespace localgd

@@ -31,10 +31,20 @@ class Recorder {
   bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
 
   // Measures the engine's state at this round. False, and nothing written, if the loss is not finite.
-  bool record(std::int64_t round, std::int64_t participations, double drift, Engine& engine);
+  bool record(std::int64_t round, std::int64_t participations, double drift, Engine& engine) {
+    return record(round, 1, participations, Vector<double>::Constant(1, drift), engine.margins(),
+                  engine.weights());
+  }
 
-  // The drift of the round that led to the present model; NaN before the first.
-  double drift(const LastRound& last) const;
+  // The same of the first `count` of several models, their C columns side by side, under consecutive
+  // numbers: up to the first whose loss is not finite.
+  bool record(std::int64_t first, Index count, std::int64_t participations,
+              const Vector<double>& drifts, const Matrix<double>& margins,
+              const Matrix<double>& weights);
+
+  // The drift of the round that led to the present model, or of those that led to several; NaN before
+  // the first.
+  Vector<double> drifts(const LastRound& last, Index models = 1) const;
 
   // Goes on after the records of an earlier run, whose last round had this drift: rounds before
   // `round` are not due any more.
@@ -43,10 +53,12 @@ class Recorder {
   const History& history() const { return history_; }
 
  private:
-  double loss(const Matrix<double>& margins) const;
-  double smallest_margin(const Matrix<double>& margins) const;
-  double angle(const Matrix<double>& weights, double norm) const;
-  void gradients(const Matrix<double>& margins);
+  using Columns = Eigen::Ref<const Matrix<double>>;
+
+  double loss(const Columns& margins) const;
+  double smallest_margin(const Columns& margins) const;
+  double angle(const Columns& weights, double norm) const;
+  void gradients(const Matrix<double>& margins, Index models, Index count);
   Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
 
   const Data& data_;

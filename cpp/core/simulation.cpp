@@ -64,22 +64,24 @@ void Simulation::prepare(Team& team) {
 }
 
 bool Simulation::map(double round, const std::vector<double>& lrs, const double* shares, bool frozen,
-                     const Matrix<double>& coefficients, Matrix<double>& velocity,
+                     double tolerance, const Matrix<double>& coefficients, Matrix<double>& velocity,
                      Matrix<double>& controls, std::vector<Matrix<double>>& changes) {
   bool finite = true;
+  ladder_.tolerance = tolerance;
   Team::run(threads_, [&](Team& team) {
     Stop never(nullptr);
     prepare(team);
-    engine_->place(coefficients, velocity, controls, team);
-    for (const double lr : lrs) {
-      RoundPlan plan{round, lr, shares};
+    engine_->place(coefficients, nullptr, velocity, controls, team);
+    for (std::size_t j = 0; j < lrs.size(); ++j, round += 1) {
+      RoundPlan plan{round, lrs[j], shares};
       plan.frozen = frozen;
+      plan.last = j + 1 == lrs.size();
+      plan.ladder = tolerance > 0 ? &ladder_ : nullptr;
       if (engine_->round(plan, team, never) != Outcome::done) {
         finite = false;
         return;
       }
       changes.push_back(*engine_->last_round().change);
-      round += 1;
     }
     for (const auto& [name, values] : engine_->state()) {
       if (name == "velocity") velocity = *values;
@@ -89,30 +91,96 @@ bool Simulation::map(double round, const std::vector<double>& lrs, const double*
   return finite;
 }
 
-bool Simulation::record_state(std::int64_t index, double round, double lr, const double* shares,
-                              bool frozen, const Matrix<double>& coefficients,
-                              const Matrix<double>& velocity, const Matrix<double>& controls) {
-  bool finite = true;
-  Team::run(threads_, [&](Team& team) {
-    Stop never(nullptr);
-    prepare(team);
-    engine_->place(coefficients, velocity, controls, team);
-    RoundPlan plan{round, lr, shares};
-    plan.frozen = frozen;
-    double drifts[2] = {};
-    const int taken = frozen ? 1 : 2;
-    for (int j = 0; j < taken && finite; ++j, plan.round += 1) {
-      finite = engine_->round(plan, team, never) == Outcome::done;
-      drifts[j] = drift();
+namespace {
+
+constexpr std::size_t block = 64;  // models whose weights stay in the cache, nearly
+
+// The last rounds of several models, side by side.
+class Gathered {
+ public:
+  Gathered(Index samples, Index outputs, Index models)
+      : outputs_(outputs), models_(models), changes_(Matrix<double>::Zero(samples, outputs * models)) {
+    last_.change = &changes_;
+  }
+  Gathered(const Gathered&) = delete;
+
+  void put(Index model, const LastRound& round) {
+    last_.shares = round.shares;
+    const auto columns = [&](Matrix<double>& all) { return all.middleCols(model * outputs_, outputs_); };
+    if (!last_.local_changes.size()) last_.local_changes = Matrix<double>::Zero(changes_.rows(), changes_.cols());
+    columns(last_.local_changes) = round.local_changes;
+    columns(changes_) = *round.change;
+    if (!round.common.size()) return;
+    if (!last_.common.size()) {
+      last_.common = Matrix<double>::Zero(changes_.rows(), changes_.cols());
+      last_.kappa = Matrix<double>::Zero(round.kappa.rows(), models_);
     }
-    if (!finite) return;
-    // Drifts fall like powers of the round: the one before two that follow is geometric.
-    const bool falls = taken == 2 && drifts[1] > 0;
-    engine_->place(coefficients, velocity, controls, team);
-    finite = recorder_.record(index, participations_, falls ? drifts[0] * (drifts[0] / drifts[1]) : drifts[0],
-                              *engine_);
+    columns(last_.common) = round.common;
+    last_.kappa.col(model) = round.kappa;
+  }
+  const LastRound& rounds() const { return last_; }
+
+ private:
+  Index outputs_, models_;
+  Matrix<double> changes_;
+  LastRound last_;
+};
+
+Matrix<double> columns(MatrixView<double> all, Index first, Index count) {
+  return all.size() ? Matrix<double>(all.middleCols(first, count)) : Matrix<double>();
+}
+
+}  // namespace
+
+bool Simulation::record_states(std::int64_t first, const std::vector<StatePlan>& states,
+                               const double* shares, double tolerance, MatrixView<double> coefficients,
+                               MatrixView<double> velocity, MatrixView<double> controls) {
+  bool finite = true;
+  ladder_.tolerance = tolerance;
+  Team::run(threads_, [&](Team& team) {
+    prepare(team);
+    for (std::size_t j = 0; j < states.size() && finite; j += block)
+      finite = record_block(first, j, states, shares, coefficients, velocity, controls, team);
   });
   return finite;
+}
+
+// Blocks are filled up with models 0, so that the bits of a record do not depend on how many there are.
+bool Simulation::record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
+                              const double* shares, MatrixView<double> coefficients,
+                              MatrixView<double> velocity, MatrixView<double> controls, Team& team) {
+  const auto count = static_cast<Index>(std::min(block, states.size() - begin));
+  const auto models = static_cast<Index>(block), start = static_cast<Index>(begin);
+  const Index outputs = coefficients.cols() / static_cast<Index>(states.size());
+  Matrix<double> all = Matrix<double>::Zero(data_.samples(), outputs * models), margins, weights;
+  all.leftCols(count * outputs) = coefficients.middleCols(start * outputs, count * outputs);
+  engine_->models(all, margins, weights);
+  Gathered next(data_.samples(), outputs, models), after(data_.samples(), outputs, models);
+  Stop never(nullptr);
+  for (Index s = 0; s < count; ++s) {
+    const StatePlan& state = states[begin + static_cast<std::size_t>(s)];
+    const auto own = [&](MatrixView<double> of) { return columns(of, (start + s) * outputs, outputs); };
+    const Matrix<double> at = margins.middleCols(s * outputs, outputs);
+    engine_->place(own(coefficients), &at, own(velocity), own(controls), team);
+    RoundPlan plan{state.round, state.lr, shares};
+    plan.frozen = plan.last = state.frozen;
+    plan.ladder = ladder_.tolerance > 0 ? &ladder_ : nullptr;
+    if (engine_->round(plan, team, never) != Outcome::done) return false;
+    next.put(s, engine_->last_round());
+    if (state.frozen) continue;
+    plan.round += 1;
+    plan.last = true;
+    if (engine_->round(plan, team, never) != Outcome::done) return false;
+    after.put(s, engine_->last_round());
+  }
+  Vector<double> drifts = recorder_.drifts(next.rounds(), models);
+  if (after.rounds().shares.size()) {
+    // Drifts fall like powers of the round: the one before two that follow is geometric.
+    const Vector<double> later = recorder_.drifts(after.rounds(), models);
+    for (Index s = 0; s < models; ++s)
+      if (later[s] > 0) drifts[s] *= drifts[s] / later[s];
+  }
+  return recorder_.record(first + start, count, participations_, drifts, margins, weights);
 }
 
 void Simulation::record_now() {

@@ -1,6 +1,7 @@
 // A run: rounds, one after the other, with records at chosen ones.
 #pragma once
 
+#include "local/ladder.hpp"
 #include "recorder.hpp"
 
 namespace localgd {
@@ -13,6 +14,12 @@ struct Plans {
   std::vector<double> shares;               // M numbers per round: p~
   const std::uint64_t* words = nullptr;     // slots x width per round
   Index slots = 0, width = 0;
+};
+
+// Where a state of record_states() is: margins that are frozen stand still within the round.
+struct StatePlan {
+  double round, lr;
+  bool frozen;
 };
 
 class Simulation {
@@ -44,32 +51,39 @@ class Simulation {
   // rounds and the history alone. Rounds k, k + 1, ... of the given rates from a state whose
   // coefficients, velocity and controls (empty where the method has none) are given; the changes of
   // the coefficients go to `changes`, and velocity and controls become those after the last round.
+  // tolerance: of local steps that are extrapolated from fewer (local/ladder.hpp); 0 to take them all.
   // False if a round did not end in finite numbers.
   bool map(double round, const std::vector<double>& lrs, const double* shares, bool frozen,
-           const Matrix<double>& coefficients, Matrix<double>& velocity, Matrix<double>& controls,
-           std::vector<Matrix<double>>& changes);
+           double tolerance, const Matrix<double>& coefficients, Matrix<double>& velocity,
+           Matrix<double>& controls, std::vector<Matrix<double>>& changes);
 
-  // Records such a state under the number `index`. Its drift is that of the round that led to it,
-  // taken from the one or two that follow.
-  bool record_state(std::int64_t index, double round, double lr, const double* shares, bool frozen,
-                    const Matrix<double>& coefficients, const Matrix<double>& velocity,
-                    const Matrix<double>& controls);
+  // Records such states, C columns for each side by side, under the numbers first, first + 1, ...
+  // Their drift is that of the round that led to them, taken from the one or two that follow. False if
+  // numbers were not finite.
+  bool record_states(std::int64_t first, const std::vector<StatePlan>& states, const double* shares,
+                     double tolerance, MatrixView<double> coefficients, MatrixView<double> velocity,
+                     MatrixView<double> controls);
 
   std::int64_t round() const { return round_; }
   std::int64_t participations() const { return participations_; }
-  double drift() const { return recorder_.drift(engine_->last_round()); }
+  double drift() const { return recorder_.drifts(engine_->last_round())[0]; }
   Engine& engine() { return *engine_; }
   const History& history() const { return recorder_.history(); }
+  const Ladder& ladder() const { return ladder_; }
   std::int64_t stalls() const { return stalls_; }
 
  private:
   Status rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
   void prepare(Team& team);
+  bool record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
+                    const double* shares, MatrixView<double> coefficients, MatrixView<double> velocity,
+                    MatrixView<double> controls, Team& team);
   bool record() { return recorder_.record(round_, participations_, drift(), *engine_); }
 
   const Data& data_;
   std::unique_ptr<Engine> engine_;
   Recorder recorder_;
+  Ladder ladder_;
   int threads_;
   std::int64_t round_ = 0, participations_ = 0;
   std::int64_t stalls_ = 0;

@@ -18,6 +18,9 @@ using VectorView = Eigen::Map<const Vector<Real>>;
 template <class Real>
 using Matrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic>;
 
+template <class Real>
+using MatrixView = Eigen::Map<const Matrix<Real>>;
+
 // Rows of data are contiguous, as NumPy lays them out.
 template <class Real>
 using RowMatrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;

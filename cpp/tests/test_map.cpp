@@ -51,7 +51,7 @@ TEST_CASE("the round map continues a run, which it leaves alone") {
     for (int repeat = 0; repeat < 2; ++repeat) {
       changes.clear();
       State at = state;
-      REQUIRE(map.map(5, inputs.plans(5, 8).lrs, p.weights.data(), false, at.coefficients, at.velocity,
+      REQUIRE(map.map(5, inputs.plans(5, 8).lrs, p.weights.data(), false, 0, at.coefficients, at.velocity,
                       at.controls, changes));
       REQUIRE(changes.size() == 3);
       for (std::size_t k = 0; k < 3; ++k) CHECK(relative_error(changes[k], want[k]) < tolerance(c));
@@ -76,7 +76,7 @@ TEST_CASE("rounds of small steps are nearly frozen") {
     std::vector<Matrix<double>> changes[2];
     for (const bool frozen : {false, true}) {
       State at = start;
-      REQUIRE(map.map(0, {1e-8, 1e-8}, p.weights.data(), frozen, at.coefficients, at.velocity, at.controls,
+      REQUIRE(map.map(0, {1e-8, 1e-8}, p.weights.data(), frozen, 0, at.coefficients, at.velocity, at.controls,
                       changes[frozen]));
     }
     for (std::size_t k = 0; k < 2; ++k) CHECK(relative_error(changes[0][k], changes[1][k]) < 1e-5);
@@ -99,7 +99,7 @@ TEST_CASE("a frozen round takes the first derivative for all steps") {
       Simulation map(data, start, {"gram", loss.name, false, local, {}}, {}, {}, 1);
       std::vector<Matrix<double>> changes;
       State at(map.engine());
-      REQUIRE(map.map(1e200, {lr}, p.weights.data(), true, at.coefficients, at.velocity, at.controls, changes));
+      REQUIRE(map.map(1e200, {lr}, p.weights.data(), true, 0, at.coefficients, at.velocity, at.controls, changes));
       for (Index i = 0; i < p.clients(); ++i) {
         double tau = 0;  // sum_l (1 - eta mu)^l
         for (std::int64_t l = 0; l < local.steps[std::size_t(i)]; ++l)
@@ -118,6 +118,48 @@ TEST_CASE("a frozen round takes the first derivative for all steps") {
     }
 }
 
+TEST_CASE("many local steps are extrapolated from few") {
+  const Problem p = make_problem({1, 7, 3, 10}, 9);
+  for_each_map([&](const Case& c) {
+    if (c.single) return;
+    const Data data = p.data(c.loss);
+    const EngineOptions options = c.options(4, 300);
+    const auto& L = options.local.steps;
+    const bool same = std::all_of(L.begin(), L.end(), [&](auto steps) { return steps == L.front(); });
+    const Matrix<double> start = p.start(c.loss);
+    for (const double tolerance : {1e-4, 1e-8}) {
+      Simulation exact(data, start, options, {}, {}, 1), few(data, start, options, {}, {}, 1);
+      CHECK(few.engine().extrapolates() == same);
+      State one(exact.engine()), other(few.engine());
+      std::vector<Matrix<double>> want, got;
+      REQUIRE(exact.map(0, {1e-4, 1e-4}, p.weights.data(), false, 0, one.coefficients, one.velocity,
+                        one.controls, want));
+      REQUIRE(few.map(0, {1e-4, 1e-4}, p.weights.data(), false, tolerance, other.coefficients,
+                      other.velocity, other.controls, got));
+      CHECK(few.ladder().extrapolated == (same ? 2 : 0));
+      CHECK(exact.ladder().extrapolated == 0);
+      for (std::size_t k = 0; k < 2; ++k) CHECK(relative_error(got[k], want[k]) < tolerance);
+      if (one.controls.size()) CHECK(relative_error(other.controls, one.controls) < tolerance);
+    }
+  });
+}
+
+TEST_CASE("steps that are too large for a ladder are taken one by one") {
+  const Problem p = make_problem({6, 4}, 9);
+  LocalRule local;
+  local.steps = {100, 100};
+  const Data data = p.data(losses.front());
+  const EngineOptions options{"gram", "exponential", false, local, {}};
+  const Matrix<double> start = p.start(losses.front());
+  Simulation exact(data, start, options, {}, {}, 1), few(data, start, options, {}, {}, 1);
+  State at(exact.engine());
+  std::vector<Matrix<double>> want, got;
+  REQUIRE(exact.map(0, {0.3}, p.weights.data(), false, 0, at.coefficients, at.velocity, at.controls, want));
+  REQUIRE(few.map(0, {0.3}, p.weights.data(), false, 1e-12, at.coefficients, at.velocity, at.controls, got));
+  CHECK(few.ladder().exact == 1);
+  CHECK(want[0] == got[0]);
+}
+
 TEST_CASE("a map that is not finite says so") {
   const Problem p = make_problem({4, 3}, 5);
   const LossCase& loss = losses.front();
@@ -127,7 +169,7 @@ TEST_CASE("a map that is not finite says so") {
     Simulation map(data, p.start(loss), c.options(2, steps), {}, {}, 1);
     State at(map.engine());
     std::vector<Matrix<double>> changes;
-    CHECK_FALSE(map.map(0, {0.1, 1e250, 0.1}, p.weights.data(), false, at.coefficients, at.velocity,
+    CHECK_FALSE(map.map(0, {0.1, 1e250, 0.1}, p.weights.data(), false, 0, at.coefficients, at.velocity,
                         at.controls, changes));
     CHECK(changes.size() < 3);
   });
@@ -143,16 +185,64 @@ TEST_CASE("a state that is recorded has the measures of the run that it is from"
     REQUIRE(run.advance(last, plain_plans(p, 0.05), nullptr) == Status::completed);
     const State at(run.engine());
     Simulation other(data, start, c.options(4, steps), {}, start, 2);
-    REQUIRE(other.record_state(17, last, 0.05, p.weights.data(), false, at.coefficients, at.velocity,
-                               at.controls));
+    const auto twice = [](const Matrix<double>& m) -> Matrix<double> { return m.replicate(1, 2); };
+    const Matrix<double> a = twice(at.coefficients), v = twice(at.velocity), q = twice(at.controls);
+    const auto view = [](const Matrix<double>& m) {
+      return MatrixView<double>(m.data(), m.rows(), m.cols());
+    };
+    REQUIRE(other.record_states(17, {{last, 0.05, false}, {last, 0.05, true}}, p.weights.data(), 0,
+                                view(a), view(v), view(q)));
     const History &h = other.history(), &want = run.history();
-    CHECK(h.round == std::vector<std::int64_t>{17});
+    CHECK(h.round == std::vector<std::int64_t>{17, 18});
+    CHECK(h.loss.at(0) == h.loss.at(1));
+    CHECK(h.grad_variance.at(0) == h.grad_variance.at(1));
     CHECK(h.loss.at(0) == doctest::Approx(want.loss.at(0)).epsilon(tolerance(c)));
     CHECK(h.norm.at(0) == doctest::Approx(want.norm.at(0)).epsilon(tolerance(c)));
     CHECK(h.angle.at(0) == doctest::Approx(want.angle.at(0)).epsilon(tolerance(c)));
     CHECK(h.grad_variance.at(0) == doctest::Approx(want.grad_variance.at(0)).epsilon(tolerance(c)));
     // From the two rounds that follow, so only about.
     CHECK(h.drift.at(0) == doctest::Approx(want.drift.at(0)).epsilon(0.02));
+  });
+}
+
+TEST_CASE("states that are recorded together have the bits of any number of them") {
+  const Problem p = make_problem({1, 7, 3, 10}, 30);
+  for_each_map([&](const Case& c) {
+    if (c.single) return;
+    const Data data = p.data(c.loss);
+    const Matrix<double> start = p.start(c.loss);
+    Simulation run(data, start, c.options(4, steps), {}, {}, 1);
+    const Index outputs = start.cols();
+    constexpr Index models = 70;
+    Matrix<double> a(p.rows.rows(), models * outputs), v, q;
+    std::vector<StatePlan> plans;
+    const State first(run.engine());
+    if (first.velocity.size()) v = a;
+    if (first.controls.size()) q = a;
+    for (Index s = 0; s < models; ++s) {
+      REQUIRE(run.advance(s + 1, plain_plans(p, 0.05), nullptr) == Status::completed);
+      const State at(run.engine());
+      a.middleCols(s * outputs, outputs) = at.coefficients;
+      if (v.size()) v.middleCols(s * outputs, outputs) = at.velocity;
+      if (q.size()) q.middleCols(s * outputs, outputs) = at.controls;
+      plans.push_back({double(s + 1), 0.05, false});
+    }
+    const auto recorded = [&](Index count) {
+      Simulation other(data, start, c.options(4, steps), {}, start, 1);
+      const auto view = [&](const Matrix<double>& m) {
+        return MatrixView<double>(m.data(), m.rows(), m.size() ? count * outputs : 0);
+      };
+      REQUIRE(other.record_states(0, {plans.begin(), plans.begin() + count}, p.weights.data(), 0, view(a),
+                                  view(v), view(q)));
+      return other.history();
+    };
+    const History all = recorded(models), few = recorded(3);
+    CHECK(all.round.size() == std::size_t(models));
+    for (std::size_t s = 0; s < 3; ++s) {
+      CHECK(all.angle[s] == few.angle[s]);
+      CHECK(all.drift[s] == few.drift[s]);
+      CHECK(all.grad_alignment[s] == few.grad_alignment[s]);
+    }
   });
 }
 
@@ -165,7 +255,7 @@ TEST_CASE("engines that work in the weights are not placed") {
     Simulation other(data, p.start(loss), c.options(2, steps), {}, {}, 1);
     State at(other.engine());
     std::vector<Matrix<double>> changes;
-    CHECK_THROWS_WITH_AS(other.map(0, {0.1}, p.weights.data(), false, at.coefficients, at.velocity,
+    CHECK_THROWS_WITH_AS(other.map(0, {0.1}, p.weights.data(), false, 0, at.coefficients, at.velocity,
                                    at.controls, changes),
                          "place: want engine gram", std::logic_error);
   });

@@ -68,19 +68,25 @@ class Simulation:
         lrs: Sequence[float] | NDArray[np.float64],
         shares: ArrayLike,  # (M,)
         frozen: bool,
+        tolerance: float,
         coefficients: ArrayLike,  # (N, C); velocity and controls too, or empty
         velocity: ArrayLike,
         controls: ArrayLike,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None: ...
-    def record_state(
+    @property
+    def extrapolates(self) -> bool: ...
+    @property
+    def ladder(self) -> dict[str, int]: ...
+    def record_states(
         self,
-        index: int,
-        round: float,
-        lr: float,
+        first: int,
+        rounds: Sequence[float] | NDArray[np.float64],
+        lrs: Sequence[float] | NDArray[np.float64],
         shares: ArrayLike,
-        frozen: bool,
-        coefficients: ArrayLike,
-        velocity: ArrayLike,
+        frozen: Sequence[bool] | NDArray[np.bool_],
+        tolerance: float,
+        coefficients: ArrayLike,  # (states, N C), column by column
+        velocity: ArrayLike,  # the same, or empty; controls too
         controls: ArrayLike,
     ) -> bool: ...
     def restore(

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "../local/ladder.hpp"
 #include "../server/track.hpp"
 #include "engine.hpp"
 #include "kernels.hpp"
@@ -45,7 +46,7 @@ class BaseEngine : public Engine {
     last_.change = &coefficients_.change;
     if (correcting()) {
       gamma_ = next_gamma_ = common_ = next_changes_;
-      kappa_ = Vector<double>::Zero(data.clients());
+      kappa_ = Matrix<double>::Zero(data.clients(), 1);
     }
     if (local_.stochastic()) {
       slots_.resize(static_cast<std::size_t>(data.clients()));
@@ -57,7 +58,20 @@ class BaseEngine : public Engine {
 
   bool correcting() const { return local_.correction != Correction::none; }
   std::int64_t steps(Index client) const { return local_.steps[static_cast<std::size_t>(client)]; }
-  std::int64_t steps_taken(Index client) const { return plan_->frozen ? 1 : steps(client); }
+  std::int64_t steps_taken(Index client) const {
+    return plan_->frozen ? 1 : rung_ > 0 ? rung_ : steps(client);
+  }
+  // eta of the steps that are taken.
+  double rate(Index client) const {
+    if (!(rung_ > 0)) return plan_->lr;
+    return plan_->lr * static_cast<double>(steps(client)) / static_cast<double>(rung_);
+  }
+  // How many rungs of a ladder would be cheaper than the local steps of a round; 0 for none.
+  int rungs() const {
+    const auto& all = local_.steps;
+    const bool same = std::all_of(all.begin(), all.end(), [&](auto L) { return L == all.front(); });
+    return same && !local_.solve && !local_.stochastic() ? Ladder::rungs(all.front()) : 0;
+  }
 
   // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
   double tau(Index client) const {
@@ -75,9 +89,9 @@ class BaseEngine : public Engine {
   // eta over the rows of a step.
   double step_size(Index client) const {
     const Index rows = batch(client) > 0 ? batch(client) : data_.size(client);
-    return plan_->lr / static_cast<double>(rows);
+    return rate(client) / static_cast<double>(rows);
   }
-  Real keep() const { return static_cast<Real>(1 - plan_->lr * local_.prox); }
+  Real keep(Index client) const { return static_cast<Real>(1 - rate(client) * local_.prox); }
 
   Block block(Vector<Real>& flat, Index client) const {
     return Block(flat.data() + data_.begin(client) * outputs_, data_.size(client), outputs_);
@@ -108,10 +122,10 @@ class BaseEngine : public Engine {
     if (!correcting()) return;
     mean_kappa_ = 0;
     for (Index i = 0; i < data_.clients(); ++i) {
-      kappa_[i] = local_.correction == Correction::control
+      kappa_(i) = local_.correction == Correction::control
                       ? plan.lr * static_cast<double>(steps(i))
                       : 1.0;
-      mean_kappa_ += shares_[i] * kappa_[i];
+      mean_kappa_ += shares_[i] * kappa_(i);
     }
   }
 
@@ -172,7 +186,7 @@ class BaseEngine : public Engine {
     if (correcting()) {
       if (local_.correction == Correction::control)
         block(next_gamma_, client) = (-1 / (plan_->lr * static_cast<double>(steps(client)))) * b;
-      b += kappa_[client] * block(gamma_, client);
+      b += kappa_(client) * block(gamma_, client);
     }
   }
 
@@ -187,12 +201,12 @@ class BaseEngine : public Engine {
 
   // Takes the round into the state unless something in it is inf or NaN.
   Outcome commit(Track& state) {
-    if (!next_changes_.allFinite() || !state.finite()) return Outcome::not_finite;
+    if (!next_changes_.allFinite() || !(plan_->last || state.finite())) return Outcome::not_finite;
     if (!server_.coordinate_wise()) {
       coefficients_.advance(plan_->round, 0, data_.samples());
       coefficients_.commit();
     }
-    state.commit();
+    if (!plan_->last) state.commit();
     if (local_.correction == Correction::control)
       for (Index i = 0; i < data_.clients(); ++i)
         if (takes_part(i)) block(gamma_, i) = block(next_gamma_, i);
@@ -214,13 +228,14 @@ class BaseEngine : public Engine {
   const Vector<Real> targets_;
   Vector<Real> sums_;             // s, all clients
   Vector<double> shares_;         // u_i of the round: p~_i, normalised where that is wanted
-  Vector<double> kappa_;          // how often q_i is in the change of client i
+  Matrix<double> kappa_;          // M x 1; how often q_i is in the change of client i
   double mean_kappa_ = 0;
   Matrix<double> next_changes_;   // b of the round at work
   Matrix<double> gamma_, next_gamma_, common_;  // of the corrections, N x C
   Track coefficients_;
   LastRound last_;
   const RoundPlan* plan_ = nullptr;
+  std::int64_t rung_ = 0;  // local steps of the rung at work, or 0
   const Work* active_ = nullptr;
   std::vector<RowDealer> dealers_;
   std::vector<Index> slots_;  // whose random words are whose

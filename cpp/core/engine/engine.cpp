@@ -52,7 +52,12 @@ void check(const Data& data, const Matrix<double>& init, const EngineOptions& op
 
 }  // namespace
 
-void Engine::place(const Matrix<double>&, const Matrix<double>&, const Matrix<double>&, Team&) {
+void Engine::models(const Matrix<double>&, Matrix<double>&, Matrix<double>&) const {
+  throw std::logic_error("models: want engine gram");
+}
+
+void Engine::place(const Matrix<double>&, const Matrix<double>*, const Matrix<double>&,
+                   const Matrix<double>&, Team&) {
   throw std::logic_error("place: want engine gram");
 }
 

@@ -22,10 +22,11 @@ namespace localgd {
 
 enum class Outcome { done, stopped, not_finite, infeasible };
 
-// What the measures need of the round that led to the present model.
+// What the measures need of the round that led to the present model. Of the rounds that led to
+// several models where it says so: their C columns are side by side then.
 struct LastRound {
   Vector<double> shares;          // p~; empty before the first round
-  Vector<double> kappa;           // per client; empty without corrections
+  Matrix<double> kappa;           // M x models; empty without corrections
   Matrix<double> local_changes;   // b
   Matrix<double> common;          // g; empty without corrections
   const Matrix<double>* change = nullptr;  // of coefficients, or of weights (d x C)
@@ -52,10 +53,18 @@ class Engine {
   using State = std::vector<std::pair<std::string, Matrix<double>*>>;
   virtual State state() = 0;
 
+  // The models w_0 + A^T a of many coefficients and their margins, C columns for each side by side.
+  // Engines that do not work in the span cannot, nor place().
+  virtual void models(const Matrix<double>& coefficients, Matrix<double>& margins,
+                      Matrix<double>& weights) const;
+
   // Puts the model at w_0 + A^T a, with the server's velocity and the control variates (in
-  // coefficients; empty where the method has none). Engines that work in the weights cannot.
-  virtual void place(const Matrix<double>& coefficients, const Matrix<double>& velocity,
-                     const Matrix<double>& controls, Team& team);
+  // coefficients; empty where the method has none). margins: those of the model, or null.
+  virtual void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
+                     const Matrix<double>& velocity, const Matrix<double>& controls, Team& team);
+
+  // Whether rounds are extrapolated from fewer local steps if the plan has a ladder.
+  virtual bool extrapolates() const { return false; }
 
   // The client whose own rows have no exact solution, after Outcome::infeasible.
   virtual Index infeasible_client() const { return -1; }

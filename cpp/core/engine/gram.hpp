@@ -55,6 +55,7 @@ class GramEngine final : public SpanEngine<Real> {
     if (outcome != Outcome::done) return outcome;
     // The clients' mean change of the margins is K times that of the coefficients.
     this->gather_coefficients();
+    if (plan.last) return this->commit(margins_);
     applied_ = this->coefficients_.mean.template cast<Real>();
     multiply(team, [&](Index first, Index n) {
       margins_.mean.middleRows(first, n) = moved_.middleRows(first, n).template cast<double>();
@@ -70,20 +71,41 @@ class GramEngine final : public SpanEngine<Real> {
   }
   const Matrix<double>& margins() override { return margins_.value; }
 
-  void place(const Matrix<double>& coefficients, const Matrix<double>& velocity,
-             const Matrix<double>& controls, Team& team) override {
-    const auto put = [&](const Matrix<double>& numbers, Matrix<double>& own, Matrix<double>& margins) {
-      own = numbers;
+  void models(const Matrix<double>& coefficients, Matrix<double>& margins,
+              Matrix<double>& weights) const override {
+    const Index outputs = init_.cols(), states = coefficients.cols() / outputs;
+    margins = first_margins_.replicate(1, states);
+    weights = init_.replicate(1, states);
+    if constexpr (std::is_same_v<Real, double>)
+      margins.noalias() += gram_ * coefficients;
+    else
+      margins += (gram_ * coefficients.template cast<Real>()).template cast<double>();
+    weights.noalias() += data_.rows.transpose() * coefficients;
+  }
+
+  void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
+             const Matrix<double>& velocity, const Matrix<double>& controls, Team& team) override {
+    const auto apply = [&](const Matrix<double>& numbers, Matrix<double>& applied) {
       applied_ = numbers.template cast<Real>();
       multiply(team, [&](Index first, Index n) {
-        margins.middleRows(first, n) = moved_.middleRows(first, n).template cast<double>();
+        applied.middleRows(first, n) = moved_.middleRows(first, n).template cast<double>();
       });
     };
-    put(coefficients, this->coefficients_.value, margins_.value);
-    margins_.value += first_margins_;
-    if (velocity.size()) put(velocity, this->coefficients_.velocity, margins_.velocity);
+    this->coefficients_.value = coefficients;
+    if (margins) {
+      margins_.value = *margins;
+    } else {
+      apply(coefficients, margins_.value);
+      margins_.value += first_margins_;
+    }
+    if (velocity.size()) {
+      this->coefficients_.velocity = velocity;
+      apply(velocity, margins_.velocity);
+    }
     if (controls.size()) this->gamma_ = controls;
   }
+
+  bool extrapolates() const override { return this->rungs() > 0; }
 
   Engine::State state() override {
     Engine::State state = Span::state();

@@ -36,7 +36,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           b = block(this->next_changes_, i).template cast<Real>();
           auto& change = this->changes_[static_cast<std::size_t>(i)];
           change.noalias() = this->rows_.of(data_, i).transpose() * b;
-          if (this->correcting()) change -= static_cast<Real>(this->kappa_[i]) * this->shared_;
+          if (this->correcting()) change -= static_cast<Real>(this->kappa_(i)) * this->shared_;
         });
     return outcome == Outcome::done ? this->aggregate(team) : outcome;
   }

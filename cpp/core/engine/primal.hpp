@@ -79,7 +79,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
             this->targets_.data() + data_.begin(i),
             this->outputs_,
             static_cast<Real>(this->step_size(i)),
-            this->keep(),
+            this->keep(i),
             local_.correction == Correction::control ? &this->corrections_[at] : nullptr,
             this->weights_.value,
             block(base_, i).data(),

@@ -66,25 +66,9 @@ class SpanEngine : public BaseEngine<Real> {
   template <class Begin, class Finish>
   Outcome local_work(Team& team, Stop& stop, Begin begin, Finish finish) {
     if (local_.solve) return exact_work(team, stop, begin, finish);
-    const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
-      if (done == 0) {
-        begin(i);
-        start_client(i);
-      }
-      const SpanClient<Real> client = view(i);
-      const bool last = done + count == this->steps_taken(i);
-      if (local_.stochastic())
-        this->kernels_.span_batch(client, this->dealers_[static_cast<std::size_t>(i)],
-                                  this->batch(i), batches_[static_cast<std::size_t>(thread)], count,
-                                  last);
-      else
-        this->kernels_.span(client, count, last);
-    };
-    const bool complete = this->local_phase(team, stop, steps, [&](Index i) {
-      this->finish_steps(i);
-      finish(i);
-    });
-    return complete ? Outcome::done : Outcome::stopped;
+    if (this->plan_->ladder && !this->plan_->frozen && this->rungs() > 0)
+      return extrapolated_work(team, stop, begin, finish);
+    return stepwise_work(team, stop, begin, finish);
   }
 
   // Takes the round into the state, as Base::commit, with the active rows of exact solves.
@@ -108,6 +92,86 @@ class SpanEngine : public BaseEngine<Real> {
   std::atomic<Index> infeasible_{-1};
 
  private:
+  template <class Begin, class Finish>
+  Outcome stepwise_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+    const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
+      if (done == 0) {
+        begin(i);
+        start_client(i);
+      }
+      const SpanClient<Real> client = view(i);
+      const bool last = done + count == this->steps_taken(i);
+      if (local_.stochastic())
+        this->kernels_.span_batch(client, this->dealers_[static_cast<std::size_t>(i)],
+                                  this->batch(i), batches_[static_cast<std::size_t>(thread)], count,
+                                  last);
+      else
+        this->kernels_.span(client, count, last);
+    };
+    const bool complete = this->local_phase(team, stop, steps, [&](Index i) {
+      this->finish_steps(i);
+      finish(i);
+    });
+    return complete ? Outcome::done : Outcome::stopped;
+  }
+
+  // The local work of the round from rungs of fewer steps, as many as the tolerance takes; the steps
+  // themselves where that would be no cheaper.
+  template <class Begin, class Finish>
+  Outcome extrapolated_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+    Ladder& ladder = *this->plan_->ladder;
+    rungs_.resize(Ladder::nodes.size());
+    for (int order = 1; order <= this->rungs(); ++order) {
+      const auto p = static_cast<std::size_t>(order - 1);
+      this->rung_ = Ladder::nodes[p];
+      const Outcome outcome = stepwise_work(team, stop, begin, finish);
+      this->rung_ = 0;
+      if (outcome != Outcome::done) return outcome;
+      if (!this->next_changes_.allFinite()) break;  // larger steps are unstable sooner
+      rungs_[p] = {this->next_changes_, this->next_gamma_};
+      if (order < std::max(ladder.order, Ladder::least)) continue;
+      if (extrapolate(order, ladder.tolerance)) {
+        ladder.took(order);
+        return Outcome::done;
+      }
+    }
+    ladder.gave_up();
+    return stepwise_work(team, stop, begin, finish);
+  }
+
+  // The clients' changes, and next control variates, at 1 / L; whether their error is below the
+  // tolerance. What a rung changed is the error before it: that of the last falls as they did.
+  bool extrapolate(int order, double tolerance) {
+    auto& b = this->next_changes_;
+    const double before = order > 2 ? at_rung(order - 1, b) : 0;
+    double error = at_rung(order, b);
+    if (order > 2 && error < before) error *= 2 * error / before;
+    if (this->next_gamma_.size()) {
+      const auto weights = Ladder::weights(local_.steps.front(), order);
+      this->next_gamma_.setZero();
+      for (std::size_t p = 0; p < static_cast<std::size_t>(order); ++p)
+        this->next_gamma_ += weights[p] * rungs_[p].gamma;
+    }
+    this->gather_coefficients();
+    return error <= tolerance * this->coefficients_.mean.cwiseAbs().maxCoeff();
+  }
+
+  // The clients' changes at 1 / L from so many rungs; what the last of them changed in their mean.
+  double at_rung(int order, Matrix<double>& changes) {
+    const auto L = local_.steps.front();
+    const auto full = Ladder::weights(L, order), less = Ladder::weights(L, order - 1);
+    changes.setZero();
+    Matrix<double> gap = changes;
+    for (std::size_t p = 0; p < static_cast<std::size_t>(order); ++p) {
+      changes += full[p] * rungs_[p].changes;
+      gap += (full[p] - less[p]) * rungs_[p].changes;
+    }
+    double largest = 0;
+    for (Index i = 0; i < data_.clients(); ++i)
+      largest = std::max(largest, this->shares_[i] * block(gap, i).cwiseAbs().maxCoeff());
+    return largest;
+  }
+
   void start_client(Index i) {
     block(this->sums_, i).setZero();
     this->begin_batches(i);
@@ -115,7 +179,7 @@ class SpanEngine : public BaseEngine<Real> {
     if (local_.correction == Correction::displacement)
       block(local_margins_, i) += block(shift_, i);
     if (local_.correction == Correction::control)
-      block(shift_, i) *= static_cast<Real>(this->plan_->lr);
+      block(shift_, i) *= static_cast<Real>(this->rate(i));
   }
 
   SpanClient<Real> view(Index i) {
@@ -124,7 +188,7 @@ class SpanEngine : public BaseEngine<Real> {
             this->targets_.data() + data_.begin(i),
             outputs_,
             static_cast<Real>(this->step_size(i)),
-            this->keep(),
+            this->keep(i),
             local_.prox > 0 ? at(base_) : nullptr,
             local_.correction == Correction::control ? at(shift_) : nullptr,
             at(local_margins_),
@@ -151,6 +215,10 @@ class SpanEngine : public BaseEngine<Real> {
     return worst.load();
   }
 
+  struct Rung {
+    Matrix<double> changes, gamma;  // b, and the next control variates
+  };
+  std::vector<Rung> rungs_;
   std::vector<Batch<Real>> batches_;  // of each thread
   ExactSolves exact_;
 };

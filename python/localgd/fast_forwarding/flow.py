@@ -14,7 +14,6 @@ from ..methods import Method
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
-from .ladder import Ladder
 from .series import SUMS, Series
 from .shares import mean_shares
 
@@ -39,10 +38,8 @@ class Flow:
         loss: str,
         lr: Schedule,
         first_margins: np.ndarray,
-        ladder: Ladder | None = None,
     ):
         self.session = session
-        self.ladder = ladder
         self.problem = problem
         self.method = method
         self.loss = loss
@@ -55,7 +52,6 @@ class Flow:
         self._momentum = float(getattr(method.server, "momentum", 0.0))
         self._controls = method.rule.correction == "control"
         self._last: np.ndarray | None = None  # the controls or the velocity found last
-        self.drifts: dict[int, float] = {}  # of records, where the ladder found them
 
     def derivative(self, series: Series) -> Callable[[float, np.ndarray], np.ndarray]:
         """The right-hand side, of log k and the coefficients, column by column."""
@@ -92,7 +88,7 @@ class Flow:
         memory = self.followers(k, a, series)
         state = a.reshape(self._shape, order="F"), *memory
         real, still = (
-            self.session.map(k, [_rate(self.lr, k)], self._shares, frozen, *state)[0][0]
+            self.session.map(k, [_rate(self.lr, k)], self._shares, frozen, 0.0, *state)[0][0]
             for frozen in (False, True)
         )
         return float(np.abs(real - still).max() / max(np.abs(real).max(), np.finfo(float).tiny))
@@ -122,11 +118,7 @@ class Flow:
         self.evaluations += count
         lrs = [_rate(self.lr, k + j) for j in range(count)]
         state = a.reshape(self._shape, order="F"), velocity, controls
-        frozen = series.frozen(k)
-        if self.ladder is None or frozen:
-            result = self.session.map(k, lrs, self._shares, frozen, *state)
-        else:
-            result = self.ladder.map(k, lrs, self._shares, *state, tolerance=series.tolerance)
+        result = self.session.map(k, lrs, self._shares, series.frozen(k), series.tolerance, *state)
         if result is None:
             raise DivergedError(f"the round map overflows near round {k:.3g}", None)
         return result  # type: ignore[no-any-return]
@@ -217,29 +209,26 @@ class Flow:
         steps = rule.core_steps(self.problem.n_clients)
         return rule.beta / (_rate(self.lr, 0.0) * float(steps.min()))
 
-    def record(self, series: Series, index: int, k: float, a: np.ndarray) -> None:
-        """Have the session measure the model at round k, under a number."""
-        velocity, controls = self.followers(k, a, series)
-        state = a.reshape(self._shape, order="F"), velocity, controls
-        frozen, drift = series.frozen(k), None
-        if self.ladder is not None and not frozen:
-            drift = self._drift(k, state, series.tolerance)
-        if drift is not None:
-            self.drifts[index], frozen = drift, True
-        rate = _rate(self.lr, k)
-        self.session.record_state(index, k, rate, self._shares, frozen, *state)
-
-    def _drift(self, k: float, state: tuple[np.ndarray, ...], tolerance: float) -> float | None:
-        """The drift of the round before k, extrapolated from the two that follow, as the core's."""
-        assert self.ladder is not None
-        rates = [_rate(self.lr, k), _rate(self.lr, k + 1)]
-        first, second = (
-            self.ladder.drift(k, rates[:count], self._shares, *state, tolerance=tolerance)
-            for count in (1, 2)
+    def record(self, series: Series, first: int, rounds: np.ndarray, found: np.ndarray) -> None:
+        """Have the session measure the models at some rounds, under consecutive numbers."""
+        memory = [self.followers(k, a, series) for k, a in zip(rounds, found, strict=True)]
+        velocity, controls = (
+            np.array([part.ravel(order="F") for part in parts])
+            for parts in zip(*memory, strict=True)
         )
-        if first is None or second is None:
-            return None
-        return first * (first / second) if second > 0 else first
+        finite = self.session.record_states(
+            first,
+            rounds,
+            [_rate(self.lr, k) for k in rounds],
+            self._shares,
+            [series.frozen(k) for k in rounds],
+            series.tolerance,
+            found,
+            velocity,
+            controls,
+        )
+        if not finite:
+            raise DivergedError(f"the round map overflows after round {rounds[0]:.3g}", None)
 
 
 def _rate(lr: Schedule, k: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,9 @@ from ..methods import Method
 from ..problem import Problem
 from ..result import Run
 from ..schedules import Schedule
-from .ladder import NODES, Ladder
 
 __all__ = ["Found", "Job"]
 
-CALL = 1e5  # flops in the time of a call of the core from here
 MIN_SECONDS = 5e-3  # of a round, from which on it is shared between threads
 
 
@@ -53,11 +51,9 @@ class Job:
         problem = self.problem
         return problem.signed_rows if self.loss in SIGNED_LOSSES else problem.X
 
-    def session(self, records: np.ndarray, local_steps: int | None = None) -> tuple[Any, int]:
+    def session(self, records: np.ndarray) -> tuple[Any, int]:
         """A simulation with the Gram engine that records at these rounds, and its threads."""
         problem, method = self.problem, self.method
-        if local_steps is not None:
-            method = replace(method, local_steps=local_steps)  # type: ignore[call-arg]
         plan = choose_engine(
             problem,
             method,
@@ -87,24 +83,6 @@ class Job:
             keep_weights=True,
         )
         return session, threads
-
-    def ladder(self, session: Any) -> Ladder | None:
-        """Many local steps from few, where all clients take the same number of many steps."""
-        problem, rule = self.problem, self.method.rule
-        steps = rule.core_steps(problem.n_clients)
-        N, C = problem.n_samples, problem.n_classes
-        bytes_ = 8 * N**2 * (len(NODES) + 1)
-        if (steps != steps[0]).any() or bytes_ > self.memory_limit:
-            return None
-        ladder = Ladder(
-            session,
-            lambda few: self.session(np.zeros(1), few)[0],
-            int(steps[0]),
-            step_cost=C * float((2 * problem.sizes**2 + 40 * problem.sizes).sum()),
-            # Two products with K, which does not stay in the cache, and what a call costs.
-            round_cost=C * 8.0 * N**2 + CALL,
-        )
-        return ladder if ladder.pays else None
 
 
 @dataclass

@@ -29,21 +29,19 @@ def linear_run(job: Job) -> Found:
     inverse = np.linalg.pinv(rows)
     coefficients = (weights - job.w0[:, 0]) @ inverse
     session, threads = job.session(job.records[:1])
-    for j, (k, a) in enumerate(zip(job.records, coefficients, strict=True)):
-        if j == 0:
-            session.advance(0, [1.0], job.problem.weights[None, :], None, None)
-            continue
-        none = np.zeros((0, 0))
-        session.record_state(
-            j,
-            k,
-            rate,
-            job.problem.weights,
-            False,
-            a[:, None],
-            none,
-            none,  # type: ignore[arg-type]
-        )
+    session.advance(0, [1.0], job.problem.weights[None, :], None, None)
+    later, none = job.records[1:], np.zeros((0, 0))
+    session.record_states(
+        1,
+        later,
+        np.full(len(later), rate),
+        job.problem.weights,
+        np.zeros(len(later), dtype=bool),
+        0.0,
+        coefficients[1:],
+        none,
+        none,
+    )
     history = dict(session.history())
     history["round"] = job.records
     history["weights"] = weights

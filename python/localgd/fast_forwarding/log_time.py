@@ -16,7 +16,6 @@ from ..servers import Anchored
 from .flow import Flow
 from .integrate import trajectory
 from .job import Found, Job
-from .ladder import Ladder
 from .series import MOST_TERMS, Series
 from .start import exact_start
 
@@ -38,15 +37,7 @@ def log_time_run(job: Job) -> Found:
         )
     most = int(min(job.max_exact_rounds, job.rounds))
     session, threads = job.session(np.unique(np.append(job.records[job.records <= most], 0)))
-    flow = Flow(
-        session,
-        job.problem,
-        job.method,
-        job.loss,
-        job.lr,
-        job.rows @ job.w0,
-        job.ladder(session),
-    )
+    flow = Flow(session, job.problem, job.method, job.loss, job.lr, job.rows @ job.w0)
     decades = math.log10(max(job.rounds, 10))
     with progress_report(job.progress, decades, unit="decades") as report:
         tell = _tell(job, report)
@@ -67,12 +58,9 @@ def log_time_run(job: Job) -> Found:
             session.restore(*before)
             return _stopped(job, session, threads, "interrupted")
     count = len(session.history()["round"])
-    for j, row in enumerate(fine):
-        flow.record(series, count + j, far[j], row)
+    flow.record(series, count, far[: len(fine)], fine)
     rounds = np.concatenate([job.records[job.records <= exact], far[: len(fine)]])
     history = {**session.history(), "round": rounds}
-    for place, drift in flow.drifts.items():
-        history["drift"][place] = drift
     interrupted = len(fine) < len(far)
     return Found(
         history=history,
@@ -83,7 +71,7 @@ def log_time_run(job: Job) -> Found:
         about={
             "exact_rounds": exact,
             "evaluations": flow.evaluations,
-            "local_steps": _local_steps(series, flow.ladder, far[-1]),
+            "local_steps": _local_steps(series, session, far[-1]),
             "how": "log k",
         },
         threads=threads,
@@ -142,13 +130,14 @@ def _relative(weights: np.ndarray, errors: np.ndarray, least: float) -> np.ndarr
     return relative
 
 
-def _local_steps(series: Series, ladder: Ladder | None, last: float) -> str:
+def _local_steps(series: Series, session: Any, last: float) -> str:
     """Which of the rounds evaluated took their local steps one by one."""
     taken = "all of them in every round evaluated"
-    if ladder is not None:
+    if session.extrapolates:
+        ladder = session.ladder
         taken = (
-            f"all of them in {ladder.exact:,} of the rounds evaluated, extrapolated from at most "
-            f"{ladder.most_steps} in {ladder.extrapolated:,}"
+            f"all of them in {ladder['exact']:,} of the rounds evaluated, extrapolated from at "
+            f"most {ladder['most_steps']} in {ladder['extrapolated']:,}"
         )
     first = series.frozen_from
     if last < first:

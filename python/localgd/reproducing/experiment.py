@@ -85,7 +85,7 @@ class Condition:
             return "yes" if value else "no"
         if isinstance(value, str):
             return value
-        text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+        text = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
         return text + ("" if self.unit in ("", "°") else " ") + self.unit
 
 

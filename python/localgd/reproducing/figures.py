@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import _validation as check
 from ..plot import _style
 
-__all__ = ["COLOURS", "decades", "legend", "panel"]
+__all__ = ["COLOURS", "STYLES", "decades", "legend", "loglog_rounds", "panel", "plain_ticks"]
 
 COLOURS = _style.OKABE_ITO
+# Told apart without colours too.
+STYLES: Sequence[Mapping[str, Any]] = tuple(
+    {"color": colour, "linestyle": line}
+    for colour, line in zip(COLOURS, ("-", "--", "-.", ":"), strict=False)
+)
 PURPOSE = "the figures of a report"
 
 
@@ -57,3 +63,26 @@ def decades(ax: Any, *, last: float, step: int | None = None) -> None:
     step = step or next(s for s in (1, 2, 5, 10, 20, 50) if count <= 6 * s or s == 50)
     ax.set_xticks(10.0 ** np.arange(0, count + 1e-9, step), minor=False)
     ax.tick_params(axis="x", which="minor", bottom=False)
+
+
+def loglog_rounds(ax: Any, *, first: float = 3, last: float) -> None:
+    """An x axis in log log k, for curves over a hundred decades: 1/log k is a straight line.
+
+    The y axis should be logarithmic; ``first`` is above 1.
+    """
+    ax.set_xscale(
+        "function",
+        functions=(lambda k: np.log(np.log10(np.maximum(k, 1.01))), lambda u: 10 ** np.exp(u)),
+    )
+    ax.set_xlim(first, last)
+    exponents = [n for n in (1, 2, 3, 6, 10, 20, 50, 100, 200, 300) if 10.0**n <= last * 1.01]
+    ax.set_xticks([10.0**n for n in exponents], [f"$10^{{{n}}}$" for n in exponents])
+    ax.tick_params(axis="x", which="minor", bottom=False)
+
+
+def plain_ticks(ax: Any) -> None:
+    """Ticks 1, 2, 5, 10, … on a logarithmic y axis of few decades, written as they are."""
+    ticker = check.require("matplotlib.ticker", "plot", PURPOSE)
+    ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(ticker.NullLocator())

@@ -205,15 +205,10 @@ for method in (lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)):
         real = _draw_pair(measured.series["real"])
         far = figures.panel(x="Communication rounds k", y="Angle to ŵ (°)")
         columns = measured.series["steps"]
-        for L, colour, line in zip(STEPS, figures.COLOURS, LINES, strict=False):
-            far.plot(
-                columns["round"],
-                columns[f"L={L}_deg"],
-                color=colour,
-                linestyle=line,
-                label=f"L = {L}",
-            )
-        figures.decades(far, last=FAR)
+        for L, style in zip(STEPS, figures.STYLES, strict=False):
+            far.plot(columns["round"], columns[f"L={L}_deg"], label=f"L = {L}", **style)
+        figures.loglog_rounds(far, last=FAR)
+        figures.plain_ticks(far)
         figures.legend(far)
         return [
             Picture(
@@ -226,13 +221,10 @@ for method in (lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)):
             Picture(
                 "steps",
                 "Modified Local-GD with L gradient steps, the same η = 1 for every L: the angle "
-                "falls like 1/log(ηLk).",
+                "falls like 1/log(ηLk), a straight line where rounds are spaced by log log k.",
                 far.figure,
             ),
         ]
-
-
-LINES = ("-", "--", "-.", ":")
 
 
 def _synthetic(seed: int) -> lg.Problem:

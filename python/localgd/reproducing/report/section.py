@@ -75,7 +75,7 @@ def section(outcome: Outcome, context: Context, figures: Mapping[str, str]) -> s
     return "\n".join(parts)
 
 
-def table(content: Table, *, kind: str = "") -> str:
+def table(content: Table) -> str:
     """A table that scrolls on a small screen; columns of numbers are set to the right."""
     columns = list(zip(*content.rows, strict=True)) or [() for _ in content.headings]
     right = [all(NUMERIC.match(cell) for cell in column) for column in columns]
@@ -89,9 +89,9 @@ def table(content: Table, *, kind: str = "") -> str:
         + "</tr>"
         for row in content.rows
     )
-    caption = f"<caption>{rich(content.caption)}</caption>" if content.caption else ""
+    caption = f'<p class="caption">{rich(content.caption)}</p>' if content.caption else ""
     return (
-        f'<div class="scroll"><table{kind}>{caption}<thead><tr>{head}</tr></thead>'
+        f'{caption}<div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
@@ -133,7 +133,7 @@ def _criterion(outcome: Outcome) -> str:
     """Each condition, and once measured its number and whether it is met."""
     rows = []
     for condition in outcome.experiment.criterion:
-        kind = " (otherwise: a caveat)" if condition.otherwise else ""
+        kind = " (if not: a caveat)" if condition.otherwise else ""
         cells = [f"<td>{rich(condition.words + kind)}</td>"]
         if outcome.measured is not None:
             numbers = outcome.measured.numbers
@@ -141,7 +141,9 @@ def _criterion(outcome: Outcome) -> str:
             word = (
                 '<span class="verdict good">met</span>' if met else UNMET[bool(condition.otherwise)]
             )
-            cells.append(f"<td>{rich(signed_number(condition.measured(numbers)))}</td>")
+            cells.append(
+                f'<td class="number">{rich(signed_number(condition.measured(numbers)))}</td>'
+            )
             cells.append(f"<td>{word}</td>")
         rows.append("<tr>" + "".join(cells) + "</tr>")
     more = "<th>measured</th><th></th>" if outcome.measured is not None else ""

@@ -11,6 +11,8 @@ POWER = re.compile(r"\^(-?[0-9A-Za-z]+)")
 # Letter, underscore, up to three characters: w_k and ρ_S, but no name such as make_regression.
 INDEX = re.compile(r"(?<![\w.])([^\W\d_])_(?:\{([^}]+)\}|([^\W_]{1,3}(?:[+-]1)?))(?!\w)")
 FLOAT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)(?!\w)")
+# Between a number and its sign or unit, and around the "=" of a short name.
+JOINED = re.compile(r"(?<=\d) (?=%|°|s\b)|(?<=±) (?=\d)|(?<=\b\w) (?== )|(?<=\b\w =) ")
 NAME = re.compile(r"(?<![\w.])(lg(?:\.\w+)+|--\w+(?:-\w+)*)")
 
 
@@ -35,7 +37,8 @@ def rich(text: str) -> str:
     >>> rich("lg.run gives 4.6e-05")
     '<code>lg.run</code> gives 4.6 · 10<sup>−5</sup>'
     """
-    text = NAME.sub(r"<code>\1</code>", html.escape(text, quote=False))
+    text = JOINED.sub("\N{NO-BREAK SPACE}", html.escape(text, quote=False))
+    text = NAME.sub(r"<code>\1</code>", text.replace(" - ", " − "))
     text = FLOAT.sub(_power_of_ten, text)
     text = POWER.sub(lambda found: f"<sup>{signed(found[1])}</sup>", text)
     return INDEX.sub(lambda found: f"{found[1]}<sub>{found[2] or found[3]}</sub>", text)
