@@ -9,7 +9,7 @@ namespace {
 Matrix<double> local_model(const Problem& p, const LastRound& last, Index i, Matrix<double> model) {
   const Index first = p.offsets[std::size_t(i)], n = p.offsets[std::size_t(i) + 1] - first;
   model += p.rows.middleRows(first, n).transpose() * last.local_changes.middleRows(first, n);
-  if (last.common.size()) model -= last.kappa[i] * (p.rows.transpose() * last.common);
+  if (last.common.size()) model -= last.kappa(i, 0) * (p.rows.transpose() * last.common);
   return model;
 }
 

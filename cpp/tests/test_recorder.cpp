@@ -101,7 +101,7 @@ struct Changes {
         for (Index c = 0; c < change.cols(); ++c) {
           double a = last.in_weights ? 0 : -change(j, c);
           if (j >= f.first(i) && j < f.first(i + 1)) a += last.local_changes(j, c);
-          if (last.common.size()) a -= last.kappa[i] * last.common(j, c);
+          if (last.common.size()) a -= last.kappa(i, 0) * last.common(j, c);
           own.col(c) += a * f.p.rows.row(j).transpose();
         }
       if (last.in_weights) own -= change;
@@ -193,19 +193,19 @@ TEST_CASE_FIXTURE(Fixture, "drift is from the model that the server made of the 
         CAPTURE(in_weights);
         Changes round(p, outputs, corrected, in_weights);
         Recorder recorder(data, "logistic", {}, {});
-        CHECK(recorder.drift(round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+        CHECK(recorder.drifts(round.last)[0] == doctest::Approx(round.drift(*this)).epsilon(1e-13));
         round.last.shares[1] = 0;  // who sat the round out does not drift
-        CHECK(recorder.drift(round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+        CHECK(recorder.drifts(round.last)[0] == doctest::Approx(round.drift(*this)).epsilon(1e-13));
       }
 }
 
 TEST_CASE_FIXTURE(Fixture, "before the first round drift is NaN, or that of the run resumed") {
   Recorder recorder(data, "logistic", {}, {});
-  CHECK(std::isnan(recorder.drift(LastRound{})));
+  CHECK(std::isnan(recorder.drifts(LastRound{})[0]));
   recorder.resume(3, 0.25);
-  CHECK(recorder.drift(LastRound{}) == 0.25);
+  CHECK(recorder.drifts(LastRound{})[0] == 0.25);
   const Changes round(p, 1, false, false);
-  CHECK(recorder.drift(round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+  CHECK(recorder.drifts(round.last)[0] == doctest::Approx(round.drift(*this)).epsilon(1e-13));
 }
 
 TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the reference's length") {
