@@ -1,0 +1,1 @@
+"""Local steps per second of localgd beside its rivals: ``python bench/throughput``."""

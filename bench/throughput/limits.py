@@ -1,0 +1,193 @@
+"""What the machine can do at most: products per second and bytes read per second.
+
+A local step of one client costs, per column (learning rate or class),
+
+=========  =============  ==================================
+form       flops          bytes, shared by the learning rates
+=========  =============  ==================================
+weights    4 n d          n d
+gram       2 n²           n²
+=========  =============  ==================================
+
+numbers of the dtype (b d and b n, 4 b d and 2 b n, for batches of b rows). The rows or the Gram
+block of one client are what must be near: if they fit in the first-level cache only flops count,
+else the rate of reading a working set of that size, measured here. Exponentials are not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from .cases import Case
+
+__all__ = ["Limit", "Machine", "cache_bytes"]
+
+FORMS = ("weights", "gram")
+DEFAULT_CACHES = {1: 32 * 2**10, 2: 512 * 2**10}
+
+
+@cache
+def cache_bytes(level: int) -> int:
+    """Bytes of the data cache of one core."""
+    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        if (index / "type").read_text().strip() == "Instruction":
+            continue
+        if int((index / "level").read_text()) == level:
+            return int((index / "size").read_text().strip().rstrip("K")) * 2**10
+    return DEFAULT_CACHES[level]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Local steps per second at most, and why.
+
+    Attributes
+    ----------
+    steps_per_second : float
+        By the local steps alone.
+    with_server : float
+        If the server's products (2 N² or 4 N d flops per round) go at the same limits.
+    binding : str
+    """
+
+    steps_per_second: float
+    with_server: float
+    binding: str
+
+
+class Machine:
+    """Rates of all cores together; each is measured when first asked for."""
+
+    def __init__(self, threads: int):
+        self.threads = threads
+        self._products: dict[str, float] = {}
+        self._reading: dict[int, float] = {}
+
+    def product_rate(self, dtype: str) -> float:
+        """Flops per second of a large matrix product, best of several."""
+        if dtype not in self._products:
+            # A process of its own: BLAS reads its number of threads when it is loaded.
+            script = _PRODUCT.format(dtype=dtype)
+            environment = {
+                **os.environ,
+                "OPENBLAS_NUM_THREADS": str(self.threads),
+                "MKL_NUM_THREADS": str(self.threads),
+            }
+            out = subprocess.run(
+                [sys.executable, "-c", script], env=environment, check=True, capture_output=True
+            )
+            self._products[dtype] = float(out.stdout)
+        return self._products[dtype]
+
+    def read_rate(self, size: int) -> float:
+        """Bytes per second when a working set of so many bytes is read again and again.
+
+        Up to the second-level cache every core reads a set of its own; a larger one they share.
+        """
+        if size not in self._reading:
+            private = size <= cache_bytes(2)
+            each = size if private else max(size // self.threads, 2**16)
+            readers = 1 if private else self.threads
+            rate = _read_rate(each, readers)
+            self._reading[size] = rate * (self.threads if private else 1)
+        return self._reading[size]
+
+    def seconds(self, flops: float, bytes: float, size: float, dtype: str) -> tuple[float, str]:
+        """The longer of computing and reading, and which it is."""
+        computing = flops / self.product_rate(dtype)
+        if size <= cache_bytes(1):
+            return computing, "products"
+        reading = bytes / self.read_rate(int(size))
+        if computing >= reading:
+            return computing, "products"
+        return reading, f"reading {_bytes(size)}"
+
+    def limit(self, case: Case, dtype: str, form: str) -> Limit:
+        """The limit of one form; ``form`` is "weights" or "gram"."""
+        itemsize = np.dtype(dtype).itemsize
+        n, d = case.n_samples, case.n_features
+        rows, width = case.batch_size or n, n if form == "gram" else d
+        flops = (2 if form == "gram" else 4) * rows * width * case.n_classes
+        bytes = rows * width * itemsize / case.learning_rates
+        local, binding = self.seconds(flops, bytes, n * width * itemsize, dtype)
+        server = 0.0
+        if form == "gram":
+            N, columns = case.n_rows, case.columns
+            passes, width = (1, N) if case.whole_gram else (2, d)
+            per_round, _ = self.seconds(
+                2 * passes * N * width * columns,
+                passes * N * width * itemsize,
+                N * width * itemsize,
+                dtype,
+            )
+            server = per_round / case.steps_per_round
+        return Limit(1 / local, 1 / (local + server), binding)
+
+    def limits(self, case: Case, dtype: str) -> dict[str, Limit]:
+        """Of each form that makes sense."""
+        forms = FORMS if case.gram_pays else FORMS[:1]
+        return {form: self.limit(case, dtype, form) for form in forms}
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "threads": self.threads,
+            "flops_per_second": self._products,
+            "bytes_per_second": {str(size): rate for size, rate in self._reading.items()},
+            "cache_bytes": {level: cache_bytes(level) for level in DEFAULT_CACHES},
+        }
+
+
+_PRODUCT = """
+import time
+import numpy as np
+A = np.random.default_rng(0).standard_normal((1536, 1536)).astype({dtype!r})
+best = 0.0
+for _ in range(8):
+    start = time.perf_counter()
+    A @ A
+    best = max(best, 2 * 1536**3 / (time.perf_counter() - start))
+print(best)
+"""
+
+
+def _read_rate(size: int, readers: int) -> float:
+    """Readers with an array of so many bytes each; the best of several passes of two ways to read.
+
+    Matrix-vector products, and for large arrays also scalar products of the array with itself.
+    """
+    width = 512 if size >= 2**16 else 64
+    matrices = [np.ones((max(4, size // (8 * width)), width)) for _ in range(readers)]
+    calls = max(1, 2**26 // matrices[0].nbytes)
+    vector = np.ones((width, 1))
+
+    def multiply(matrix: np.ndarray) -> None:
+        # The same matrix again and again, in one call of NumPy.
+        np.matmul(np.broadcast_to(matrix, (calls, *matrix.shape)), vector)
+
+    def square(matrix: np.ndarray) -> None:
+        flat = matrix.ravel()
+        for _ in range(calls):
+            flat @ flat
+
+    best = 0.0
+    with ThreadPoolExecutor(readers) as pool:
+        for read in (multiply, square) if size >= 2**20 else (multiply,):
+            for _ in range(6):
+                start = time.perf_counter()
+                list(pool.map(read, matrices))
+                seconds = time.perf_counter() - start
+                best = max(best, calls * sum(matrix.nbytes for matrix in matrices) / seconds)
+    return best
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 2**20:.0f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"

@@ -1,0 +1,107 @@
+"""The table: contestants of each case beside localgd, and a line per case at the end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .cases import Case
+from .limits import Limit
+from .measure import Entrant
+
+__all__ = ["HEAD", "Group", "summary"]
+
+HEAD = (
+    f"{'contestant':12} {'form':22} {'steps/s':>14} {'min':>14} {'max':>14} "
+    f"{'localgd/it':>10} {'of limit':>8}  note"
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """All that was measured of one case in one dtype."""
+
+    case: Case
+    dtype: str
+    entrants: list[Entrant]
+    limits: dict[str, Limit]
+
+    @property
+    def ours(self) -> Entrant:
+        """The faster of localgd's own."""
+        return max((e for e in self.entrants if e.ours), key=lambda e: e.rate)
+
+    def strongest(self, keeps: str | None = None) -> Entrant | None:
+        """The fastest rival, of any form or of those that keep the weights."""
+        rivals = [
+            e for e in self.entrants if not e.ours and e.rates and keeps in (None, e.keeps)
+        ]
+        return max(rivals, key=lambda e: e.rate, default=None)
+
+    def ratio(self, rival: Entrant | None) -> float:
+        return self.ours.rate / rival.rate if rival is not None and rival.rate else float("nan")
+
+    def share(self, entrant: Entrant) -> float:
+        """Of the machine's limit for what the entrant keeps."""
+        limit = self.limits.get(entrant.keeps)
+        return entrant.rate / limit.steps_per_second if limit else float("nan")
+
+    def lines(self) -> list[str]:
+        title = f"{self.case.name} {self.dtype}: {self.case.title}, {self.case.shape}"
+        best, kept = self.strongest(), self.strongest("weights")
+        lines = [title]
+        for form, limit in self.limits.items():
+            lines.append(
+                f"  limit, {form}: {limit.steps_per_second:,.0f} steps/s by {limit.binding}; "
+                f"with the server's products {limit.with_server:,.0f}"
+            )
+        for entrant in sorted(self.entrants, key=lambda e: (not e.ours, -e.rate)):
+            marks = [entrant.note]
+            if entrant is best:
+                marks.append("strongest rival")
+            if entrant is kept:
+                marks.append("strongest with weights kept")
+            lines.append(self._line(entrant, "; ".join(filter(None, marks))))
+        return lines
+
+    def _line(self, entrant: Entrant, note: str) -> str:
+        name = f"{entrant.remote.name:12} {entrant.keeps + ' ' + entrant.name:22}"
+        if not entrant.rates:
+            return f"{name} {entrant.problem}"
+        ratio = "" if entrant.ours else f"{self.ratio(entrant):.1f}"
+        return (
+            f"{name} {entrant.rate:14,.0f} {min(entrant.rates):14,.0f} {max(entrant.rates):14,.0f} "
+            f"{ratio:>10} {self.share(entrant):8.0%}  {note}"
+        ).rstrip()
+
+    def as_dict(self) -> dict[str, Any]:
+        best, kept = self.strongest(), self.strongest("weights")
+        return {
+            "case": asdict(self.case),
+            "dtype": self.dtype,
+            "limits": {form: asdict(limit) for form, limit in self.limits.items()},
+            "ratio_to_strongest": self.ratio(best),
+            "ratio_to_strongest_with_weights_kept": self.ratio(kept),
+            "share_of_limit": self.share(self.ours),
+            "entrants": [entrant.as_dict() for entrant in self.entrants],
+        }
+
+
+def summary(groups: list[Group]) -> list[str]:
+    """One line per case and dtype."""
+    lines = [
+        f"{'case':5} {'dtype':8} {'localgd':>14} {'of limit':>8}  "
+        f"{'strongest rival':32} {'ratio':>7}  {'strongest, weights kept':26} {'ratio':>7}"
+    ]
+    for group in groups:
+        best, kept = group.strongest(), group.strongest("weights")
+        lines.append(
+            f"{group.case.name:5} {group.dtype:8} {group.ours.rate:14,.0f} "
+            f"{group.share(group.ours):8.0%}  {_full_name(best):32} {group.ratio(best):7.1f}  "
+            f"{_full_name(kept):26} {group.ratio(kept):7.1f}"
+        )
+    return lines
+
+
+def _full_name(entrant: Entrant | None) -> str:
+    return "none" if entrant is None else f"{entrant.remote.name}, {entrant.keeps} {entrant.name}"

@@ -1,0 +1,96 @@
+"""The process of one contestant: waits for a request, answers, waits again.
+
+    python -m throughput.worker NAME        (started by :mod:`throughput.processes`)
+
+Idle contestants block in a read and use no core, so that timings in turn do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pickle
+import sys
+import traceback
+from typing import Any, BinaryIO
+
+from .cases import Case
+from .rivals import CONTESTANTS
+
+
+class Contender:
+    """The forms of one library, and the jobs that are ready."""
+
+    def __init__(self, module: str):
+        self.module = importlib.import_module(f".rivals.{module}", __package__)
+        self.job: Any = None
+        self.ready: dict[int, Any] = {}
+
+    def forms(self, case: Case) -> list[tuple[int, str, str]]:
+        """Number, name and what it keeps, of the forms that do a case."""
+        return [
+            (number, form.name, form.keeps)
+            for number, form in enumerate(self.module.FORMS)
+            if form.does(case)
+        ]
+
+    def load(self, case: Case, dtype: str, threads: int) -> None:
+        from .job import make_job
+
+        self.release()
+        self.job = make_job(case, dtype, threads)
+
+    def release(self) -> None:
+        self.job, self.ready = None, {}
+        gc.collect()
+
+    def expected(self, rounds: int) -> Any:
+        return self.module.expected(self.job, rounds)
+
+    def deviation(self, form: int, rounds: int, expected: Any) -> float:
+        """Make a form ready and compare its answer with that of localgd."""
+        self.ready[form] = self.module.FORMS[form].ready(self.job)
+        deviation: float = self.ready[form].deviation(rounds, expected)
+        return deviation
+
+    def seconds(self, form: int, rounds: int) -> tuple[float, float, str]:
+        """Seconds of so many rounds, share of the local steps taken, and a note."""
+        ready = self.ready[form]
+        seconds = ready.seconds(rounds)
+        return seconds, ready.steps_share, ready.note
+
+    def drop(self, form: int) -> None:
+        self.ready.pop(form, None)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, name: str) -> None:
+    """Answer requests ``(method, arguments)`` with ``(True, result)`` or ``(False, error)``."""
+
+    def answer(fine: bool, value: Any) -> None:
+        pickle.dump((fine, value), answers)
+        answers.flush()
+
+    try:
+        contender = Contender(CONTESTANTS[name].module)
+    except ImportError as error:
+        answer(False, str(error))
+        return
+    answer(True, None)
+    while True:
+        try:
+            method, arguments = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            answer(True, getattr(contender, method)(*arguments))
+        except Exception as error:
+            traceback.print_exc()
+            answer(False, f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    # What libraries print must not mix with the answers.
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, channel, sys.argv[1])
