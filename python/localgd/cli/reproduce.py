@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .. import _validation as check
-from ..reproducing import Context, Experiment, Outcome, OwnRows, carry_out, experiments, find
+from ..reproducing import Context, Experiment, Outcome, OwnRows, all_experiments, carry_out, find
 from ..reproducing.experiment import CAVEAT, FAILS, HOLDS
 from ..reproducing.report import Report
 from ..reproducing.running import FAILED
@@ -88,7 +88,7 @@ def show_list(screen: Screen) -> int:
     )
     for heading in ("", "Question", "Source"):
         table.add_column(heading, overflow="fold")
-    for experiment in experiments():
+    for experiment in all_experiments():
         source = ("open; " if experiment.open else "") + experiment.sources[0].label
         own = f" Own rows: {', '.join(experiment.tasks)}." if experiment.tasks else ""
         table.add_row(experiment.id, Text(experiment.question + own), Text(source))

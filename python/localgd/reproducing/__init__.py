@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .context import Context, OwnRows, weights
 from .experiment import Condition, Experiment, Measured, Picture, Table, Verdict
-from .registry import experiments, find
+from .registry import all_experiments, find
 from .running import Outcome, carry_out
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "Picture",
     "Table",
     "Verdict",
+    "all_experiments",
     "carry_out",
-    "experiments",
     "find",
     "weights",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from .experiment import Experiment
 
-__all__ = ["experiments", "find"]
+__all__ = ["all_experiments", "find"]
 
 # One line per experiment: a file of experiments/ that defines EXPERIMENT.
 MODULES = (
@@ -28,7 +28,7 @@ MODULES = (
 PACKAGE = f"{__package__}.experiments"
 
 
-def experiments() -> list[Experiment]:
+def all_experiments() -> list[Experiment]:
     """All experiments in order.
 
     Returns
@@ -37,8 +37,8 @@ def experiments() -> list[Experiment]:
 
     Examples
     --------
-    >>> from localgd.reproducing import experiments
-    >>> [experiment.id for experiment in experiments()][0]
+    >>> from localgd.reproducing import all_experiments
+    >>> [experiment.id for experiment in all_experiments()][0]
     'E1'
     """
     names = [f"{PACKAGE}.{name}" for name in MODULES]
@@ -72,7 +72,7 @@ def find(ids: Sequence[str]) -> list[Experiment]:
     >>> [experiment.id for experiment in find(["e8", "E1"])]
     ['E1', 'E8']
     """
-    known = experiments()
+    known = all_experiments()
     wanted = {name.upper() for name in ids}
     unknown = sorted(wanted - {experiment.id for experiment in known})
     if unknown:

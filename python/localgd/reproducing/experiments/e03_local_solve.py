@@ -304,7 +304,7 @@ def _draw_pair(columns: Mapping[str, np.ndarray]) -> Any:
     for (key, label), colour in zip(NAMES.items(), figures.COLOURS, strict=False):
         line = "--" if key == "plain" else "-"
         ax.plot(k, columns[f"{key}_deg"], color=colour, linestyle=line, label=label)
-    late = k >= k[-1] / 100
+    late = k >= k[-1] / 10
     guide = columns["modified_deg"][-1] * k[-1] / k[late]
     ax.plot(k[late], 1.6 * guide, color="black", linestyle=":", linewidth=1, label="∝ 1/k")
     figures.legend(ax)

@@ -124,8 +124,10 @@ def _setting(outcome: Outcome, context: Context) -> str:
         differs = other.get(key, text) != text
         more = f'<br><span class="soft">({name}: {rich(other[key])})</span>' if differs else ""
         rows.append(f"<tr><th>{rich(key)}</th><td>{rich(text)}{more}</td></tr>")
-    if context.own is not None and not outcome.experiment.tasks:
-        rows.append("<tr><th>your rows</th><td>not used: it has rows of its own</td></tr>")
+    if context.own is not None and context.own_problem(*outcome.experiment.tasks) is None:
+        wanted = " or ".join(outcome.experiment.tasks)
+        why = f"it can use {wanted} rows" if wanted else "it has rows of its own"
+        rows.append(f"<tr><th>your rows</th><td>not used: {why}</td></tr>")
     return '<div class="scroll"><table><tbody>\n' + "\n".join(rows) + "\n</tbody></table></div>"
 
 

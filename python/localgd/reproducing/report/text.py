@@ -13,6 +13,7 @@ INDEX = re.compile(r"(?<![\w.])([^\W\d_])_(?:\{([^}]+)\}|([^\W_]{1,3}(?:[+-]1)?)
 FLOAT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)(?!\w)")
 # Between a number and its sign or unit, and around the "=" of a short name.
 JOINED = re.compile(r"(?<=\d) (?=%|°|s\b)|(?<=±) (?=\d)|(?<=\b\w) (?== )|(?<=\b\w =) ")
+MINUS = re.compile(r"(?<= )-(?= )|(?<![\w^)])-(?=\d)")
 NAME = re.compile(r"(?<![\w.])(lg(?:\.\w+)+|--\w+(?:-\w+)*)")
 
 
@@ -38,7 +39,7 @@ def rich(text: str) -> str:
     '<code>lg.run</code> gives 4.6 · 10<sup>−5</sup>'
     """
     text = JOINED.sub("\N{NO-BREAK SPACE}", html.escape(text, quote=False))
-    text = NAME.sub(r"<code>\1</code>", text.replace(" - ", " − "))
+    text = NAME.sub(r"<code>\1</code>", MINUS.sub("−", text))
     text = FLOAT.sub(_power_of_ten, text)
     text = POWER.sub(lambda found: f"<sup>{signed(found[1])}</sup>", text)
     return INDEX.sub(lambda found: f"{found[1]}<sub>{found[2] or found[3]}</sub>", text)

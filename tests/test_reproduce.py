@@ -1,0 +1,345 @@
+"""Experiments and their report: verdicts, failures, interruption, the same bytes twice."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import localgd as lg
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("sklearn")
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+
+from localgd import reproducing
+from localgd.cli import main
+from localgd.reproducing import (
+    Condition,
+    Context,
+    Experiment,
+    Measured,
+    Picture,
+    Table,
+    all_experiments,
+    carry_out,
+    figures,
+    find,
+    registry,
+    sources,
+)
+from localgd.reproducing.report import Report
+from localgd.reproducing.report.text import rich
+from localgd.reproducing.running import FAILED
+
+ALL = all_experiments()
+IDS = [experiment.id for experiment in ALL]
+SMALL = lg.datasets.make_separable(n_clients=2, n_samples=3, n_features=10, seed=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Toy(Experiment):
+    """Ends at ``value``, which should be below 1 and better below 0.5."""
+
+    value: float = 0.1
+    error: BaseException | None = None
+
+    id = "E90"
+    title = "A toy"
+    question = "Is 1 < 2 & 3?"
+    claim = "w_k goes to 10^-3."
+    sources = (sources.LOCAL_GD,)
+    criterion = (
+        Condition("below 1", "value", "<", 1.0, unit="°"),
+        Condition("below 0.5", "value", "<", 0.5, otherwise="It is near to 1."),
+    )
+    limits = ("A toy.",)
+    code = "print(1 < 2)"
+
+    def setting(self, context):
+        return {"rounds": context.pick("10", "10^6")}
+
+    def measure(self, context):
+        context.tell("measuring")
+        if self.error is not None:
+            raise self.error
+        k = np.arange(1, 5)
+        return Measured(
+            numbers={"value": self.value},
+            series={"line": {"round": k, "value": self.value / k}},
+            tables=[Table("Values", ["round", "value"], [["1", f"{self.value:.1e}"]])],
+        )
+
+    def finding(self, numbers):
+        return f"It is {numbers['value']:g}."
+
+    def pictures(self, measured):
+        ax = figures.panel(x="Rounds", y="Value")
+        ax.plot(measured.series["line"]["round"], measured.series["line"]["value"], label="a")
+        figures.legend(ax)
+        return [Picture("line", "A line & its end.", ax.figure)]
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """Puts experiments in the place of the real ones."""
+
+    def place(*found):
+        monkeypatch.setattr("localgd.cli.reproduce.find", lambda ids: list(found))
+
+    return place
+
+
+class Page(HTMLParser):
+    """Ids, and all that a browser would fetch or run."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.fetched, self.tags = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        given = dict(attributes)
+        if "id" in given:
+            self.ids.append(given["id"])
+        self.fetched += [given[key] for key in ("src", "srcset", "data", "poster") if key in given]
+        if tag == "link":
+            self.fetched.append(given["href"])
+
+
+def test_experiments_come_in_order():
+    numbers = [int(name.removeprefix("E")) for name in IDS]
+    assert numbers == sorted(set(numbers))
+    assert {1, 3, 8} <= set(numbers)
+
+
+def test_an_experiment_that_is_not_written_yet_breaks_nothing(monkeypatch):
+    monkeypatch.setattr(registry, "MODULES", ("e00_nothing", *registry.MODULES))
+    assert [experiment.id for experiment in all_experiments()] == IDS
+
+
+def test_every_file_of_experiments_is_registered():
+    folder = Path(reproducing.__file__).parent / "experiments"
+    written = {path.stem for path in folder.glob("e[0-9]*.py")}
+    assert written <= set(registry.MODULES)
+    assert len(written) == len(ALL)
+
+
+def test_unknown_ids_are_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=rf"experiment: got E0, E99; want some of {IDS[0]}, "):
+        find(["E99", "e0", "E1"])
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=IDS)
+def test_words_of_an_experiment(experiment):
+    assert experiment.question.endswith("?")
+    for text in (experiment.claim, *experiment.limits):
+        assert text.endswith((".", "?")), text
+    assert experiment.sources
+    assert experiment.criterion
+    quick = experiment.setting(Context(quick=True))
+    assert quick.keys() == experiment.setting(Context()).keys()
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=IDS)
+def test_an_experiment_uses_the_public_interface_only(experiment):
+    path = Path(ast.__file__).parent  # the standard library
+    source = Path(registry.importlib.import_module(type(experiment).__module__).__file__)
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            assert node.level == 2 or (node.level, node.module) == (1, None), ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom):
+            name = (node.module or "").split(".")[0]
+            assert name == "__future__" or (path / name).exists() or (path / f"{name}.py").exists()
+        elif isinstance(node, ast.Attribute):
+            assert not re.match(r"_[a-z]", node.attr) or ast.unparse(node.value) == "self", (
+                ast.unparse(node)
+            )
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=IDS)
+def test_python_lines_run_as_shown(experiment):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(experiment.code, experiment.id, "exec"), {})
+    assert printed.getvalue().strip()
+
+
+@pytest.mark.parametrize(
+    ("value", "answer", "reason"),
+    [
+        (0.1, "holds", "All 2 conditions are met."),
+        (0.7, "holds with a caveat", "It is near to 1. (Measured: 0.7.)"),
+        (2.0, "does not hold", "Not met: below 1 (measured: 2°)."),
+        (float("nan"), "does not hold", "Not met: below 1 (measured: nan°)."),
+        (None, "does not hold", "Not met: below 1 (measured: not measured)."),
+    ],
+)
+def test_verdict_is_computed_from_the_numbers(value, answer, reason):
+    verdict = Toy().judge({"value": value})
+    assert (verdict.answer, verdict.reason) == (answer, reason)
+
+
+def test_a_comparison_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="comparison: got '!='; want one of <, <=, >, >=, =="):
+        Condition("other than 1", "value", "!=", 1)
+
+
+def test_series_of_unequal_columns_are_refused():
+    with pytest.raises(ValueError, match=r"columns of 'line' have lengths \{'a': 2, 'b': 1\}"):
+        Measured(numbers={}, series={"line": {"a": [1, 2], "b": [1]}})
+
+
+def test_a_failing_experiment_is_an_outcome():
+    outcome = carry_out(Toy(error=RuntimeError("no\nluck")), Context())
+    assert (outcome.answer, outcome.finding) == (FAILED, "RuntimeError: no luck")
+    assert "in measure" in outcome.trace
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_an_interrupted_run_ends_the_experiment(far):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    context = Context()
+    run = context.fast_forward if far else context.run
+    with pytest.raises(KeyboardInterrupt):
+        run(SMALL, lg.LocalGD(local_steps=10, lr=1.0), rounds=10**6, progress=interrupt)
+
+
+def test_the_report_is_self_contained(tmp_path):
+    context = Context(quick=True)
+    report = Report(tmp_path, context, {"command": "localgd <reproduce>"}, ["E90", "E91"])
+    report.add(carry_out(Toy(), context))
+    page = report.index.read_text(encoding="utf-8")
+    assert "Not finished: E91." in page
+    found = Page(page)
+    assert len(found.ids) == len(set(found.ids))
+    assert "E90" in found.ids
+    assert found.fetched == ["data:,"]
+    assert not {"script", "img", "iframe", "object"} & set(found.tags)
+    assert not re.search(r"@import|url\((?!#)|http-equiv", page)
+    assert "Is 1 &lt; 2 &amp; 3?" in page
+    assert "localgd &lt;reproduce&gt;" in page
+    assert page.count("<svg") == 1
+    for used in re.findall(r'url\(#([^)]+)\)|href="#(E90_line[^"]*)"', page):
+        assert "".join(used) in found.ids
+
+
+def test_two_toys_do_not_share_ids(tmp_path):
+    report = Report(tmp_path, Context(), {})
+    for name in ("E90", "E91"):
+        cls = type("Other", (Toy,), {"id": name})
+        report.add(carry_out(cls(), Context()))
+    ids = Page(report.index.read_text(encoding="utf-8")).ids
+    assert len(ids) == len(set(ids))
+
+
+def test_files_of_an_earlier_report_go_and_those_of_the_user_stay(tmp_path):
+    for name in ("figures/E12_angles.svg", "data/E12_angles.csv", "data/mine.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("old")
+    Report(tmp_path, Context(), {}).add(carry_out(Toy(), Context()))
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == {
+        "index.html",
+        "summary.json",
+        "data/mine.csv",
+        "data/E90_line.csv",
+        "figures/E90_line.svg",
+    }
+    assert (tmp_path / "data/E90_line.csv").read_text().splitlines()[:2] == ["round,value", "1,0.1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("ρ_S and p_i, w_{k+1}", "ρ<sub>S</sub> and p<sub>i</sub>, w<sub>k+1</sub>"),
+        ("make_regression has n_clients", "make_regression has n_clients"),
+        ("2^-3 is -1 - 5 of 4.60e+07", "2<sup>−3</sup> is −1 − 5 of 4.60 · 10<sup>7</sup>"),
+        ("a < b & c", "a &lt; b &amp; c"),
+    ],
+)
+def test_powers_and_indices(text, html):
+    assert rich(text) == html
+
+
+def test_command_shows_a_failure_and_goes_on(toys, tmp_path, capsys):
+    toys(Toy(error=RuntimeError("no luck")), type("Other", (Toy,), {"id": "E91"})(2.0))
+    assert main(["reproduce", "--out", str(tmp_path), "--quick"]) == 1
+    printed = capsys.readouterr()
+    assert "failed to run: E90" in printed.err
+    assert "E90 failed" in re.sub(" +", " ", printed.out)
+    assert "does not hold" in printed.out
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "1 does not hold, 1 failed to run" in page
+    assert "RuntimeError: no luck" in page
+    answers = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["experiments"]
+    assert [one["answer"] for one in answers] == ["failed", "does not hold"]
+
+
+def test_ctrl_c_keeps_what_is_finished(toys, tmp_path, capsys):
+    toys(Toy(), type("Other", (Toy,), {"id": "E91"})(error=KeyboardInterrupt()))
+    assert main(["reproduce", "--out", str(tmp_path)]) == 130
+    assert "interrupted; not finished: E91" in capsys.readouterr().err
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert 'id="E90"' in page
+    assert "Not finished: E91." in page
+
+
+def test_command_writes_nothing_to_standard_error_when_piped(toys, tmp_path, capsys):
+    toys(Toy())
+    assert main(["reproduce", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_list_and_refusals(capsys, tmp_path):
+    assert main(["reproduce", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(re.search(rf"^{name} ", listed, re.MULTILINE) for name in IDS)
+    assert main(["reproduce", "E99", "--out", str(tmp_path / "no")]) == 2
+    assert "experiment: got E99; want some of E1" in capsys.readouterr().err
+    assert main(["reproduce", "--label", "y", "--out", str(tmp_path / "no")]) == 2
+    assert "label: got 'y' without data; want --data FILE" in capsys.readouterr().err
+    assert main(["reproduce", "--seed", "-1", "--out", str(tmp_path / "no")]) == 2
+    assert "seed: got -1" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_the_same_bytes_twice_but_for_the_page(tmp_path):
+    for name in ("a", "b"):
+        assert main(["reproduce", "E8", "--quick", "--out", str(tmp_path / name)]) == 0
+    first, second = (
+        {p.relative_to(tmp_path / name): p.read_bytes() for p in (tmp_path / name).rglob("*.*")}
+        for name in ("a", "b")
+    )
+    for files in (first, second):
+        files.pop(Path("index.html"))  # has the date and seconds
+    assert first == second
+    assert len(first) >= 3
+
+
+def test_own_rows(toys, tmp_path, capsys):
+    toys(*find(["E8"]), Toy())
+    problem = lg.datasets.make_regression(n_clients=3, n_samples=4, n_features=30, seed=5)
+    np.savez(tmp_path / "own.npz", X=problem.X, y=problem.y, clients=np.repeat([0, 1, 2], 4))
+    out = tmp_path / "report"
+    words = ["reproduce", "--quick", "--task", "regression", "--out", str(out)]
+    assert main([*words, "--data", str(tmp_path / "own.npz")]) == 0
+    assert "12 rows of 30 features" in capsys.readouterr().out
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "Your own rows are used in place of the synthetic ones." in page
+    assert "not used: it has rows of its own" in page
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["own_rows"].startswith("own.npz")
