@@ -166,8 +166,8 @@ for method in (lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)):
                 "steps": _columns({f"L={L}": run for L, run in stepped.items()}),
             },
             tables=[
-                _ends([str(seed) for seed in seeds], pairs, slopes),
-                _ends([name], [on_real], [_slope(on_real["modified"])]),
+                _ends("Synthetic rows", [str(seed) for seed in seeds], pairs, slopes),
+                _ends("Real rows", [name], [on_real], [_slope(on_real["modified"])]),
                 _far_table(stepped),
             ],
             notes=notes,
@@ -275,14 +275,17 @@ def _columns(runs: Mapping[str, lg.Run]) -> dict[str, np.ndarray]:
 
 
 def _ends(
-    names: Sequence[str], pairs: Sequence[Mapping[str, lg.Run]], slopes: Sequence[float]
+    kind: str,
+    names: Sequence[str],
+    pairs: Sequence[Mapping[str, lg.Run]],
+    slopes: Sequence[float],
 ) -> Table:
     rows = []
     for name, pair, slope in zip(names, pairs, slopes, strict=True):
         angles = [f"{_degrees(pair[server])[-1]:.4f}°" for server in NAMES]
         rows.append([name, *angles, f"{slope:.4f}"])
     return Table(
-        f"Exact local solves: angle to ŵ after {pairs[0]['plain'].round:,} rounds",
+        f"{kind}, exact local solves: angle to ŵ after {pairs[0]['plain'].round:,} rounds",
         ["data set", *NAMES.values(), "slope of log angle"],
         rows,
     )
