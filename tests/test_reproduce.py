@@ -255,6 +255,7 @@ def test_files_of_an_earlier_report_go_and_those_of_the_user_stay(tmp_path):
     assert left == {
         "index.html",
         "summary.json",
+        "summary.md",
         "data/mine.csv",
         "data/E90_line.csv",
         "figures/E90_line.svg",
@@ -343,3 +344,13 @@ def test_own_rows(toys, tmp_path, capsys):
     assert "not used: it has rows of its own" in page
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["own_rows"].startswith("own.npz")
+
+
+def test_page_of_the_docs_names_every_experiment():
+    page = Path(__file__).parents[1] / "docs" / "reproduce.md"
+    if not page.exists():
+        pytest.skip("the pages are in a checkout only")
+    listed = re.findall(r"^\| (E\d+) .*\(\.\./(.*)\) \|$", page.read_text("utf-8"), re.MULTILINE)
+    assert [name for name, _ in listed if name in IDS] == IDS
+    for name, file in listed:
+        assert (page.parents[1] / file).is_file() or name not in IDS

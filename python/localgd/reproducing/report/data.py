@@ -1,4 +1,4 @@
-"""Series as CSV, and the summary as JSON: the same bytes whenever the numbers are the same."""
+"""Series as CSV, the summary as JSON and Markdown: the same bytes whenever the numbers are the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..context import Context
 from ..experiment import Measured, plain
 from ..running import Outcome
 
-__all__ = ["csv_files", "summary"]
+__all__ = ["csv_files", "markdown", "summary"]
 
 
 def csv_files(outcome: Outcome) -> dict[str, str]:
@@ -64,6 +64,25 @@ def summary(outcomes: Sequence[Outcome], context: Context) -> str:
         "experiments": [_of(outcome) for outcome in outcomes],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """The summary as a Markdown table, to be put into other pages.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+
+    Returns
+    -------
+    str
+    """
+    rows = [
+        ["", "question", "verdict", "finding"],
+        ["---"] * 4,
+        *([o.experiment.id, o.experiment.question, o.answer, o.finding] for o in outcomes),
+    ]
+    return "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in rows)
 
 
 def _of(outcome: Outcome) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..context import Context
 from ..running import Outcome
-from .data import csv_files, summary
+from .data import csv_files, markdown, summary
 from .page import page
 from .section import section
 from .svg import render
@@ -24,7 +24,7 @@ FOLDERS = ("figures", "data")
 
 @dataclass
 class Report:
-    """``index.html``, ``figures/``, ``data/`` and ``summary.json`` in a folder.
+    """``index.html``, ``figures/``, ``data/``, ``summary.json`` and ``.md`` in a folder.
 
     Attributes
     ----------
@@ -82,6 +82,7 @@ class Report:
         text = page(self.outcomes, self.sections, self.context, self.about, self.waiting)
         _write(self.index, text)
         _write(self.folder / "summary.json", summary(self.outcomes, self.context))
+        _write(self.folder / "summary.md", markdown(self.outcomes))
 
 
 def _write(path: Path, text: str) -> None:
