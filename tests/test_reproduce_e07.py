@@ -1,0 +1,102 @@
+"""E7: the verdict, and that other methods turn it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import localgd as lg
+from localgd.reproducing import Context, find
+from localgd.reproducing.experiments import e07_not_separable as e07
+
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    (found,) = find(["E7"])
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shorter():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(e07, "_mixed_rounds", lambda context: 20_000)
+        yield
+
+
+@pytest.fixture(scope="module")
+def measured(experiment):
+    return experiment.measure(Context(quick=True))
+
+
+def test_limits_and_offset_are_as_predicted(experiment, measured):
+    verdict = experiment.judge(measured.numbers)
+    assert verdict.answer in ("holds", "holds with a caveat"), verdict.reason
+    assert measured.numbers["worst_offset_error_percent"] < 3
+    assert 0.9 < measured.numbers["mixed_local_error"] / measured.numbers["mixed_predicted_offset"]
+
+
+def test_a_method_with_an_offset_is_no_correction(experiment):
+    plain = dataclasses.replace(experiment, corrected=lambda L, lr: lg.LocalGD(L, lr))
+    numbers: dict = {}
+    plain._removal(Context(quick=True), e07._synthetic(1), numbers)
+    assert numbers["scaffold_error"] > 1e-2
+    (condition,) = [c for c in experiment.criterion if c.number == "scaffold_error"]
+    assert not condition.met(numbers)
+
+
+def test_a_method_without_an_offset_turns_the_verdict(experiment, measured):
+    """SCAFFOLD in the place of Local-GD: nothing stops at the predicted distance."""
+    corrected = dataclasses.replace(experiment, local=lambda L, lr: lg.Scaffold(L, lr))
+    ladder = corrected._ladder(Context(quick=True), e07._synthetic(1))
+    numbers = {**measured.numbers, "worst_offset_error_percent": e07._worst(ladder)}
+    assert numbers["worst_offset_error_percent"] > 90
+    assert experiment.judge(numbers).answer == "does not hold"
+
+
+def test_the_offset_by_finite_differences_of_the_round_map():
+    """δ from the gradient of f and its clients, without formulas for curvature."""
+    problem = e07._synthetic(3)
+    limit = lg.reference.limits(problem, loss="logistic")
+    Z, v = problem.signed_rows, limit.finite_part
+
+    def gradient(w, rows):
+        return -(1 / (1 + np.exp(Z[rows] @ w))) @ Z[rows] / len(Z[rows])
+
+    clients = [problem.rows(i) for i in range(problem.n_clients)]
+    h, eye = 1e-5, np.eye(len(v))
+
+    def directional(w, u, rows):
+        return (gradient(w + h * u, rows) - gradient(w - h * u, rows)) / (2 * h)
+
+    hessian = np.mean([[directional(v, e, rows) for e in eye] for rows in clients], axis=0)
+    push = np.mean([directional(v, gradient(v, rows), rows) for rows in clients], axis=0)
+    wanted = np.linalg.norm(np.linalg.solve(hessian, push)) / 2 / np.linalg.norm(v)
+    assert e07.relative_offset(problem, limit) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_own_rows_are_used_or_the_reason_is_told():
+    settled = lg.datasets.make_nonseparable(n_clients=3, n_samples=30, n_features=4, seed=5)
+    assert e07._refusal(settled) is None
+    assert "part of them is separable" in e07._refusal(e07.mixed_rows(1))
+    alone = lg.datasets.make_nonseparable(n_clients=1, n_samples=90, n_features=4, seed=5)
+    assert "no offset is predicted" in e07._refusal(alone)
+
+
+def test_pictures_and_finding(experiment, measured):
+    pytest.importorskip("matplotlib")
+    assert [p.name for p in experiment.pictures(measured)] == [
+        "finite",
+        "angle",
+        "offset",
+        "removal",
+    ]
+    assert "SCAFFOLD" in experiment.finding(measured.numbers)
+
+
+def test_the_code_shown_runs(experiment, capsys):
+    exec(experiment.code, {})
+    assert len(capsys.readouterr().out.splitlines()) == 8
