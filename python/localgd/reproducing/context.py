@@ -10,7 +10,7 @@ import numpy as np
 
 import localgd as lg
 
-__all__ = ["Context", "OwnRows", "weights"]
+__all__ = ["Context", "OwnRows", "degrees", "weights"]
 
 T = TypeVar("T")
 
@@ -92,6 +92,12 @@ def weights(run: lg.Run) -> np.ndarray:
     if run.weights is None:
         raise ValueError("run: has no weights; want one whose problem is not a kernel's")
     return run.weights
+
+
+def degrees(run: lg.Run) -> np.ndarray:
+    """The recorded angles in degrees, NaN where w_k = 0."""
+    angles: np.ndarray = np.degrees(run.history["angle"])
+    return angles
 
 
 def _uninterrupted(run: lg.Run) -> lg.Run:

@@ -11,8 +11,9 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, sources
-from ..context import Context
+from ..context import Context, degrees
 from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from ..rows import separable_rows
 
 FAR = 1e100
 FIRST = 10  # round of the figures
@@ -136,20 +137,24 @@ for L in (1, 10, 100, 1000):
         )
         far = self._far(context, synthetic, STEPS, "synthetic rows")
         exact = self._exact(context, synthetic)
-        real, name, notes = _real(context)
+        real, name, notes = separable_rows(
+            context,
+            context.pick(lg.datasets.load_digits, lg.datasets.load_mnist),
+            context.pick("digits", "MNIST"),
+        )
         far_real = self._far(context, real, REAL_STEPS, name)
         spreads = [_spread(L, run) for L, run in far.items()]
         gaps = [_gap(exact[L], far[L]) for L in STEPS]
         return Measured(
             numbers={
-                "worst_angle_deg": float(np.max([_degrees(run)[-1] for run in far.values()])),
+                "worst_angle_deg": float(np.max([degrees(run)[-1] for run in far.values()])),
                 "worst_spread_percent": float(np.max(spreads)),
                 "worst_exact_gap": float(np.max(gaps)),
                 "real_worst_ratio": float(
                     np.max([_at(run, FAR) / _at(run, LATE) for run in far_real.values()])
                 ),
                 "real_worst_angle_deg": float(
-                    np.max([_degrees(run)[-1] for run in far_real.values()])
+                    np.max([degrees(run)[-1] for run in far_real.values()])
                 ),
                 "largest_error_estimate": float(
                     np.max([r.history["error"].max() for r in (*far.values(), *far_real.values())])
@@ -245,28 +250,9 @@ RINGS: Mapping[str, Any] = {
 }
 
 
-def _real(context: Context) -> tuple[lg.Problem, str, list[str]]:
-    """The user's rows if they are separable, else real ones; their name, and what to note."""
-    notes = []
-    own = context.own_problem("binary")
-    if own is not None:
-        if lg.reference.separability(own).separable:
-            return own, "your own", ["Your own rows are the real rows."]
-        notes.append("Your own rows are not used: they are not separable.")
-    load = context.pick(lg.datasets.load_digits, lg.datasets.load_mnist)
-    X, y = load(classes=(0, 1))
-    problem = lg.partition(X, y, n_clients=10, scheme=lg.Dirichlet(0.3), seed=1 + context.seed)
-    return problem, context.pick("digits", "MNIST"), notes
-
-
-def _degrees(run: lg.Run) -> np.ndarray:
-    angles: np.ndarray = np.degrees(run.history["angle"])
-    return angles
-
-
 def _at(run: lg.Run, round: float) -> float:
     """The angle in degrees at a recorded round."""
-    return float(_degrees(run)[run.history["round"] == round][0])
+    return float(degrees(run)[run.history["round"] == round][0])
 
 
 def _spread(L: int, run: lg.Run) -> float:
@@ -285,7 +271,7 @@ def _gap(exact: lg.Run, far: lg.Run) -> float:
 def _columns(runs: Mapping[int, lg.Run]) -> dict[str, np.ndarray]:
     first = next(iter(runs.values()))
     k = first.history["round"]
-    return {"round": k[1:]} | {f"L={L}_deg": _degrees(run)[1:] for L, run in runs.items()}
+    return {"round": k[1:]} | {f"L={L}_deg": degrees(run)[1:] for L, run in runs.items()}
 
 
 def _long(runs: Mapping[int, lg.Run]) -> dict[str, np.ndarray]:
@@ -294,7 +280,7 @@ def _long(runs: Mapping[int, lg.Run]) -> dict[str, np.ndarray]:
     return {
         "local_steps": np.concatenate([np.full(len(k), L) for L, k in kept.items()]),
         "round": np.concatenate(list(kept.values())),
-        "angle_deg": np.concatenate([_degrees(run)[1:] for run in runs.values()]),
+        "angle_deg": np.concatenate([degrees(run)[1:] for run in runs.values()]),
     }
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, sources
-from ..context import Context
+from ..context import Context, degrees
 from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from ..rows import separable_rows
 
 FAR = 1e100
 STEPS = (1, 10, 100, 1000)
@@ -135,11 +136,11 @@ for method in (lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)):
         for seed, problem in zip(seeds, problems, strict=True):
             context.tell(f"exact solves, data set {seed}")
             pairs.append(self._solves(context, problem, ROUNDS))
-        real, name, notes = _real(context)
+        real, name, notes = separable_rows(context, lg.datasets.load_digits, "digits")
         context.tell(f"exact solves, {name}")
         on_real = self._solves(context, real, _real_rounds(context))
         stepped = self._steps(context, problems[0])
-        plain = [_degrees(pair["plain"]) for pair in pairs]
+        plain = [degrees(pair["plain"]) for pair in pairs]
         slopes = [_slope(pair["modified"]) for pair in pairs]
         return Measured(
             numbers={
@@ -148,16 +149,16 @@ for method in (lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)):
                     np.max([_change(pair["plain"]) for pair in pairs])
                 ),
                 "modified_largest_angle_deg": float(
-                    np.max([_degrees(pair["modified"])[-1] for pair in pairs])
+                    np.max([degrees(pair["modified"])[-1] for pair in pairs])
                 ),
                 "modified_worst_slope_error": float(np.max(np.abs(np.array(slopes) + 1))),
-                "real_plain_angle_deg": float(_degrees(on_real["plain"])[-1]),
-                "real_modified_angle_deg": float(_degrees(on_real["modified"])[-1]),
+                "real_plain_angle_deg": float(degrees(on_real["plain"])[-1]),
+                "real_modified_angle_deg": float(degrees(on_real["modified"])[-1]),
                 "real_ratio": float(
-                    _degrees(on_real["modified"])[-1] / _degrees(on_real["plain"])[-1]
+                    degrees(on_real["modified"])[-1] / degrees(on_real["plain"])[-1]
                 ),
                 "steps_worst_angle_deg": float(
-                    np.max([_degrees(run)[-1] for run in stepped.values()])
+                    np.max([degrees(run)[-1] for run in stepped.values()])
                 ),
             },
             series={
@@ -235,27 +236,9 @@ def _real_rounds(context: Context) -> int:
     return context.pick(20_000, 200_000)
 
 
-def _real(context: Context) -> tuple[lg.Problem, str, list[str]]:
-    """The user's rows if they are separable, else digits; their name, and what to note."""
-    notes = []
-    own = context.own_problem("binary")
-    if own is not None:
-        if lg.reference.separability(own).separable:
-            return own, "your own", ["Your own rows are the real rows."]
-        notes.append("Your own rows are not used: they are not separable.")
-    X, y = lg.datasets.load_digits(classes=(0, 1))
-    seed = 1 + context.seed
-    return lg.partition(X, y, n_clients=10, scheme=lg.Dirichlet(0.3), seed=seed), "digits", notes
-
-
-def _degrees(run: lg.Run) -> np.ndarray:
-    angles: np.ndarray = np.degrees(run.history["angle"])
-    return angles
-
-
 def _change(run: lg.Run) -> float:
     """How much the angle changes in the second half of the rounds, in percent."""
-    angles = _degrees(run)
+    angles = degrees(run)
     half = np.searchsorted(run.history["round"], run.round / 2)
     return float(100 * np.ptp(angles[half:]) / angles[-1])
 
@@ -271,7 +254,7 @@ def _columns(runs: Mapping[str, lg.Run]) -> dict[str, np.ndarray]:
     """Angles of runs with the same records; round 0 has no direction."""
     first = next(iter(runs.values()))
     columns = {"round": first.history["round"][1:]}
-    return columns | {f"{name}_deg": _degrees(run)[1:] for name, run in runs.items()}
+    return columns | {f"{name}_deg": degrees(run)[1:] for name, run in runs.items()}
 
 
 def _ends(
@@ -282,7 +265,7 @@ def _ends(
 ) -> Table:
     rows = []
     for name, pair, slope in zip(names, pairs, slopes, strict=True):
-        angles = [f"{_degrees(pair[server])[-1]:.4f}°" for server in NAMES]
+        angles = [f"{degrees(pair[server])[-1]:.4f}°" for server in NAMES]
         rows.append([name, *angles, f"{slope:.4f}"])
     return Table(
         f"{kind}, exact local solves: angle to ŵ after {pairs[0]['plain'].round:,} rounds",
@@ -295,7 +278,7 @@ def _far_table(runs: Mapping[int, lg.Run]) -> Table:
     rounds = (1e3, 1e6, 1e30, 1e100)
     rows = []
     for L, run in runs.items():
-        angles = [_degrees(run)[run.history["round"] == k][0] for k in rounds]
+        angles = [degrees(run)[run.history["round"] == k][0] for k in rounds]
         rows.append([f"{L:,}", *(f"{angle:.3f}°" for angle in angles)])
     headings = ["L", "k = 10^3", "k = 10^6", "k = 10^30", "k = 10^100"]
     return Table("Modified Local-GD, η = 1: angle to ŵ after k rounds", headings, rows)

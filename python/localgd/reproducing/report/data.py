@@ -1,4 +1,4 @@
-"""Series as CSV, the summary as JSON and Markdown: the same bytes whenever the numbers are the same."""
+"""Series as CSV, the summary as JSON and Markdown: the same bytes for the same numbers."""
 
 from __future__ import annotations
 
