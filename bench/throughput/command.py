@@ -1,6 +1,6 @@
 """Local steps per second of localgd beside its rivals: one table.
 
-    python bench/throughput [--cases W1 W4] [--dtypes float64] [--rivals jax numba] [--json FILE]
+python bench/throughput [--cases W1 W4] [--dtypes float64] [--rivals jax numba] [--json FILE]
 """
 
 from __future__ import annotations
@@ -105,12 +105,13 @@ def main(arguments: list[str] | None = None) -> None:
     args = options(arguments)
     report = about()
     machine = Machine(args.threads)
+    memory = 2**24 if args.small else 2**29  # bytes, beyond all caches
     rates = ", ".join(f"{dtype} {machine.product_rate(dtype) / 1e9:.1f}" for dtype in args.dtypes)
     print(
         f"{args.threads} threads, load {report['load_average'][0]:.1f}, "
         f"{core.build_info()['instruction_set']}; matrix products {rates} Gflop/s, "
-        f"memory {machine.read_rate(2**29) / 1e9:.1f} GB/s; local steps of all clients per second, "
-        f"median of {args.repeats}"
+        f"memory {machine.read_rate(memory) / 1e9:.1f} GB/s; "
+        f"local steps of all clients per second, median of {args.repeats}"
     )
     groups = compare(args, machine) if args.cases else []
     if groups:

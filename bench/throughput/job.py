@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import localgd as lg
 import numpy as np
+
+import localgd as lg
 from localgd.batches import Batches
 
 from .cases import Case

@@ -77,9 +77,7 @@ def measure(
     for remote in remotes:
         remote.ask("load", case, dtype, threads)
     expected = remotes[0].ask("expected", case.check_rounds)
-    entrants = [
-        Entrant(remote, *form) for remote in remotes for form in remote.ask("forms", case)
-    ]
+    entrants = [Entrant(remote, *form) for remote in remotes for form in remote.ask("forms", case)]
     for entrant in entrants:
         _check(entrant, case, expected, TOLERANCE[dtype])
     running = []

@@ -33,9 +33,7 @@ class Group:
 
     def strongest(self, keeps: str | None = None) -> Entrant | None:
         """The fastest rival, of any form or of those that keep the weights."""
-        rivals = [
-            e for e in self.entrants if not e.ours and e.rates and keeps in (None, e.keeps)
-        ]
+        rivals = [e for e in self.entrants if not e.ours and e.rates and keeps in (None, e.keeps)]
         return max(rivals, key=lambda e: e.rate, default=None)
 
     def ratio(self, rival: Entrant | None) -> float:

@@ -16,7 +16,13 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["exponential", "gram_steps", "sampled_gram_steps", "sampled_weights_steps", "weight_step"]
+__all__ = [
+    "exponential",
+    "gram_steps",
+    "sampled_gram_steps",
+    "sampled_weights_steps",
+    "weight_step",
+]
 
 
 @intrinsic

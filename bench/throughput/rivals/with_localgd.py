@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import localgd as lg
 import numpy as np
+
+import localgd as lg
 
 from ..cases import TOLERANCE, Case
 from ..job import Job

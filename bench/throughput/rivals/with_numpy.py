@@ -225,8 +225,11 @@ def sampled_gram_batched(job: Job) -> Callable[[int], np.ndarray]:
                 m += (e[:, None, :] @ blocks[clients, batch])[:, 0]
             sums[:] = 0
             # A batch may hold a row twice.
-            np.add.at(sums[:, :, 0], (clients, drawn.reshape(case.n_clients, -1)),
-                      slopes.transpose(1, 0, 2).reshape(case.n_clients, -1))
+            np.add.at(
+                sums[:, :, 0],
+                (clients, drawn.reshape(case.n_clients, -1)),
+                slopes.transpose(1, 0, 2).reshape(case.n_clients, -1),
+            )
             span.average(sums)
         return span.weights()
 

@@ -1,0 +1,152 @@
+"""The bench compares like with like: every rival gives the weights of localgd, in every form."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import localgd as lg
+
+BENCH = Path(__file__).resolve().parents[1] / "bench"
+sys.path.append(str(BENCH))
+
+from throughput.cases import CASES, TOLERANCE, case_names  # noqa: E402
+from throughput.limits import Machine  # noqa: E402
+from throughput.measure import Entrant, measure  # noqa: E402
+from throughput.processes import Refused, Remote  # noqa: E402
+from throughput.rivals import OURS, RIVALS  # noqa: E402
+from throughput.table import Group, summary  # noqa: E402
+
+# All cases with NumPy; of the others, which take seconds to compile, those that differ in kind.
+SOME = {"torch1": ("W1", "W5", "W7b"), "jax": ("W1", "W7b"), "numba": ("W1",)}
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """The contestants' processes must find the package that is tested."""
+    paths = [str(Path(lg.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+
+
+@pytest.mark.parametrize("name", ["numpy1", *SOME])
+def test_rivals_give_the_weights_of_localgd(name):
+    try:
+        rival = Remote(RIVALS[name], 2)
+    except Refused as error:
+        pytest.skip(str(error))
+    with rival, Remote(OURS, 2) as ours:
+        for case in SOME.get(name, CASES):
+            small = CASES[case].small()
+            if small.n_classes > 1:
+                pytest.importorskip("mlxtend")
+            for dtype in TOLERANCE:
+                ours.ask("load", small, dtype, 2)
+                rival.ask("load", small, dtype, 2)
+                expected = ours.ask("expected", small.check_rounds)
+                forms = rival.ask("forms", small)
+                assert {keeps for _, _, keeps in forms} == {"weights", "gram"}
+                if name == "numba":
+                    forms = [form for form in forms if form[1] == "fused"]
+                for number, form, keeps in forms:
+                    deviation = rival.ask("deviation", number, small.check_rounds, expected)
+                    assert deviation < TOLERANCE[dtype], (case, dtype, keeps, form)
+                if name == "numba":
+                    break  # compiled anew for each dtype
+
+
+def test_wrong_rival_is_shown_and_not_timed():
+    class Wrong:
+        name = "numpy1"
+
+        def ask(self, method, *arguments):
+            assert method != "seconds"
+            return {"forms": [(0, "loop", "weights")], "deviation": 0.5}.get(method)
+
+    with Remote(OURS, 1) as ours:
+        entrants = measure(CASES["W2"].small(), "float64", [ours, Wrong()], 1, 1, 0.001)
+    wrong = next(entrant for entrant in entrants if not entrant.ours)
+    assert wrong.problem == "wrong: weights differ by 5.0e-01"
+    assert not wrong.rates
+    group = Group(CASES["W2"].small(), "float64", entrants, {})
+    assert any("wrong: weights differ" in line for line in group.lines())
+    assert group.strongest() is None and math.isnan(group.ratio(None))
+
+
+def test_rival_that_fails_is_told():
+    with Remote(OURS, 1) as ours, pytest.raises(Refused, match="AttributeError"):
+        ours.ask("expected", 3)  # no job is loaded
+
+
+def entrant(name, keeps, *rates):
+    return Entrant(
+        remote=type("R", (), {"name": name}), form=0, name="x", keeps=keeps, rates=[*rates]
+    )
+
+
+def test_ratios_are_to_the_strongest():
+    ours = entrant("localgd", "gram", 30.0, 50.0, 40.0)
+    rivals = [
+        entrant("jax", "gram", 10.0),
+        entrant("numba", "weights", 4.0),
+        entrant("torch", "weights", 2.0),
+    ]
+    group = Group(CASES["W1"], "float64", [*rivals, ours], {})
+    assert group.ratio(group.strongest()) == 4.0
+    assert group.ratio(group.strongest("weights")) == 10.0
+    assert "jax, gram x" in summary([group])[1]
+
+
+class Known(Machine):
+    """1 Gflop/s; 2 bytes per second for each byte of the working set."""
+
+    def product_rate(self, dtype):
+        return 1e9
+
+    def read_rate(self, size):
+        return 1e6
+
+
+def test_limits_count_flops_in_the_first_level_cache_and_bytes_beyond():
+    limits = Known(2).limits(CASES["W1"], "float64")
+    assert limits["gram"].steps_per_second == pytest.approx(1e9 / (2 * 50**2))
+    assert limits["gram"].binding == "products"
+    assert limits["weights"].steps_per_second == pytest.approx(1e6 / (50 * 600 * 8))
+    assert limits["weights"].binding == "reading 234 KiB"
+    assert limits["gram"].with_server < limits["gram"].steps_per_second
+    assert "gram" not in Known(2).limits(CASES["W4"], "float64")  # 2 n² is more than 4 n d
+
+
+def test_learning_rates_share_the_bytes():
+    one, many = (Known(2).limit(CASES[name], "float64", "weights") for name in ("W1", "W5"))
+    assert many.steps_per_second == pytest.approx(64 * one.steps_per_second)
+
+
+def test_names_of_cases():
+    assert case_names(["w7", "W1", "W7a"]) == ["W7a", "W7b", "W1"]
+    with pytest.raises(SystemExit, match="--cases: got 'W9'; want one of W1"):
+        case_names(["W9"])
+
+
+def test_one_command_prints_one_table_and_writes_json(tmp_path):
+    out = tmp_path / "figures.json"
+    command = [sys.executable, str(BENCH / "throughput"), "--small", "--cases", "W2", "W5"]
+    command += ["--dtypes", "float64", "--rivals", "numpy1", "--repeats", "2", "--least", "0.001"]
+    done = subprocess.run(
+        [*command, "--json", str(out)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "strongest rival" in done.stdout
+    report = json.loads(out.read_text())
+    assert report["build_info"]["version"] == lg.__version__
+    assert {group["case"]["name"] for group in report["cases"]} == {"W2", "W5"}
+    for group in report["cases"]:
+        for found in group["entrants"]:
+            assert not found["problem"] and found["deviation"] <= 1e-8
+            assert 1 <= len(found["rates"]) <= 2 and min(found["rates"]) > 0
+    names = {found["form"] for found in report["cases"][1]["entrants"]}
+    assert {"run", "sweep"} <= names
