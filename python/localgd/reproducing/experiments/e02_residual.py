@@ -277,7 +277,8 @@ for L in (1, 10, 100, 1000):
             ),
             Picture(
                 "real",
-                "Real rows: the same limit, at the pace that these rows set.",
+                "Real rows: the same limit, at the pace that these rows set. Where a curve "
+                "flattens, rows just beyond the margin still pull.",
                 _draw_distances(measured.series["real"]),
             ),
             Picture(

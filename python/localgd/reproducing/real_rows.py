@@ -1,0 +1,30 @@
+"""Real rows of two classes that several experiments deal to clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import localgd as lg
+
+from .context import Context
+
+__all__ = ["about", "zeros_and_ones"]
+
+
+def about(context: Context, per_class: int) -> str:
+    """What :func:`zeros_and_ones` gives, in words."""
+    rows = context.pick("scikit-learn's 8×8 digits", "MNIST")
+    d = context.pick(64, 784)
+    return f"{rows}, the first {per_class} of each of 0 and 1, d = {d}"
+
+
+def zeros_and_ones(
+    context: Context, per_class: int, scheme: Any, *, seed: int, weights: str = "equal"
+) -> lg.Problem:
+    """The first 0s and 1s of the digits (quick) or of MNIST (full), dealt to 10 clients."""
+    load = context.pick(lg.datasets.load_digits, lg.datasets.load_mnist)
+    X, y = load(classes=(0, 1))
+    kept = np.concatenate([np.flatnonzero(y == label)[:per_class] for label in (-1, 1)])
+    return lg.partition(X[kept], y[kept], n_clients=10, scheme=scheme, seed=seed, weights=weights)
