@@ -1,0 +1,70 @@
+"""E12: the verdict on communication, and that a step size that shrinks with L turns it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import localgd as lg
+from localgd.reproducing import Context, find
+from localgd.reproducing.reaching import rounds_to
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    (found,) = find(["E12"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def measured(experiment):
+    return experiment.measure(Context(quick=True))
+
+
+def test_where_local_steps_pay(experiment, measured):
+    assert experiment.judge(measured.numbers).answer == "holds"
+    assert measured.numbers["bytes_per_round"] == 5 * 2 * 100 * 8
+    assert "1.4" in experiment.finding(measured.numbers)
+
+
+def test_rounds_are_those_of_a_run(measured):
+    problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=1)
+    best = lg.reference.max_margin(problem)
+    run = lg.run(
+        problem,
+        lg.LocalGD(local_steps=16, lr=1.0),
+        rounds=1000,
+        loss="exponential",
+        reference=best,
+        record=range(1001),
+    )
+    found = measured.series["synthetic"]
+    (row,) = np.flatnonzero(found["local_steps"] == 16)
+    first = np.flatnonzero(np.degrees(run.history["angle"][1:]) <= 10)[0] + 1
+    assert found["angle 10°"][row] == pytest.approx(first, rel=0.01)
+    first = np.flatnonzero(run.history["loss"][1:] <= 1e-2)[0] + 1
+    assert found["loss 0.01"][row] == pytest.approx(first, rel=0.01)
+
+
+def test_pictures_are_drawn_from_the_series(experiment, measured):
+    assert [p.name for p in experiment.pictures(measured)] == ["loss", "angle", "real"]
+
+
+def test_a_smaller_step_for_more_local_steps_is_found_out(experiment):
+    shrinks = replace(experiment, method=lambda L: lg.LocalGD(local_steps=L, lr=1.0 / L))
+    verdict = shrinks.judge(shrinks.measure(Context(quick=True)).numbers)
+    assert verdict.answer == "does not hold"
+    assert "loss" in verdict.reason
+
+
+def test_rounds_to_a_target():
+    k = np.array([0, 1, 10, 100, 1000])
+    assert rounds_to(k, np.array([9, 8, 4, 2, 1.0]), 2.0) == 100
+    assert rounds_to(k, np.array([9, 8, 4, 1, 1.0]), 2.0) == 32  # 10^1.5, half way in both logs
+    assert rounds_to(k, np.array([9, 1, 4, 2, 1.0]), 2.0) == 100  # it was above again
+    assert rounds_to(k, np.array([9, 1, 1, 1, 1.0]), 2.0) == 1
+    assert np.isnan(rounds_to(k, np.array([9, 8, 4, 4, 3.0]), 2.0))
+    assert np.isnan(rounds_to(k, np.array([9, 8, 4, 1, np.nan]), 2.0))
