@@ -1,6 +1,8 @@
 """Local steps per second of localgd beside its rivals: one table.
 
-python bench/throughput [--cases W1 W4] [--dtypes float64] [--rivals jax numba] [--json FILE]
+    python bench/throughput [--cases W1 W4] [--dtypes float64] [--rivals jax numba] [--json FILE]
+
+``--help`` tells the rest.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ class Entrant:
         Of its weights from those of localgd, relative.
     rates : list of float
         Local steps per second, one for each repeat.
+    share : float
+        Of the local steps of a round that it takes: ``lg.run`` takes one learning rate.
+    least : float
+        Seconds that it wants a timing to take.
     problem : str
         Why there are no rates.
     """
@@ -41,6 +46,8 @@ class Entrant:
     rounds: int = 1
     deviation: float = float("nan")
     rates: list[float] = field(default_factory=list)
+    share: float = 1.0
+    least: float = 0.0
     note: str = ""
     problem: str = ""
 
@@ -61,7 +68,7 @@ class Entrant:
             "steps_per_second": self.rate,
             "rates": self.rates,
             "rounds": self.rounds,
-            "deviation": self.deviation,
+            "deviation": None if math.isnan(self.deviation) else self.deviation,
             "note": self.note,
             "problem": self.problem,
         }
@@ -115,6 +122,7 @@ def _grow(entrant: Entrant, case: Case, least: float) -> bool:
     """Find a number of rounds that takes long enough; False if it is too slow for repeats."""
     seconds = _time(entrant, 1) and _time(entrant, 1)  # the first call may compile
     while seconds and seconds < SLOW:
+        least = max(least, min(entrant.least, SLOW / 2))
         if seconds >= least and entrant.rounds >= LEAST_ROUNDS:
             return True
         wanted = max(1.2 * entrant.rounds * least / seconds, LEAST_ROUNDS)
@@ -133,13 +141,15 @@ def _time(entrant: Entrant, rounds: int) -> float:
     """Seconds, 0 if it failed."""
     time.sleep(PAUSE)
     try:
-        seconds, entrant_share, note = entrant.remote.ask("seconds", entrant.form, rounds)
+        seconds, entrant.share, entrant.least, note = entrant.remote.ask(
+            "seconds", entrant.form, rounds
+        )
     except Refused as error:
         entrant.problem = str(error)
         return 0.0
     entrant.note = note or entrant.note
-    return float(seconds) / entrant_share
+    return float(seconds)
 
 
 def _steps(entrant: Entrant, case: Case) -> float:
-    return case.steps_per_round * entrant.rounds
+    return case.steps_per_round * entrant.share * entrant.rounds

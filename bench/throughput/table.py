@@ -78,8 +78,8 @@ class Group:
             "case": asdict(self.case),
             "dtype": self.dtype,
             "limits": {form: asdict(limit) for form, limit in self.limits.items()},
-            "ratio_to_strongest": self.ratio(best),
-            "ratio_to_strongest_with_weights_kept": self.ratio(kept),
+            "ratio_to_strongest": self.ratio(best) if best else None,
+            "ratio_to_strongest_with_weights_kept": self.ratio(kept) if kept else None,
             "share_of_limit": self.share(self.ours),
             "entrants": [entrant.as_dict() for entrant in self.entrants],
         }

@@ -54,11 +54,11 @@ class Contender:
         deviation: float = self.ready[form].deviation(rounds, expected)
         return deviation
 
-    def seconds(self, form: int, rounds: int) -> tuple[float, float, str]:
-        """Seconds of so many rounds, share of the local steps taken, and a note."""
+    def seconds(self, form: int, rounds: int) -> tuple[float, float, float, str]:
+        """Seconds of so many rounds, share of the local steps taken, least seconds, and a note."""
         ready = self.ready[form]
         seconds = ready.seconds(rounds)
-        return seconds, ready.steps_share, ready.note
+        return seconds, ready.steps_share, ready.least, ready.note
 
     def drop(self, form: int) -> None:
         self.ready.pop(form, None)

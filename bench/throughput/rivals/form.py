@@ -25,6 +25,7 @@ class Rounds:
 
     note = ""
     steps_share = 1.0  # of the local steps of a round, if not all learning rates are run
+    least = 0.0  # seconds that a timing must take at least, if the clock asks for more than usual
 
     def __init__(self, advance: Callable[[int], np.ndarray]):
         self.advance = advance
