@@ -270,7 +270,10 @@ def test_files_of_an_earlier_report_go_and_those_of_the_user_stay(tmp_path):
     [
         ("ρ_S and p_i, w_{k+1}", "ρ<sub>S</sub> and p<sub>i</sub>, w<sub>k+1</sub>"),
         ("make_regression has n_clients", "make_regression has n_clients"),
-        ("2^-3 is -1 - 5 of 4.60e+07", "2<sup>−3</sup> is −1 − 5 of 4.60 · 10<sup>7</sup>"),
+        (
+            "x^-κ, 2^-3 is -1 - 5 of 4.60e+07",
+            "x<sup>−κ</sup>, 2<sup>−3</sup> is −1 − 5 of 4.60 · 10<sup>7</sup>",
+        ),
         ("a < b & c", "a &lt; b &amp; c"),
     ],
 )

@@ -235,7 +235,7 @@ for L in (1, 10, 100, 1000):
                 "1/log(ηLk), with all but the same constant for every L.",
                 product.figure,
             ),
-            Picture("real", "Real rows: the same law, from further away.", real.figure),
+            Picture("real", "Real rows: the same law, approached more slowly.", real.figure),
         ]
 
 
@@ -325,7 +325,7 @@ def _draw_angles(ax: Any, columns: Mapping[str, np.ndarray], steps: Sequence[int
     k = columns["round"][shown]
     for L, style in zip(steps, figures.STYLES, strict=False):
         ax.plot(k, columns[f"L={L}_deg"][shown], label=f"L = {L}", **style)
-    late = k >= 1e20
+    late = k >= LATE
     last = columns[f"L={steps[0]}_deg"][-1]
     law = 0.75 * last * np.log(steps[0] * FAR) / np.log(steps[0] * k[late])
     ax.plot(k[late], law, color="black", linewidth=0.8, label="∝ 1/log(ηLk)")
