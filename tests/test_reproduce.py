@@ -29,6 +29,7 @@ from localgd.reproducing import (
     Context,
     Experiment,
     Measured,
+    OwnRows,
     Picture,
     Table,
     all_experiments,
@@ -40,6 +41,7 @@ from localgd.reproducing import (
 )
 from localgd.reproducing.report import Report
 from localgd.reproducing.report.text import rich
+from localgd.reproducing.rows import separable_rows
 from localgd.reproducing.running import FAILED
 
 ALL = all_experiments()
@@ -359,3 +361,18 @@ def test_page_of_the_docs_names_every_experiment():
     assert [name for name, _ in listed if name in IDS] == IDS
     for name, file in listed:
         assert (page.parents[1] / file).is_file() or name not in IDS
+
+
+@pytest.mark.parametrize(
+    ("problem", "note"),
+    [
+        (SMALL, "are the real rows"),
+        (lg.Problem([(SMALL.X, SMALL.y)]), "are not used: they are on one client"),
+        (lg.Problem([([[1.0]], [1]), ([[1.0]], [-1])]), "are not used: they are not separable"),
+    ],
+)
+def test_own_rows_are_used_where_they_can_be(problem, note):
+    context = Context(own=OwnRows(problem, "rows"))
+    used, name, notes = separable_rows(context, lg.datasets.load_digits, "digits")
+    assert notes == [f"Your own rows {note}."]
+    assert (used is problem) == (name == "your own")

@@ -15,7 +15,7 @@ __all__ = ["separable_rows"]
 def separable_rows(
     context: Context, load: Callable[..., Any], name: str
 ) -> tuple[lg.Problem, str, list[str]]:
-    """The user's rows if they are of two classes and separable, else real ones.
+    """The user's rows if they are of two classes, separable and on several clients, else real ones.
 
     Parameters
     ----------
@@ -35,9 +35,12 @@ def separable_rows(
     notes = []
     own = context.own_problem("binary")
     if own is not None:
-        if lg.reference.separability(own).separable:
+        if own.n_clients == 1:
+            notes.append("Your own rows are not used: they are on one client.")
+        elif lg.reference.separability(own).separable:
             return own, "your own", ["Your own rows are the real rows."]
-        notes.append("Your own rows are not used: they are not separable.")
+        else:
+            notes.append("Your own rows are not used: they are not separable.")
     X, y = load(classes=(0, 1))
     seed = 1 + context.seed
     return lg.partition(X, y, n_clients=10, scheme=lg.Dirichlet(0.3), seed=seed), name, notes
