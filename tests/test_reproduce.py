@@ -158,7 +158,7 @@ def test_words_of_an_experiment(experiment):
 def test_an_experiment_uses_the_public_interface_only(experiment):
     shared = {path.stem for path in Path(reproducing.__file__).parent.glob("*.py")}
     helpers = {(2, name) for name in (None, *shared)}
-    allowed = {"numpy", "scipy", *sys.stdlib_module_names}
+    allowed = {"numpy", "scipy", "matplotlib", *sys.stdlib_module_names}
     source = Path(sys.modules[type(experiment).__module__].__file__)
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -376,3 +376,12 @@ def test_own_rows_are_used_where_they_can_be(problem, note):
     used, name, notes = separable_rows(context, lg.datasets.load_digits, "digits")
     assert notes == [f"Your own rows {note}."]
     assert (used is problem) == (name == "your own")
+
+
+def test_experiments_are_listed_without_matplotlib_and_scikit_learn(run_python):
+    done = run_python(
+        "import sys; sys.modules['matplotlib'] = sys.modules['sklearn'] = None\n"
+        "from localgd.reproducing import all_experiments, Context\n"
+        "print(*[e.id for e in all_experiments() if e.setting(Context())])"
+    )
+    assert done.stdout.split() == IDS, done.stderr
