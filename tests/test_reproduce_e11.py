@@ -1,0 +1,78 @@
+"""E11: the verdict, and that a method that does not use its local steps turns it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import localgd as lg
+from localgd.reproducing import Context, find
+from localgd.reproducing.context import OwnRows
+from localgd.reproducing.experiments import e11_step_sizes as e11
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    (found,) = find(["E11"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def context():
+    """The two rows in the place of the real ones, which take too long for a test."""
+    return Context(quick=True, own=OwnRows(e11.two_clients(), "two rows"))
+
+
+@pytest.fixture(scope="module")
+def measured(experiment, context):
+    return experiment.measure(context)
+
+
+def test_two_rows_are_as_predicted(experiment, measured):
+    verdict = experiment.judge(measured.numbers)
+    assert verdict.answer == "holds", verdict.reason
+    grid = measured.series["two_grid"]
+    monotone = (grid["rises"] == 0) & (grid["lr_steps_smoothness"] > 1)
+    assert monotone.any()
+    assert np.abs(grid["law_ratio"][monotone] - 1).max() < 0.2
+    assert measured.notes == ["Your own rows are the real rows."]
+
+
+def test_local_steps_that_are_not_taken_turn_the_verdict(experiment, context):
+    idle = dataclasses.replace(experiment, method=lambda L, lr: lg.LocalGD(1, lr))
+    numbers = idle.measure(context).numbers
+    assert numbers["worst_law_ratio"] > 30  # L times too much
+    assert experiment.judge(numbers).answer == "does not hold"
+
+
+def test_divergence_turns_the_verdict(experiment, measured):
+    numbers = {**measured.numbers, "diverged": 1}
+    assert experiment.judge(numbers).answer == "does not hold"
+
+
+def test_stable_from():
+    assert e11.stable_from(np.array([3.0, 2.0, 1.0])) == 0
+    assert e11.stable_from(np.array([3.0, 2.0, 2.5, 1.0])) == 2
+    assert e11.stable_from(np.array([1.0, 2.0, 1.0, 1.5])) == 3
+    assert e11.stable_from(np.array([1.0, 1.0 + 1e-15, 0.5])) == 0  # rounding
+
+
+def test_own_rows_that_do_not_fit_are_told_of(monkeypatch):
+    monkeypatch.setattr(e11, "_mnist", e11.two_clients)  # loading takes seconds
+    other = lg.datasets.make_nonseparable(n_clients=2, n_samples=20, n_features=3, seed=0)
+    _, name, notes = e11._real(Context(quick=True, own=OwnRows(other, "flipped")))
+    assert name == "MNIST"
+    assert notes == ["Your own rows are not used: they are not separable."]
+
+
+def test_pictures_and_finding(experiment, measured):
+    pytest.importorskip("matplotlib")
+    assert len(experiment.pictures(measured)) == 5
+    assert "No run diverges" in experiment.finding(measured.numbers)
+
+
+def test_the_code_shown_runs(experiment, capsys):
+    exec(experiment.code, {})
+    assert len(capsys.readouterr().out.splitlines()) == 8
