@@ -274,7 +274,8 @@ for weights in ("samples", "equal"):
     def pictures(self, measured: Measured) -> Sequence[Picture]:
         """Rounds to each angle against each degree of heterogeneity."""
         shift, between = measured.series["feature_shift"], measured.series["angle_between"]
-        bars = "Medians over the seeds; bars: all seeds."
+        bars = "Medians over the seeds; bars: all seeds. Where no dashed line is seen it lies on "
+        bars += "the solid one."
         holders = ("as dealt", "shuffled")
         return [
             Picture(

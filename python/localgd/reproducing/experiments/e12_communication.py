@@ -372,6 +372,7 @@ def _draw(
             ax.axhline(floor, color=colour, linestyle=":", linewidth=1.0)
     ax.set_ylim(bottom=1)
     ax.set_xscale("log", base=2)
+    ax.set_xticks(L[::2])
     right = ax.secondary_yaxis("right", functions=(lambda k: k * each, lambda b: b / each))
     right.set_ylabel("Bytes communicated", fontsize=8)
     right.tick_params(labelsize=7)
