@@ -51,7 +51,7 @@ def test_what_theory_predicts_without_noise(experiment, measured):
 def test_local_sgd_in_the_place_of_minibatch_sgd_turns_the_verdict(experiment, context, measured):
     same = dataclasses.replace(experiment, minibatch=e06._local)
     problem = context.own_problem("binary")
-    compared = same._compared(context, problem, "rows", (1,))
+    compared = same._compared(context, problem, "rows", (1,), 100)
     on_real = {**compared, "batch": np.full(len(compared["batch"]), e06.REAL_BATCH)}
     numbers = {**measured.numbers, **e06._of_compared(compared, on_real)}
     assert numbers["same_step_ratio"] == pytest.approx(1, rel=1e-12)

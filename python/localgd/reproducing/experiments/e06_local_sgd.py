@@ -18,7 +18,7 @@ from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Tabl
 L = 10
 BATCHES = (1, 2, 5)  # of 10 rows
 LR = 1.0
-REAL_BATCH = 4
+REAL_BATCH, REAL_ROUNDS = 4, 1000
 ALL = 0  # stands for batches of all rows
 TUNED_BATCHES = (4, 32, ALL)  # on rows that are not separable
 FLOOR = 1e-12  # of an excess loss, well above rounding
@@ -189,7 +189,8 @@ for method in (lg.LocalSGD(lr=1.0, **settings), lg.MinibatchSGD(lr=1.0, **settin
             "rows per client and round; η = 1 on separable rows, elsewhere the best of η = 2^-8/H "
             f"… 4/H in steps of {context.pick(4, 2)} for each method, split and number of rounds; "
             "w_0 = 0, logistic loss",
-            "rounds": f"{_rounds(context):,} on separable rows, up to {HORIZONS[-1]} on the others",
+            "rounds": f"{_rounds(context):,} on separable rows, {REAL_ROUNDS:,} on real separable "
+            f"ones, up to {HORIZONS[-1]} on the others",
             "seeds": f"{len(seeds)}, from {seeds[0]}; 95 % Student intervals; the best η is chosen "
             "on half of them and judged on the other half",
         }
@@ -201,9 +202,10 @@ for method in (lg.LocalSGD(lr=1.0, **settings), lg.MinibatchSGD(lr=1.0, **settin
         )
         numbers: dict[str, Any] = {}
         batches = self._batches(context, problem, numbers)
-        compared = self._compared(context, problem, "separable rows", (1, 5))
+        rounds = _rounds(context)
+        compared = self._compared(context, problem, "separable rows", (1, 5), rounds)
         real, name, notes = _real(context)
-        on_real = self._compared(context, real, name, (REAL_BATCH,))
+        on_real = self._compared(context, real, name, (REAL_BATCH,), REAL_ROUNDS)
         numbers |= _of_compared(compared, on_real)
         tuned, sweeps = self._not_separable(context)
         numbers |= _of_tuned(tuned)
@@ -259,7 +261,12 @@ for method in (lg.LocalSGD(lr=1.0, **settings), lg.MinibatchSGD(lr=1.0, **settin
         return columns
 
     def _compared(
-        self, context: Context, problem: lg.Problem, name: str, batches: Sequence[int]
+        self,
+        context: Context,
+        problem: lg.Problem,
+        name: str,
+        batches: Sequence[int],
+        rounds: int,
     ) -> dict[str, np.ndarray]:
         """Losses and angles of Local-SGD and of minibatch SGD with the steps η and Lη."""
         best = lg.reference.max_margin(problem)
@@ -276,7 +283,7 @@ for method in (lg.LocalSGD(lr=1.0, **settings), lg.MinibatchSGD(lr=1.0, **settin
                     run = context.run(
                         problem,
                         method,
-                        rounds=_rounds(context),
+                        rounds=rounds,
                         loss="logistic",
                         seed=seed,
                         reference=best,
