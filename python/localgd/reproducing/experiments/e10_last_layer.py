@@ -12,7 +12,7 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, sources
-from ..context import Context, weights
+from ..context import Context
 from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
 
 STEPS = (1, 10, 100, 1000)
@@ -87,7 +87,8 @@ class LastLayer(Experiment):
             "<",
             5.0,
             unit="°",
-            otherwise="The directions are not near yet: their angle closes only like 1/log.",
+            otherwise="The directions are not near yet: their angle closes like 1/log in the end, "
+            "and hardly over the rounds taken here.",
         ),
     )
     limits = (
@@ -216,9 +217,8 @@ for L in (1, 10, 100):
                 keep_weights=True,
                 dtype="float32",
             )
-            assert run.recorded_weights is not None
             for k, W, loss in zip(
-                run.history["round"], run.recorded_weights, run.history["loss"], strict=True
+                run.history["round"], _recorded(run), run.history["loss"], strict=True
             ):
                 if k == 0:
                     continue
@@ -309,6 +309,7 @@ def _problems(context: Context) -> tuple[lg.Problem, Any, lg.Problem, list[str]]
         try:
             longest = np.linalg.norm(own.X, axis=1).max()
             made = _make(context, own.X / longest, own.y)
+            lg.reference.max_margin(made[2])
         except ValueError as error:
             notes.append(f"Your own rows are not used: {error}.")
         else:
@@ -322,11 +323,13 @@ def _make(context: Context, X: np.ndarray, y: np.ndarray) -> tuple[lg.Problem, A
     seed = 1 + context.seed
     rows = np.random.default_rng(seed).permutation(len(y))[: train + test]
     train = min(train, int(0.8 * len(rows)))
+    few, wide = SMALL
+    if train < few:
+        raise ValueError(f"of {len(rows)} rows {train} are to train on; want {few} or more")
     gaussian = np.random.default_rng(seed + 1).standard_normal((X.shape[1], d))
     features = np.maximum(X[rows] @ gaussian, 0)
     labels = y[rows]
     problem, unit = _dealt(features[:train], labels[:train], seed)
-    few, wide = SMALL
     small, _ = _dealt(features[:few, :wide], labels[:few], seed)
     if y.max() >= small.n_classes:
         raise ValueError(f"some class has no row among {few} drawn at random")
@@ -367,7 +370,6 @@ def _pooled(context: Context, problem: lg.Problem) -> dict[int, np.ndarray]:
 
 def _recorded(run: lg.Run) -> np.ndarray:
     """The weights of all records, (records, d, C)."""
-    weights(run)
     kept = run.recorded_weights
     if kept is None:
         raise ValueError("run: keeps no weights; want keep_weights=True")
