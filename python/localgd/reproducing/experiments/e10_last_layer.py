@@ -88,7 +88,7 @@ class LastLayer(Experiment):
             5.0,
             unit="°",
             otherwise="The directions are not near yet: their angle closes like 1/log in the end, "
-            "and hardly over the rounds taken here.",
+            "but not yet over the rounds taken here.",
         ),
     )
     limits = (
