@@ -117,6 +117,8 @@ class StepSizes(Experiment):
         ),
     )
     limits = (
+        "An unstable phase amplifies rounding: at the largest steps another processor or build of "
+        "the core ends at another loss, though the same one repeats its bits.",
         "Fast in the loss is not fast in everything: the angle to ŵ falls like 1/log(ηLk).",
         "The rows and their order of clients are ours, in the manner of the papers; instability "
         "depends on them.",
