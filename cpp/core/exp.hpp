@@ -1,63 +1,66 @@
-// exp over arrays, written so that the compiler turns the loop into vector code.
+// exp of a real, or of all lanes of a register: written so that loops of either become vector code.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 
-#include "types.hpp"
+#include "lanes.hpp"
 
 namespace localgd {
 
 namespace detail {
 
-template <class Real>
-struct ExpTraits;
+template <class V>
+struct ExpTraits : ExpTraits<std::remove_cvref_t<decltype(V{}[0])>> {  // of a register
+  using Real = std::remove_cvref_t<decltype(V{}[0])>;
+  typedef typename ExpTraits<Real>::Bits Bits __attribute__((vector_size(sizeof(V))));
+};
 
 template <>
 struct ExpTraits<double> {
+  using Real = double;
   using Bits = std::uint64_t;
   static constexpr double lowest = -746.0, highest = 710.0;  // exp is 0 below and inf above
   static constexpr double magic = 6755399441055744.0;        // 1.5 * 2^52: adding it rounds to an integer
   static constexpr double ln2_high = 6.93147180369123816490e-01;
   static constexpr double ln2_low = 1.90821492927058770002e-10;
   static constexpr int mantissa = 52;
-  static constexpr Bits bias = Bits{1023} << 52;
-  static double polynomial(double r) {  // Taylor, |r| <= ln2 / 2: remainder 4e-18
-    double p = 1.0 / 6227020800.0;
-    p = p * r + 1.0 / 479001600.0;
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    p = p * r + 1.0;
-    return p * r + 1.0;
+  // Takes the bits of magic + n to n + twice the bias of exponents.
+  static constexpr Bits offset = std::bit_cast<Bits>(magic) - 2 * 1023;
+  template <class V>
+  static V polynomial(V r) {  // minimax, |r| <= ln2 / 2: relative error 3e-18
+    const V q = r * r;  // even and odd terms side by side, for the latency
+    V even = 0x1.28b311c4abb3bp-22 * q + 0x1.a01992d102296p-16, odd = 0x1.ad661d8a99f75p-26 * q + 0x1.71df4520100a1p-19;
+    even = even * q + 0x1.6c16c18781105p-10;
+    odd = odd * q + 0x1.a01a0110576fcp-13;
+    even = even * q + 0x1.555555554f370p-5;
+    odd = odd * q + 0x1.1111111130dd5p-7;
+    even = even * q + 0x1.0000000000010p-1;
+    odd = odd * q + 0x1.55555555554a2p-3;
+    even = even * q + 1.0;
+    odd = odd * q + 1.0;
+    return odd * r + even;
   }
 };
 
 template <>
 struct ExpTraits<float> {
+  using Real = float;
   using Bits = std::uint32_t;
   static constexpr float lowest = -104.0f, highest = 89.0f;
   static constexpr float magic = 12582912.0f;  // 1.5 * 2^23
   static constexpr float ln2_high = 0.693359375f;
   static constexpr float ln2_low = -2.12194440e-4f;
   static constexpr int mantissa = 23;
-  static constexpr Bits bias = Bits{127} << 23;
-  static float polynomial(float r) {  // remainder 5e-9
-    float p = 1.0f / 5040.0f;
-    p = p * r + 1.0f / 720.0f;
-    p = p * r + 1.0f / 120.0f;
-    p = p * r + 1.0f / 24.0f;
-    p = p * r + 1.0f / 6.0f;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    return p * r + 1.0f;
+  static constexpr Bits offset = std::bit_cast<Bits>(magic) - 2 * 127;
+  template <class V>
+  static V polynomial(V r) {  // minimax: relative error 2e-9
+    const V q = r * r;
+    V even = 0.0013836846134577057f * q + 0.04166822556692284f, odd = 0.008374815798301793f * q + 0.16666420169946367f;
+    even = even * q + 0.4999999207982802f;
+    odd = odd * q + 1.0f;
+    even = even * q + 1.0f;
+    return odd * r + even;
   }
 };
 
@@ -65,20 +68,52 @@ struct ExpTraits<float> {
 
 // exp(x) = 2^n exp(r), n = round(x / ln 2). Branch-free; overflows to inf, keeps NaN, and denormal
 // results are right because 2^n is applied in two halves. Accuracy: tests/test_exp.cpp (2 ulp).
-template <class Real>
-inline Real exp_lane(Real x) {
-  using T = detail::ExpTraits<Real>;
+template <class V>
+inline V exp_lane(V x) {
+  using T = detail::ExpTraits<V>;
+  using Real = typename T::Real;
+  using Bits = typename T::Bits;
   constexpr Real log2_e = static_cast<Real>(1.4426950408889634074);
-  x = x < T::lowest ? T::lowest : x;
-  x = x > T::highest ? T::highest : x;
-  const Real n = (x * log2_e + T::magic) - T::magic;
-  const Real r = (x - n * T::ln2_high) - n * T::ln2_low;
-  const Real first = n * Real(0.5) + T::magic;
-  const Real second = (n - (first - T::magic)) + T::magic;
-  const auto power = [](Real shifted) {  // 2^k from magic + k: k sits in the low bits
-    return std::bit_cast<Real>((std::bit_cast<typename T::Bits>(shifted) << T::mantissa) + T::bias);
-  };
-  return T::polynomial(r) * power(first) * power(second);
+  const V low = V{} + T::lowest, high = V{} + T::highest;
+  x = low > x ? low : x;
+  x = high < x ? high : x;
+  const V shifted = x * log2_e + T::magic;  // n sits in its low bits
+  const V n = shifted - T::magic;
+  const V r = (x - n * T::ln2_high) - n * T::ln2_low;
+  const Bits both = std::bit_cast<Bits>(shifted) - T::offset;
+  const Bits first = both >> 1, second = both - first;  // biased exponents, first + second = n
+  return T::polynomial(r) * std::bit_cast<V>(first << T::mantissa) *
+         std::bit_cast<V>(second << T::mantissa);
 }
+
+// How far exp's argument may be from 0 for these Taylor polynomials to be right to half an ulp.
+template <class Real>
+struct ShortExp {
+  static constexpr Real small = Real(0x1p-6), tiny = Real(0x1p-10);
+  static constexpr bool wide = sizeof(Real) == 8;
+
+  template <class V>
+  static V of_small(V x) {
+    V p = x * Real(1.0 / 6) + Real(0.5);
+    if constexpr (wide) {
+      p = x * Real(1.0 / 720) + Real(1.0 / 120);
+      p = p * x + Real(1.0 / 24);
+      p = p * x + Real(1.0 / 6);
+      p = p * x + Real(0.5);
+    }
+    p = p * x + Real(1);
+    return p * x + Real(1);
+  }
+  template <class V>
+  static V of_tiny(V x) {
+    V p = x * Real(0.5) + Real(1);
+    if constexpr (wide) {
+      p = x * Real(1.0 / 24) + Real(1.0 / 6);
+      p = p * x + Real(0.5);
+      p = p * x + Real(1);
+    }
+    return p * x + Real(1);
+  }
+};
 
 }  // namespace localgd

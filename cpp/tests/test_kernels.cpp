@@ -14,7 +14,8 @@ constexpr double tolerance = std::is_same_v<Real, double> ? 1e-13 : 2e-5;
 // One client's rows in Real, and what its steps take.
 template <class Real>
 struct Client {
-  RowMatrix<Real> rows, gram;
+  RowMatrix<Real> rows;
+  PaddedGram<Real> gram;
   Vector<Real> targets;
   Matrix<double> start;  // w_k
   Matrix<Real> pull;     // eta q
@@ -24,7 +25,8 @@ struct Client {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
     rows = RowMatrix<double>::NullaryExpr(n, d, [&] { return random() / std::sqrt(double(d)); })
                .template cast<Real>();
-    gram = rows.lazyProduct(rows.transpose());
+    gram.resize(n);
+    gram.values() = rows.lazyProduct(rows.transpose());
     Vector<double> y = random.vector(n);
     if (loss.outputs > 1) y = (y.array() * 1.5 + 1.5).floor();
     targets = y.cast<Real>();
@@ -99,20 +101,26 @@ template <class Real>
 Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces& pieces,
            bool last = false) {
   const Index n = c.rows.rows();
-  const Matrix<Real> base = (c.rows.template cast<double>() * c.start).template cast<Real>();
-  const Matrix<Real> shift = c.rows.lazyProduct(c.pull);
-  Matrix<Real> margins = base, sums = Matrix<Real>::Zero(n, loss.outputs), scratch = sums;
+  const Matrix<double> start = c.rows.template cast<double>() * c.start;
+  const auto kernels = Kernels<Real>::of(loss.name);
+  const Index stride = c.gram.stride();
+  Matrix<Real> base = Matrix<Real>::Zero(stride, loss.outputs), origin = base, shift = base, delta = base,
+               scratch = base, sums = Matrix<Real>::Zero(n, loss.outputs);
+  base.topRows(n) = start.template cast<Real>();
+  shift.topRows(n) = c.rows.lazyProduct(c.pull);
+  const Vector<double> targets = c.targets.template cast<double>();
+  kernels.origins(start.data(), targets.data(), n, loss.outputs, stride, origin.data());
   const SpanClient<Real> client{c.gram,
                                 c.targets.data(),
                                 loss.outputs,
                                 c.step,
                                 mode.prox ? c.keep : Real(1),
-                                mode.prox ? base.data() : nullptr,
+                                base.data(),
+                                origin.data(),
                                 mode.pulled ? shift.data() : nullptr,
-                                margins.data(),
-                                sums.data(),
-                                scratch.data()};
-  const auto kernels = Kernels<Real>::of(loss.name);
+                                delta.data(),
+                                scratch.data(),
+                                sums.data()};
   Batch<Real> batch(mode.batch, loss.outputs);
   auto deal = dealer(n);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
@@ -122,7 +130,8 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
     else
       kernels.span(client, pieces[i], ends);
   }
-  return {margins.template cast<double>(), {}, sums.template cast<double>()};
+  const Matrix<double> moved = delta.topRows(n).template cast<double>();
+  return {start + moved, {}, sums.template cast<double>()};
 }
 
 template <class Real>

@@ -159,7 +159,7 @@ class BaseEngine : public Engine {
     dealers_[i].begin_round(plan_->words + slots_[i] * plan_->width);
   }
 
-  // gamma_i = -(beta / n_i) e_i from the client's margins at w_k.
+  // gamma_i = -(beta / n_i) e_i from the client's margins at w_k, which may stand in sums_.
   void set_displacement(Index client, const Real* margins) {
     auto e = block(sums_, client);
     kernels_.derivatives(margins, targets_.data() + data_.begin(client), data_.size(client),

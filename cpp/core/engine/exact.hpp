@@ -17,10 +17,10 @@ class ExactSolves {
         places(Matrix<double>::Zero(data.samples(), 1)) {}
 
   // Takes a client's K_ii, and goes on from the rows in `places`.
-  template <class Real>
-  void prepare(Index client, const RowMatrix<Real>& gram) {
+  template <class Gram>
+  void prepare(Index client, const Gram& gram) {
     Solver& solver = at(client);
-    if constexpr (std::is_same_v<Real, double>) {
+    if constexpr (std::is_same_v<typename Gram::Scalar, double>) {
       solver.make(gram, interpolates_);
     } else {
       // The rank tests need the rounding of float64.
@@ -69,7 +69,7 @@ class ExactSolves {
     RowMatrix<double> copy;  // K_ii, where the engine has it in float32
     Vector<double> numbers;
 
-    void make(const RowMatrix<double>& gram, bool interpolates) {
+    void make(const GramBlock& gram, bool interpolates) {
       if (interpolates)
         interpolation = std::make_unique<Interpolation>(gram);
       else

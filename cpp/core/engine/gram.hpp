@@ -46,10 +46,10 @@ class GramEngine final : public SpanEngine<Real> {
     const Outcome outcome = this->local_work(
         team, stop,
         [&](Index i) {
-          block(this->local_margins_, i) = block(margins_.value, i).template cast<Real>();
+          this->start_margins(i) = block(margins_.value, i);
           if (!this->correcting()) return;
           this->own_correction(i);
-          block(this->shift_, i) -= moved_.middleRows(data_.begin(i), data_.size(i));
+          this->columns(this->shift_, i) -= moved_.middleRows(data_.begin(i), data_.size(i));
         },
         [](Index) {});
     if (outcome != Outcome::done) return outcome;
@@ -137,7 +137,7 @@ class GramEngine final : public SpanEngine<Real> {
   void correct(Team& team) {
     if (this->local_.correction == Correction::displacement)
       team.for_each(*this->active_, [&](Index i, int) {
-        auto m = block(this->local_margins_, i);
+        auto m = block(this->sums_, i);
         m = block(margins_.value, i).template cast<Real>();
         this->set_displacement(i, m.data());
       });

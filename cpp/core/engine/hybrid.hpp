@@ -21,14 +21,14 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
-    if (this->correcting()) this->correct(team, this->work_, this->local_margins_);
+    if (this->correcting()) this->correct(team, this->work_, this->sums_);
     const Outcome outcome = this->local_work(
         team, stop,
         [&](Index i) {
-          this->client_margins(i, this->local_margins_);
+          margins_at_start(i);
           if (!this->correcting()) return;
           this->own_correction(i);
-          block(this->shift_, i).noalias() -= this->rows_.of(data_, i) * this->shared_;
+          this->columns(this->shift_, i).noalias() -= this->rows_.of(data_, i) * this->shared_;
         },
         [&](Index i) {
           // The sums have been read: their place now takes b_i in Real.
@@ -39,6 +39,15 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           if (this->correcting()) change -= static_cast<Real>(this->kappa_(i)) * this->shared_;
         });
     return outcome == Outcome::done ? this->aggregate(team) : outcome;
+  }
+
+ private:
+  void margins_at_start(Index i) {
+    const auto a = this->rows_.of(data_, i);
+    auto m = this->start_margins(i);
+    for (Index c = 0; c < m.cols(); ++c)
+      for (Index j = 0; j < a.rows(); ++j)
+        m(j, c) = wide_dot(a.row(j).data(), this->weights_.value.col(c).data(), data_.features());
   }
 };
 

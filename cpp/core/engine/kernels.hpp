@@ -14,13 +14,14 @@ struct Kernels {
   decltype(&primal_steps<Real, Exponential>) primal;
   decltype(&primal_batch_steps<Real, Exponential>) primal_batch;
   decltype(&negative_derivatives<Exponential, Real>) derivatives;
+  decltype(&localgd::origins<Exponential, Real>) origins;
 
   static Kernels of(std::string_view loss) {
     return with_loss(loss, [](auto l) {
       using Loss = decltype(l);
       return Kernels{&span_steps<Real, Loss>, &span_batch_steps<Real, Loss>,
                      &primal_steps<Real, Loss>, &primal_batch_steps<Real, Loss>,
-                     &negative_derivatives<Loss, Real>};
+                     &negative_derivatives<Loss, Real>, &localgd::origins<Loss, Real>};
     });
   }
 };

@@ -29,18 +29,20 @@ class SpanEngine : public BaseEngine<Real> {
 
   SpanEngine(const Data& data, Index outputs, const EngineOptions& options)
       : Base(data, outputs, options),
-        local_margins_(data.samples() * outputs),
-        scratch_(data.samples() * outputs),
+        margins_at_start_(data.samples() * outputs),
         exact_(data, options.loss) {
-    if (local_.prox > 0) base_.resize(local_margins_.size());
-    if (this->correcting()) shift_.resize(local_margins_.size());
     std::vector<double> costs;
+    Index end = 0;
     for (Index i = 0; i < data.clients(); ++i) {
+      places_.push_back(end);
+      end += padded<Real>(data.size(i)) * outputs;
       const auto n = static_cast<double>(data.size(i)), c = static_cast<double>(outputs);
       const auto rows = this->batch(i) > 0 ? static_cast<double>(this->batch(i)) : n;
       costs.push_back((2 * n * rows + 20 * rows) * c);
     }
     work_ = Work(costs);
+    for (auto* numbers : {&base_, &origin_, &delta_, &scratch_}) *numbers = Vector<Real>::Zero(end);
+    if (this->correcting()) shift_ = base_;
   }
 
   // K_ii of every client. False if it was stopped.
@@ -50,8 +52,9 @@ class SpanEngine : public BaseEngine<Real> {
                     Batch<Real>(this->largest_batch_, outputs_));
     team.for_each(work_, [&](Index i, int thread) {
       const auto a = this->rows_.of(data_, i);
-      auto& gram = blocks_[static_cast<std::size_t>(i)];
-      gram.resize(a.rows(), a.rows());
+      auto& own = blocks_[static_cast<std::size_t>(i)];
+      own.resize(a.rows());
+      auto gram = own.values();
       for (Index first = 0; first < a.rows() && !stop.check(thread); first += panel)
         gram.middleRows(first, std::min(panel, a.rows() - first)).noalias() =
             a.middleRows(first, std::min(panel, a.rows() - first)) * a.transpose();
@@ -61,7 +64,7 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   // The local work of every client of the round: begin(client) writes the client's margins to
-  // local_margins_ and, with corrections, A_i q_i to shift_; finish(client) may read b_i from
+  // margins_at_start_ and, with corrections, A_i q_i to shift_; finish(client) may read b_i from
   // next_changes_.
   template <class Begin, class Finish>
   Outcome local_work(Team& team, Stop& stop, Begin begin, Finish finish) {
@@ -81,14 +84,26 @@ class SpanEngine : public BaseEngine<Real> {
 
   // K_ii gamma_i, the client's own part of A_i q_i.
   void own_correction(Index i) {
-    auto gamma = block(scratch_, i);
+    auto gamma = columns(scratch_, i);
     gamma = block(this->gamma_, i).template cast<Real>();
-    block(shift_, i).noalias() = blocks_[static_cast<std::size_t>(i)] * gamma;
+    columns(shift_, i).noalias() = blocks_[static_cast<std::size_t>(i)].values() * gamma;
+  }
+
+  // A client's n_i x C numbers in an array of whole registers, and in one without gaps.
+  auto columns(Vector<Real>& flat, Index i) const {
+    const Index n = data_.size(i);
+    return Eigen::Map<Matrix<Real>, 0, Eigen::OuterStride<>>(
+        at(flat, i), n, outputs_, Eigen::OuterStride<>(padded<Real>(n)));
+  }
+  auto start_margins(Index i) {
+    return Eigen::Map<Matrix<double>>(margins_at_start_.data() + data_.begin(i) * outputs_, data_.size(i),
+                                      outputs_);
   }
 
   Work work_;
-  std::vector<RowMatrix<Real>> blocks_;
-  Vector<Real> local_margins_, scratch_, base_, shift_;
+  std::vector<PaddedGram<Real>> blocks_;
+  Vector<double> margins_at_start_;  // A_i w_k of all clients
+  Vector<Real> base_, origin_, delta_, shift_, scratch_;  // see local/span_steps.hpp
   std::atomic<Index> infeasible_{-1};
 
  private:
@@ -175,25 +190,34 @@ class SpanEngine : public BaseEngine<Real> {
   void start_client(Index i) {
     block(this->sums_, i).setZero();
     this->begin_batches(i);
-    if (local_.prox > 0) block(base_, i) = block(local_margins_, i);
+    const auto margins = start_margins(i);
+    columns(base_, i) = margins.template cast<Real>();
+    const Index n = data_.size(i);
+    this->kernels_.origins(margins.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
+                           at(origin_, i));
     if (local_.correction == Correction::displacement)
-      block(local_margins_, i) += block(shift_, i);
-    if (local_.correction == Correction::control)
-      block(shift_, i) *= static_cast<Real>(this->rate(i));
+      columns(delta_, i) = columns(shift_, i);
+    else
+      columns(delta_, i).setZero();
+    if (local_.correction == Correction::control) columns(shift_, i) *= static_cast<Real>(this->rate(i));
+  }
+
+  Real* at(Vector<Real>& flat, Index i) const {
+    return flat.data() + places_[static_cast<std::size_t>(i)];
   }
 
   SpanClient<Real> view(Index i) {
-    const auto at = [&](Vector<Real>& flat) { return block(flat, i).data(); };
     return {blocks_[static_cast<std::size_t>(i)],
             this->targets_.data() + data_.begin(i),
             outputs_,
             static_cast<Real>(this->step_size(i)),
             this->keep(i),
-            local_.prox > 0 ? at(base_) : nullptr,
-            local_.correction == Correction::control ? at(shift_) : nullptr,
-            at(local_margins_),
-            at(this->sums_),
-            at(scratch_)};
+            at(base_, i),
+            at(origin_, i),
+            local_.correction == Correction::control ? at(shift_, i) : nullptr,
+            at(delta_, i),
+            at(scratch_, i),
+            block(this->sums_, i).data()};
   }
 
   template <class Begin, class Finish>
@@ -204,7 +228,7 @@ class SpanEngine : public BaseEngine<Real> {
       begin(i);
       double* b = block(this->next_changes_, i).data();
       const Outcome outcome =
-          exact_.solve(i, block(local_margins_, i).col(0), b, stop, thread);
+          exact_.solve(i, start_margins(i).col(0), b, stop, thread);
       if (outcome == Outcome::done) {
         finish(i);
       } else {
@@ -219,6 +243,7 @@ class SpanEngine : public BaseEngine<Real> {
     Matrix<double> changes, gamma;  // b, and the next control variates
   };
   std::vector<Rung> rungs_;
+  std::vector<Index> places_;  // of the clients in arrays of whole registers
   std::vector<Batch<Real>> batches_;  // of each thread
   ExactSolves exact_;
 };

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "../types.hpp"
+#include "../lanes.hpp"
 
 namespace localgd {
 
@@ -44,18 +44,20 @@ class RowDealer {
   std::vector<std::int32_t> order_;
 };
 
-// A batch: its rows, and their targets, margins and derivatives side by side.
+// A batch: its rows, and their targets, margins and derivatives side by side, the columns of whole
+// registers. base, origin and delta: see local/span_steps.hpp.
 template <class Real>
 struct Batch {
   std::vector<Index> rows;
-  Vector<Real> targets, margins, derivatives;
+  Index stride = 0;
+  Vector<Real> targets, margins, derivatives, base, origin, delta;
 
   Batch() = default;
   Batch(Index size, Index outputs)
-      : rows(static_cast<std::size_t>(size)),
-        targets(size),
-        margins(size * outputs),
-        derivatives(size * outputs) {}
+      : rows(static_cast<std::size_t>(size)), stride(padded<Real>(size)), targets(size) {
+    for (auto* numbers : {&margins, &derivatives, &base, &origin, &delta})
+      *numbers = Vector<Real>::Zero(stride * outputs);
+  }
 };
 
 }  // namespace localgd

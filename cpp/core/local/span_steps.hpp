@@ -1,65 +1,111 @@
 // Local steps of one client in the span of its rows, w = w_k + A_i^T (step * s): margins move by K_ii
 // alone. With e = -l'(m) on all rows or on those of a batch, keep = 1 - eta mu, shift = eta A_i q_i:
 //
-//   s <- keep s + e,   m <- base + keep (m - base) + step K_ii e + shift
+//   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e + shift
 //
-// The kernels start from given margins and sums, so that the steps of a round may be taken in pieces.
+// What moves is the deviation delta from the start of the round, so that float32 keeps its digits when
+// steps become smaller than an ulp of a margin. Most rounds hardly move the margins: e follows there
+// from what is known at A_i w_k by a short polynomial (near() of the losses) in place of an exp.
+//
+// The kernels start from given deviations and sums, so that the steps of a round may be taken in pieces.
 #pragma once
 
 #include "../loss/registry.hpp"
 #include "batches.hpp"
+#include "padded_gram.hpp"
 
 namespace localgd {
 
 template <class Real>
 struct SpanClient {
-  const RowMatrix<Real>& gram;  // K_ii
+  const PaddedGram<Real>& gram;  // K_ii
   const Real* targets;
-  Index outputs;      // C; margins, sums, base, shift and scratch are n x C, column by column
-  Real step;          // eta over the rows of a step
-  Real keep;          // 1 - eta mu
-  const Real* base;   // A_i w_k; read for keep != 1 only
-  const Real* shift;  // or null
-  Real* margins;
-  Real* sums;
+  Index outputs;       // C
+  Real step;           // eta over the rows of a step
+  Real keep;           // 1 - eta mu
+  // C columns, gram.stride() apart: whole vectors, of which the numbers after the n-th count for nothing.
+  const Real* base;    // A_i w_k
+  const Real* origin;  // of base, see near()
+  const Real* shift;   // or null
+  Real* delta;
   Real* scratch;
+  Real* sums;  // n x C, without gaps
 };
 
+// Rows whose margins are base + delta: those of a client, or those of a batch.
 template <class Real>
-void decay_margins(const SpanClient<Real>& c) {
-  const Index size = c.gram.rows() * c.outputs;
-  for (Index j = 0; j < size; ++j) c.margins[j] = c.base[j] + c.keep * (c.margins[j] - c.base[j]);
+struct NearRows {
+  const Real *base, *origin, *delta;
+  Index stride;  // between the columns
+  const Real* targets;
+  Index n, outputs;
+};
+
+// e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
+template <class Loss, class Real>
+void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e) {
+  const auto near = [&](auto power) {
+    if constexpr (Loss::multiclass) {
+      Loss::near(at.origin, at.delta, at.targets, at.n, at.outputs, at.stride, e, power);
+    } else {
+      for (Index j = 0; j < at.stride; j += lanes<Real>)
+        store(e + j, Loss::near(load(at.origin + j), load(at.delta + j), power));
+    }
+  };
+  if (spread <= ShortExp<Real>::tiny) return near([](auto x) { return ShortExp<Real>::of_tiny(x); });
+  if (spread <= ShortExp<Real>::small) return near([](auto x) { return ShortExp<Real>::of_small(x); });
+  if constexpr (Loss::multiclass) {
+    for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
+    Loss::negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
+  } else if constexpr (Loss::uses_target) {
+    near([](auto x) { return x; });  // is exact
+  } else {
+    for (Index j = 0; j < at.stride; j += lanes<Real>) {
+      const Register<Real> m = load(at.base + j) + load(at.delta + j);
+      store(e + j, Loss::negative_derivative(m));
+    }
+  }
 }
 
+// The largest |x| of whole registers; less where there is a NaN, which the derivatives will have too.
 template <class Real>
-void decay_sums(const SpanClient<Real>& c) {
-  const Index size = c.gram.rows() * c.outputs;
-  for (Index j = 0; j < size; ++j) c.sums[j] *= c.keep;
+Real largest(const Real* x, Index n) {
+  Register<Real> most{};
+  for (Index j = 0; j < n; j += lanes<Real>) {
+    const Register<Real> value = load(x + j), turned = -value;
+    const Register<Real> size = value > turned ? value : turned;
+    most = size > most ? size : most;
+  }
+  return largest_lane<Real>(most);
 }
 
+// delta <- delta + shift; the largest |delta|.
 template <class Real>
-void shift_margins(const SpanClient<Real>& c) {
-  const Index size = c.gram.rows() * c.outputs;
-  for (Index j = 0; j < size; ++j) c.margins[j] += c.shift[j];
+Real shift_margins(const SpanClient<Real>& c) {
+  const Index size = c.gram.stride() * c.outputs;
+  for (Index j = 0; j < size; ++j) c.delta[j] += c.shift[j];
+  return largest(c.delta, size);
 }
 
 // Full batches: 2 n_i^2 C flops, n_i^2 reals read per step. last: nobody reads the margins after the
 // last step, so its matrix product is left out.
 template <class Real, class Loss>
 void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
-  const Index n = c.gram.rows(), size = n * c.outputs;
-  Eigen::Map<Matrix<Real>> m(c.margins, n, c.outputs);
-  Eigen::Map<const Matrix<Real>> e(c.scratch, n, c.outputs);
+  const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
+  const NearRows<Real> rows{c.base, c.origin, c.delta, stride, c.targets, n, c.outputs};
+  Real spread = largest(c.delta, moving);
   for (std::int64_t l = 0; l < steps; ++l) {
-    negative_derivatives<Loss>(c.margins, c.targets, n, c.outputs, c.scratch);
-    if (c.keep != Real(1)) decay_sums(c);
-    for (Index j = 0; j < size; ++j) c.sums[j] += c.scratch[j];
+    derivatives_near<Loss>(rows, spread, c.scratch);
+    for (Index k = 0; k < c.outputs; ++k) {
+      Real* __restrict sums = c.sums + k * n;
+      const Real* __restrict e = c.scratch + k * stride;
+      for (Index j = 0; j < n; ++j) sums[j] = c.keep * sums[j] + e[j];
+    }
     if (last && l + 1 == steps) return;
-    if (c.keep != Real(1)) decay_margins(c);
-    // K_ii is symmetric: its transpose is column-major, which Eigen multiplies faster.
-    for (Index k = 0; k < c.outputs; ++k)
-      m.col(k).noalias() += c.step * (c.gram.transpose() * e.col(k));
-    if (c.shift) shift_margins(c);
+    if (c.keep != Real(1))
+      for (Index j = 0; j < moving; ++j) c.delta[j] *= c.keep;
+    spread = c.gram.add_product(c.scratch, c.outputs, c.step, c.delta);
+    if (c.shift) spread = shift_margins(c);
   }
 }
 
@@ -67,27 +113,36 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
 template <class Real, class Loss>
 void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, Batch<Real>& batch,
                       std::int64_t steps, bool last) {
-  const Index n = c.gram.rows();
-  Eigen::Map<Matrix<Real>> m(c.margins, n, c.outputs);
+  const Index n = c.gram.size(), stride = c.gram.stride();
   for (std::int64_t l = 0; l < steps; ++l) {
     for (Index t = 0; t < size; ++t) {
       const Index j = batch.rows[static_cast<std::size_t>(t)] = dealer.next();
       batch.targets[t] = c.targets[j];
-      for (Index k = 0; k < c.outputs; ++k) batch.margins[k * size + t] = m(j, k);
+      for (Index k = 0; k < c.outputs; ++k) {
+        const Index from = k * stride + j, to = k * batch.stride + t;
+        batch.base[to] = c.base[from];
+        batch.origin[to] = c.origin[from];
+        batch.delta[to] = c.delta[from];
+      }
     }
-    negative_derivatives<Loss>(batch.margins.data(), batch.targets.data(), size, c.outputs,
-                               batch.derivatives.data());
+    derivatives_near<Loss>(
+        NearRows<Real>{batch.base.data(), batch.origin.data(), batch.delta.data(), batch.stride,
+                       batch.targets.data(), size, c.outputs},
+        largest(batch.delta.data(), batch.stride * c.outputs), batch.derivatives.data());
     const bool moves = !last || l + 1 < steps;
     if (c.keep != Real(1)) {
-      decay_sums(c);
-      if (moves) decay_margins(c);
+      for (Index j = 0; j < n * c.outputs; ++j) c.sums[j] *= c.keep;
+      for (Index j = 0; moves && j < stride * c.outputs; ++j) c.delta[j] *= c.keep;
     }
     for (Index t = 0; t < size; ++t) {
       const Index j = batch.rows[static_cast<std::size_t>(t)];
+      const Real* row = c.gram.row(j);
       for (Index k = 0; k < c.outputs; ++k) {
-        const Real e = batch.derivatives[k * size + t];
+        const Real e = batch.derivatives[k * batch.stride + t], move = c.step * e;
         c.sums[k * n + j] += e;
-        if (moves) m.col(k) += (c.step * e) * c.gram.row(j).transpose();
+        Real* delta = c.delta + k * stride;
+        for (Index i = 0; moves && i < stride; i += lanes<Real>)
+          store(delta + i, load(delta + i) + move * load(row + i));
       }
     }
     if (c.shift && moves) shift_margins(c);

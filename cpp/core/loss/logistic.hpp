@@ -9,12 +9,22 @@ namespace localgd {
 
 struct Logistic {
   static constexpr bool signed_rows = true;
+  static constexpr bool uses_target = false;  // in near() and beside it
   static constexpr bool multiclass = false;
 
   // -l'(m) = 1 / (1 + exp(m)): 1 for m -> -inf, exp(-m) with full relative accuracy for m -> inf.
+  template <class V>
+  static V negative_derivative(V m) {
+    return 1 / (1 + exp_lane(m));
+  }
   template <class Real>
   static Real negative_derivative(Real m, Real /*y*/) {
-    return Real(1) / (Real(1) + exp_lane(m));
+    return negative_derivative(m);
+  }
+  static double origin(double m, double /*y*/) { return exp_lane(m); }
+  template <class V, class Exp>
+  static V near(V origin, V delta, Exp power) {
+    return 1 / (1 + origin * power(delta));
   }
   static double value(double m, double /*y*/) {
     return m > 0 ? std::log1p(std::exp(-m)) : std::log1p(std::exp(m)) - m;

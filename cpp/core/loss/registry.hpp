@@ -27,9 +27,21 @@ template <class Loss, class Real>
 void negative_derivatives(const Real* margins, const Real* targets, Index n,
                           [[maybe_unused]] Index outputs, Real* e) {
   if constexpr (Loss::multiclass) {
-    Loss::negative_derivatives(margins, targets, n, outputs, e);
+    Loss::negative_derivatives(margins, targets, n, outputs, n, e);
   } else {
     for (Index j = 0; j < n; ++j) e[j] = Loss::negative_derivative(margins[j], targets[j]);
+  }
+}
+
+// What near() needs of margins (n x C without gaps) to give derivatives close to them; the columns of
+// `origin` are `stride` apart.
+template <class Loss, class Real>
+void origins(const double* margins, const double* targets, Index n, [[maybe_unused]] Index outputs,
+             [[maybe_unused]] Index stride, Real* origin) {
+  if constexpr (Loss::multiclass) {
+    Loss::origins(margins, n, outputs, stride, origin);
+  } else {
+    for (Index j = 0; j < n; ++j) origin[j] = static_cast<Real>(Loss::origin(margins[j], targets[j]));
   }
 }
 

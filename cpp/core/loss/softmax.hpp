@@ -10,12 +10,15 @@ namespace localgd {
 
 struct Softmax {
   static constexpr bool signed_rows = false;
+  static constexpr bool uses_target = false;  // in near() and beside it
   static constexpr bool multiclass = true;
 
-  // e = onehot(y) - softmax(u) for n rows; u and e are n x C, column by column. The entry of the own
+  // e = onehot(y) - softmax(u) for n rows; the columns of u and e are
+  // `stride` apart. The entry of the own
   // class is the sum of the others, so that it keeps its digits when they are small.
   template <class Real>
-  static void negative_derivatives(const Real* u, const Real* y, Index n, Index classes, Real* e) {
+  static void negative_derivatives(const Real* u, const Real* y, Index n, Index classes, Index stride,
+                                   Real* e) {
     constexpr Index block = 64;
     Real largest[block], others[block], total[block];
     for (Index first = 0; first < n; first += block) {
@@ -23,22 +26,59 @@ struct Softmax {
       std::copy_n(u + first, count, largest);
       for (Index c = 1; c < classes; ++c)
         for (Index j = 0; j < count; ++j) {
-          const Real value = u[c * n + first + j];
+          const Real value = u[c * stride + first + j];
           largest[j] = value > largest[j] || value != value ? value : largest[j];
         }
       std::fill_n(others, count, Real(0));
       std::fill_n(total, count, Real(0));
       for (Index c = 0; c < classes; ++c)
         for (Index j = 0; j < count; ++j) {
-          const Real power = exp_lane(u[c * n + first + j] - largest[j]);
-          e[c * n + first + j] = power;
+          const Real power = exp_lane(u[c * stride + first + j] - largest[j]);
+          e[c * stride + first + j] = power;
           total[j] += power;
           others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : power;
         }
       for (Index c = 0; c < classes; ++c)
         for (Index j = 0; j < count; ++j) {
           const bool own = y[first + j] == static_cast<Real>(c);
-          e[c * n + first + j] = (own ? others[j] : -e[c * n + first + j]) / total[j];
+          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) / total[j];
+        }
+    }
+  }
+
+  // Near u_0 (n x C without gaps): the origin of a row is exp(u_0 - max u_0).
+  template <class Real>
+  static void origins(const double* u, Index n, Index classes, Index stride, Real* origin) {
+    for (Index j = 0; j < n; ++j) {
+      double largest = u[j];
+      for (Index c = 1; c < classes; ++c)
+        largest = u[c * n + j] > largest || u[c * n + j] != u[c * n + j] ? u[c * n + j] : largest;
+      for (Index c = 0; c < classes; ++c)
+        origin[c * stride + j] = static_cast<Real>(exp_lane(u[c * n + j] - largest));
+    }
+  }
+
+  // e at u_0 + delta.
+  template <class Real, class Exp>
+  static void near(const Real* origin, const Real* delta, const Real* y, Index n, Index classes,
+                   Index stride, Real* e, Exp power) {
+    constexpr Index block = 64;
+    Real others[block], total[block];
+    for (Index first = 0; first < n; first += block) {
+      const Index count = std::min(block, n - first);
+      std::fill_n(others, count, Real(0));
+      std::fill_n(total, count, Real(0));
+      for (Index c = 0; c < classes; ++c)
+        for (Index j = 0; j < count; ++j) {
+          const Real p = origin[c * stride + first + j] * power(delta[c * stride + first + j]);
+          e[c * stride + first + j] = p;
+          total[j] += p;
+          others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : p;
+        }
+      for (Index c = 0; c < classes; ++c)
+        for (Index j = 0; j < count; ++j) {
+          const bool own = y[first + j] == static_cast<Real>(c);
+          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) / total[j];
         }
     }
   }

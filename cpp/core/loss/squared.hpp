@@ -5,11 +5,17 @@ namespace localgd {
 
 struct Squared {
   static constexpr bool signed_rows = false;
+  static constexpr bool uses_target = true;
   static constexpr bool multiclass = false;
 
   template <class Real>
   static Real negative_derivative(Real u, Real y) {
     return y - u;
+  }
+  static double origin(double u, double y) { return y - u; }
+  template <class V, class Exp>
+  static V near(V origin, V delta, Exp /*power*/) {
+    return origin - delta;
   }
   static double value(double u, double y) { return 0.5 * (u - y) * (u - y); }
 };

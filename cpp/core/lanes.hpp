@@ -1,0 +1,69 @@
+// Vector registers of reals, for loops that must be vector code whatever the compiler thinks of them.
+//
+// GCC's and Clang's vector types; the width follows the instruction set that the file is compiled for.
+// Without them a register is one real.
+#pragma once
+
+#include "types.hpp"
+
+namespace localgd {
+
+#if defined(__GNUC__)
+#if defined(__AVX512F__)
+inline constexpr int register_bytes = 64;
+inline constexpr int registers = 32;
+#elif defined(__AVX__)
+inline constexpr int register_bytes = 32;
+inline constexpr int registers = 16;
+#else
+inline constexpr int register_bytes = 16;
+inline constexpr int registers = 16;
+#endif
+
+namespace detail {
+template <class Real>
+struct RegisterOf {
+  typedef Real type __attribute__((vector_size(register_bytes), aligned(sizeof(Real)), may_alias));
+};
+}  // namespace detail
+
+template <class Real>
+using Register = typename detail::RegisterOf<Real>::type;
+
+template <class Real>
+Real largest_lane(Register<Real> x) {
+  Real most = x[0];
+  for (std::size_t l = 1; l < sizeof(x) / sizeof(Real); ++l) most = x[l] > most ? x[l] : most;
+  return most;
+}
+#else
+inline constexpr int registers = 16;
+
+template <class Real>
+using Register = Real;
+
+template <class Real>
+Real largest_lane(Real x) {
+  return x;
+}
+#endif
+
+template <class Real>
+inline constexpr Index lanes = static_cast<Index>(sizeof(Register<Real>) / sizeof(Real));
+
+// n rounded up to whole registers.
+template <class Real>
+constexpr Index padded(Index n) {
+  return (n + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
+}
+
+template <class Real>
+Register<Real> load(const Real* x) {
+  return *reinterpret_cast<const Register<Real>*>(x);
+}
+template <class Real>
+void store(Real* x, Register<Real> value) {
+  *reinterpret_cast<Register<Real>*>(x) = value;
+}
+
+}  // namespace localgd

@@ -1,0 +1,114 @@
+// K_ii of a client, and its product with the derivatives of a local step.
+//
+// 2 n^2 flops for n^2 reals read: a vector of K per fused multiply-add, so that loads are the limit (two
+// vectors a cycle, as many as the multipliers take) while the block is in the first-level cache. Rows
+// are padded to whole vectors, and the sums of a panel of rows stay in registers while the columns pass:
+// no remainders, no reductions.
+#pragma once
+
+#include <algorithm>
+
+#include "../lanes.hpp"
+
+namespace localgd {
+
+template <class Real>
+class PaddedGram {
+ public:
+  void resize(Index n) {
+    rows_ = RowMatrix<Real>::Zero(n, padded<Real>(n));
+    for (const int columns : {1, together}) {
+      const Index vectors = stride() / lanes<Real>, widest = sums_in_registers / columns;
+      const Index panels = std::max<Index>((vectors + widest - 1) / widest, 1);
+      (columns == 1 ? alone_ : shared_) = (vectors + panels - 1) / panels;
+    }
+  }
+  Index size() const { return rows_.rows(); }
+  Index stride() const { return rows_.cols(); }  // of what add_product() moves
+
+  auto values() { return rows_.leftCols(size()); }
+  auto values() const { return rows_.leftCols(size()); }
+  const Real* row(Index j) const { return rows_.data() + j * stride(); }
+
+  // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
+  // there is a NaN).
+  Real add_product(const Real* e, Index columns, Real scale, Real* x) const {
+    Register<Real> most{};
+    Index k = 0;
+    for (; k + together <= columns; k += together)
+      most = larger(most, columns_of<together>(e + k * stride(), scale, x + k * stride()));
+    for (; k < columns; ++k) most = larger(most, columns_of<1>(e + k * stride(), scale, x + k * stride()));
+    return largest_lane<Real>(most);
+  }
+
+ private:
+  static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
+  static constexpr int together = 4;  // columns that share what is read of K
+
+  static Register<Real> larger(Register<Real> a, Register<Real> b) { return a > b ? a : b; }
+
+  template <int W>
+  Register<Real> columns_of(const Real* e, Real scale, Real* x) const {
+    Index vectors = stride() / lanes<Real>;
+    const Real* k = rows_.data();
+    const Index panel = W == 1 ? alone_ : shared_;
+    Register<Real> most{};
+    while (vectors > 0) {
+      const Index take = std::min(panel, vectors);
+      most = larger(most, panel_of<W, 1, sums_in_registers / W>(take, k, e, scale, x));
+      k += take * lanes<Real>;
+      x += take * lanes<Real>;
+      vectors -= take;
+    }
+    return most;
+  }
+
+  // The products of V vectors of rows with W columns of e; few of them take two entries at a time, for
+  // the latency.
+  template <int W, int V>
+  Register<Real> panel(const Real* gram, const Real* e, Real scale, Real* x) const {
+    constexpr bool two = V * W <= sums_in_registers / 2;
+    const Index n = size(), row = stride();
+    Register<Real> sums[W][V] = {}, others[W][V] = {};
+    const auto add = [&](Register<Real>(&to)[W][V], Index j) {
+      const Real* k = gram + j * row;
+      for (int v = 0; v < V; ++v)
+        for (int w = 0; w < W; ++w) to[w][v] += load(k + v * lanes<Real>) * e[w * row + j];
+    };
+    Index j = 0;
+    if constexpr (two)
+      for (; j + 2 <= n; j += 2) {
+        add(sums, j);
+        add(others, j + 1);
+      }
+    for (; j < n; ++j) add(sums, j);
+    Register<Real> most{};
+    for (int w = 0; w < W; ++w)
+      for (int v = 0; v < V; ++v) {
+        Real* out = x + w * row + v * lanes<Real>;
+        const Register<Real> moved = load(out) + scale * (sums[w][v] + others[w][v]), turned = -moved;
+        store(out, moved);
+        most = larger(most, larger(moved, turned));
+      }
+    return most;
+  }
+
+  // panel<W, vectors>, least <= vectors <= most_vectors.
+  template <int W, int least, int most_vectors>
+  Register<Real> panel_of(Index vectors, const Real* gram, const Real* e, Real scale, Real* x) const {
+    if constexpr (least == most_vectors) {
+      return panel<W, least>(gram, e, scale, x);
+    } else {
+      constexpr int middle = (least + most_vectors) / 2;
+      if (vectors <= middle)
+        return panel_of<W, least, middle>(vectors, gram, e, scale, x);
+      else
+        return panel_of<W, middle + 1, most_vectors>(vectors, gram, e, scale, x);
+    }
+  }
+
+  Index alone_ = 1, shared_ = 1;  // vectors of a panel for one column, and for several together
+  RowMatrix<Real> rows_;  // K is symmetric: its rows are its columns
+};
+
+}  // namespace localgd
