@@ -36,7 +36,6 @@ def test_rounds_are_those_of_the_formula(problem, engine):
     got = lg.run(problem, method, rounds=3, loss="logistic", engine=engine)
     want = local_gd(problem, np.full(CLIENTS, 1 / CLIENTS), 3)
     np.testing.assert_allclose(got.weights, want, rtol=1e-11)
-    assert got.history["participations"][-1] == 3 * CLIENTS
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -65,4 +64,4 @@ print((peak() - before) / rows.nbytes)
 """
     done = run_python(script)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 5
+    assert float(done.stdout) < 2
