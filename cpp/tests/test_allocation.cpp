@@ -124,10 +124,11 @@ TEST_CASE("rounds and steps of every method do not allocate") {
 
 TEST_CASE("rounds of clients whose rows are shared out do not allocate") {
   const Problem p = large_problem();
-  for_each_primal_case([&](const Case& c) {
-    for (const int threads : {1, 3}) check_rounds(c, p, threads);
-    check_rounds(c, p, 1, true);
-  });
+  for (const auto& name : {"local-gd", "control"})
+    for_each_engine(losses.front(), method_named(name), [&](const Case& c) {
+      for (const int threads : {1, 3}) check_rounds(c, p, threads);
+      check_rounds(c, p, 1, true);
+    }, {"primal"});
 }
 
 TEST_CASE("rounds of many clients do not allocate") {
