@@ -16,7 +16,7 @@ namespace localgd {
 
 namespace {
 
-constexpr std::uint64_t item_mask = 0xffffffffu;
+constexpr std::uint64_t ticket_mask = 0xffffffffu;
 constexpr int spins_before_sleep = 4000;  // about 50 microseconds of pauses
 constexpr auto shortest_stall = std::chrono::milliseconds(1);
 constexpr auto first_penalty = std::chrono::milliseconds(10);
@@ -54,6 +54,20 @@ Work::Work(std::vector<double> costs_) : order(costs_.size()), costs(std::move(c
   });
   total = std::accumulate(costs.begin(), costs.end(), 0.0);
   if (!costs.empty()) largest = *std::max_element(costs.begin(), costs.end());
+  gather(costs);
+}
+
+void Work::gather(const std::vector<double>& costs_by_item) {
+  handfuls.clear();
+  double cost = 0;
+  for (Index at = 0; at < items(); ++at) {
+    const double next = costs_by_item[static_cast<std::size_t>(order[static_cast<std::size_t>(at)])];
+    cost += next;
+    if (at > 0 && cost <= handful()) continue;
+    handfuls.push_back(at);
+    cost = next;
+  }
+  handfuls.push_back(items());
 }
 
 void Team::run(int threads, const std::function<void(Team&)>& leader) {
@@ -90,7 +104,7 @@ void Team::alone(const Work& work, Call call, void* task) {
 }
 
 void Team::share(const Work& work, Call call, void* task) {
-  if (threads_ == 1 || work.items() < 2) return alone(work, call, task);
+  if (threads_ == 1 || work.tickets() < 2) return alone(work, call, task);
   const auto start = Clock::now();
   if (start < alone_until_) return alone(work, call, task);
 
@@ -99,15 +113,15 @@ void Team::share(const Work& work, Call call, void* task) {
   task_ = task;
   done_.store(0, std::memory_order_relaxed);
   const std::uint64_t phase = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(phase << 32 | static_cast<std::uint64_t>(work.items()));  // publishes the fields above
+  ticket_.store(phase << 32 | static_cast<std::uint64_t>(work.tickets()));  // publishes the fields above
   if (asleep_.load() > 0) ticket_.notify_all();
 
   Index mine = 0;
   while (take(phase, 0)) ++mine;
-  if (done_.load(std::memory_order_acquire) == work.items()) return rethrow();
+  if (done_.load(std::memory_order_acquire) == work.tickets()) return rethrow();
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
-  // The dearest items go first, so the leader's own share is at least average in cost.
-  const double rate = elapsed * static_cast<double>(work.items()) /
+  // The dearest handfuls go first, so the leader's own share is at least average in cost.
+  const double rate = elapsed * static_cast<double>(work.tickets()) /
                       (static_cast<double>(std::max<Index>(mine, 1)) * std::max(work.total, 1e-300));
   rate_ = rate_ == 0 ? rate : std::min(rate_ * 1.01, rate);
   await_helpers(work, rate_);
@@ -124,21 +138,26 @@ void Team::rethrow() {
 bool Team::take(std::uint64_t phase, int thread) {
   std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
   do {
-    if (ticket >> 32 != phase || (ticket & item_mask) == 0) return false;
+    if (ticket >> 32 != phase || (ticket & ticket_mask) == 0) return false;
   } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel));
-  // The phase cannot end before this item is done, so the fields are those of this phase.
-  const Index left = static_cast<Index>(ticket & item_mask);
-  try {
-    call_(task_, work_->order[static_cast<std::size_t>(work_->items() - left)], thread);
-  } catch (...) {  // memory refused by the system, say: it must not end the process
-    if (!failed_.exchange(true)) error_ = std::current_exception();
+  // The phase cannot end before this handful is done, so the fields are those of this phase.
+  const auto at = [](const std::vector<Index>& list, Index place) {
+    return list[static_cast<std::size_t>(place)];
+  };
+  const Index taken = work_->tickets() - static_cast<Index>(ticket & ticket_mask);
+  for (Index i = at(work_->handfuls, taken); i < at(work_->handfuls, taken + 1); ++i) {
+    try {
+      call_(task_, at(work_->order, i), thread);
+    } catch (...) {  // memory refused by the system, say: it must not end the process
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
   }
   done_.fetch_add(1, std::memory_order_release);
   return true;
 }
 
 void Team::await_helpers(const Work& work, double seconds_per_cost) {
-  const auto finished = [&] { return done_.load(std::memory_order_acquire) == work.items(); };
+  const auto finished = [&] { return done_.load(std::memory_order_acquire) == work.tickets(); };
   for (int spin = 0; spin < spins_before_sleep; ++spin) {
     if (finished()) return;
     pause();
@@ -146,8 +165,9 @@ void Team::await_helpers(const Work& work, double seconds_per_cost) {
   const auto begin = Clock::now();
   while (!finished()) std::this_thread::yield();
   const auto end = Clock::now();
-  // A helper may rightly be busy with the dearest item; much longer means that it was descheduled.
-  const auto fair = std::chrono::duration<double>(3 * work.largest * seconds_per_cost);
+  // A helper may rightly be busy with the dearest handful; much longer means that it was descheduled.
+  const double dearest = std::max(work.largest, work.handful());
+  const auto fair = std::chrono::duration<double>(3 * dearest * seconds_per_cost);
   if (end - begin < shortest_stall + fair) return;
   ++stalls_;
   const bool again = end - last_stall_ < 2 * penalty_ + first_penalty;
@@ -161,7 +181,7 @@ void Team::help(int thread) {
   int spins = 0;
   while (!dismissed_.load(std::memory_order_acquire)) {
     const std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    if (ticket >> 32 != seen && (ticket & item_mask) != 0) {
+    if (ticket >> 32 != seen && (ticket & ticket_mask) != 0) {
       seen = ticket >> 32;
       while (take(seen, thread)) {
       }

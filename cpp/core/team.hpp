@@ -17,10 +17,12 @@
 
 namespace localgd {
 
-// A fixed list of items with their costs (any unit); the dearest are handed out first.
+// A fixed list of items with their costs (any unit); the dearest are handed out first. Many cheap items
+// are handed out by the handful.
 struct Work {
   std::vector<Index> order;
-  std::vector<double> costs;  // by item
+  std::vector<Index> handfuls{0};  // where each begins in the order, and the end
+  std::vector<double> costs;       // by item
   double total = 0, largest = 0;
 
   Work() = default;
@@ -30,6 +32,7 @@ struct Work {
   template <class Wanted>
   void select(const Work& all, Wanted&& wanted) {
     order.clear();
+    order.reserve(all.order.size());
     total = largest = 0;
     for (const Index item : all.order) {
       if (!wanted(item)) continue;
@@ -38,9 +41,18 @@ struct Work {
       order.push_back(item);
       total += cost;
     }
+    handfuls.reserve(order.capacity() + 1);
+    gather(all.costs);
   }
 
+  // What a handful may cost: so little that nobody waits for the last one.
+  double handful() const { return total / 1024; }
+
   Index items() const { return static_cast<Index>(order.size()); }
+  Index tickets() const { return static_cast<Index>(handfuls.size()) - 1; }
+
+ private:
+  void gather(const std::vector<double>& costs_by_item);
 };
 
 class Team {
@@ -67,7 +79,7 @@ class Team {
   explicit Team(int threads) : threads_(threads) {}
   void share(const Work& work, Call call, void* task);
   void alone(const Work& work, Call call, void* task);
-  bool take(std::uint64_t phase, int thread);  // does one item of that phase if any is left
+  bool take(std::uint64_t phase, int thread);  // does a handful of that phase if any is left
   void help(int thread);                       // a helper's life
   void rethrow();
   void await_helpers(const Work& work, double seconds_per_cost);
@@ -80,8 +92,8 @@ class Team {
   Call call_ = nullptr;
   void* task_ = nullptr;
 
-  // Phase number (high half) and items left to take (low half), so that a late helper can never take
-  // an item of a phase that it did not see begin.
+  // Phase number (high half) and handfuls left to take (low half), so that a late helper can never
+  // take one of a phase that it did not see begin.
   alignas(64) std::atomic<std::uint64_t> ticket_{0};
   alignas(64) std::atomic<Index> done_{0};
   alignas(64) std::atomic<bool> dismissed_{false};

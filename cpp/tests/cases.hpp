@@ -178,11 +178,16 @@ inline bool has_engine(const MethodCase& method, const std::string& engine) {
   return engine == "primal" ? !r.local.solve : !r.server.coordinate_wise();
 }
 
+inline const MethodCase& method_named(const std::string& name) {
+  return *std::find_if(methods.begin(), methods.end(), [&](const auto& m) { return m.name == name; });
+}
+
 // Calls body(case) for the engines and number types of a loss and a method; a failure names the case.
 template <class Body>
-void for_each_engine(const LossCase& loss, const MethodCase& method, Body&& body) {
+void for_each_engine(const LossCase& loss, const MethodCase& method, Body&& body,
+                     const std::vector<std::string>& of = engines) {
   if (!has_loss(method, loss)) return;
-  for (const auto& engine : engines)
+  for (const auto& engine : of)
     for (const bool single : {false, true}) {
       if (!has_engine(method, engine)) continue;
       const Case c{loss, method, engine, single};
@@ -201,6 +206,14 @@ void for_each_case(Body&& body) {
 template <class Body>
 void for_each_plain_case(Body&& body) {
   for (const auto& loss : losses) for_each_engine(loss, methods.front(), body);
+}
+
+// Where a large client's local steps take different paths, in the engine that shares its rows out.
+template <class Body>
+void for_each_primal_case(Body&& body) {
+  for (const auto& name : {"local-gd", "client steps", "prox, client steps", "control", "displacement"})
+    for (const auto& loss : losses)
+      if (loss.name != "squared") for_each_engine(loss, method_named(name), body, {"primal"});
 }
 
 }  // namespace localgd::testing

@@ -68,7 +68,7 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features, std
 }
 
 // Sizes that reach every path: one row, odd counts, a row more than a block or a vector holds, rows
-// that fill several blocks of the primal kernel (4 rows from 512 features on) or panels of a Gram
+// that fill several blocks of the primal kernel (8 rows from 256 features on) or panels of a Gram
 // matrix (64 rows), more clients than features, and more features than one range of the server holds
 // (512 from 128 clients on).
 struct Shape {
@@ -80,6 +80,9 @@ inline std::vector<Shape> shapes() {
   return {{{1, 7, 3, 20, 12}, 9}, {{17, 2, 5}, 64}, {{9, 1, 6}, 700}, {{70, 3, 130}, 11},
           {std::vector<Index>(150, 1), 600}, {{1, 1}, 1}};
 }
+
+// Clients whose rows the primal engine shares out in either number type (over 4 MB), and small ones.
+inline Problem large_problem() { return make_problem({1100, 3, 1061, 8}, 1000); }
 
 // Rates, shares and random words of a run's rounds. In sampled runs one client sits out each round but
 // the first, another one each time.
@@ -152,7 +155,7 @@ inline Vector<double> state_of(Engine& engine) {
 }
 inline Vector<double> snapshot(Engine& engine) {
   const LastRound& last = engine.last_round();
-  return joined({state_of(engine), last.shares, last.kappa, last.local_changes.reshaped(),
+  return joined({state_of(engine), last.shares, last.kappa.reshaped(), last.local_changes.reshaped(),
                  last.common.reshaped(), last.change->reshaped()});
 }
 

@@ -122,6 +122,22 @@ TEST_CASE("rounds and steps of every method do not allocate") {
   }
 }
 
+TEST_CASE("rounds of clients whose rows are shared out do not allocate") {
+  const Problem p = large_problem();
+  for (const auto& name : {"local-gd", "control"})
+    for_each_engine(losses.front(), method_named(name), [&](const Case& c) {
+      for (const int threads : {1, 3}) check_rounds(c, p, threads);
+      check_rounds(c, p, 1, true);
+    }, {"primal"});
+}
+
+TEST_CASE("rounds of many clients do not allocate") {
+  const Problem p = make_problem(std::vector<Index>(2500, 1), 3);
+  for_each_engine(losses.front(), methods.front(), [&](const Case& c) {
+    for (const int threads : {1, 3}) check_rounds(c, p, threads, true);
+  }, {"hybrid", "primal"});
+}
+
 TEST_CASE("rounds of clients with many rows do not allocate") {
   const Problem p = make_problem({700, 1}, 6);
   for_each_plain_case([&](const Case& c) { check_rounds(c, p, 1); });

@@ -27,10 +27,11 @@ Vector<double> records(const History& h) {
   return joined(columns);
 }
 
-Vector<double> run(const Case& c, const Problem& p, const Data& data, int threads) {
+Vector<double> run(const Case& c, const Problem& p, const Data& data, int threads,
+                   std::int64_t until = rounds) {
   const Inputs in = inputs(c, p);
   Simulation simulation(data, p.start(c.loss), options(c, p), {0, 7, rounds}, p.start(c.loss), threads);
-  REQUIRE(simulation.advance(rounds, in.plans(0, rounds), nullptr) == Status::completed);
+  REQUIRE(simulation.advance(until, in.plans(0, until), nullptr) == Status::completed);
   return joined({snapshot(simulation.engine()), records(simulation.history())});
 }
 
@@ -81,6 +82,33 @@ TEST_CASE("any number of threads gives the same bits with many clients and range
         CHECK(same_bits(run(c, p, data, threads), want));
       }
   });
+}
+
+TEST_CASE("any number of threads gives the same bits where the rows of a client are shared out") {
+  const Problem p = large_problem();
+  for_each_primal_case([&](const Case& c) {
+    const Data data = p.data(c.loss);
+    const auto want = run(c, p, data, 1, 2);
+    for (const int threads : {2, 3}) {
+      CAPTURE(threads);
+      CHECK(same_bits(run(c, p, data, threads, 2), want));
+    }
+    CHECK(same_bits(run(c, p, *Shifted(p, c.loss, 3).data, 2, 2), want));
+  });
+}
+
+TEST_CASE("any number of threads gives the same bits where changes are summed in panels of clients") {
+  const Problem p = make_problem(std::vector<Index>(2500, 1), 3);
+  for (const auto& name : {"local-gd", "control"})
+    for (const auto& loss : losses)
+      for_each_engine(loss, method_named(name), [&](const Case& c) {
+        const Data data = p.data(c.loss);
+        const auto want = run(c, p, data, 1, 2);
+        for (const int threads : {2, 3}) {
+          CAPTURE(threads);
+          CHECK(same_bits(run(c, p, data, threads, 2), want));
+        }
+      }, {"hybrid", "primal"});
 }
 
 TEST_CASE("the arrays' place in memory does not change the bits") {

@@ -60,14 +60,17 @@ void check_engine(const Case& c, const Problem& p, const Oracle& oracle, const I
 
 // Every engine and number type of a method and loss against one run of the plain loops.
 void check(const MethodCase& method, const LossCase& loss, const Problem& p, std::int64_t steps,
-           int rounds, bool sampled) {
+           int rounds, bool sampled, const std::vector<std::string>& of = engines) {
+  CAPTURE(method.name);
+  CAPTURE(loss.name);
   const Rules r = rules(method, p.clients(), steps);
   if (!has_loss(method, loss) || (r.local.solve && p.largest_client() > p.rows.cols())) return;
   const Inputs inputs(p, r.local, rounds, sampled, 0.3);
   Oracle oracle(p, loss, r);
   for (int k = 0; k < rounds; ++k) oracle.round(inputs.plan(k));
   REQUIRE(oracle.w.allFinite());
-  for_each_engine(loss, method, [&](const Case& c) { check_engine(c, p, oracle, inputs, steps, rounds); });
+  for_each_engine(
+      loss, method, [&](const Case& c) { check_engine(c, p, oracle, inputs, steps, rounds); }, of);
 }
 
 }  // namespace
@@ -91,6 +94,23 @@ TEST_CASE("every method follows the plain loops") {
       for (const auto& method : methods)
         for (const auto& loss : losses) check(method, loss, p, 4, 6, sampled);
     }
+}
+
+TEST_CASE("clients whose rows are shared out follow the plain loops") {
+  const Problem p = large_problem();
+  for (const auto& name : {"local-gd", "client steps", "prox, client steps", "control", "displacement",
+                           "batches in epochs", "adam"})
+    for (const auto& loss : losses)
+      if (loss.name == "logistic" || loss.name == "softmax")
+        check(method_named(name), loss, p, 3, 2, true, {"primal"});
+}
+
+TEST_CASE("many clients follow the plain loops") {
+  const Problem p = make_problem(std::vector<Index>(2100, 2), 3);
+  for (const auto& name : {"local-gd", "control", "displacement"})
+    for (const auto& loss : losses)
+      if (loss.name != "exponential")  // it overflows on a few of so many rows
+        check(method_named(name), loss, p, 3, 2, true, {"hybrid", "primal"});
 }
 
 TEST_CASE("every method follows the plain loops for many rounds") {

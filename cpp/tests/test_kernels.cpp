@@ -136,20 +136,19 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
 
 template <class Real>
 Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces& pieces) {
-  const Index n = c.rows.rows(), d = c.rows.cols(), numbers = rows_per_block<Real>(d) * loss.outputs;
+  const Index n = c.rows.rows(), d = c.rows.cols();
   Matrix<Real> base(n, loss.outputs), sums = Matrix<Real>::Zero(n, loss.outputs),
                delta = Matrix<Real>::Zero(d, loss.outputs);
-  PrimalScratch<Real> scratch{Matrix<Real>(d, loss.outputs), Vector<Real>(numbers),
-                              Vector<Real>(numbers), Batch<Real>(mode.batch, loss.outputs)};
+  PrimalScratch<Real> scratch(d, loss.outputs, mode.batch);
   const PrimalClient<Real> client{c.view(),
                                   c.targets.data(),
                                   loss.outputs,
                                   c.step,
                                   mode.prox ? c.keep : Real(1),
-                                  mode.pulled ? &c.pull : nullptr,
+                                  mode.pulled ? c.pull.data() : nullptr,
                                   c.start,
                                   base.data(),
-                                  delta,
+                                  delta.data(),
                                   sums.data()};
   const auto kernels = Kernels<Real>::of(loss.name);
   auto deal = dealer(n);
@@ -223,6 +222,28 @@ TEST_CASE_TEMPLATE("leaving out the last product changes the margins only", Real
     CHECK(same_bits(with.sums, without.sums));
     CHECK(same_bits(without.margins, span(c, loss, mode, {4}).margins));
   });
+}
+
+TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, double, float) {
+  for (const Index rows : {1, 3, 4, 7, 8, 13, 17})
+    for (const Index d : {1, 2, 3, 5, 8, 17, 31, 64, 100})
+      for (const Index outputs : {1, 2, 3, 10}) {
+        CAPTURE(rows);
+        CAPTURE(d);
+        CAPTURE(outputs);
+        Random random(static_cast<std::uint64_t>(rows * d * outputs));
+        const RowMatrix<Real> a = random.matrix(rows, d).template cast<Real>();
+        const Matrix<Real> x = random.matrix(d, outputs).template cast<Real>();
+        const Matrix<Real> e = random.matrix(rows, outputs).template cast<Real>();
+        Matrix<Real> m(rows, outputs), g = x;
+        multiply_rows(a.data(), rows, d, outputs, x.data(), m.data());
+        add_weighted_rows(a.data(), rows, d, outputs, e.data(), g.data());
+        const Matrix<double> wide = a.template cast<double>();
+        const Matrix<double> want_m = wide * x.template cast<double>();
+        const Matrix<double> want_g = x.template cast<double>() + wide.transpose() * e.template cast<double>();
+        CHECK((m.template cast<double>() - want_m).norm() < tolerance<Real> * double(d));
+        CHECK((g.template cast<double>() - want_g).norm() < tolerance<Real> * double(rows + d));
+      }
 }
 
 TEST_CASE_TEMPLATE("wide_dot sums in float64 whatever the length", Real, double, float) {

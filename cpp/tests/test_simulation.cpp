@@ -177,6 +177,23 @@ TEST_CASE("a round that takes for ever is stopped and leaves the state alone") {
   });
 }
 
+TEST_CASE("local steps on rows that are shared out are stopped") {
+  const Problem p = large_problem();
+  const LossCase& loss = losses.front();
+  const Data data = p.data(loss);
+  for_each_engine(loss, methods.front(), [&](const Case& c) {
+    for (const int threads : {1, 3}) {
+      CAPTURE(threads);
+      Simulation simulation(data, p.start(loss), c.options(4, std::int64_t{1} << 60), {}, {}, threads);
+      const auto before = snapshot(simulation.engine());
+      const auto always = [](std::int64_t) { return true; };
+      CHECK(simulation.advance(3, plain_plans(p, 1e-9), always) == Status::interrupted);
+      CHECK(simulation.round() == 0);
+      CHECK(same_bits(before, snapshot(simulation.engine())));
+    }
+  }, {"primal"});
+}
+
 TEST_CASE("a run stopped between rounds goes on with the same bits") {
   const Problem p = make_problem({6, 5, 4}, 8);
   const LossCase& loss = losses.front();

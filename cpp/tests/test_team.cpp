@@ -45,6 +45,24 @@ TEST_CASE("work hands out the dearest items first") {
   CHECK(none.largest == 0);
 }
 
+TEST_CASE("many cheap items are handed out by the handful, dear ones alone") {
+  CHECK(equal_work(0).tickets() == 0);
+  CHECK(equal_work(1000).tickets() == 1000);
+  const Work many = equal_work(100'000);  // 97.6 a handful
+  CHECK(many.tickets() == 1031);
+  CHECK(many.handfuls.back() == many.items());
+  std::vector<double> costs(100'000, 1.0);
+  costs[7] = 1e5;  // a handful may cost 195
+  const Work uneven(costs);
+  CHECK(uneven.order.front() == 7);
+  CHECK(uneven.handfuls[1] == 1);
+  CHECK(uneven.handfuls[2] == 196);
+  Work some;
+  some.select(many, [](Index item) { return item < 50'000; });
+  CHECK(some.items() == 50'000);
+  CHECK(some.tickets() == 1042);  // 48 a handful
+}
+
 TEST_CASE("a selection keeps the order and forgets the one before") {
   const Work all({2, 5, 1, 4, 3});
   Work some;
@@ -78,7 +96,7 @@ TEST_CASE("every item is done exactly once") {
   for (const int threads : {1, 2, 3, 7, 16})
     Team::run(threads, [&](Team& team) {
       CHECK(team.threads() == (has_openmp() ? threads : 1));
-      for (const std::size_t items : {0u, 1u, 2u, 3u, 17u, 1000u})
+      for (const std::size_t items : {0u, 1u, 2u, 3u, 17u, 1000u, 5000u})
         for (int repeat = 0; repeat < 20; ++repeat) check_phase(team, equal_work(items));
     });
 }

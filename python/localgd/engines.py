@@ -33,17 +33,19 @@ DEFAULT_MEMORY_LIMIT = 4 * 2**30
 FLOPS = 8e9
 BANDWIDTHS = ((256 * 2**10, 60e9), (16 * 2**20, 25e9), (np.inf, 8e9))  # working set, bytes/s
 MAX_THREADS = 256  # or the machine's cores, if it has more
+LARGE_CLIENT, CHUNK = 4 * 2**20, 512 * 2**10  # bytes of rows: what primal shares out, and in what
 MIN_SECONDS_PER_THREAD = 10e-6  # per round; below this the hand-over costs more than it brings
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An engine with its predicted cost."""
+    """An engine with its predicted cost, and among how many threads its work can be divided."""
 
     engine: str
     seconds_setup: float
     seconds_round: float
     bytes: float
+    parts: int
 
 
 def _times(flops: np.ndarray | float, bytes: np.ndarray | float) -> np.ndarray:
@@ -71,24 +73,29 @@ def plans(problem: Problem, rule: LocalRule, itemsize: int) -> dict[str, Plan]:
     rows = _seconds(2 * n * d * C, itemsize * n * d)
     gram = _seconds(2 * N**2 * C, itemsize * N**2)
     more = 0 if rule.correction == "none" else 1
+    row_bytes = itemsize * n * d
+    chunks = np.where((row_bytes > LARGE_CLIENT) & (drawn == 0), row_bytes // CHUNK, 1)
     return {
         "gram": Plan(
             "gram",
             2 * (N**2 + float((n**2).sum())) * d / FLOPS,
             span + (1 + more) * gram,
             blocks + itemsize * N**2,
+            problem.n_clients,
         ),
         "hybrid": Plan(
             "hybrid",
             2 * float((n**2).sum()) * d / FLOPS,
             span + (2 + more) * rows,
             blocks + itemsize * M * d * C,
+            problem.n_clients,
         ),
         "primal": Plan(
             "primal",
             0.0,
             primal + more * rows + _seconds(2 * M * d * C, 8 * M * d * C),
             itemsize * M * d * C,
+            int(chunks.sum()),
         ),
     }
 
@@ -156,17 +163,17 @@ def choose_engine(
     return candidates[engine]
 
 
-def choose_threads(threads: Any, problem: Problem, plan: Plan) -> int:
-    """The threads asked for, or as many as clients, machine and work per round merit."""
+def choose_threads(threads: Any, plan: Plan) -> int:
+    """The threads asked for, or as many as parts, machine and work per round merit."""
     if threads is not None:
         threads = check.integer("threads", threads, 1)
     if not core.build_info()["openmp"]:
         return 1
     if threads is not None:
         # OpenMP ends the process when the system refuses it a thread.
-        return min(threads, problem.n_clients, max(MAX_THREADS, os.cpu_count() or 1))
+        return min(threads, plan.parts, max(MAX_THREADS, os.cpu_count() or 1))
     worthwhile = int(plan.seconds_round / MIN_SECONDS_PER_THREAD)
-    return max(1, min(usable_cores(), problem.n_clients, worthwhile))
+    return max(1, min(usable_cores(), plan.parts, worthwhile))
 
 
 def usable_cores() -> int:

@@ -168,7 +168,7 @@ def run(
         itemsize=DTYPES[dtype],
         memory_limit=memory_limit,
     )
-    threads = choose_threads(threads, problem, plan)
+    threads = choose_threads(threads, plan)
     inputs = RoundInputs(problem, method, lr, seed)
     config = make_config(problem, method, rounds, loss, init, engine, dtype, seed, record)
     session = core.Simulation(

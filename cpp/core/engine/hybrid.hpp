@@ -34,7 +34,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           // The sums have been read: their place now takes b_i in Real.
           auto b = block(this->sums_, i);
           b = block(this->next_changes_, i).template cast<Real>();
-          auto& change = this->changes_[static_cast<std::size_t>(i)];
+          auto change = this->changes_.of(i);
           change.noalias() = this->rows_.of(data_, i).transpose() * b;
           if (this->correcting()) change -= static_cast<Real>(this->kappa_(i)) * this->shared_;
         });

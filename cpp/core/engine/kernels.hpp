@@ -12,6 +12,7 @@ struct Kernels {
   decltype(&span_steps<Real, Exponential>) span;
   decltype(&span_batch_steps<Real, Exponential>) span_batch;
   decltype(&primal_steps<Real, Exponential>) primal;
+  decltype(&localgd::primal_gradient<Real, Exponential>) primal_gradient;
   decltype(&primal_batch_steps<Real, Exponential>) primal_batch;
   decltype(&negative_derivatives<Exponential, Real>) derivatives;
   decltype(&localgd::origins<Exponential, Real>) origins;
@@ -20,8 +21,9 @@ struct Kernels {
     return with_loss(loss, [](auto l) {
       using Loss = decltype(l);
       return Kernels{&span_steps<Real, Loss>, &span_batch_steps<Real, Loss>,
-                     &primal_steps<Real, Loss>, &primal_batch_steps<Real, Loss>,
-                     &negative_derivatives<Loss, Real>, &localgd::origins<Loss, Real>};
+                     &primal_steps<Real, Loss>, &localgd::primal_gradient<Real, Loss>,
+                     &primal_batch_steps<Real, Loss>, &negative_derivatives<Loss, Real>,
+                     &localgd::origins<Loss, Real>};
     });
   }
 };

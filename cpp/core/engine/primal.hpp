@@ -1,5 +1,7 @@
 // Engine "primal": weights everywhere, rows streamed once per local step.
 //   local step  4 n_i d flops, n_i d reals read;  round  2 M d;  memory  M d reals
+// Clients of many rows come one after the other, the rows of each shared out among the threads, so
+// that the rows of only one client compete for the cache while it takes its local steps.
 #pragma once
 
 #include "weighted.hpp"
@@ -19,18 +21,21 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     if (local_.solve)
       throw std::invalid_argument("engine: the exact local solve needs K_ii: gram or hybrid");
     std::vector<double> costs;
+    Index most_chunks = 0;
     for (Index i = 0; i < data.clients(); ++i) {
       const Index rows = this->batch(i) > 0 ? this->batch(i) : data.size(i);
       costs.push_back(4.0 * static_cast<double>(rows) * static_cast<double>(init.size()));
+      if (!is_large(i)) continue;
+      large_.emplace_back(i, data.size(i), init.rows(), costs.back());
+      most_chunks = std::max(most_chunks, large_.back().chunks());
     }
     work_ = Work(costs);
+    gradients_ = PerClient<Real>(most_chunks, init.rows(), init.cols());
   }
 
   bool prepare(Team& team, Stop&) override {
-    const Index d = data_.features(), c = this->outputs_, numbers = rows_per_block<Real>(d) * c;
-    const PrimalScratch<Real> one{Matrix<Real>(d, c), Vector<Real>(numbers), Vector<Real>(numbers),
-                                  Batch<Real>(this->largest_batch_, c)};
-    scratch_.assign(static_cast<std::size_t>(team.threads()), one);
+    scratch_.assign(static_cast<std::size_t>(team.threads()),
+                    PrimalScratch<Real>(data_.features(), this->outputs_, this->largest_batch_));
     return true;
   }
 
@@ -47,23 +52,83 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       else
         this->kernels_.primal(client, scratch, count, done > 0 || displaced());
     };
+    if (!large_.empty()) {
+      small_.select(work_, [&](Index i) { return this->takes_part(i) && !is_large(i); });
+      this->active_ = &small_;
+      for (const Large& client : large_)
+        if (this->takes_part(client.index) && !large_client(client, team, stop))
+          return Outcome::stopped;
+    }
     const bool complete =
         this->local_phase(team, stop, steps, [&](Index i) { this->finish_steps(i); });
     return complete ? this->aggregate(team) : Outcome::stopped;
   }
 
  private:
+  // A client whose rows are shared out, in chunks that the data alone decides on: the bits must not
+  // depend on the number of threads. Each chunk has a gradient of its own, so rows must outweigh it.
+  struct Large {
+    static constexpr Index bytes = 4 << 20;  // of rows; fewer stay in the caches of their thread
+    static constexpr Index chunk_bytes = 512 << 10, fewest_rows = 32;
+
+    Index index, rows;  // of the client; in a chunk but the last
+    Work forth, back;   // the chunks, and those from the last to the first
+
+    Large(Index client, Index n, Index d, double cost) : index(client) {
+      const Index wanted = std::max(fewest_rows, chunk_bytes / (d * static_cast<Index>(sizeof(Real))));
+      const Index parts = (n + wanted - 1) / wanted, block = rows_per_block<Real>(d);
+      rows = ((n + parts - 1) / parts + block - 1) / block * block;
+      std::vector<double> costs;
+      for (Index first = 0; first < n; first += rows)
+        costs.push_back(cost * static_cast<double>(std::min(rows, n - first)) / static_cast<double>(n));
+      forth = back = Work(costs);
+      std::reverse(back.order.begin(), back.order.end());
+    }
+    Index chunks() const { return forth.items(); }
+  };
+
+  bool is_large(Index i) const {
+    const Index n = data_.size(i), row = data_.features() * static_cast<Index>(sizeof(Real));
+    return !local_.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
+  }
+
+  // All local steps of a large client. Every other one goes through its rows backwards: it starts with
+  // those that are still in the cache.
+  bool large_client(const Large& large, Team& team, Stop& stop) {
+    const Index i = large.index, n = data_.size(i);
+    start_client(i);
+    const PrimalClient<Real> client = view(i);
+    Matrix<Real>& sum = scratch_.front().gradient;
+    for (std::int64_t l = 0; l < this->steps_taken(i); ++l) {
+      const bool known = l > 0 || displaced();
+      team.for_each(l % 2 == 0 ? large.forth : large.back, [&](Index chunk, int thread) {
+        if (stop.check(thread)) return;
+        auto gradient = gradients_.of(chunk);
+        gradient.setZero();
+        const Index first = chunk * large.rows;
+        this->kernels_.primal_gradient(client, first, std::min(large.rows, n - first), known,
+                                       scratch_[static_cast<std::size_t>(thread)], gradient.data());
+      });
+      if (stop.requested()) return false;
+      sum = gradients_.of(0);
+      for (Index chunk = 1; chunk < large.chunks(); ++chunk) sum += gradients_.of(chunk);
+      take_step(client, sum);
+    }
+    this->finish_steps(i);
+    return true;
+  }
+
   bool displaced() const { return local_.correction == Correction::displacement; }
 
   void start_client(Index i) {
     block(this->sums_, i).setZero();
     this->begin_batches(i);
-    auto& delta = this->changes_[static_cast<std::size_t>(i)];
+    auto delta = this->changes_.of(i);
     if (!this->correcting()) {
       delta.setZero();
       return;
     }
-    auto& q = this->corrections_[static_cast<std::size_t>(i)];
+    auto q = this->corrections_.of(i);
     q -= this->shared_;
     if (displaced()) {
       delta = q;
@@ -74,20 +139,21 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   }
 
   PrimalClient<Real> view(Index i) {
-    const auto at = static_cast<std::size_t>(i);
     return {this->rows_.of(data_, i),
             this->targets_.data() + data_.begin(i),
             this->outputs_,
             static_cast<Real>(this->step_size(i)),
             this->keep(i),
-            local_.correction == Correction::control ? &this->corrections_[at] : nullptr,
+            local_.correction == Correction::control ? this->corrections_.data(i) : nullptr,
             this->weights_.value,
             block(base_, i).data(),
-            this->changes_[at],
+            this->changes_.data(i),
             block(this->sums_, i).data()};
   }
 
-  Work work_;
+  Work work_, small_;
+  std::vector<Large> large_;
+  PerClient<Real> gradients_;  // of the chunks of a large client
   Vector<Real> base_;  // A w_k, all clients
   std::vector<PrimalScratch<Real>> scratch_;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../data.hpp"
+#include "../pages.hpp"
 
 namespace localgd {
 
@@ -19,8 +20,13 @@ class Rows {
 
  private:
   static RowMatrix<Real> copy(const RowsView<double>& rows) {
-    if constexpr (std::is_same_v<Real, double>) return {};
-    return rows.template cast<Real>();
+    RowMatrix<Real> copy;
+    if constexpr (!std::is_same_v<Real, double>) {
+      copy.resize(rows.rows(), rows.cols());
+      prefer_large_pages(copy.data(), static_cast<std::size_t>(copy.size()) * sizeof(Real));
+      copy = rows.template cast<Real>();
+    }
+    return copy;
   }
   static const Real* source(const RowsView<double>& rows) {
     if constexpr (std::is_same_v<Real, double>) return rows.data();

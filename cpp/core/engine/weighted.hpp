@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base.hpp"
+#include "per_client.hpp"
 
 namespace localgd {
 
@@ -32,15 +33,17 @@ class WeightedEngine : public Local {
 
   WeightedEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
       : Local(data, init.cols(), options),
-        changes_(static_cast<std::size_t>(data.clients()), Matrix<Real>(init.rows(), init.cols())),
+        changes_(data.clients(), init.rows(), init.cols()),
         weights_(options.server, init),
         margins_(data.samples(), init.cols()),
         range_(std::max<Index>(512, 65536 / data.clients())),
-        server_work_(std::vector<double>(
-            static_cast<std::size_t>((init.rows() + range_ - 1) / range_),
-            static_cast<double>(2 * data.clients() * range_ * init.cols()))) {
+        ranges_((init.rows() + range_ - 1) / range_),
+        panels_((data.clients() + panel - 1) / panel),
+        server_work_(work(ranges_, panels_ > 1 ? panels_ : data.clients())),
+        panel_work_(work(ranges_ * panels_, panel)) {
+    if (panels_ > 1) partial_means_.resize(init.rows(), init.cols() * panels_);
     if (this->correcting()) {
-      corrections_.assign(changes_.size(), Matrix<Real>::Zero(init.rows(), init.cols()));
+      corrections_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
       shared_ = Matrix<Real>::Zero(init.rows(), init.cols());
     }
     if (options.server.coordinate_wise()) {
@@ -70,49 +73,74 @@ class WeightedEngine : public Local {
       }
       auto gamma = this->block(this->sums_, i);
       gamma = this->block(this->gamma_, i).template cast<Real>();
-      corrections_[static_cast<std::size_t>(i)].noalias() =
-          this->rows_.of(data_, i).transpose() * gamma;
+      corrections_.of(i).noalias() = this->rows_.of(data_, i).transpose() * gamma;
     });
     this->gather_common();
-    team.for_each(server_work_, [&](Index item, int) {
-      const Index first = item * range_, count = std::min(range_, shared_.rows() - first);
-      Matrix<double> sum = Matrix<double>::Zero(count, shared_.cols());
-      for (Index i = 0; i < data_.clients(); ++i)
-        if (this->correction_share(i) > 0)
-          sum += this->correction_share(i) * corrections_[static_cast<std::size_t>(i)]
-                                                 .middleRows(first, count)
-                                                 .template cast<double>();
-      shared_.middleRows(first, count) = sum.template cast<Real>();
-    });
+    auto& sum = weights_.mean;  // free until the round's end
+    sum_clients(
+        team, corrections_, [&](Index i) { return this->correction_share(i); }, sum,
+        [&](Index first, Index count) {
+          shared_.middleRows(first, count) = sum.middleRows(first, count).template cast<Real>();
+        });
   }
 
-  // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i, in the order of the clients
-  // whatever thread computes it, in parallel over ranges of features.
+  // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i.
   Outcome aggregate(Team& team) {
-    team.for_each(server_work_, [&](Index item, int) {
-      const Index first = item * range_, count = std::min(range_, weights_.value.rows() - first);
-      auto mean = weights_.mean.middleRows(first, count);
-      mean.setZero();
-      for (Index i = 0; i < data_.clients(); ++i)
-        if (this->takes_part(i))
-          mean += this->shares_[i] * changes_[static_cast<std::size_t>(i)]
-                                         .middleRows(first, count)
-                                         .template cast<double>();
-      weights_.advance(this->plan_->round, first, count);
-    });
+    sum_clients(
+        team, changes_, [&](Index i) { return this->shares_[i]; }, weights_.mean,
+        [&](Index first, Index count) { weights_.advance(this->plan_->round, first, count); });
     this->gather_coefficients();
     return this->commit(weights_);
   }
 
-  std::vector<Matrix<Real>> changes_;      // Delta_i of all clients
-  std::vector<Matrix<Real>> corrections_;  // A_i^T gamma_i
+  PerClient<Real> changes_;      // Delta_i of all clients
+  PerClient<Real> corrections_;  // A_i^T gamma_i
   Matrix<Real> shared_;
   Track weights_;
 
  private:
-  Matrix<double> margins_;
-  Index range_;  // features
-  Work server_work_;
+  static constexpr Index panel = 1024;  // clients whose changes are summed by one thread
+
+  Work work(Index items, Index clients) const {
+    const double cost = 2.0 * static_cast<double>(clients * range_ * this->outputs_);
+    return Work(std::vector<double>(static_cast<std::size_t>(items), cost));
+  }
+
+  // sum = sum_i share(i) x_i, then(first, count) for ranges of features: in the order of the clients
+  // whatever threads compute it, in parallel over ranges, and over panels of many clients.
+  template <class Share, class Then>
+  void sum_clients(Team& team, const PerClient<Real>& x, Share&& share, Matrix<double>& sum,
+                   Then&& then) {
+    const auto add = [&](Index p, Index first, auto&& out) {
+      out.setZero();
+      for (Index i = p * panel; i < std::min((p + 1) * panel, data_.clients()); ++i)
+        if (share(i) > 0)
+          out += share(i) * x.of(i).middleRows(first, out.rows()).template cast<double>();
+    };
+    const auto size = [&](Index first) { return std::min(range_, sum.rows() - first); };
+    const Index outputs = sum.cols();
+    if (panels_ > 1)
+      team.for_each(panel_work_, [&](Index item, int) {
+        const Index p = item / ranges_, first = item % ranges_ * range_;
+        add(p, first, partial_means_.block(first, p * outputs, size(first), outputs));
+      });
+    team.for_each(server_work_, [&](Index item, int) {
+      const Index first = item * range_, count = size(first);
+      auto out = sum.middleRows(first, count);
+      if (panels_ == 1) {
+        add(0, first, out);
+      } else {
+        out = partial_means_.block(first, 0, count, outputs);
+        for (Index p = 1; p < panels_; ++p)
+          out += partial_means_.block(first, p * outputs, count, outputs);
+      }
+      then(first, count);
+    });
+  }
+
+  Matrix<double> margins_, partial_means_;
+  Index range_, ranges_, panels_;  // features in a range; how many ranges, and panels of clients
+  Work server_work_, panel_work_;
 };
 
 }  // namespace localgd

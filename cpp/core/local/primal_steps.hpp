@@ -11,6 +11,7 @@
 #include "../loss/registry.hpp"
 #include "../products.hpp"
 #include "batches.hpp"
+#include "row_products.hpp"
 
 namespace localgd {
 
@@ -18,14 +19,17 @@ template <class Real>
 struct PrimalClient {
   RowsView<Real> rows;
   const Real* targets;
-  Index outputs;  // C; base and sums are n x C, column by column
+  Index outputs;  // C; base and sums are n x C, the others d x C, column by column
   Real step;      // eta over the rows of a step
   Real keep;      // 1 - eta mu
-  const Matrix<Real>* pull;  // eta q_i (d x C), or null
-  const Matrix<double>& start;  // w_k, d x C
+  const Real* pull;             // eta q_i, or null
+  const Matrix<double>& start;  // w_k
   Real* base;                   // A_i w_k, filled in by the first step of a round
-  Matrix<Real>& delta;          // d x C
+  Real* delta;
   Real* sums;
+
+  auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
+  auto pulls() const { return MatrixView<Real>(pull, rows.cols(), outputs); }
 };
 
 // Scratch space of one thread: a gradient, and margins and derivatives of a block of rows.
@@ -34,62 +38,81 @@ struct PrimalScratch {
   Matrix<Real> gradient;
   Vector<Real> margins, derivatives;
   Batch<Real> batch;
+
+  PrimalScratch(Index features, Index outputs, Index largest_batch);
 };
 
-// Rows that stay in the first-level cache between the two uses of a block.
+// Rows that stay in cache between the two uses of a block; whole groups of the products.
 template <class Real>
 Index rows_per_block(Index features) {
-  constexpr Index bytes = 16 * 1024;
-  return std::max<Index>(4, bytes / static_cast<Index>(sizeof(Real)) / std::max<Index>(features, 1));
+  constexpr Index bytes = 16 * 1024, group = 8;
+  const Index row = static_cast<Index>(sizeof(Real)) * std::max<Index>(features, 1);
+  return std::max<Index>(1, bytes / (row * group)) * group;
 }
 
 template <class Real>
-void decay_sums(const PrimalClient<Real>& c) {
-  const Index size = c.rows.rows() * c.outputs;
-  for (Index j = 0; j < size; ++j) c.sums[j] *= c.keep;
-}
+PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_batch)
+    : gradient(features, outputs),
+      margins(rows_per_block<Real>(features) * outputs),
+      derivatives(margins.size()),
+      batch(largest_batch, outputs) {}
 
 template <class Real>
 void take_step(const PrimalClient<Real>& c, const Matrix<Real>& gradient) {
-  if (c.keep != Real(1)) c.delta *= c.keep;
-  c.delta += c.step * gradient;
-  if (c.pull) c.delta += *c.pull;
+  auto delta = c.deltas();
+  if (c.keep != Real(1)) delta *= c.keep;
+  delta += c.step * gradient;
+  if (c.pull) delta += c.pulls();
 }
 
-// Full batches: 4 n_i d C flops per step, every row read once: margins and gradient of a block while
-// it is in cache. known: base is filled in already.
+// A_i w_k of some rows.
+template <class Real>
+void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
+  const Index n = c.rows.rows(), d = c.rows.cols();
+  for (Index k = 0; k < c.outputs; ++k)
+    for (Index j = first; j < first + count; ++j)
+      c.base[k * n + j] =
+          static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
+}
+
+// What rows first to first + count - 1 do in a step: 4 d C flops each, read once: margins and gradient
+// of a block while it is in cache. Their sums move on, and gradient (d x C) grows by A^T e.
+// known: base is filled in, and delta need not be 0.
+template <class Real, class Loss>
+void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool known,
+                     PrimalScratch<Real>& scratch, Real* gradient) {
+  const Index n = c.rows.rows(), d = c.rows.cols(), end = first + count;
+  const Index block = rows_per_block<Real>(d);
+  Real *m = scratch.margins.data(), *e = scratch.derivatives.data();
+  for (; first < end; first += block) {
+    const Index rows = std::min(block, end - first);
+    const Real* a = c.rows.data() + first * d;
+    if (known)
+      multiply_rows(a, rows, d, c.outputs, c.delta, m);
+    else
+      fill_base(c, first, rows);
+    for (Index k = 0; k < c.outputs; ++k)
+      for (Index j = 0; j < rows; ++j) {
+        const Real base = c.base[k * n + first + j];
+        m[k * rows + j] = known ? m[k * rows + j] + base : base;
+      }
+    negative_derivatives<Loss>(m, c.targets + first, rows, c.outputs, e);
+    for (Index k = 0; k < c.outputs; ++k) {
+      Real* sums = c.sums + k * n + first;
+      for (Index j = 0; j < rows; ++j) sums[j] = c.keep * sums[j] + e[k * rows + j];
+    }
+    add_weighted_rows(a, rows, d, c.outputs, e, gradient);
+  }
+}
+
+// Full batches.
 template <class Real, class Loss>
 void primal_steps(const PrimalClient<Real>& c, PrimalScratch<Real>& scratch, std::int64_t steps,
                   bool known) {
-  const Index n = c.rows.rows(), d = c.rows.cols(), block = rows_per_block<Real>(d);
-  auto& g = scratch.gradient;
   for (std::int64_t l = 0; l < steps; ++l, known = true) {
-    if (c.keep != Real(1)) decay_sums(c);
-    g.setZero();
-    for (Index first = 0; first < n; first += block) {
-      const Index count = std::min(block, n - first);
-      const auto a = c.rows.middleRows(first, count);
-      Eigen::Map<Matrix<Real>> m(scratch.margins.data(), count, c.outputs);
-      Eigen::Map<Matrix<Real>> e(scratch.derivatives.data(), count, c.outputs);
-      for (Index k = 0; k < c.outputs; ++k) {
-        Real* base = c.base + k * n + first;
-        if (known) {
-          m.col(k).noalias() = a * c.delta.col(k);
-        } else {
-          m.col(k).setZero();
-          for (Index j = 0; j < count; ++j)
-            base[j] = static_cast<Real>(
-                wide_dot(c.rows.row(first + j).data(), c.start.col(k).data(), d));
-        }
-        for (Index j = 0; j < count; ++j) m(j, k) += base[j];
-      }
-      negative_derivatives<Loss>(m.data(), c.targets + first, count, c.outputs, e.data());
-      for (Index k = 0; k < c.outputs; ++k) {
-        for (Index j = 0; j < count; ++j) c.sums[k * n + first + j] += e(j, k);
-        g.col(k).noalias() += a.transpose() * e.col(k);
-      }
-    }
-    take_step(c, g);
+    scratch.gradient.setZero();
+    primal_gradient<Real, Loss>(c, 0, c.rows.rows(), known, scratch, scratch.gradient.data());
+    take_step(c, scratch.gradient);
   }
 }
 
@@ -99,6 +122,7 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
                         PrimalScratch<Real>& scratch, std::int64_t steps) {
   const Index n = c.rows.rows(), d = c.rows.cols();
   auto& batch = scratch.batch;
+  auto delta = c.deltas();
   for (std::int64_t l = 0; l < steps; ++l) {
     for (Index t = 0; t < size; ++t) {
       const Index j = batch.rows[static_cast<std::size_t>(t)] = dealer.next();
@@ -106,23 +130,23 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
       for (Index k = 0; k < c.outputs; ++k)
         batch.margins[k * size + t] =
             static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
-            c.rows.row(j).dot(c.delta.col(k));
+            c.rows.row(j).dot(delta.col(k));
     }
     negative_derivatives<Loss>(batch.margins.data(), batch.targets.data(), size, c.outputs,
                                batch.derivatives.data());
     if (c.keep != Real(1)) {
-      decay_sums(c);
-      c.delta *= c.keep;
+      Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
+      delta *= c.keep;
     }
     for (Index t = 0; t < size; ++t) {
       const Index j = batch.rows[static_cast<std::size_t>(t)];
       for (Index k = 0; k < c.outputs; ++k) {
         const Real e = batch.derivatives[k * size + t];
         c.sums[k * n + j] += e;
-        c.delta.col(k) += (c.step * e) * c.rows.row(j).transpose();
+        delta.col(k) += (c.step * e) * c.rows.row(j).transpose();
       }
     }
-    if (c.pull) c.delta += *c.pull;
+    if (c.pull) delta += c.pulls();
   }
 }
 

@@ -65,7 +65,7 @@ class Job:
         )
         # Each evaluation is a call of its own: a team of threads must be worth its beginning.
         worth = self.threads is not None or plan.seconds_round > MIN_SECONDS
-        threads = choose_threads(self.threads, problem, plan) if worth else 1
+        threads = choose_threads(self.threads, plan) if worth else 1
         session = core.Simulation(
             self.rows,
             problem.y,

@@ -1,0 +1,107 @@
+// Products with a few rows at a time, as the primal kernel needs them: a block of rows is read for the
+// margins, and again for the gradient while it is in cache.
+//
+// Eigen's product kernels want larger matrices, and they may take memory. Here so many sums stay in
+// registers as hide the latency of the multiplications, and a vector of the gradient is loaded and
+// stored once for all rows of a group. Loads take any alignment, so the bits never depend on it.
+#pragma once
+
+#include <type_traits>
+
+#include "../types.hpp"
+
+namespace localgd {
+
+namespace detail {
+
+// m(r, k) = a_r . x_k of R rows and K columns; columns of x are d apart, those of m `stride`.
+template <class Real, int R, int K>
+void row_dots(const Real* a, Index d, const Real* x, Real* m, Index stride) {
+  using Packet = typename Eigen::internal::packet_traits<Real>::type;
+  constexpr Index width = Eigen::internal::packet_traits<Real>::size;
+  Packet sums[R][K];
+  for (int r = 0; r < R; ++r)
+    for (int k = 0; k < K; ++k) sums[r][k] = Eigen::internal::pset1<Packet>(Real(0));
+  Index j = 0;
+  for (; j + width <= d; j += width) {
+    Packet columns[K];
+    for (int k = 0; k < K; ++k) columns[k] = Eigen::internal::ploadu<Packet>(x + k * d + j);
+    for (int r = 0; r < R; ++r) {
+      const Packet row = Eigen::internal::ploadu<Packet>(a + r * d + j);
+      for (int k = 0; k < K; ++k) sums[r][k] = Eigen::internal::pmadd(row, columns[k], sums[r][k]);
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int k = 0; k < K; ++k) {
+      Real sum = Eigen::internal::predux(sums[r][k]);
+      for (Index i = j; i < d; ++i) sum += a[r * d + i] * x[k * d + i];
+      m[k * stride + r] = sum;
+    }
+}
+
+// g_k += sum_r e(r, k) a_r.
+template <class Real, int R, int K>
+void add_rows(const Real* a, Index d, const Real* e, Index stride, Real* g) {
+  using Packet = typename Eigen::internal::packet_traits<Real>::type;
+  constexpr Index width = Eigen::internal::packet_traits<Real>::size;
+  Packet factors[R][K];
+  for (int r = 0; r < R; ++r)
+    for (int k = 0; k < K; ++k) factors[r][k] = Eigen::internal::pset1<Packet>(e[k * stride + r]);
+  Index j = 0;
+  for (; j + width <= d; j += width) {
+    Packet sums[K];
+    for (int k = 0; k < K; ++k) sums[k] = Eigen::internal::ploadu<Packet>(g + k * d + j);
+    for (int r = 0; r < R; ++r) {
+      const Packet row = Eigen::internal::ploadu<Packet>(a + r * d + j);
+      for (int k = 0; k < K; ++k) sums[k] = Eigen::internal::pmadd(row, factors[r][k], sums[k]);
+    }
+    for (int k = 0; k < K; ++k) Eigen::internal::pstoreu(g + k * d + j, sums[k]);
+  }
+  for (; j < d; ++j)
+    for (int k = 0; k < K; ++k)
+      for (int r = 0; r < R; ++r) g[k * d + j] += e[k * stride + r] * a[r * d + j];
+}
+
+// Calls body(first, size) for pieces of the given sizes, the largest first; a size is a type.
+template <int... sizes, class Body>
+void in_pieces(Index n, Body&& body) {
+  Index first = 0;
+  const auto pieces_of = [&](auto size) {
+    for (; first + size.value <= n; first += size.value) body(first, size);
+  };
+  (pieces_of(std::integral_constant<int, sizes>{}), ...);
+}
+
+// How many rows and columns meet in registers at once.
+template <class Body>
+void for_row_groups(Index rows, Index outputs, Body&& body) {
+  if (outputs == 1)
+    in_pieces<8, 4, 1>(rows, [&](Index r, auto R) {
+      body(r, Index{0}, R, std::integral_constant<int, 1>{});
+    });
+  else
+    in_pieces<4, 1>(rows, [&](Index r, auto R) {
+      in_pieces<2, 1>(outputs, [&](Index k, auto K) { body(r, k, R, K); });
+    });
+}
+
+}  // namespace detail
+
+// m = a x and g += a^T e of rows that lie one after the other: x and g are d x outputs, m and e
+// rows x outputs, all column by column.
+template <class Real>
+void multiply_rows(const Real* a, Index rows, Index d, Index outputs, const Real* x, Real* m) {
+  detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
+    detail::row_dots<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, x + k * d,
+                                                                   m + k * rows + r, rows);
+  });
+}
+template <class Real>
+void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs, const Real* e, Real* g) {
+  detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
+    detail::add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * rows + r,
+                                                                   rows, g + k * d);
+  });
+}
+
+}  // namespace localgd
