@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import localgd as lg
-from localgd.sweeping import batched, runs
+from localgd.sweeping import batched, groups, runs
 
 SERVERS = [
     lg.Average(),
@@ -32,6 +32,7 @@ def batches(monkeypatch):
         return batched.batch_entries(columns)
 
     monkeypatch.setattr(runs, "batch_entries", counted)
+    monkeypatch.setattr(groups, "LEAST", 4)
     return sizes
 
 
@@ -74,12 +75,12 @@ def test_batches_are_the_runs_by_themselves(batches, loss, dtype, weights):
     tables = both(
         problem,
         [lg.LocalGD(3, 0.1), lg.FedProx(3, 0.1, 0.4)],
-        grid={"server": SERVERS, "lr": RATES, "init": [None, start], "rounds": [20, 33]},
-        rounds=33,
+        grid={"server": SERVERS, "lr": RATES, "init": [None, start], "rounds": [15, 20]},
+        rounds=20,
         engine="gram",
         loss=loss,
         dtype=dtype,
-        record=[0, 1, 5, 20],
+        record=[0, 1, 5, 15],
         reference=registry.reference(loss),
     )
     assert_same_tables(*tables, registry.TOLERANCE[dtype])
@@ -90,13 +91,13 @@ def test_batches_are_the_runs_by_themselves(batches, loss, dtype, weights):
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
     features=st.integers(1, 50),
-    count=st.integers(4, 40),
+    count=st.integers(groups.LEAST, 40),
     steps=st.integers(1, 12),
     loss=st.sampled_from(LOSSES),
     dtype=st.sampled_from(registry.DTYPES),
     seed=st.integers(0, 10**6),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 def test_any_shape(sizes, features, count, steps, loss, dtype, seed):
     problem = registry.problem(loss, sizes=tuple(sizes), d=features, seed=seed)
     tables = both(
@@ -248,7 +249,7 @@ def test_a_start_of_infinite_loss_is_a_failure_of_its_own(small_problem, batches
     assert "init: its exponential loss is not finite" in tables[0].entries[2].message
 
 
-def test_a_schedule_that_goes_wrong_is_a_failure_of_its_own(small_problem):
+def test_a_schedule_that_goes_wrong_is_a_failure_of_its_own(small_problem, batches):
     tables = both(
         small_problem,
         lg.LocalGD(3, 0.1),
@@ -258,6 +259,7 @@ def test_a_schedule_that_goes_wrong_is_a_failure_of_its_own(small_problem):
     )
     assert_same_tables(*tables, 1e-10)
     assert [entry.status for entry in tables[0]] == ["completed"] * 2 + ["failed", "completed"]
+    assert batches == [4]
 
 
 def test_schedules_are_not_asked_beyond_their_run(small_problem, batches):
@@ -330,21 +332,21 @@ def test_ctrl_c_keeps_what_is_there(small_problem, tmp_path):
     table = lg.sweep(
         small_problem,
         lg.LocalGD(4, 0.1),
-        grid={"rounds": [10, 1000], "lr": [0.1, interrupt]},
+        grid={"rounds": [10, 1000], "lr": [0.1, 0.2, interrupt]},
         rounds=0,
         engine="gram",
         out=file,
     )
     status = [entry.status for entry in table]
-    assert status == ["completed", "completed", "interrupted", "interrupted"]
-    stopped = table.entries[2]
+    assert status == ["completed"] * 3 + ["interrupted"] * 3
+    stopped = table.entries[3]
     assert 10 <= stopped.history["round"][-1] <= 30
     assert stopped.message.endswith("of 1,000")
     alone = lg.run(
         small_problem, lg.LocalGD(4, 0.1), rounds=int(stopped.history["round"][-1]), engine="gram"
     )
     assert stopped.history["loss"][-1] == pytest.approx(alone.history["loss"][-1], rel=1e-10)
-    assert len(lg.load_sweep(file)) == 2
+    assert len(lg.load_sweep(file)) == 3
 
 
 def test_real_signal_during_a_round_that_would_last_for_years(run_python):
@@ -352,13 +354,26 @@ def test_real_signal_during_a_round_that_would_last_for_years(run_python):
 import os, signal, threading, localgd as lg
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without
 problem = lg.datasets.make_separable(n_clients=4, n_samples=50, n_features=400, seed=0)
-threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+def lr(round):
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return 1e-20
+
 table = lg.sweep(problem, lg.LocalGD(local_steps=10**15, lr=1e-20), rounds=5, engine="gram",
-                 grid={"lr": [1e-20, 2e-20, 3e-20, 4e-20]})
+                 grid={"lr": [lr, *(1e-20 * j for j in range(1, 6))]})
 print([(entry.status, entry.history["round"].tolist()) for entry in table])
 """
     done = run_python(script, timeout=60)
-    assert done.stdout == str([("interrupted", [0])] * 4) + "\n", done.stderr
+    assert done.stdout == str([("interrupted", [0])] * 6) + "\n", done.stderr
+
+
+def test_a_few_runs_go_one_by_one_bit_for_bit(small_problem):
+    grid = {"lr": np.geomspace(0.1, 1, groups.LEAST - 1).tolist()}
+    table = lg.sweep(small_problem, lg.LocalGD(3, 0.1), grid=grid, rounds=10, engine="gram")
+    for entry in table:
+        alone = lg.run(small_problem, lg.LocalGD(3, entry.values["lr"]), rounds=10, engine="gram")
+        for name, column in alone.history.items():
+            np.testing.assert_array_equal(entry.history[name], column, err_msg=name)
 
 
 def test_batch_is_a_bool(small_problem):

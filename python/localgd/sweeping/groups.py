@@ -21,7 +21,7 @@ from .grid import Case
 
 __all__ = ["Column", "parts"]
 
-LEAST = 4  # runs; fewer are as fast one by one
+LEAST = 6  # runs; fewer are as fast one by one, since columns are worked on eight or more at a time
 MEASURES = ("test", "asymptote", "measures")  # taken in Python between the rounds of a single run
 
 

@@ -127,8 +127,8 @@ def sweep(
 def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) -> Iterator[Entry]:
     """Entries as they finish; Ctrl-C ends them."""
     most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
-    jobs = parts(left, most) if batch else list(left.items())
     try:
+        jobs = parts(left, most) if batch else list(left.items())
         if executor is None:
             for job in jobs:
                 entries = _entries(job)
