@@ -83,11 +83,12 @@ def test_stubs_have_the_signatures_of_the_modules(level):
     core = importlib.import_module(f"localgd._core_{level}")
     for function in functions(STUB.body):
         assert parameters(function) == documented(getattr(core, function.name)), function.name
-    (simulation,) = [c for c in STUB.body if isinstance(c, ast.ClassDef) and c.name == "Simulation"]
-    assert functions(simulation.body)
-    for method in functions(simulation.body):
-        bound = getattr(core.Simulation, method.name)
-        assert parameters(method) == documented(bound), method.name
+    for name in ("Batch", "Simulation"):
+        (stub,) = [c for c in STUB.body if isinstance(c, ast.ClassDef) and c.name == name]
+        assert functions(stub.body)
+        for method in functions(stub.body):
+            bound = getattr(getattr(core, name), method.name)
+            assert parameters(method) == documented(bound), f"{name}.{method.name}"
 
 
 def test_one_stub_serves_all_instruction_sets():
