@@ -67,8 +67,9 @@ Simulation alone(const Data& data, const RunOptions& run, const BatchCase& c, st
 void check_equal(const History& got, const History& want, double tolerance) {
   CHECK(got.round == want.round);
   CHECK(got.participations == want.participations);
-  for (const auto column : {&History::loss, &History::margin, &History::norm, &History::angle, &History::drift,
-                            &History::grad_variance, &History::grad_alignment, &History::grad_dissimilarity}) {
+  for (const auto column :
+       {&History::loss, &History::margin, &History::norm, &History::angle, &History::drift,
+        &History::grad_variance, &History::grad_alignment, &History::grad_dissimilarity}) {
     REQUIRE((got.*column).size() == (want.*column).size());
     for (std::size_t j = 0; j < want.round.size(); ++j) {
       const double a = (got.*column)[j], b = (want.*column)[j];
@@ -98,7 +99,8 @@ TEST_CASE("runs side by side are those by themselves") {
       const Data data = p.data(c.loss);
       for (const std::int64_t steps : {1, 4}) {
         Batch batch(data, {c.loss.name, c.single, steps}, runs, 1);
-        REQUIRE(batch.advance(0, std::vector<std::vector<double>>(19, {1.0}), nullptr) == Status::completed);
+        const std::vector<std::vector<double>> none(19, {1.0});
+        REQUIRE(batch.advance(0, none, nullptr) == Status::completed);
         REQUIRE(batch.advance(3, rates(19, 0, 3), nullptr) == Status::completed);
         REQUIRE(batch.advance(8, rates(19, 3, 8), nullptr) == Status::completed);
         CHECK(!batch.running());
@@ -106,7 +108,8 @@ TEST_CASE("runs side by side are those by themselves") {
           CAPTURE(r);
           const RunOptions& run = runs[static_cast<std::size_t>(r)];
           Simulation want = alone(data, run, c, steps);
-          Plans plans{rates(19, 0, run.rounds)[static_cast<std::size_t>(r)], {p.weights.begin(), p.weights.end()}};
+          const Plans plans{rates(19, 0, run.rounds)[static_cast<std::size_t>(r)],
+                            {p.weights.begin(), p.weights.end()}};
           REQUIRE(want.advance(run.rounds, plans, nullptr) == Status::completed);
           CHECK(batch.status(r) == Status::completed);
           CHECK(batch.round(r) == run.rounds);
@@ -142,7 +145,8 @@ TEST_CASE("the bits of a model depend neither on its neighbours nor on the threa
     Batch less(data, options, chosen, 2);
     REQUIRE(less.advance(8, lrs, nullptr) == Status::completed);
     for (std::size_t s = 0; s < few.size(); ++s)
-      CHECK(same_bits(less.coefficients(static_cast<Index>(s)), all.coefficients(static_cast<Index>(few[s]))));
+      CHECK(same_bits(less.coefficients(static_cast<Index>(s)),
+                      all.coefficients(static_cast<Index>(few[s]))));
   });
 }
 

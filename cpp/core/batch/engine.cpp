@@ -118,7 +118,8 @@ class GramBatch final : public BatchEngine {
     for (Index i = 0; i < data_.clients(); ++i) {
       if (!(data_.weights[i] > 0)) continue;
       const Index n = data_.size(i);
-      const Index at_once = fits(n * n, 24) ? 1 : std::clamp<Index>(bytes(256) / (3 * n * width), 1, most_strips);
+      const Index at_once =
+          n * n <= reals(24) ? 1 : std::clamp<Index>(reals(256) / (3 * n * width), 1, most_strips);
       for (Index first = 0; first < strips_; first += at_once) {
         const Index strips = std::min(at_once, strips_ - first);
         items_.push_back({i, first, strips});
@@ -129,8 +130,7 @@ class GramBatch final : public BatchEngine {
     local_work_ = Work(std::move(costs));
     commit_work_ = Work(std::vector<double>(columns_->size(), 1.0));
   }
-  static constexpr Index bytes(Index kib) { return kib * 1024 / static_cast<Index>(sizeof(Real)); }
-  static constexpr bool fits(Index reals, Index kib) { return reals <= bytes(kib); }
+  static constexpr Index reals(Index kib) { return kib * 1024 / static_cast<Index>(sizeof(Real)); }
 
   // The column of a lane, or null for those that fill the last strip up.
   Column* column(Index lane) const {
