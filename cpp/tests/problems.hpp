@@ -152,7 +152,7 @@ inline Vector<double> state_of(Engine& engine) {
 }
 inline Vector<double> snapshot(Engine& engine) {
   const LastRound& last = engine.last_round();
-  return joined({state_of(engine), last.shares, last.kappa, last.local_changes.reshaped(),
+  return joined({state_of(engine), last.shares, last.kappa.reshaped(), last.local_changes.reshaped(),
                  last.common.reshaped(), last.change->reshaped()});
 }
 
