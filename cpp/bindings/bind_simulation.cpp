@@ -1,41 +1,17 @@
-#include <pybind11/eigen.h>
 #include <pybind11/functional.h>
-#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <map>
 #include <optional>
 
 #include "bindings.hpp"
-#include "core/simulation.hpp"
+#include "convert.hpp"
 
 namespace py = pybind11;
 using namespace localgd;
 
 namespace {
 
-using Array = py::array_t<double, py::array::c_style | py::array::forcecast>;
 using Words = py::array_t<std::uint64_t, py::array::c_style>;
-
-Vector<double> vector(const Array& a) {
-  if (a.ndim() != 1) throw std::invalid_argument("want an array of one dimension");
-  return VectorView<double>(a.data(), a.shape(0));
-}
-
-Data view(const Array& rows, const Array& targets, const std::vector<Index>& offsets,
-          const Array& weights) {
-  if (rows.ndim() != 2 || targets.ndim() != 1)
-    throw std::invalid_argument("rows: want two dimensions; targets: one");
-  return Data(RowsView<double>(rows.data(), rows.shape(0), rows.shape(1)),
-              VectorView<double>(targets.data(), targets.shape(0)), offsets, vector(weights));
-}
-
-template <class Value>
-Value one_of(const std::map<std::string, Value>& kinds, const std::string& name) {
-  const auto found = kinds.find(name);
-  if (found == kinds.end()) throw std::invalid_argument("no such kind: '" + name + "'");
-  return found->second;
-}
 
 LocalRule local_rule(const py::dict& options) {
   LocalRule rule;
@@ -50,28 +26,6 @@ LocalRule local_rule(const py::dict& options) {
                                         {"control", Correction::control},
                                         {"displacement", Correction::displacement}},
                                        options["correction"].cast<std::string>());
-  return rule;
-}
-
-// Numbers that are not given keep their defaults: each kind of server has its own.
-ServerRule server_rule(const py::dict& options) {
-  ServerRule rule;
-  rule.kind = one_of<ServerKind>({{"average", ServerKind::average},
-                                  {"anchored", ServerKind::anchored},
-                                  {"sgd", ServerKind::sgd},
-                                  {"adam", ServerKind::adam},
-                                  {"yogi", ServerKind::yogi},
-                                  {"adagrad", ServerKind::adagrad}},
-                                 options["kind"].cast<std::string>());
-  const auto read = [&](const char* name, auto& value) {
-    if (options.contains(name)) value = options[name].cast<std::decay_t<decltype(value)>>();
-  };
-  read("lr", rule.lr);
-  read("momentum", rule.momentum);
-  read("nesterov", rule.nesterov);
-  read("beta1", rule.beta1);
-  read("beta2", rule.beta2);
-  read("tau", rule.tau);
   return rule;
 }
 
@@ -102,8 +56,6 @@ class Session {
         keep_weights_(keep_weights) {}
   Session(const Session&) = delete;
 
-  // Nothing of Python is touched without the GIL: the arrays are held and never resized, and the
-  // callback takes the GIL for itself, on the calling thread, so that Ctrl-C is seen there.
   std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares,
                       const std::optional<Words>& words, const py::object& progress) {
     Plans plans{std::move(lrs), {shares.data(), shares.data() + shares.size()}};
@@ -113,43 +65,15 @@ class Session {
       plans.slots = words->shape(1);
       plans.width = words->shape(2);
     }
-    std::exception_ptr raised;
-    const auto stop_wanted = [&](std::int64_t round) {
-      py::gil_scoped_acquire gil;
-      try {
-        if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-        if (!progress.is_none()) progress(round);
-        return false;
-      } catch (const py::error_already_set&) {
-        raised = std::current_exception();
-        return true;
-      }
-    };
-    Status status;
-    {
-      py::gil_scoped_release release;
-      status = simulation_.advance(until, plans, stop_wanted);
-    }
-    if (raised) std::rethrow_exception(raised);
+    const Status status = without_gil(progress, [&](const auto& stop_wanted) {
+      return simulation_.advance(until, plans, stop_wanted);
+    });
     return name_of(status);
   }
 
   py::dict history() const {
     const History& h = simulation_.history();
-    py::dict columns;
-    const auto add = [&]<class Value>(const char* name, const std::vector<Value>& values) {
-      columns[name] = py::array_t<Value>(static_cast<py::ssize_t>(values.size()), values.data());
-    };
-    add("round", h.round);
-    add("participations", h.participations);
-    add("loss", h.loss);
-    add("margin", h.margin);
-    add("norm", h.norm);
-    add("angle", h.angle);
-    add("drift", h.drift);
-    add("grad_variance", h.grad_variance);
-    add("grad_alignment", h.grad_alignment);
-    add("grad_dissimilarity", h.grad_dissimilarity);
+    py::dict columns = history_columns(h);
     if (keep_weights_) {
       const auto records = static_cast<py::ssize_t>(h.round.size());
       columns["weights"] = py::array_t<double>({records, records ? static_cast<py::ssize_t>(h.weights.size()) / records : 0},

@@ -3,5 +3,6 @@
 
 #include <pybind11/pybind11.h>
 
+void bind_batch(pybind11::module_& m);
 void bind_info(pybind11::module_& m);
 void bind_simulation(pybind11::module_& m);

@@ -42,27 +42,53 @@ bool Recorder::record(std::int64_t first, Index count, std::int64_t participatio
                       const Matrix<double>& weights) {
   const Index models = drifts.size(), outputs = margins.cols() / models;
   Index done = 0;
-  for (; done < count; ++done) {
-    const Columns m = margins.middleCols(done * outputs, outputs);
-    const Columns w = weights.middleCols(done * outputs, outputs);
-    const double value = loss(m);
-    if (!std::isfinite(value)) break;
-    const std::int64_t round = first + done;
-    const double norm = w.reshaped().stableNorm();
-    history_.round.push_back(round);
-    history_.participations.push_back(participations);
-    history_.loss.push_back(value);
-    history_.norm.push_back(norm);
-    history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
-    history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
-    history_.drift.push_back(drifts[done]);
-    if (keep_weights_)  // row by row, as NumPy lays out (d, C)
-      for (Index j = 0; j < w.rows(); ++j)
-        for (Index c = 0; c < w.cols(); ++c) history_.weights.push_back(w(j, c));
-    if (due(round)) ++next_;
-  }
-  gradients(margins, models, done);
+  while (done < count && add_model(first + done, participations, drifts[done],
+                                   margins.middleCols(done * outputs, outputs),
+                                   weights.middleCols(done * outputs, outputs)))
+    ++done;
+  const Matrix<double> measures = gradients(margins, models);
+  for (Index s = 0; s < done; ++s) add_gradients(measures, s);
   return done == count;
+}
+
+std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std::int64_t round,
+                                        std::int64_t participations, const Vector<double>& drifts,
+                                        const Matrix<double>& margins,
+                                        const Matrix<double>& weights) {
+  const Matrix<double> measures = runs.front()->gradients(margins, drifts.size());
+  std::vector<bool> recorded;
+  for (Index r = 0; r < drifts.size(); ++r) {
+    Recorder& run = *runs[static_cast<std::size_t>(r)];
+    recorded.push_back(
+        run.add_model(round, participations, drifts[r], margins.col(r), weights.col(r)));
+    if (recorded.back()) run.add_gradients(measures, r);
+  }
+  return recorded;
+}
+
+bool Recorder::add_model(std::int64_t round, std::int64_t participations, double drift,
+                         const Columns& m, const Columns& w) {
+  const double value = loss(m);
+  if (!std::isfinite(value)) return false;
+  const double norm = w.reshaped().stableNorm();
+  history_.round.push_back(round);
+  history_.participations.push_back(participations);
+  history_.loss.push_back(value);
+  history_.norm.push_back(norm);
+  history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
+  history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
+  history_.drift.push_back(drift);
+  if (keep_weights_)  // row by row, as NumPy lays out (d, C)
+    for (Index j = 0; j < w.rows(); ++j)
+      for (Index c = 0; c < w.cols(); ++c) history_.weights.push_back(w(j, c));
+  if (due(round)) ++next_;
+  return true;
+}
+
+void Recorder::add_gradients(const Matrix<double>& measures, Index model) {
+  history_.grad_variance.push_back(measures(model, 0));
+  history_.grad_alignment.push_back(measures(model, 1));
+  history_.grad_dissimilarity.push_back(measures(model, 2));
 }
 
 double Recorder::loss(const Columns& margins) const {
@@ -121,7 +147,7 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
 }
 
 // Of all models, so that the bits of the first are the same whatever the count.
-void Recorder::gradients(const Matrix<double>& margins, Index models, Index count) {
+Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) const {
   const Index outputs = margins.cols() / models;
   // -e_ij / n_i, in units of a power of two so that squares neither under- nor overflow.
   Matrix<double> scaled(margins.rows(), margins.cols()), m, e;
@@ -157,12 +183,14 @@ void Recorder::gradients(const Matrix<double>& margins, Index models, Index coun
       if (norm > 0) alignment[s] += data_.weights[i] * (g_i / norm).cwiseProduct(g / length).sum();
     }
   }
-  for (Index s = 0; s < count; ++s) {
+  Matrix<double> measures(models, 3);
+  for (Index s = 0; s < models; ++s) {
     const double length = mean.middleCols(s * outputs, outputs).norm();
-    history_.grad_variance.push_back(variance[s] * unit[s] * unit[s]);
-    history_.grad_alignment.push_back(length > 0 ? alignment[s] : nan);
-    history_.grad_dissimilarity.push_back(length > 0 ? squares[s] / (length * length) : nan);
+    measures(s, 0) = variance[s] * unit[s] * unit[s];
+    measures(s, 1) = length > 0 ? alignment[s] : nan;
+    measures(s, 2) = length > 0 ? squares[s] / (length * length) : nan;
   }
+  return measures;
 }
 
 }  // namespace localgd

@@ -42,6 +42,12 @@ class Recorder {
               const Vector<double>& drifts, const Matrix<double>& margins,
               const Matrix<double>& weights);
 
+  // The models of several runs of one output at the same round, each into the recorder of its run.
+  // Nothing is written for one whose loss is not finite, and its entry of the answer is false.
+  static std::vector<bool> record_runs(const std::vector<Recorder*>& runs, std::int64_t round,
+                                       std::int64_t participations, const Vector<double>& drifts,
+                                       const Matrix<double>& margins, const Matrix<double>& weights);
+
   // The drift of the round that led to the present model, or of those that led to several; NaN before
   // the first.
   Vector<double> drifts(const LastRound& last, Index models = 1) const;
@@ -58,7 +64,13 @@ class Recorder {
   double loss(const Columns& margins) const;
   double smallest_margin(const Columns& margins) const;
   double angle(const Columns& weights, double norm) const;
-  void gradients(const Matrix<double>& margins, Index models, Index count);
+  // Variance, alignment and dissimilarity of the clients' gradients, one row for each model.
+  Matrix<double> gradients(const Matrix<double>& margins, Index models) const;
+  // All measures of one model but those of the gradients. False, and nothing written, if its loss is
+  // not finite.
+  bool add_model(std::int64_t round, std::int64_t participations, double drift, const Columns& margins,
+                 const Columns& weights);
+  void add_gradients(const Matrix<double>& measures, Index model);
   Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
 
   const Data& data_;

@@ -96,3 +96,34 @@ class Simulation:
         drift: float,
         state: dict[str, NDArray[np.float64]],
     ) -> None: ...
+
+class Batch:
+    def __init__(
+        self,
+        rows: ArrayLike,  # as for Simulation
+        targets: ArrayLike,
+        offsets: Sequence[int] | NDArray[np.integer],
+        weights: ArrayLike,
+        runs: list[dict[str, Any]],  # the fields of RunOptions (batch/batch.hpp), all of them
+        *,
+        loss: str,
+        single: bool,
+        steps: int,
+        threads: int,
+    ) -> None: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def running(self) -> bool: ...
+    def advance(
+        self,
+        until: int,
+        lrs: Sequence[Sequence[float]],  # of each run: one, or one for each round
+        progress: Callable[[int], object] | None,
+    ) -> None: ...
+    def record_now(self, run: int) -> None: ...
+    def history(self, run: int) -> dict[str, NDArray[Any]]: ...
+    def weights(self, run: int) -> NDArray[np.float64]: ...  # (d, 1)
+    def coefficients(self, run: int) -> NDArray[np.float64]: ...  # (N, 1)
+    def status(self, run: int) -> Literal["running", "completed", "diverged"]: ...
+    def round_of(self, run: int) -> int: ...

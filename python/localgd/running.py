@@ -147,7 +147,7 @@ def run(
             "most 2**53 step by step; see localgd.fast_forward for more"
         )
     seed = check.integer("seed", seed, 0)
-    dtype = _check_dtype(dtype)
+    dtype = check_dtype(dtype)
     loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
     w0 = check_init(init, problem)
     direction = check_reference(reference, problem)
@@ -214,7 +214,7 @@ def run(
         saved.write(session, recording, elapsed)
     if status != "completed":
         recording.record_now()
-    message = _message(status, session.round, rounds, loss, dtype)
+    message = ending(status, session.round, rounds, loss, dtype)
     if status == "diverged":
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     history = recording.history() if saved is None else saved.joined(recording.history())
@@ -266,14 +266,14 @@ def _advance(
             if session.round >= rounds:
                 return "completed"
             if until == first + chunk:
-                chunk = _next_chunk(chunk, time.perf_counter() - begin, inputs.at_once)
+                chunk = next_chunk(chunk, time.perf_counter() - begin, inputs.at_once)
             if saved is not None:
                 saved.write_if_due(session, recording, time.perf_counter() - start)
     except KeyboardInterrupt:
         return "interrupted"
 
 
-def _next_chunk(chunk: int, seconds: float, most: int) -> int:
+def next_chunk(chunk: int, seconds: float, most: int) -> int:
     if seconds > 2:
         return max(1, chunk // 2)
     return min(2 * chunk, most) if seconds < 0.5 else chunk
@@ -286,7 +286,7 @@ def _not_separable(problem: Problem, client: int) -> NotSeparableError:
     )
 
 
-def _message(status: str, round: int, rounds: int, loss: str, dtype: str) -> str:
+def ending(status: str, round: int, rounds: int, loss: str, dtype: str) -> str:
     if status == "interrupted":
         return f"interrupted after round {round:,} of {rounds:,}"
     if status == "diverged":
@@ -300,7 +300,7 @@ def _message(status: str, round: int, rounds: int, loss: str, dtype: str) -> str
     return ""
 
 
-def _check_dtype(dtype: Any) -> str:
+def check_dtype(dtype: Any) -> str:
     try:
         name = np.dtype(dtype).name
     except TypeError:

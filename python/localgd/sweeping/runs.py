@@ -1,20 +1,26 @@
-"""``localgd.sweep``: the runs, one after the other or in an executor."""
+"""``localgd.sweep``: the runs, side by side where they can be, here or in an executor."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, as_completed
 from pathlib import Path
 from typing import Any
 
 from ..progress import progress_report
 from ..running import run
+from .batched import batch_entries
 from .grid import Case, cases, settings_of_run
+from .groups import Column, parts
 from .table import Entry, Sweep, drop_cut_off_line, read_entries
 
 __all__ = ["sweep"]
+
+# Columns of a batch: enough to keep the core busy, few enough that finished runs come now and then,
+# or that several workers have something to do.
+MOST_COLUMNS, MOST_COLUMNS_OF_WORKER = 64, 32
 
 
 def sweep(
@@ -24,13 +30,18 @@ def sweep(
     grid: Mapping[str, Iterable[Any]] | None = None,
     rounds: int,
     executor: Executor | None = None,
+    batch: bool = True,
     out: str | os.PathLike[str] | None = None,
     progress: bool | Callable[[int], None] = False,
     **settings: Any,
 ) -> Sweep:
     """Run every combination of a grid.
 
-    ``problems × methods × grid``, each as :func:`localgd.run` would run it by itself, bit for bit
+    ``problems × methods × grid``, each as :func:`localgd.run` would run it by itself
+
+    Runs of full-batch methods without corrections (GD, LocalGD, ModifiedLocalGD, FedProx) that
+    share problem, ``local_steps``, loss and dtype, all clients and the engine "gram" are taken side
+    by side, equal to single runs to rounding; all others are single runs, bit for bit.
 
     Parameters
     ----------
@@ -46,6 +57,8 @@ def sweep(
     executor : concurrent.futures.Executor, optional
         Where to run: a ``ProcessPoolExecutor``, or that of Dask, MPI, …. Problems and methods must
         be picklable then. Each run takes one thread there unless ``threads`` is given.
+    batch : bool, default True
+        Whether runs that can be taken side by side are.
     out : path, optional
         A file (JSON, one run per line) that takes each run as it finishes. Runs that it holds
         already are not run again.
@@ -58,7 +71,8 @@ def sweep(
     -------
     Sweep
         A run that fails is an entry with status "failed" and the error as its message. Ctrl-C ends
-        the sweep and keeps what is finished.
+        the sweep and keeps what is there: runs that it stopped have the status "interrupted" and
+        are not in the output file.
 
     Raises
     ------
@@ -84,6 +98,8 @@ def sweep(
         if name not in allowed:
             names = ", ".join(sorted(allowed))
             raise TypeError(f"{name}: run has no such argument; want one of {names}")
+    if not isinstance(batch, bool):
+        raise TypeError(f"batch: got {batch!r}; want True or False")
     if grid is not None and not isinstance(grid, Mapping):
         raise TypeError(f"grid: got {grid!r}; want a mapping of names to lists")
     fixed: dict[str, Any] = {"rounds": rounds, **settings}
@@ -98,9 +114,9 @@ def sweep(
     keys = [case.key for case in wanted]
     left = {key: case for key, case in zip(keys, wanted, strict=True) if key not in done}
     with progress_report(progress, len(left), unit="runs") as report:
-        for count, entry in enumerate(_finished(left, executor), start=1):
+        for count, entry in enumerate(_finished(left, executor, batch), start=1):
             done[entry.key] = entry
-            if path is not None:
+            if path is not None and entry.status != "interrupted":
                 with path.open("a", encoding="utf-8") as file:
                     file.write(entry.to_json() + "\n")
             if report is not None:
@@ -108,25 +124,40 @@ def sweep(
     return Sweep([done[key] for key in keys if key in done])
 
 
-def _finished(left: Mapping[str, Case], executor: Executor | None) -> Iterable[Entry]:
+def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) -> Iterator[Entry]:
     """Entries as they finish; Ctrl-C ends them."""
+    most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
     try:
+        jobs = parts(left, most) if batch else list(left.items())
         if executor is None:
-            for key, case in left.items():
-                entry = _entry(key, case)
-                if entry.status == "interrupted":
+            for job in jobs:
+                entries = _entries(job)
+                yield from entries
+                if any(entry.status == "interrupted" for entry in entries):
                     return
-                yield entry
             return
-        futures = [executor.submit(_entry, key, case) for key, case in left.items()]
+        futures = [executor.submit(_entries, job) for job in jobs]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                yield from future.result()
         finally:
             for future in futures:
                 future.cancel()
     except KeyboardInterrupt:
         return
+
+
+def _entries(job: list[Column] | tuple[str, Case]) -> list[Entry]:
+    """A batch, or a single run. What a batch has no answer for is run by itself."""
+    if isinstance(job, tuple):
+        return [_entry(*job)]
+    try:
+        found = batch_entries(job)
+    except (ValueError, TypeError, MemoryError):  # of one of the schedules, or all are too much
+        found = []
+    known = {entry.key for entry in found}
+    runs = [run for column in job for run in column.cases]
+    return found + [_entry(*run) for run in runs if run[0] not in known]
 
 
 def _entry(key: str, case: Case) -> Entry:

@@ -1,0 +1,106 @@
+// From Python's arrays and dictionaries to the core's types and back, for all classes that run rounds.
+#pragma once
+
+#include <pybind11/eigen.h>
+#include <pybind11/numpy.h>
+
+#include <exception>
+#include <map>
+#include <string>
+
+#include "bindings.hpp"
+#include "core/simulation.hpp"
+
+namespace localgd {
+
+namespace py = pybind11;
+
+using Array = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+inline Vector<double> vector(const Array& a) {
+  if (a.ndim() != 1) throw std::invalid_argument("want an array of one dimension");
+  return VectorView<double>(a.data(), a.shape(0));
+}
+
+inline Data view(const Array& rows, const Array& targets, const std::vector<Index>& offsets,
+                 const Array& weights) {
+  if (rows.ndim() != 2 || targets.ndim() != 1)
+    throw std::invalid_argument("rows: want two dimensions; targets: one");
+  return Data(RowsView<double>(rows.data(), rows.shape(0), rows.shape(1)),
+              VectorView<double>(targets.data(), targets.shape(0)), offsets, vector(weights));
+}
+
+template <class Value>
+Value one_of(const std::map<std::string, Value>& kinds, const std::string& name) {
+  const auto found = kinds.find(name);
+  if (found == kinds.end()) throw std::invalid_argument("no such kind: '" + name + "'");
+  return found->second;
+}
+
+// Numbers that are not given keep their defaults: each kind of server has its own.
+inline ServerRule server_rule(const py::dict& options) {
+  ServerRule rule;
+  rule.kind = one_of<ServerKind>({{"average", ServerKind::average},
+                                  {"anchored", ServerKind::anchored},
+                                  {"sgd", ServerKind::sgd},
+                                  {"adam", ServerKind::adam},
+                                  {"yogi", ServerKind::yogi},
+                                  {"adagrad", ServerKind::adagrad}},
+                                 options["kind"].cast<std::string>());
+  const auto read = [&](const char* name, auto& value) {
+    if (options.contains(name)) value = options[name].cast<std::decay_t<decltype(value)>>();
+  };
+  read("lr", rule.lr);
+  read("momentum", rule.momentum);
+  read("nesterov", rule.nesterov);
+  read("beta1", rule.beta1);
+  read("beta2", rule.beta2);
+  read("tau", rule.tau);
+  return rule;
+}
+
+inline py::dict history_columns(const History& h) {
+  py::dict columns;
+  const auto add = [&]<class Value>(const char* name, const std::vector<Value>& values) {
+    columns[name] = py::array_t<Value>(static_cast<py::ssize_t>(values.size()), values.data());
+  };
+  add("round", h.round);
+  add("participations", h.participations);
+  add("loss", h.loss);
+  add("margin", h.margin);
+  add("norm", h.norm);
+  add("angle", h.angle);
+  add("drift", h.drift);
+  add("grad_variance", h.grad_variance);
+  add("grad_alignment", h.grad_alignment);
+  add("grad_dissimilarity", h.grad_dissimilarity);
+  return columns;
+}
+
+// What call(stop_wanted) returns, without the GIL; raises what progress(round) or Ctrl-C raised.
+// Nothing of Python is touched there: the arrays are held and never resized, and stop_wanted takes the
+// GIL for itself, on the calling thread, so that Ctrl-C is seen there.
+template <class Call>
+Status without_gil(const py::object& progress, Call&& call) {
+  std::exception_ptr raised;
+  const auto stop_wanted = [&](std::int64_t round) {
+    py::gil_scoped_acquire gil;
+    try {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (!progress.is_none()) progress(round);
+      return false;
+    } catch (const py::error_already_set&) {
+      raised = std::current_exception();
+      return true;
+    }
+  };
+  Status status;
+  {
+    py::gil_scoped_release release;
+    status = call(stop_wanted);
+  }
+  if (raised) std::rethrow_exception(raised);
+  return status;
+}
+
+}  // namespace localgd

@@ -1,0 +1,250 @@
+#include "engine.hpp"
+
+#include <array>
+#include <atomic>
+
+#include "../engine/rows.hpp"
+#include "../products.hpp"
+#include "strip_steps.hpp"
+
+namespace localgd {
+
+Column::Column(const Data& data, const Matrix<double>& init, const ServerRule& server, double mu)
+    : prox(mu),
+      coefficients(server, Matrix<double>::Zero(data.samples(), 1)),
+      next_changes(Matrix<double>::Zero(data.samples(), 1)) {
+  if (init.rows() != data.features() || init.cols() != 1)
+    throw std::invalid_argument("init: want one column of one number for each feature");
+  if (server.coordinate_wise())
+    throw std::invalid_argument("server: a coordinate-wise one leaves the span of the rows");
+  Matrix<double> start(data.samples(), 1);
+  for (Index j = 0; j < data.samples(); ++j)
+    start(j) = wide_dot(data.rows.row(j).data(), init.data(), init.rows());
+  margins = Track(server, std::move(start));
+  last.local_changes = next_changes;
+}
+
+// Takes the round into the state unless something in it is inf or NaN.
+void Column::commit(double k, const Vector<double>& shares) {
+  finite = next_changes.allFinite() && margins.finite();
+  if (!finite) return;
+  coefficients.advance(k, 0, next_changes.rows());
+  coefficients.commit();
+  margins.commit();
+  last.local_changes.swap(next_changes);
+  last.shares = shares;
+}
+
+namespace {
+
+template <class Real>
+class GramBatch final : public BatchEngine {
+ public:
+  GramBatch(const Data& data, const BatchOptions& options)
+      : data_(data), rows_(data), steps_(options.steps), gram_(data.samples(), data.samples()) {
+    with_loss(options.loss, [&](auto l) {
+      using Loss = decltype(l);
+      if constexpr (Loss::multiclass)
+        throw std::invalid_argument("loss: want one of one output");
+      else
+        take_steps_ = &strip_steps<Real, Loss>;
+    });
+    targets_ = data.targets.template cast<Real>().transpose().replicate(width, 1).reshaped();
+    std::vector<double> costs;
+    for (Index first = 0; first < gram_.count(); first += group)
+      costs.push_back(static_cast<double>(std::min(group, gram_.count() - first)));
+    server_work_ = Work(std::move(costs));
+  }
+
+  bool prepare(Team& team, Stop& stop) override {
+    scratch_.resize(static_cast<std::size_t>(team.threads()));
+    blocks_.resize(static_cast<std::size_t>(data_.clients()));
+    std::vector<double> costs;
+    for (Index i = 0; i < data_.clients(); ++i)
+      costs.push_back(static_cast<double>(data_.size(i)) * static_cast<double>(data_.size(i)));
+    const auto fill = [&](Panels<Real>& gram, const RowsView<Real>& a, Index first) {
+      gram.fill(a, first, std::min(first + group, gram.count()));
+    };
+    team.for_each(Work(std::move(costs)), [&](Index i, int thread) {
+      Panels<Real>& gram = blocks_[static_cast<std::size_t>(i)];
+      gram = Panels<Real>(data_.size(i), data_.size(i));
+      for (Index first = 0; first < gram.count() && !stop.check(thread); first += group)
+        fill(gram, rows_.of(data_, i), first);
+    });
+    team.for_each(server_work_, [&](Index item, int thread) {
+      if (!stop.check(thread)) fill(gram_, rows_.all(), item * group);
+    });
+    return !stop.requested();
+  }
+
+  bool round(double k, const std::vector<Column*>& columns, Team& team, Stop& stop) override {
+    columns_ = &columns;
+    if (static_cast<Index>(columns.size()) != arranged_) arrange();
+    proximal_ = std::any_of(columns.begin(), columns.end(), [](Column* c) { return c->prox > 0; });
+    std::atomic<bool> complete{true};
+    team.for_each(local_work_, [&](Index item, int thread) {
+      if (!local_phase(items_[static_cast<std::size_t>(item)], thread, stop))
+        complete.store(false, std::memory_order_relaxed);
+    });
+    if (!complete.load()) return false;
+    team.for_each(server_work_, [&](Index item, int) {
+      server_phase(k, item * group, std::min((item + 1) * group, gram_.count()));
+    });
+    team.for_each(commit_work_, [&](Index c, int) {
+      columns[static_cast<std::size_t>(c)]->commit(k, data_.weights);
+    });
+    return true;
+  }
+
+ private:
+  static constexpr Index width = lanes<Real>;
+  static constexpr Index group = 10;       // panels that are made, or multiplied, at once
+  static constexpr Index most_strips = 8;  // of an item
+
+  // Local steps of some runs on one client.
+  struct Item {
+    Index client, first, strips;
+  };
+
+  // Shares the strips of so many columns out. An item takes as many strips as stay in the L2 cache,
+  // where K_ii does not stay in the L1 cache anyway.
+  void arrange() {
+    arranged_ = static_cast<Index>(columns_->size());
+    strips_ = (arranged_ + width - 1) / width;
+    applied_ = moved_ = Vector<Real>::Zero(strips_ * data_.samples() * width);
+    ones_ = Vector<Real>::Ones(strips_ * width);
+    items_.clear();
+    std::vector<double> costs;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      if (!(data_.weights[i] > 0)) continue;
+      const Index n = data_.size(i);
+      const Index at_once =
+          n * n <= reals(24) ? 1 : std::clamp<Index>(reals(256) / (3 * n * width), 1, most_strips);
+      for (Index first = 0; first < strips_; first += at_once) {
+        const Index strips = std::min(at_once, strips_ - first);
+        items_.push_back({i, first, strips});
+        costs.push_back(static_cast<double>(strips * width) * (2.0 * static_cast<double>(n) + 20) *
+                        static_cast<double>(n));
+      }
+    }
+    local_work_ = Work(std::move(costs));
+    commit_work_ = Work(std::vector<double>(columns_->size(), 1.0));
+  }
+  static constexpr Index reals(Index kib) { return kib * 1024 / static_cast<Index>(sizeof(Real)); }
+
+  // The column of a lane, or null for those that fill the last strip up.
+  Column* column(Index lane) const {
+    return lane < arranged_ ? (*columns_)[static_cast<std::size_t>(lane)] : nullptr;
+  }
+
+  bool local_phase(const Item& item, int thread, Stop& stop) {
+    const Index n = data_.size(item.client), size = item.strips * n * width;
+    Vector<Real>& scratch = scratch_[static_cast<std::size_t>(thread)];
+    if (scratch.size() < 4 * size) scratch.resize(4 * size);
+    Real *margins = scratch.data(), *sums = margins + size, *base = sums + 2 * size;
+    std::array<Real, most_strips * width> step{}, keep{};
+    keep.fill(Real(1));
+    for (Index lane = 0; lane < item.strips * width; ++lane)
+      if (const Column* c = column(item.first * width + lane)) {
+        step[static_cast<std::size_t>(lane)] = static_cast<Real>(c->lr / static_cast<double>(n));
+        keep[static_cast<std::size_t>(lane)] = static_cast<Real>(1 - c->lr * c->prox);
+      }
+    load(item, margins);
+    std::fill_n(sums, size, Real(0));
+    if (proximal_) std::copy_n(margins, size, base);
+    const StripClient<Real> client{blocks_[static_cast<std::size_t>(item.client)],
+                                   targets_.data() + data_.begin(item.client) * width,
+                                   n,
+                                   item.strips,
+                                   step.data(),
+                                   proximal_ ? keep.data() : nullptr,
+                                   base,
+                                   margins,
+                                   sums,
+                                   sums + size};
+    constexpr double flops_per_piece = 5e7;  // some 10 ms
+    const auto piece = std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(flops_per_piece / static_cast<double>(2 * n * size)));
+    for (std::int64_t done = 0; done < steps_;) {
+      const std::int64_t count = std::min(piece, steps_ - done);
+      if (done > 0 && stop.check(thread)) return false;
+      take_steps_(client, count, done + count == steps_);
+      done += count;
+    }
+    store(item, sums);
+    return true;
+  }
+
+  // Calls body(column, place in the strips, stride of its rows there, lane) for the columns of an item.
+  template <class Body>
+  void for_lanes(Index first, Index strips, Index rows, Body&& body) const {
+    for (Index lane = 0; lane < strips * width; ++lane)
+      if (Column* c = column(first * width + lane))
+        body(*c, (lane / width) * rows * width + lane % width);
+  }
+
+  void load(const Item& item, Real* margins) const {
+    const Index n = data_.size(item.client), begin = data_.begin(item.client);
+    std::fill_n(margins, item.strips * n * width, Real(0));
+    for_lanes(item.first, item.strips, n, [&](const Column& c, Index place) {
+      for (Index j = 0; j < n; ++j)
+        margins[place + j * width] = static_cast<Real>(c.margins.value(begin + j));
+    });
+  }
+
+  // b_i = step s_i, and its part of the mean change of the coefficients.
+  void store(const Item& item, const Real* sums) {
+    const Index n = data_.size(item.client), begin = data_.begin(item.client);
+    const double share = data_.weights[item.client];
+    Real* applied = applied_.data() + item.first * data_.samples() * width;
+    for_lanes(item.first, item.strips, n, [&](Column& c, Index place) {
+      const double step = c.lr / static_cast<double>(n);
+      Real* to = applied + (place / (n * width)) * data_.samples() * width + place % width;
+      for (Index j = 0; j < n; ++j) {
+        const double b = step * static_cast<double>(sums[place + j * width]);
+        c.next_changes(begin + j) = b;
+        c.coefficients.mean(begin + j) = share * b;
+        to[(begin + j) * width] = static_cast<Real>(share * b);
+      }
+    });
+  }
+
+  // The clients' mean change of the margins is K times that of the coefficients.
+  void server_phase(double k, Index first, Index last) {
+    const Index samples = data_.samples(), begin = gram_.begin(first), count = gram_.begin(last) - begin;
+    for (Index s = 0; s < strips_; ++s)
+      std::fill_n(moved_.data() + (s * samples + begin) * width, count * width, Real(0));
+    gram_.multiply(first, last, applied_.data(), strips_, ones_.data(), moved_.data());
+    for_lanes(0, strips_, samples, [&](Column& c, Index place) {
+      for (Index j = begin; j < begin + count; ++j)
+        c.margins.mean(j) = static_cast<double>(moved_[place + j * width]);
+      c.margins.advance(k, begin, count);
+    });
+  }
+
+  const Data& data_;
+  const Rows<Real> rows_;
+  const std::int64_t steps_;
+  void (*take_steps_)(const StripClient<Real>&, std::int64_t, bool) = nullptr;
+  Vector<Real> targets_;  // each repeated for all lanes
+  std::vector<Panels<Real>> blocks_;
+  Panels<Real> gram_;
+  Work local_work_, server_work_, commit_work_;
+  std::vector<Item> items_;
+  std::vector<Vector<Real>> scratch_;  // of each thread: margins, sums, scratch, base
+  Vector<Real> ones_;                  // of each lane
+  Vector<Real> applied_, moved_;       // mean changes of coefficients and margins, in strips
+  const std::vector<Column*>* columns_ = nullptr;
+  Index arranged_ = 0, strips_ = 0;
+  bool proximal_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<BatchEngine> make_batch_engine(const Data& data, const BatchOptions& options) {
+  if (options.steps < 1) throw std::invalid_argument("steps: want at least 1");
+  if (options.single) return std::make_unique<GramBatch<float>>(data, options);
+  return std::make_unique<GramBatch<double>>(data, options);
+}
+
+}  // namespace localgd

@@ -1,0 +1,97 @@
+// Products of a symmetric matrix with several columns at once, the columns in strips.
+//
+// A strip holds `lanes` columns row by row, two registers wide: an element of the matrix meets a whole
+// row of it. The matrix is stored in panels of at most six rows, column after column, so that six rows
+// of twelve registers of sums are made from what is read in order. Each column is computed as it would
+// be in any other place of any other strip: its bits do not depend on its neighbours.
+#pragma once
+
+#include <algorithm>
+
+#include "../types.hpp"
+
+namespace localgd {
+
+template <class Real>
+constexpr Index lanes = 2 * Eigen::internal::packet_traits<Real>::size;
+
+template <class Real>
+class Panels {
+ public:
+  Panels() = default;
+  Panels(Index rows, Index depth)
+      : rows_(rows), depth_(depth), count_((rows + tallest - 1) / tallest), numbers_(rows * depth) {}
+
+  Index count() const { return count_; }
+  Index begin(Index panel) const { return panel * rows_ / count_; }
+
+  // Rows begin(first) to begin(last) - 1 of A A^T.
+  void fill(const RowsView<Real>& a, Index first, Index last) {
+    const Index from = begin(first);
+    const RowMatrix<Real> part = a.middleRows(from, begin(last) - from) * a.transpose();
+    for (Index p = first; p < last; ++p) {
+      const Index height = begin(p + 1) - begin(p);
+      Real* to = numbers_.data() + begin(p) * depth_;
+      for (Index t = 0; t < depth_; ++t)
+        for (Index h = 0; h < height; ++h) *to++ = part(begin(p) - from + h, t);
+    }
+  }
+
+  // out += scale * (rows of the panels first to last - 1) e, for strips that lie one after the other:
+  // e and out have as many rows as the matrix, scale has one number for each lane.
+  void multiply(Index first, Index last, const Real* e, Index strips, const Real* scale,
+                Real* out) const {
+    for (Index t = 0; t < depth_; t += deepest) {
+      const Index depth = std::min(deepest, depth_ - t);
+      for (Index s = 0; s < strips; ++s)
+        for (Index p = first; p < last; ++p) {
+          const Index height = begin(p + 1) - begin(p);
+          const Real* k = numbers_.data() + begin(p) * depth_ + t * height;
+          multiply(height, k, e + (s * depth_ + t) * lanes<Real>, depth, scale + s * lanes<Real>,
+                   out + (s * rows_ + begin(p)) * lanes<Real>);
+        }
+    }
+  }
+
+ private:
+  using Packet = typename Eigen::internal::packet_traits<Real>::type;
+  static constexpr Index tallest = 6, deepest = 256;  // 256 rows of a strip stay in the L1 cache
+
+  template <int height>
+  static void multiply(const Real* k, const Real* e, Index depth, const Real* scale, Real* out) {
+    namespace simd = Eigen::internal;
+    constexpr Index half = lanes<Real> / 2;
+    Packet left[height], right[height];
+    for (int h = 0; h < height; ++h) left[h] = right[h] = simd::pset1<Packet>(Real(0));
+    for (Index t = 0; t < depth; ++t, k += height, e += 2 * half) {
+      const Packet a = simd::ploadu<Packet>(e), b = simd::ploadu<Packet>(e + half);
+      for (int h = 0; h < height; ++h) {
+        const Packet x = simd::pset1<Packet>(k[h]);
+        left[h] = simd::pmadd(x, a, left[h]);
+        right[h] = simd::pmadd(x, b, right[h]);
+      }
+    }
+    const Packet a = simd::ploadu<Packet>(scale), b = simd::ploadu<Packet>(scale + half);
+    for (int h = 0; h < height; ++h, out += 2 * half) {
+      simd::pstoreu(out, simd::pmadd(a, left[h], simd::ploadu<Packet>(out)));
+      simd::pstoreu(out + half, simd::pmadd(b, right[h], simd::ploadu<Packet>(out + half)));
+    }
+  }
+
+  static void multiply(Index height, const Real* k, const Real* e, Index depth, const Real* scale,
+                       Real* out) {
+    switch (height) {
+      case 1: return multiply<1>(k, e, depth, scale, out);
+      case 2: return multiply<2>(k, e, depth, scale, out);
+      case 3: return multiply<3>(k, e, depth, scale, out);
+      case 4: return multiply<4>(k, e, depth, scale, out);
+      case 5: return multiply<5>(k, e, depth, scale, out);
+      default: return multiply<6>(k, e, depth, scale, out);
+    }
+  }
+
+  Index rows_ = 0, depth_ = 0, count_ = 0;
+  Vector<Real> numbers_;
+};
+
+}  // namespace localgd

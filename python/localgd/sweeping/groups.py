@@ -1,0 +1,146 @@
+"""Which runs of a sweep go side by side: same rows, local steps, loss, number type; engine gram."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import _validation as check
+from ..arguments import check_init, check_reference
+from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_engine, choose_threads
+from ..losses import check_loss, default_loss
+from ..participation import Participation
+from ..recording import log_spaced, record_rounds
+from ..rounds import learning_rate
+from ..running import DTYPES, MAX_ROUNDS, check_dtype
+from ..schedules import Schedule
+from .grid import Case
+
+__all__ = ["Column", "parts"]
+
+LEAST = 6  # runs; fewer are as fast one by one, since columns are worked on eight or more at a time
+MEASURES = ("test", "asymptote", "measures")  # taken in Python between the rounds of a single run
+
+
+@dataclass(frozen=True)
+class Column:
+    """A run that others may stand beside, with its settings checked."""
+
+    cases: list[tuple[str, Case]] = field(repr=False)  # those that differ in the seed alone, by key
+    rounds: int
+    loss: str
+    dtype: str
+    steps: int
+    lr: Schedule
+    init: np.ndarray
+    direction: np.ndarray
+    schedule: np.ndarray
+    threads: int | None
+    plan: Plan
+
+    @property
+    def case(self) -> Case:
+        """One of its cases."""
+        return self.cases[0][1]
+
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """What the runs of a batch have in common."""
+        return id(self.case.problem), self.loss, self.dtype, self.steps, self.threads
+
+    @property
+    def run(self) -> tuple[Any, ...]:
+        """What tells it from the others of its group: all but the seed, which it does not use."""
+        method: Any = self.case.method
+        try:
+            hash(method)
+        except TypeError:  # its schedule is an object of the caller's that has no hash
+            method = id(method)
+        arrays = (self.init, self.direction, self.schedule)
+        return method, self.rounds, *(array.tobytes() for array in arrays)
+
+
+def parts(left: Mapping[str, Case], most: int) -> list[list[Column] | tuple[str, Case]]:
+    """The runs as batches of at most so many columns, and single ones, in the order of the grid."""
+    groups: dict[Any, dict[Any, Column]] = {}
+    for key, case in left.items():
+        column = _column(key, case)
+        if column is None:
+            groups[key] = {}
+            continue
+        known = groups.setdefault(column.group, {}).setdefault(column.run, column)
+        if known is not column:
+            known.cases.append((key, case))
+    found: list[list[Column] | tuple[str, Case]] = []
+    for key, group in groups.items():
+        columns = list(group.values())
+        runs = [run for column in columns for run in column.cases]
+        if not columns:
+            found.append((key, left[key]))
+        elif len(runs) < LEAST:
+            found.extend(runs)
+        else:
+            count = -(-len(columns) // most)
+            found.extend(
+                columns[i * len(columns) // count : (i + 1) * len(columns) // count]
+                for i in range(count)
+            )
+    return found
+
+
+def _column(key: str, case: Case) -> Column | None:
+    """The case as a column, or None if it has to run by itself, be it to say what is wrong."""
+    settings, rule = case.settings, case.method.rule
+    if rule.stochastic or rule.solve or rule.correction != "none":
+        return None
+    if case.problem.task == "multiclass" or case.method.server.coordinate_wise:
+        return None
+    if any(settings.get(name) is not None for name in MEASURES):
+        return None
+    try:
+        return _checked(key, case)
+    except (ValueError, TypeError, MemoryError):
+        return None
+
+
+def _checked(key: str, case: Case) -> Column | None:
+    problem, method, settings = case.problem, case.method, case.settings
+    steps = np.unique(method.rule.core_steps(problem.n_clients))
+    rounds = check.integer("rounds", settings["rounds"], 0)
+    seed = check.integer("seed", settings.get("seed", 0), 0)
+    if len(steps) > 1 or rounds > MAX_ROUNDS or not Participation(problem, method, seed).full:
+        return None
+    loss = settings.get("loss")
+    loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
+    dtype = check_dtype(settings.get("dtype", "float64"))
+    record = settings.get("record")
+    threads = settings.get("threads")
+    plan = choose_engine(
+        problem,
+        method,
+        rounds,
+        loss=loss,
+        engine=settings.get("engine", "auto"),
+        itemsize=DTYPES[dtype],
+        memory_limit=check.integer(
+            "memory_limit", settings.get("memory_limit", DEFAULT_MEMORY_LIMIT), 1
+        ),
+    )
+    if plan.engine != "gram":
+        return None
+    return Column(
+        cases=[(key, case)],
+        rounds=rounds,
+        loss=loss,
+        dtype=dtype,
+        steps=int(steps[0]),
+        lr=learning_rate(problem, method, loss),
+        init=check_init(settings.get("init"), problem),
+        direction=check_reference(settings.get("reference"), problem),
+        schedule=record_rounds(log_spaced() if record is None else record, rounds),
+        threads=None if threads is None else choose_threads(threads, problem, plan),
+        plan=plan,
+    )
