@@ -122,7 +122,7 @@ TEST_CASE("runs side by side are those by themselves") {
   }
 }
 
-TEST_CASE("the bits of a model depend neither on its neighbours nor on the threads") {
+TEST_CASE("the bits of a model do not depend on the threads, and on its neighbours to rounding only") {
   const Problem p = make_problem({13, 1, 70, 22}, 30);
   const auto runs = many_runs(p, 37);
   for_each_batch([&](const BatchCase& c) {
@@ -145,8 +145,8 @@ TEST_CASE("the bits of a model depend neither on its neighbours nor on the threa
     Batch less(data, options, chosen, 2);
     REQUIRE(less.advance(8, lrs, nullptr) == Status::completed);
     for (std::size_t s = 0; s < few.size(); ++s)
-      CHECK(same_bits(less.coefficients(static_cast<Index>(s)),
-                      all.coefficients(static_cast<Index>(few[s]))));
+      CHECK(relative_error(less.coefficients(static_cast<Index>(s)),
+                           all.coefficients(static_cast<Index>(few[s]))) < c.tolerance());
   });
 }
 

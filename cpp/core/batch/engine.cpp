@@ -47,7 +47,7 @@ class GramBatch final : public BatchEngine {
       if constexpr (Loss::multiclass)
         throw std::invalid_argument("loss: want one of one output");
       else
-        take_steps_ = &strip_steps<Real, Loss>;
+        take_steps_ = &strip_steps<Real, Loss>, origins_ = &origins<Loss, Real>;
     });
     targets_ = data.targets.template cast<Real>().transpose().replicate(width, 1).reshaped();
     std::vector<double> costs;
@@ -97,7 +97,7 @@ class GramBatch final : public BatchEngine {
   }
 
  private:
-  static constexpr Index width = lanes<Real>;
+  static constexpr Index width = strip_width<Real>;
   static constexpr Index group = 10;       // panels that are made, or multiplied, at once
   static constexpr Index most_strips = 8;  // of an item
 
@@ -119,7 +119,7 @@ class GramBatch final : public BatchEngine {
       if (!(data_.weights[i] > 0)) continue;
       const Index n = data_.size(i);
       const Index at_once =
-          n * n <= reals(24) ? 1 : std::clamp<Index>(reals(256) / (3 * n * width), 1, most_strips);
+          n * n <= reals(24) ? 1 : std::clamp<Index>(reals(256) / (5 * n * width), 1, most_strips);
       for (Index first = 0; first < strips_; first += at_once) {
         const Index strips = std::min(at_once, strips_ - first);
         items_.push_back({i, first, strips});
@@ -140,8 +140,8 @@ class GramBatch final : public BatchEngine {
   bool local_phase(const Item& item, int thread, Stop& stop) {
     const Index n = data_.size(item.client), size = item.strips * n * width;
     Vector<Real>& scratch = scratch_[static_cast<std::size_t>(thread)];
-    if (scratch.size() < 4 * size) scratch.resize(4 * size);
-    Real *margins = scratch.data(), *sums = margins + size, *base = sums + 2 * size;
+    if (scratch.size() < 5 * size) scratch.resize(5 * size);
+    Real *base = scratch.data(), *origin = base + size, *delta = origin + size, *sums = delta + size;
     std::array<Real, most_strips * width> step{}, keep{};
     keep.fill(Real(1));
     for (Index lane = 0; lane < item.strips * width; ++lane)
@@ -149,9 +149,8 @@ class GramBatch final : public BatchEngine {
         step[static_cast<std::size_t>(lane)] = static_cast<Real>(c->lr / static_cast<double>(n));
         keep[static_cast<std::size_t>(lane)] = static_cast<Real>(1 - c->lr * c->prox);
       }
-    load(item, margins);
-    std::fill_n(sums, size, Real(0));
-    if (proximal_) std::copy_n(margins, size, base);
+    start(item, base, origin);
+    std::fill_n(delta, 2 * size, Real(0));  // and sums
     const StripClient<Real> client{blocks_[static_cast<std::size_t>(item.client)],
                                    targets_.data() + data_.begin(item.client) * width,
                                    n,
@@ -159,7 +158,8 @@ class GramBatch final : public BatchEngine {
                                    step.data(),
                                    proximal_ ? keep.data() : nullptr,
                                    base,
-                                   margins,
+                                   origin,
+                                   delta,
                                    sums,
                                    sums + size};
     constexpr double flops_per_piece = 5e7;  // some 10 ms
@@ -183,12 +183,16 @@ class GramBatch final : public BatchEngine {
         body(*c, (lane / width) * rows * width + lane % width);
   }
 
-  void load(const Item& item, Real* margins) const {
+  // A_i w_k of the columns of an item, and what near() needs of it.
+  void start(const Item& item, Real* base, Real* origin) const {
     const Index n = data_.size(item.client), begin = data_.begin(item.client);
-    std::fill_n(margins, item.strips * n * width, Real(0));
+    std::fill_n(base, 2 * item.strips * n * width, Real(0));
     for_lanes(item.first, item.strips, n, [&](const Column& c, Index place) {
-      for (Index j = 0; j < n; ++j)
-        margins[place + j * width] = static_cast<Real>(c.margins.value(begin + j));
+      for (Index j = 0; j < n; ++j) {
+        const double m = c.margins.value(begin + j);
+        base[place + j * width] = static_cast<Real>(m);
+        origins_(&m, data_.targets.data() + begin + j, 1, 1, 1, &origin[place + j * width]);
+      }
     });
   }
 
@@ -226,12 +230,13 @@ class GramBatch final : public BatchEngine {
   const Rows<Real> rows_;
   const std::int64_t steps_;
   void (*take_steps_)(const StripClient<Real>&, std::int64_t, bool) = nullptr;
+  void (*origins_)(const double*, const double*, Index, Index, Index, Real*) = nullptr;
   Vector<Real> targets_;  // each repeated for all lanes
   std::vector<Panels<Real>> blocks_;
   Panels<Real> gram_;
   Work local_work_, server_work_, commit_work_;
   std::vector<Item> items_;
-  std::vector<Vector<Real>> scratch_;  // of each thread: margins, sums, scratch, base
+  std::vector<Vector<Real>> scratch_;  // of each thread, see StripClient
   Vector<Real> ones_;                  // of each lane
   Vector<Real> applied_, moved_;       // mean changes of coefficients and margins, in strips
   const std::vector<Column*>* columns_ = nullptr;

@@ -1,19 +1,19 @@
 // Products of a symmetric matrix with several columns at once, the columns in strips.
 //
-// A strip holds `lanes` columns row by row, two registers wide: an element of the matrix meets a whole
+// A strip holds `strip_width` columns row by row, two registers wide: an element of the matrix meets a whole
 // row of it. The matrix is stored in panels of at most six rows, column after column, so that six rows
 // of twelve registers of sums are made from what is read in order. Each column is computed as it would
-// be in any other place of any other strip: its bits do not depend on its neighbours.
+// be in any other place of any other strip.
 #pragma once
 
 #include <algorithm>
 
-#include "../types.hpp"
+#include "../lanes.hpp"
 
 namespace localgd {
 
 template <class Real>
-constexpr Index lanes = 2 * Eigen::internal::packet_traits<Real>::size;
+inline constexpr Index strip_width = 2 * Eigen::internal::packet_traits<Real>::size;
 
 template <class Real>
 class Panels {
@@ -47,8 +47,8 @@ class Panels {
         for (Index p = first; p < last; ++p) {
           const Index height = begin(p + 1) - begin(p);
           const Real* k = numbers_.data() + begin(p) * depth_ + t * height;
-          multiply(height, k, e + (s * depth_ + t) * lanes<Real>, depth, scale + s * lanes<Real>,
-                   out + (s * rows_ + begin(p)) * lanes<Real>);
+          multiply(height, k, e + (s * depth_ + t) * strip_width<Real>, depth, scale + s * strip_width<Real>,
+                   out + (s * rows_ + begin(p)) * strip_width<Real>);
         }
     }
   }
@@ -60,7 +60,7 @@ class Panels {
   template <int height>
   static void multiply(const Real* k, const Real* e, Index depth, const Real* scale, Real* out) {
     namespace simd = Eigen::internal;
-    constexpr Index half = lanes<Real> / 2;
+    constexpr Index half = strip_width<Real> / 2;
     Packet left[height], right[height];
     for (int h = 0; h < height; ++h) left[h] = right[h] = simd::pset1<Packet>(Real(0));
     for (Index t = 0; t < depth; ++t, k += height, e += 2 * half) {

@@ -20,6 +20,7 @@ from .table import Entry
 __all__ = ["batch_entries"]
 
 RATES_AT_ONCE = 2**16  # of schedules
+LANES = 8  # columns that a thread takes at once, at least
 
 
 def batch_entries(columns: Sequence[Column]) -> list[Entry]:
@@ -45,7 +46,10 @@ def batch_entries(columns: Sequence[Column]) -> list[Entry]:
 def _session(columns: Sequence[Column]) -> Any:
     first = columns[0]
     problem, plan = first.case.problem, first.plan
-    whole = dataclasses.replace(plan, seconds_round=plan.seconds_round * len(columns))
+    count = len(columns)
+    whole = dataclasses.replace(
+        plan, seconds_round=plan.seconds_round * count, parts=plan.parts * -(-count // LANES)
+    )
     return core.Batch(
         problem.signed_rows if first.loss in SIGNED_LOSSES else problem.X,
         problem.y,
@@ -65,7 +69,7 @@ def _session(columns: Sequence[Column]) -> Any:
         loss=first.loss,
         single=first.dtype == "float32",
         steps=first.steps,
-        threads=first.threads or choose_threads(None, problem, whole),
+        threads=first.threads or choose_threads(None, whole),
     )
 
 

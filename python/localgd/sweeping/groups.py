@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,8 @@ from .grid import Case
 
 __all__ = ["Column", "parts"]
 
-LEAST = 6  # runs; fewer are as fast one by one, since columns are worked on eight or more at a time
+STRIP = {"float64": 8, "float32": 16}  # columns that are worked on together
+WORTH = 0.75  # of a strip that has to be filled; emptier ones are slower than their runs one by one
 MEASURES = ("test", "asymptote", "measures")  # taken in Python between the rounds of a single run
 
 
@@ -76,18 +78,18 @@ def parts(left: Mapping[str, Case], most: int) -> list[list[Column] | tuple[str,
             known.cases.append((key, case))
     found: list[list[Column] | tuple[str, Case]] = []
     for key, group in groups.items():
-        columns = list(group.values())
-        runs = [run for column in columns for run in column.cases]
-        if not columns:
+        if not group:
             found.append((key, left[key]))
-        elif len(runs) < LEAST:
-            found.extend(runs)
-        else:
-            count = -(-len(columns) // most)
-            found.extend(
-                columns[i * len(columns) // count : (i + 1) * len(columns) // count]
-                for i in range(count)
-            )
+            continue
+        columns = list(group.values())
+        width = STRIP[columns[0].dtype]
+        rest = len(columns) % width
+        whole = len(columns) - (rest if rest < WORTH * width else 0)
+        count = -(-whole // most)
+        strips = -(-whole // width)
+        ends = [min(i * strips // count * width, whole) for i in range(count + 1)] if count else []
+        found.extend(columns[begin:end] for begin, end in itertools.pairwise(ends))
+        found.extend(run for column in columns[whole:] for run in column.cases)
     return found
 
 
@@ -141,6 +143,6 @@ def _checked(key: str, case: Case) -> Column | None:
         init=check_init(settings.get("init"), problem),
         direction=check_reference(settings.get("reference"), problem),
         schedule=record_rounds(log_spaced() if record is None else record, rounds),
-        threads=None if threads is None else choose_threads(threads, problem, plan),
+        threads=None if threads is None else choose_threads(threads, plan),
         plan=plan,
     )
