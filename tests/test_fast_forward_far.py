@@ -57,9 +57,7 @@ def test_residual_and_angle_at_the_limit(problem, best, steps):
 def test_what_still_moves_is_the_gradient_flow(problem, best, steps):
     """angle · log(ηLk) changes by 1 % from 10^50 to 10^100 rounds: Radau says the same."""
     rounds = np.logspace(40, 100, 61)
-    far = forward(
-        problem, lg.LocalGD(steps, 1.0), record=rounds, reference=best, keep_weights=True
-    )
+    far = forward(problem, lg.LocalGD(steps, 1.0), record=rounds, reference=best, keep_weights=True)
     k, rows = far.history["round"][1:], problem.signed_rows
     gram = rows @ rows.T
     scale = steps * np.repeat(problem.weights / problem.sizes, problem.sizes)

@@ -24,10 +24,14 @@ def measured(experiment):
     return experiment.measure(Context(quick=True))
 
 
+def unmet(experiment, numbers):
+    return {c.number for c in experiment.criterion if not c.met(numbers)}
+
+
 def test_who_holds_the_rows_matters_little(experiment, measured):
-    verdict = experiment.judge(measured.numbers)
-    assert verdict.answer == "holds with a caveat"
-    assert "still on its way" in verdict.reason and "Not met" not in verdict.reason
+    # The constant of 1/log(ηLk) is still on its way at 10^100 rounds: that prediction fails.
+    assert unmet(experiment, measured.numbers) == {"worst_spread_percent"}
+    assert experiment.judge(measured.numbers).answer == "does not hold"
     assert "decades more" in experiment.finding(measured.numbers)
 
 
@@ -37,7 +41,7 @@ def test_pictures_are_drawn_from_the_series(experiment, measured):
 
 def test_without_the_effect_of_weights_the_claim_falls(experiment, measured):
     flat = {**measured.numbers, "equal_weights_decades": 0.2}
-    assert experiment.judge(flat).answer == "does not hold"
+    assert "equal_weights_decades" in unmet(experiment, flat)
 
 
 def test_a_deal_that_changes_the_weights_of_rows_is_found_out(experiment, measured):
@@ -49,8 +53,7 @@ def test_a_deal_that_changes_the_weights_of_rows_is_found_out(experiment, measur
     part = sabotaged._kind(Context(quick=True), "angle", (100.0,), e04._apart)
     decades = float(abs(np.median(part["holders_decades"])))
     verdict = experiment.judge({**measured.numbers, "worst_holder_decades": decades})
-    assert verdict.answer == "does not hold"
-    assert "shuffled" in verdict.reason
+    assert "same rows shuffled" in verdict.reason
 
 
 def test_displacements_are_at_the_angle_asked_for():

@@ -132,9 +132,7 @@ def test_exact_solve_of_classes(method, engine):
     "server", [lg.ServerAdam(0.1), lg.ServerYogi(0.1), lg.ServerAdagrad(0.1)], ids=repr
 )
 def test_exact_solve_with_a_coordinate_wise_server(small_problem, server, engine):
-    with pytest.raises(
-        lg.UnsupportedError, match=r"the rows, which Server\w+ leaves; want A"
-    ):
+    with pytest.raises(lg.UnsupportedError, match=r"the rows, which Server\w+ leaves; want A"):
         lg.run(small_problem, lg.LocalSolve(server=server), rounds=5, engine=engine)
 
 

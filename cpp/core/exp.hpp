@@ -10,11 +10,16 @@ namespace localgd {
 
 namespace detail {
 
+#if defined(__GNUC__)
 template <class V>
 struct ExpTraits : ExpTraits<std::remove_cvref_t<decltype(V{}[0])>> {  // of a register
   using Real = std::remove_cvref_t<decltype(V{}[0])>;
   typedef typename ExpTraits<Real>::Bits Bits __attribute__((vector_size(sizeof(V))));
 };
+#else
+template <class V>
+struct ExpTraits;
+#endif
 
 template <>
 struct ExpTraits<double> {
@@ -30,16 +35,16 @@ struct ExpTraits<double> {
   template <class V>
   static V polynomial(V r) {  // minimax, |r| <= ln2 / 2: relative error 3e-18
     const V q = r * r;  // even and odd terms side by side, for the latency
-    V even = 0x1.28b311c4abb3bp-22 * q + 0x1.a01992d102296p-16, odd = 0x1.ad661d8a99f75p-26 * q + 0x1.71df4520100a1p-19;
+    V even = 0x1.28b311c4abb3bp-22 * q + 0x1.a01992d102296p-16;
+    V odd = 0x1.ad661d8a99f75p-26 * q + 0x1.71df4520100a1p-19;
     even = even * q + 0x1.6c16c18781105p-10;
     odd = odd * q + 0x1.a01a0110576fcp-13;
     even = even * q + 0x1.555555554f370p-5;
     odd = odd * q + 0x1.1111111130dd5p-7;
     even = even * q + 0x1.0000000000010p-1;
     odd = odd * q + 0x1.55555555554a2p-3;
-    even = even * q + 1.0;
-    odd = odd * q + 1.0;
-    return odd * r + even;
+    const V rest = odd * r + even;
+    return (rest * q + r) + 1.0;
   }
 };
 
@@ -56,11 +61,11 @@ struct ExpTraits<float> {
   template <class V>
   static V polynomial(V r) {  // minimax: relative error 2e-9
     const V q = r * r;
-    V even = 0.0013836846134577057f * q + 0.04166822556692284f, odd = 0.008374815798301793f * q + 0.16666420169946367f;
+    V even = 0.0013836846134577057f * q + 0.04166822556692284f;
+    const V odd = 0.008374815798301793f * q + 0.16666420169946367f;
     even = even * q + 0.4999999207982802f;
-    odd = odd * q + 1.0f;
-    even = even * q + 1.0f;
-    return odd * r + even;
+    const V rest = odd * r + even;
+    return (rest * q + r) + 1.0f;
   }
 };
 

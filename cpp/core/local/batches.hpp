@@ -49,14 +49,13 @@ class RowDealer {
 template <class Real>
 struct Batch {
   std::vector<Index> rows;
-  Index stride = 0;
   Vector<Real> targets, margins, derivatives, base, origin, delta;
 
   Batch() = default;
   Batch(Index size, Index outputs)
-      : rows(static_cast<std::size_t>(size)), stride(padded<Real>(size)), targets(size) {
+      : rows(static_cast<std::size_t>(size)), targets(size) {
     for (auto* numbers : {&margins, &derivatives, &base, &origin, &delta})
-      *numbers = Vector<Real>::Zero(stride * outputs);
+      *numbers = Vector<Real>::Zero(padded<Real>(size) * outputs);
   }
 };
 

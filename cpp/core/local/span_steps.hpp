@@ -113,22 +113,25 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
 template <class Real, class Loss>
 void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, Batch<Real>& batch,
                       std::int64_t steps, bool last) {
-  const Index n = c.gram.size(), stride = c.gram.stride();
+  const Index n = c.gram.size(), stride = c.gram.stride(), whole = padded<Real>(size);
+  for (Index k = 0; k < c.outputs; ++k)  // another client's batch may have been larger
+    for (auto* numbers : {&batch.base, &batch.origin, &batch.delta})
+      std::fill_n(numbers->data() + k * whole + size, whole - size, Real(0));
   for (std::int64_t l = 0; l < steps; ++l) {
     for (Index t = 0; t < size; ++t) {
       const Index j = batch.rows[static_cast<std::size_t>(t)] = dealer.next();
       batch.targets[t] = c.targets[j];
       for (Index k = 0; k < c.outputs; ++k) {
-        const Index from = k * stride + j, to = k * batch.stride + t;
+        const Index from = k * stride + j, to = k * whole + t;
         batch.base[to] = c.base[from];
         batch.origin[to] = c.origin[from];
         batch.delta[to] = c.delta[from];
       }
     }
     derivatives_near<Loss>(
-        NearRows<Real>{batch.base.data(), batch.origin.data(), batch.delta.data(), batch.stride,
+        NearRows<Real>{batch.base.data(), batch.origin.data(), batch.delta.data(), whole,
                        batch.targets.data(), size, c.outputs},
-        largest(batch.delta.data(), batch.stride * c.outputs), batch.derivatives.data());
+        largest(batch.delta.data(), whole * c.outputs), batch.derivatives.data());
     const bool moves = !last || l + 1 < steps;
     if (c.keep != Real(1)) {
       for (Index j = 0; j < n * c.outputs; ++j) c.sums[j] *= c.keep;
@@ -138,7 +141,7 @@ void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, 
       const Index j = batch.rows[static_cast<std::size_t>(t)];
       const Real* row = c.gram.row(j);
       for (Index k = 0; k < c.outputs; ++k) {
-        const Real e = batch.derivatives[k * batch.stride + t], move = c.step * e;
+        const Real e = batch.derivatives[k * whole + t], move = c.step * e;
         c.sums[k * n + j] += e;
         Real* delta = c.delta + k * stride;
         for (Index i = 0; moves && i < stride; i += lanes<Real>)

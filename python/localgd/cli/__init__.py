@@ -12,7 +12,7 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command ``localgd``; the exit code.
 
-    0 done, 1 diverged, 2 wrong input, 130 stopped with Ctrl-C
+    0 done, 1 diverged, or an experiment failed, 2 wrong input, 130 stopped with Ctrl-C
 
     Parameters
     ----------
