@@ -304,3 +304,15 @@ def test_rbf_kernel_on_digits_reaches_its_max_margin():
     )
     assert (np.diff(run.history["angle"][1:]) < 0).all()
     assert run.history["margin"][-1] > 0.5 * best.margin
+
+
+@pytest.mark.parametrize("engine", ["gram", "hybrid", "primal"])
+def test_float32_follows_float64(engine):
+    """Millions of local steps: the deviation of a round keeps its digits, so that nothing freezes."""
+    problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=1)
+    one, other = (
+        lg.run(problem, lg.LocalGD(100, 1.0), rounds=5_000, engine=engine, dtype=dtype).weights
+        for dtype in ("float64", "float32")
+    )
+    assert np.linalg.norm(other - one) < 1e-5 * np.linalg.norm(one)
+    assert (other != one).any()

@@ -6,6 +6,13 @@
 
 #include "types.hpp"
 
+// For kernels that do not depend on the loss: one copy of each, or the build takes twice as long.
+#if defined(__GNUC__)
+#define LOCALGD_ONE_COPY __attribute__((noinline))
+#else
+#define LOCALGD_ONE_COPY
+#endif
+
 namespace localgd {
 
 #if defined(__GNUC__)

@@ -202,6 +202,20 @@ TEST_CASE_TEMPLATE("kernels take the steps of the plain loop", Real, double, flo
   });
 }
 
+TEST_CASE_TEMPLATE("small steps have the derivatives of the plain loop", Real, double, float) {
+  // Margins that move by less than 1/64 or 1/1024 within the steps: polynomials in place of exp.
+  for_each_client<Real>([](Client<Real> c, const LossCase& loss, Mode mode) {
+    if (mode.pulled) return;
+    for (const double step : {1e-3, 1e-4, 1e-6}) {
+      CAPTURE(step);
+      c.step = static_cast<Real>(step / static_cast<double>(c.rows.rows()));
+      const auto want = plain_steps(c, loss, mode, 6), got = span(c, loss, mode, {6});
+      CHECK(relative_error(got.sums, want.sums) < tolerance<Real>);
+      CHECK(relative_error(got.margins, want.margins) < tolerance<Real>);
+    }
+  });
+}
+
 TEST_CASE_TEMPLATE("steps in pieces have the bits of steps at once", Real, double, float) {
   for_each_client<Real>([](const Client<Real>& c, const LossCase& loss, Mode mode) {
     for (const Pieces& pieces : {Pieces{1, 6}, {6, 1}, {2, 2, 3}, {1, 1, 1, 1, 1, 1, 1}}) {

@@ -48,7 +48,7 @@ class PaddedGram {
   static Register<Real> larger(Register<Real> a, Register<Real> b) { return a > b ? a : b; }
 
   template <int W>
-  Register<Real> columns_of(const Real* e, Real scale, Real* x) const {
+  LOCALGD_ONE_COPY Register<Real> columns_of(const Real* e, Real scale, Real* x) const {
     Index vectors = stride() / lanes<Real>;
     const Real* k = rows_.data();
     const Index panel = W == 1 ? alone_ : shared_;

@@ -8,7 +8,7 @@
 
 #include <type_traits>
 
-#include "../types.hpp"
+#include "../lanes.hpp"
 
 namespace localgd {
 
@@ -90,14 +90,16 @@ void for_row_groups(Index rows, Index outputs, Body&& body) {
 // m = a x and g += a^T e of rows that lie one after the other: x and g are d x outputs, m and e
 // rows x outputs, all column by column.
 template <class Real>
-void multiply_rows(const Real* a, Index rows, Index d, Index outputs, const Real* x, Real* m) {
+LOCALGD_ONE_COPY void multiply_rows(const Real* a, Index rows, Index d, Index outputs, const Real* x,
+                                    Real* m) {
   detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
     detail::row_dots<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, x + k * d,
                                                                    m + k * rows + r, rows);
   });
 }
 template <class Real>
-void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs, const Real* e, Real* g) {
+LOCALGD_ONE_COPY void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs, const Real* e,
+                                        Real* g) {
   detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
     detail::add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * rows + r,
                                                                    rows, g + k * d);
