@@ -19,6 +19,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("localgd")
 
 
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """pyplot keeps figures until they are closed, and warns of more than twenty."""
+    yield
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
+
+
 @pytest.fixture
 def small_problem() -> lg.Problem:
     """Five clients with ten separable rows of 30 features each."""
