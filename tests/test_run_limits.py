@@ -308,7 +308,7 @@ def test_rbf_kernel_on_digits_reaches_its_max_margin():
 
 @pytest.mark.parametrize("engine", ["gram", "hybrid", "primal"])
 def test_float32_follows_float64(engine):
-    """Millions of local steps: the deviation of a round keeps its digits, so that nothing freezes."""
+    """Millions of local steps: the deviation of a round keeps its digits, nothing freezes."""
     problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=1)
     one, other = (
         lg.run(problem, lg.LocalGD(100, 1.0), rounds=5_000, engine=engine, dtype=dtype).weights

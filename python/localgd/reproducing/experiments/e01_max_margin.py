@@ -92,6 +92,9 @@ class MaxMargin(Experiment):
         ),
     )
     limits = (
+        "The numbers of the synthetic rows were known from the specification when the "
+        "criterion was set; the limits on real rows were set after a first look at digits and "
+        "MNIST.",
         "Beyond the rounds taken one by one the curves are integrated in log k; "
         "lg.fast_forward estimates its error at every record, and the largest estimate is in the "
         "table.",

@@ -90,6 +90,8 @@ class FixedBudget(Experiment):
         ),
     )
     limits = (
+        "The limits on the synthetic rows were set after a pilot on the same rows; those on "
+        "real rows were not.",
         "All rounds are run, so budgets end at 10^6 local steps; for larger ones see E12, which "
         "asks for the rounds to a given angle.",
         "How many rounds are enough depends on the rows and on the budget; the last table tells it "

@@ -117,6 +117,8 @@ class StepSizes(Experiment):
         ),
     )
     limits = (
+        "The limits were set after pilots on both kinds of rows; the law of the loss was "
+        "derived before.",
         "An unstable phase amplifies rounding: at the largest steps another processor or build of "
         "the core ends at another loss, though the same one repeats its bits.",
         "Fast in the loss is not fast in everything: the angle to ŵ falls like 1/log(ηLk).",

@@ -105,6 +105,8 @@ class Communication(Experiment):
         ),
     )
     limits = (
+        "The limits on the synthetic rows were set after a pilot on the same rows; those on "
+        "real rows were not.",
         "Rounds and bytes are counted, not seconds. Computing has a price too: a round of L local "
         "steps costs L gradients on every client, and for an angle the number of steps in all "
         "grows with L. Where a round costs as much as s steps, the best L is where rounds × "

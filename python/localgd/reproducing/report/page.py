@@ -18,8 +18,9 @@ __all__ = ["page"]
 TITLE = "What local steps do to a model"
 INTRODUCTION = (
     "Claims of the theory of Local-GD (FedAvg) and questions that its reviewers asked, each tried "
-    "in an experiment. Every criterion was fixed before the experiment was run and is applied by "
-    "the program; a claim that fails is shown as failing."
+    "in an experiment. The program applies a criterion that was fixed beforehand; where part of it "
+    "was set after a first look, the limits of the experiment say so. A claim that fails is shown "
+    "as failing."
 )
 COUNTED = {
     HOLDS: ("holds", "hold"),
