@@ -25,7 +25,7 @@ def measured(experiment):
 
 
 def unmet(experiment, numbers):
-    return {c.number for c in experiment.criterion if not c.met(numbers)}
+    return {condition.number for condition in experiment.unmet(numbers)}
 
 
 def test_who_holds_the_rows_matters_little(experiment, measured):

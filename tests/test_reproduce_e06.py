@@ -41,7 +41,7 @@ def measured(experiment, context):
 
 
 def unmet(experiment, numbers):
-    return {c.number for c in experiment.criterion if not c.met(numbers)}
+    return {condition.number for condition in experiment.unmet(numbers)}
 
 
 def test_what_theory_predicts_without_noise(experiment, measured):

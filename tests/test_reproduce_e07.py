@@ -33,7 +33,7 @@ def measured(experiment):
 
 
 def unmet(experiment, numbers):
-    return {c.number for c in experiment.criterion if not c.met(numbers)}
+    return {condition.number for condition in experiment.unmet(numbers)}
 
 
 def test_limits_and_offset_are_as_predicted(experiment, measured):

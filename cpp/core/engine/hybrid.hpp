@@ -25,7 +25,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     const Outcome outcome = this->local_work(
         team, stop,
         [&](Index i) {
-          margins_at_start(i);
+          this->client_margins(i, this->start_margins(i));
           if (!this->correcting()) return;
           this->own_correction(i);
           this->columns(this->shift_, i).noalias() -= this->rows_.of(data_, i) * this->shared_;
@@ -39,15 +39,6 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           if (this->correcting()) change -= static_cast<Real>(this->kappa_(i)) * this->shared_;
         });
     return outcome == Outcome::done ? this->aggregate(team) : outcome;
-  }
-
- private:
-  void margins_at_start(Index i) {
-    const auto a = this->rows_.of(data_, i);
-    auto m = this->start_margins(i);
-    for (Index c = 0; c < m.cols(); ++c)
-      for (Index j = 0; j < a.rows(); ++j)
-        m(j, c) = wide_dot(a.row(j).data(), this->weights_.value.col(c).data(), data_.features());
   }
 };
 

@@ -52,13 +52,14 @@ class WeightedEngine : public Local {
     }
   }
 
-  // A_i w_k of a client, into a flat array.
-  void client_margins(Index i, Vector<Real>& flat) const {
+  // A_i w_k of a client, n_i x C.
+  template <class Margins>
+  void client_margins(Index i, Margins&& m) const {
+    using Scalar = typename std::decay_t<Margins>::Scalar;
     const auto a = this->rows_.of(data_, i);
-    auto m = this->block(flat, i);
     for (Index c = 0; c < m.cols(); ++c)
       for (Index j = 0; j < a.rows(); ++j)
-        m(j, c) = static_cast<Real>(
+        m(j, c) = static_cast<Scalar>(
             wide_dot(a.row(j).data(), weights_.value.col(c).data(), data_.features()));
   }
 
@@ -68,7 +69,7 @@ class WeightedEngine : public Local {
     const bool displaced = this->local_.correction == Correction::displacement;
     team.for_each(displaced ? *this->active_ : all, [&](Index i, int) {
       if (displaced) {
-        client_margins(i, margins);
+        client_margins(i, this->block(margins, i));
         this->set_displacement(i, this->block(margins, i).data());
       }
       auto gamma = this->block(this->sums_, i);

@@ -185,9 +185,13 @@ class Experiment(ABC):
     def pictures(self, measured: Measured) -> Sequence[Picture]:
         """Drawn from the series only."""
 
+    def unmet(self, numbers: Numbers) -> list[Condition]:
+        """The conditions of the criterion that these numbers do not meet."""
+        return [c for c in self.criterion if not c.met(numbers)]
+
     def judge(self, numbers: Numbers) -> Verdict:
         """Apply the criterion."""
-        unmet = [c for c in self.criterion if not c.met(numbers)]
+        unmet = self.unmet(numbers)
         if not unmet:
             count = len(self.criterion)
             met = "The condition is met." if count == 1 else f"All {count} conditions are met."

@@ -13,7 +13,7 @@ import localgd as lg
 from .. import figures, sources
 from ..context import Context
 from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
-from ..real_rows import about, zeros_and_ones
+from ..real_rows import about, own_or_digits
 
 MANY = 1000  # rounds that are enough, by the prediction
 SAME = 1.1  # an angle or a loss that is at most 10 % above that of L = 1 counts as the same
@@ -143,7 +143,7 @@ for L in (1, 10, 100, 1000, 10_000, 100_000):
             synthetic, lg.LocalSolve(), rounds=1000, loss="exponential", reference=best
         )
         solved = np.degrees(solves.history["angle"][1:])
-        real, name, notes = _real(context)
+        real, name, notes = own_or_digits(context, PER_CLASS)
         real_best = lg.reference.max_margin(real)
         real_budget = _real_budget(context)
         real_split = self._splits(context, real, real_best, real_budget, name)
@@ -289,17 +289,6 @@ def _real_budget(context: Context) -> int:
 def _one_two_five(last: int) -> list[int]:
     decades = range(len(str(last)))
     return [m * 10**e for e in decades for m in (1, 2, 5) if m * 10**e <= last]
-
-
-def _real(context: Context) -> tuple[lg.Problem, str, list[str]]:
-    notes = []
-    own = context.own_problem("binary")
-    if own is not None:
-        if lg.reference.separability(own).separable:
-            return own, "your own", ["Your own rows are the real rows."]
-        notes.append("Your own rows are not used: they are not separable.")
-    problem = zeros_and_ones(context, PER_CLASS, lg.Dirichlet(0.3), seed=1 + context.seed)
-    return problem, context.pick("digits", "MNIST"), notes
 
 
 def _worst(splits: Any, column: str) -> float:

@@ -14,7 +14,7 @@ from .. import figures, sources
 from ..context import Context
 from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
 from ..reaching import rounds_to
-from ..real_rows import about, zeros_and_ones
+from ..real_rows import about, own_or_digits
 
 ANGLES = (20.0, 10.0, 5.0)  # degrees
 LOSSES = (1e-2, 1e-4, 1e-6)
@@ -169,7 +169,7 @@ for L in (1, 16, 256, 4096):
             angle: rounds_to(solves.history["round"], np.degrees(solves.history["angle"]), angle)
             for angle in ANGLES
         }
-        real, name, notes = _real(context)
+        real, name, notes = own_or_digits(context, PER_CLASS)
         real_best = lg.reference.max_margin(real)
         real_found = self._targets(context, real, real_best, _real_steps(context), name)
         L = found["local_steps"]
@@ -287,17 +287,6 @@ def _steps(context: Context) -> list[int]:
 
 def _real_steps(context: Context) -> list[int]:
     return [FACTOR**j for j in range(context.pick(4, 6))]
-
-
-def _real(context: Context) -> tuple[lg.Problem, str, list[str]]:
-    notes = []
-    own = context.own_problem("binary")
-    if own is not None:
-        if lg.reference.separability(own).separable:
-            return own, "your own", ["Your own rows are the real rows."]
-        notes.append("Your own rows are not used: they are not separable.")
-    problem = zeros_and_ones(context, PER_CLASS, lg.Dirichlet(0.3), seed=1 + context.seed)
-    return problem, context.pick("digits", "MNIST"), notes
 
 
 def _law_error(found: Mapping[str, np.ndarray], best: Any) -> float:
