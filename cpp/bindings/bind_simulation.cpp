@@ -19,6 +19,7 @@ LocalRule local_rule(const py::dict& options) {
   rule.batches = options["batches"].cast<std::vector<Index>>();
   rule.replacement = options["replacement"].cast<bool>();
   rule.solve = options["solve"].cast<bool>();
+  rule.every_step = options["every_step"].cast<bool>();
   rule.normalize = options["normalize"].cast<bool>();
   rule.prox = options["prox"].cast<double>();
   rule.beta = options["beta"].cast<double>();
@@ -143,10 +144,11 @@ class Session {
     return simulation_.record_states(first, plans, shares.data(), tolerance, a, v, c);
   }
 
-  py::dict ladder() const {
-    const Ladder& ladder = simulation_.ladder();
-    return py::dict(py::arg("extrapolated") = ladder.extrapolated, py::arg("exact") = ladder.exact,
-                    py::arg("most_steps") = ladder.most_steps);
+  py::object ladders() {
+    const LaddersTaken* taken = simulation_.engine().ladders();
+    if (!taken) return py::none();
+    return py::dict(py::arg("rounds") = taken->rounds, py::arg("others") = taken->others,
+                    py::arg("most_steps") = taken->most_steps);
   }
 
   Simulation& simulation() { return simulation_; }
@@ -190,10 +192,9 @@ void bind_simulation(py::module_& m) {
            py::arg("lrs"), py::arg("shares"), py::arg("frozen"), py::arg("tolerance"),
            py::arg("coefficients"), py::arg("velocity"), py::arg("controls"),
            "Record given states (engine gram) under consecutive numbers.")
-      .def_property_readonly("extrapolates",
-                             [](Session& s) { return s.simulation().engine().extrapolates(); },
-                             "Whether map() may take fewer local steps than there are.")
-      .def_property_readonly("ladder", &Session::ladder, "What was extrapolated so far.")
+      .def_property_readonly("ladders", &Session::ladders,
+                             "In how many rounds so far all local steps were had from fewer, in how many not, "
+                             "and the most steps of a rung; None if they never are.")
       .def("restore", &Session::restore, py::arg("round"), py::arg("participations"),
            py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
       .def_property_readonly("round", [](Session& s) { return s.simulation().round(); })

@@ -91,14 +91,15 @@ inline V exp_lane(V x) {
          std::bit_cast<V>(second << T::mantissa);
 }
 
-// How far exp's argument may be from 0 for these Taylor polynomials to be right to half an ulp.
+// How far exp's argument may be from 0 for these Taylor polynomials of (exp(x) - 1) / x to be right to
+// half an ulp of exp.
 template <class Real>
 struct ShortExp {
   static constexpr Real small = Real(0x1p-6), tiny = Real(0x1p-10);
   static constexpr bool wide = sizeof(Real) == 8;
 
   template <class V>
-  static V of_small(V x) {
+  static V slope_of_small(V x) {
     V p = x * Real(1.0 / 6) + Real(0.5);
     if constexpr (wide) {
       p = x * Real(1.0 / 720) + Real(1.0 / 120);
@@ -106,18 +107,17 @@ struct ShortExp {
       p = p * x + Real(1.0 / 6);
       p = p * x + Real(0.5);
     }
-    p = p * x + Real(1);
     return p * x + Real(1);
   }
   template <class V>
-  static V of_tiny(V x) {
+  static V slope_of_tiny(V x) {
     V p = x * Real(0.5) + Real(1);
     if constexpr (wide) {
       p = x * Real(1.0 / 24) + Real(1.0 / 6);
       p = p * x + Real(0.5);
       p = p * x + Real(1);
     }
-    return p * x + Real(1);
+    return p;
   }
 };
 

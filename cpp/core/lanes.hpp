@@ -43,6 +43,12 @@ Real largest_lane(Register<Real> x) {
   for (std::size_t l = 1; l < sizeof(x) / sizeof(Real); ++l) most = x[l] > most ? x[l] : most;
   return most;
 }
+template <class Real>
+Real sum_of_lanes(Register<Real> x) {
+  Real sum = x[0];
+  for (std::size_t l = 1; l < sizeof(x) / sizeof(Real); ++l) sum += x[l];
+  return sum;
+}
 #else
 inline constexpr int registers = 16;
 
@@ -51,6 +57,10 @@ using Register = Real;
 
 template <class Real>
 Real largest_lane(Real x) {
+  return x;
+}
+template <class Real>
+Real sum_of_lanes(Real x) {
   return x;
 }
 #endif

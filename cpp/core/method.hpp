@@ -20,6 +20,7 @@ struct LocalRule {
   std::vector<Index> batches;       // M; rows per step, 0 for all
   bool replacement = false;         // batches are drawn with replacement
   bool solve = false;               // the exact local solve instead of steps
+  bool every_step = false;          // none is had from others, see local/ladder.hpp
   bool normalize = true;            // FedNova's average where the L_i differ
   double prox = 0;                  // mu
   Correction correction = Correction::none;
@@ -41,8 +42,6 @@ struct ServerRule {
   }
 };
 
-struct Ladder;
-
 // The inputs of one round. Nothing is copied.
 struct RoundPlan {
   double round;  // k; beyond 2^53 only where nothing but its size counts
@@ -52,7 +51,9 @@ struct RoundPlan {
   Index width = 0;
   bool frozen = false;  // margins stand still within the round: all steps take the first derivative
   bool last = false;    // nobody reads the margins after it, nor goes on from there
-  Ladder* ladder = nullptr;  // where its local steps may be extrapolated from fewer
+  // Of local steps that are had from fewer (local/ladder.hpp): their error relative to -l' at w_k, no
+  // less than a rounding error of Real.
+  double tolerance = 0;
 };
 
 }  // namespace localgd

@@ -67,7 +67,6 @@ bool Simulation::map(double round, const std::vector<double>& lrs, const double*
                      double tolerance, const Matrix<double>& coefficients, Matrix<double>& velocity,
                      Matrix<double>& controls, std::vector<Matrix<double>>& changes) {
   bool finite = true;
-  ladder_.tolerance = tolerance;
   Team::run(threads_, [&](Team& team) {
     Stop never(nullptr);
     prepare(team);
@@ -76,7 +75,7 @@ bool Simulation::map(double round, const std::vector<double>& lrs, const double*
       RoundPlan plan{round, lrs[j], shares};
       plan.frozen = frozen;
       plan.last = j + 1 == lrs.size();
-      plan.ladder = tolerance > 0 ? &ladder_ : nullptr;
+      plan.tolerance = tolerance;
       if (engine_->round(plan, team, never) != Outcome::done) {
         finite = false;
         return;
@@ -136,18 +135,17 @@ bool Simulation::record_states(std::int64_t first, const std::vector<StatePlan>&
                                const double* shares, double tolerance, MatrixView<double> coefficients,
                                MatrixView<double> velocity, MatrixView<double> controls) {
   bool finite = true;
-  ladder_.tolerance = tolerance;
   Team::run(threads_, [&](Team& team) {
     prepare(team);
     for (std::size_t j = 0; j < states.size() && finite; j += block)
-      finite = record_block(first, j, states, shares, coefficients, velocity, controls, team);
+      finite = record_block(first, j, states, shares, tolerance, coefficients, velocity, controls, team);
   });
   return finite;
 }
 
 // Blocks are filled up with models 0, so that the bits of a record do not depend on how many there are.
 bool Simulation::record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
-                              const double* shares, MatrixView<double> coefficients,
+                              const double* shares, double tolerance, MatrixView<double> coefficients,
                               MatrixView<double> velocity, MatrixView<double> controls, Team& team) {
   const auto count = static_cast<Index>(std::min(block, states.size() - begin));
   const auto models = static_cast<Index>(block), start = static_cast<Index>(begin);
@@ -164,7 +162,7 @@ bool Simulation::record_block(std::int64_t first, std::size_t begin, const std::
     engine_->place(own(coefficients), &at, own(velocity), own(controls), team);
     RoundPlan plan{state.round, state.lr, shares};
     plan.frozen = plan.last = state.frozen;
-    plan.ladder = ladder_.tolerance > 0 ? &ladder_ : nullptr;
+    plan.tolerance = tolerance;
     if (engine_->round(plan, team, never) != Outcome::done) return false;
     next.put(s, engine_->last_round());
     if (state.frozen) continue;

@@ -1,7 +1,6 @@
 // A run: rounds, one after the other, with records at chosen ones.
 #pragma once
 
-#include "local/ladder.hpp"
 #include "recorder.hpp"
 
 namespace localgd {
@@ -51,7 +50,7 @@ class Simulation {
   // rounds and the history alone. Rounds k, k + 1, ... of the given rates from a state whose
   // coefficients, velocity and controls (empty where the method has none) are given; the changes of
   // the coefficients go to `changes`, and velocity and controls become those after the last round.
-  // tolerance: of local steps that are extrapolated from fewer (local/ladder.hpp); 0 to take them all.
+  // tolerance: of local steps that are extrapolated from fewer (local/ladder.hpp).
   // False if a round did not end in finite numbers.
   bool map(double round, const std::vector<double>& lrs, const double* shares, bool frozen,
            double tolerance, const Matrix<double>& coefficients, Matrix<double>& velocity,
@@ -69,21 +68,19 @@ class Simulation {
   double drift() const { return recorder_.drifts(engine_->last_round())[0]; }
   Engine& engine() { return *engine_; }
   const History& history() const { return recorder_.history(); }
-  const Ladder& ladder() const { return ladder_; }
   std::int64_t stalls() const { return stalls_; }
 
  private:
   Status rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
   void prepare(Team& team);
   bool record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
-                    const double* shares, MatrixView<double> coefficients, MatrixView<double> velocity,
-                    MatrixView<double> controls, Team& team);
+                    const double* shares, double tolerance, MatrixView<double> coefficients,
+                    MatrixView<double> velocity, MatrixView<double> controls, Team& team);
   bool record() { return recorder_.record(round_, participations_, drift(), *engine_); }
 
   const Data& data_;
   std::unique_ptr<Engine> engine_;
   Recorder recorder_;
-  Ladder ladder_;
   int threads_;
   std::int64_t round_ = 0, participations_ = 0;
   std::int64_t stalls_ = 0;

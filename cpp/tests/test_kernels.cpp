@@ -1,6 +1,7 @@
 #include <numeric>
 
 #include "core/engine/kernels.hpp"
+#include "core/engine/symmetric_gram.hpp"
 #include "problems.hpp"
 
 using namespace localgd;
@@ -19,7 +20,8 @@ struct Client {
   Vector<Real> targets;
   Matrix<double> start;  // w_k
   Matrix<Real> pull;     // eta q
-  Real step = Real(0.3), keep = Real(0.85);
+  Real step = Real(0.3);
+  double pull_back = 0.15;  // eta mu
 
   Client(Index n, Index d, const LossCase& loss) {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
@@ -68,7 +70,7 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
   const Index n = c.rows.rows(), d = c.rows.cols(), outputs = loss.outputs;
   Steps out{Matrix<double>::Zero(n, outputs), Matrix<double>::Zero(d, outputs),
             Matrix<double>::Zero(n, outputs)};
-  const double keep = mode.prox ? double(c.keep) : 1.0;
+  const double keep = mode.prox ? 1 - c.pull_back : 1.0;
   const auto margin = [&](Index j, Index k) {
     double m = 0;
     for (Index f = 0; f < d; ++f) m += double(c.rows(j, f)) * (c.start(f, k) + out.delta(f, k));
@@ -97,9 +99,14 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
 }
 
 // The kernels of engine gram and hybrid, in pieces of the given lengths.
+// Or of as many as a ladder takes at once.
+struct Climb {
+  std::int64_t steps, taken = 0, rung = 0;
+};
+
 template <class Real>
 Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces& pieces,
-           bool last = false) {
+           bool last = false, Climb* ladder = nullptr) {
   const Index n = c.rows.rows();
   const Matrix<double> start = c.rows.template cast<double>() * c.start;
   const auto kernels = Kernels<Real>::of(loss.name);
@@ -114,7 +121,7 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
                                 c.targets.data(),
                                 loss.outputs,
                                 c.step,
-                                mode.prox ? c.keep : Real(1),
+                                mode.prox ? c.pull_back : 0.0,
                                 base.data(),
                                 origin.data(),
                                 mode.pulled ? shift.data() : nullptr,
@@ -122,6 +129,13 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
                                 scratch.data(),
                                 sums.data()};
   Batch<Real> batch(mode.batch, loss.outputs);
+  if (ladder) {
+    double tau = 0;
+    for (std::int64_t l = 0; l < ladder->steps; ++l) tau += std::pow(1 - client.pull, double(l));
+    LadderSpace<Real> space(base.size());
+    ladder->taken = kernels.ladder(client, ladder->steps, tau, std::numeric_limits<Real>::epsilon() / 2, space,
+                                   ladder->rung);
+  }
   auto deal = dealer(n);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const bool ends = last && i + 1 == pieces.size();
@@ -144,7 +158,7 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
                                   c.targets.data(),
                                   loss.outputs,
                                   c.step,
-                                  mode.prox ? c.keep : Real(1),
+                                  static_cast<Real>(mode.prox ? 1 - c.pull_back : 1.0),
                                   mode.pulled ? c.pull.data() : nullptr,
                                   c.start,
                                   base.data(),
@@ -216,6 +230,37 @@ TEST_CASE_TEMPLATE("small steps have the derivatives of the plain loop", Real, d
   });
 }
 
+TEST_CASE_TEMPLATE("a ladder has the sums of all steps", Real, double, float) {
+  int climbed = 0, refused = 0;
+  for_each_client<Real>([&](Client<Real> c, const LossCase& loss, Mode mode) {
+    if (mode.batch) return;
+    for (const std::int64_t steps : {6, 10, 100, 1000})
+      for (const double moves : {1.0, 1e-2, 1e-4, 1e-7}) {  // of the margins in the round, roughly
+        CAPTURE(steps);
+        CAPTURE(moves);
+        const double step = moves / double(steps);
+        Client<Real> slow = c;
+        slow.step = static_cast<Real>(step / double(c.rows.rows()));
+        slow.pull_back = 0.2 * step;
+        slow.pull = c.pull * static_cast<Real>(step);
+        Climb ladder{steps};
+        const auto got = span(slow, loss, mode, {}, false, &ladder);
+        const auto want = plain_steps(slow, loss, mode, ladder.taken);
+        CHECK(relative_error(got.sums, want.sums) < 0.5 * tolerance<Real>);
+        CHECK(ladder.taken == (ladder.rung > 0 ? steps : 1));
+        CHECK(ladder.rung < steps);
+        ++(ladder.rung > 0 ? climbed : refused);
+        if (moves < 1e-3 && steps > 10) CHECK(ladder.rung > 0);
+        if (ladder.rung > 0) continue;
+        // One step, from where the others go on.
+        CHECK(same_bits(got.sums, span(slow, loss, mode, {1}).sums));
+        CHECK(same_bits(got.margins, span(slow, loss, mode, {1}).margins));
+      }
+  });
+  CHECK(climbed > 100);
+  CHECK(refused > 100);
+}
+
 TEST_CASE_TEMPLATE("steps in pieces have the bits of steps at once", Real, double, float) {
   for_each_client<Real>([](const Client<Real>& c, const LossCase& loss, Mode mode) {
     for (const Pieces& pieces : {Pieces{1, 6}, {6, 1}, {2, 2, 3}, {1, 1, 1, 1, 1, 1, 1}}) {
@@ -236,6 +281,35 @@ TEST_CASE_TEMPLATE("leaving out the last product changes the margins only", Real
     CHECK(same_bits(with.sums, without.sums));
     CHECK(same_bits(without.margins, span(c, loss, mode, {4}).margins));
   });
+}
+
+TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Real, double, float) {
+  for (const Index n : {1, 2, 3, 4, 5, 8, 13, 63, 64, 65, 200, 333, 2070})
+    for (const Index columns : {1, 3}) {
+      CAPTURE(n);
+      CAPTURE(columns);
+      const Index d = 5;
+      Random random(static_cast<std::uint64_t>(n + columns));
+      const RowMatrix<Real> a = random.matrix(n, d).template cast<Real>();
+      const Matrix<double> x = random.matrix(n, columns), wide = a.template cast<double>();
+      const Matrix<double> want = wide * (wide.transpose() * x);
+      std::vector<Matrix<double>> got;
+      for (const int threads : {1, 2, 3})
+        Team::run(threads, [&](Team& team) {
+          Stop never(nullptr);
+          SymmetricGram<Real> gram;
+          REQUIRE(gram.prepare(RowsView<Real>(a.data(), n, d), columns, team, never));
+          got.emplace_back(n, columns);
+          gram.multiply(x, got.back(), team);
+          CHECK((got.back() - want).norm() < tolerance<Real> * double(n) * std::sqrt(double(n)));
+          CHECK((gram.times(x) - want).norm() < tolerance<Real> * double(n) * std::sqrt(double(n)));
+          Matrix<double> again(n, columns);
+          gram.multiply(x, again, team);
+          CHECK(same_bits(got.back(), again));
+        });
+      CHECK(same_bits(got[0], got[1]));
+      CHECK(same_bits(got[0], got[2]));
+    }
 }
 
 TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, double, float) {

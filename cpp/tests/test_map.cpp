@@ -123,21 +123,21 @@ TEST_CASE("many local steps are extrapolated from few") {
   for_each_map([&](const Case& c) {
     if (c.single) return;
     const Data data = p.data(c.loss);
-    const EngineOptions options = c.options(4, 300);
-    const auto& L = options.local.steps;
-    const bool same = std::all_of(L.begin(), L.end(), [&](auto steps) { return steps == L.front(); });
+    EngineOptions options = c.options(4, 300), every_step = options;
+    every_step.local.every_step = true;
     const Matrix<double> start = p.start(c.loss);
     for (const double tolerance : {1e-4, 1e-8}) {
-      Simulation exact(data, start, options, {}, {}, 1), few(data, start, options, {}, {}, 1);
-      CHECK(few.engine().extrapolates() == same);
+      Simulation exact(data, start, every_step, {}, {}, 1), few(data, start, options, {}, {}, 1);
+      CHECK(exact.engine().ladders() == nullptr);
       State one(exact.engine()), other(few.engine());
       std::vector<Matrix<double>> want, got;
       REQUIRE(exact.map(0, {1e-4, 1e-4}, p.weights.data(), false, 0, one.coefficients, one.velocity,
                         one.controls, want));
       REQUIRE(few.map(0, {1e-4, 1e-4}, p.weights.data(), false, tolerance, other.coefficients,
                       other.velocity, other.controls, got));
-      CHECK(few.ladder().extrapolated == (same ? 2 : 0));
-      CHECK(exact.ladder().extrapolated == 0);
+      REQUIRE(few.engine().ladders());
+      CHECK(few.engine().ladders()->rounds == 2);
+      CHECK(few.engine().ladders()->others == 0);
       for (std::size_t k = 0; k < 2; ++k) CHECK(relative_error(got[k], want[k]) < tolerance);
       if (one.controls.size()) CHECK(relative_error(other.controls, one.controls) < tolerance);
     }
@@ -149,14 +149,15 @@ TEST_CASE("steps that are too large for a ladder are taken one by one") {
   LocalRule local;
   local.steps = {100, 100};
   const Data data = p.data(losses.front());
-  const EngineOptions options{"gram", "exponential", false, local, {}};
+  EngineOptions options{"gram", "exponential", false, local, {}}, every_step = options;
+  every_step.local.every_step = true;
   const Matrix<double> start = p.start(losses.front());
-  Simulation exact(data, start, options, {}, {}, 1), few(data, start, options, {}, {}, 1);
+  Simulation exact(data, start, every_step, {}, {}, 1), few(data, start, options, {}, {}, 1);
   State at(exact.engine());
   std::vector<Matrix<double>> want, got;
   REQUIRE(exact.map(0, {0.3}, p.weights.data(), false, 0, at.coefficients, at.velocity, at.controls, want));
   REQUIRE(few.map(0, {0.3}, p.weights.data(), false, 1e-12, at.coefficients, at.velocity, at.controls, got));
-  CHECK(few.ladder().exact == 1);
+  CHECK(few.engine().ladders()->others == 1);
   CHECK(want[0] == got[0]);
 }
 

@@ -71,7 +71,7 @@ def describe(option: Any) -> Any:
     return option if isinstance(option, str | int | float | None) else repr(option)
 
 
-def local_options(problem: Problem, method: Method) -> dict[str, Any]:
+def local_options(problem: Problem, method: Method, every_step: bool = False) -> dict[str, Any]:
     """The local rule as the core takes it."""
     rule = method.rule
     return {
@@ -79,6 +79,7 @@ def local_options(problem: Problem, method: Method) -> dict[str, Any]:
         "batches": rule.batches(problem.sizes).tolist(),
         "replacement": rule.replacement,
         "solve": rule.solve,
+        "every_step": every_step,
         "normalize": method.normalize,
         "prox": rule.prox,
         "correction": rule.correction,

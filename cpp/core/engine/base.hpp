@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cmath>
 
-#include "../local/ladder.hpp"
 #include "../server/track.hpp"
 #include "engine.hpp"
 #include "kernels.hpp"
@@ -59,23 +58,12 @@ class BaseEngine : public Engine {
   bool correcting() const { return local_.correction != Correction::none; }
   std::int64_t steps(Index client) const { return local_.steps[static_cast<std::size_t>(client)]; }
   std::int64_t steps_taken(Index client) const {
-    return plan_->frozen ? 1 : rung_ > 0 ? rung_ : steps(client);
-  }
-  // eta of the steps that are taken.
-  double rate(Index client) const {
-    if (!(rung_ > 0)) return plan_->lr;
-    return plan_->lr * static_cast<double>(steps(client)) / static_cast<double>(rung_);
-  }
-  // How many rungs of a ladder would be cheaper than the local steps of a round; 0 for none.
-  int rungs() const {
-    const auto& all = local_.steps;
-    const bool same = std::all_of(all.begin(), all.end(), [&](auto L) { return L == all.front(); });
-    return same && !local_.solve && !local_.stochastic() ? Ladder::rungs(all.front()) : 0;
+    return plan_->frozen ? 1 : steps(client);
   }
 
   // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
   double tau(Index client) const {
-    const double pull = plan_->lr * local_.prox;
+    const double pull = this->pull();
     const auto L = static_cast<double>(steps(client));
     if (!(pull > 0)) return L;
     // A pull that is small beside 1 keeps its digits; one above 1 overshoots, and has no logarithm.
@@ -89,9 +77,9 @@ class BaseEngine : public Engine {
   // eta over the rows of a step.
   double step_size(Index client) const {
     const Index rows = batch(client) > 0 ? batch(client) : data_.size(client);
-    return rate(client) / static_cast<double>(rows);
+    return plan_->lr / static_cast<double>(rows);
   }
-  Real keep(Index client) const { return static_cast<Real>(1 - rate(client) * local_.prox); }
+  double pull() const { return plan_->lr * local_.prox; }  // eta mu
 
   Block block(Vector<Real>& flat, Index client) const {
     return Block(flat.data() + data_.begin(client) * outputs_, data_.size(client), outputs_);
@@ -129,9 +117,9 @@ class BaseEngine : public Engine {
     }
   }
 
-  // Calls steps(client, count, done, thread) until all L_i steps of every client of the round are
-  // done, in pieces short enough that a stop is noticed, then finish(client). False if it was
-  // stopped. The costs of the work are flops per local step.
+  // Calls steps(client, count, done, thread), which returns how many steps it took, until all L_i steps
+  // of every client of the round are done, in pieces short enough that a stop is noticed, then
+  // finish(client). False if it was stopped. The costs of the work are flops per local step.
   template <class Steps, class Finish>
   bool local_phase(Team& team, Stop& stop, Steps&& take_steps, Finish&& finish) {
     constexpr double flops_per_piece = 5e7;  // some 20 ms
@@ -145,8 +133,7 @@ class BaseEngine : public Engine {
           complete.store(false, std::memory_order_relaxed);
           return;
         }
-        take_steps(client, count, done, thread);
-        done += count;
+        done += take_steps(client, count, done, thread);
       }
       finish(client);
     });
@@ -235,7 +222,6 @@ class BaseEngine : public Engine {
   Track coefficients_;
   LastRound last_;
   const RoundPlan* plan_ = nullptr;
-  std::int64_t rung_ = 0;  // local steps of the rung at work, or 0
   const Work* active_ = nullptr;
   std::vector<RowDealer> dealers_;
   std::vector<Index> slots_;  // whose random words are whose

@@ -33,6 +33,12 @@ struct LastRound {
   bool in_weights = false;
 };
 
+// In how many rounds all local steps were had from fewer (local/ladder.hpp), in how many they were not,
+// and the most steps of a rung.
+struct LaddersTaken {
+  std::int64_t rounds = 0, others = 0, most_steps = 0;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -63,8 +69,8 @@ class Engine {
   virtual void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
                      const Matrix<double>& velocity, const Matrix<double>& controls, Team& team);
 
-  // Whether rounds are extrapolated from fewer local steps if the plan has a ladder.
-  virtual bool extrapolates() const { return false; }
+  // The rounds so far, or null if local steps are never had from fewer.
+  virtual const LaddersTaken* ladders() const { return nullptr; }
 
   // The client whose own rows have no exact solution, after Outcome::infeasible.
   virtual Index infeasible_client() const { return -1; }

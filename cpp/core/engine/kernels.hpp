@@ -3,13 +3,14 @@
 #pragma once
 
 #include "../local/primal_steps.hpp"
-#include "../local/span_steps.hpp"
+#include "../local/ladder.hpp"
 
 namespace localgd {
 
 template <class Real>
 struct Kernels {
   decltype(&span_steps<Real, Exponential>) span;
+  decltype(&span_ladder<Real, Exponential>) ladder;
   decltype(&span_batch_steps<Real, Exponential>) span_batch;
   decltype(&primal_steps<Real, Exponential>) primal;
   decltype(&localgd::primal_gradient<Real, Exponential>) primal_gradient;
@@ -20,7 +21,7 @@ struct Kernels {
   static Kernels of(std::string_view loss) {
     return with_loss(loss, [](auto l) {
       using Loss = decltype(l);
-      return Kernels{&span_steps<Real, Loss>, &span_batch_steps<Real, Loss>,
+      return Kernels{&span_steps<Real, Loss>, &span_ladder<Real, Loss>, &span_batch_steps<Real, Loss>,
                      &primal_steps<Real, Loss>, &localgd::primal_gradient<Real, Loss>,
                      &primal_batch_steps<Real, Loss>, &negative_derivatives<Loss, Real>,
                      &localgd::origins<Loss, Real>};

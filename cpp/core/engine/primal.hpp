@@ -51,6 +51,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
                                     this->batch(i), scratch, count);
       else
         this->kernels_.primal(client, scratch, count, done > 0 || displaced());
+      return count;
     };
     if (!large_.empty()) {
       small_.select(work_, [&](Index i) { return this->takes_part(i) && !is_large(i); });
@@ -143,7 +144,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
             this->targets_.data() + data_.begin(i),
             this->outputs_,
             static_cast<Real>(this->step_size(i)),
-            this->keep(i),
+            static_cast<Real>(1 - this->pull()),
             local_.correction == Correction::control ? this->corrections_.data(i) : nullptr,
             this->weights_.value,
             block(base_, i).data(),

@@ -12,6 +12,11 @@ class SpanEngine : public BaseEngine<Real> {
   using Base = BaseEngine<Real>;
 
   Index infeasible_client() const override { return infeasible_.load(); }
+  const LaddersTaken* ladders() const override {
+    for (Index i = 0; i < data_.clients(); ++i)
+      if (!climbs_ever(i)) return nullptr;
+    return &ladders_taken_;
+  }
 
   Engine::State state() override {
     Engine::State state = Base::state();
@@ -26,6 +31,8 @@ class SpanEngine : public BaseEngine<Real> {
   using Base::outputs_;
 
   static constexpr Index panel = 64;  // rows of a Gram matrix that are made, or multiplied, at once
+  // Relative error of local steps that are had from fewer, at the most, for millions of steps.
+  static constexpr double coarsest = std::is_same_v<Real, double> ? 1e-13 : 1e-5;
 
   SpanEngine(const Data& data, Index outputs, const EngineOptions& options)
       : Base(data, outputs, options),
@@ -50,6 +57,11 @@ class SpanEngine : public BaseEngine<Real> {
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
     batches_.assign(local_.stochastic() ? static_cast<std::size_t>(team.threads()) : 0,
                     Batch<Real>(this->largest_batch_, outputs_));
+    rungs_.assign(blocks_.size(), 0);
+    Index longest = 0;
+    for (Index i = 0; i < data_.clients(); ++i)
+      if (climbs_ever(i)) longest = std::max(longest, padded<Real>(data_.size(i)) * outputs_);
+    ladders_.assign(static_cast<std::size_t>(team.threads()), LadderSpace<Real>(longest));
     team.for_each(work_, [&](Index i, int thread) {
       const auto a = this->rows_.of(data_, i);
       auto& own = blocks_[static_cast<std::size_t>(i)];
@@ -69,8 +81,6 @@ class SpanEngine : public BaseEngine<Real> {
   template <class Begin, class Finish>
   Outcome local_work(Team& team, Stop& stop, Begin begin, Finish finish) {
     if (local_.solve) return exact_work(team, stop, begin, finish);
-    if (this->plan_->ladder && !this->plan_->frozen && this->rungs() > 0)
-      return extrapolated_work(team, stop, begin, finish);
     return stepwise_work(team, stop, begin, finish);
   }
 
@@ -102,7 +112,7 @@ class SpanEngine : public BaseEngine<Real> {
 
   Work work_;
   std::vector<PaddedGram<Real>> blocks_;
-  Vector<double> margins_at_start_;  // A_i w_k of all clients
+  Vector<double> margins_at_start_;  // A_i w_k of all clients, and A_i (w_k + q_i) with displacements
   Vector<Real> base_, origin_, delta_, shift_, scratch_;  // see local/span_steps.hpp
   std::atomic<Index> infeasible_{-1};
 
@@ -113,6 +123,7 @@ class SpanEngine : public BaseEngine<Real> {
       if (done == 0) {
         begin(i);
         start_client(i);
+        if (climbs(i)) return climb(i, thread);
       }
       const SpanClient<Real> client = view(i);
       const bool last = done + count == this->steps_taken(i);
@@ -122,84 +133,54 @@ class SpanEngine : public BaseEngine<Real> {
                                   last);
       else
         this->kernels_.span(client, count, last);
+      return count;
     };
     const bool complete = this->local_phase(team, stop, steps, [&](Index i) {
       this->finish_steps(i);
       finish(i);
     });
-    return complete ? Outcome::done : Outcome::stopped;
+    if (!complete) return Outcome::stopped;
+    count();
+    return Outcome::done;
   }
 
-  // The local work of the round from rungs of fewer steps, as many as the tolerance takes; the steps
-  // themselves where that would be no cheaper.
-  template <class Begin, class Finish>
-  Outcome extrapolated_work(Team& team, Stop& stop, Begin begin, Finish finish) {
-    Ladder& ladder = *this->plan_->ladder;
-    rungs_.resize(Ladder::nodes.size());
-    for (int order = 1; order <= this->rungs(); ++order) {
-      const auto p = static_cast<std::size_t>(order - 1);
-      this->rung_ = Ladder::nodes[p];
-      const Outcome outcome = stepwise_work(team, stop, begin, finish);
-      this->rung_ = 0;
-      if (outcome != Outcome::done) return outcome;
-      if (!this->next_changes_.allFinite()) break;  // larger steps are unstable sooner
-      rungs_[p] = {this->next_changes_, this->next_gamma_};
-      if (order < std::max(ladder.order, Ladder::least)) continue;
-      if (extrapolate(order, ladder.tolerance)) {
-        ladder.took(order);
-        return Outcome::done;
-      }
-    }
-    ladder.gave_up();
-    return stepwise_work(team, stop, begin, finish);
+  void count() {
+    if (this->plan_->frozen) return;
+    const auto& clients = this->active_->order;
+    const bool all = std::all_of(clients.begin(), clients.end(),
+                                 [&](Index i) { return rungs_[static_cast<std::size_t>(i)] > 0; });
+    ++(all ? ladders_taken_.rounds : ladders_taken_.others);
+    for (const Index i : clients)
+      ladders_taken_.most_steps = std::max(ladders_taken_.most_steps, rungs_[static_cast<std::size_t>(i)]);
   }
 
-  // The clients' changes, and next control variates, at 1 / L; whether their error is below the
-  // tolerance. What a rung changed is the error before it: that of the last falls as they did.
-  bool extrapolate(int order, double tolerance) {
-    auto& b = this->next_changes_;
-    const double before = order > 2 ? at_rung(order - 1, b) : 0;
-    double error = at_rung(order, b);
-    if (order > 2 && error < before) error *= 2 * error / before;
-    if (this->next_gamma_.size()) {
-      const auto weights = Ladder::weights(local_.steps.front(), order);
-      this->next_gamma_.setZero();
-      for (std::size_t p = 0; p < static_cast<std::size_t>(order); ++p)
-        this->next_gamma_ += weights[p] * rungs_[p].gamma;
-    }
-    this->gather_coefficients();
-    return error <= tolerance * this->coefficients_.mean.cwiseAbs().maxCoeff();
+  // Whether a client's steps may be had from a ladder, at all and in this round.
+  bool climbs_ever(Index i) const {
+    return !local_.every_step && !local_.solve && !local_.stochastic() && Ladder::most(this->steps(i)) > 0;
   }
-
-  // The clients' changes at 1 / L from so many rungs; what the last of them changed in their mean.
-  double at_rung(int order, Matrix<double>& changes) {
-    const auto L = local_.steps.front();
-    const auto full = Ladder::weights(L, order), less = Ladder::weights(L, order - 1);
-    changes.setZero();
-    Matrix<double> gap = changes;
-    for (std::size_t p = 0; p < static_cast<std::size_t>(order); ++p) {
-      changes += full[p] * rungs_[p].changes;
-      gap += (full[p] - less[p]) * rungs_[p].changes;
-    }
-    double largest = 0;
-    for (Index i = 0; i < data_.clients(); ++i)
-      largest = std::max(largest, this->shares_[i] * block(gap, i).cwiseAbs().maxCoeff());
-    return largest;
+  bool climbs(Index i) const {
+    return climbs_ever(i) && !this->plan_->frozen;
+  }
+  std::int64_t climb(Index i, int thread) {
+    // As many steps, one by one, round by so much at the most.
+    const double rounding = static_cast<double>(this->steps(i)) * std::numeric_limits<Real>::epsilon() / 2;
+    return this->kernels_.ladder(view(i), this->steps(i), this->tau(i),
+                                 std::max(this->plan_->tolerance, std::min(rounding, coarsest)),
+                                 ladders_[static_cast<std::size_t>(thread)], rungs_[static_cast<std::size_t>(i)]);
   }
 
   void start_client(Index i) {
     block(this->sums_, i).setZero();
     this->begin_batches(i);
-    const auto margins = start_margins(i);
+    auto margins = start_margins(i);
+    if (local_.correction == Correction::displacement)
+      margins += columns(shift_, i).template cast<double>();
     columns(base_, i) = margins.template cast<Real>();
     const Index n = data_.size(i);
     this->kernels_.origins(margins.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
                            at(origin_, i));
-    if (local_.correction == Correction::displacement)
-      columns(delta_, i) = columns(shift_, i);
-    else
-      columns(delta_, i).setZero();
-    if (local_.correction == Correction::control) columns(shift_, i) *= static_cast<Real>(this->rate(i));
+    columns(delta_, i).setZero();
+    if (local_.correction == Correction::control) columns(shift_, i) *= static_cast<Real>(this->plan_->lr);
   }
 
   Real* at(Vector<Real>& flat, Index i) const {
@@ -211,7 +192,7 @@ class SpanEngine : public BaseEngine<Real> {
             this->targets_.data() + data_.begin(i),
             outputs_,
             static_cast<Real>(this->step_size(i)),
-            this->keep(i),
+            this->pull(),
             at(base_, i),
             at(origin_, i),
             local_.correction == Correction::control ? at(shift_, i) : nullptr,
@@ -239,12 +220,11 @@ class SpanEngine : public BaseEngine<Real> {
     return worst.load();
   }
 
-  struct Rung {
-    Matrix<double> changes, gamma;  // b, and the next control variates
-  };
-  std::vector<Rung> rungs_;
   std::vector<Index> places_;  // of the clients in arrays of whole registers
   std::vector<Batch<Real>> batches_;  // of each thread
+  std::vector<LadderSpace<Real>> ladders_;
+  LaddersTaken ladders_taken_;
+  std::vector<std::int64_t> rungs_;  // of each client: local steps of the last rung of its round, or 0
   ExactSolves exact_;
 };
 

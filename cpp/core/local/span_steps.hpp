@@ -22,7 +22,7 @@ struct SpanClient {
   const Real* targets;
   Index outputs;       // C
   Real step;           // eta over the rows of a step
-  Real keep;           // 1 - eta mu
+  double pull;         // eta mu
   // C columns, gram.stride() apart: whole vectors, of which the numbers after the n-th count for nothing.
   const Real* base;    // A_i w_k
   const Real* origin;  // of base, see near()
@@ -30,6 +30,8 @@ struct SpanClient {
   Real* delta;
   Real* scratch;
   Real* sums;  // n x C, without gaps
+
+  Real keep() const { return static_cast<Real>(1 - pull); }
 };
 
 // Rows whose margins are base + delta: those of a client, or those of a batch.
@@ -52,8 +54,10 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
         store(e + j, Loss::near(load(at.origin + j), load(at.delta + j), power));
     }
   };
-  if (spread <= ShortExp<Real>::tiny) return near([](auto x) { return ShortExp<Real>::of_tiny(x); });
-  if (spread <= ShortExp<Real>::small) return near([](auto x) { return ShortExp<Real>::of_small(x); });
+  if (spread <= ShortExp<Real>::tiny)
+    return near([](auto x) { return ShortExp<Real>::slope_of_tiny(x) * x + Real(1); });
+  if (spread <= ShortExp<Real>::small)
+    return near([](auto x) { return ShortExp<Real>::slope_of_small(x) * x + Real(1); });
   if constexpr (Loss::multiclass) {
     for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
     Loss::negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
@@ -65,6 +69,27 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
       store(e + j, Loss::negative_derivative(m));
     }
   }
+}
+
+// What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.
+template <class Loss, class Real>
+void change_near(const NearRows<Real>& at, Real spread, const Real* before, Real* __restrict e) {
+  const auto change = [&](auto less_one) {
+    if constexpr (Loss::multiclass) {
+      Loss::change(at.origin, at.delta, at.targets, at.n, at.outputs, at.stride, e, less_one);
+    } else {
+      for (Index j = 0; j < at.stride; j += lanes<Real>)
+        store(e + j, Loss::change(load(at.origin + j), load(at.delta + j), less_one));
+    }
+  };
+  if (Loss::uses_target || spread <= ShortExp<Real>::tiny)
+    return change([](auto x) { return ShortExp<Real>::slope_of_tiny(x) * x; });
+  if (spread <= ShortExp<Real>::small)
+    return change([](auto x) { return ShortExp<Real>::slope_of_small(x) * x; });
+  derivatives_near<Loss>(at, spread, e);
+  for (Index k = 0; k < at.outputs; ++k)
+    for (Index j = 0; j < at.stride; ++j)
+      e[k * at.stride + j] = j < at.n ? e[k * at.stride + j] - before[k * at.stride + j] : Real(0);
 }
 
 // The largest |x| of whole registers; less where there is a NaN, which the derivatives will have too.
@@ -93,17 +118,18 @@ template <class Real, class Loss>
 void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
   const NearRows<Real> rows{c.base, c.origin, c.delta, stride, c.targets, n, c.outputs};
+  const Real keep = c.keep();
   Real spread = largest(c.delta, moving);
   for (std::int64_t l = 0; l < steps; ++l) {
     derivatives_near<Loss>(rows, spread, c.scratch);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* __restrict sums = c.sums + k * n;
       const Real* __restrict e = c.scratch + k * stride;
-      for (Index j = 0; j < n; ++j) sums[j] = c.keep * sums[j] + e[j];
+      for (Index j = 0; j < n; ++j) sums[j] = keep * sums[j] + e[j];
     }
     if (last && l + 1 == steps) return;
-    if (c.keep != Real(1))
-      for (Index j = 0; j < moving; ++j) c.delta[j] *= c.keep;
+    if (keep != Real(1))
+      for (Index j = 0; j < moving; ++j) c.delta[j] *= keep;
     spread = c.gram.add_product(c.scratch, c.outputs, c.step, c.delta);
     if (c.shift) spread = shift_margins(c);
   }
@@ -114,6 +140,7 @@ template <class Real, class Loss>
 void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, Batch<Real>& batch,
                       std::int64_t steps, bool last) {
   const Index n = c.gram.size(), stride = c.gram.stride(), whole = padded<Real>(size);
+  const Real keep = c.keep();
   for (Index k = 0; k < c.outputs; ++k)  // another client's batch may have been larger
     for (auto* numbers : {&batch.base, &batch.origin, &batch.delta})
       std::fill_n(numbers->data() + k * whole + size, whole - size, Real(0));
@@ -133,9 +160,9 @@ void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, 
                        batch.targets.data(), size, c.outputs},
         largest(batch.delta.data(), whole * c.outputs), batch.derivatives.data());
     const bool moves = !last || l + 1 < steps;
-    if (c.keep != Real(1)) {
-      for (Index j = 0; j < n * c.outputs; ++j) c.sums[j] *= c.keep;
-      for (Index j = 0; moves && j < stride * c.outputs; ++j) c.delta[j] *= c.keep;
+    if (keep != Real(1)) {
+      for (Index j = 0; j < n * c.outputs; ++j) c.sums[j] *= keep;
+      for (Index j = 0; moves && j < stride * c.outputs; ++j) c.delta[j] *= keep;
     }
     for (Index t = 0; t < size; ++t) {
       const Index j = batch.rows[static_cast<std::size_t>(t)];

@@ -27,6 +27,11 @@ struct Exponential {
   static V near(V origin, V delta, Exp power) {
     return origin * power(-delta);
   }
+  // What -l' changes by on the way; less_one(x) = exp(x) - 1.
+  template <class V, class Less>
+  static V change(V origin, V delta, Less less_one) {
+    return origin * less_one(-delta);
+  }
   static double value(double m, double /*y*/) { return std::exp(-m); }
 };
 

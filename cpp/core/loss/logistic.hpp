@@ -26,6 +26,12 @@ struct Logistic {
   static V near(V origin, V delta, Exp power) {
     return 1 / (1 + origin * power(delta));
   }
+  // What -l' changes by on the way; less_one(x) = exp(x) - 1.
+  template <class V, class Less>
+  static V change(V origin, V delta, Less less_one) {
+    const V moved = less_one(delta), before = 1 / (1 + origin), after = 1 / (1 + origin * (moved + 1));
+    return (before - 1) * after * moved;
+  }
   static double value(double m, double /*y*/) {
     return m > 0 ? std::log1p(std::exp(-m)) : std::log1p(std::exp(m)) - m;
   }

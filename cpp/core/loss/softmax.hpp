@@ -83,6 +83,45 @@ struct Softmax {
     }
   }
 
+  // What e changes by on the way; less_one(x) = exp(x) - 1. With p_c = o_c / T, X = sum_c o_c x_c:
+  // the other classes' p change by (o_c x_c - p_c X) / (T + X).
+  template <class Real, class Less>
+  static void change(const Real* origin, const Real* delta, const Real* y, Index n, Index classes,
+                     Index stride, Real* e, Less less_one) {
+    constexpr Index block = 64;
+    Real others[block], total[block], moved[block];
+    for (Index first = 0; first < n; first += block) {
+      const Index count = std::min(block, n - first);
+      std::fill_n(others, count, Real(0));
+      std::fill_n(total, count, Real(0));
+      std::fill_n(moved, count, Real(0));
+      for (Index c = 0; c < classes; ++c)
+        for (Index j = 0; j < count; ++j) {
+          const Real o = origin[c * stride + first + j];
+          const Real x = o * less_one(delta[c * stride + first + j]);
+          e[c * stride + first + j] = x;
+          total[j] += o;
+          moved[j] += x;
+        }
+      for (Index j = 0; j < count; ++j) {
+        const Real before = total[j];
+        total[j] = 1 / (before + moved[j]);
+        moved[j] /= before;
+      }
+      for (Index c = 0; c < classes; ++c)
+        for (Index j = 0; j < count; ++j) {
+          const bool own = y[first + j] == static_cast<Real>(c);
+          const Real x =
+              (e[c * stride + first + j] - origin[c * stride + first + j] * moved[j]) * total[j];
+          e[c * stride + first + j] = -x;
+          others[j] += own ? Real(0) : x;
+        }
+      for (Index c = 0; c < classes; ++c)
+        for (Index j = 0; j < count; ++j)
+          if (y[first + j] == static_cast<Real>(c)) e[c * stride + first + j] = others[j];
+    }
+  }
+
   // One row; its outputs are `stride` apart.
   static double value(const double* u, Index stride, Index classes, double y) {
     const Index own = static_cast<Index>(y);

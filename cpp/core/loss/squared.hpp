@@ -17,6 +17,10 @@ struct Squared {
   static V near(V origin, V delta, Exp /*power*/) {
     return origin - delta;
   }
+  template <class V, class Less>
+  static V change(V /*origin*/, V delta, Less /*less_one*/) {
+    return -delta;
+  }
   static double value(double u, double y) { return 0.5 * (u - y) * (u - y); }
 };
 

@@ -133,11 +133,11 @@ def _relative(weights: np.ndarray, errors: np.ndarray, least: float) -> np.ndarr
 def _local_steps(series: Series, session: Any, last: float) -> str:
     """Which of the rounds evaluated took their local steps one by one."""
     taken = "all of them in every round evaluated"
-    if session.extrapolates:
-        ladder = session.ladder
+    ladders = session.ladders
+    if ladders is not None:
         taken = (
-            f"all of them in {ladder['exact']:,} of the rounds evaluated, extrapolated from at "
-            f"most {ladder['most_steps']} in {ladder['extrapolated']:,}"
+            f"all of them in {ladders['others']:,} of the rounds evaluated, extrapolated from at "
+            f"most {ladders['most_steps']} in {ladders['rounds']:,}"
         )
     first = series.frozen_from
     if last < first:

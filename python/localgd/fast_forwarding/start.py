@@ -57,7 +57,7 @@ def exact_start(
     tell: Callable[[float], object],
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
-    target = min(FEWEST if session.extrapolates else FIRST, most)
+    target = min(FEWEST if session.ladders is not None else FIRST, most)
     while True:
         status = _advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
