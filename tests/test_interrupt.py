@@ -31,7 +31,13 @@ def test_interrupt_inside_a_round_keeps_the_state_before_it(small_problem, engin
     """The second round has 10^15 local steps."""
     method = lg.LocalGD(local_steps=10**15, lr=1e-20)
     run = lg.run(
-        small_problem, method, rounds=3, progress=interrupt, engine=engine, threads=threads
+        small_problem,
+        method,
+        rounds=3,
+        progress=interrupt,
+        engine=engine,
+        threads=threads,
+        every_step=True,
     )
     assert (run.status, run.round) == ("interrupted", 0)
     assert not run.weights.any()
@@ -46,7 +52,8 @@ import os, signal, threading, localgd as lg
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without
 problem = lg.datasets.make_separable(n_clients=4, n_samples=50, n_features=400, seed=0)
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-run = lg.run(problem, lg.LocalGD(local_steps=10**15, lr=1e-20), rounds=5, engine="{engine}")
+method = lg.LocalGD(local_steps=10**15, lr=1e-20)
+run = lg.run(problem, method, rounds=5, engine="{engine}", every_step=True)
 print(run.status, run.round)
 """
     done = run_python(script, timeout=60)

@@ -360,7 +360,7 @@ def lr(round):
     return 1e-20
 
 table = lg.sweep(problem, lg.LocalGD(local_steps=10**15, lr=1e-20), rounds=5, engine="gram",
-                 grid={"lr": [lr, *(1e-20 * j for j in range(1, 6))]})
+                 every_step=True, grid={"lr": [lr, *(1e-20 * j for j in range(1, 6))]})
 print([(entry.status, entry.history["round"].tolist()) for entry in table])
 """
     done = run_python(script, timeout=60)

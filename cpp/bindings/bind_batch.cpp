@@ -37,11 +37,12 @@ const char* name_of(Status status) {
 class Session {
  public:
   Session(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
-          const py::list& runs, const std::string& loss, bool single, std::int64_t steps, int threads)
+          const py::list& runs, const std::string& loss, bool single, std::int64_t steps, bool every_step,
+          int threads)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         data_(view(rows_, targets_, offsets, weights)),
-        batch_(data_, BatchOptions{loss, single, steps}, run_options(runs), threads) {}
+        batch_(data_, BatchOptions{loss, single, steps, every_step}, run_options(runs), threads) {}
   Session(const Session&) = delete;
 
   void advance(std::int64_t until, const std::vector<std::vector<double>>& lrs,
@@ -65,10 +66,10 @@ void bind_batch(py::module_& m) {
   py::class_<Session>(m, "Batch", py::module_local(),
                       "Several runs over the same rows, side by side (engine gram).")
       .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const py::list&,
-                    const std::string&, bool, std::int64_t, int>(),
+                    const std::string&, bool, std::int64_t, bool, int>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("loss"), py::arg("single"), py::arg("steps"),
-           py::arg("threads"))
+           py::arg("every_step"), py::arg("threads"))
       .def("advance", &Session::advance, py::arg("until"), py::arg("lrs"), py::arg("progress"),
            "Take all runs to a round, or to their own end before it. Raises what progress(round) or "
            "Ctrl-C raises.")

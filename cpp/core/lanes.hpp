@@ -44,6 +44,10 @@ Real largest_lane(Register<Real> x) {
   return most;
 }
 template <class Real>
+Real lane(Register<Real> x, std::size_t l) {
+  return x[l];
+}
+template <class Real>
 Real sum_of_lanes(Register<Real> x) {
   Real sum = x[0];
   for (std::size_t l = 1; l < sizeof(x) / sizeof(Real); ++l) sum += x[l];
@@ -57,6 +61,10 @@ using Register = Real;
 
 template <class Real>
 Real largest_lane(Real x) {
+  return x;
+}
+template <class Real>
+Real lane(Real x, std::size_t) {
   return x;
 }
 template <class Real>

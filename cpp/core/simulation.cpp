@@ -152,7 +152,7 @@ bool Simulation::record_block(std::int64_t first, std::size_t begin, const std::
   const Index outputs = coefficients.cols() / static_cast<Index>(states.size());
   Matrix<double> all = Matrix<double>::Zero(data_.samples(), outputs * models), margins, weights;
   all.leftCols(count * outputs) = coefficients.middleCols(start * outputs, count * outputs);
-  engine_->models(all, margins, weights);
+  engine_->models(all, margins, weights, team);
   Gathered next(data_.samples(), outputs, models), after(data_.samples(), outputs, models);
   Stop never(nullptr);
   for (Index s = 0; s < count; ++s) {

@@ -59,15 +59,20 @@ Work::Work(std::vector<double> costs_) : order(costs_.size()), costs(std::move(c
 
 void Work::gather(const std::vector<double>& costs_by_item) {
   handfuls.clear();
-  double cost = 0;
+  spent.clear();
+  double cost = 0, before = 0;
   for (Index at = 0; at < items(); ++at) {
     const double next = costs_by_item[static_cast<std::size_t>(order[static_cast<std::size_t>(at)])];
     cost += next;
-    if (at > 0 && cost <= handful()) continue;
-    handfuls.push_back(at);
-    cost = next;
+    if (at == 0 || cost > handful()) {
+      handfuls.push_back(at);
+      spent.push_back(before);
+      cost = next;
+    }
+    before += next;
   }
   handfuls.push_back(items());
+  spent.push_back(before);
 }
 
 void Team::run(int threads, const std::function<void(Team&)>& leader) {
@@ -117,7 +122,7 @@ void Team::share(const Work& work, Call call, void* task) {
   if (asleep_.load() > 0) ticket_.notify_all();
 
   Index mine = 0;
-  while (take(phase, 0)) ++mine;
+  while (const Index taken = take(phase, 0)) mine += taken;
   if (done_.load(std::memory_order_acquire) == work.tickets()) return rethrow();
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   // The dearest handfuls go first, so the leader's own share is at least average in cost.
@@ -135,25 +140,49 @@ void Team::rethrow() {
   }
 }
 
-bool Team::take(std::uint64_t phase, int thread) {
+// Fewer and fewer as the work runs out: threads hand cache lines over with each taking, and nobody may
+// wait long for the last one.
+Index Team::share_of(Index taken) const {
+  const auto spent = [&](Index handful) { return work_->spent[static_cast<std::size_t>(handful)]; };
+  const Index all = work_->tickets();
+  const double fair = (spent(all) - spent(taken)) / (4.0 * threads_);
+  Index count = 1;
+  while (taken + count < all && spent(taken + count + 1) - spent(taken) <= fair) ++count;
+  return count;
+}
+
+Index Team::take(std::uint64_t phase, int thread) {
   std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  const auto left = [&] { return static_cast<Index>(ticket & ticket_mask); };
   do {
-    if (ticket >> 32 != phase || (ticket & ticket_mask) == 0) return false;
+    if (ticket >> 32 != phase || left() == 0) return 0;
   } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel));
   // The phase cannot end before this handful is done, so the fields are those of this phase.
+  const Index first = work_->tickets() - left();
+  Index more = 0;
+  do {
+    ticket = ticket_.load(std::memory_order_relaxed);
+    more = left() > 0 ? share_of(work_->tickets() - left()) - 1 : 0;
+  } while (more > 0 && !ticket_.compare_exchange_weak(ticket, ticket - static_cast<std::uint64_t>(more),
+                                                      std::memory_order_acq_rel));
+  do_handfuls(first, first + 1, thread);
+  const Index next = work_->tickets() - left();
+  do_handfuls(next, next + more, thread);
+  done_.fetch_add(1 + more, std::memory_order_release);
+  return 1 + more;
+}
+
+void Team::do_handfuls(Index first, Index last, int thread) {
   const auto at = [](const std::vector<Index>& list, Index place) {
     return list[static_cast<std::size_t>(place)];
   };
-  const Index taken = work_->tickets() - static_cast<Index>(ticket & ticket_mask);
-  for (Index i = at(work_->handfuls, taken); i < at(work_->handfuls, taken + 1); ++i) {
+  for (Index i = at(work_->handfuls, first); i < at(work_->handfuls, last); ++i) {
     try {
       call_(task_, at(work_->order, i), thread);
     } catch (...) {  // memory refused by the system, say: it must not end the process
       if (!failed_.exchange(true)) error_ = std::current_exception();
     }
   }
-  done_.fetch_add(1, std::memory_order_release);
-  return true;
 }
 
 void Team::await_helpers(const Work& work, double seconds_per_cost) {

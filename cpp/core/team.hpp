@@ -22,6 +22,7 @@ namespace localgd {
 struct Work {
   std::vector<Index> order;
   std::vector<Index> handfuls{0};  // where each begins in the order, and the end
+  std::vector<double> spent;       // cost of the handfuls before each, and of all
   std::vector<double> costs;       // by item
   double total = 0, largest = 0;
 
@@ -79,8 +80,10 @@ class Team {
   explicit Team(int threads) : threads_(threads) {}
   void share(const Work& work, Call call, void* task);
   void alone(const Work& work, Call call, void* task);
-  bool take(std::uint64_t phase, int thread);  // does a handful of that phase if any is left
-  void help(int thread);                       // a helper's life
+  Index take(std::uint64_t phase, int thread);  // does handfuls of that phase if any are left; how many
+  Index share_of(Index taken) const;            // how many to take at once from the given one on
+  void do_handfuls(Index first, Index last, int thread);
+  void help(int thread);  // a helper's life
   void rethrow();
   void await_helpers(const Work& work, double seconds_per_cost);
   void dismiss();

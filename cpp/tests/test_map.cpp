@@ -131,9 +131,9 @@ TEST_CASE("many local steps are extrapolated from few") {
       CHECK(exact.engine().ladders() == nullptr);
       State one(exact.engine()), other(few.engine());
       std::vector<Matrix<double>> want, got;
-      REQUIRE(exact.map(0, {1e-4, 1e-4}, p.weights.data(), false, 0, one.coefficients, one.velocity,
+      REQUIRE(exact.map(0, {3e-5, 3e-5}, p.weights.data(), false, 0, one.coefficients, one.velocity,
                         one.controls, want));
-      REQUIRE(few.map(0, {1e-4, 1e-4}, p.weights.data(), false, tolerance, other.coefficients,
+      REQUIRE(few.map(0, {3e-5, 3e-5}, p.weights.data(), false, tolerance, other.coefficients,
                       other.velocity, other.controls, got));
       REQUIRE(few.engine().ladders());
       CHECK(few.engine().ladders()->rounds == 2);

@@ -15,6 +15,7 @@ from .measuring import Recording
 from .problem import Problem
 from .recording import LogSpaced
 from .result import FORMAT, read_npz, write_npz
+from .rounds import shortened_rounds
 from .schedules import Schedule, rates
 
 SECONDS_BETWEEN = 30.0
@@ -39,6 +40,7 @@ class Checkpoint:
             raise ValueError(f"checkpoint: there is no folder {self.path.parent}; make it first")
         self.identity: dict[str, Any] = {}
         self.elapsed = 0.0  # seconds of earlier sessions
+        self.shortened = 0  # rounds of theirs
         self.history: dict[str, np.ndarray] = {}  # their records
         self._lr: Schedule = 1.0
         self._written = time.monotonic()
@@ -69,7 +71,7 @@ class Checkpoint:
         meta, arrays = self._meta, self._arrays
         self._check_same_run(meta, arrays["history/round"], rounds, schedule)
         history = {name: arrays[f"history/{name}"] for name in recording.history()}
-        self.elapsed = meta["elapsed"]
+        self.elapsed, self.shortened = meta["elapsed"], meta["shortened"]
         state = {name: arrays[f"state/{name}"] for name in session.state()}
         session.restore(meta["round"], meta["participations"], meta["drift"], state)
         if meta["round"] in schedule:  # the end of this run may be between two records of that one
@@ -126,6 +128,7 @@ class Checkpoint:
             "drift": session.drift,
             "rates": self._rates(session.round),
             "elapsed": self.elapsed + elapsed,
+            "shortened": self.shortened + shortened_rounds(session),
         }
         write_npz(
             self.path,

@@ -25,6 +25,7 @@ def make_config(
     dtype: str,
     seed: int,
     record: Any,
+    every_step: bool = False,
 ) -> dict[str, Any]:
     return {
         "method": describe(method),
@@ -35,6 +36,7 @@ def make_config(
         "engine": engine,
         "dtype": dtype,
         "seed": int(seed),
+        "every_step": every_step,
         "record": describe(record if isinstance(record, LogSpaced) else log_spaced())
         if record is None or isinstance(record, LogSpaced)
         else "given",
@@ -53,7 +55,7 @@ def identity(config: dict[str, Any], engine: str, data: str) -> dict[str, Any]:
     method = config["method"]
     if isinstance(method.get("lr"), str):
         method = {**method, "lr": "callable"}
-    kept = {key: config[key] for key in ("loss", "init", "dtype", "seed", "problem")}
+    kept = {key: config[key] for key in ("loss", "init", "dtype", "seed", "every_step", "problem")}
     return {**kept, "method": method, "engine": engine, "data": data}
 
 

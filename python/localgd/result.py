@@ -53,6 +53,9 @@ class Run:
         "completed", "interrupted" or "diverged".
     round : int
         The last whole round.
+    shortened : int
+        Rounds all of whose local steps were had from fewer, to rounding; see ``every_step`` of
+        :func:`localgd.run`.
     message : str
         What happened and what to do, for a run that was not completed.
     recorded_weights : ndarray of shape (records, d) or (records, d, C), float64, or None
@@ -77,6 +80,7 @@ class Run:
     status: str
     round: int
     message: str = ""
+    shortened: int = 0
     recorded_weights: np.ndarray | None = None
 
     @property
@@ -176,6 +180,7 @@ class Run:
             "status": self.status,
             "round": self.round,
             "message": self.message,
+            "shortened": self.shortened,
         }
         kept = {
             name: getattr(self, name)

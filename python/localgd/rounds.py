@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .batches import Batches
@@ -10,7 +12,7 @@ from .participation import Participation
 from .problem import Problem
 from .schedules import Schedule, rates
 
-__all__ = ["RoundInputs", "learning_rate"]
+__all__ = ["RoundInputs", "learning_rate", "shortened_rounds"]
 
 CHUNK_NUMBERS = 2**22  # shares that are prepared together
 
@@ -53,3 +55,9 @@ def learning_rate(problem: Problem, method: Method, loss: str) -> Schedule:
     rate = 1.0 / smoothness(problem, loss)
     steps = method.rule.core_steps(problem.n_clients).max()
     return rate / float(steps) if lr == "1/(LH)" else rate
+
+
+def shortened_rounds(session: Any) -> int:
+    """Rounds of a session all of whose local steps were had from fewer."""
+    ladders = session.ladders
+    return ladders["rounds"] if ladders else 0

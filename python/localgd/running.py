@@ -23,7 +23,7 @@ from .problem import Problem
 from .progress import Report, progress_report
 from .recording import log_spaced, record_rounds
 from .result import Run
-from .rounds import RoundInputs, learning_rate
+from .rounds import RoundInputs, learning_rate, shortened_rounds
 
 __all__ = ["LOSSES", "run"]
 
@@ -50,6 +50,7 @@ def run(
     progress: bool | Callable[[int], None] = False,
     checkpoint: Any = None,
     keep_weights: bool = False,
+    every_step: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> Run:
     """Run a method for a number of communication rounds.
@@ -102,6 +103,10 @@ def run(
         run that was never stopped; it is written every 30 s and at the end.
     keep_weights : bool, default False
         Keep the model of every record in ``Run.recorded_weights``: memory records × d.
+    every_step : bool, default False
+        Take every local step one by one. Otherwise full-batch local steps on Gram blocks are had
+        from fewer and longer ones wherever the result is the same to rounding: from rounds on that
+        move a client's margins by some hundredths. ``Run.shortened`` counts those rounds.
     memory_limit : int, default 4 GiB
         Bytes that Gram matrices may take.
 
@@ -155,6 +160,8 @@ def run(
     memory_limit = check.integer("memory_limit", memory_limit, 1)
     if not isinstance(keep_weights, bool):
         raise TypeError(f"keep_weights: got {keep_weights!r}; want True or False")
+    if not isinstance(every_step, bool):
+        raise TypeError(f"every_step: got {every_step!r}; want True or False")
     lr = learning_rate(problem, method, loss)
     further = further_measures(problem, method, loss, lr, test, asymptote, measures)
     saved = None if checkpoint is None else Checkpoint(checkpoint)
@@ -170,7 +177,9 @@ def run(
     )
     threads = choose_threads(threads, plan)
     inputs = RoundInputs(problem, method, lr, seed)
-    config = make_config(problem, method, rounds, loss, init, engine, dtype, seed, record)
+    config = make_config(
+        problem, method, rounds, loss, init, engine, dtype, seed, record, every_step
+    )
     session = core.Simulation(
         problem.signed_rows if loss in SIGNED_LOSSES else problem.X,
         problem.y,
@@ -180,7 +189,7 @@ def run(
         engine=plan.engine,
         loss=loss,
         single=dtype == "float32",
-        local=local_options(problem, method),
+        local=local_options(problem, method, every_step),
         server=server_options(method),
         record_rounds=schedule,
         reference=direction,
@@ -230,6 +239,7 @@ def run(
         status=status,
         round=session.round,
         message=message,
+        shortened=shortened_rounds(session) + (saved.shortened if saved is not None else 0),
         recorded_weights=None if kept is None else kept.reshape(-1, *problem.weights_shape),
     )
 

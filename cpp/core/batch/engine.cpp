@@ -41,13 +41,13 @@ template <class Real>
 class GramBatch final : public BatchEngine {
  public:
   GramBatch(const Data& data, const BatchOptions& options)
-      : data_(data), rows_(data), steps_(options.steps), gram_(data.samples(), data.samples()) {
+      : data_(data), rows_(data), steps_(options.steps), climbs_(!options.every_step && Ladder::most(options.steps) > 0), gram_(data.samples(), data.samples()) {
     with_loss(options.loss, [&](auto l) {
       using Loss = decltype(l);
       if constexpr (Loss::multiclass)
         throw std::invalid_argument("loss: want one of one output");
       else
-        take_steps_ = &strip_steps<Real, Loss>, origins_ = &origins<Loss, Real>;
+        take_steps_ = &strip_steps<Real, Loss>, climb_ = &strip_ladder<Real, Loss>, origins_ = &origins<Loss, Real>;
     });
     targets_ = data.targets.template cast<Real>().transpose().replicate(width, 1).reshaped();
     std::vector<double> costs;
@@ -58,6 +58,7 @@ class GramBatch final : public BatchEngine {
 
   bool prepare(Team& team, Stop& stop) override {
     scratch_.resize(static_cast<std::size_t>(team.threads()));
+    ladders_.resize(scratch_.size());
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
     std::vector<double> costs;
     for (Index i = 0; i < data_.clients(); ++i)
@@ -165,14 +166,43 @@ class GramBatch final : public BatchEngine {
     constexpr double flops_per_piece = 5e7;  // some 10 ms
     const auto piece = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(flops_per_piece / static_cast<double>(2 * n * size)));
-    for (std::int64_t done = 0; done < steps_;) {
-      const std::int64_t count = std::min(piece, steps_ - done);
-      if (done > 0 && stop.check(thread)) return false;
-      take_steps_(client, count, done + count == steps_);
-      done += count;
+    const auto go_on = [&](const StripClient<Real>& strips, std::int64_t done) {
+      while (done < steps_) {
+        const std::int64_t count = std::min(piece, steps_ - done);
+        if (done > 0 && stop.check(thread)) return false;
+        take_steps_(strips, count, done + count == steps_);
+        done += count;
+      }
+      return true;
+    };
+    bool complete = true;
+    if (climbs_) {
+      std::array<std::int64_t, most_strips> done{};
+      for (Index s = 0; s < item.strips; ++s) done[static_cast<std::size_t>(s)] = climb(client.strip(s), item.first + s, thread);
+      if (std::all_of(done.begin(), done.begin() + item.strips, [](auto steps) { return steps == 1; }))
+        complete = go_on(client, 1);
+      else
+        for (Index s = 0; s < item.strips; ++s) complete &= go_on(client.strip(s), done[static_cast<std::size_t>(s)]);
+    } else {
+      complete = go_on(client, 0);
     }
-    store(item, sums);
-    return true;
+    if (complete) store(item, sums);
+    return complete;
+  }
+
+  // The steps that a ladder takes of one strip.
+  std::int64_t climb(const StripClient<Real>& c, Index strip, int thread) {
+    std::array<double, width> pull{}, tau;
+    tau.fill(static_cast<double>(steps_));
+    for (Index l = 0; proximal_ && l < width; ++l)
+      if (const Column* run = column(strip * width + l)) {
+        pull[static_cast<std::size_t>(l)] = run->lr * run->prox;
+        tau[static_cast<std::size_t>(l)] = sum_of_decays(run->lr * run->prox, steps_);
+      }
+    LadderSpace<Real>& space = ladders_[static_cast<std::size_t>(thread)];
+    if (space.before.size() < c.rows * width) space = LadderSpace<Real>(c.rows * width);
+    std::int64_t rung;
+    return climb_(c, steps_, pull.data(), tau.data(), Ladder::rounding<Real>(steps_), space, rung);
   }
 
   // Calls body(column, place in the strips, stride of its rows there, lane) for the columns of an item.
@@ -229,7 +259,9 @@ class GramBatch final : public BatchEngine {
   const Data& data_;
   const Rows<Real> rows_;
   const std::int64_t steps_;
+  const bool climbs_;
   void (*take_steps_)(const StripClient<Real>&, std::int64_t, bool) = nullptr;
+  decltype(&strip_ladder<Real, Exponential>) climb_ = nullptr;
   void (*origins_)(const double*, const double*, Index, Index, Index, Real*) = nullptr;
   Vector<Real> targets_;  // each repeated for all lanes
   std::vector<Panels<Real>> blocks_;
@@ -237,6 +269,7 @@ class GramBatch final : public BatchEngine {
   Work local_work_, server_work_, commit_work_;
   std::vector<Item> items_;
   std::vector<Vector<Real>> scratch_;  // of each thread, see StripClient
+  std::vector<LadderSpace<Real>> ladders_;
   Vector<Real> ones_;                  // of each lane
   Vector<Real> applied_, moved_;       // mean changes of coefficients and margins, in strips
   const std::vector<Column*>* columns_ = nullptr;

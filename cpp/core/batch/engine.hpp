@@ -28,6 +28,7 @@ struct BatchOptions {
   std::string_view loss = "exponential";  // of one output
   bool single = false;                    // float32 local phase
   std::int64_t steps = 1;                 // L, on every client
+  bool every_step = false;                // none is had from others, see local/ladder.hpp
 };
 
 class BatchEngine {

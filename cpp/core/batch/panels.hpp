@@ -13,7 +13,7 @@
 namespace localgd {
 
 template <class Real>
-inline constexpr Index strip_width = 2 * Eigen::internal::packet_traits<Real>::size;
+inline constexpr Index strip_width = 2 * lanes<Real>;
 
 template <class Real>
 class Panels {
@@ -54,27 +54,24 @@ class Panels {
   }
 
  private:
-  using Packet = typename Eigen::internal::packet_traits<Real>::type;
   static constexpr Index tallest = 6, deepest = 256;  // 256 rows of a strip stay in the L1 cache
 
   template <int height>
   static void multiply(const Real* k, const Real* e, Index depth, const Real* scale, Real* out) {
-    namespace simd = Eigen::internal;
-    constexpr Index half = strip_width<Real> / 2;
-    Packet left[height], right[height];
-    for (int h = 0; h < height; ++h) left[h] = right[h] = simd::pset1<Packet>(Real(0));
+    constexpr Index half = lanes<Real>;
+    Register<Real> left[height], right[height];
+    for (int h = 0; h < height; ++h) left[h] = right[h] = Register<Real>{};  // "= {}" goes through memory
     for (Index t = 0; t < depth; ++t, k += height, e += 2 * half) {
-      const Packet a = simd::ploadu<Packet>(e), b = simd::ploadu<Packet>(e + half);
+      const Register<Real> a = load(e), b = load(e + half);
       for (int h = 0; h < height; ++h) {
-        const Packet x = simd::pset1<Packet>(k[h]);
-        left[h] = simd::pmadd(x, a, left[h]);
-        right[h] = simd::pmadd(x, b, right[h]);
+        left[h] += k[h] * a;
+        right[h] += k[h] * b;
       }
     }
-    const Packet a = simd::ploadu<Packet>(scale), b = simd::ploadu<Packet>(scale + half);
+    const Register<Real> a = load(scale), b = load(scale + half);
     for (int h = 0; h < height; ++h, out += 2 * half) {
-      simd::pstoreu(out, simd::pmadd(a, left[h], simd::ploadu<Packet>(out)));
-      simd::pstoreu(out + half, simd::pmadd(b, right[h], simd::ploadu<Packet>(out + half)));
+      store(out, load(out) + a * left[h]);
+      store(out + half, load(out + half) + b * right[h]);
     }
   }
 

@@ -4,7 +4,7 @@
 //   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e
 #pragma once
 
-#include "../local/span_steps.hpp"
+#include "../local/ladder.hpp"
 #include "panels.hpp"
 
 namespace localgd {
@@ -21,6 +21,13 @@ struct StripClient {
   Real* delta;
   Real* sums;
   Real* scratch;
+
+  // One of the strips.
+  StripClient strip(Index s) const {
+    const Index at = s * rows * strip_width<Real>, lane = s * strip_width<Real>;
+    return {gram, targets, rows, 1, step + lane, keep ? keep + lane : nullptr,
+            base + at, origin + at, delta + at, sums + at, scratch + at};
+  }
 };
 
 // delta <- keep delta, s <- keep s
@@ -52,6 +59,57 @@ void strip_steps(const StripClient<Real>& c, std::int64_t steps, bool last) {
     if (last && l + 1 == steps) return;
     c.gram.multiply(0, c.gram.count(), c.scratch, c.strips, c.step, c.delta);
   }
+}
+
+// A strip on a ladder: all of its runs, or none.
+template <class Real, class Loss>
+struct StripLadder {
+  static constexpr Index width = strip_width<Real>;
+  const StripClient<Real>& c;
+  const double *pull, *tau;  // of each lane: eta mu, and sum_l keep^l
+
+  Index count() const { return c.rows * width; }
+  Real* delta() const { return c.delta; }
+  Real* scratch() const { return c.scratch; }
+  NearRows<Real> rows() const { return {c.base, c.origin, c.delta, count(), c.targets, count(), 1}; }
+
+  void derivatives(Real* e) const { derivatives_near<Loss>(rows(), Real(0), e); }
+  Real first_move(const Real* e, Real* delta) const { return move(Real(1), e, delta); }
+  Real move(Real stretch, const Real* e, Real* delta) const {
+    std::array<Real, width> step;
+    for (std::size_t l = 0; l < step.size(); ++l) step[l] = stretch * c.step[l];
+    c.gram.multiply(0, c.gram.count(), e, 1, step.data(), delta);
+    return largest(delta, count());
+  }
+  void change(Real spread, const Real* before) const { change_near<Loss>(rows(), spread, before, c.scratch); }
+  void decay(double ratio, Real* x) const {
+    if (!c.keep) return;
+    for (Index j = 0; j < c.rows; ++j)
+      for (Index l = 0; l < width; ++l) x[j * width + l] *= static_cast<Real>(1 - ratio * pull[l]);
+  }
+  std::array<double, width> groups(const StripSizes<Real>& sizes) const {
+    std::array<double, width> all;
+    for (std::size_t l = 0; l < all.size(); ++l)
+      all[l] = static_cast<double>(lane<Real>(sizes.of[l / lanes<Real>], l % lanes<Real>));
+    return all;
+  }
+  template <class G>
+  void finish(const Real* before, double L, G&& mixed) const {
+    std::array<Real, width> all;
+    for (std::size_t l = 0; l < all.size(); ++l) all[l] = static_cast<Real>(tau[l]);
+    for (Index j = 0; j < count(); j += lanes<Real>)
+      store(c.sums + j, load(all.data() + j % width) * load(before + j) + static_cast<Real>(L) * mixed(j));
+  }
+  void take_one(const Real* before, const Real* first) const {
+    std::copy_n(before, count(), c.sums);
+    std::copy_n(first, count(), c.delta);
+  }
+};
+
+template <class Real, class Loss>
+std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* pull, const double* tau,
+                          double tolerance, LadderSpace<Real>& space, std::int64_t& rung) {
+  return climb_ladder<Real>(StripLadder<Real, Loss>{c, pull, tau}, L, tolerance, space, rung);
 }
 
 }  // namespace localgd

@@ -63,11 +63,7 @@ class BaseEngine : public Engine {
 
   // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
   double tau(Index client) const {
-    const double pull = this->pull();
-    const auto L = static_cast<double>(steps(client));
-    if (!(pull > 0)) return L;
-    // A pull that is small beside 1 keeps its digits; one above 1 overshoots, and has no logarithm.
-    return (pull < 1 ? -std::expm1(L * std::log1p(-pull)) : 1 - std::pow(1 - pull, L)) / pull;
+    return sum_of_decays(pull(), steps(client));
   }
   Index batch(Index client) const {
     return local_.stochastic() ? local_.batches[static_cast<std::size_t>(client)] : 0;

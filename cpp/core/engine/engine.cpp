@@ -52,7 +52,7 @@ void check(const Data& data, const Matrix<double>& init, const EngineOptions& op
 
 }  // namespace
 
-void Engine::models(const Matrix<double>&, Matrix<double>&, Matrix<double>&) const {
+void Engine::models(const Matrix<double>&, Matrix<double>&, Matrix<double>&, Team&) {
   throw std::logic_error("models: want engine gram");
 }
 

@@ -62,7 +62,7 @@ class Engine {
   // The models w_0 + A^T a of many coefficients and their margins, C columns for each side by side.
   // Engines that do not work in the span cannot, nor place().
   virtual void models(const Matrix<double>& coefficients, Matrix<double>& margins,
-                      Matrix<double>& weights) const;
+                      Matrix<double>& weights, Team& team);
 
   // Puts the model at w_0 + A^T a, with the server's velocity and the control variates (in
   // coefficients; empty where the method has none). margins: those of the model, or null.

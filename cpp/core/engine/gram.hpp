@@ -24,7 +24,7 @@ class GramEngine final : public SpanEngine<Real> {
 
   bool prepare(Team& team, Stop& stop) override {
     return this->prepare_blocks(team, stop) &&
-           gram_.prepare(this->rows_.all(), init_.cols(), team, stop);
+           gram_.prepare(this->rows_.all(), team, stop);
   }
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
@@ -55,10 +55,12 @@ class GramEngine final : public SpanEngine<Real> {
   }
   const Matrix<double>& margins() override { return margins_.value; }
 
-  void models(const Matrix<double>& coefficients, Matrix<double>& margins,
-              Matrix<double>& weights) const override {
+  void models(const Matrix<double>& coefficients, Matrix<double>& margins, Matrix<double>& weights,
+              Team& team) override {
     const Index outputs = init_.cols(), states = coefficients.cols() / outputs;
-    margins = first_margins_.replicate(1, states) + gram_.times(coefficients);
+    margins.resize(first_margins_.rows(), coefficients.cols());
+    gram_.multiply(coefficients, margins, team);
+    margins += first_margins_.replicate(1, states);
     weights = init_.replicate(1, states);
     weights.noalias() += data_.rows.transpose() * coefficients;
   }

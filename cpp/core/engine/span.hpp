@@ -31,8 +31,6 @@ class SpanEngine : public BaseEngine<Real> {
   using Base::outputs_;
 
   static constexpr Index panel = 64;  // rows of a Gram matrix that are made, or multiplied, at once
-  // Relative error of local steps that are had from fewer, at the most, for millions of steps.
-  static constexpr double coarsest = std::is_same_v<Real, double> ? 1e-13 : 1e-5;
 
   SpanEngine(const Data& data, Index outputs, const EngineOptions& options)
       : Base(data, outputs, options),
@@ -162,10 +160,8 @@ class SpanEngine : public BaseEngine<Real> {
     return climbs_ever(i) && !this->plan_->frozen;
   }
   std::int64_t climb(Index i, int thread) {
-    // As many steps, one by one, round by so much at the most.
-    const double rounding = static_cast<double>(this->steps(i)) * std::numeric_limits<Real>::epsilon() / 2;
     return this->kernels_.ladder(view(i), this->steps(i), this->tau(i),
-                                 std::max(this->plan_->tolerance, std::min(rounding, coarsest)),
+                                 std::max(this->plan_->tolerance, Ladder::rounding<Real>(this->steps(i))),
                                  ladders_[static_cast<std::size_t>(thread)], rungs_[static_cast<std::size_t>(i)]);
   }
 

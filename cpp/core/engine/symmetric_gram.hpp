@@ -1,8 +1,9 @@
 // K = A A^T of all rows, and its products with a few vectors: the server of the gram engine.
 //
 // 2 N^2 flops for N^2 / 2 reals read: an entry above the diagonal counts for its row and for its column.
-// The rows are shared out in panels that the data alone decides on, and each panel adds to a result of
-// its own, so that the bits do not depend on the number of threads.
+// Strips of four rows are stored column after column, a register of each row, so that a strip is one
+// stream. They are shared out in panels that the data alone decides on, and each panel adds to a result
+// of its own, so that the bits do not depend on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -19,50 +20,42 @@ template <class Real>
 class SymmetricGram {
  public:
   // False if it was stopped.
-  bool prepare(const RowsView<Real>& rows, Index columns, Team& team, Stop& stop) {
+  bool prepare(const RowsView<Real>& rows, Team& team, Stop& stop) {
     size_ = rows.rows();
-    columns_ = columns;
-    stride_ = padded<Real>(size_ + lanes<Real>);
-    if (stride_ * static_cast<Index>(sizeof(Real)) % 2048 == 0) stride_ += lanes<Real>;  // rows share cache sets
-    const Index strips = (size_ + strip - 1) / strip;
-    numbers_.resize(strips * strip * stride_);
+    begins_of_strips_ = {0};
+    for (Index first = 0; first < size_; first += strip)
+      begins_of_strips_.push_back(begins_of_strips_.back() + strip * (strip + padded<Real>(right_of(first))));
+    numbers_.resize(begins_of_strips_.back());
     prefer_large_pages(numbers_.data(), static_cast<std::size_t>(numbers_.size()) * sizeof(Real));
-    share_out(strips);
-    x_ = Vector<Real>::Zero(columns * vector());
-    sums_ = Vector<Real>::Zero(panels() * x_.size());
+    share_out();
     team.for_each(work_, [&](Index p, int thread) {
+      RowMatrix<Real> part;
       for (Index first = begin(p); first < begin(p + 1); first += block) {
         if (stop.check(thread)) return;
-        const Index end = std::min(first + block, begin(p + 1)), held = std::min(end, size_) - first;
-        Eigen::Map<RowMatrix<Real>, 0, Eigen::OuterStride<>> part(row(first), end - first, stride_,
-                                                                  Eigen::OuterStride<>(stride_));
-        part.rightCols(stride_ - first).setZero();
-        part.block(0, first, held, size_ - first).noalias() =
-            rows.middleRows(first, held) * rows.bottomRows(size_ - first).transpose();
+        const Index count = std::min({block, begin(p + 1) - first, size_ - first});
+        part.noalias() = rows.middleRows(first, count) * rows.bottomRows(size_ - first).transpose();
+        for (Index r = 0; r < count; r += strip) pack(part, r, first + r);
       }
     });
     return !stop.requested();
   }
 
-  // out = K x, N x columns as prepared.
-  template <class In, class Out>
-  void multiply(const In& x, Out&& out, Team& team) {
-    for (Index c = 0; c < columns_; ++c)
-      x_.segment(c * vector(), size_) = x.col(c).template cast<Real>();
-    team.for_each(work_, [&](Index p, int) { add_panel(p); });
-    for (Index c = 0; c < columns_; ++c) {
+  // out = K x for a few columns.
+  template <class Out>
+  void multiply(const Matrix<double>& x, Out&& out, Team& team) {
+    const Index columns = x.cols();
+    x_.resize(vector(), columns);
+    sums_.resize(vector(), columns * panels());
+    x_.topRows(size_) = x.template cast<Real>();
+    x_.bottomRows(vector() - size_).setZero();
+    team.for_each(work_, [&](Index p, int) { add_panel(p, columns); });
+    for (Index c = 0; c < columns; ++c) {
       auto sum = out.col(c);
-      sum = sums(0, c).template cast<double>();
+      sum = sums_.col(c).head(size_).template cast<double>();
       for (Index p = 1; p < panels(); ++p)
-        sum.tail(size_ - begin(p)) += sums(p, c).tail(size_ - begin(p)).template cast<double>();
+        sum.tail(size_ - begin(p)) +=
+            sums_.col(p * columns + c).segment(begin(p), size_ - begin(p)).template cast<double>();
     }
-  }
-
-  // The same for any number of columns, on this thread.
-  Matrix<double> times(const Matrix<double>& x) const {
-    const Eigen::Map<const RowMatrix<Real>, 0, Eigen::OuterStride<>> upper(numbers_.data(), size_, size_,
-                                                                          Eigen::OuterStride<>(stride_));
-    return (upper.template selfadjointView<Eigen::Upper>() * x.template cast<Real>()).template cast<double>();
   }
 
  private:
@@ -70,74 +63,84 @@ class SymmetricGram {
   static constexpr Index block = 64;    // rows made at once
   static constexpr Index width = 2048;  // columns whose part of the vectors stays in the L1 cache
 
-  // Panels of the same number of entries, and so many that N / 2 reals of each cost little beside.
-  void share_out(Index strips) {
-    const Index wanted = std::clamp<Index>(size_ / block, 1, 32);
+  // Panels of about as many entries, and so many that N / 2 reals of each cost little beside.
+  void share_out() {
+    const Index strips = (size_ + strip - 1) / strip, wanted = std::clamp<Index>(size_ / block, 1, 32);
     begins_ = {0};
     std::vector<double> costs;
     for (Index p = 1; p <= wanted; ++p) {
-      // (1 - t)^2 of the entries are left below the first t of the rows.
+      // (1 - t)^2 of the entries are below the first t of the rows.
       const double below = static_cast<double>(wanted - p) / static_cast<double>(wanted);
-      const auto end = p == wanted ? strips : std::llround((1 - std::sqrt(below)) * static_cast<double>(strips));
-      const Index last = static_cast<Index>(end) * strip, first = begins_.back();
-      if (last == first) continue;
-      begins_.push_back(last);
-      const auto rows = static_cast<double>(last - first);
-      costs.push_back(4 * rows * (static_cast<double>(size_) - static_cast<double>(first) - rows / 2));
+      const Index end = strip * std::llround((1 - std::sqrt(below)) * static_cast<double>(strips));
+      if (end == begins_.back()) continue;
+      costs.push_back(2 * static_cast<double>(strip_begin(end) - strip_begin(begins_.back())));
+      begins_.push_back(end);
     }
     work_ = Work(std::move(costs));
   }
 
+  // The strip of rows `first` on from the rows r on of K's rows first - r on, right of their diagonal.
+  void pack(const RowMatrix<Real>& part, Index r, Index first) {
+    const auto entry = [&](Index i, Index j) {
+      return r + i < part.rows() && r + j < part.cols() ? part(r + i, r + j) : Real(0);
+    };
+    Real* to = numbers_.data() + strip_begin(first);
+    for (Index i = 0; i < strip; ++i)
+      for (Index j = 0; j < strip; ++j) *to++ = entry(i, j);
+    for (Index j = strip; j < strip + padded<Real>(right_of(first)); j += lanes<Real>)
+      for (Index i = 0; i < strip; ++i)
+        for (Index l = 0; l < lanes<Real>; ++l) *to++ = entry(i, j + l);
+  }
+
   // K_pq x_q for q >= p, and K_pq^T x_p for q > p, of the rows p of a panel.
-  void add_panel(Index p) {
+  void add_panel(Index p, Index columns) {
     const Index first = begin(p), last = begin(p + 1);
-    Real* const mine = sums_.data() + p * columns_ * vector();
-    for (Index c = 0; c < columns_; ++c) std::fill(mine + c * vector() + first, mine + (c + 1) * vector(), Real(0));
-    for (Index done = 0; done < size_ - first; done += width)
+    sums_.block(first, p * columns, vector() - first, columns).setZero();
+    for (Index done = 0; done == 0 || done < right_of(first); done += width)
       for (Index r = first; r < last; r += strip)
-        for (Index c = 0; c < columns_; ++c) {
-          const Real* x = x_.data() + c * vector();
-          Real* y = mine + c * vector();
-          const Index right = r + strip;
-          add_strip(row(r), r, right + done, std::min(size_, right + done + width), x, y);
-          if (done > 0) continue;
-          for (Index i = r; i < right; ++i)
-            for (Index j = r; j < right; ++j) y[i] += row(i)[j] * x[j];
+        for (Index c = 0; c < columns; ++c) {
+          const Real* k = numbers_.data() + strip_begin(r);
+          const Real* x = x_.col(c).data() + r;
+          Real* y = sums_.col(p * columns + c).data() + r;
+          if (done == 0)
+            for (Index i = 0; i < strip; ++i)
+              for (Index j = 0; j < strip; ++j) y[i] += k[i * strip + j] * x[j];
+          add_strip(k + strip * strip, done, std::min(right_of(r), done + width), x, y);
         }
   }
 
-  void add_strip(const Real* __restrict k, Index r, Index from, Index to, const Real* __restrict x,
-                 Real* __restrict y) const {
-    const Real *k1 = k + stride_, *k2 = k1 + stride_, *k3 = k2 + stride_;
-    const Real x0 = x[r], x1 = x[r + 1], x2 = x[r + 2], x3 = x[r + 3];
+  // The columns from - to right of the strip's own.
+  static void add_strip(const Real* __restrict k, Index from, Index to, const Real* __restrict x,
+                        Real* __restrict y) {
+    const Real x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
     Register<Real> s0{}, s1{}, s2{}, s3{};
-    for (Index j = from; j < to; j += lanes<Real>) {
-      const Register<Real> v = load(x + j), a = load(k + j), b = load(k1 + j), c = load(k2 + j), d = load(k3 + j);
+    k += strip * from;
+    for (Index j = strip + from; j < strip + to; j += lanes<Real>, k += strip * lanes<Real>) {
+      const Register<Real> v = load(x + j), a = load(k), b = load(k + lanes<Real>),
+                           c = load(k + 2 * lanes<Real>), d = load(k + 3 * lanes<Real>);
       s0 += a * v;
       s1 += b * v;
       s2 += c * v;
       s3 += d * v;
       store(y + j, load(y + j) + ((x0 * a + x1 * b) + (x2 * c + x3 * d)));
     }
-    y[r] += sum_of_lanes<Real>(s0);
-    y[r + 1] += sum_of_lanes<Real>(s1);
-    y[r + 2] += sum_of_lanes<Real>(s2);
-    y[r + 3] += sum_of_lanes<Real>(s3);
+    y[0] += sum_of_lanes<Real>(s0);
+    y[1] += sum_of_lanes<Real>(s1);
+    y[2] += sum_of_lanes<Real>(s2);
+    y[3] += sum_of_lanes<Real>(s3);
   }
 
   Index panels() const { return static_cast<Index>(begins_.size()) - 1; }
   Index begin(Index panel) const { return begins_[static_cast<std::size_t>(panel)]; }
-  Real* row(Index r) { return numbers_.data() + r * stride_; }
-  Index vector() const { return stride_ + strip; }  // from one column of the vectors to the next
-  VectorView<Real> sums(Index p, Index c) const {
-    return VectorView<Real>(sums_.data() + (p * columns_ + c) * vector(), size_);
-  }
+  Index strip_begin(Index first) const { return begins_of_strips_[static_cast<std::size_t>(first / strip)]; }
+  Index right_of(Index first) const { return std::max<Index>(size_ - first - strip, 0); }
+  Index vector() const { return size_ + strip + lanes<Real>; }  // the last strip and register end beyond
 
-  Index size_ = 0, columns_ = 0, stride_ = 0;
-  Vector<Real> numbers_;  // rows of K from the diagonal on, in whole strips; a register of zeros to the right
-  std::vector<Index> begins_;
+  Index size_ = 0;
+  Vector<Real> numbers_;
+  std::vector<Index> begins_of_strips_, begins_;  // in numbers_; of the panels, in rows
   Work work_;
-  Vector<Real> x_, sums_;  // columns of vector() numbers; those of each panel
+  Matrix<Real> x_, sums_;  // with zeros below; those of each panel
 };
 
 }  // namespace localgd

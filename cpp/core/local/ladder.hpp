@@ -15,15 +15,31 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "span_steps.hpp"
 
 namespace localgd {
 
+// tau = sum_l (1 - pull)^l over L steps.
+inline double sum_of_decays(double pull, std::int64_t L) {
+  const auto steps = static_cast<double>(L);
+  if (!(pull > 0)) return steps;
+  // A pull that is small beside 1 keeps its digits; one above 1 overshoots, and has no logarithm.
+  return (pull < 1 ? -std::expm1(steps * std::log1p(-pull)) : 1 - std::pow(1 - pull, steps)) / pull;
+}
+
 struct Ladder {
-  static constexpr std::array<int, 14> nodes{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16};  // L'
+  static constexpr std::array<int, 9> nodes{1, 2, 3, 4, 5, 6, 7, 8, 9};  // L'
   static constexpr int least = 3;  // rungs, for an error estimate
   using Weights = std::array<double, nodes.size()>;
+
+  // What as many steps, one by one, round by at the most, relative; less for millions of steps.
+  template <class Real>
+  static double rounding(std::int64_t L) {
+    constexpr double unit = std::numeric_limits<Real>::epsilon() / 2, coarsest = 1000 * unit;
+    return std::min(static_cast<double>(L) * unit, coarsest);
+  }
 
   // How many rungs are cheaper than L steps; 0 if they are too few.
   static constexpr int most(std::int64_t L) {
@@ -57,7 +73,7 @@ struct Ladder {
   }
 };
 
-// Scratch space of a thread: C columns of a client's rows each, in whole registers.
+// Scratch space of a thread: numbers of a client's rows, in whole registers.
 template <class Real>
 struct LadderSpace {
   explicit LadderSpace(Index size = 0)
@@ -74,101 +90,165 @@ struct LadderSpace {
     weighed = L;
   }
 
+  // w . rungs, for a register of rows.
+  Register<Real> mix(const Ladder::Weights& of, int order, Index j) const {
+    const Real* from = rungs.data() + j;
+    Register<Real> value{};
+    for (int p = 1; p < order; ++p)
+      value += static_cast<Real>(of[static_cast<std::size_t>(p)]) * load(from + p * rungs.rows());
+    return value;
+  }
+
   Vector<Real> before, first;  // e_0, and the first step's delta
   Matrix<Real> rungs;          // sum_l keep^(L'-1-l) (e_l - e_0)
   std::array<Ladder::Weights, Ladder::nodes.size()> weights, gaps;  // of each order, and less those before
   std::int64_t weighed = 0;
 };
 
-// The rung of `steps` local steps, each `ratio` times as long: its sum of changes of e.
-template <class Real, class Loss>
-void climb(const SpanClient<Real>& c, int steps, double ratio, const LadderSpace<Real>& space, Real spread,
-           Real* __restrict sums) {
-  const Index moving = c.gram.stride() * c.outputs;
-  const NearRows<Real> rows{c.base, c.origin, c.delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
-  const Real keep = static_cast<Real>(1 - ratio * c.pull), stretch = static_cast<Real>(ratio);
-  const Real* __restrict first = space.first.data();
-  for (Index j = 0; j < moving; ++j) c.delta[j] = stretch * first[j];
-  spread *= stretch;
-  std::fill_n(sums, moving, Real(0));
-  for (int l = 1; l < steps; ++l) {
-    change_near<Loss>(rows, spread, space.before.data(), c.scratch);
-    const Real* __restrict change = c.scratch;
-    for (Index j = 0; j < moving; ++j) sums[j] = keep * sums[j] + change[j];
-    if (l + 1 == steps) return;
-    for (Index j = 0; j < moving; ++j) c.delta[j] = keep * c.delta[j] + stretch * first[j];
-    spread = c.gram.add_product(c.scratch, c.outputs, stretch * c.step, c.delta);
+// sum |x_j| of registers of rows, in each lane of two: those of one run, or of the runs of a strip.
+template <class Real>
+struct StripSizes {
+  Register<Real> of[2]{};
+};
+
+template <class Real, class Value>
+StripSizes<Real> sizes_of(Index count, Value&& value) {
+  StripSizes<Real> sizes;
+  for (Index j = 0, r = 0; j < count; j += lanes<Real>, r = 1 - r) {
+    const Register<Real> x = value(j), turned = -x;
+    sizes.of[r] += x < turned ? turned : x;  // keeps NaN
   }
+  return sizes;
 }
 
-// sum |w . rungs| over the rows: by how much an order changes G. NaN if there is one.
-template <class Real>
-double size_of(const LadderSpace<Real>& space, const Ladder::Weights& weights, int order, Index moving) {
-  const Real* rungs = space.rungs.data();
-  const Index rung = space.rungs.rows();
-  Register<Real> size{};
-  for (Index j = 0; j < moving; j += lanes<Real>) {
-    Register<Real> value{};
-    for (int p = 1; p < order; ++p)
-      value += static_cast<Real>(weights[static_cast<std::size_t>(p)]) * load(rungs + p * rung + j);
-    const Register<Real> turned = -value;
-    size += value < turned ? turned : value;
+// The rung of `steps` local steps, each `ratio` times as long: its sum of changes of e.
+template <class Real, class Client>
+void climb(const Client& c, int steps, double ratio, const LadderSpace<Real>& space, Real spread,
+           Real* __restrict sums) {
+  const Index count = c.count();
+  const Real stretch = static_cast<Real>(ratio);
+  const Real* __restrict first = space.first.data();
+  Real *__restrict delta = c.delta(), *__restrict change = c.scratch();
+  for (Index j = 0; j < count; ++j) delta[j] = stretch * first[j];
+  spread *= stretch;
+  std::fill_n(sums, count, Real(0));
+  for (int l = 1; l < steps; ++l) {
+    c.change(spread, space.before.data());
+    c.decay(ratio, sums);
+    for (Index j = 0; j < count; ++j) sums[j] += change[j];
+    if (l + 1 == steps) return;
+    c.decay(ratio, delta);
+    for (Index j = 0; j < count; ++j) delta[j] += stretch * first[j];
+    spread = c.move(stretch, change, delta);
   }
-  return static_cast<double>(sum_of_lanes<Real>(size));
 }
 
 // Full batches from delta = 0: all L steps as a ladder, its error below the tolerance relative to e, or
-// one step. Returns the steps taken; rung: the local steps of the last rung of a ladder, or 0.
-template <class Real, class Loss>
-std::int64_t span_ladder(const SpanClient<Real>& c, std::int64_t L, double tau, double tolerance,
-                         LadderSpace<Real>& space, std::int64_t& rung) {
-  const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
+// one step. Returns the steps taken; rung: the local steps of the last rung of a ladder, or 0. Client is
+// what a ladder needs of a client: SpanLadder, and StripLadder of batch/strip_steps.hpp.
+template <class Real, class Client>
+std::int64_t climb_ladder(const Client& c, std::int64_t L, double tolerance, LadderSpace<Real>& space,
+                          std::int64_t& rung) {
+  const Index count = c.count();
   Real *before = space.before.data(), *first = space.first.data();
-  derivatives_near<Loss>(
-      NearRows<Real>{c.base, c.origin, c.delta, stride, c.targets, n, c.outputs}, Real(0), before);
-  std::fill_n(first, moving, Real(0));
-  Real spread = c.gram.add_product(before, c.outputs, c.step, first);
-  if (c.shift) {
-    for (Index j = 0; j < moving; ++j) first[j] += c.shift[j];
-    spread = largest(first, moving);
-  }
-  const auto put = [&](auto&& sum) {
-    for (Index k = 0; k < c.outputs; ++k)
-      for (Index j = 0; j < n; ++j) c.sums[k * n + j] = sum(k * stride + j);
-  };
+  c.derivatives(before);
+  std::fill_n(first, count, Real(0));
+  const Real spread = c.first_move(before, first);
   const int most = Ladder::most(L);
   const auto total = static_cast<double>(L);
-  double size = 0, earlier = 0;
-  for (Index k = 0; k < c.outputs; ++k)
-    for (Index j = 0; j < n; ++j) size += std::abs(static_cast<double>(before[k * stride + j]));
   const bool promising = Ladder::promising(total * static_cast<double>(spread), tolerance, most);
+  const auto size = c.groups(sizes_of<Real>(promising ? count : 0, [&](Index j) { return load(before + j); }));
+  auto earlier = c.groups(StripSizes<Real>{});
   space.weigh(L);
   for (int order = 2; promising && order <= most; ++order) {
     const auto p = static_cast<std::size_t>(order - 1);
-    climb<Real, Loss>(c, Ladder::nodes[p], total / Ladder::nodes[p], space, spread,
-                      space.rungs.col(order - 1).data());
-    const double gap = size_of(space, space.gaps[p], order, moving), ratio = gap / earlier;
-    const double error = ratio < 0.5 ? 2 * ratio * gap : gap;  // of this order, where gap is that of the last
-    earlier = gap;
-    if (order < Ladder::least) continue;
-    if (error <= tolerance * size || gap == 0) {
-      const auto& weights = space.weights[p];
-      put([&](Index j) {
-        double change = 0;
-        for (int q = 1; q < order; ++q) change += weights[static_cast<std::size_t>(q)] * space.rungs(j, q);
-        return static_cast<Real>(tau * before[j] + total * change);
-      });
+    climb<Real>(c, Ladder::nodes[p], total / Ladder::nodes[p], space, spread, space.rungs.col(order - 1).data());
+    const auto gap = c.groups(
+        sizes_of<Real>(count, [&](Index j) { return space.mix(space.gaps[p], order, j); }));
+    bool accurate = order >= Ladder::least, hopeless = false;
+    for (std::size_t g = 0; g < gap.size(); ++g) {
+      // The gap is the error of the order before.
+      const double ratio = gap[g] / earlier[g], error = ratio < 0.5 ? 2 * ratio * gap[g] : gap[g];
+      double at_most = error;  // of all rungs, if they go on as they do
+      for (int further = order; further < most; ++further) at_most *= ratio;
+      accurate &= error <= tolerance * size[g] || gap[g] == 0;
+      hopeless |= order >= Ladder::least && gap[g] != 0 && !(at_most <= 100 * tolerance * size[g]);
+      earlier[g] = gap[g];
+    }
+    if (accurate) {
+      c.finish(before, total, [&](Index j) { return space.mix(space.weights[p], order, j); });
       rung = Ladder::nodes[p];
       return L;
     }
-    double at_most = error;  // of all rungs, if they go on as they do
-    for (int further = order; further < most; ++further) at_most *= ratio;
-    if (!(at_most <= 100 * tolerance * size)) break;
+    if (hopeless) break;
   }
-  put([&](Index j) { return before[j]; });
-  std::copy_n(first, moving, c.delta);
+  c.take_one(before, first);
   rung = 0;
   return 1;
+}
+
+template <class Real, class Loss>
+struct SpanLadder {
+  const SpanClient<Real>& c;
+  double tau;
+
+  Index count() const { return c.gram.stride() * c.outputs; }
+  Real* delta() const { return c.delta; }
+  Real* scratch() const { return c.scratch; }
+  NearRows<Real> rows() const {
+    return {c.base, c.origin, c.delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
+  }
+
+  // e at delta = 0, the delta of a step from there, and a further one of `stretch` times the length. Both
+  // return the largest |delta|.
+  void derivatives(Real* e) const { derivatives_near<Loss>(rows(), Real(0), e); }
+  Real first_move(const Real* e, Real* delta) const {
+    const Real spread = move(Real(1), e, delta);
+    if (!c.shift) return spread;
+    for (Index j = 0; j < count(); ++j) delta[j] += c.shift[j];
+    return largest(delta, count());
+  }
+  Real move(Real stretch, const Real* e, Real* delta) const {
+    return c.gram.add_product(e, c.outputs, stretch * c.step, delta);
+  }
+
+  // scratch = e - before at delta
+  void change(Real spread, const Real* before) const { change_near<Loss>(rows(), spread, before, c.scratch); }
+
+  // x <- (1 - ratio eta mu) x
+  void decay(double ratio, Real* x) const {
+    if (!(c.pull > 0)) return;
+    const Real keep = static_cast<Real>(1 - ratio * c.pull);
+    for (Index j = 0; j < count(); ++j) x[j] *= keep;
+  }
+
+  std::array<double, 1> groups(const StripSizes<Real>& sizes) const {
+    return {static_cast<double>(sum_of_lanes<Real>(sizes.of[0] + sizes.of[1]))};
+  }
+
+  // s = tau e_0 + L G
+  template <class G>
+  void finish(const Real* before, double L, G&& mixed) const {
+    const auto all = static_cast<Real>(tau), rest = static_cast<Real>(L);
+    for (Index j = 0; j < count(); j += lanes<Real>)
+      store(c.scratch + j, all * load(before + j) + rest * mixed(j));
+    put(c.scratch);
+  }
+  void take_one(const Real* before, const Real* first) const {
+    put(before);
+    std::copy_n(first, count(), c.delta);
+  }
+  void put(const Real* sums) const {
+    for (Index k = 0; k < c.outputs; ++k)
+      std::copy_n(sums + k * c.gram.stride(), c.gram.size(), c.sums + k * c.gram.size());
+  }
+};
+
+// tau = sum_l keep^l
+template <class Real, class Loss>
+std::int64_t span_ladder(const SpanClient<Real>& c, std::int64_t L, double tau, double tolerance,
+                         LadderSpace<Real>& space, std::int64_t& rung) {
+  return climb_ladder<Real>(SpanLadder<Real, Loss>{c, tau}, L, tolerance, space, rung);
 }
 
 }  // namespace localgd

@@ -69,7 +69,9 @@ class PaddedGram {
   Register<Real> panel(const Real* gram, const Real* e, Real scale, Real* x) const {
     constexpr bool two = V * W <= sums_in_registers / 2;
     const Index n = size(), row = stride();
-    Register<Real> sums[W][V] = {}, others[W][V] = {};
+    Register<Real> sums[W][V], others[W][V];
+    for (int w = 0; w < W; ++w)  // "= {}" goes through memory
+      for (int v = 0; v < V; ++v) sums[w][v] = others[w][v] = Register<Real>{};
     const auto add = [&](Register<Real>(&to)[W][V], Index j) {
       const Real* k = gram + j * row;
       for (int v = 0; v < V; ++v)

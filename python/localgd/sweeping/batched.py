@@ -69,6 +69,7 @@ def _session(columns: Sequence[Column]) -> Any:
         loss=first.loss,
         single=first.dtype == "float32",
         steps=first.steps,
+        every_step=first.every_step,
         threads=first.threads or choose_threads(None, whole),
     )
 

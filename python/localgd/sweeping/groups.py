@@ -36,6 +36,7 @@ class Column:
     loss: str
     dtype: str
     steps: int
+    every_step: bool
     lr: Schedule
     init: np.ndarray
     direction: np.ndarray
@@ -51,7 +52,8 @@ class Column:
     @property
     def group(self) -> tuple[Any, ...]:
         """What the runs of a batch have in common."""
-        return id(self.case.problem), self.loss, self.dtype, self.steps, self.threads
+        steps = self.steps, self.every_step
+        return id(self.case.problem), self.loss, self.dtype, *steps, self.threads
 
     @property
     def run(self) -> tuple[Any, ...]:
@@ -139,6 +141,7 @@ def _checked(key: str, case: Case) -> Column | None:
         loss=loss,
         dtype=dtype,
         steps=int(steps[0]),
+        every_step=bool(settings.get("every_step", False)),
         lr=learning_rate(problem, method, loss),
         init=check_init(settings.get("init"), problem),
         direction=check_reference(settings.get("reference"), problem),
