@@ -43,7 +43,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rivals", nargs="*", default=list(RIVALS), choices=list(RIVALS))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=cores, help="of every contestant")
-    parser.add_argument("--least", type=float, default=0.1, help="seconds of one timing")
+    parser.add_argument("--least", type=float, default=1.0, help="seconds of one timing")
     parser.add_argument("--small", action="store_true", help="tiny cases: does it all work?")
     parser.add_argument("--scaling", action="store_true", help="also localgd by itself")
     parser.add_argument("--busy", action="store_true", help="also beside busy loops")

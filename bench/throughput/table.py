@@ -31,13 +31,21 @@ class Group:
         """The faster of localgd's own."""
         return max((e for e in self.entrants if e.ours), key=lambda e: e.rate)
 
+    @property
+    def stepwise(self) -> Entrant:
+        """The faster of those of localgd's own that take every local step."""
+        every = [e for e in self.entrants if e.ours and e.rates and "every step" in e.name]
+        return max(every, key=lambda e: e.rate, default=self.ours)
+
     def strongest(self, keeps: str | None = None) -> Entrant | None:
         """The fastest rival, of any form or of those that keep the weights."""
         rivals = [e for e in self.entrants if not e.ours and e.rates and keeps in (None, e.keeps)]
         return max(rivals, key=lambda e: e.rate, default=None)
 
-    def ratio(self, rival: Entrant | None) -> float:
-        return self.ours.rate / rival.rate if rival is not None and rival.rate else float("nan")
+    def ratio(self, rival: Entrant | None, own: Entrant | None = None) -> float:
+        """Of localgd's fastest, or of another of its own, to a rival."""
+        rate = (own or self.ours).rate
+        return rate / rival.rate if rival is not None and rival.rate else float("nan")
 
     def share(self, entrant: Entrant) -> float:
         """Of the machine's limit for what the entrant keeps."""
@@ -80,23 +88,27 @@ class Group:
             "limits": {form: asdict(limit) for form, limit in self.limits.items()},
             "ratio_to_strongest": self.ratio(best) if best else None,
             "ratio_to_strongest_with_weights_kept": self.ratio(kept) if kept else None,
-            "share_of_limit": self.share(self.ours),
+            "ratio_of_every_step_to_strongest": self.ratio(best, self.stepwise) if best else None,
+            "share_of_limit": self.share(self.stepwise),
             "entrants": [entrant.as_dict() for entrant in self.entrants],
         }
 
 
 def summary(groups: list[Group]) -> list[str]:
-    """One line per case and dtype."""
+    """One line per case and dtype; e.s.: the ratio of every step taken."""
     lines = [
-        f"{'case':5} {'dtype':8} {'localgd':>14} {'of limit':>8}  "
-        f"{'strongest rival':32} {'ratio':>7}  {'strongest, weights kept':26} {'ratio':>7}"
+        f"{'case':5} {'dtype':8} {'localgd':>13} {'every step':>13} {'of limit':>8}  "
+        f"{'strongest rival':28} {'rate':>12} {'ratio':>6} {'e.s.':>5}  "
+        f"{'strongest, weights kept':26} {'ratio':>6}"
     ]
     for group in groups:
         best, kept = group.strongest(), group.strongest("weights")
         lines.append(
-            f"{group.case.name:5} {group.dtype:8} {group.ours.rate:14,.0f} "
-            f"{group.share(group.ours):8.0%}  {_full_name(best):32} {group.ratio(best):7.1f}  "
-            f"{_full_name(kept):26} {group.ratio(kept):7.1f}"
+            f"{group.case.name:5} {group.dtype:8} {group.ours.rate:13,.0f} "
+            f"{group.stepwise.rate:13,.0f} {group.share(group.stepwise):8.0%}  "
+            f"{_full_name(best):28} {best.rate if best else 0:12,.0f} {group.ratio(best):6.1f} "
+            f"{group.ratio(best, group.stepwise):5.1f}  "
+            f"{_full_name(kept):26} {group.ratio(kept):6.1f}"
         )
     return lines
 

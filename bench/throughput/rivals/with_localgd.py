@@ -14,8 +14,8 @@ from ..job import Job
 from .form import Form, Rounds
 
 
-def run(job: Job, lr: float, rounds: int, engine: str = "auto") -> lg.Run:
-    """One run, with localgd's own choice of threads, and of the engine unless one is named."""
+def run(job: Job, lr: float, rounds: int, every_step: bool = False) -> lg.Run:
+    """One run, with localgd's own choice of engine and threads."""
     found = lg.run(
         job.problem,
         replace(job.method, lr=lr),
@@ -23,7 +23,7 @@ def run(job: Job, lr: float, rounds: int, engine: str = "auto") -> lg.Run:
         loss=job.loss,
         dtype=job.dtype,
         record=[],
-        engine=engine,
+        every_step=every_step,
     )
     if found.status != "completed":
         raise ArithmeticError(found.message)
@@ -39,20 +39,23 @@ def expected(job: Job, rounds: int) -> np.ndarray:
 class SingleRun(Rounds):
     """``lg.run``; of several learning rates the largest, since the others take as long.
 
-    The seconds are those of the rounds: setting up (Gram matrices, copies), which a run of one round
-    shows, is taken off as it is for the rivals.
+    The seconds are those of the rounds: setting up (Gram matrices, copies), which a run of one
+    round shows, is taken off as it is for the rivals.
     """
 
-    engine = "auto"
+    every_step = False
 
     def __init__(self, job: Job):
         self.job = job
         self.steps_share = 1 / job.case.learning_rates
 
     def seconds(self, rounds: int) -> float:
-        setup = run(self.job, self.job.case.lr, 1, self.engine)
-        found = run(self.job, self.job.case.lr, rounds + 1, self.engine)
+        found = run(self.job, self.job.case.lr, rounds + 1, self.every_step)
+        setup = run(self.job, self.job.case.lr, 1, self.every_step)
         self.note = f"{found.engine}, {found.threads} thread{'s' if found.threads > 1 else ''}"
+        if found.shortened:
+            share = 100 * found.shortened / found.round
+            self.note += f", {share:.0f} % of {found.round:,} rounds shortened"
         self.least = setup.elapsed
         return max(found.elapsed - setup.elapsed, 1e-9)
 
@@ -60,10 +63,10 @@ class SingleRun(Rounds):
         return 0.0  # it is what the others are compared with
 
 
-class GramRun(SingleRun):
-    """The same with the engine that ``auto`` takes for many rounds of few rows."""
+class EveryStep(SingleRun):
+    """The same without local steps that are had from fewer."""
 
-    engine = "gram"
+    every_step = True
 
 
 class SweepOfRates(Rounds):
@@ -72,6 +75,8 @@ class SweepOfRates(Rounds):
     The clock covers the whole call, so what a sweep of one round takes is measured each time and
     taken off: only rounds are compared.
     """
+
+    every_step = False
 
     def __init__(self, job: Job):
         self.job = job
@@ -86,6 +91,7 @@ class SweepOfRates(Rounds):
             loss=job.loss,
             dtype=job.dtype,
             record=[],
+            every_step=self.every_step,
         )
         for entry in table:
             if entry.status != "completed":
@@ -115,8 +121,14 @@ class SweepOfRates(Rounds):
         return worst
 
 
-def few_rows(case: Case) -> bool:
-    return case.n_clients * case.n_samples <= 5000 and case.learning_rates == 1
+class SweepOfEveryStep(SweepOfRates):
+    """The same without local steps that are had from fewer."""
+
+    every_step = True
+
+
+def full_batches(case: Case) -> bool:
+    return case.batch_size is None and case.gram_pays
 
 
 def several_rates(case: Case) -> bool:
@@ -125,6 +137,7 @@ def several_rates(case: Case) -> bool:
 
 FORMS = (
     Form("run", "localgd", SingleRun),
-    Form("gram engine", "localgd", GramRun, few_rows),
+    Form("run, every step", "localgd", EveryStep, full_batches),
     Form("sweep", "localgd", SweepOfRates, several_rates),
+    Form("sweep, every step", "localgd", SweepOfEveryStep, several_rates),
 )

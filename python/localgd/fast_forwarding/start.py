@@ -18,6 +18,7 @@ __all__ = ["Settled", "exact_start"]
 
 FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
 FEWEST = 64  # the same where local steps are many
+MANY = 14  # local steps: exact rounds at the beginning, where they are taken one by one, are dear
 CHUNK = 2**14  # rounds whose learning rates are prepared together
 
 
@@ -57,7 +58,8 @@ def exact_start(
     tell: Callable[[float], object],
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
-    target = min(FEWEST if session.ladders is not None else FIRST, most)
+    many = job.method.rule.core_steps(job.problem.n_clients).min() >= MANY
+    target = min(FEWEST if many else FIRST, most)
     while True:
         status = _advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
