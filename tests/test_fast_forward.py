@@ -55,7 +55,14 @@ def gaps(far, near) -> np.ndarray:
 def both(problem, method, rounds=ROUNDS, **options):
     far = lg.fast_forward(problem, method, rounds=rounds, keep_weights=True, threads=1, **options)
     near = lg.run(
-        problem, method, rounds=rounds, keep_weights=True, threads=1, engine="gram", **options
+        problem,
+        method,
+        rounds=rounds,
+        keep_weights=True,
+        threads=1,
+        engine="gram",
+        every_step=True,
+        **options,
     )
     return far, near
 

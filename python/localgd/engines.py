@@ -7,7 +7,7 @@ per output:
 engine    local step          server          memory (reals)
 ========  ==================  ==============  =====================
 gram      2 n_i b flops       2 N² flops      N²/2 + Σ n_i²
-hybrid    2 n_i b flops       4 N d flops     Σ n_i² + M d
+hybrid    2 n_i b flops       4 N d + 2 M d   Σ n_i² + M d
 primal    4 b d flops         2 M d flops     M d
 ========  ==================  ==============  =====================
 
@@ -76,6 +76,7 @@ def plans(problem: Problem, rule: LocalRule, itemsize: int) -> dict[str, Plan]:
     rows = _seconds(2 * n * d * C, itemsize * n * d)
     gram = _seconds(2 * N**2 * C, itemsize * N**2 / 2)
     more = 0 if rule.correction == "none" else 1
+    changes = _seconds(2 * M * d * C, 8 * M * d * C)  # their mean
     row_bytes = itemsize * n * d
     chunks = np.where((row_bytes > LARGE_CLIENT) & (drawn == 0), row_bytes // CHUNK, 1)
     return {
@@ -89,14 +90,14 @@ def plans(problem: Problem, rule: LocalRule, itemsize: int) -> dict[str, Plan]:
         "hybrid": Plan(
             "hybrid",
             2 * float((n**2).sum()) * d / PRODUCT_FLOPS,
-            span + (2 + more) * rows,
+            span + (2 + more) * rows + changes,
             blocks + itemsize * M * d * C,
             problem.n_clients,
         ),
         "primal": Plan(
             "primal",
             0.0,
-            primal + more * rows + _seconds(2 * M * d * C, 8 * M * d * C),
+            primal + more * rows + changes,
             itemsize * M * d * C,
             int(chunks.sum()),
         ),

@@ -41,7 +41,11 @@ template <class Real>
 class GramBatch final : public BatchEngine {
  public:
   GramBatch(const Data& data, const BatchOptions& options)
-      : data_(data), rows_(data), steps_(options.steps), climbs_(!options.every_step && Ladder::most(options.steps) > 0), gram_(data.samples(), data.samples()) {
+      : data_(data),
+        rows_(data),
+        steps_(options.steps),
+        climbs_(!options.every_step && Ladder::most(options.steps) > 0),
+        gram_(data.samples(), data.samples()) {
     with_loss(options.loss, [&](auto l) {
       using Loss = decltype(l);
       if constexpr (Loss::multiclass)
@@ -178,11 +182,15 @@ class GramBatch final : public BatchEngine {
     bool complete = true;
     if (climbs_) {
       std::array<std::int64_t, most_strips> done{};
-      for (Index s = 0; s < item.strips; ++s) done[static_cast<std::size_t>(s)] = climb(client.strip(s), item.first + s, thread);
-      if (std::all_of(done.begin(), done.begin() + item.strips, [](auto steps) { return steps == 1; }))
+      for (Index s = 0; s < item.strips; ++s)
+        done[static_cast<std::size_t>(s)] = climb(client.strip(s), item.first + s, thread);
+      const auto end = done.begin() + item.strips;
+      if (std::all_of(done.begin(), end, [](auto steps) { return steps == 1; })) {
         complete = go_on(client, 1);
-      else
-        for (Index s = 0; s < item.strips; ++s) complete &= go_on(client.strip(s), done[static_cast<std::size_t>(s)]);
+      } else {
+        for (Index s = 0; s < item.strips; ++s)
+          complete &= go_on(client.strip(s), done[static_cast<std::size_t>(s)]);
+      }
     } else {
       complete = go_on(client, 0);
     }

@@ -69,19 +69,22 @@ struct StripLadder {
   const double *pull, *tau;  // of each lane: eta mu, and sum_l keep^l
 
   Index count() const { return c.rows * width; }
-  Real* delta() const { return c.delta; }
-  Real* scratch() const { return c.scratch; }
-  NearRows<Real> rows() const { return {c.base, c.origin, c.delta, count(), c.targets, count(), 1}; }
+  NearRows<Real> rows(const Real* delta) const {
+    return {c.base, c.origin, delta, count(), c.targets, count(), 1};
+  }
 
-  void derivatives(Real* e) const { derivatives_near<Loss>(rows(), Real(0), e); }
-  Real first_move(const Real* e, Real* delta) const { return move(Real(1), e, delta); }
-  Real move(Real stretch, const Real* e, Real* delta) const {
-    std::array<Real, width> step;
-    for (std::size_t l = 0; l < step.size(); ++l) step[l] = stretch * c.step[l];
-    c.gram.multiply(0, c.gram.count(), e, 1, step.data(), delta);
+  void derivatives(Real* e) const { derivatives_near<Loss>(rows(c.delta), Real(0), e); }
+  Real first_move(const Real* e, Real* delta) const {
+    move(e, 1, delta);
     return largest(delta, count());
   }
-  void change(Real spread, const Real* before) const { change_near<Loss>(rows(), spread, before, c.scratch); }
+  void move(const Real* e, int rungs, Real* delta) const {
+    for (int rung = 0; rung < rungs; ++rung)
+      c.gram.multiply(0, c.gram.count(), e + rung * count(), 1, c.step, delta + rung * count());
+  }
+  void change(Real spread, const Real* before, const Real* delta, Real* change) const {
+    change_near<Loss>(rows(delta), spread, before, change);
+  }
   void decay(double ratio, Real* x) const {
     if (!c.keep) return;
     for (Index j = 0; j < c.rows; ++j)

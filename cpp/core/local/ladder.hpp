@@ -51,12 +51,15 @@ struct Ladder {
     return count >= least ? count : 0;
   }
 
-  // Whether so many rungs are likely to do where margins move by delta. The factor is what was seen of
-  // the exponential loss: too many tries cost more than too few.
-  static bool promising(double delta, double tolerance, int most) {
+  // The rungs that are likely to do where margins move by delta; 0 if even all of them are not. The
+  // factor is what was seen of the exponential loss: too many tries cost more than too few.
+  static int expected(double delta, double tolerance, int most) {
     double error = 0.05;
-    for (int p = 0; p < most; ++p) error *= delta / nodes[static_cast<std::size_t>(p)];
-    return error <= tolerance;
+    for (int order = 1; order <= most; ++order) {
+      error *= delta / nodes[static_cast<std::size_t>(order - 1)];
+      if (order >= least && error <= tolerance) return order;
+    }
+    return 0;
   }
 
   // Of the sums over the steps of the first rungs in G(1 / L).
@@ -77,7 +80,11 @@ struct Ladder {
 template <class Real>
 struct LadderSpace {
   explicit LadderSpace(Index size = 0)
-      : before(Vector<Real>::Zero(size)), first(before), rungs(size, Ladder::nodes.size()) {}
+      : before(Vector<Real>::Zero(size)),
+        first(before),
+        rungs(size, Ladder::nodes.size()),
+        deltas(size, Ladder::nodes.size()),
+        changes(deltas) {}
 
   // The weights of each order for so many steps, which are mostly those of the last client.
   void weigh(std::int64_t L) {
@@ -100,7 +107,8 @@ struct LadderSpace {
   }
 
   Vector<Real> before, first;  // e_0, and the first step's delta
-  Matrix<Real> rungs;          // sum_l keep^(L'-1-l) (e_l - e_0)
+  Matrix<Real> rungs;          // sum_l keep^(L'-1-l) (e_l - e_0), of each order
+  Matrix<Real> deltas, changes;  // of the rungs at work, without gaps
   std::array<Ladder::Weights, Ladder::nodes.size()> weights, gaps;  // of each order, and less those before
   std::int64_t weighed = 0;
 };
@@ -121,25 +129,46 @@ StripSizes<Real> sizes_of(Index count, Value&& value) {
   return sizes;
 }
 
-// The rung of `steps` local steps, each `ratio` times as long: its sum of changes of e.
+// The rungs of the orders `first` to `last` side by side, the longest first: their sums of changes of e.
+// A step of several at once reads K once for them, and none waits for another's.
 template <class Real, class Client>
-void climb(const Client& c, int steps, double ratio, const LadderSpace<Real>& space, Real spread,
-           Real* __restrict sums) {
+void climb(const Client& c, double L, int first, int last, LadderSpace<Real>& space, Real spread) {
   const Index count = c.count();
-  const Real stretch = static_cast<Real>(ratio);
-  const Real* __restrict first = space.first.data();
-  Real *__restrict delta = c.delta(), *__restrict change = c.scratch();
-  for (Index j = 0; j < count; ++j) delta[j] = stretch * first[j];
-  spread *= stretch;
-  std::fill_n(sums, count, Real(0));
-  for (int l = 1; l < steps; ++l) {
-    c.change(spread, space.before.data());
-    c.decay(ratio, sums);
-    for (Index j = 0; j < count; ++j) sums[j] += change[j];
-    if (l + 1 == steps) return;
-    c.decay(ratio, delta);
-    for (Index j = 0; j < count; ++j) delta[j] += stretch * first[j];
-    spread = c.move(stretch, change, delta);
+  const auto node = [](int order) { return Ladder::nodes[static_cast<std::size_t>(order - 1)]; };
+  const Real* __restrict start = space.first.data();
+  std::array<Real, Ladder::nodes.size()> moved{};  // the largest |delta| of each rung
+  for (int order = last; order >= first; --order) {
+    const int at = last - order;
+    const Real stretch = static_cast<Real>(L / node(order));
+    Real* __restrict delta = space.deltas.data() + at * count;
+    for (Index j = 0; j < count; ++j) delta[j] = stretch * start[j];
+    moved[static_cast<std::size_t>(at)] = stretch * spread;
+    space.rungs.col(order - 1).head(count).setZero();
+  }
+  for (int l = 1; l < node(last); ++l) {
+    int moving = 0;  // rungs that go on after this step
+    for (int order = last; order >= first && node(order) > l; --order) {
+      const int at = last - order;
+      const double ratio = L / node(order);
+      const Real stretch = static_cast<Real>(ratio);
+      Real* __restrict sums = space.rungs.col(order - 1).data();
+      Real* __restrict delta = space.deltas.data() + at * count;
+      Real* __restrict change = space.changes.data() + at * count;
+      c.change(moved[static_cast<std::size_t>(at)], space.before.data(), delta, change);
+      c.decay(ratio, sums);
+      for (Index j = 0; j < count; ++j) sums[j] += change[j];
+      if (node(order) == l + 1) continue;
+      c.decay(ratio, delta);
+      for (Index j = 0; j < count; ++j) {
+        delta[j] += stretch * start[j];
+        change[j] *= stretch;
+      }
+      ++moving;
+    }
+    if (moving == 0) return;
+    c.move(space.changes.data(), moving, space.deltas.data());
+    for (int at = 0; at < moving; ++at)
+      moved[static_cast<std::size_t>(at)] = largest(space.deltas.data() + at * count, count);
   }
 }
 
@@ -156,13 +185,17 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, double tolerance, Lad
   const Real spread = c.first_move(before, first);
   const int most = Ladder::most(L);
   const auto total = static_cast<double>(L);
-  const bool promising = Ladder::promising(total * static_cast<double>(spread), tolerance, most);
-  const auto size = c.groups(sizes_of<Real>(promising ? count : 0, [&](Index j) { return load(before + j); }));
+  const int expected = Ladder::expected(total * static_cast<double>(spread), tolerance, most);
+  const auto size = c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
   auto earlier = c.groups(StripSizes<Real>{});
   space.weigh(L);
-  for (int order = 2; promising && order <= most; ++order) {
+  for (int order = 2, climbed = 1; expected && order <= most; ++order) {
     const auto p = static_cast<std::size_t>(order - 1);
-    climb<Real>(c, Ladder::nodes[p], total / Ladder::nodes[p], space, spread, space.rungs.col(order - 1).data());
+    if (order > climbed) {
+      const int last = std::max(order, expected);
+      climb<Real>(c, total, order, last, space, spread);
+      climbed = last;
+    }
     const auto gap = c.groups(
         sizes_of<Real>(count, [&](Index j) { return space.mix(space.gaps[p], order, j); }));
     bool accurate = order >= Ladder::least, hopeless = false;
@@ -172,7 +205,7 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, double tolerance, Lad
       double at_most = error;  // of all rungs, if they go on as they do
       for (int further = order; further < most; ++further) at_most *= ratio;
       accurate &= error <= tolerance * size[g] || gap[g] == 0;
-      hopeless |= order >= Ladder::least && gap[g] != 0 && !(at_most <= 100 * tolerance * size[g]);
+      hopeless |= order >= expected && gap[g] != 0 && !(at_most <= 100 * tolerance * size[g]);
       earlier[g] = gap[g];
     }
     if (accurate) {
@@ -193,27 +226,25 @@ struct SpanLadder {
   double tau;
 
   Index count() const { return c.gram.stride() * c.outputs; }
-  Real* delta() const { return c.delta; }
-  Real* scratch() const { return c.scratch; }
-  NearRows<Real> rows() const {
-    return {c.base, c.origin, c.delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
+  NearRows<Real> rows(const Real* delta) const {
+    return {c.base, c.origin, delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
   }
 
-  // e at delta = 0, the delta of a step from there, and a further one of `stretch` times the length. Both
-  // return the largest |delta|.
-  void derivatives(Real* e) const { derivatives_near<Loss>(rows(), Real(0), e); }
+  // e at delta = 0; the delta of a step from there, of which it returns the largest.
+  void derivatives(Real* e) const { derivatives_near<Loss>(rows(c.delta), Real(0), e); }
   Real first_move(const Real* e, Real* delta) const {
-    const Real spread = move(Real(1), e, delta);
+    const Real spread = c.gram.add_product(e, c.outputs, c.step, delta);
     if (!c.shift) return spread;
     for (Index j = 0; j < count(); ++j) delta[j] += c.shift[j];
     return largest(delta, count());
   }
-  Real move(Real stretch, const Real* e, Real* delta) const {
-    return c.gram.add_product(e, c.outputs, stretch * c.step, delta);
+  // delta += step K e for several rungs side by side; change = e - before at delta.
+  void move(const Real* e, int rungs, Real* delta) const {
+    c.gram.add_product(e, rungs * c.outputs, c.step, delta);
   }
-
-  // scratch = e - before at delta
-  void change(Real spread, const Real* before) const { change_near<Loss>(rows(), spread, before, c.scratch); }
+  void change(Real spread, const Real* before, const Real* delta, Real* change) const {
+    change_near<Loss>(rows(delta), spread, before, change);
+  }
 
   // x <- (1 - ratio eta mu) x
   void decay(double ratio, Real* x) const {

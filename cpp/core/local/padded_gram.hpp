@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "../lanes.hpp"
 
@@ -17,10 +18,10 @@ class PaddedGram {
  public:
   void resize(Index n) {
     rows_ = RowMatrix<Real>::Zero(n, padded<Real>(n));
-    for (const int columns : {1, together}) {
+    for (const int columns : {1, 2, 4}) {
       const Index vectors = stride() / lanes<Real>, widest = sums_in_registers / columns;
       const Index panels = std::max<Index>((vectors + widest - 1) / widest, 1);
-      (columns == 1 ? alone_ : shared_) = (vectors + panels - 1) / panels;
+      panels_[columns / 2] = (vectors + panels - 1) / panels;
     }
   }
   Index size() const { return rows_.rows(); }
@@ -35,15 +36,19 @@ class PaddedGram {
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const {
     Register<Real> most{};
     Index k = 0;
-    for (; k + together <= columns; k += together)
-      most = larger(most, columns_of<together>(e + k * stride(), scale, x + k * stride()));
-    for (; k < columns; ++k) most = larger(most, columns_of<1>(e + k * stride(), scale, x + k * stride()));
+    const auto add = [&](auto width) {
+      constexpr int W = decltype(width)::value;
+      for (; k + W <= columns; k += W)
+        most = larger(most, columns_of<W>(e + k * stride(), scale, x + k * stride()));
+    };
+    add(std::integral_constant<int, 4>{});
+    add(std::integral_constant<int, 2>{});
+    add(std::integral_constant<int, 1>{});
     return largest_lane<Real>(most);
   }
 
  private:
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
-  static constexpr int together = 4;  // columns that share what is read of K
 
   static Register<Real> larger(Register<Real> a, Register<Real> b) { return a > b ? a : b; }
 
@@ -51,7 +56,7 @@ class PaddedGram {
   LOCALGD_ONE_COPY Register<Real> columns_of(const Real* e, Real scale, Real* x) const {
     Index vectors = stride() / lanes<Real>;
     const Real* k = rows_.data();
-    const Index panel = W == 1 ? alone_ : shared_;
+    const Index panel = panels_[W / 2];
     Register<Real> most{};
     while (vectors > 0) {
       const Index take = std::min(panel, vectors);
@@ -109,7 +114,7 @@ class PaddedGram {
     }
   }
 
-  Index alone_ = 1, shared_ = 1;  // vectors of a panel for one column, and for several together
+  Index panels_[3] = {1, 1, 1};  // vectors of a panel for 1, 2 and 4 columns, which share what is read of K
   RowMatrix<Real> rows_;  // K is symmetric: its rows are its columns
 };
 

@@ -81,8 +81,8 @@ def fast_forward(
     max_exact_rounds : int, default 10**6
         Exact rounds to take at the most before the run is given up as unstable.
     verify : bool or int, default False
-        Exact rounds to run beside; the relative deviation in w is the column ``deviation`` of the
-        records up to there (True: 10,000 rounds).
+        Exact rounds, with every local step, to run beside; the relative deviation in w is the
+        column ``deviation`` of the records up to there (True: 10,000 rounds).
     memory_limit : int, default 4 GiB
         Bytes that the Gram matrix may take.
 

@@ -27,6 +27,7 @@ def deviations(job: Job, found: Found, rounds: int) -> np.ndarray:
             engine="gram",
             record=near,
             keep_weights=True,
+            every_step=True,
             memory_limit=job.memory_limit,
         )
     assert exact.recorded_weights is not None

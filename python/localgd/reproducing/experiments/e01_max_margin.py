@@ -196,7 +196,12 @@ for L in (1, 10, 100, 1000):
         for L, rounds in context.pick(QUICK, FULL).items():
             context.tell(f"L = {L}, {rounds:,} rounds one by one")
             runs[L] = context.run(
-                trained, self.method(L), rounds=rounds, loss="exponential", reference=reference
+                trained,
+                self.method(L),
+                rounds=rounds,
+                loss="exponential",
+                reference=reference,
+                every_step=True,
             )
         return runs
 

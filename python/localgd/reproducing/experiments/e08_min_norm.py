@@ -124,7 +124,9 @@ for L in (1, 10, 100, 1000):
             )
             columns[f"L={L}"] = far.history["distance"]
             start = context.fast_forward(problem, self.method(L), rounds=exact, **options)
-            one_by_one = context.run(problem, self.method(L), rounds=exact, **options)
+            one_by_one = context.run(
+                problem, self.method(L), rounds=exact, every_step=True, **options
+            )
             gap = float(np.linalg.norm(weights(one_by_one) - weights(start))) / size
             measured = measured_rate(far.history["round"], far.history["distance"])
             predicted = predicted_rate(problem, L)
