@@ -91,34 +91,28 @@ inline V exp_lane(V x) {
          std::bit_cast<V>(second << T::mantissa);
 }
 
-// How far exp's argument may be from 0 for these Taylor polynomials of (exp(x) - 1) / x to be right to
-// half an ulp of exp.
+// (exp(x) - 1) / x close to 0: the first terms of Taylor's series.
+template <int terms, class V>
+inline V exp_slope(V x) {
+  using Real = typename detail::ExpTraits<V>::Real;
+  constexpr auto factorial = [](int k) {
+    double product = 1;
+    for (int i = 2; i <= k; ++i) product *= i;
+    return product;
+  };
+  V p = V{} + static_cast<Real>(1 / factorial(terms));
+  for (int k = terms - 1; k > 0; --k) p = p * x + static_cast<Real>(1 / factorial(k));
+  return p;
+}
+
+// How far exp's argument may be from 0 for how many terms: exp is right to half an ulp, exp - 1 as well
+// with one or two more.
 template <class Real>
 struct ShortExp {
-  static constexpr Real small = Real(0x1p-6), tiny = Real(0x1p-10);
   static constexpr bool wide = sizeof(Real) == 8;
-
-  template <class V>
-  static V slope_of_small(V x) {
-    V p = x * Real(1.0 / 6) + Real(0.5);
-    if constexpr (wide) {
-      p = x * Real(1.0 / 720) + Real(1.0 / 120);
-      p = p * x + Real(1.0 / 24);
-      p = p * x + Real(1.0 / 6);
-      p = p * x + Real(0.5);
-    }
-    return p * x + Real(1);
-  }
-  template <class V>
-  static V slope_of_tiny(V x) {
-    V p = x * Real(0.5) + Real(1);
-    if constexpr (wide) {
-      p = x * Real(1.0 / 24) + Real(1.0 / 6);
-      p = p * x + Real(0.5);
-      p = p * x + Real(1);
-    }
-    return p;
-  }
+  static constexpr Real moderate = Real(0x1p-3), small = Real(0x1p-6), tiny = Real(0x1p-10);
+  static constexpr int of_small = wide ? 6 : 3, of_tiny = wide ? 4 : 2;
+  static constexpr int less_of_moderate = wide ? 11 : 6, less_of_small = wide ? 7 : 4, less_of_tiny = wide ? 5 : 3;
 };
 
 }  // namespace localgd

@@ -51,17 +51,6 @@ struct Ladder {
     return count >= least ? count : 0;
   }
 
-  // The rungs that are likely to do where margins move by delta; 0 if even all of them are not. The
-  // factor is what was seen of the exponential loss: too many tries cost more than too few.
-  static int expected(double delta, double tolerance, int most) {
-    double error = 0.05;
-    for (int order = 1; order <= most; ++order) {
-      error *= delta / nodes[static_cast<std::size_t>(order - 1)];
-      if (order >= least && error <= tolerance) return order;
-    }
-    return 0;
-  }
-
   // Of the sums over the steps of the first rungs in G(1 / L).
   static Weights weights(std::int64_t L, int order) {
     Weights all{};
@@ -92,9 +81,30 @@ struct LadderSpace {
     for (int order = 1; order <= static_cast<int>(weights.size()); ++order) {
       const auto p = static_cast<std::size_t>(order - 1);
       gaps[p] = weights[p] = Ladder::weights(L, order);
-      for (std::size_t q = 0; p > 0 && q < weights.size(); ++q) gaps[p][q] -= weights[p - 1][q];
+      noise[p] = 0;
+      for (std::size_t q = 0; q < weights.size(); ++q) {
+        if (p > 0) gaps[p][q] -= weights[p - 1][q];
+        noise[p] += std::abs(weights[p][q]) * Ladder::nodes[q];
+      }
     }
     weighed = L;
+  }
+
+  // The rungs that are likely to do where margins move by delta; 0 if none are. The factor is what was
+  // seen of the exponential loss: too many tries cost more than too few.
+  int expected(double delta, double tolerance, int most) const {
+    double error = 0.05;
+    for (int order = 1; order <= most; ++order) {
+      const auto p = static_cast<std::size_t>(order - 1);
+      error *= delta / Ladder::nodes[p];
+      if (order >= Ladder::least && error + (delta < far ? delta : 1) * rounding(order) <= tolerance) return order;
+    }
+    return 0;
+  }
+
+  // What an order makes of the rounding errors of the rungs, relative to them; they have either sign.
+  double rounding(int order) const {
+    return noise[static_cast<std::size_t>(order - 1)] * std::numeric_limits<Real>::epsilon() / 8;
   }
 
   // w . rungs, for a register of rows.
@@ -106,10 +116,14 @@ struct LadderSpace {
     return value;
   }
 
+  // How far margins may move for changes of e to be right relative to themselves, on the rung of two steps.
+  static constexpr double far = 2 * ShortExp<Real>::moderate;
+
   Vector<Real> before, first;  // e_0, and the first step's delta
   Matrix<Real> rungs;          // sum_l keep^(L'-1-l) (e_l - e_0), of each order
   Matrix<Real> deltas, changes;  // of the rungs at work, without gaps
   std::array<Ladder::Weights, Ladder::nodes.size()> weights, gaps;  // of each order, and less those before
+  Ladder::Weights noise{};
   std::int64_t weighed = 0;
 };
 
@@ -136,6 +150,7 @@ void climb(const Client& c, double L, int first, int last, LadderSpace<Real>& sp
   const Index count = c.count();
   const auto node = [](int order) { return Ladder::nodes[static_cast<std::size_t>(order - 1)]; };
   const Real* __restrict start = space.first.data();
+  std::fill_n(space.changes.data(), count * (last - first + 1), Real(0));  // and beyond the last rows
   std::array<Real, Ladder::nodes.size()> moved{};  // the largest |delta| of each rung
   for (int order = last; order >= first; --order) {
     const int at = last - order;
@@ -185,10 +200,11 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, double tolerance, Lad
   const Real spread = c.first_move(before, first);
   const int most = Ladder::most(L);
   const auto total = static_cast<double>(L);
-  const int expected = Ladder::expected(total * static_cast<double>(spread), tolerance, most);
-  const auto size = c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
-  auto earlier = c.groups(StripSizes<Real>{});
   space.weigh(L);
+  const double moves = total * static_cast<double>(spread);
+  const int expected = space.expected(moves, tolerance, most);
+  const auto size = c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
+  auto earlier = c.groups(StripSizes<Real>{}), change = earlier;
   for (int order = 2, climbed = 1; expected && order <= most; ++order) {
     const auto p = static_cast<std::size_t>(order - 1);
     if (order > climbed) {
@@ -201,7 +217,10 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, double tolerance, Lad
     bool accurate = order >= Ladder::least, hopeless = false;
     for (std::size_t g = 0; g < gap.size(); ++g) {
       // The gap is the error of the order before.
-      const double ratio = gap[g] / earlier[g], error = ratio < 0.5 ? 2 * ratio * gap[g] : gap[g];
+      if (order == 2) change[g] = gap[g];  // G, nearly
+      const double ratio = gap[g] / earlier[g],
+                   rounding = space.rounding(order) * (moves < space.far ? change[g] : size[g]),
+                   error = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding;
       double at_most = error;  // of all rungs, if they go on as they do
       for (int further = order; further < most; ++further) at_most *= ratio;
       accurate &= error <= tolerance * size[g] || gap[g] == 0;

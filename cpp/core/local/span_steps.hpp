@@ -55,9 +55,9 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
     }
   };
   if (spread <= ShortExp<Real>::tiny)
-    return near([](auto x) { return ShortExp<Real>::slope_of_tiny(x) * x + Real(1); });
+    return near([](auto x) { return exp_slope<ShortExp<Real>::of_tiny>(x) * x + Real(1); });
   if (spread <= ShortExp<Real>::small)
-    return near([](auto x) { return ShortExp<Real>::slope_of_small(x) * x + Real(1); });
+    return near([](auto x) { return exp_slope<ShortExp<Real>::of_small>(x) * x + Real(1); });
   if constexpr (Loss::multiclass) {
     for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
     Loss::negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
@@ -83,9 +83,11 @@ void change_near(const NearRows<Real>& at, Real spread, const Real* before, Real
     }
   };
   if (Loss::uses_target || spread <= ShortExp<Real>::tiny)
-    return change([](auto x) { return ShortExp<Real>::slope_of_tiny(x) * x; });
+    return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_tiny>(x) * x; });
   if (spread <= ShortExp<Real>::small)
-    return change([](auto x) { return ShortExp<Real>::slope_of_small(x) * x; });
+    return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_small>(x) * x; });
+  if (spread <= ShortExp<Real>::moderate)
+    return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_moderate>(x) * x; });
   derivatives_near<Loss>(at, spread, e);
   for (Index k = 0; k < at.outputs; ++k)
     for (Index j = 0; j < at.stride; ++j)
