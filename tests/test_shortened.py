@@ -1,0 +1,106 @@
+"""Local steps that are had from fewer: the same run as with every step, to rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import localgd as lg
+
+METHODS = {
+    "LocalGD": lg.LocalGD(100, 1.0),
+    "FedProx": lg.FedProx(50, 1.0, mu=1e-4),
+    "Scaffold": lg.Scaffold(50, 1.0),
+    "FedGA": lg.FedGA(local_steps=30, lr=1.0, beta=0.1),
+    "ModifiedLocalGD": lg.ModifiedLocalGD(200, 1.0),
+    "steps per client": lg.LocalGD((20, 40, 100), 1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return lg.datasets.make_separable(n_clients=3, n_samples=7, n_features=40, seed=0)
+
+
+def both(problem, method, **options):
+    settings = {"rounds": 2000, "loss": "exponential", "threads": 1, **options}
+    return lg.run(problem, method, **settings), lg.run(problem, method, every_step=True, **settings)
+
+
+@pytest.mark.parametrize("engine", ["gram", "hybrid"])
+@pytest.mark.parametrize("name", METHODS)
+def test_the_run_is_that_of_every_step(problem, name, engine):
+    short, every = both(problem, METHODS[name], engine=engine)
+    assert 100 < short.shortened < 2000 and every.shortened == 0
+    np.testing.assert_allclose(short.weights, every.weights, rtol=1e-11)
+    for measure in ("loss", "margin", "drift", "grad_alignment"):
+        np.testing.assert_allclose(
+            short.history[measure], every.history[measure], rtol=1e-9, err_msg=measure
+        )
+
+
+@pytest.mark.parametrize("loss", ["logistic", "softmax", "squared"])
+def test_other_losses(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 50)) / 7
+    y = {
+        "logistic": np.sign(X[:, 0]),
+        "softmax": np.arange(30) % 3,
+        "squared": rng.standard_normal(30),
+    }[loss]
+    task = {"logistic": "binary", "softmax": "multiclass", "squared": "regression"}[loss]
+    problem = lg.Problem.from_arrays(X, y, np.arange(30) % 4, task=task)
+    short, every = both(
+        problem, lg.LocalGD(100, 1e-3 if loss == "squared" else 0.5), loss=loss, engine="gram"
+    )
+    assert short.shortened > 0
+    np.testing.assert_allclose(short.weights, every.weights, rtol=1e-9, atol=1e-12)
+
+
+def test_float32(problem):
+    short, every = both(problem, lg.LocalGD(100, 1.0), dtype="float32", engine="gram")
+    exact = lg.run(problem, lg.LocalGD(100, 1.0), rounds=2000, loss="exponential", threads=1)
+    assert short.shortened > every.shortened == 0
+    error, of_every = (
+        np.linalg.norm(run.weights - exact.weights) / np.linalg.norm(exact.weights)
+        for run in (short, every)
+    )
+    assert error < max(2 * of_every, 1e-6)
+
+
+def test_a_batch_of_runs(problem):
+    settings = {"grid": {"lr": np.geomspace(0.1, 1, 16).tolist()}, "rounds": 2000}
+    method = lg.LocalGD(100, 1.0)
+    short = lg.sweep(problem, method, engine="gram", **settings)
+    every = lg.sweep(problem, method, engine="gram", every_step=True, **settings)
+    for one, other in zip(short, every, strict=True):
+        for measure in ("loss", "norm", "margin"):
+            np.testing.assert_allclose(one.history[measure], other.history[measure], rtol=1e-10)
+    norms = [entry.history["norm"][-1] for entry in short]
+    assert any(a != b.history["norm"][-1] for a, b in zip(norms, every, strict=True))
+
+
+def test_every_step_of_batches_and_of_primal_is_taken(problem):
+    for method, engine in ((lg.LocalSGD(50, 0.1, 2), "gram"), (lg.LocalGD(50, 1.0), "primal")):
+        short, every = both(problem, method, engine=engine, rounds=300)
+        assert short.shortened == 0
+        np.testing.assert_array_equal(short.weights, every.weights)
+
+
+def test_it_is_kept_in_files(problem, tmp_path):
+    settings = {"rounds": 2000, "loss": "exponential", "engine": "gram", "threads": 1}
+    run = lg.run(problem, METHODS["LocalGD"], **settings)
+    assert lg.load(run.save(tmp_path / "run.npz")).shortened == run.shortened
+    file = tmp_path / "state.npz"
+    lg.run(problem, METHODS["LocalGD"], **settings | {"rounds": 1500}, checkpoint=file)
+    resumed = lg.run(problem, METHODS["LocalGD"], **settings, checkpoint=file)
+    assert resumed.shortened == run.shortened
+    np.testing.assert_array_equal(resumed.weights, run.weights)
+    with pytest.raises(ValueError, match="every_step"):
+        lg.run(problem, METHODS["LocalGD"], **settings, checkpoint=file, every_step=True)
+
+
+@pytest.mark.parametrize("value", [1, None, "yes"])
+def test_a_wrong_kind(problem, value):
+    with pytest.raises(TypeError, match=r"every_step: got .*; want True or False"):
+        lg.run(problem, METHODS["LocalGD"], rounds=1, every_step=value)
