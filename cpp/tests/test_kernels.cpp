@@ -284,6 +284,29 @@ TEST_CASE_TEMPLATE("leaving out the last product changes the margins only", Real
   });
 }
 
+TEST_CASE_TEMPLATE("products with K of a client follow the matrix products", Real, double, float) {
+  for (const Index n : {1, 5, 13, 50, 127, 128, 131, 250})
+    for (const Index columns : {1, 2, 3, 4, 7, 10}) {
+      CAPTURE(n);
+      CAPTURE(columns);
+      Random random(static_cast<std::uint64_t>(n + columns));
+      const RowMatrix<Real> a = random.matrix(n, 6).template cast<Real>();
+      PaddedGram<Real> gram;
+      gram.resize(n);
+      gram.values() = a.lazyProduct(a.transpose());
+      Matrix<Real> e = Matrix<Real>::Zero(gram.stride(), columns), x = e;
+      e.topRows(n) = random.matrix(n, columns).template cast<Real>();
+      x.topRows(n) = random.matrix(n, columns).template cast<Real>();
+      const Matrix<double> want = x.topRows(n).template cast<double>() +
+                                  0.5 * gram.values().template cast<double>() * e.topRows(n).template cast<double>();
+      Eigen::internal::set_is_malloc_allowed(false);
+      const Real most = gram.add_product(e.data(), columns, Real(0.5), x.data());
+      Eigen::internal::set_is_malloc_allowed(true);
+      CHECK((x.topRows(n).template cast<double>() - want).norm() < tolerance<Real> * double(n));
+      CHECK(double(most) == doctest::Approx(want.cwiseAbs().maxCoeff()).epsilon(1e-4));
+    }
+}
+
 TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Real, double, float) {
   for (const Index n : {1, 2, 3, 4, 5, 8, 13, 63, 64, 65, 200, 333, 2070})
     for (const Index columns : {1, 3}) {

@@ -125,7 +125,7 @@ class BaseEngine : public Engine {
     team.for_each(*active_, [&](Index client, int thread) {
       for (std::int64_t done = 0; done < steps_taken(client);) {
         const std::int64_t count = std::min(piece, steps_taken(client) - done);
-        if (done > 0 && stop.check(thread)) {
+        if (done >= piece && stop.check(thread)) {
           complete.store(false, std::memory_order_relaxed);
           return;
         }

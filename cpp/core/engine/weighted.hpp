@@ -57,6 +57,11 @@ class WeightedEngine : public Local {
   void client_margins(Index i, Margins&& m) const {
     using Scalar = typename std::decay_t<Margins>::Scalar;
     const auto a = this->rows_.of(data_, i);
+    if constexpr (std::is_same_v<Real, double>)
+      if (m.cols() >= 4 && a.rows() >= 16) {  // packed by Eigen: the bits do not depend on the alignment
+        m = (a * weights_.value).template cast<Scalar>();
+        return;
+      }
     for (Index c = 0; c < m.cols(); ++c)
       for (Index j = 0; j < a.rows(); ++j)
         m(j, c) = static_cast<Scalar>(

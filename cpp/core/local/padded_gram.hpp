@@ -34,6 +34,7 @@ class PaddedGram {
   // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
   // there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const {
+    if (columns >= many_columns && size() >= many_rows) return add_blocks(e, columns, scale, x);
     Register<Real> most{};
     Index k = 0;
     const auto add = [&](auto width) {
@@ -49,6 +50,20 @@ class PaddedGram {
 
  private:
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
+
+  static constexpr Index many_columns = 4, many_rows = 128;  // from which on Eigen's packing pays
+  static constexpr Index block = 48;  // rows of K at a time: what Eigen packs stays on the stack
+
+  Real add_blocks(const Real* e, Index columns, Real scale, Real* x) const {
+    using Stride = Eigen::OuterStride<>;
+    const Eigen::Map<const Matrix<Real>, 0, Stride> es(e, size(), columns, Stride(stride()));
+    Eigen::Map<Matrix<Real>, 0, Stride> xs(x, size(), columns, Stride(stride()));
+    for (Index first = 0; first < size(); first += block) {
+      const Index count = std::min(block, size() - first);
+      xs.middleRows(first, count).noalias() += scale * (values().middleRows(first, count) * es);
+    }
+    return xs.cwiseAbs().maxCoeff();
+  }
 
   static Register<Real> larger(Register<Real> a, Register<Real> b) { return a > b ? a : b; }
 
