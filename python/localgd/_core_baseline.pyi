@@ -74,9 +74,7 @@ class Simulation:
         controls: ArrayLike,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None: ...
     @property
-    def extrapolates(self) -> bool: ...
-    @property
-    def ladder(self) -> dict[str, int]: ...
+    def ladders(self) -> dict[str, int] | None: ...
     def record_states(
         self,
         first: int,
@@ -109,6 +107,7 @@ class Batch:
         loss: str,
         single: bool,
         steps: int,
+        every_step: bool,
         threads: int,
     ) -> None: ...
     @property
