@@ -18,7 +18,7 @@ __all__ = ["Settled", "exact_start"]
 
 FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
 FEWEST = 64  # the same where local steps are many
-MANY = 14  # local steps: exact rounds at the beginning, where they are taken one by one, are dear
+MANY = 16  # local steps: exact rounds at the beginning, where they are taken one by one, are dear
 CHUNK = 2**14  # rounds whose learning rates are prepared together
 
 

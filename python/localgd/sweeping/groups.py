@@ -125,7 +125,7 @@ def _checked(key: str, case: Case) -> Column | None:
     plan = choose_engine(
         problem,
         method,
-        rounds,
+        rounds * STRIP[dtype],  # Gram matrices are made once for at least so many runs
         loss=loss,
         engine=settings.get("engine", "auto"),
         itemsize=DTYPES[dtype],
