@@ -104,3 +104,10 @@ def test_it_is_kept_in_files(problem, tmp_path):
 def test_a_wrong_kind(problem, value):
     with pytest.raises(TypeError, match=r"every_step: got .*; want True or False"):
         lg.run(problem, METHODS["LocalGD"], rounds=1, every_step=value)
+
+
+def test_a_wrong_kind_in_a_batch(problem):
+    settings = {"grid": {"lr": np.geomspace(0.1, 1, 16).tolist()}, "rounds": 3}
+    table = lg.sweep(problem, METHODS["LocalGD"], engine="gram", every_step="yes", **settings)
+    told = {(entry.status, entry.message) for entry in table}
+    assert told == {("failed", "every_step: got 'yes'; want True or False")}

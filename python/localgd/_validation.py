@@ -83,6 +83,13 @@ def number(
     return number
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: got {value!r}; want True or False")
+    return value
+
+
 def one_of(name: str, value: Any, allowed: Collection[str]) -> str:
     """One of the given words."""
     if not isinstance(value, str):

@@ -158,10 +158,8 @@ def run(
     direction = check_reference(reference, problem)
     schedule = record_rounds(log_spaced() if record is None else record, rounds)
     memory_limit = check.integer("memory_limit", memory_limit, 1)
-    if not isinstance(keep_weights, bool):
-        raise TypeError(f"keep_weights: got {keep_weights!r}; want True or False")
-    if not isinstance(every_step, bool):
-        raise TypeError(f"every_step: got {every_step!r}; want True or False")
+    check.flag("keep_weights", keep_weights)
+    check.flag("every_step", every_step)
     lr = learning_rate(problem, method, loss)
     further = further_measures(problem, method, loss, lr, test, asymptote, measures)
     saved = None if checkpoint is None else Checkpoint(checkpoint)

@@ -128,8 +128,7 @@ class ServerSGD(Server):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.nesterov, bool):
-            raise TypeError(f"nesterov: got {self.nesterov!r}; want True or False")
+        check.flag("nesterov", self.nesterov)
 
 
 @dataclass(frozen=True)

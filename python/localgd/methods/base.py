@@ -61,8 +61,7 @@ class Method:
             )
         self._set(participation=_participation(self.participation))
         check.one_of("sampling", self.sampling, ("uniform", "weight"))
-        if not isinstance(self.normalize, bool):
-            raise TypeError(f"normalize: got {self.normalize!r}; want True or False")
+        check.flag("normalize", self.normalize)
         self._check_own()
 
     def _check_own(self) -> None:
@@ -137,8 +136,7 @@ def _steps(name: str, value: Any) -> int:
 
 def check_batch(batch_size: Any, replacement: Any) -> int | None:
     """The rows of a batch, None for all."""
-    if not isinstance(replacement, bool):
-        raise TypeError(f"replacement: got {replacement!r}; want True or False")
+    check.flag("replacement", replacement)
     if batch_size is None:
         if replacement:
             raise ValueError("replacement: got True without a batch_size; want one of at least 1")

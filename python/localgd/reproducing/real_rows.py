@@ -10,7 +10,7 @@ import localgd as lg
 
 from .context import Context
 
-__all__ = ["about", "own_or_digits", "zeros_and_ones"]
+__all__ = ["about", "own_if_separable", "own_or_digits", "zeros_and_ones"]
 
 
 def about(context: Context, per_class: int) -> str:
@@ -30,16 +30,21 @@ def zeros_and_ones(
     return lg.partition(X[kept], y[kept], n_clients=10, scheme=scheme, seed=seed, weights=weights)
 
 
+def own_if_separable(context: Context) -> tuple[lg.Problem | None, list[str]]:
+    """The user's rows, None if there are none or they are not separable; a note of the latter."""
+    own = context.own_problem("binary")
+    if own is None or lg.reference.separability(own).separable:
+        return own, []
+    return None, ["Your own rows are not used: they are not separable."]
+
+
 def own_or_digits(context: Context, per_class: int) -> tuple[lg.Problem, str, list[str]]:
     """The user's rows if they are separable, else :func:`zeros_and_ones` by Dirichlet(0.3).
 
     Also what they are called, and notes for :attr:`Measured.notes`.
     """
-    notes = []
-    own = context.own_problem("binary")
+    own, notes = own_if_separable(context)
     if own is not None:
-        if lg.reference.separability(own).separable:
-            return own, "your own", ["Your own rows are the real rows."]
-        notes.append("Your own rows are not used: they are not separable.")
+        return own, "your own", ["Your own rows are the real rows."]
     problem = zeros_and_ones(context, per_class, lg.Dirichlet(0.3), seed=1 + context.seed)
     return problem, context.pick("digits", "MNIST"), notes

@@ -141,7 +141,7 @@ def _checked(key: str, case: Case) -> Column | None:
         loss=loss,
         dtype=dtype,
         steps=int(steps[0]),
-        every_step=bool(settings.get("every_step", False)),
+        every_step=check.flag("every_step", settings.get("every_step", False)),
         lr=learning_rate(problem, method, loss),
         init=check_init(settings.get("init"), problem),
         direction=check_reference(settings.get("reference"), problem),

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, as_completed
 from pathlib import Path
 from typing import Any
 
+from .. import _validation as check
 from ..progress import progress_report
 from ..running import run
 from .batched import batch_entries
@@ -98,8 +99,7 @@ def sweep(
         if name not in allowed:
             names = ", ".join(sorted(allowed))
             raise TypeError(f"{name}: run has no such argument; want one of {names}")
-    if not isinstance(batch, bool):
-        raise TypeError(f"batch: got {batch!r}; want True or False")
+    check.flag("batch", batch)
     if grid is not None and not isinstance(grid, Mapping):
         raise TypeError(f"grid: got {grid!r}; want a mapping of names to lists")
     fixed: dict[str, Any] = {"rounds": rounds, **settings}

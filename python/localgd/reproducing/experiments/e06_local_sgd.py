@@ -14,6 +14,7 @@ import localgd as lg
 from .. import figures, sources
 from ..context import Context
 from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from ..real_rows import own_if_separable
 
 L = 10
 BATCHES = (1, 2, 5)  # of 10 rows
@@ -466,12 +467,9 @@ def _splits(context: Context) -> dict[str, lg.Problem]:
 
 def _real(context: Context) -> tuple[lg.Problem, str, list[str]]:
     """The user's rows if they are separable, else real ones; their name, and notes."""
-    notes = []
-    own = context.own_problem("binary")
+    own, notes = own_if_separable(context)
     if own is not None:
-        if lg.reference.separability(own).separable:
-            return own, "your own", ["Your own rows are the real separable rows."]
-        notes.append("Your own rows are not used: they are not separable.")
+        return own, "your own", ["Your own rows are the real separable rows."]
     load = context.pick(lg.datasets.load_digits, lg.datasets.load_mnist)
     X, y = load(classes=(0, 1))
     problem = lg.partition(X, y, n_clients=5, scheme=lg.Iid(), seed=1 + context.seed)
