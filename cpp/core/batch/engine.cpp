@@ -179,20 +179,15 @@ class GramBatch final : public BatchEngine {
       }
       return true;
     };
+    std::array<std::int64_t, most_strips> done{};
+    for (Index s = 0; climbs_ && s < item.strips; ++s)
+      done[static_cast<std::size_t>(s)] = climb(client.strip(s), item.first + s, thread);
     bool complete = true;
-    if (climbs_) {
-      std::array<std::int64_t, most_strips> done{};
-      for (Index s = 0; s < item.strips; ++s)
-        done[static_cast<std::size_t>(s)] = climb(client.strip(s), item.first + s, thread);
-      const auto end = done.begin() + item.strips;
-      if (std::all_of(done.begin(), end, [](auto steps) { return steps == 1; })) {
-        complete = go_on(client, 1);
-      } else {
-        for (Index s = 0; s < item.strips; ++s)
-          complete &= go_on(client.strip(s), done[static_cast<std::size_t>(s)]);
-      }
+    if (std::all_of(done.begin(), done.begin() + item.strips, [&](auto steps) { return steps == done.front(); })) {
+      complete = go_on(client, done.front());
     } else {
-      complete = go_on(client, 0);
+      for (Index s = 0; s < item.strips; ++s)
+        complete &= go_on(client.strip(s), done[static_cast<std::size_t>(s)]);
     }
     if (complete) store(item, sums);
     return complete;

@@ -254,9 +254,7 @@ struct SpanLadder {
   void derivatives(Real* e) const { derivatives_near<Loss>(rows(c.delta), Real(0), e); }
   Real first_move(const Real* e, Real* delta) const {
     const Real spread = c.gram.add_product(e, c.outputs, c.step, delta);
-    if (!c.shift) return spread;
-    for (Index j = 0; j < count(); ++j) delta[j] += c.shift[j];
-    return largest(delta, count());
+    return c.shift ? shift_margins(c, delta) : spread;
   }
   // delta += step K e for several rungs side by side; change = e - before at delta.
   void move(const Real* e, int rungs, Real* delta) const {

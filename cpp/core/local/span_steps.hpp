@@ -43,6 +43,12 @@ struct NearRows {
   Index n, outputs;
 };
 
+// e = of(origin, delta), a register of rows at a time.
+template <class Real, class Of>
+void for_registers(const NearRows<Real>& at, Real* __restrict e, Of&& of) {
+  for (Index j = 0; j < at.stride; j += lanes<Real>) store(e + j, of(load(at.origin + j), load(at.delta + j)));
+}
+
 // e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
 template <class Loss, class Real>
 void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e) {
@@ -50,8 +56,7 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
     if constexpr (Loss::multiclass) {
       Loss::near(at.origin, at.delta, at.targets, at.n, at.outputs, at.stride, e, power);
     } else {
-      for (Index j = 0; j < at.stride; j += lanes<Real>)
-        store(e + j, Loss::near(load(at.origin + j), load(at.delta + j), power));
+      for_registers(at, e, [&](auto origin, auto delta) { return Loss::near(origin, delta, power); });
     }
   };
   if (spread <= ShortExp<Real>::tiny)
@@ -78,8 +83,7 @@ void change_near(const NearRows<Real>& at, Real spread, const Real* before, Real
     if constexpr (Loss::multiclass) {
       Loss::change(at.origin, at.delta, at.targets, at.n, at.outputs, at.stride, e, less_one);
     } else {
-      for (Index j = 0; j < at.stride; j += lanes<Real>)
-        store(e + j, Loss::change(load(at.origin + j), load(at.delta + j), less_one));
+      for_registers(at, e, [&](auto origin, auto delta) { return Loss::change(origin, delta, less_one); });
     }
   };
   if (Loss::uses_target || spread <= ShortExp<Real>::tiny)
@@ -108,10 +112,10 @@ Real largest(const Real* x, Index n) {
 
 // delta <- delta + shift; the largest |delta|.
 template <class Real>
-Real shift_margins(const SpanClient<Real>& c) {
+Real shift_margins(const SpanClient<Real>& c, Real* delta) {
   const Index size = c.gram.stride() * c.outputs;
-  for (Index j = 0; j < size; ++j) c.delta[j] += c.shift[j];
-  return largest(c.delta, size);
+  for (Index j = 0; j < size; ++j) delta[j] += c.shift[j];
+  return largest(delta, size);
 }
 
 // Full batches: 2 n_i^2 C flops, n_i^2 reals read per step. last: nobody reads the margins after the
@@ -133,7 +137,7 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     if (keep != Real(1))
       for (Index j = 0; j < moving; ++j) c.delta[j] *= keep;
     spread = c.gram.add_product(c.scratch, c.outputs, c.step, c.delta);
-    if (c.shift) spread = shift_margins(c);
+    if (c.shift) spread = shift_margins(c, c.delta);
   }
 }
 
@@ -177,7 +181,7 @@ void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, 
           store(delta + i, load(delta + i) + move * load(row + i));
       }
     }
-    if (c.shift && moves) shift_margins(c);
+    if (c.shift && moves) shift_margins(c, c.delta);
   }
 }
 
