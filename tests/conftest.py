@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Tests run in one process per core already: threads of BLAS in each only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import hypothesis
 import pytest
 

@@ -2,7 +2,6 @@
 #include "core/local/projection.hpp"
 
 #include <Eigen/LU>
-#include <Eigen/QR>
 #include <limits>
 
 #include "problems.hpp"
@@ -177,9 +176,10 @@ TEST_CASE("rows in the span of the factor's are at no distance, others at theirs
     for (Index j = 0; j < 6; ++j) factor.append(j, factor.approach(j, z.data()));
     CHECK(factor.approach(6, z.data()) == 0);
     const double distance = factor.approach(7, z.data());
-    const Eigen::HouseholderQR<Eigen::MatrixXd> qr(rows.topRows(6).transpose());
-    const Vector<double> turned = qr.householderQ().adjoint() * rows.row(7).transpose();
-    CHECK(distance == doctest::Approx(turned.tail(3).squaredNorm() / gram(7, 7)).epsilon(1e-9));
+    const Eigen::FullPivLU<Dense> lu(gram.topLeftCorner(6, 6));
+    const Vector<double> seventh = gram.col(7).head(6);
+    const double inside = seventh.dot(lu.solve(seventh));
+    CHECK(distance == doctest::Approx(1 - inside / gram(7, 7)).epsilon(1e-9));
   }
 }
 
