@@ -115,4 +115,17 @@ struct ShortExp {
   static constexpr int less_of_moderate = wide ? 11 : 6, less_of_small = wide ? 7 : 4, less_of_tiny = wide ? 5 : 3;
 };
 
+// Calls use(exp) with the shortest exp that is right for arguments up to `spread`; false if there is none.
+template <class Real, class Use>
+bool with_short_exp(Real spread, Use&& use) {
+  using Short = ShortExp<Real>;
+  if (spread <= Short::tiny)
+    use([](auto x) { return exp_slope<Short::of_tiny>(x) * x + Real(1); });
+  else if (spread <= Short::small)
+    use([](auto x) { return exp_slope<Short::of_small>(x) * x + Real(1); });
+  else
+    return false;
+  return true;
+}
+
 }  // namespace localgd

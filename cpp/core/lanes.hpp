@@ -4,6 +4,9 @@
 // Without them a register is one real.
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include "types.hpp"
 
 // For kernels that do not depend on the loss: one copy of each, or the build takes twice as long.
@@ -89,6 +92,23 @@ Register<Real> load(const Real* x) {
 template <class Real>
 void store(Real* x, Register<Real> value) {
   *reinterpret_cast<Register<Real>*>(x) = value;
+}
+
+template <class Real>
+Register<Real> gather(const Real* x, const std::int32_t* places) {
+  return [&]<std::size_t... l>(std::index_sequence<l...>) {
+    return Register<Real>{x[places[l]]...};
+  }(std::make_index_sequence<static_cast<std::size_t>(lanes<Real>)>{});
+}
+
+// Calls body(first, size) for pieces of the given sizes, the largest first; a size is a type.
+template <int... sizes, class Body>
+void in_pieces(Index n, Body&& body) {
+  Index first = 0;
+  const auto pieces_of = [&](auto size) {
+    for (; first + size.value <= n; first += size.value) body(first, size);
+  };
+  (pieces_of(std::integral_constant<int, sizes>{}), ...);
 }
 
 }  // namespace localgd

@@ -35,7 +35,13 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           auto b = block(this->sums_, i);
           b = block(this->next_changes_, i).template cast<Real>();
           auto change = this->changes_.of(i);
-          change.noalias() = this->rows_.of(data_, i).transpose() * b;
+          const auto rows = this->rows_.of(data_, i);
+          if (b.cols() < 4) {  // Eigen's calls take longer than the product with few rows
+            change.setZero();
+            add_weighted_rows(rows.data(), rows.rows(), rows.cols(), b.cols(), b.data(), change.data());
+          } else {
+            change.noalias() = rows.transpose() * b;
+          }
           if (this->correcting()) change -= static_cast<Real>(this->kappa_(i)) * this->shared_;
         });
     return outcome == Outcome::done ? this->aggregate(team) : outcome;

@@ -1,8 +1,8 @@
 // The rows of a client's batches, from random words prepared for the round.
 #pragma once
 
+#include <algorithm>
 #include <numeric>
-#include <utility>
 #include <vector>
 
 #include "../lanes.hpp"
@@ -18,29 +18,47 @@ class RowDealer {
   }
 
   void begin_round(const std::uint64_t* words) {
-    words_ = words;
-    drawn_ = 0;
-    dealt_ = 0;
+    draws_ = {words};
     std::iota(order_.begin(), order_.end(), std::int32_t{0});
   }
 
-  Index next() {
-    const std::uint64_t word = words_[drawn_ / 2];
-    const std::uint64_t half = drawn_++ % 2 == 0 ? word & 0xffffffffu : word >> 32;
-    if (replacement_) return static_cast<Index>(half * static_cast<std::uint64_t>(rows_) >> 32);
-    if (dealt_ == rows_) dealt_ = 0;
-    const auto left = static_cast<std::uint64_t>(rows_ - dealt_);
-    const auto place = static_cast<std::size_t>(dealt_) + static_cast<std::size_t>(half * left >> 32);
-    std::swap(order_[static_cast<std::size_t>(dealt_)], order_[place]);
-    return order_[static_cast<std::size_t>(dealt_++)];
+  // The rows of `batches` batches of `size`, each followed by repetitions of its first to fill `stride`.
+  void deal(std::int64_t batches, Index size, Index stride, std::int32_t* rows) {
+    Draws draws = draws_;  // a copy stays in registers
+    std::int32_t* order = order_.data();
+    for (; batches > 0; --batches, rows += stride) {
+      for (Index t = 0; t < size; ++t) rows[t] = replacement_ ? draws.place(rows_) : draws.next(order, rows_);
+      std::fill(rows + size, rows + stride, rows[0]);
+    }
+    draws_ = draws;
   }
+  std::int32_t next() { return replacement_ ? draws_.place(rows_) : draws_.next(order_.data(), rows_); }
 
  private:
+  struct Draws {
+    const std::uint64_t* words = nullptr;
+    std::int64_t drawn = 0;
+    Index dealt = 0;  // of the epoch
+
+    // The next half word as one of that many places.
+    std::int32_t place(Index count) {
+      const std::uint64_t half = words[drawn / 2] >> (32 * (drawn % 2)) & 0xffffffffu;
+      ++drawn;
+      return static_cast<std::int32_t>(half * static_cast<std::uint64_t>(count) >> 32);
+    }
+    std::int32_t next(std::int32_t* order, Index rows) {
+      if (dealt == rows) dealt = 0;
+      std::int32_t* first = order + dealt;
+      std::int32_t* chosen = first + place(rows - dealt++);
+      const std::int32_t row = *chosen;
+      *chosen = *first;
+      return *first = row;
+    }
+  };
+
   Index rows_;
   bool replacement_;
-  const std::uint64_t* words_ = nullptr;
-  std::int64_t drawn_ = 0;
-  Index dealt_ = 0;
+  Draws draws_;
   std::vector<std::int32_t> order_;
 };
 
@@ -48,12 +66,13 @@ class RowDealer {
 // registers. base, origin and delta: see local/span_steps.hpp.
 template <class Real>
 struct Batch {
-  std::vector<Index> rows;
+  static constexpr std::int64_t ahead = 32;  // batches whose rows may be drawn in one go
+  std::vector<std::int32_t> rows;  // of so many batches, each of whole registers
   Vector<Real> targets, margins, derivatives, base, origin, delta;
 
   Batch() = default;
   Batch(Index size, Index outputs)
-      : rows(static_cast<std::size_t>(size)), targets(size) {
+      : rows(static_cast<std::size_t>(ahead * padded<Real>(size))), targets(size) {
     for (auto* numbers : {&margins, &derivatives, &base, &origin, &delta})
       *numbers = Vector<Real>::Zero(padded<Real>(size) * outputs);
   }

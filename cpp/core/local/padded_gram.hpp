@@ -7,7 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
 #include "../lanes.hpp"
 
@@ -29,7 +28,17 @@ class PaddedGram {
 
   auto values() { return rows_.leftCols(size()); }
   auto values() const { return rows_.leftCols(size()); }
-  const Real* row(Index j) const { return rows_.data() + j * stride(); }
+
+  // K e where all rows together fill V registers.
+  template <int V>
+  void product(const Real* e, Register<Real> (&product)[V]) const {
+    columns_times<1, V>(rows_.data(), e, [&](int, int v, Register<Real> sum) { product[v] = sum; });
+  }
+
+  // x += scale sum_t e_t K_{j_t} of some rows j_t; x as in add_product().
+  void add_rows(const std::int32_t* rows, Index count, const Real* e, Real scale, Real* x) const {
+    in_pieces<8, 4, 2, 1>(count, [=, this](Index first, auto R) { add_group<R>(rows + first, e + first, scale, x); });
+  }
 
   // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
   // there is a NaN).
@@ -49,6 +58,24 @@ class PaddedGram {
   }
 
  private:
+  const Real* row(Index j) const { return rows_.data() + j * stride(); }
+
+  template <int R>
+  void add_group(const std::int32_t* rows, const Real* e, Real scale, Real* x) const {
+    const Index size = stride();
+    const Real* k[R];
+    Register<Real> factors[R];
+    for (int r = 0; r < R; ++r) {
+      k[r] = row(rows[r]);
+      factors[r] = Register<Real>{} + scale * e[r];
+    }
+    for (Index i = 0; i < size; i += lanes<Real>) {
+      Register<Real> sum = load(x + i);
+      for (int r = 0; r < R; ++r) sum += factors[r] * load(k[r] + i);
+      store(x + i, sum);
+    }
+  }
+
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
 
   static constexpr Index many_columns = 4, many_rows = 128;  // from which on Eigen's packing pays
@@ -83,10 +110,10 @@ class PaddedGram {
     return most;
   }
 
-  // The products of V vectors of rows with W columns of e; few of them take two entries at a time, for
-  // the latency.
-  template <int W, int V>
-  Register<Real> panel(const Real* gram, const Real* e, Real scale, Real* x) const {
+  // Calls take(w, v, sum) for the products of V vectors of rows with W columns of e. Few of them take two
+  // entries at a time, for the latency.
+  template <int W, int V, class Take>
+  void columns_times(const Real* gram, const Real* e, Take&& take) const {
     constexpr bool two = V * W <= sums_in_registers / 2;
     const Index n = size(), row = stride();
     Register<Real> sums[W][V], others[W][V];
@@ -104,14 +131,19 @@ class PaddedGram {
         add(others, j + 1);
       }
     for (; j < n; ++j) add(sums, j);
-    Register<Real> most{};
     for (int w = 0; w < W; ++w)
-      for (int v = 0; v < V; ++v) {
-        Real* out = x + w * row + v * lanes<Real>;
-        const Register<Real> moved = load(out) + scale * (sums[w][v] + others[w][v]), turned = -moved;
-        store(out, moved);
-        most = larger(most, larger(moved, turned));
-      }
+      for (int v = 0; v < V; ++v) take(w, v, sums[w][v] + others[w][v]);
+  }
+
+  template <int W, int V>
+  Register<Real> panel(const Real* gram, const Real* e, Real scale, Real* x) const {
+    Register<Real> most{};
+    columns_times<W, V>(gram, e, [&](int w, int v, Register<Real> sum) {
+      Real* out = x + w * stride() + v * lanes<Real>;
+      const Register<Real> moved = load(out) + scale * sum, turned = -moved;
+      store(out, moved);
+      most = larger(most, larger(moved, turned));
+    });
     return most;
   }
 

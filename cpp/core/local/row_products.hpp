@@ -62,16 +62,6 @@ void add_rows(const Real* a, Index d, const Real* e, Index stride, Real* g) {
       for (int r = 0; r < R; ++r) g[k * d + j] += e[k * stride + r] * a[r * d + j];
 }
 
-// Calls body(first, size) for pieces of the given sizes, the largest first; a size is a type.
-template <int... sizes, class Body>
-void in_pieces(Index n, Body&& body) {
-  Index first = 0;
-  const auto pieces_of = [&](auto size) {
-    for (; first + size.value <= n; first += size.value) body(first, size);
-  };
-  (pieces_of(std::integral_constant<int, sizes>{}), ...);
-}
-
 // How many rows and columns meet in registers at once.
 template <class Body>
 void for_row_groups(Index rows, Index outputs, Body&& body) {

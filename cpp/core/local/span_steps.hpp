@@ -59,10 +59,7 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
       for_registers(at, e, [&](auto origin, auto delta) { return Loss::near(origin, delta, power); });
     }
   };
-  if (spread <= ShortExp<Real>::tiny)
-    return near([](auto x) { return exp_slope<ShortExp<Real>::of_tiny>(x) * x + Real(1); });
-  if (spread <= ShortExp<Real>::small)
-    return near([](auto x) { return exp_slope<ShortExp<Real>::of_small>(x) * x + Real(1); });
+  if (with_short_exp(spread, near)) return;
   if constexpr (Loss::multiclass) {
     for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
     Loss::negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
@@ -118,10 +115,65 @@ Real shift_margins(const SpanClient<Real>& c, Real* delta) {
   return largest(delta, size);
 }
 
+// span_steps() of a client whose rows fill V registers: its deviations and sums stay in them, where a step
+// takes less time than the calls that it is made of otherwise.
+template <class Real, class Loss, int V>
+void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
+  const Index n = c.gram.size();
+  const Real keep = c.keep(), step = c.step;
+  Real entries[V * lanes<Real>] = {};
+  std::copy_n(c.sums, n, entries);
+  Register<Real> delta[V], sums[V], e[V];
+  for (int v = 0; v < V; ++v) {
+    delta[v] = load(c.delta + v * lanes<Real>);
+    sums[v] = load(entries + v * lanes<Real>);
+  }
+  for (std::int64_t l = 0; l < steps; ++l) {
+    Register<Real> most{};
+    for (int v = 0; v < V; ++v) {
+      const Register<Real> turned = -delta[v], size = delta[v] > turned ? delta[v] : turned;
+      most = size > most ? size : most;
+    }
+    const auto near = [&](auto power) {
+      for (int v = 0; v < V; ++v) e[v] = Loss::near(load(c.origin + v * lanes<Real>), delta[v], power);
+    };
+    if (!with_short_exp(largest_lane<Real>(most), near)) {
+      if constexpr (Loss::uses_target)
+        near([](auto x) { return x; });  // is exact
+      else
+        for (int v = 0; v < V; ++v) e[v] = Loss::negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
+    }
+    for (int v = 0; v < V; ++v) {
+      sums[v] = keep * sums[v] + e[v];
+      store(entries + v * lanes<Real>, e[v]);
+    }
+    if (last && l + 1 == steps) break;
+    Register<Real> moved[V];
+    c.gram.template product<V>(entries, moved);
+    for (int v = 0; v < V; ++v) {
+      delta[v] = keep * delta[v] + step * moved[v];
+      if (c.shift) delta[v] += load(c.shift + v * lanes<Real>);
+    }
+  }
+  for (int v = 0; v < V; ++v) {
+    store(c.delta + v * lanes<Real>, delta[v]);
+    store(entries + v * lanes<Real>, sums[v]);
+  }
+  std::copy_n(entries, n, c.sums);
+}
+
 // Full batches: 2 n_i^2 C flops, n_i^2 reals read per step. last: nobody reads the margins after the
 // last step, so its matrix product is left out.
 template <class Real, class Loss>
 void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
+  if constexpr (!Loss::multiclass) {
+    switch (c.gram.stride() / lanes<Real>) {
+      case 1: return register_steps<Real, Loss, 1>(c, steps, last);
+      case 2: return register_steps<Real, Loss, 2>(c, steps, last);
+      case 3: return register_steps<Real, Loss, 3>(c, steps, last);
+      case 4: return register_steps<Real, Loss, 4>(c, steps, last);
+    }
+  }
   const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
   const NearRows<Real> rows{c.base, c.origin, c.delta, stride, c.targets, n, c.outputs};
   const Real keep = c.keep();
@@ -141,47 +193,65 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   }
 }
 
+// -l'(base + delta) of one row.
+template <class Loss, class Real>
+Real derivative_near(Real base, Real origin, Real delta) {
+  Real e;
+  const auto near = [&](auto power) { e = Loss::near(origin, delta, power); };
+  if (with_short_exp(std::abs(delta), near)) return e;
+  if constexpr (!Loss::uses_target) return Loss::negative_derivative(base + delta);
+  near([](auto x) { return x; });  // is exact
+  return e;
+}
+
 // Batches of `size` rows: 2 n_i C flops per row drawn.
 template <class Real, class Loss>
 void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, Batch<Real>& batch,
                       std::int64_t steps, bool last) {
-  const Index n = c.gram.size(), stride = c.gram.stride(), whole = padded<Real>(size);
-  const Real keep = c.keep();
-  for (Index k = 0; k < c.outputs; ++k)  // another client's batch may have been larger
-    for (auto* numbers : {&batch.base, &batch.origin, &batch.delta})
-      std::fill_n(numbers->data() + k * whole + size, whole - size, Real(0));
-  for (std::int64_t l = 0; l < steps; ++l) {
-    for (Index t = 0; t < size; ++t) {
-      const Index j = batch.rows[static_cast<std::size_t>(t)] = dealer.next();
-      batch.targets[t] = c.targets[j];
-      for (Index k = 0; k < c.outputs; ++k) {
-        const Index from = k * stride + j, to = k * whole + t;
-        batch.base[to] = c.base[from];
-        batch.origin[to] = c.origin[from];
-        batch.delta[to] = c.delta[from];
+  const PaddedGram<Real>& gram = c.gram;
+  const Index outputs = Loss::multiclass ? c.outputs : 1;
+  const Index n = gram.size(), stride = gram.stride(), whole = padded<Real>(size);
+  const Real keep = c.keep(), step = c.step;
+  const Real *base = c.base, *origin = c.origin;
+  Real *delta = c.delta, *sums = c.sums, *e = batch.derivatives.data();
+  const NearRows<Real> drawn{batch.base.data(), batch.origin.data(), batch.delta.data(), whole,
+                             batch.targets.data(), size, outputs};
+  // Whole registers, so that what is read next need not wait for its lanes to reach the cache.
+  const auto gather_rows = [=](const std::int32_t* rows, const Real* from, Real* to) {
+    for (Index k = 0; k < outputs; ++k)
+      for (Index t = 0; t < whole; t += lanes<Real>)
+        store(to + k * whole + t, gather(from + k * stride, rows + t));
+  };
+  const auto take_step = [&](const std::int32_t* rows, bool moves) {
+    if (!Loss::multiclass && size == 1) {
+      if constexpr (!Loss::multiclass) {
+        const Index j = rows[0];
+        *e = derivative_near<Loss>(base[j], origin[j], delta[j]);
       }
+    } else {
+      gather_rows(rows, delta, batch.delta.data());
+      gather_rows(rows, origin, batch.origin.data());
+      const Real spread = largest(drawn.delta, whole * outputs);
+      if (!(spread <= ShortExp<Real>::small)) gather_rows(rows, base, batch.base.data());
+      if constexpr (Loss::multiclass)
+        for (Index t = 0; t < size; ++t) batch.targets[t] = c.targets[rows[t]];
+      derivatives_near<Loss>(drawn, spread, e);
     }
-    derivatives_near<Loss>(
-        NearRows<Real>{batch.base.data(), batch.origin.data(), batch.delta.data(), whole,
-                       batch.targets.data(), size, c.outputs},
-        largest(batch.delta.data(), whole * c.outputs), batch.derivatives.data());
-    const bool moves = !last || l + 1 < steps;
     if (keep != Real(1)) {
-      for (Index j = 0; j < n * c.outputs; ++j) c.sums[j] *= keep;
-      for (Index j = 0; moves && j < stride * c.outputs; ++j) c.delta[j] *= keep;
+      for (Index j = 0; j < n * outputs; ++j) sums[j] *= keep;
+      for (Index j = 0; moves && j < stride * outputs; ++j) delta[j] *= keep;
     }
-    for (Index t = 0; t < size; ++t) {
-      const Index j = batch.rows[static_cast<std::size_t>(t)];
-      const Real* row = c.gram.row(j);
-      for (Index k = 0; k < c.outputs; ++k) {
-        const Real e = batch.derivatives[k * whole + t], move = c.step * e;
-        c.sums[k * n + j] += e;
-        Real* delta = c.delta + k * stride;
-        for (Index i = 0; moves && i < stride; i += lanes<Real>)
-          store(delta + i, load(delta + i) + move * load(row + i));
-      }
+    for (Index k = 0; k < outputs; ++k) {
+      for (Index t = 0; t < size; ++t) sums[k * n + rows[t]] += e[k * whole + t];
+      if (moves) gram.add_rows(rows, size, e + k * whole, step, delta + k * stride);
     }
-    if (c.shift && moves) shift_margins(c, c.delta);
+    if (c.shift && moves) shift_margins(c, delta);
+  };
+  for (std::int64_t l = 0; l < steps;) {
+    const std::int64_t end = std::min(steps, l + batch.ahead);
+    const std::int32_t* rows = batch.rows.data();
+    dealer.deal(end - l, size, whole, batch.rows.data());
+    for (; l < end; ++l, rows += whole) take_step(rows, !last || l + 1 < steps);
   }
 }
 
