@@ -94,6 +94,11 @@ void store(Real* x, Register<Real> value) {
   *reinterpret_cast<Register<Real>*>(x) = value;
 }
 
+// x in every lane: x - 0 is x, also for -0, and no compiler takes it.
+template <class Real>
+Register<Real> all_lanes(Real x) {
+  return x - Register<Real>{};
+}
 template <class Real>
 Register<Real> gather(const Real* x, const std::int32_t* places) {
   return [&]<std::size_t... l>(std::index_sequence<l...>) {

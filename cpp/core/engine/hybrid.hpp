@@ -34,15 +34,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           // The sums have been read: their place now takes b_i in Real.
           auto b = block(this->sums_, i);
           b = block(this->next_changes_, i).template cast<Real>();
-          auto change = this->changes_.of(i);
-          const auto rows = this->rows_.of(data_, i);
-          if (b.cols() < 4) {  // Eigen's calls take longer than the product with few rows
-            change.setZero();
-            add_weighted_rows(rows.data(), rows.rows(), rows.cols(), b.cols(), b.data(), change.data());
-          } else {
-            change.noalias() = rows.transpose() * b;
-          }
-          if (this->correcting()) change -= static_cast<Real>(this->kappa_(i)) * this->shared_;
+          this->to_weights(i, b.data(), this->changes_);
+          if (this->correcting()) this->changes_.of(i) -= static_cast<Real>(this->kappa_(i)) * this->shared_;
         });
     return outcome == Outcome::done ? this->aggregate(team) : outcome;
   }

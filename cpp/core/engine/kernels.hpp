@@ -1,5 +1,5 @@
 // The kernels of one loss, in a table rather than as a template parameter of the engines: only the
-// step loops are instantiated per loss.
+// step loops are instantiated per loss, and that in kernels.cpp alone.
 #pragma once
 
 #include "../local/primal_steps.hpp"
@@ -18,15 +18,10 @@ struct Kernels {
   decltype(&negative_derivatives<Exponential, Real>) derivatives;
   decltype(&localgd::origins<Exponential, Real>) origins;
 
-  static Kernels of(std::string_view loss) {
-    return with_loss(loss, [](auto l) {
-      using Loss = decltype(l);
-      return Kernels{&span_steps<Real, Loss>, &span_ladder<Real, Loss>, &span_batch_steps<Real, Loss>,
-                     &primal_steps<Real, Loss>, &localgd::primal_gradient<Real, Loss>,
-                     &primal_batch_steps<Real, Loss>, &negative_derivatives<Loss, Real>,
-                     &localgd::origins<Loss, Real>};
-    });
-  }
+  static Kernels of(std::string_view loss);
 };
+
+extern template struct Kernels<float>;
+extern template struct Kernels<double>;
 
 }  // namespace localgd

@@ -1,6 +1,8 @@
 // Server state in the weights, over either local phase: shared by the hybrid and the primal engine.
 #pragma once
 
+#include "../local/row_products.hpp"
+#include "../local/tiles.hpp"
 #include "base.hpp"
 #include "per_client.hpp"
 
@@ -57,15 +59,25 @@ class WeightedEngine : public Local {
   void client_margins(Index i, Margins&& m) const {
     using Scalar = typename std::decay_t<Margins>::Scalar;
     const auto a = this->rows_.of(data_, i);
-    if constexpr (std::is_same_v<Real, double>)
-      if (m.cols() >= 4 && a.rows() >= 16) {  // packed by Eigen: the bits do not depend on the alignment
-        m = (a * weights_.value).template cast<Scalar>();
+    if constexpr (std::is_same_v<Real, double> && std::is_same_v<Scalar, double>)
+      if (m.cols() >= 4) {
+        m.setZero();
+        add_product_by_tiles(a.data(), a.rows(), a.cols(), a.cols(), weights_.value.data(), m.cols(), a.cols(), 1.0,
+                             m.data(), m.outerStride());
         return;
       }
     for (Index c = 0; c < m.cols(); ++c)
       for (Index j = 0; j < a.rows(); ++j)
         m(j, c) = static_cast<Scalar>(
             wide_dot(a.row(j).data(), weights_.value.col(c).data(), data_.features()));
+  }
+
+  // A_i^T b of a client's n_i x C numbers.
+  void to_weights(Index i, const Real* b, PerClient<Real>& all) const {
+    const auto a = this->rows_.of(data_, i);
+    auto out = all.of(i);
+    out.setZero();
+    add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, out.data());
   }
 
   // corrections_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
@@ -79,7 +91,7 @@ class WeightedEngine : public Local {
       }
       auto gamma = this->block(this->sums_, i);
       gamma = this->block(this->gamma_, i).template cast<Real>();
-      corrections_.of(i).noalias() = this->rows_.of(data_, i).transpose() * gamma;
+      to_weights(i, gamma.data(), corrections_);
     });
     this->gather_common();
     auto& sum = weights_.mean;  // free until the round's end

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "../lanes.hpp"
+#include "tiles.hpp"
 
 namespace localgd {
 
@@ -43,7 +43,7 @@ class PaddedGram {
   // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
   // there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const {
-    if (columns >= many_columns && size() >= many_rows) return add_blocks(e, columns, scale, x);
+    if (columns >= many_columns && size() >= many_rows) return add_tiles(e, columns, scale, x);
     Register<Real> most{};
     Index k = 0;
     const auto add = [&](auto width) {
@@ -67,7 +67,7 @@ class PaddedGram {
     Register<Real> factors[R];
     for (int r = 0; r < R; ++r) {
       k[r] = row(rows[r]);
-      factors[r] = Register<Real>{} + scale * e[r];
+      factors[r] = all_lanes(scale * e[r]);
     }
     for (Index i = 0; i < size; i += lanes<Real>) {
       Register<Real> sum = load(x + i);
@@ -78,17 +78,11 @@ class PaddedGram {
 
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
 
-  static constexpr Index many_columns = 4, many_rows = 128;  // from which on Eigen's packing pays
-  static constexpr Index block = 48;  // rows of K at a time: what Eigen packs stays on the stack
+  static constexpr Index many_columns = 4, many_rows = 96;  // from which on tiles pay
 
-  Real add_blocks(const Real* e, Index columns, Real scale, Real* x) const {
-    using Stride = Eigen::OuterStride<>;
-    const Eigen::Map<const Matrix<Real>, 0, Stride> es(e, size(), columns, Stride(stride()));
-    Eigen::Map<Matrix<Real>, 0, Stride> xs(x, size(), columns, Stride(stride()));
-    for (Index first = 0; first < size(); first += block) {
-      const Index count = std::min(block, size() - first);
-      xs.middleRows(first, count).noalias() += scale * (values().middleRows(first, count) * es);
-    }
+  Real add_tiles(const Real* e, Index columns, Real scale, Real* x) const {
+    add_product_by_tiles(rows_.data(), size(), size(), stride(), e, columns, stride(), scale, x, stride());
+    const Eigen::Map<const Matrix<Real>, 0, Eigen::OuterStride<>> xs(x, size(), columns, Eigen::OuterStride<>(stride()));
     return xs.cwiseAbs().maxCoeff();
   }
 
