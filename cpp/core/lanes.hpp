@@ -10,10 +10,13 @@
 #include "types.hpp"
 
 // For kernels that do not depend on the loss: one copy of each, or the build takes twice as long.
+// And one that is part of each caller, or what its lambdas capture goes through memory.
 #if defined(__GNUC__)
 #define LOCALGD_ONE_COPY __attribute__((noinline))
+#define LOCALGD_IN_PLACE __attribute__((always_inline)) inline
 #else
 #define LOCALGD_ONE_COPY
+#define LOCALGD_IN_PLACE inline
 #endif
 
 namespace localgd {

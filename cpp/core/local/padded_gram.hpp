@@ -107,7 +107,7 @@ class PaddedGram {
   // Calls take(w, v, sum) for the products of V vectors of rows with W columns of e. Few of them take two
   // entries at a time, for the latency.
   template <int W, int V, class Take>
-  void columns_times(const Real* gram, const Real* e, Take&& take) const {
+  LOCALGD_IN_PLACE void columns_times(const Real* gram, const Real* e, Take&& take) const {
     constexpr bool two = V * W <= sums_in_registers / 2;
     const Index n = size(), row = stride();
     Register<Real> sums[W][V], others[W][V];
