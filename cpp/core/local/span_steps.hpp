@@ -49,6 +49,16 @@ void for_registers(const NearRows<Real>& at, Real* __restrict e, Of&& of) {
   for (Index j = 0; j < at.stride; j += lanes<Real>) store(e + j, of(load(at.origin + j), load(at.delta + j)));
 }
 
+// near(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else far().
+template <class Loss, class Real, class Near, class Far>
+void near_or_far(Real spread, Near&& near, Far&& far) {
+  if (with_short_exp(spread, near)) return;
+  if constexpr (Loss::uses_target)
+    near([](auto x) { return x; });  // is exact
+  else
+    far();
+}
+
 // e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
 template <class Loss, class Real>
 void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e) {
@@ -59,18 +69,17 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
       for_registers(at, e, [&](auto origin, auto delta) { return Loss::near(origin, delta, power); });
     }
   };
-  if (with_short_exp(spread, near)) return;
-  if constexpr (Loss::multiclass) {
-    for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
-    Loss::negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
-  } else if constexpr (Loss::uses_target) {
-    near([](auto x) { return x; });  // is exact
-  } else {
-    for (Index j = 0; j < at.stride; j += lanes<Real>) {
-      const Register<Real> m = load(at.base + j) + load(at.delta + j);
-      store(e + j, Loss::negative_derivative(m));
+  near_or_far<Loss>(spread, near, [&] {
+    if constexpr (Loss::multiclass) {
+      for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
+      Loss::negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
+    } else {
+      for (Index j = 0; j < at.stride; j += lanes<Real>) {
+        const Register<Real> m = load(at.base + j) + load(at.delta + j);
+        store(e + j, Loss::negative_derivative(m));
+      }
     }
-  }
+  });
 }
 
 // What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.
@@ -137,12 +146,9 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     const auto near = [&](auto power) {
       for (int v = 0; v < V; ++v) e[v] = Loss::near(load(c.origin + v * lanes<Real>), delta[v], power);
     };
-    if (!with_short_exp(largest_lane<Real>(most), near)) {
-      if constexpr (Loss::uses_target)
-        near([](auto x) { return x; });  // is exact
-      else
-        for (int v = 0; v < V; ++v) e[v] = Loss::negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
-    }
+    near_or_far<Loss>(largest_lane<Real>(most), near, [&] {
+      for (int v = 0; v < V; ++v) e[v] = Loss::negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
+    });
     for (int v = 0; v < V; ++v) {
       sums[v] = keep * sums[v] + e[v];
       store(entries + v * lanes<Real>, e[v]);
@@ -197,10 +203,9 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
 template <class Loss, class Real>
 Real derivative_near(Real base, Real origin, Real delta) {
   Real e;
-  const auto near = [&](auto power) { e = Loss::near(origin, delta, power); };
-  if (with_short_exp(std::abs(delta), near)) return e;
-  if constexpr (!Loss::uses_target) return Loss::negative_derivative(base + delta);
-  near([](auto x) { return x; });  // is exact
+  near_or_far<Loss>(
+      std::abs(delta), [&](auto power) { e = Loss::near(origin, delta, power); },
+      [&] { e = Loss::negative_derivative(base + delta); });
   return e;
 }
 
@@ -222,21 +227,22 @@ void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, 
       for (Index t = 0; t < whole; t += lanes<Real>)
         store(to + k * whole + t, gather(from + k * stride, rows + t));
   };
-  const auto take_step = [&](const std::int32_t* rows, bool moves) {
-    if (!Loss::multiclass && size == 1) {
-      if constexpr (!Loss::multiclass) {
-        const Index j = rows[0];
-        *e = derivative_near<Loss>(base[j], origin[j], delta[j]);
-      }
-    } else {
-      gather_rows(rows, delta, batch.delta.data());
-      gather_rows(rows, origin, batch.origin.data());
-      const Real spread = largest(drawn.delta, whole * outputs);
-      if (!(spread <= ShortExp<Real>::small)) gather_rows(rows, base, batch.base.data());
-      if constexpr (Loss::multiclass)
-        for (Index t = 0; t < size; ++t) batch.targets[t] = c.targets[rows[t]];
-      derivatives_near<Loss>(drawn, spread, e);
+  const auto derive = [&](const std::int32_t* rows) {
+    if constexpr (Loss::multiclass) {
+      for (Index t = 0; t < size; ++t) batch.targets[t] = c.targets[rows[t]];
+    } else if (size == 1) {
+      const Index j = rows[0];
+      *e = derivative_near<Loss>(base[j], origin[j], delta[j]);
+      return;
     }
+    gather_rows(rows, delta, batch.delta.data());
+    gather_rows(rows, origin, batch.origin.data());
+    const Real spread = largest(drawn.delta, whole * outputs);
+    if (!(spread <= ShortExp<Real>::small)) gather_rows(rows, base, batch.base.data());
+    derivatives_near<Loss>(drawn, spread, e);
+  };
+  const auto take_step = [&](const std::int32_t* rows, bool moves) {
+    derive(rows);
     if (keep != Real(1)) {
       for (Index j = 0; j < n * outputs; ++j) sums[j] *= keep;
       for (Index j = 0; moves && j < stride * outputs; ++j) delta[j] *= keep;
