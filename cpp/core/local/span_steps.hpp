@@ -49,14 +49,15 @@ void for_registers(const NearRows<Real>& at, Real* __restrict e, Of&& of) {
   for (Index j = 0; j < at.stride; j += lanes<Real>) store(e + j, of(load(at.origin + j), load(at.delta + j)));
 }
 
-// near(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else far().
+// near(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else far(loss):
+// handed to it, as a loss with targets has no derivative that takes margins alone.
 template <class Loss, class Real, class Near, class Far>
 void near_or_far(Real spread, Near&& near, Far&& far) {
   if (with_short_exp(spread, near)) return;
   if constexpr (Loss::uses_target)
     near([](auto x) { return x; });  // is exact
   else
-    far();
+    far(Loss{});
 }
 
 // e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
@@ -69,14 +70,14 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
       for_registers(at, e, [&](auto origin, auto delta) { return Loss::near(origin, delta, power); });
     }
   };
-  near_or_far<Loss>(spread, near, [&] {
+  near_or_far<Loss>(spread, near, [&](auto loss) {
     if constexpr (Loss::multiclass) {
       for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
-      Loss::negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
+      loss.negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
     } else {
       for (Index j = 0; j < at.stride; j += lanes<Real>) {
         const Register<Real> m = load(at.base + j) + load(at.delta + j);
-        store(e + j, Loss::negative_derivative(m));
+        store(e + j, loss.negative_derivative(m));
       }
     }
   });
@@ -146,8 +147,8 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     const auto near = [&](auto power) {
       for (int v = 0; v < V; ++v) e[v] = Loss::near(load(c.origin + v * lanes<Real>), delta[v], power);
     };
-    near_or_far<Loss>(largest_lane<Real>(most), near, [&] {
-      for (int v = 0; v < V; ++v) e[v] = Loss::negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
+    near_or_far<Loss>(largest_lane<Real>(most), near, [&](auto loss) {
+      for (int v = 0; v < V; ++v) e[v] = loss.negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
     });
     for (int v = 0; v < V; ++v) {
       sums[v] = keep * sums[v] + e[v];
@@ -205,7 +206,7 @@ Real derivative_near(Real base, Real origin, Real delta) {
   Real e;
   near_or_far<Loss>(
       std::abs(delta), [&](auto power) { e = Loss::near(origin, delta, power); },
-      [&] { e = Loss::negative_derivative(base + delta); });
+      [&](auto loss) { e = loss.negative_derivative(base + delta); });
   return e;
 }
 
