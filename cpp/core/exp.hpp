@@ -31,7 +31,7 @@ struct ExpTraits<double> {
   static constexpr double ln2_low = 1.90821492927058770002e-10;
   static constexpr int mantissa = 52;
   // Takes the bits of magic + n to n + twice the bias of exponents.
-  static constexpr Bits offset = std::bit_cast<Bits>(magic) - 2 * 1023;
+  static constexpr Bits bias = 1023, offset = std::bit_cast<Bits>(magic) - 2 * bias;
   template <class V>
   static V polynomial(V r) {  // minimax, |r| <= ln2 / 2: relative error 3e-18
     const V q = r * r;  // even and odd terms side by side, for the latency
@@ -57,7 +57,7 @@ struct ExpTraits<float> {
   static constexpr float ln2_high = 0.693359375f;
   static constexpr float ln2_low = -2.12194440e-4f;
   static constexpr int mantissa = 23;
-  static constexpr Bits offset = std::bit_cast<Bits>(magic) - 2 * 127;
+  static constexpr Bits bias = 127, offset = std::bit_cast<Bits>(magic) - 2 * bias;
   template <class V>
   static V polynomial(V r) {  // minimax: relative error 2e-9
     const V q = r * r;
@@ -91,6 +91,18 @@ inline V exp_lane(V x) {
          std::bit_cast<V>(second << T::mantissa);
 }
 
+// exp(x) for |x| <= 16: neither clamps nor halves, which is half of the time. NaN stays.
+template <class V>
+inline V exp_bounded(V x) {
+  using T = detail::ExpTraits<V>;
+  using Real = typename T::Real;
+  using Bits = typename T::Bits;
+  const V shifted = x * static_cast<Real>(1.4426950408889634074) + T::magic;
+  const V n = shifted - T::magic;
+  const V r = (x - n * T::ln2_high) - n * T::ln2_low;
+  return T::polynomial(r) * std::bit_cast<V>((std::bit_cast<Bits>(shifted) - (T::offset + T::bias)) << T::mantissa);
+}
+
 // (exp(x) - 1) / x close to 0: the first terms of Taylor's series.
 template <int terms, class V>
 inline V exp_slope(V x) {
@@ -106,11 +118,12 @@ inline V exp_slope(V x) {
 }
 
 // How far exp's argument may be from 0 for how many terms: exp is right to half an ulp, exp - 1 as well
-// with one or two more.
+// with one or two more. Up to `bounded` exp_bounded is right.
 template <class Real>
 struct ShortExp {
   static constexpr bool wide = sizeof(Real) == 8;
   static constexpr Real moderate = Real(0x1p-3), small = Real(0x1p-6), tiny = Real(0x1p-10);
+  static constexpr Real bounded = 16;
   static constexpr int of_small = wide ? 6 : 3, of_tiny = wide ? 4 : 2;
   static constexpr int less_of_moderate = wide ? 11 : 6, less_of_small = wide ? 7 : 4, less_of_tiny = wide ? 5 : 3;
 };
@@ -123,6 +136,8 @@ bool with_short_exp(Real spread, Use&& use) {
     use([](auto x) { return exp_slope<Short::of_tiny>(x) * x + Real(1); });
   else if (spread <= Short::small)
     use([](auto x) { return exp_slope<Short::of_small>(x) * x + Real(1); });
+  else if (spread <= Short::bounded)
+    use([](auto x) { return exp_bounded(x); });
   else
     return false;
   return true;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <type_traits>
 #include <vector>
 
 #include "types.hpp"
@@ -66,7 +67,8 @@ class Team {
   // If items throw, one of the exceptions comes through then.
   template <class Task>
   void for_each(const Work& work, Task&& task) {
-    share(work, [](void* t, Index item, int thread) { (*static_cast<Task*>(t))(item, thread); },
+    using Object = std::remove_reference_t<Task>;
+    share(work, [](void* t, Index item, int thread) { (*static_cast<Object*>(t))(item, thread); },
           const_cast<void*>(static_cast<const void*>(&task)));
   }
 

@@ -113,6 +113,20 @@ TEST_CASE("many clients follow the plain loops") {
         check(method_named(name), loss, p, 3, 2, true, {"hybrid", "primal"});
 }
 
+TEST_CASE("small clients side by side follow the plain loops") {
+  std::vector<Index> sizes;  // the last bundle is not full
+  for (Index i = 0; i < 150; ++i) sizes.push_back(i < 70 ? 9 + i % 4 : 4 + i % 3);
+  const Problem p = make_problem(sizes, 11);
+  const std::vector<MethodCase> with_all_rows{
+      {"local-gd", [](LocalRule&, ServerRule&) {}},
+      {"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }},
+      {"nesterov", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8, 0.9, true}; }}};
+  for (const auto& method : with_all_rows)
+    for (const auto& loss : losses)
+      for (const bool sampled : {false, true})
+        for (const std::int64_t steps : {1, 6, 30}) check(method, loss, p, steps, 3, sampled, {"gram", "hybrid"});
+}
+
 TEST_CASE("every method follows the plain loops for many rounds") {
   const Problem p = make_problem({1, 6, 3, 4}, 12);
   for (const auto& method : methods)

@@ -61,6 +61,17 @@ TEST_CASE_TEMPLATE("exp_lane is within 2 ulp of exp", Real, double, float) {
   CHECK(denormal < 2);
 }
 
+TEST_CASE_TEMPLATE("exp_bounded is within 2 ulp of exp", Real, double, float) {
+  double worst = 0;
+  for (int j = -160'000; j <= 160'000; ++j) {
+    const Real x = static_cast<Real>(j * 1e-4);
+    worst = std::max(worst, ulps(localgd::exp_bounded(x), std::exp(static_cast<long double>(x))));
+  }
+  MESSAGE("largest error in ulp: ", worst);
+  CHECK(worst < 2);
+  CHECK(std::isnan(localgd::exp_bounded(std::numeric_limits<Real>::quiet_NaN())));
+}
+
 TEST_CASE_TEMPLATE("exp_lane at the edges", Real, double, float) {
   using Limits = std::numeric_limits<Real>;
   constexpr Real inf = Limits::infinity();

@@ -7,6 +7,7 @@
 
 #include "../server/track.hpp"
 #include "engine.hpp"
+#include "groups.hpp"
 #include "kernels.hpp"
 #include "rows.hpp"
 
@@ -28,9 +29,11 @@ class BaseEngine : public Engine {
  protected:
   using Block = Eigen::Map<Matrix<Real>>;  // a client's n_i x C numbers, side by side in a flat array
 
-  BaseEngine(const Data& data, Index outputs, const EngineOptions& options)
+  // multiple: of clients in a group.
+  BaseEngine(const Data& data, Index outputs, const EngineOptions& options, Index multiple = 1)
       : data_(data),
         outputs_(outputs),
+        groups_(data.clients(), multiple),
         rows_(data),
         kernels_(Kernels<Real>::of(options.loss)),
         local_(options.local),
@@ -41,6 +44,9 @@ class BaseEngine : public Engine {
         next_changes_(Matrix<double>::Zero(data.samples(), outputs)),
         coefficients_(options.server.coordinate_wise() ? ServerRule{} : options.server,
                       Matrix<double>::Zero(data.samples(), outputs)) {
+    std::vector<double> rows;
+    for (Index i = 0; i < data.clients(); ++i) rows.push_back(static_cast<double>(data.size(i) * outputs));
+    rows_work_ = groups_.work(rows);
     last_.local_changes = next_changes_;
     last_.change = &coefficients_.change;
     if (correcting()) {
@@ -68,6 +74,7 @@ class BaseEngine : public Engine {
   Index batch(Index client) const {
     return local_.stochastic() ? local_.batches[static_cast<std::size_t>(client)] : 0;
   }
+  Index rows_of(Index first, Index end) const { return data_.begin(end) - data_.begin(first); }  // of some clients
   bool takes_part(Index client) const { return plan_->shares[client] > 0; }
 
   // eta over the rows of a step.
@@ -84,9 +91,33 @@ class BaseEngine : public Engine {
     return m.middleRows(data_.begin(client), data_.size(client));
   }
 
-  // Who works in this round, with which share u_i of the server's mean.
+  // Calls task(client, thread) for all clients of some groups, and for those that take part.
+  template <class Task>
+  void for_all_clients(Team& team, const Work& groups, Task&& task) {
+    team.for_each(groups, [&](Index g, int thread) {
+      for (Index i = groups_.first(g); i < groups_.end(g); ++i) task(i, thread);
+    });
+  }
+  template <class Task>
+  void for_clients(Team& team, const Work& groups, Task&& task) {
+    for_all_clients(team, groups, [&](Index i, int thread) {
+      if (takes_part(i)) task(i, thread);
+    });
+  }
+
+  // Calls task(first client, end) for each group: what takes little time for each row.
+  template <class Task>
+  void for_groups(Team& team, Task&& task) {
+    const auto call = [&](Index g, int) { task(groups_.first(g), groups_.end(g)); };
+    constexpr double few = 16384;
+    if (rows_work_.total > few) return team.for_each(rows_work_, call);
+    for (Index g = 0; g < groups_.count(); ++g) call(g, 0);
+  }
+
+  // Who works in this round, with which share u_i of the server's mean. The items of `work` are groups.
   void begin_round(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
+    finite_.store(true, std::memory_order_relaxed);
     bool all = true;
     for (Index i = 0, slot = 0; i < data_.clients(); ++i) {
       shares_[i] = plan.shares[i];
@@ -100,7 +131,11 @@ class BaseEngine : public Engine {
     if (local_.normalize) normalize();
     active_ = &work;
     if (!all) {
-      selected_.select(work, [&](Index i) { return takes_part(i); });
+      selected_.select(work, [&](Index g) {
+        for (Index i = groups_.first(g); i < groups_.end(g); ++i)
+          if (takes_part(i)) return true;
+        return false;
+      });
       active_ = &selected_;
     }
     if (!correcting()) return;
@@ -115,14 +150,15 @@ class BaseEngine : public Engine {
 
   // Calls steps(client, count, done, thread), which returns how many steps it took, until all L_i steps
   // of every client of the round are done, in pieces short enough that a stop is noticed, then
-  // finish(client). False if it was stopped. The costs of the work are flops per local step.
+  // finish(client, thread). False if it was stopped. The costs of the work are flops per local step.
   template <class Steps, class Finish>
   bool local_phase(Team& team, Stop& stop, Steps&& take_steps, Finish&& finish) {
     constexpr double flops_per_piece = 5e7;  // some 20 ms
     const auto piece = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(flops_per_piece / std::max(active_->largest, 1.0)));
     std::atomic<bool> complete{true};
-    team.for_each(*active_, [&](Index client, int thread) {
+    for_clients(team, *active_, [&](Index client, int thread) {
+      if (!complete.load(std::memory_order_relaxed)) return;
       for (std::int64_t done = 0; done < steps_taken(client);) {
         const std::int64_t count = std::min(piece, steps_taken(client) - done);
         if (done >= piece && stop.check(thread)) {
@@ -131,7 +167,7 @@ class BaseEngine : public Engine {
         }
         done += take_steps(client, count, done, thread);
       }
-      finish(client);
+      finish(client, thread);
     });
     return complete.load(std::memory_order_relaxed);
   }
@@ -160,12 +196,14 @@ class BaseEngine : public Engine {
       block(common_, i) = correction_share(i) * block(gamma_, i);
   }
 
+  // step, as often as the sums of the round count: once in steps, tau_i times if margins stand still.
+  double change_per_sum(Index client) const { return step_size(client) * (plan_->frozen ? tau(client) : 1.0); }
+
   // b_i = step s_i + kappa_i gamma_i of the round at work, the client's part of the mean change, and
   // its next control variate, the mean gradient of its path: -step s_i / (eta L_i).
   void finish_steps(Index client) {
     auto b = block(next_changes_, client);
-    const double step = step_size(client) * (plan_->frozen ? tau(client) : 1.0);
-    b = step * block(sums_, client).template cast<double>();
+    b = change_per_sum(client) * block(sums_, client).template cast<double>();
     if (correcting()) {
       if (local_.correction == Correction::control)
         block(next_gamma_, client) = (-1 / (plan_->lr * static_cast<double>(steps(client)))) * b;
@@ -174,19 +212,25 @@ class BaseEngine : public Engine {
   }
 
   // The mean change of the coefficients: sum_i u_i b_i, less what the corrections have in common.
-  void gather_coefficients() {
-    for (Index i = 0; i < data_.clients(); ++i) {
-      auto mean = block(coefficients_.mean, i);
-      mean = shares_[i] * block(next_changes_, i);
-      if (correcting()) mean -= mean_kappa_ * block(common_, i);
-    }
+  void gather_coefficients(Team& team) {
+    for_groups(team, [&](Index first, Index end) {
+      const auto rows = [&](Matrix<double>& m) { return m.middleRows(data_.begin(first), rows_of(first, end)); };
+      if (!rows(next_changes_).allFinite()) finite_.store(false, std::memory_order_relaxed);
+      for (Index c = 0; c < outputs_; ++c)
+        for (Index i = first; i < end; ++i)
+          for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
+            coefficients_.mean(j, c) = shares_[i] * next_changes_(j, c);
+      if (correcting()) rows(coefficients_.mean) -= mean_kappa_ * rows(common_);
+    });
   }
 
   // Takes the round into the state unless something in it is inf or NaN.
-  Outcome commit(Track& state) {
-    if (!next_changes_.allFinite() || !(plan_->last || state.finite())) return Outcome::not_finite;
+  Outcome commit(Track& state, Team& team) {
+    if (!finite_.load(std::memory_order_relaxed) || !(plan_->last || state.finite())) return Outcome::not_finite;
     if (!server_.coordinate_wise()) {
-      coefficients_.advance(plan_->round, 0, data_.samples());
+      for_groups(team, [&](Index first, Index end) {
+        coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
+      });
       coefficients_.commit();
     }
     if (!plan_->last) state.commit();
@@ -204,6 +248,7 @@ class BaseEngine : public Engine {
 
   const Data& data_;
   const Index outputs_;
+  const Groups groups_;
   const Rows<Real> rows_;
   const Kernels<Real> kernels_;
   const LocalRule local_;
@@ -224,6 +269,9 @@ class BaseEngine : public Engine {
   Index largest_batch_ = 0;
 
  private:
+  Work rows_work_;  // groups, by how many rows they have
+  std::atomic<bool> finite_{true};  // the clients' changes of the round
+
   // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
   void normalize() {
     const auto& all = local_.steps;

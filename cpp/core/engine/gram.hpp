@@ -38,14 +38,14 @@ class GramEngine final : public SpanEngine<Real> {
           this->own_correction(i);
           this->columns(this->shift_, i) -= block(moved_, i).template cast<Real>();
         },
-        [](Index) {});
+        [](Index, Index, int) {});
     if (outcome != Outcome::done) return outcome;
     // The clients' mean change of the margins is K times that of the coefficients.
-    this->gather_coefficients();
-    if (plan.last) return this->commit(margins_);
+    this->gather_coefficients(team);
+    if (plan.last) return this->commit(margins_, team);
     gram_.multiply(this->coefficients_.mean, margins_.mean, team);
     margins_.advance(plan.round, 0, data_.samples());
-    return this->commit(margins_);
+    return this->commit(margins_, team);
   }
 
   const Matrix<double>& weights() override {
@@ -100,7 +100,7 @@ class GramEngine final : public SpanEngine<Real> {
   // moved_ = A sum_j v_j A_j^T gamma_j, what the corrections of all clients have in common.
   void correct(Team& team) {
     if (this->local_.correction == Correction::displacement)
-      team.for_each(*this->active_, [&](Index i, int) {
+      this->for_clients(team, *this->active_, [&](Index i, int) {
         auto m = block(this->sums_, i);
         m = block(margins_.value, i).template cast<Real>();
         this->set_displacement(i, m.data());

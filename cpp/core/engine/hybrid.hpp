@@ -1,5 +1,5 @@
 // Engine "hybrid": local steps on the blocks K_ii, the server in the weights.
-//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 + M d reals
+//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most
 #pragma once
 
 #include "span.hpp"
@@ -17,7 +17,11 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   HybridEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
       : Weighted(data, init, options) {}
 
-  bool prepare(Team& team, Stop& stop) override { return this->prepare_blocks(team, stop); }
+  bool prepare(Team& team, Stop& stop) override {
+    if constexpr (!std::is_same_v<Real, double>)
+      changes_.assign(static_cast<std::size_t>(team.threads()), Matrix<Real>(data_.features(), this->outputs_));
+    return this->prepare_blocks(team, stop);
+  }
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
@@ -30,15 +34,32 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           this->own_correction(i);
           this->columns(this->shift_, i).noalias() -= this->rows_.of(data_, i) * this->shared_;
         },
-        [&](Index i) {
-          // The sums have been read: their place now takes b_i in Real.
-          auto b = block(this->sums_, i);
-          b = block(this->next_changes_, i).template cast<Real>();
-          this->to_weights(i, b.data(), this->changes_);
-          if (this->correcting()) this->changes_.of(i) -= static_cast<Real>(this->kappa_(i)) * this->shared_;
-        });
-    return outcome == Outcome::done ? this->aggregate(team) : outcome;
+        [&](Index first, Index end, int thread) { add_changes(first, end, thread); });
+    return outcome == Outcome::done ? this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0) : outcome;
   }
+
+ private:
+  // The sum of the clients' group grows by sum_i u_i A_i^T b_i. Their sums have been read: u_i b_i in Real
+  // takes the place.
+  void add_changes(Index first, Index end, int thread) {
+    const Index row = data_.begin(first), rows = this->rows_of(first, end);
+    Real* b = this->sums_.data() + row * this->outputs_;
+    for (Index c = 0; c < this->outputs_; ++c)
+      for (Index i = first; i < end; ++i)
+        for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
+          b[c * rows + j - row] = static_cast<Real>(this->shares_[i] * this->next_changes_(j, c));
+    auto sum = this->sums_of_groups_.of(first);
+    if constexpr (std::is_same_v<Real, double>) {
+      this->add_to_weights(first, end, b, sum);
+    } else {
+      auto& change = changes_[static_cast<std::size_t>(thread)];
+      change.setZero();
+      this->add_to_weights(first, end, b, change);
+      sum += change.template cast<double>();
+    }
+  }
+
+  std::vector<Matrix<Real>> changes_;  // of each thread: of the weights by some clients, in float32
 };
 
 }  // namespace localgd

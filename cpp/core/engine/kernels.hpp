@@ -2,8 +2,9 @@
 // step loops are instantiated per loss, and that in kernels.cpp alone.
 #pragma once
 
-#include "../local/primal_steps.hpp"
+#include "../local/bundles.hpp"
 #include "../local/ladder.hpp"
+#include "../local/primal_steps.hpp"
 
 namespace localgd {
 
@@ -12,6 +13,7 @@ struct Kernels {
   decltype(&span_steps<Real, Exponential>) span;
   decltype(&span_ladder<Real, Exponential>) ladder;
   decltype(&span_batch_steps<Real, Exponential>) span_batch;
+  decltype(&bundle_steps<Real, Exponential>) bundle;
   decltype(&primal_steps<Real, Exponential>) primal;
   decltype(&localgd::primal_gradient<Real, Exponential>) primal_gradient;
   decltype(&primal_batch_steps<Real, Exponential>) primal_batch;

@@ -1,5 +1,5 @@
 // Engine "primal": weights everywhere, rows streamed once per local step.
-//   local step  4 n_i d flops, n_i d reals read;  round  2 M d;  memory  M d reals
+//   local step  4 n_i d flops, n_i d reals read;  round  2 M d;  memory  512 d reals at most
 // Clients of many rows come one after the other, the rows of each shared out among the threads, so
 // that the rows of only one client compete for the cache while it takes its local steps.
 #pragma once
@@ -29,7 +29,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       large_.emplace_back(i, data.size(i), init.rows(), costs.back());
       most_chunks = std::max(most_chunks, large_.back().chunks());
     }
-    work_ = Work(costs);
+    work_ = this->groups_.work(costs);
     gradients_ = PerClient<Real>(most_chunks, init.rows(), init.cols());
   }
 
@@ -43,9 +43,10 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     this->begin_round(plan, work_);
     if (this->correcting()) this->correct(team, work_, base_);
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
-      if (done == 0) start_client(i);
-      const PrimalClient<Real> client = view(i);
+      if (is_large(i)) return this->steps_taken(i);  // has taken them
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
+      if (done == 0) start_client(i, scratch.delta);
+      const PrimalClient<Real> client = view(i, scratch.delta);
       if (local_.stochastic())
         this->kernels_.primal_batch(client, this->dealers_[static_cast<std::size_t>(i)],
                                     this->batch(i), scratch, count);
@@ -54,14 +55,14 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       return count;
     };
     if (!large_.empty()) {
-      small_.select(work_, [&](Index i) { return this->takes_part(i) && !is_large(i); });
+      small_.select(work_, [&](Index g) { return has_small(g); });
       this->active_ = &small_;
       for (const Large& client : large_)
-        if (this->takes_part(client.index) && !large_client(client, team, stop))
-          return Outcome::stopped;
+        if (this->takes_part(client.index) && !large_client(client, team, stop)) return Outcome::stopped;
     }
-    const bool complete =
-        this->local_phase(team, stop, steps, [&](Index i) { this->finish_steps(i); });
+    const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
+      if (!is_large(i)) finish_client(i, scratch_[static_cast<std::size_t>(thread)].delta);
+    });
     return complete ? this->aggregate(team) : Outcome::stopped;
   }
 
@@ -93,13 +94,19 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     return !local_.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
   }
 
+  bool has_small(Index group) const {
+    for (Index i = this->groups_.first(group); i < this->groups_.end(group); ++i)
+      if (this->takes_part(i) && !is_large(i)) return true;
+    return false;
+  }
+
   // All local steps of a large client. Every other one goes through its rows backwards: it starts with
   // those that are still in the cache.
   bool large_client(const Large& large, Team& team, Stop& stop) {
     const Index i = large.index, n = data_.size(i);
-    start_client(i);
-    const PrimalClient<Real> client = view(i);
-    Matrix<Real>& sum = scratch_.front().gradient;
+    Matrix<Real>&delta = scratch_.front().delta, &sum = scratch_.front().gradient;
+    start_client(i, delta);
+    const PrimalClient<Real> client = view(i, delta);
     for (std::int64_t l = 0; l < this->steps_taken(i); ++l) {
       const bool known = l > 0 || displaced();
       team.for_each(l % 2 == 0 ? large.forth : large.back, [&](Index chunk, int thread) {
@@ -115,16 +122,15 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       for (Index chunk = 1; chunk < large.chunks(); ++chunk) sum += gradients_.of(chunk);
       take_step(client, sum);
     }
-    this->finish_steps(i);
+    finish_client(i, delta);
     return true;
   }
 
   bool displaced() const { return local_.correction == Correction::displacement; }
 
-  void start_client(Index i) {
+  void start_client(Index i, Matrix<Real>& delta) {
     block(this->sums_, i).setZero();
     this->begin_batches(i);
-    auto delta = this->changes_.of(i);
     if (!this->correcting()) {
       delta.setZero();
       return;
@@ -139,7 +145,12 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     }
   }
 
-  PrimalClient<Real> view(Index i) {
+  void finish_client(Index i, const Matrix<Real>& delta) {
+    this->finish_steps(i);
+    this->sums_of_groups_.of(i) += this->shares_[i] * delta.template cast<double>();
+  }
+
+  PrimalClient<Real> view(Index i, Matrix<Real>& delta) {
     return {this->rows_.of(data_, i),
             this->targets_.data() + data_.begin(i),
             this->outputs_,
@@ -148,7 +159,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
             local_.correction == Correction::control ? this->corrections_.data(i) : nullptr,
             this->weights_.value,
             block(base_, i).data(),
-            this->changes_.data(i),
+            delta.data(),
             block(this->sums_, i).data()};
   }
 

@@ -1,6 +1,8 @@
 // Local phase in the span of each client's rows: shared by the gram and the hybrid engine.
 #pragma once
 
+#include <optional>
+
 #include "base.hpp"
 #include "exact.hpp"
 
@@ -33,25 +35,27 @@ class SpanEngine : public BaseEngine<Real> {
   static constexpr Index panel = 64;  // rows of a Gram matrix that are made, or multiplied, at once
 
   SpanEngine(const Data& data, Index outputs, const EngineOptions& options)
-      : Base(data, outputs, options),
+      : Base(data, outputs, options, suit_bundles(data, outputs, options) ? bundle_width<Real> : 1),
         margins_at_start_(data.samples() * outputs),
         exact_(data, options.loss) {
+    if (suit_bundles(data, outputs, options)) bundles_.emplace(sizes(data));
     std::vector<double> costs;
     Index end = 0;
     for (Index i = 0; i < data.clients(); ++i) {
       places_.push_back(end);
-      end += padded<Real>(data.size(i)) * outputs;
+      if (!bundles_) end += padded<Real>(data.size(i)) * outputs;
       const auto n = static_cast<double>(data.size(i)), c = static_cast<double>(outputs);
       const auto rows = this->batch(i) > 0 ? static_cast<double>(this->batch(i)) : n;
       costs.push_back((2 * n * rows + 20 * rows) * c);
     }
-    work_ = Work(costs);
+    work_ = this->groups_.work(costs);
     for (auto* numbers : {&base_, &origin_, &delta_, &scratch_}) *numbers = Vector<Real>::Zero(end);
     if (this->correcting()) shift_ = base_;
   }
 
   // K_ii of every client. False if it was stopped.
   bool prepare_blocks(Team& team, Stop& stop) {
+    if (bundles_) return prepare_bundles(team, stop);
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
     batches_.assign(local_.stochastic() ? static_cast<std::size_t>(team.threads()) : 0,
                     Batch<Real>(this->largest_batch_, outputs_));
@@ -60,7 +64,7 @@ class SpanEngine : public BaseEngine<Real> {
     for (Index i = 0; i < data_.clients(); ++i)
       if (climbs_ever(i)) longest = std::max(longest, padded<Real>(data_.size(i)) * outputs_);
     ladders_.assign(static_cast<std::size_t>(team.threads()), LadderSpace<Real>(longest));
-    team.for_each(work_, [&](Index i, int thread) {
+    this->for_all_clients(team, work_, [&](Index i, int thread) {
       const auto a = this->rows_.of(data_, i);
       auto& own = blocks_[static_cast<std::size_t>(i)];
       own.resize(a.rows());
@@ -74,19 +78,21 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   // The local work of every client of the round: begin(client) writes the client's margins to
-  // margins_at_start_ and, with corrections, A_i q_i to shift_; finish(client) may read b_i from
-  // next_changes_.
+  // margins_at_start_ and, with corrections, A_i q_i to shift_; finish(first, end, thread) may read b_i of
+  // some clients from next_changes_.
   template <class Begin, class Finish>
   Outcome local_work(Team& team, Stop& stop, Begin begin, Finish finish) {
     if (local_.solve) return exact_work(team, stop, begin, finish);
+    if (bundles_) return bundled_work(team, stop, begin, finish);
     return stepwise_work(team, stop, begin, finish);
   }
 
   // Takes the round into the state, as Base::commit, with the active rows of exact solves.
-  Outcome commit(Track& state) {
-    const Outcome outcome = Base::commit(state);
+  Outcome commit(Track& state, Team& team) {
+    const Outcome outcome = Base::commit(state, team);
     if (outcome == Outcome::done && local_.solve)
-      for (const Index i : this->active_->order) exact_.keep(i);
+      for (Index i = 0; i < data_.clients(); ++i)
+        if (this->takes_part(i)) exact_.keep(i);
     return outcome;
   }
 
@@ -133,28 +139,119 @@ class SpanEngine : public BaseEngine<Real> {
         this->kernels_.span(client, count, last);
       return count;
     };
-    const bool complete = this->local_phase(team, stop, steps, [&](Index i) {
+    const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
       this->finish_steps(i);
-      finish(i);
+      finish(i, i + 1, thread);
     });
     if (!complete) return Outcome::stopped;
     count();
     return Outcome::done;
   }
 
+  static std::vector<Index> sizes(const Data& data) {
+    std::vector<Index> all;
+    for (Index i = 0; i < data.clients(); ++i) all.push_back(data.size(i));
+    return all;
+  }
+
+  // Bundles take every step: of many steps a ladder needs fewer.
+  static bool suit_bundles(const Data& data, Index outputs, const EngineOptions& options) {
+    constexpr std::int64_t many = 128;
+    const LocalRule& local = options.local;
+    const auto& steps = local.steps;
+    return outputs == 1 && options.loss != "softmax" && !local.solve && !local.stochastic() &&
+           local.correction == Correction::none && (local.every_step || steps.front() <= many) &&
+           std::all_of(steps.begin(), steps.end(), [&](auto L) { return L == steps.front(); }) &&
+           Bundles<Real>::suit(sizes(data));
+  }
+
+  bool prepare_bundles(Team& team, Stop& stop) {
+    bundles_->make();
+    bundle_spaces_.assign(static_cast<std::size_t>(team.threads()), BundleSpace<Real>(bundles_->most_rows()));
+    this->for_all_clients(team, work_, [&](Index i, int thread) {
+      if (stop.check(thread)) return;
+      const auto a = this->rows_.of(data_, i);
+      bundles_->put(i, RowMatrix<Real>(a * a.transpose()));
+    });
+    return !stop.requested();
+  }
+
+  template <class Begin, class Finish>
+  Outcome bundled_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+    constexpr std::int64_t piece = 10'000;  // a ms or more
+    const std::int64_t steps = this->steps_taken(0);
+    const bool reads_rows = true;
+    team.for_each(*this->active_, [&](Index g, int thread) {
+      const Index last = this->groups_.end(g);
+      for (Index first = this->groups_.first(g); first < last; first += bundle_width<Real>) {
+        const Index end = std::min(first + bundle_width<Real>, last);
+        auto client = bundles_->of(first / bundle_width<Real>, static_cast<Real>(1 - this->pull()),
+                                   bundle_spaces_[static_cast<std::size_t>(thread)]);
+        if (reads_rows && end < last) {
+          const auto a = this->rows_.of(data_, end);
+          client.next = reinterpret_cast<const char*>(a.data());
+          client.next_lines = this->rows_of(end, std::min(end + bundle_width<Real>, last)) * a.cols() *
+                              static_cast<Index>(sizeof(Real)) / 64;
+        }
+        start_bundle(client, first, end, begin);
+        for (std::int64_t done = 0; done < steps; done += piece) {
+          if (stop.check(thread)) return;
+          this->kernels_.bundle(client, std::min(piece, steps - done), done + piece >= steps);
+        }
+        finish_bundle(client, first, end);
+        finish(first, end, thread);
+      }
+    });
+    return stop.requested() ? Outcome::stopped : Outcome::done;
+  }
+
+  template <class Begin>
+  void start_bundle(const BundleClients<Real>& client, Index first, Index end, Begin begin) {
+    constexpr Index width = bundle_width<Real>;
+    const Index n = client.n;
+    BundleSpace<Real>& at = client.at;
+    at.margins.setZero();
+    at.step.setZero();
+    for (Index i = first; i < end; ++i) {
+      if (!this->takes_part(i)) continue;
+      begin(i);
+      for (Index j = 0; j < data_.size(i); ++j) {
+        at.margins[j * width + i - first] = margins_at_start_[data_.begin(i) + j];
+        at.targets[j * width + i - first] = data_.targets[data_.begin(i) + j];
+      }
+      at.step[i - first] = static_cast<Real>(this->step_size(i));
+    }
+    for (Index t = 0; t < n * width; ++t) at.base[t] = static_cast<Real>(at.margins[t]);
+    this->kernels_.origins(at.margins.data(), at.targets.data(), n * width, 1, n * width, at.origin.data());
+    at.delta.setZero();
+    at.sums.setZero();
+  }
+
+  void finish_bundle(const BundleClients<Real>& client, Index first, Index end) {
+    for (Index i = first; i < end; ++i) {
+      if (!this->takes_part(i)) continue;
+      const double step = this->change_per_sum(i);
+      for (Index j = 0; j < data_.size(i); ++j)
+        this->next_changes_(data_.begin(i) + j, 0) =
+            step * static_cast<double>(client.at.sums[j * bundle_width<Real> + i - first]);
+    }
+  }
+
   void count() {
     if (this->plan_->frozen) return;
-    const auto& clients = this->active_->order;
-    const bool all = std::all_of(clients.begin(), clients.end(),
-                                 [&](Index i) { return rungs_[static_cast<std::size_t>(i)] > 0; });
+    bool all = true;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      if (!this->takes_part(i)) continue;
+      const std::int64_t steps = rungs_[static_cast<std::size_t>(i)];
+      all = all && steps > 0;
+      ladders_taken_.most_steps = std::max(ladders_taken_.most_steps, steps);
+    }
     ++(all ? ladders_taken_.rounds : ladders_taken_.others);
-    for (const Index i : clients)
-      ladders_taken_.most_steps = std::max(ladders_taken_.most_steps, rungs_[static_cast<std::size_t>(i)]);
   }
 
   // Whether a client's steps may be had from a ladder, at all and in this round.
   bool climbs_ever(Index i) const {
-    return !local_.every_step && !local_.solve && !local_.stochastic() && Ladder::most(this->steps(i)) > 0;
+    return !bundles_ && !local_.every_step && !local_.solve && !local_.stochastic() && Ladder::most(this->steps(i)) > 0;
   }
   bool climbs(Index i) const {
     return climbs_ever(i) && !this->plan_->frozen;
@@ -200,14 +297,14 @@ class SpanEngine : public BaseEngine<Real> {
   template <class Begin, class Finish>
   Outcome exact_work(Team& team, Stop& stop, Begin begin, Finish finish) {
     std::atomic<Outcome> worst{Outcome::done};
-    team.for_each(*this->active_, [&](Index i, int thread) {
+    this->for_clients(team, *this->active_, [&](Index i, int thread) {
       if (worst.load(std::memory_order_relaxed) != Outcome::done) return;
       begin(i);
       double* b = block(this->next_changes_, i).data();
       const Outcome outcome =
           exact_.solve(i, start_margins(i).col(0), b, stop, thread);
       if (outcome == Outcome::done) {
-        finish(i);
+        finish(i, i + 1, thread);
       } else {
         worst.store(outcome);
         if (outcome == Outcome::infeasible) infeasible_.store(i);
@@ -216,6 +313,8 @@ class SpanEngine : public BaseEngine<Real> {
     return worst.load();
   }
 
+  std::optional<Bundles<Real>> bundles_;  // in place of blocks_
+  std::vector<BundleSpace<Real>> bundle_spaces_;  // of each thread
   std::vector<Index> places_;  // of the clients in arrays of whole registers
   std::vector<Batch<Real>> batches_;  // of each thread
   std::vector<LadderSpace<Real>> ladders_;

@@ -12,6 +12,11 @@ namespace localgd {
 template <class Real, class Local>
 class WeightedEngine : public Local {
  public:
+  void begin_round(const RoundPlan& plan, const Work& work) {
+    Local::begin_round(plan, work);
+    sums_of_groups_.clear();
+  }
+
   const Matrix<double>& weights() override { return weights_.value; }
   const Matrix<double>& margins() override {
     const Data& data = this->data_;
@@ -35,15 +40,9 @@ class WeightedEngine : public Local {
 
   WeightedEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
       : Local(data, init.cols(), options),
-        changes_(data.clients(), init.rows(), init.cols()),
+        sums_of_groups_(this->groups_, init.rows(), init.cols()),
         weights_(options.server, init),
-        margins_(data.samples(), init.cols()),
-        range_(std::max<Index>(512, 65536 / data.clients())),
-        ranges_((init.rows() + range_ - 1) / range_),
-        panels_((data.clients() + panel - 1) / panel),
-        server_work_(work(ranges_, panels_ > 1 ? panels_ : data.clients())),
-        panel_work_(work(ranges_ * panels_, panel)) {
-    if (panels_ > 1) partial_means_.resize(init.rows(), init.cols() * panels_);
+        margins_(data.samples(), init.cols()) {
     if (this->correcting()) {
       corrections_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
       shared_ = Matrix<Real>::Zero(init.rows(), init.cols());
@@ -72,93 +71,60 @@ class WeightedEngine : public Local {
             wide_dot(a.row(j).data(), weights_.value.col(c).data(), data_.features()));
   }
 
-  // A_i^T b of a client's n_i x C numbers.
-  void to_weights(Index i, const Real* b, PerClient<Real>& all) const {
-    const auto a = this->rows_.of(data_, i);
-    auto out = all.of(i);
-    out.setZero();
-    add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, out.data());
+  // out += scale A_i^T b of the rows of some clients, from their numbers b (rows x C).
+  template <class Out>
+  void add_to_weights(Index first, Index end, const Real* b, Out&& out) const {
+    const auto* a = this->rows_.of(data_, first).data();
+    add_weighted_rows(a, data_.begin(end) - data_.begin(first), data_.features(), out.cols(), b, out.data());
   }
 
   // corrections_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
   // margins: flat scratch space for displacements.
   void correct(Team& team, const Work& all, Vector<Real>& margins) {
     const bool displaced = this->local_.correction == Correction::displacement;
-    team.for_each(displaced ? *this->active_ : all, [&](Index i, int) {
+    sums_of_groups_.clear();
+    const auto add = [&](Index i, int) {
       if (displaced) {
         client_margins(i, this->block(margins, i));
         this->set_displacement(i, this->block(margins, i).data());
       }
       auto gamma = this->block(this->sums_, i);
       gamma = this->block(this->gamma_, i).template cast<Real>();
-      to_weights(i, gamma.data(), corrections_);
-    });
+      auto own = corrections_.of(i);
+      own.setZero();
+      add_to_weights(i, i + 1, gamma.data(), own);
+      sums_of_groups_.of(i) += this->correction_share(i) * own.template cast<double>();
+    };
+    if (displaced)
+      this->for_clients(team, *this->active_, add);
+    else
+      this->for_all_clients(team, all, add);
     this->gather_common();
     auto& sum = weights_.mean;  // free until the round's end
-    sum_clients(
-        team, corrections_, [&](Index i) { return this->correction_share(i); }, sum,
-        [&](Index first, Index count) {
-          shared_.middleRows(first, count) = sum.middleRows(first, count).template cast<Real>();
-        });
+    sums_of_groups_.total(team, sum, [&](Index first, Index count) {
+      shared_.middleRows(first, count) = sum.middleRows(first, count).template cast<Real>();
+    });
+    sums_of_groups_.clear();
   }
 
-  // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i.
-  Outcome aggregate(Team& team) {
-    sum_clients(
-        team, changes_, [&](Index i) { return this->shares_[i]; }, weights_.mean,
-        [&](Index first, Index count) { weights_.advance(this->plan_->round, first, count); });
-    this->gather_coefficients();
-    return this->commit(weights_);
+  // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i, less so many times shared_.
+  Outcome aggregate(Team& team, double shared = 0) {
+    sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
+      if (shared != 0)
+        weights_.mean.middleRows(first, count) -= shared * shared_.middleRows(first, count).template cast<double>();
+      weights_.advance(this->plan_->round, first, count);
+    });
+    this->gather_coefficients(team);
+    return this->commit(weights_, team);
   }
 
-  PerClient<Real> changes_;      // Delta_i of all clients
+  GroupSums sums_of_groups_;     // of u_i Delta_i
   PerClient<Real> corrections_;  // A_i^T gamma_i
   Matrix<Real> shared_;
   Track weights_;
 
  private:
-  static constexpr Index panel = 1024;  // clients whose changes are summed by one thread
-
-  Work work(Index items, Index clients) const {
-    const double cost = 2.0 * static_cast<double>(clients * range_ * this->outputs_);
-    return Work(std::vector<double>(static_cast<std::size_t>(items), cost));
-  }
-
-  // sum = sum_i share(i) x_i, then(first, count) for ranges of features: in the order of the clients
-  // whatever threads compute it, in parallel over ranges, and over panels of many clients.
-  template <class Share, class Then>
-  void sum_clients(Team& team, const PerClient<Real>& x, Share&& share, Matrix<double>& sum,
-                   Then&& then) {
-    const auto add = [&](Index p, Index first, auto&& out) {
-      out.setZero();
-      for (Index i = p * panel; i < std::min((p + 1) * panel, data_.clients()); ++i)
-        if (share(i) > 0)
-          out += share(i) * x.of(i).middleRows(first, out.rows()).template cast<double>();
-    };
-    const auto size = [&](Index first) { return std::min(range_, sum.rows() - first); };
-    const Index outputs = sum.cols();
-    if (panels_ > 1)
-      team.for_each(panel_work_, [&](Index item, int) {
-        const Index p = item / ranges_, first = item % ranges_ * range_;
-        add(p, first, partial_means_.block(first, p * outputs, size(first), outputs));
-      });
-    team.for_each(server_work_, [&](Index item, int) {
-      const Index first = item * range_, count = size(first);
-      auto out = sum.middleRows(first, count);
-      if (panels_ == 1) {
-        add(0, first, out);
-      } else {
-        out = partial_means_.block(first, 0, count, outputs);
-        for (Index p = 1; p < panels_; ++p)
-          out += partial_means_.block(first, p * outputs, count, outputs);
-      }
-      then(first, count);
-    });
-  }
-
-  Matrix<double> margins_, partial_means_;
-  Index range_, ranges_, panels_;  // features in a range; how many ranges, and panels of clients
-  Work server_work_, panel_work_;
+  Matrix<double> margins_;
 };
 
 }  // namespace localgd

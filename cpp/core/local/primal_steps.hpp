@@ -32,10 +32,11 @@ struct PrimalClient {
   auto pulls() const { return MatrixView<Real>(pull, rows.cols(), outputs); }
 };
 
-// Scratch space of one thread: a gradient, and margins and derivatives of a block of rows.
+// Scratch space of one thread: the deviation of its client, a gradient, and margins and derivatives of a
+// block of rows.
 template <class Real>
 struct PrimalScratch {
-  Matrix<Real> gradient;
+  Matrix<Real> delta, gradient;
   Vector<Real> margins, derivatives;
   Batch<Real> batch;
 
@@ -52,7 +53,8 @@ Index rows_per_block(Index features) {
 
 template <class Real>
 PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_batch)
-    : gradient(features, outputs),
+    : delta(features, outputs),
+      gradient(delta),
       margins(rows_per_block<Real>(features) * outputs),
       derivatives(margins.size()),
       batch(largest_batch, outputs) {}

@@ -239,7 +239,7 @@ void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, 
     gather_rows(rows, delta, batch.delta.data());
     gather_rows(rows, origin, batch.origin.data());
     const Real spread = largest(drawn.delta, whole * outputs);
-    if (!(spread <= ShortExp<Real>::small)) gather_rows(rows, base, batch.base.data());
+    if (!(spread <= ShortExp<Real>::bounded)) gather_rows(rows, base, batch.base.data());
     derivatives_near<Loss>(drawn, spread, e);
   };
   const auto take_step = [&](const std::int32_t* rows, bool moves) {

@@ -1,0 +1,178 @@
+// Clients of few rows side by side, each in a lane of its own: a step of one would be all latency, and
+// its rows would leave most of a register empty. Row by row, with the numbers of each client in its lane
+// and as in span_steps.hpp:
+//
+//   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e
+//
+// A bundle has two registers of clients, so that one's latency is the other's time. The rows of its
+// clients are filled up to those of the largest with rows of zeros.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "../pages.hpp"
+#include "span_steps.hpp"
+
+namespace localgd {
+
+template <class Real>
+inline constexpr Index bundle_width = 2 * lanes<Real>;
+
+// What a thread needs for the bundle that it has: up to `rows` x bundle_width numbers each.
+template <class Real>
+struct BundleSpace {
+  explicit BundleSpace(Index rows)
+      : margins(rows * bundle_width<Real>), targets(margins), base(margins.size()), origin(base), delta(base),
+        sums(base), e(base), step(bundle_width<Real>) {}
+
+  Vector<double> margins, targets;  // A_i w_k
+  Vector<Real> base, origin;        // of the margins, see near()
+  Vector<Real> delta, sums, e;
+  Vector<Real> step;  // of each lane: eta / n_i
+};
+
+template <class Real>
+struct BundleClients {
+  const Real* gram;  // K_ii: n x n x bundle_width
+  Index n;
+  Real keep;  // 1 - eta mu
+  BundleSpace<Real>& at;
+  // What the thread needs after these steps, to be read into the cache beside them; or nothing.
+  const char* next = nullptr;
+  std::int64_t next_lines = 0;
+};
+
+namespace detail {
+
+// What R of the rows move by in a step: entries of K_ii row by row. Returns the largest |delta|.
+template <int R, class Real>
+Register<Real> move_bundle_rows(const Real* gram, Index n, const Real* e, const Real* step, Real keep, Real* delta) {
+  constexpr Index half = lanes<Real>, width = bundle_width<Real>;
+  Register<Real> first[R], second[R];
+  const auto entry = [=](int r, Index j) { return gram + (r * n + j) * width; };
+  for (int r = 0; r < R; ++r) {  // sums that begin with zeros would go through memory
+    first[r] = load(entry(r, 0)) * load(e);
+    second[r] = load(entry(r, 0) + half) * load(e + half);
+  }
+  for (Index j = 1; j < n; ++j) {
+    const Register<Real> e1 = load(e + j * width), e2 = load(e + j * width + half);
+    for (int r = 0; r < R; ++r) {
+      first[r] += load(entry(r, j)) * e1;
+      second[r] += load(entry(r, j) + half) * e2;
+    }
+  }
+  Register<Real> most{};
+  const auto move = [&](Real* to, Register<Real> sum, Register<Real> scale) {
+    const Register<Real> moved = keep * load(to) + scale * sum, turned = -moved;
+    store(to, moved);
+    const Register<Real> size = moved > turned ? moved : turned;
+    most = size > most ? size : most;
+  };
+  const Register<Real> step1 = load(step), step2 = load(step + half);
+  for (int r = 0; r < R; ++r) {
+    move(delta + r * width, first[r], step1);
+    move(delta + r * width + half, second[r], step2);
+  }
+  return most;
+}
+
+}  // namespace detail
+
+inline void fetch([[maybe_unused]] const char* memory, [[maybe_unused]] std::int64_t from,
+                  [[maybe_unused]] std::int64_t to) {
+#if defined(__GNUC__)
+  for (; from < to; ++from) __builtin_prefetch(memory + 64 * from, 0, 2);
+#endif
+}
+
+// delta <- keep delta + step K_ii e; the largest |delta|.
+template <class Real>
+LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
+  Register<Real> most{};
+  in_pieces<5, 4, 3, 2, 1>(c.n, [&](Index r, auto R) {
+    const Index at = r * bundle_width<Real>;
+    const Register<Real> size = detail::move_bundle_rows<R>(c.gram + at * c.n, c.n, c.at.e.data(), c.at.step.data(),
+                                                            c.keep, c.at.delta.data() + at);
+    most = size > most ? size : most;
+  });
+  return largest_lane<Real>(most);
+}
+
+// Full batches, as span_steps().
+template <class Real, class Loss>
+void bundle_steps(const BundleClients<Real>& c, std::int64_t steps, bool last) {
+  if constexpr (!Loss::multiclass) {
+    const Index size = c.n * bundle_width<Real>;
+    const NearRows<Real> rows{c.at.base.data(), c.at.origin.data(), c.at.delta.data(), size, nullptr, size, 1};
+    Real *sums = c.at.sums.data(), *e = c.at.e.data();
+    Real spread = largest(c.at.delta.data(), size);
+    const std::int64_t lines = (c.next_lines + steps - 1) / steps;  // in each step
+    for (std::int64_t l = 0; l < steps; ++l) {
+      fetch(c.next, std::min(l * lines, c.next_lines), std::min((l + 1) * lines, c.next_lines));
+      derivatives_near<Loss>(rows, spread, e);
+      for (Index t = 0; t < size; t += lanes<Real>) store(sums + t, c.keep * load(sums + t) + load(e + t));
+      if (last && l + 1 == steps) return;
+      spread = move_bundle(c);
+    }
+  }
+}
+
+// The K_ii of all bundles, one after the other.
+template <class Real>
+class Bundles {
+ public:
+  static constexpr Index width = bundle_width<Real>;
+
+  // Of all clients in their order, `width` in a bundle.
+  explicit Bundles(const std::vector<Index>& sizes) {
+    for (std::size_t i = 0; i < sizes.size(); i += static_cast<std::size_t>(width)) {
+      const auto end = std::min(sizes.size(), i + static_cast<std::size_t>(width));
+      rows_.push_back(*std::max_element(sizes.begin() + static_cast<std::ptrdiff_t>(i),
+                                        sizes.begin() + static_cast<std::ptrdiff_t>(end)));
+      begins_.push_back(begins_.back() + rows_.back() * rows_.back() * width);
+      most_rows_ = std::max(most_rows_, rows_.back());
+    }
+  }
+
+  // Whether they are worth it: many small clients of about the same size.
+  static bool suit(const std::vector<Index>& sizes) {
+    constexpr Index most_rows = 16, fewest = 4;  // bundles
+    if (static_cast<Index>(sizes.size()) < fewest * width) return false;
+    double entries = 0;
+    for (const Index n : sizes) {
+      if (n > most_rows) return false;
+      entries += static_cast<double>(n * n);
+    }
+    return static_cast<double>(Bundles(sizes).begins_.back()) <= 2 * entries;
+  }
+
+  void make() {
+    numbers_.resize(begins_.back());
+    prefer_large_pages(numbers_.data(), static_cast<std::size_t>(numbers_.size()) * sizeof(Real));
+    numbers_.setZero();
+  }
+
+  template <class Gram>
+  void put(Index client, const Gram& gram) {
+    const Index n = rows(client / width);
+    Real* to = numbers_.data() + begin(client / width) + client % width;
+    for (Index i = 0; i < gram.rows(); ++i)
+      for (Index j = 0; j < gram.cols(); ++j) to[(i * n + j) * width] = gram(i, j);
+  }
+
+  BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
+    return {numbers_.data() + begin(bundle), rows(bundle), keep, space};
+  }
+  Index most_rows() const { return most_rows_; }
+
+ private:
+  Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
+  Index begin(Index bundle) const { return begins_[static_cast<std::size_t>(bundle)]; }
+
+  std::vector<Index> rows_, begins_{0};  // of a bundle
+  Index most_rows_ = 0;
+  Vector<Real> numbers_;
+};
+
+}  // namespace localgd
