@@ -31,19 +31,31 @@ Register<double> pairwise(const Register<double>* x) {
 
 }  // namespace detail
 
+// R rows times w, each as wide_dot() has it: what is read of w serves all of them.
+template <int R, class Real>
+void wide_dots(const Real* rows, const double* w, Index d, double* out) {
+  constexpr Index at_once = 16, width = lanes<double>;
+  constexpr int count = static_cast<int>(at_once / width);
+  Register<double> sums[R][count];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < count; ++v) sums[r][v] = Register<double>{};
+  Index j = 0;
+  for (; j + at_once <= d; j += at_once)
+    for (int v = 0; v < count; ++v) {
+      const Register<double> entries = load(w + j + v * width);
+      for (int r = 0; r < R; ++r) sums[r][v] += detail::wide(rows + r * d + j + v * width) * entries;
+    }
+  for (int r = 0; r < R; ++r) out[r] = sum_of_lanes<double>(detail::pairwise<count>(sums[r]));
+  for (; j < d; ++j)
+    for (int r = 0; r < R; ++r) out[r] += static_cast<double>(rows[r * d + j]) * w[j];
+}
+
 // row . w in float64 whatever the row's type, in sixteen running sums whose order is fixed: the same
 // bits on every thread and for every alignment.
 template <class Real>
 double wide_dot(const Real* row, const double* w, Index d) {
-  constexpr Index at_once = 16, width = lanes<double>;
-  constexpr int count = static_cast<int>(at_once / width);
-  Register<double> sums[count];
-  for (int r = 0; r < count; ++r) sums[r] = Register<double>{};
-  Index j = 0;
-  for (; j + at_once <= d; j += at_once)
-    for (int r = 0; r < count; ++r) sums[r] += detail::wide(row + j + r * width) * load(w + j + r * width);
-  double sum = sum_of_lanes<double>(detail::pairwise<count>(sums));
-  for (; j < d; ++j) sum += static_cast<double>(row[j]) * w[j];
+  double sum;
+  wide_dots<1>(row, w, d, &sum);
   return sum;
 }
 

@@ -208,32 +208,37 @@ class SpanEngine : public BaseEngine<Real> {
   template <class Begin>
   void start_bundle(const BundleClients<Real>& client, Index first, Index end, Begin begin) {
     constexpr Index width = bundle_width<Real>;
-    const Index n = client.n;
+    const Index size = client.n * width;
     BundleSpace<Real>& at = client.at;
-    at.margins.setZero();
+    double *margins = at.margins.data(), *targets = at.targets.data();
+    std::fill_n(margins, size, 0.0);
     at.step.setZero();
     for (Index i = first; i < end; ++i) {
       if (!this->takes_part(i)) continue;
       begin(i);
-      for (Index j = 0; j < data_.size(i); ++j) {
-        at.margins[j * width + i - first] = margins_at_start_[data_.begin(i) + j];
-        at.targets[j * width + i - first] = data_.targets[data_.begin(i) + j];
+      const Index row = data_.begin(i), rows = data_.size(i);
+      const double *m = margins_at_start_.data() + row, *y = data_.targets.data() + row;
+      for (Index j = 0; j < rows; ++j) {
+        margins[j * width + i - first] = m[j];
+        targets[j * width + i - first] = y[j];
       }
       at.step[i - first] = static_cast<Real>(this->step_size(i));
     }
-    for (Index t = 0; t < n * width; ++t) at.base[t] = static_cast<Real>(at.margins[t]);
-    this->kernels_.origins(at.margins.data(), at.targets.data(), n * width, 1, n * width, at.origin.data());
-    at.delta.setZero();
-    at.sums.setZero();
+    Real* base = at.base.data();
+    for (Index t = 0; t < size; ++t) base[t] = static_cast<Real>(margins[t]);
+    this->kernels_.origins(margins, targets, size, 1, size, at.origin.data());
+    std::fill_n(at.delta.data(), size, Real(0));
+    std::fill_n(at.sums.data(), size, Real(0));
   }
 
   void finish_bundle(const BundleClients<Real>& client, Index first, Index end) {
     for (Index i = first; i < end; ++i) {
       if (!this->takes_part(i)) continue;
       const double step = this->change_per_sum(i);
-      for (Index j = 0; j < data_.size(i); ++j)
-        this->next_changes_(data_.begin(i) + j, 0) =
-            step * static_cast<double>(client.at.sums[j * bundle_width<Real> + i - first]);
+      const Real* sums = client.at.sums.data() + i - first;
+      double* b = this->next_changes_.data() + data_.begin(i);
+      for (Index j = 0, rows = data_.size(i); j < rows; ++j)
+        b[j] = step * static_cast<double>(sums[j * bundle_width<Real>]);
     }
   }
 

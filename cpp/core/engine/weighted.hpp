@@ -65,10 +65,14 @@ class WeightedEngine : public Local {
                              m.data(), m.outerStride());
         return;
       }
-    for (Index c = 0; c < m.cols(); ++c)
-      for (Index j = 0; j < a.rows(); ++j)
-        m(j, c) = static_cast<Scalar>(
-            wide_dot(a.row(j).data(), weights_.value.col(c).data(), data_.features()));
+    for (Index c = 0; c < m.cols(); ++c) {
+      const double* w = weights_.value.col(c).data();
+      in_pieces<2, 1>(a.rows(), [&](Index j, auto R) {
+        double dots[R];
+        wide_dots<R>(a.data() + j * a.cols(), w, a.cols(), dots);
+        for (int r = 0; r < R; ++r) m(j + r, c) = static_cast<Scalar>(dots[r]);
+      });
+    }
   }
 
   // out += scale A_i^T b of the rows of some clients, from their numbers b (rows x C).
