@@ -60,6 +60,7 @@ def configure(build: Path, *options: str) -> str:
     return cmake
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [
@@ -81,7 +82,7 @@ def test_core(tmp_path: Path, options: list[str]) -> None:
     ctest = Path(cmake).with_name(Path(cmake).name.replace("cmake", "ctest"))
     run = finished(
         ctest,
-        *("--test-dir", tmp_path, "--build-config", "Release"),
+        *("--test-dir", tmp_path, "--build-config", "Release", "--parallel", jobs),
         "--output-on-failure",
         "--no-tests=error",
     )

@@ -2,13 +2,14 @@
 #pragma once
 
 #include <pybind11/eigen.h>
+#include <pybind11/functional.h>
 #include <pybind11/numpy.h>
+#include <pybind11/stl.h>
 
 #include <exception>
 #include <map>
 #include <string>
 
-#include "bindings.hpp"
 #include "core/simulation.hpp"
 
 namespace localgd {
@@ -22,12 +23,39 @@ inline Vector<double> vector(const Array& a) {
   return VectorView<double>(a.data(), a.shape(0));
 }
 
-inline Data view(const Array& rows, const Array& targets, const std::vector<Index>& offsets,
-                 const Array& weights) {
-  if (rows.ndim() != 2 || targets.ndim() != 1)
-    throw std::invalid_argument("rows: want two dimensions; targets: one");
-  return Data(RowsView<double>(rows.data(), rows.shape(0), rows.shape(1)),
-              VectorView<double>(targets.data(), targets.shape(0)), offsets, vector(weights));
+// The arrays of a run, and the view of them that the core has.
+class HeldData {
+ public:
+  HeldData(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights)
+      : rows_(std::move(rows)), targets_(std::move(targets)), data_(view(offsets, weights)) {}
+  HeldData(const HeldData&) = delete;
+
+ private:
+  Data view(const std::vector<Index>& offsets, const Array& weights) const {
+    if (rows_.ndim() != 2 || targets_.ndim() != 1)
+      throw std::invalid_argument("rows: want two dimensions; targets: one");
+    return Data(RowsView<double>(rows_.data(), rows_.shape(0), rows_.shape(1)),
+                VectorView<double>(targets_.data(), targets_.shape(0)), offsets, vector(weights));
+  }
+  Array rows_, targets_;
+
+ protected:
+  Data data_;
+};
+
+inline const char* name_of(Status status) {
+  switch (status) {
+    case Status::running:
+      return "running";
+    case Status::completed:
+      return "completed";
+    case Status::interrupted:
+      return "interrupted";
+    case Status::diverged:
+      return "diverged";
+    default:
+      return "infeasible";
+  }
 }
 
 template <class Value>

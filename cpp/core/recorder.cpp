@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "matrix_products.hpp"
+
 namespace localgd {
 
 namespace {
@@ -122,16 +124,16 @@ double Recorder::angle(const Columns& weights, double norm) const {
 // A_i^T x_i (d x C).
 Matrix<double> Recorder::client_rows(const Matrix<double>& coefficients, Index client) const {
   const Index first = data_.begin(client), n = data_.size(client);
-  return data_.rows.middleRows(first, n).transpose() * coefficients.middleRows(first, n);
+  return weighted_rows(data_.rows.middleRows(first, n), coefficients.middleRows(first, n));
 }
 
 Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
   // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - (w_{k+1} - w_k)
   Matrix<double> move = *last.change;
-  if (!last.in_weights) move = data_.rows.transpose() * *last.change;
+  if (!last.in_weights) move = weighted_rows(data_.rows, *last.change);
   Matrix<double> common;
-  if (last.common.size()) common = data_.rows.transpose() * last.common;
+  if (last.common.size()) common = weighted_rows(data_.rows, last.common);
   const Index outputs = move.cols() / models;
   Vector<double> totals = Vector<double>::Zero(models);
   for (Index i = 0; i < data_.clients(); ++i) {
@@ -168,7 +170,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
   Matrix<double> weighted = scaled;
   for (Index i = 0; i < data_.clients(); ++i)
     weighted.middleRows(data_.begin(i), data_.size(i)) *= data_.weights[i];
-  const Matrix<double> mean = data_.rows.transpose() * weighted;
+  const Matrix<double> mean = weighted_rows(data_.rows, weighted);
   Vector<double> variance = Vector<double>::Zero(models), alignment = variance, squares = variance;
   Matrix<double> own;
   for (Index i = 0; i < data_.clients(); ++i) {

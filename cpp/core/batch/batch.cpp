@@ -1,5 +1,7 @@
 #include "batch.hpp"
 
+#include "../matrix_products.hpp"
+
 namespace localgd {
 
 Batch::Batch(const Data& data, const BatchOptions& options, const std::vector<RunOptions>& runs,
@@ -97,7 +99,7 @@ void Batch::record(const std::vector<Run*>& runs) {
     last.local_changes.col(r) = run.column.last.local_changes;
     recorders.push_back(&run.recorder);
   }
-  weights.noalias() += data_.rows.transpose() * coefficients;
+  weights += weighted_rows(data_.rows, coefficients);
   const std::int64_t round = runs.front()->round;
   const auto recorded =
       Recorder::record_runs(recorders, round, round * clients_,
@@ -108,9 +110,7 @@ void Batch::record(const std::vector<Run*>& runs) {
 }
 
 Matrix<double> Batch::weights(Index run) const {
-  Matrix<double> weights = at(run).init;
-  weights.noalias() += data_.rows.transpose() * coefficients(run);
-  return weights;
+  return at(run).init + weighted_rows(data_.rows, coefficients(run));
 }
 
 void Batch::record_now(Index run) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "../lanes.hpp"
+#include "../matrix_products.hpp"
 
 namespace localgd {
 
@@ -28,7 +29,8 @@ class Panels {
   // Rows begin(first) to begin(last) - 1 of A A^T.
   void fill(const RowsView<Real>& a, Index first, Index last) {
     const Index from = begin(first);
-    const RowMatrix<Real> part = a.middleRows(from, begin(last) - from) * a.transpose();
+    RowMatrix<Real> part(begin(last) - from, a.rows());
+    multiply_by_rows(a.middleRows(from, part.rows()), a, part);
     for (Index p = first; p < last; ++p) {
       const Index height = begin(p + 1) - begin(p);
       Real* to = numbers_.data() + begin(p) * depth_;

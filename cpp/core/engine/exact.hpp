@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "../local/projection.hpp"
+#include "../matrix_products.hpp"
 #include "engine.hpp"
 
 namespace localgd {
@@ -25,7 +26,8 @@ class ExactSolves {
     } else {
       // The rank tests need the rounding of float64.
       const auto rows = data_.rows.middleRows(data_.begin(client), data_.size(client));
-      solver.copy.noalias() = rows * rows.transpose();
+      solver.copy.resize(rows.rows(), rows.rows());
+      multiply_by_rows(rows, rows, solver.copy);
       solver.make(solver.copy, interpolates_);
     }
     solver.numbers.resize(gram.rows());

@@ -49,8 +49,7 @@ class GramEngine final : public SpanEngine<Real> {
   }
 
   const Matrix<double>& weights() override {
-    weights_ = init_;
-    weights_.noalias() += data_.rows.transpose() * this->coefficients_.value;
+    weights_ = init_ + weighted_rows(data_.rows, this->coefficients_.value);
     return weights_;
   }
   const Matrix<double>& margins() override { return margins_.value; }
@@ -61,8 +60,7 @@ class GramEngine final : public SpanEngine<Real> {
     margins.resize(first_margins_.rows(), coefficients.cols());
     gram_.multiply(coefficients, margins, team);
     margins += first_margins_.replicate(1, states);
-    weights = init_.replicate(1, states);
-    weights.noalias() += data_.rows.transpose() * coefficients;
+    weights = init_.replicate(1, states) + weighted_rows(data_.rows, coefficients);
   }
 
   void place(const Matrix<double>& coefficients, const Matrix<double>* margins,

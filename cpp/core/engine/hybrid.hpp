@@ -32,7 +32,10 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
           this->client_margins(i, this->start_margins(i));
           if (!this->correcting()) return;
           this->own_correction(i);
-          this->columns(this->shift_, i).noalias() -= this->rows_.of(data_, i) * this->shared_;
+          auto common = block(this->sums_, i);  // free until the steps
+          multiply_rows(this->rows_.of(data_, i).data(), data_.size(i), data_.features(), this->outputs_,
+                        this->shared_.data(), common.data());
+          this->columns(this->shift_, i) -= common;
         },
         [&](Index first, Index end, int thread) { add_changes(first, end, thread); });
     return outcome == Outcome::done ? this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0) : outcome;

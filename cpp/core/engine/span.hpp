@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "../matrix_products.hpp"
 #include "base.hpp"
 #include "exact.hpp"
 
@@ -70,8 +71,8 @@ class SpanEngine : public BaseEngine<Real> {
       own.resize(a.rows());
       auto gram = own.values();
       for (Index first = 0; first < a.rows() && !stop.check(thread); first += panel)
-        gram.middleRows(first, std::min(panel, a.rows() - first)).noalias() =
-            a.middleRows(first, std::min(panel, a.rows() - first)) * a.transpose();
+        multiply_by_rows(a.middleRows(first, std::min(panel, a.rows() - first)), a,
+                         gram.middleRows(first, std::min(panel, a.rows() - first)));
       if (local_.solve && !stop.requested()) exact_.prepare(i, gram);
     });
     return !stop.requested();
@@ -100,7 +101,8 @@ class SpanEngine : public BaseEngine<Real> {
   void own_correction(Index i) {
     auto gamma = columns(scratch_, i);
     gamma = block(this->gamma_, i).template cast<Real>();
-    columns(shift_, i).noalias() = blocks_[static_cast<std::size_t>(i)].values() * gamma;
+    std::fill_n(at(shift_, i), padded<Real>(data_.size(i)) * outputs_, Real(0));
+    blocks_[static_cast<std::size_t>(i)].add_product(at(scratch_, i), outputs_, Real(1), at(shift_, i));
   }
 
   // A client's n_i x C numbers in an array of whole registers, and in one without gaps.
@@ -171,7 +173,9 @@ class SpanEngine : public BaseEngine<Real> {
     this->for_all_clients(team, work_, [&](Index i, int thread) {
       if (stop.check(thread)) return;
       const auto a = this->rows_.of(data_, i);
-      bundles_->put(i, RowMatrix<Real>(a * a.transpose()));
+      RowMatrix<Real> gram(a.rows(), a.rows());
+      multiply_by_rows(a, a, gram);
+      bundles_->put(i, gram);
     });
     return !stop.requested();
   }

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "../lanes.hpp"
+#include "../matrix_products.hpp"
 #include "../pages.hpp"
 #include "../stop.hpp"
 #include "../team.hpp"
@@ -33,7 +34,8 @@ class SymmetricGram {
       for (Index first = begin(p); first < begin(p + 1); first += block) {
         if (stop.check(thread)) return;
         const Index count = std::min({block, begin(p + 1) - first, size_ - first});
-        part.noalias() = rows.middleRows(first, count) * rows.bottomRows(size_ - first).transpose();
+        part.resize(count, size_ - first);
+        multiply_by_rows(rows.middleRows(first, count), rows.bottomRows(size_ - first), part);
         for (Index r = 0; r < count; r += strip) pack(part, r, first + r);
       }
     });

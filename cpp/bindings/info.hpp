@@ -1,9 +1,12 @@
-#include "bindings.hpp"
+#pragma once
+
+#include <pybind11/pybind11.h>
+
 #include "core/team.hpp"
 
-namespace py = pybind11;
+namespace localgd {
 
-namespace {
+namespace py = pybind11;
 
 #if defined(__clang__)
 #define LOCALGD_COMPILER "Clang " __clang_version__
@@ -15,7 +18,7 @@ namespace {
 #define LOCALGD_COMPILER "unknown"
 #endif
 
-py::dict build_info() {
+inline py::dict build_info() {
   py::dict info;
   info["version"] = LOCALGD_VERSION;
   info["compiler"] = LOCALGD_COMPILER;
@@ -24,12 +27,12 @@ py::dict build_info() {
   info["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) +
                   "." + std::to_string(EIGEN_MINOR_VERSION);
   info["instruction_set"] = LOCALGD_LEVEL;
-  info["openmp"] = localgd::has_openmp();
+  info["openmp"] = has_openmp();
   return info;
 }
 
 // Whether this machine can run code that was built for the level.
-bool machine_supports(const std::string& level) {
+inline bool machine_supports(const std::string& level) {
   if (level == "baseline") return true;
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
   __builtin_cpu_init();
@@ -42,10 +45,10 @@ bool machine_supports(const std::string& level) {
   return false;
 }
 
-}  // namespace
-
-void bind_info(py::module_& m) {
+inline void bind_info(py::module_& m) {
   m.def("build_info", &build_info, "How this module was built.");
   m.def("machine_supports", &machine_supports, py::arg("level"),
         "Whether this machine runs code built for an instruction set.");
 }
+
+}  // namespace localgd

@@ -1,16 +1,11 @@
-#include <pybind11/functional.h>
-#include <pybind11/stl.h>
+#pragma once
 
-#include "bindings.hpp"
 #include "convert.hpp"
 #include "core/batch/batch.hpp"
 
-namespace py = pybind11;
-using namespace localgd;
+namespace localgd {
 
-namespace {
-
-std::vector<RunOptions> run_options(const py::list& runs) {
+inline std::vector<RunOptions> run_options(const py::list& runs) {
   std::vector<RunOptions> all;
   for (const py::handle& entry : runs) {
     const auto options = entry.cast<py::dict>();
@@ -22,28 +17,13 @@ std::vector<RunOptions> run_options(const py::list& runs) {
   return all;
 }
 
-const char* name_of(Status status) {
-  switch (status) {
-    case Status::diverged:
-      return "diverged";
-    case Status::completed:
-      return "completed";
-    default:
-      return "running";
-  }
-}
-
-// A Batch with the arrays that its data view points into.
-class Session {
+class BatchSession : HeldData {
  public:
-  Session(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
+  BatchSession(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
           const py::list& runs, const std::string& loss, bool single, std::int64_t steps, bool every_step,
           int threads)
-      : rows_(std::move(rows)),
-        targets_(std::move(targets)),
-        data_(view(rows_, targets_, offsets, weights)),
+      : HeldData(std::move(rows), std::move(targets), offsets, weights),
         batch_(data_, BatchOptions{loss, single, steps, every_step}, run_options(runs), threads) {}
-  Session(const Session&) = delete;
 
   void advance(std::int64_t until, const std::vector<std::vector<double>>& lrs,
                const py::object& progress) {
@@ -54,38 +34,36 @@ class Session {
   Batch& batch() { return batch_; }
 
  private:
-  Array rows_, targets_;
-  Data data_;
   Batch batch_;
 };
 
-}  // namespace
-
-void bind_batch(py::module_& m) {
+inline void bind_batch(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
-  py::class_<Session>(m, "Batch", py::module_local(),
+  py::class_<BatchSession>(m, "Batch", py::module_local(),
                       "Several runs over the same rows, side by side (engine gram).")
       .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const py::list&,
                     const std::string&, bool, std::int64_t, bool, int>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("loss"), py::arg("single"), py::arg("steps"),
            py::arg("every_step"), py::arg("threads"))
-      .def("advance", &Session::advance, py::arg("until"), py::arg("lrs"), py::arg("progress"),
+      .def("advance", &BatchSession::advance, py::arg("until"), py::arg("lrs"), py::arg("progress"),
            "Take all runs to a round, or to their own end before it. Raises what progress(round) or "
            "Ctrl-C raises.")
-      .def("record_now", [](Session& s, Index run) { s.batch().record_now(run); }, py::arg("run"),
+      .def("record_now", [](BatchSession& s, Index run) { s.batch().record_now(run); }, py::arg("run"),
            "Record the present round of a run unless it is the last one recorded.")
-      .def("history", [](Session& s, Index run) { return history_columns(s.batch().history(run)); },
+      .def("history", [](BatchSession& s, Index run) { return history_columns(s.batch().history(run)); },
            py::arg("run"), "The records of a run so far, as columns.")
-      .def("weights", [](Session& s, Index run) { return s.batch().weights(run); }, py::arg("run"))
-      .def("coefficients", [](Session& s, Index run) { return s.batch().coefficients(run); },
+      .def("weights", [](BatchSession& s, Index run) { return s.batch().weights(run); }, py::arg("run"))
+      .def("coefficients", [](BatchSession& s, Index run) { return s.batch().coefficients(run); },
            py::arg("run"))
-      .def("status", [](Session& s, Index run) { return name_of(s.batch().status(run)); },
+      .def("status", [](BatchSession& s, Index run) { return name_of(s.batch().status(run)); },
            py::arg("run"), "'running', 'completed' or 'diverged'.")
-      .def("round_of", [](Session& s, Index run) { return s.batch().round(run); }, py::arg("run"),
+      .def("round_of", [](BatchSession& s, Index run) { return s.batch().round(run); }, py::arg("run"),
            "The last whole round of a run.")
-      .def_property_readonly("round", [](Session& s) { return s.batch().round(); },
+      .def_property_readonly("round", [](BatchSession& s) { return s.batch().round(); },
                              "That of the runs that go on.")
-      .def_property_readonly("running", [](Session& s) { return s.batch().running(); },
+      .def_property_readonly("running", [](BatchSession& s) { return s.batch().running(); },
                              "Whether any goes on.");
 }
+
+}  // namespace localgd

@@ -1,19 +1,14 @@
-#include <pybind11/functional.h>
-#include <pybind11/stl.h>
+#pragma once
 
 #include <optional>
 
-#include "bindings.hpp"
 #include "convert.hpp"
 
-namespace py = pybind11;
-using namespace localgd;
-
-namespace {
+namespace localgd {
 
 using Words = py::array_t<std::uint64_t, py::array::c_style>;
 
-LocalRule local_rule(const py::dict& options) {
+inline LocalRule local_rule(const py::dict& options) {
   LocalRule rule;
   rule.steps = options["steps"].cast<std::vector<std::int64_t>>();
   rule.batches = options["batches"].cast<std::vector<Index>>();
@@ -30,32 +25,17 @@ LocalRule local_rule(const py::dict& options) {
   return rule;
 }
 
-const char* name_of(Status status) {
-  switch (status) {
-    case Status::diverged:
-      return "diverged";
-    case Status::infeasible:
-      return "infeasible";
-    default:
-      return "completed";
-  }
-}
-
-// A Simulation with the arrays that its data view points into.
-class Session {
+class SimulationSession : HeldData {
  public:
-  Session(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
+  SimulationSession(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
           const Matrix<double>& init, const std::string& engine, const std::string& loss, bool single,
           const py::dict& local, const py::dict& server, std::vector<std::int64_t> record_rounds,
           const Matrix<double>& reference, int threads, bool keep_weights)
-      : rows_(std::move(rows)),
-        targets_(std::move(targets)),
-        data_(view(rows_, targets_, offsets, weights)),
+      : HeldData(std::move(rows), std::move(targets), offsets, weights),
         simulation_(data_, init,
                     EngineOptions{engine, loss, single, local_rule(local), server_rule(server)},
                     std::move(record_rounds), reference, threads, keep_weights),
         keep_weights_(keep_weights) {}
-  Session(const Session&) = delete;
 
   std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares,
                       const std::optional<Words>& words, const py::object& progress) {
@@ -154,17 +134,13 @@ class Session {
   Simulation& simulation() { return simulation_; }
 
  private:
-  Array rows_, targets_;
-  Data data_;
   Simulation simulation_;
   bool keep_weights_;
 };
 
-}  // namespace
-
-void bind_simulation(py::module_& m) {
+inline void bind_simulation(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
-  py::class_<Session>(m, "Simulation", py::module_local(),
+  py::class_<SimulationSession>(m, "Simulation", py::module_local(),
                       "A run of local steps and aggregation over rows held by clients.")
       .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const Matrix<double>&,
                     const std::string&, const std::string&, bool, const py::dict&, const py::dict&,
@@ -173,36 +149,38 @@ void bind_simulation(py::module_& m) {
            py::arg("init"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
            py::arg("local"), py::arg("server"), py::arg("record_rounds"), py::arg("reference"),
            py::arg("threads"), py::arg("keep_weights") = false)
-      .def("advance", &Session::advance, py::arg("until"), py::arg("lrs"), py::arg("shares"),
+      .def("advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"), py::arg("shares"),
            py::arg("words"), py::arg("progress"),
            "Run to a round; 'completed', 'diverged' or 'infeasible'. Raises what progress(round) or "
            "Ctrl-C raises.")
-      .def("record_now", [](Session& s) { s.simulation().record_now(); },
+      .def("record_now", [](SimulationSession& s) { s.simulation().record_now(); },
            "Record the present round unless it is the last one recorded.")
-      .def("history", &Session::history, "The records so far, as columns.")
-      .def("weights", [](Session& s) { return s.simulation().engine().weights(); })
-      .def("coefficients", [](Session& s) { return s.simulation().engine().coefficients(); })
-      .def("state", &Session::state, "All that restore() needs, as arrays by name.")
-      .def("map", &Session::map, py::arg("round"), py::arg("lrs"), py::arg("shares"),
+      .def("history", &SimulationSession::history, "The records so far, as columns.")
+      .def("weights", [](SimulationSession& s) { return s.simulation().engine().weights(); })
+      .def("coefficients", [](SimulationSession& s) { return s.simulation().engine().coefficients(); })
+      .def("state", &SimulationSession::state, "All that restore() needs, as arrays by name.")
+      .def("map", &SimulationSession::map, py::arg("round"), py::arg("lrs"), py::arg("shares"),
            py::arg("frozen"), py::arg("tolerance"), py::arg("coefficients"), py::arg("velocity"),
            py::arg("controls"),
            "Changes of the coefficients in rounds from a given state (engine gram): the changes, column "
            "by column, one row per round; then the velocity and the controls after them.")
-      .def("record_states", &Session::record_states, py::arg("first"), py::arg("rounds"),
+      .def("record_states", &SimulationSession::record_states, py::arg("first"), py::arg("rounds"),
            py::arg("lrs"), py::arg("shares"), py::arg("frozen"), py::arg("tolerance"),
            py::arg("coefficients"), py::arg("velocity"), py::arg("controls"),
            "Record given states (engine gram) under consecutive numbers.")
-      .def_property_readonly("ladders", &Session::ladders,
+      .def_property_readonly("ladders", &SimulationSession::ladders,
                              "In how many rounds so far all local steps were had from fewer, in how many not, "
                              "and the most steps of a rung; None if they never are.")
-      .def("restore", &Session::restore, py::arg("round"), py::arg("participations"),
+      .def("restore", &SimulationSession::restore, py::arg("round"), py::arg("participations"),
            py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
-      .def_property_readonly("round", [](Session& s) { return s.simulation().round(); })
+      .def_property_readonly("round", [](SimulationSession& s) { return s.simulation().round(); })
       .def_property_readonly("participations",
-                             [](Session& s) { return s.simulation().participations(); })
-      .def_property_readonly("drift", [](Session& s) { return s.simulation().drift(); })
+                             [](SimulationSession& s) { return s.simulation().participations(); })
+      .def_property_readonly("drift", [](SimulationSession& s) { return s.simulation().drift(); })
       .def_property_readonly("infeasible_client",
-                             [](Session& s) { return s.simulation().engine().infeasible_client(); })
-      .def_property_readonly("stalls", [](Session& s) { return s.simulation().stalls(); },
+                             [](SimulationSession& s) { return s.simulation().engine().infeasible_client(); })
+      .def_property_readonly("stalls", [](SimulationSession& s) { return s.simulation().stalls(); },
                              "How often the leader found a helper thread descheduled.");
 }
+
+}  // namespace localgd
