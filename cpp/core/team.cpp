@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint64_t ticket_mask = 0xffffffffu;
 constexpr int spins_before_sleep = 4000;  // about 50 microseconds of pauses
 constexpr auto shortest_stall = std::chrono::milliseconds(1);
-constexpr auto first_penalty = std::chrono::milliseconds(10);
+constexpr auto first_penalty = std::chrono::milliseconds(30);
 constexpr auto longest_penalty = std::chrono::seconds(1);
 
 inline void pause() {

@@ -45,12 +45,15 @@ class Batches:
 
     def words(self, first: int, until: int, weights: np.ndarray) -> np.ndarray:
         """Shape (rounds, slots, words): slot s is that of the s-th client that takes part."""
-        words = np.zeros((until - first, self._slots, self._width), dtype=np.uint64)
+        shape = until - first, self._slots, self._width
         if len(weights) == 1:
+            words = np.empty(shape, dtype=np.uint64)
             for slot, i in enumerate(np.flatnonzero(weights[0])):
                 drawn = self._streams[i].draw(first, until)
                 words[:, slot, : drawn.shape[1]] = drawn
+                words[:, slot, drawn.shape[1] :] = 0
             return words
+        words = np.zeros(shape, dtype=np.uint64)
         for k in range(first, until):
             for slot, i in enumerate(np.flatnonzero(weights[k - first])):
                 drawn = self._streams[i].draw(k, k + 1)[0]
