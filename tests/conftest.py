@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("localgd")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first: the others fill up the time beside them, and nobody waits at the end."""
+    """The longest tests first: the others fill up the time beside them."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

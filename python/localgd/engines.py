@@ -7,9 +7,11 @@ per output:
 engine    local step          server          memory (reals)
 ========  ==================  ==============  =====================
 gram      2 n_i b flops       2 N² flops      N²/2 + Σ n_i²
-hybrid    2 n_i b flops       4 N d + 2 M d   Σ n_i² + M d
-primal    4 b d flops         2 M d flops     M d
+hybrid    2 n_i b flops       4 N d + 2 M d   Σ n_i² + G d
+primal    4 b d flops         2 M d flops     G d
 ========  ==================  ==============  =====================
+
+with G = M groups of clients, but never more than 512.
 
 The steps are counted one by one, although most of a long run may be had from fewer.
 """
@@ -37,6 +39,7 @@ PRODUCT_FLOPS = 25e9  # of large matrix products
 BANDWIDTHS = ((256 * 2**10, 60e9), (16 * 2**20, 25e9), (np.inf, 8e9))  # working set, bytes/s
 MAX_THREADS = 256  # or the machine's cores, if it has more
 LARGE_CLIENT, CHUNK = 4 * 2**20, 512 * 2**10  # bytes of rows: what primal shares out, and in what
+MOST_GROUPS = 512  # of clients, each with a sum of what they change
 MIN_SECONDS_PER_THREAD = 10e-6  # per round; below this the hand-over costs more than it brings
 
 
@@ -76,7 +79,8 @@ def plans(problem: Problem, rule: LocalRule, itemsize: int) -> dict[str, Plan]:
     rows = _seconds(2 * n * d * C, itemsize * n * d)
     gram = _seconds(2 * N**2 * C, itemsize * N**2 / 2)
     more = 0 if rule.correction == "none" else 1
-    changes = _seconds(2 * M * d * C, 8 * M * d * C)  # their mean
+    groups = min(M, MOST_GROUPS)
+    changes = _seconds(2 * M * d * C, 8 * groups * d * C)  # their mean
     row_bytes = itemsize * n * d
     chunks = np.where((row_bytes > LARGE_CLIENT) & (drawn == 0), row_bytes // CHUNK, 1)
     return {
@@ -91,14 +95,14 @@ def plans(problem: Problem, rule: LocalRule, itemsize: int) -> dict[str, Plan]:
             "hybrid",
             2 * float((n**2).sum()) * d / PRODUCT_FLOPS,
             span + (2 + more) * rows + changes,
-            blocks + itemsize * M * d * C,
+            blocks + 8 * groups * d * C,
             problem.n_clients,
         ),
         "primal": Plan(
             "primal",
             0.0,
             primal + more * rows + changes,
-            itemsize * M * d * C,
+            8 * groups * d * C,
             int(chunks.sum()),
         ),
     }

@@ -15,7 +15,9 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
  public:
   HybridEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
-      : Weighted(data, init, options) {}
+      : Weighted(data, init, options) {
+    this->reads_rows_ = true;
+  }
 
   bool prepare(Team& team, Stop& stop) override {
     if constexpr (!std::is_same_v<Real, double>)

@@ -117,6 +117,7 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   Work work_;
+  bool reads_rows_ = false;  // in every round
   std::vector<PaddedGram<Real>> blocks_;
   Vector<double> margins_at_start_;  // A_i w_k of all clients, and A_i (w_k + q_i) with displacements
   Vector<Real> base_, origin_, delta_, shift_, scratch_;  // see local/span_steps.hpp
@@ -184,19 +185,13 @@ class SpanEngine : public BaseEngine<Real> {
   Outcome bundled_work(Team& team, Stop& stop, Begin begin, Finish finish) {
     constexpr std::int64_t piece = 10'000;  // a ms or more
     const std::int64_t steps = this->steps_taken(0);
-    const bool reads_rows = true;
     team.for_each(*this->active_, [&](Index g, int thread) {
       const Index last = this->groups_.end(g);
       for (Index first = this->groups_.first(g); first < last; first += bundle_width<Real>) {
         const Index end = std::min(first + bundle_width<Real>, last);
         auto client = bundles_->of(first / bundle_width<Real>, static_cast<Real>(1 - this->pull()),
                                    bundle_spaces_[static_cast<std::size_t>(thread)]);
-        if (reads_rows && end < last) {
-          const auto a = this->rows_.of(data_, end);
-          client.next = reinterpret_cast<const char*>(a.data());
-          client.next_lines = this->rows_of(end, std::min(end + bundle_width<Real>, last)) * a.cols() *
-                              static_cast<Index>(sizeof(Real)) / 64;
-        }
+        if (reads_rows_ && end < last) fetch_beside(client, end, std::min(end + bundle_width<Real>, last));
         start_bundle(client, first, end, begin);
         for (std::int64_t done = 0; done < steps; done += piece) {
           if (stop.check(thread)) return;
@@ -207,6 +202,16 @@ class SpanEngine : public BaseEngine<Real> {
       }
     });
     return stop.requested() ? Outcome::stopped : Outcome::done;
+  }
+
+  // The rows of the next clients, unless they fill the cache.
+  void fetch_beside(BundleClients<Real>& client, Index first, Index end) const {
+    constexpr Index most = 2048;
+    const auto a = this->rows_.of(data_, first);
+    const Index lines = this->rows_of(first, end) * a.cols() * static_cast<Index>(sizeof(Real)) / 64;
+    if (lines > most) return;
+    client.next = reinterpret_cast<const char*>(a.data());
+    client.next_lines = lines;
   }
 
   template <class Begin>
