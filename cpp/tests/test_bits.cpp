@@ -97,7 +97,7 @@ TEST_CASE("any number of threads gives the same bits where the rows of a client 
   });
 }
 
-TEST_CASE("any number of threads gives the same bits where changes are summed in panels of clients") {
+TEST_CASE("any number of threads gives the same bits where changes are summed in groups of clients") {
   const Problem p = make_problem(std::vector<Index>(2500, 1), 3);
   for (const auto& name : {"local-gd", "control"})
     for (const auto& loss : losses)

@@ -24,7 +24,8 @@ class Groups {
   // Work whose items are the groups, from the costs of the clients.
   Work work(const std::vector<double>& costs) const {
     std::vector<double> sums(static_cast<std::size_t>(count()));
-    for (std::size_t i = 0; i < costs.size(); ++i) sums[static_cast<std::size_t>(of(static_cast<Index>(i)))] += costs[i];
+    for (Index i = 0; i < clients_; ++i)
+      sums[static_cast<std::size_t>(of(i))] += costs[static_cast<std::size_t>(i)];
     return Work(std::move(sums));
   }
 
