@@ -77,6 +77,12 @@ class BaseEngine : public Engine {
   Index rows_of(Index first, Index end) const { return data_.begin(end) - data_.begin(first); }  // of some clients
   bool takes_part(Index client) const { return plan_->shares[client] > 0; }
 
+  bool anyone(Index first, Index end) const {
+    for (Index i = first; i < end; ++i)
+      if (takes_part(i)) return true;
+    return false;
+  }
+
   // eta over the rows of a step.
   double step_size(Index client) const {
     const Index rows = batch(client) > 0 ? batch(client) : data_.size(client);
@@ -131,11 +137,7 @@ class BaseEngine : public Engine {
     if (local_.normalize) normalize();
     active_ = &work;
     if (!all) {
-      selected_.select(work, [&](Index g) {
-        for (Index i = groups_.first(g); i < groups_.end(g); ++i)
-          if (takes_part(i)) return true;
-        return false;
-      });
+      selected_.select(work, [&](Index g) { return anyone(groups_.first(g), groups_.end(g)); });
       active_ = &selected_;
     }
     if (!correcting()) return;

@@ -189,6 +189,7 @@ class SpanEngine : public BaseEngine<Real> {
       const Index last = this->groups_.end(g);
       for (Index first = this->groups_.first(g); first < last; first += bundle_width<Real>) {
         const Index end = std::min(first + bundle_width<Real>, last);
+        if (!this->anyone(first, end)) continue;
         auto client = bundles_->of(first / bundle_width<Real>, static_cast<Real>(1 - this->pull()),
                                    bundle_spaces_[static_cast<std::size_t>(thread)]);
         if (reads_rows_ && end < last) fetch_beside(client, end, std::min(end + bundle_width<Real>, last));
