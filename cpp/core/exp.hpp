@@ -71,21 +71,36 @@ struct ExpTraits<float> {
 
 }  // namespace detail
 
+namespace detail {
+
+// x = n ln 2 + r with n = round(x / ln 2); the bits of magic + n.
+template <class V>
+struct Reduced {
+  V r;
+  typename ExpTraits<V>::Bits bits;
+};
+template <class V>
+inline Reduced<V> reduce(V x) {
+  using T = ExpTraits<V>;
+  constexpr auto log2_e = static_cast<typename T::Real>(1.4426950408889634074);
+  const V shifted = x * log2_e + T::magic;  // n sits in its low bits
+  const V n = shifted - T::magic;
+  return {(x - n * T::ln2_high) - n * T::ln2_low, std::bit_cast<typename T::Bits>(shifted)};
+}
+
+}  // namespace detail
+
 // exp(x) = 2^n exp(r), n = round(x / ln 2). Branch-free; overflows to inf, keeps NaN, and denormal
 // results are right because 2^n is applied in two halves. Accuracy: tests/test_exp.cpp (2 ulp).
 template <class V>
 inline V exp_lane(V x) {
   using T = detail::ExpTraits<V>;
-  using Real = typename T::Real;
   using Bits = typename T::Bits;
-  constexpr Real log2_e = static_cast<Real>(1.4426950408889634074);
   const V low = V{} + T::lowest, high = V{} + T::highest;
   x = low > x ? low : x;
   x = high < x ? high : x;
-  const V shifted = x * log2_e + T::magic;  // n sits in its low bits
-  const V n = shifted - T::magic;
-  const V r = (x - n * T::ln2_high) - n * T::ln2_low;
-  const Bits both = std::bit_cast<Bits>(shifted) - T::offset;
+  const auto [r, bits] = detail::reduce(x);
+  const Bits both = bits - T::offset;
   const Bits first = both >> 1, second = both - first;  // biased exponents, first + second = n
   return T::polynomial(r) * std::bit_cast<V>(first << T::mantissa) *
          std::bit_cast<V>(second << T::mantissa);
@@ -95,12 +110,8 @@ inline V exp_lane(V x) {
 template <class V>
 inline V exp_bounded(V x) {
   using T = detail::ExpTraits<V>;
-  using Real = typename T::Real;
-  using Bits = typename T::Bits;
-  const V shifted = x * static_cast<Real>(1.4426950408889634074) + T::magic;
-  const V n = shifted - T::magic;
-  const V r = (x - n * T::ln2_high) - n * T::ln2_low;
-  return T::polynomial(r) * std::bit_cast<V>((std::bit_cast<Bits>(shifted) - (T::offset + T::bias)) << T::mantissa);
+  const auto [r, bits] = detail::reduce(x);
+  return T::polynomial(r) * std::bit_cast<V>((bits - (T::offset + T::bias)) << T::mantissa);
 }
 
 // (exp(x) - 1) / x close to 0: the first terms of Taylor's series.

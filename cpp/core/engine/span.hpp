@@ -36,10 +36,13 @@ class SpanEngine : public BaseEngine<Real> {
   static constexpr Index panel = 64;  // rows of a Gram matrix that are made, or multiplied, at once
 
   SpanEngine(const Data& data, Index outputs, const EngineOptions& options)
-      : Base(data, outputs, options, suit_bundles(data, outputs, options) ? bundle_width<Real> : 1),
+      : SpanEngine(data, outputs, options, suiting_bundles(data, outputs, options)) {}
+
+  SpanEngine(const Data& data, Index outputs, const EngineOptions& options, std::optional<Bundles<Real>> bundles)
+      : Base(data, outputs, options, bundles ? bundle_width<Real> : 1),
         margins_at_start_(data.samples() * outputs),
+        bundles_(std::move(bundles)),
         exact_(data, options.loss) {
-    if (suit_bundles(data, outputs, options)) bundles_.emplace(sizes(data));
     std::vector<double> costs;
     Index end = 0;
     for (Index i = 0; i < data.clients(); ++i) {
@@ -151,21 +154,18 @@ class SpanEngine : public BaseEngine<Real> {
     return Outcome::done;
   }
 
-  static std::vector<Index> sizes(const Data& data) {
-    std::vector<Index> all;
-    for (Index i = 0; i < data.clients(); ++i) all.push_back(data.size(i));
-    return all;
-  }
-
   // Bundles take every step: of many steps a ladder needs fewer.
-  static bool suit_bundles(const Data& data, Index outputs, const EngineOptions& options) {
+  static std::optional<Bundles<Real>> suiting_bundles(const Data& data, Index outputs, const EngineOptions& options) {
     constexpr std::int64_t many = 128;
     const LocalRule& local = options.local;
     const auto& steps = local.steps;
-    return outputs == 1 && options.loss != "softmax" && !local.solve && !local.stochastic() &&
-           local.correction == Correction::none && (local.every_step || steps.front() <= many) &&
-           std::all_of(steps.begin(), steps.end(), [&](auto L) { return L == steps.front(); }) &&
-           Bundles<Real>::suit(sizes(data));
+    const bool plain = outputs == 1 && options.loss != "softmax" && !local.solve && !local.stochastic() &&
+                       local.correction == Correction::none && (local.every_step || steps.front() <= many) &&
+                       std::all_of(steps.begin(), steps.end(), [&](auto L) { return L == steps.front(); });
+    if (!plain) return {};
+    std::vector<Index> sizes;
+    for (Index i = 0; i < data.clients(); ++i) sizes.push_back(data.size(i));
+    return Bundles<Real>::suiting(sizes);
   }
 
   bool prepare_bundles(Team& team, Stop& stop) {

@@ -75,18 +75,17 @@ class WeightedEngine : public Local {
     }
   }
 
-  // out += scale A_i^T b of the rows of some clients, from their numbers b (rows x C).
+  // out += A_i^T b of the rows of some clients, from their numbers b (rows x C).
   template <class Out>
   void add_to_weights(Index first, Index end, const Real* b, Out&& out) const {
     const auto* a = this->rows_.of(data_, first).data();
-    add_weighted_rows(a, data_.begin(end) - data_.begin(first), data_.features(), out.cols(), b, out.data());
+    add_weighted_rows(a, this->rows_of(first, end), data_.features(), out.cols(), b, out.data());
   }
 
   // corrections_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
   // margins: flat scratch space for displacements.
   void correct(Team& team, const Work& all, Vector<Real>& margins) {
     const bool displaced = this->local_.correction == Correction::displacement;
-    sums_of_groups_.clear();
     const auto add = [&](Index i, int) {
       if (displaced) {
         client_margins(i, this->block(margins, i));

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "../pages.hpp"
@@ -135,16 +136,18 @@ class Bundles {
     }
   }
 
-  // Whether they are worth it: many small clients of about the same size.
-  static bool suit(const std::vector<Index>& sizes) {
+  // Those of clients that they are worth it for: many small ones of about the same size.
+  static std::optional<Bundles> suiting(const std::vector<Index>& sizes) {
     constexpr Index most_rows = 16, fewest = 4;  // bundles
-    if (static_cast<Index>(sizes.size()) < fewest * width) return false;
+    if (static_cast<Index>(sizes.size()) < fewest * width) return {};
     double entries = 0;
     for (const Index n : sizes) {
-      if (n > most_rows) return false;
+      if (n > most_rows) return {};
       entries += static_cast<double>(n * n);
     }
-    return static_cast<double>(Bundles(sizes).begins_.back()) <= 2 * entries;
+    Bundles bundles(sizes);
+    if (static_cast<double>(bundles.begins_.back()) > 2 * entries) return {};
+    return bundles;
   }
 
   void make() {
