@@ -1,106 +1,69 @@
-"""The random words of the batches: keyed by (seed, client, round), whatever is asked together."""
-
-import itertools
+"""The rows of batches: NumPy's Philox keyed by (seed, client, round), in every engine."""
 
 import numpy as np
 import oracle
 import pytest
 import registry
-from hypothesis import given
-from hypothesis import strategies as st
 
 import localgd as lg
-from localgd.batches import Batches
-from localgd.methods import LocalRule
+from localgd.randomness import batch_keys
 
 SIZES = (4, 1, 9)
-FULL = np.full((1, 3), 1 / 3)
 
 
-def problem(sizes=SIZES):
-    return lg.Problem([(np.ones((n, 1)), np.ones(n)) for n in sizes])
+def problem():
+    """A feature of its own for each row: what it moves to says how often the row was drawn."""
+    rows = np.split(np.eye(sum(SIZES)), np.cumsum(SIZES)[:-1])
+    return lg.Problem([(own, np.ones(len(own))) for own in rows], task="regression")
 
 
-def philox_words(seed, client, k, count):
-    """The words of a client in a round, from NumPy alone."""
-    key = np.random.SeedSequence(seed, spawn_key=(0, client)).generate_state(2, np.uint64)
-    blocks = (count + 3) // 4
-    return np.random.Philox(key=key, counter=k * blocks).random_raw(4 * blocks)[:count]
-
-
-RULES = {
-    "with replacement": (LocalRule(local_steps=5, batch_size=3, replacement=True), (15, 15, 15)),
-    "dealt": (LocalRule(local_steps=5, batch_size=3), (15, 5, 15)),
-    "unequal": (LocalRule(local_steps=(2, 7, 1), batch_size=3), (6, 7, 3)),
-    "whole round": (LocalRule(local_steps=5, batch_size=3, whole_round=True), (15, 5, 15)),
-    "large": (LocalRule(local_steps=2, batch_size=100), (8, 2, 18)),
+METHODS = {
+    "with replacement": lg.LocalSGD(5, 1e-4, batch_size=3, replacement=True),
+    "dealt": lg.LocalSGD(5, 1e-4, batch_size=3),
+    "more than a block": lg.LocalSGD(50, 1e-5, batch_size=2),
+    "unequal": lg.LocalSGD((2, 7, 1), 1e-4, batch_size=3, normalize=False),
+    "large": lg.LocalSGD(2, 1e-4, batch_size=100),
+    "sampled": lg.LocalSGD(5, 1e-4, batch_size=2, participation=2),
 }
 
 
-@pytest.mark.parametrize("seed", [0, 3, 2**80])
-@pytest.mark.parametrize("rule", RULES)
-def test_words_are_the_documented_ones(rule, seed):
-    rule, rows = RULES[rule]
-    words = Batches(problem(), rule, seed, 3).words(10, 14, FULL)
-    assert words.dtype == np.uint64
-    assert words.shape == (4, 3, (max(rows) + 1) // 2)
-    for k in range(10, 14):
-        for i, count in enumerate(rows):
-            want = philox_words(seed, i, k, (count + 1) // 2)
-            np.testing.assert_array_equal(words[k - 10, i, : len(want)], want)
-            assert not words[k - 10, i, len(want) :].any()
-
-
-@given(cuts=st.lists(st.integers(0, 30), max_size=4), name=st.sampled_from(sorted(RULES)))
-def test_rounds_may_be_prepared_in_any_pieces(cuts, name):
-    batches = Batches(problem(), RULES[name][0], 1, 3)
-    whole = batches.words(0, 30, FULL)
-    edges = sorted({0, 30, *cuts})
-    pieces = [batches.words(a, b, FULL) for a, b in itertools.pairwise(edges)]
-    np.testing.assert_array_equal(np.concatenate(pieces), whole)
-
-
-def test_slots_belong_to_the_clients_of_the_round():
-    shares = np.array([[0.5, 0.0, 0.5], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]])
-    batches = Batches(problem(), RULES["unequal"][0], 1, 3)
-    whole = batches.words(5, 8, FULL)
-    some = batches.words(5, 8, shares)
-    for k, clients in enumerate(([0, 2], [1], [0, 1, 2])):
-        np.testing.assert_array_equal(some[k, : len(clients)], whole[k, clients])
-        assert not some[k, len(clients) :].any()
-
-
-def test_clients_of_a_round_draw_different_rows():
-    words = Batches(problem((8, 8, 8)), LocalRule(local_steps=4, batch_size=2), 0, 3).words(
-        0, 100, FULL
+@pytest.mark.parametrize("engine", registry.ENGINES)
+@pytest.mark.parametrize("seed", [0, 2**80])
+@pytest.mark.parametrize("name", METHODS)
+def test_rows_are_the_documented_ones(name, seed, engine):
+    method, rounds = METHODS[name], 6
+    run = lg.run(
+        problem(),
+        method,
+        rounds=rounds,
+        seed=seed,
+        engine=engine,
+        record=range(rounds + 1),
+        keep_weights=True,
     )
-    assert len(np.unique(words)) == words.size
+    moved = np.diff(run.recorded_weights, axis=0)
+    steps = np.broadcast_to(method.local_steps, len(SIZES))
+    for k in range(rounds):
+        taken_part = []
+        for i, own in enumerate(np.split(moved[k], np.cumsum(SIZES)[:-1])):
+            draws = int(steps[i] * method.rule.batches(np.array(SIZES))[i])
+            # All draws of a client move their weights by almost the same.
+            times = own / own.sum() * draws if own.any() else own
+            taken_part.append(own.any())
+            if not own.any():
+                continue
+            rows = oracle.drawn_rows(
+                seed, i, k, SIZES[i], draws, replacement=method.rule.replacement
+            )
+            want = np.bincount(rows, minlength=SIZES[i])
+            np.testing.assert_allclose(times, want, atol=0.1)
+        assert sum(taken_part) == (2 if name == "sampled" else 3)
 
 
-def test_oracle_reads_the_same_words():
-    """Half words, low half first: with replacement row ⌊u n / 2^32⌋."""
-    words = Batches(problem(), RULES["with replacement"][0], 3, 3).words(10, 11, FULL)
-    halves = words.view("<u4") if np.little_endian else words.view(">u4")[..., ::-1]
-    for i, n in enumerate(SIZES):
-        rows = (halves[0, i, :15].astype(np.uint64) * np.uint64(n)) >> np.uint64(32)
-        np.testing.assert_array_equal(oracle.drawn_rows(3, i, 10, n, 15, replacement=True), rows)
-
-
-def test_rounds_at_once_bound_the_memory():
-    few = Batches(problem(), RULES["dealt"][0], 0, 3)
-    many = Batches(problem((400,) * 3), LocalRule(local_steps=10_000, batch_size=100), 0, 3)
-    for batches, width in ((few, 8), (many, 500_000)):
-        memory = batches.rounds_at_once * 3 * width * 8
-        assert memory <= max(2**24, 3 * width * 8)
-        assert batches.rounds_at_once >= 1
-    assert few.rounds_at_once > many.rounds_at_once == 1
-
-
-def test_rounds_of_too_many_draws_are_refused():
-    rule = LocalRule(local_steps=10**9, batch_size=4, replacement=True)
-    message = r"batch_size: the rows drawn in one round \(4,000,000,000 per client\) take 16\.0 GB"
-    with pytest.raises(lg.UnsupportedError, match=message):
-        Batches(problem(), rule, 0, 1)
+def test_keys_differ_by_seed_and_client():
+    keys = [tuple(key) for seed in (0, 1, 2**80) for key in batch_keys(seed, 5)]
+    assert len(set(keys)) == 15
+    assert batch_keys(3, 5)[:2] == batch_keys(3, 2)
 
 
 # -- In a run --------------------------------------------------------------------------------------

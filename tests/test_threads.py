@@ -107,7 +107,7 @@ def test_bits_do_not_depend_on_where_arrays_start_in_memory(engine, dtype):
             reference=np.zeros((0, 0)),
             threads=1,
         )
-        session.advance(20, [0.5], np.full((1, 3), 1 / 3), None, None)
+        session.advance(20, [0.5], np.full((1, 3), 1 / 3), None)
         history = session.history()
         weights.add(session.weights().tobytes() + history["drift"].tobytes())
     assert len(weights) == 1

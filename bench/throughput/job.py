@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 import localgd as lg
-from localgd.batches import Batches
+from localgd.randomness import BATCHES, RoundStream
 
 from .cases import Case
 
@@ -95,7 +95,7 @@ def make_job(case: Case, dtype: str, threads: int) -> Job:
         rows=np.array(rows.reshape(case.n_clients, case.n_samples, -1), dtype, order="C"),
         onehot=onehot,
         scale=scale.astype(dtype),
-        draws=None if case.batch_size is None else _draws(case, problem),
+        draws=None if case.batch_size is None else _draws(case),
     )
 
 
@@ -112,14 +112,13 @@ def _mnist(case: Case) -> tuple[lg.Problem, np.ndarray]:
     return problem, np.concatenate([labels for _, labels in clients])
 
 
-def _draws(case: Case, problem: lg.Problem) -> np.ndarray:
+def _draws(case: Case) -> np.ndarray:
     """The rows that localgd draws without replacement: Fisher-Yates from its random words."""
-    method = lg.LocalSGD(local_steps=case.local_steps, lr=case.lr, batch_size=case.batch_size)
-    batches = Batches(problem, method.rule, SEED, case.n_clients)
-    words = batches.words(0, DRAWN_ROUNDS, np.full((1, case.n_clients), 1 / case.n_clients))
+    count = case.local_steps * (case.batch_size or 1)
+    streams = [RoundStream(SEED, (BATCHES, i), (count + 1) // 2) for i in range(case.n_clients)]
+    words = np.stack([stream.draw(0, DRAWN_ROUNDS) for stream in streams], axis=1)
     halves = np.stack([words & np.uint64(0xFFFFFFFF), words >> np.uint64(32)], axis=-1)
     halves = halves.reshape(DRAWN_ROUNDS, case.n_clients, -1)
-    count = case.local_steps * (case.batch_size or 1)
     drawn = np.empty((DRAWN_ROUNDS, case.n_clients, count), np.int32)
     n = case.n_samples
     for place in np.ndindex(DRAWN_ROUNDS, case.n_clients):

@@ -1,18 +1,18 @@
 #pragma once
 
-#include <optional>
 
 #include "convert.hpp"
 
 namespace localgd {
-
-using Words = py::array_t<std::uint64_t, py::array::c_style>;
 
 inline LocalRule local_rule(const py::dict& options) {
   LocalRule rule;
   rule.steps = options["steps"].cast<std::vector<std::int64_t>>();
   rule.batches = options["batches"].cast<std::vector<Index>>();
   rule.replacement = options["replacement"].cast<bool>();
+  rule.keys = options["keys"].cast<std::vector<Philox::Key>>();
+  if (rule.stochastic() && rule.keys.size() != rule.batches.size())
+    throw std::invalid_argument("keys: want one for each client");
   rule.solve = options["solve"].cast<bool>();
   rule.every_step = options["every_step"].cast<bool>();
   rule.normalize = options["normalize"].cast<bool>();
@@ -37,15 +37,8 @@ class SimulationSession : HeldData {
                     std::move(record_rounds), reference, threads, keep_weights),
         keep_weights_(keep_weights) {}
 
-  std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares,
-                      const std::optional<Words>& words, const py::object& progress) {
-    Plans plans{std::move(lrs), {shares.data(), shares.data() + shares.size()}};
-    if (words) {
-      if (words->ndim() != 3) throw std::invalid_argument("words: want (rounds, slots, width)");
-      plans.words = words->data();
-      plans.slots = words->shape(1);
-      plans.width = words->shape(2);
-    }
+  std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares, const py::object& progress) {
+    const Plans plans{std::move(lrs), {shares.data(), shares.data() + shares.size()}};
     const Status status = without_gil(progress, [&](const auto& stop_wanted) {
       return simulation_.advance(until, plans, stop_wanted);
     });
@@ -150,7 +143,7 @@ inline void bind_simulation(py::module_& m) {
            py::arg("local"), py::arg("server"), py::arg("record_rounds"), py::arg("reference"),
            py::arg("threads"), py::arg("keep_weights") = false)
       .def("advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"), py::arg("shares"),
-           py::arg("words"), py::arg("progress"),
+           py::arg("progress"),
            "Run to a round; 'completed', 'diverged' or 'infeasible'. Raises what progress(round) or "
            "Ctrl-C raises.")
       .def("record_now", [](SimulationSession& s) { s.simulation().record_now(); },

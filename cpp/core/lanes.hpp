@@ -103,7 +103,7 @@ Register<Real> all_lanes(Real x) {
   return x - Register<Real>{};
 }
 template <class Real>
-Register<Real> gather(const Real* x, const std::int32_t* places) {
+Register<Real> gather(const Real* x, const Index* places) {
   return [&]<std::size_t... l>(std::index_sequence<l...>) {
     return Register<Real>{x[places[l]]...};
   }(std::make_index_sequence<static_cast<std::size_t>(lanes<Real>)>{});

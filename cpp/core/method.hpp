@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "philox.hpp"
 #include "types.hpp"
 
 namespace localgd {
@@ -19,6 +20,7 @@ struct LocalRule {
   std::vector<std::int64_t> steps;  // M; L_i
   std::vector<Index> batches;       // M; rows per step, 0 for all
   bool replacement = false;         // batches are drawn with replacement
+  std::vector<Philox::Key> keys{};  // M; of the words that batches are drawn from
   bool solve = false;               // the exact local solve instead of steps
   bool every_step = false;          // none is had from others, see local/ladder.hpp
   bool normalize = true;            // FedNova's average where the L_i differ
@@ -47,8 +49,6 @@ struct RoundPlan {
   double round;  // k; beyond 2^53 only where nothing but its size counts
   double lr;
   const double* shares;               // M; p~_i, 0 for a client that sits the round out
-  const std::uint64_t* words = nullptr;  // random words, `width` for each client that takes part
-  Index width = 0;
   bool frozen = false;  // margins stand still within the round: all steps take the first derivative
   bool last = false;    // nobody reads the margins after it, nor goes on from there
   // Of local steps that are had from fewer (local/ladder.hpp): their error relative to -l' at w_k, no

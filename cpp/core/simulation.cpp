@@ -41,10 +41,8 @@ Status Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, St
   const bool one_rate = plans.lrs.size() == 1, same_shares = plans.shares.size() == clients;
   for (std::size_t k = 0; round_ < until; ++k) {
     if (stop.poll()) return Status::interrupted;
-    RoundPlan plan{static_cast<double>(round_), plans.lrs[one_rate ? 0 : k],
-                   plans.shares.data() + (same_shares ? 0 : k * clients)};
-    plan.words = plans.words + static_cast<Index>(k) * plans.slots * plans.width;
-    plan.width = plans.width;
+    const RoundPlan plan{static_cast<double>(round_), plans.lrs[one_rate ? 0 : k],
+                         plans.shares.data() + (same_shares ? 0 : k * clients)};
     const Outcome outcome = engine_->round(plan, team, stop);
     if (outcome == Outcome::stopped) return Status::interrupted;
     if (outcome == Outcome::not_finite) return Status::diverged;

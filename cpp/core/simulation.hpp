@@ -10,9 +10,7 @@ enum class Status { running, completed, interrupted, diverged, infeasible };
 // The inputs of the rounds that a call of advance() is to run, one entry for each or one for all.
 struct Plans {
   std::vector<double> lrs;
-  std::vector<double> shares;               // M numbers per round: p~
-  const std::uint64_t* words = nullptr;     // slots x width per round
-  Index slots = 0, width = 0;
+  std::vector<double> shares;  // M numbers per round: p~
 };
 
 // Where a state of record_states() is: margins that are frozen stand still within the round.

@@ -57,6 +57,16 @@ Work::Work(std::vector<double> costs_) : order(costs_.size()), costs(std::move(c
   gather(costs);
 }
 
+void Work::even(Index count, double cost) {
+  if (items() == count && largest == cost) return;
+  order.resize(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), Index{0});
+  costs.assign(order.size(), cost);
+  largest = cost;
+  total = cost * static_cast<double>(count);
+  gather(costs);
+}
+
 void Work::gather(const std::vector<double>& costs_by_item) {
   handfuls.clear();
   spent.clear();

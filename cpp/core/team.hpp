@@ -30,6 +30,9 @@ struct Work {
   Work() = default;
   explicit Work(std::vector<double> costs);
 
+  // That many items of the same cost.
+  void even(Index count, double cost);
+
   // The items of another list that are wanted.
   template <class Wanted>
   void select(const Work& all, Wanted&& wanted) {

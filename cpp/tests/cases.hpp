@@ -63,7 +63,10 @@ struct MethodCase {
 
 inline void set_batches(LocalRule& local, bool replacement) {
   local.replacement = replacement;
-  for (std::size_t i = 0; i < local.steps.size(); ++i) local.batches.push_back(1 + Index(i) % 3);
+  for (std::size_t i = 0; i < local.steps.size(); ++i) {
+    local.batches.push_back(1 + Index(i) % 3);
+    local.keys.push_back({i, 77});
+  }
 }
 
 inline void set_client_steps(LocalRule& local) {

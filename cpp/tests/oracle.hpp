@@ -11,8 +11,12 @@ namespace localgd::testing {
 // the order of the last one.
 class Draws {
  public:
-  Draws(Index rows, bool replacement, const std::uint64_t* words)
-      : rows_(rows), replacement_(replacement), words_(words) {
+  Draws(Index rows, bool replacement, Philox::Key key, std::int64_t draws, double round)
+      : rows_(rows), replacement_(replacement) {
+    const auto blocks = static_cast<std::uint64_t>((draws + 7) / 8);
+    for (std::uint64_t block = 0; block < blocks; ++block)
+      for (const std::uint64_t word : Philox(key)(static_cast<std::uint64_t>(round), blocks, block))
+        words_.push_back(word);
     for (Index j = 0; j < rows; ++j) left_.push_back(j);
   }
   Index operator()() {
@@ -31,7 +35,7 @@ class Draws {
  private:
   Index rows_;
   bool replacement_;
-  const std::uint64_t* words_;
+  std::vector<std::uint64_t> words_;  // of the round
   std::size_t drawn_ = 0;
   std::vector<Index> left_, dealt_;
 };
@@ -60,12 +64,10 @@ class Oracle {
     const auto extra = corrections(plan);
     Model mean = Model::Zero(w.rows(), w.cols());
     models.assign(controls_.size(), Model());
-    const std::uint64_t* words = plan.words;
     for (Index i = 0; i < p.clients(); ++i) {
       if (!(plan.shares[i] > 0)) continue;
-      models[at(i)] = local_.solve ? solve(i) : descend(i, plan.lr, extra[at(i)], words);
+      models[at(i)] = local_.solve ? solve(i) : descend(i, plan, extra[at(i)]);
       mean += u[i] * (models[at(i)] - w);
-      words += plan.width;
     }
     if (local_.correction == Correction::control)
       for (Index i = 0; i < p.clients(); ++i)
@@ -151,10 +153,10 @@ class Oracle {
     return q;
   }
 
-  Model descend(Index i, double lr, const Model& extra, const std::uint64_t* words) const {
+  Model descend(Index i, const RoundPlan& plan, const Model& extra) const {
     Model model = w;
     if (local_.correction == Correction::displacement) model += extra;
-    Draws draw(size(i), local_.replacement, words);
+    Draws draw = draws(i, plan.round);
     for (std::int64_t l = 0; l < steps(i); ++l) {
       std::vector<Index> rows = all_rows(i);
       if (local_.stochastic()) {
@@ -163,9 +165,14 @@ class Oracle {
       }
       Model step = gradient(i, rows, model) + local_.prox * (model - w);
       if (local_.correction == Correction::control) step -= extra;
-      model -= lr * step;
+      model -= plan.lr * step;
     }
     return model;
+  }
+
+  Draws draws(Index i, double round) const {
+    if (!local_.stochastic()) return {size(i), false, {}, 0, round};
+    return {size(i), local_.replacement, local_.keys[at(i)], steps(i) * local_.batches[at(i)], round};
   }
 
   // w + A_i^T lambda, one multiplier after the other until nothing moves: for rows that are independent.

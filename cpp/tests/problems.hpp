@@ -84,14 +84,11 @@ inline std::vector<Shape> shapes() {
 // Clients whose rows the primal engine shares out in either number type (over 4 MB), and small ones.
 inline Problem large_problem() { return make_problem({1100, 3, 1061, 8}, 1000); }
 
-// Rates, shares and random words of a run's rounds. In sampled runs one client sits out each round but
+// Rates and shares of a run's rounds. In sampled runs one client sits out each round but
 // the first, another one each time.
 class Inputs {
  public:
-  Inputs(const Problem& p, const LocalRule& local, std::int64_t rounds, bool sampled,
-         double lr = 0.5)
-      : clients_(p.clients()), slots_(p.clients()) {
-    Random random(77);
+  Inputs(const Problem& p, std::int64_t rounds, bool sampled, double lr = 0.5) : clients_(p.clients()) {
     for (std::int64_t k = 0; k < rounds; ++k) {
       lrs_.push_back(lr / (1 + 0.1 * static_cast<double>(k)));
       Vector<double> shares = p.weights;
@@ -99,30 +96,20 @@ class Inputs {
       shares /= shares.sum();
       shares_.insert(shares_.end(), shares.begin(), shares.end());
     }
-    if (!local.stochastic()) return;
-    for (std::size_t i = 0; i < local.batches.size(); ++i)
-      width_ = std::max<Index>(width_, (local.steps[i] * local.batches[i] + 1) / 2);
-    words_.resize(static_cast<std::size_t>(rounds * slots_ * width_));
-    for (auto& word : words_) word = random.word();
   }
 
   RoundPlan plan(std::int64_t k) const {
-    return {static_cast<double>(k), lrs_[static_cast<std::size_t>(k)], shares_.data() + k * clients_,
-            words_.data() + k * slots_ * width_, width_};
+    return {static_cast<double>(k), lrs_[static_cast<std::size_t>(k)], shares_.data() + k * clients_};
   }
   // Those of rounds first to until - 1.
   Plans plans(std::int64_t first, std::int64_t until) const {
     return {{lrs_.begin() + first, lrs_.begin() + until},
-            {shares_.begin() + first * clients_, shares_.begin() + until * clients_},
-            words_.data() + first * slots_ * width_,
-            slots_,
-            width_};
+            {shares_.begin() + first * clients_, shares_.begin() + until * clients_}};
   }
 
  private:
-  Index clients_, slots_, width_ = 0;
+  Index clients_;
   std::vector<double> lrs_, shares_;
-  std::vector<std::uint64_t> words_;
 };
 
 // The same rate in every round, all clients, no batches.

@@ -54,7 +54,7 @@ Taken rounds(const Case& c, const Problem& p, int threads, std::int64_t steps, b
   constexpr int first = 3, count = 5;
   const Data data = p.data(c.loss);
   const EngineOptions options = c.options(p.clients(), steps);
-  const Inputs inputs(p, options.local, first + count, sampled, 0.1);
+  const Inputs inputs(p, first + count, sampled, 0.1);
   const auto engine = make_engine(data, p.start(c.loss), options);
   Stop stop([] { return false; });
   Taken taken;

@@ -8,17 +8,19 @@ using namespace localgd::testing;
 
 namespace {
 
-std::vector<std::uint64_t> random_words(std::size_t count, std::uint64_t seed) {
-  Random random(seed);
-  std::vector<std::uint64_t> words(count);
-  for (auto& word : words) word = random.word();
-  return words;
-}
+constexpr Philox::Key key{5, 11};
 
-std::vector<Index> deal(RowDealer& dealer, std::size_t count) {
-  std::vector<Index> rows(count);
-  for (Index& row : rows) row = dealer.next();
-  return rows;
+// Some rows, in batches of the given size, dealt in pieces of one to five batches.
+std::vector<Index> deal(RowDealer& dealer, std::size_t count, Index size = 1) {
+  std::vector<Index> all;
+  for (std::int64_t batches = 1; all.size() < count; batches = batches % 5 + 1) {
+    const auto left = static_cast<std::int64_t>(count - all.size()) / size;
+    const std::int64_t some = std::min(batches, std::max<std::int64_t>(left, 1));
+    std::vector<Index> rows(static_cast<std::size_t>(some * size));
+    dealer.deal(some, size, size, 0, rows.data());
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  return all;
 }
 
 std::vector<Index> sorted(std::vector<Index> rows) {
@@ -26,33 +28,41 @@ std::vector<Index> sorted(std::vector<Index> rows) {
   return rows;
 }
 
-constexpr std::uint64_t lowest = 0, highest = ~std::uint64_t{0};
-
 }  // namespace
 
-TEST_CASE("half words are taken in order, the low half first") {
-  const std::vector<std::uint64_t> words{0x4000'0000'0000'0000u, 0x8000'0000'ffff'ffffu};
-  RowDealer dealer(8, true);
-  dealer.begin_round(words.data());
-  CHECK(deal(dealer, 4) == std::vector<Index>{0, 2, 7, 4});  // floor(8 u / 2^32)
+// python -c "import numpy; print(numpy.random.Philox(key=key, counter=counter).random_raw(4))"
+TEST_CASE("words are those of NumPy's Philox") {
+  using Block = Philox::Block;
+  CHECK(Philox({0, 0})(0, 1, 0) ==
+        Block{0x02f4ba6408e4d89b, 0x3dd62b0b9ca8c5b2, 0x1c8667a55d902e79, 0x907d7a052fd5b4dc});
+  const Philox words({0x123456789abcdef0, 0xfedcba9876543210});
+  const Block far{0x9e57c8d5c8767a7c, 0x8d2cc4cb14448f3e, 0xe63f919a417c6742, 0xbda16349cbc0ec24};
+  CHECK(words(12345, 7, 0) == far);  // counter = 12345 * 7
+  CHECK(words(12344, 7, 7) == far);
+  // Counters of more than 64 bits: 2^73 - 1 and 2^64 - 1, of which the block is the next.
+  CHECK(Philox({1, 2})(std::uint64_t{1} << 53, (std::uint64_t{1} << 20) - 1, (std::uint64_t{1} << 53) - 1) ==
+        Block{0xb667013b038e3498, 0xc297ab5a24fcf9c0, 0x0c22ea4c0f52821c, 0x195c7f2646bf6ad0});
+  CHECK(Philox({1, 2})(1, ~std::uint64_t{0}, 0) ==
+        Block{0x93baf02a9b6e1e64, 0xc291f37088c2bdef, 0xb1363d2ce37f4eae, 0xf20b54a1cecf0a14});
 }
 
-TEST_CASE("without replacement the rows of an epoch are those of Fisher and Yates") {
-  const std::vector<std::uint64_t> all{lowest, lowest, lowest}, last{highest, highest, highest};
-  RowDealer dealer(5, false);
-  dealer.begin_round(all.data());
-  CHECK(deal(dealer, 5) == std::vector<Index>{0, 1, 2, 3, 4});
-  dealer.begin_round(last.data());  // always the last of those that are left
-  CHECK(deal(dealer, 5) == std::vector<Index>{4, 0, 1, 2, 3});
+TEST_CASE("half words are taken in order, the low half first") {
+  RowDealer dealer(1000, true, key, 16);  // two blocks a round
+  dealer.begin_round(3);
+  std::vector<Index> want;
+  for (const std::uint64_t block : {0, 1})
+    for (const std::uint64_t word : Philox(key)(3, 2, block))
+      for (const std::uint64_t half : {word & 0xffffffffu, word >> 32})
+        want.push_back(static_cast<Index>(half * 1000 >> 32));
+  CHECK(deal(dealer, 16) == want);
 }
 
 TEST_CASE("every row comes once in an epoch, and epochs differ") {
   for (const Index rows : {1, 2, 3, 10, 57}) {
     CAPTURE(rows);
     const auto count = static_cast<std::size_t>(rows);
-    const auto words = random_words(2 * count, 5);
-    RowDealer dealer(rows, false);
-    dealer.begin_round(words.data());
+    RowDealer dealer(rows, false, key, 4 * rows);
+    dealer.begin_round(0);
     std::vector<Index> every(count), before;
     std::iota(every.begin(), every.end(), Index{0});
     for (int epoch = 0; epoch < 4; ++epoch) {
@@ -64,26 +74,38 @@ TEST_CASE("every row comes once in an epoch, and epochs differ") {
   }
 }
 
-TEST_CASE("draws are those of a list that rows are taken from") {
+TEST_CASE("draws are those of a list that rows are taken from, however they are dealt") {
   for (const bool replacement : {false, true})
-    for (const Index rows : {1, 2, 9, 31}) {
-      const auto words = random_words(60, 11);
-      RowDealer dealer(rows, replacement);
-      dealer.begin_round(words.data());
-      Draws draws(rows, replacement, words.data());
-      for (int draw = 0; draw < 120; ++draw) REQUIRE(dealer.next() == draws());
-    }
+    for (const Index rows : {1, 2, 9, 31})
+      for (const Index size : {1, 2, 3, 40}) {
+        RowDealer dealer(rows, replacement, key, 120);
+        dealer.begin_round(2);
+        Draws draws(rows, replacement, key, 120, 2);
+        for (const Index row : deal(dealer, 120, size)) REQUIRE(row == draws());
+      }
+}
+
+TEST_CASE("batches stand apart, and rows are counted from any number on") {
+  RowDealer dealer(9, false, key, 6);
+  dealer.begin_round(0);
+  const auto want = deal(dealer, 6);
+  dealer.begin_round(0);
+  std::vector<Index> rows(16, -1);
+  dealer.deal(2, 3, 8, 100, rows.data());
+  for (std::size_t t = 0; t < 16; ++t)
+    CHECK(rows[t] == (t % 8 < 3 ? 100 + want[t / 8 * 3 + t % 8] : -1));
 }
 
 TEST_CASE("a round does not depend on the rounds before it") {
-  const auto words = random_words(20, 3), other = random_words(20, 4);
   for (const bool replacement : {false, true}) {
-    RowDealer fresh(7, replacement), used(7, replacement);
-    used.begin_round(other.data());
-    deal(used, 17);
-    fresh.begin_round(words.data());
-    used.begin_round(words.data());
-    CHECK(deal(fresh, 33) == deal(used, 33));
+    RowDealer fresh(7, replacement, key, 33), used(7, replacement, key, 33);
+    used.begin_round(3);
+    const auto before = deal(used, 17);
+    fresh.begin_round(4);
+    used.begin_round(4);
+    const auto dealt = deal(fresh, 33);
+    CHECK(deal(used, 33) == dealt);
+    CHECK(std::vector<Index>(dealt.begin(), dealt.begin() + 17) != before);
   }
 }
 
@@ -91,15 +113,15 @@ TEST_CASE("rows come equally often") {
   // Frequencies over many words: within 5 standard deviations of even.
   constexpr Index rows = 6;
   constexpr int draws = 60'000;
-  const auto words = random_words(draws / 2, 9);
   for (const bool replacement : {false, true}) {
     std::vector<int> first(rows), times(rows);
-    RowDealer dealer(rows, replacement);
-    dealer.begin_round(words.data());
-    for (int draw = 0; draw < draws; ++draw) {
-      const auto row = static_cast<std::size_t>(dealer.next());
+    RowDealer dealer(rows, replacement, key, draws);
+    dealer.begin_round(0);
+    int draw = 0;
+    for (const Index dealt : deal(dealer, draws)) {
+      const auto row = static_cast<std::size_t>(dealt);
       ++times[row];
-      if (draw % rows == 0) ++first[row];
+      if (draw++ % rows == 0) ++first[row];
     }
     const auto even = [](int count, double total) {
       return std::abs(count - total / rows) < 5 * std::sqrt(total / rows);

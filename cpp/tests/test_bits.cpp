@@ -15,8 +15,8 @@ constexpr int rounds = 12;
 EngineOptions options(const Case& c, const Problem& p) { return c.options(p.clients(), local_steps); }
 
 // Clients sit out in turn, rates differ. Exact solves ask for fewer rows than features in a client.
-Inputs inputs(const Case& c, const Problem& p) {
-  return Inputs(p, options(c, p).local, rounds, true, 0.3);
+Inputs inputs(const Problem& p) {
+  return Inputs(p, rounds, true, 0.3);
 }
 
 Vector<double> records(const History& h) {
@@ -29,7 +29,7 @@ Vector<double> records(const History& h) {
 
 Vector<double> run(const Case& c, const Problem& p, const Data& data, int threads,
                    std::int64_t until = rounds) {
-  const Inputs in = inputs(c, p);
+  const Inputs in = inputs(p);
   Simulation simulation(data, p.start(c.loss), options(c, p), {0, 7, rounds}, p.start(c.loss), threads);
   REQUIRE(simulation.advance(until, in.plans(0, until), nullptr) == Status::completed);
   return joined({snapshot(simulation.engine()), records(simulation.history())});
@@ -128,7 +128,7 @@ TEST_CASE("advancing in parts gives the bits of one go") {
   const Problem p = make_problem({1, 7, 3, 20}, 31);
   for_each_case([&](const Case& c) {
     const Data data = p.data(c.loss);
-    const Inputs in = inputs(c, p);
+    const Inputs in = inputs(p);
     Simulation simulation(data, p.start(c.loss), options(c, p), {}, {}, 2);
     for (const std::int64_t until : {0, 1, 1, 7, 11, rounds})
       REQUIRE(simulation.advance(until, in.plans(simulation.round(), until), nullptr) ==
@@ -144,7 +144,7 @@ TEST_CASE("a restored run goes on with the same bits") {
   const Problem p = make_problem({1, 7, 3, 20}, 31);
   for_each_case([&](const Case& c) {
     const Data data = p.data(c.loss);
-    const Inputs in = inputs(c, p);
+    const Inputs in = inputs(p);
     const Matrix<double> start = p.start(c.loss);
     const auto simulate = [&] {
       return Simulation(data, start, options(c, p), {0, 3, 8, rounds}, start, 2);

@@ -65,7 +65,7 @@ void check(const MethodCase& method, const LossCase& loss, const Problem& p, std
   CAPTURE(loss.name);
   const Rules r = rules(method, p.clients(), steps);
   if (!has_loss(method, loss) || (r.local.solve && p.largest_client() > p.rows.cols())) return;
-  const Inputs inputs(p, r.local, rounds, sampled, 0.3);
+  const Inputs inputs(p, rounds, sampled, 0.3);
   Oracle oracle(p, loss, r);
   for (int k = 0; k < rounds; ++k) oracle.round(inputs.plan(k));
   REQUIRE(oracle.w.allFinite());

@@ -54,16 +54,9 @@ using Pieces = std::vector<std::int64_t>;
 
 std::int64_t total(const Pieces& pieces) { return std::accumulate(pieces.begin(), pieces.end(), std::int64_t{0}); }
 
-const std::vector<std::uint64_t> words = [] {  // for 100 steps of 2 rows
-  std::vector<std::uint64_t> all(100);
-  std::mt19937_64 random(1);
-  for (auto& word : all) word = random();
-  return all;
-}();
-
 RowDealer dealer(Index rows) {
-  RowDealer dealer(rows, false);
-  dealer.begin_round(words.data());
+  RowDealer dealer(rows, false, {1, 2}, 200);  // 100 steps of 2 rows
+  dealer.begin_round(0);
   return dealer;
 }
 
@@ -83,7 +76,8 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
   for (std::int64_t l = 0; l < steps; ++l) {
     Matrix<double> e = Matrix<double>::Zero(n, outputs);
     for (Index t = 0; t < (mode.batch ? mode.batch : n); ++t) {
-      const Index j = mode.batch ? deal.next() : t;
+      Index j = t;
+      if (mode.batch) deal.deal(1, 1, 1, 0, &j);
       std::vector<long double> u;
       for (Index k = 0; k < outputs; ++k) u.push_back(margin(j, k));
       for (Index k = 0; k < outputs; ++k)
@@ -131,7 +125,6 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
                                 delta.data(),
                                 scratch.data(),
                                 sums.data()};
-  Batch<Real> batch(mode.batch, loss.outputs);
   if (ladder) {
     double tau = 0;
     for (std::int64_t l = 0; l < ladder->steps; ++l) tau += std::pow(1 - client.pull, double(l));
@@ -140,10 +133,12 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
                                    ladder->rung);
   }
   auto deal = dealer(n);
+  BatchTurn<Real> turn(1, mode.batch, loss.outputs);
+  turn.add(0, client, deal, mode.batch);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const bool ends = last && i + 1 == pieces.size();
     if (mode.batch)
-      kernels.span_batch(client, deal, mode.batch, batch, pieces[i], ends);
+      kernels.span_batch(turn, pieces[i], ends);
     else
       kernels.span(client, pieces[i], ends);
   }
@@ -282,7 +277,7 @@ TEST_CASE_TEMPLATE("steps in pieces have the bits of steps at once", Real, doubl
 TEST_CASE_TEMPLATE("batches go on beyond those that were drawn ahead", Real, double, float) {
   for_each_client<Real>([](const Client<Real>& c, const LossCase& loss, Mode mode) {
     if (!mode.batch) return;
-    const std::int64_t steps = 2 * Batch<Real>::ahead + 6;
+    const std::int64_t steps = 2 * BatchTurn<Real>::ahead + 6;
     const auto whole = span(c, loss, mode, {steps}), parts = span(c, loss, mode, {5, steps - 5});
     CHECK(same_bits(whole.margins, parts.margins));
     CHECK(same_bits(whole.sums, parts.sums));

@@ -37,7 +37,7 @@ TEST_CASE("the round map continues a run, which it leaves alone") {
   const Problem p = make_problem({1, 7, 3, 10}, 9);
   for_each_map([&](const Case& c) {
     const Data data = p.data(c.loss);
-    const Inputs inputs(p, c.options(4, steps).local, 8, false, 0.3);
+    const Inputs inputs(p, 8, false, 0.3);
     Simulation run(data, p.start(c.loss), c.options(4, steps), {}, {}, 1);
     REQUIRE(run.advance(5, inputs.plans(0, 5), nullptr) == Status::completed);
     State state(run.engine());

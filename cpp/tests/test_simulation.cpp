@@ -45,7 +45,7 @@ TEST_CASE("the recorded drift is that of the plain loops") {
   for (const auto& method : methods)
     for (const auto& loss : losses) {
       if (!has_loss(method, loss)) continue;
-      const Inputs inputs(p, rules(method, 4, 3).local, 4, true, 0.3);
+      const Inputs inputs(p, 4, true, 0.3);
       Oracle oracle(p, loss, rules(method, 4, 3));
       for (int k = 0; k < 4; ++k) oracle.round(inputs.plan(k));
       const double want = oracle.drift(inputs.plan(3).shares);
@@ -65,7 +65,7 @@ TEST_CASE("each round has its learning rate, shares and words") {
   for_each_case([&](const Case& c) {
     const Data data = p.data(c.loss);
     const EngineOptions options = c.options(4, 2);
-    const Inputs inputs(p, options.local, 5, true, 0.3);
+    const Inputs inputs(p, 5, true, 0.3);
     Simulation listed(data, p.start(c.loss), options, {}, {}, 1),
         single(data, p.start(c.loss), options, {}, {}, 1);
     REQUIRE(listed.advance(2, inputs.plans(0, 2), nullptr) == Status::completed);

@@ -53,7 +53,6 @@ class Simulation:
         until: int,
         lrs: Sequence[float] | NDArray[np.float64],  # one, or one for each round
         shares: ArrayLike,  # (M,) or (rounds, M)
-        words: NDArray[np.uint64] | None,  # (rounds, slots, width)
         progress: Callable[[int], object] | None,
     ) -> Literal["completed", "diverged", "infeasible"]: ...
     def record_now(self) -> None: ...

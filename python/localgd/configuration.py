@@ -10,6 +10,7 @@ import numpy as np
 from ._backend import core
 from .methods import Method
 from .problem import Problem
+from .randomness import batch_keys
 from .recording import LogSpaced, log_spaced
 
 __all__ = ["describe", "identity", "local_options", "make_config", "server_options"]
@@ -73,13 +74,16 @@ def describe(option: Any) -> Any:
     return option if isinstance(option, str | int | float | None) else repr(option)
 
 
-def local_options(problem: Problem, method: Method, every_step: bool = False) -> dict[str, Any]:
+def local_options(
+    problem: Problem, method: Method, seed: int = 0, every_step: bool = False
+) -> dict[str, Any]:
     """The local rule as the core takes it."""
     rule = method.rule
     return {
         "steps": rule.core_steps(problem.n_clients).tolist(),
         "batches": rule.batches(problem.sizes).tolist(),
         "replacement": rule.replacement,
+        "keys": batch_keys(seed, problem.n_clients) if rule.stochastic else [],
         "solve": rule.solve,
         "every_step": every_step,
         "normalize": method.normalize,

@@ -31,11 +31,6 @@ class Participation:
         words = self._count if self._by_weight else len(self._eligible)
         self._stream = RoundStream(seed, KEY, words)
 
-    @property
-    def slots(self) -> int:
-        """The most clients that a round can have."""
-        return min(self._count, len(self._eligible))
-
     def weights(self, first: int, until: int) -> np.ndarray:
         """p̃ of rounds first to until - 1, one row each; one row for all when all take part."""
         if self.full:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["RoundStream", "random_generator"]
+__all__ = ["RoundStream", "batch_keys", "random_generator"]
+
+BATCHES = 0  # with the client's number: keeps these draws apart from those of the participation
 
 
 def random_generator(seed: Any, stream: int | None = None) -> np.random.Generator:
@@ -51,6 +53,16 @@ def random_generator(seed: Any, stream: int | None = None) -> np.random.Generato
     return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=(stream,)))
 
 
+def stream_key(seed: int, key: tuple[int, ...]) -> np.ndarray:
+    """The two words that key a Philox generator, from a seed and what it is for."""
+    return np.random.SeedSequence(int(seed), spawn_key=key).generate_state(2, np.uint64)
+
+
+def batch_keys(seed: int, clients: int) -> list[list[int]]:
+    """The keys from which the core draws the batches of each client."""
+    return [stream_key(seed, (BATCHES, i)).tolist() for i in range(clients)]
+
+
 class RoundStream:
     """Random words keyed by (seed, key, round): the same whatever rounds are asked for together.
 
@@ -59,8 +71,7 @@ class RoundStream:
     """
 
     def __init__(self, seed: int, key: tuple[int, ...], words: int):
-        entropy = np.random.SeedSequence(int(seed), spawn_key=key)
-        self._key = entropy.generate_state(2, np.uint64)
+        self._key = stream_key(seed, key)
         self._blocks = -(-words // 4)  # Philox makes four words at a time
         self.words = words
 

@@ -1,4 +1,4 @@
-"""What the core is given for each round: learning rate, shares of the clients, random words."""
+"""What the core is given for each round: learning rate, shares of the clients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .batches import Batches
 from .methods import Method
 from .participation import Participation
 from .problem import Problem
@@ -23,24 +22,16 @@ class RoundInputs:
     def __init__(self, problem: Problem, method: Method, lr: Schedule, seed: int):
         self.lr = lr
         self._participation = Participation(problem, method, seed)
-        self._batches = None
         at_once = [2**50]  # rounds that may be prepared together
         if callable(lr):
             at_once.append(2**16)
         if not self._participation.full:
             at_once.append(max(1, CHUNK_NUMBERS // problem.n_clients))
-        if method.rule.stochastic:
-            self._batches = Batches(problem, method.rule, seed, self._participation.slots)
-            at_once.append(self._batches.rounds_at_once)
         self.at_once = min(at_once)
 
-    def of(self, first: int, until: int) -> tuple[list[float], np.ndarray, np.ndarray | None]:
-        """Learning rates, shares p̃ and random words of rounds first to until - 1."""
-        shares = self._participation.weights(first, until)
-        words = None
-        if self._batches is not None and until > first:
-            words = self._batches.words(first, until, shares)
-        return rates(self.lr, first, until) or [1.0], shares, words
+    def of(self, first: int, until: int) -> tuple[list[float], np.ndarray]:
+        """Learning rates and shares p̃ of rounds first to until - 1."""
+        return rates(self.lr, first, until) or [1.0], self._participation.weights(first, until)
 
 
 def learning_rate(problem: Problem, method: Method, loss: str) -> Schedule:

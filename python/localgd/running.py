@@ -187,7 +187,7 @@ def run(
         engine=plan.engine,
         loss=loss,
         single=dtype == "float32",
-        local=local_options(problem, method, every_step),
+        local=local_options(problem, method, seed, every_step),
         server=server_options(method),
         record_rounds=schedule,
         reference=direction,
@@ -266,8 +266,8 @@ def _advance(
             first = session.round
             until = recording.stop_before(min(rounds, first + chunk))
             begin = time.perf_counter()
-            lrs, shares, words = inputs.of(first, until)
-            outcome = session.advance(until, lrs, shares, words, report)
+            lrs, shares = inputs.of(first, until)
+            outcome = session.advance(until, lrs, shares, report)
             if outcome != "completed":
                 return str(outcome)
             recording.measure()

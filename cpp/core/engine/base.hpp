@@ -54,9 +54,9 @@ class BaseEngine : public Engine {
       kappa_ = Matrix<double>::Zero(data.clients(), 1);
     }
     if (local_.stochastic()) {
-      slots_.resize(static_cast<std::size_t>(data.clients()));
       for (Index i = 0; i < data.clients(); ++i)
-        dealers_.emplace_back(data.size(i), local_.replacement);
+        dealers_.emplace_back(data.size(i), local_.replacement, local_.keys[static_cast<std::size_t>(i)],
+                              steps(i) * batch(i));
       largest_batch_ = *std::max_element(local_.batches.begin(), local_.batches.end());
     }
   }
@@ -125,14 +125,11 @@ class BaseEngine : public Engine {
     plan_ = &plan;
     finite_.store(true, std::memory_order_relaxed);
     bool all = true;
-    for (Index i = 0, slot = 0; i < data_.clients(); ++i) {
+    for (Index i = 0; i < data_.clients(); ++i) {
       shares_[i] = plan.shares[i];
-      if (plan.shares[i] > 0) {
-        if (local_.stochastic()) slots_[static_cast<std::size_t>(i)] = slot++;
-      } else {
-        all = false;
-        block(next_changes_, i).setZero();
-      }
+      if (plan.shares[i] > 0) continue;
+      all = false;
+      block(next_changes_, i).setZero();
     }
     if (local_.normalize) normalize();
     active_ = &work;
@@ -150,14 +147,18 @@ class BaseEngine : public Engine {
     }
   }
 
+  // Steps after which a stop should be looked for, from the flops of a step.
+  static std::int64_t steps_of_piece(double flops) {
+    constexpr double flops_per_piece = 5e7;  // some 20 ms
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(flops_per_piece / std::max(flops, 1.0)));
+  }
+
   // Calls steps(client, count, done, thread), which returns how many steps it took, until all L_i steps
   // of every client of the round are done, in pieces short enough that a stop is noticed, then
   // finish(client, thread). False if it was stopped. The costs of the work are flops per local step.
   template <class Steps, class Finish>
   bool local_phase(Team& team, Stop& stop, Steps&& take_steps, Finish&& finish) {
-    constexpr double flops_per_piece = 5e7;  // some 20 ms
-    const auto piece = std::max<std::int64_t>(
-        1, static_cast<std::int64_t>(flops_per_piece / std::max(active_->largest, 1.0)));
+    const std::int64_t piece = steps_of_piece(active_->largest);
     std::atomic<bool> complete{true};
     for_clients(team, *active_, [&](Index client, int thread) {
       if (!complete.load(std::memory_order_relaxed)) return;
@@ -175,9 +176,7 @@ class BaseEngine : public Engine {
   }
 
   void begin_batches(Index client) {
-    if (!local_.stochastic()) return;
-    const auto i = static_cast<std::size_t>(client);
-    dealers_[i].begin_round(plan_->words + slots_[i] * plan_->width);
+    if (local_.stochastic()) dealers_[static_cast<std::size_t>(client)].begin_round(plan_->round);
   }
 
   // gamma_i = -(beta / n_i) e_i from the client's margins at w_k, which may stand in sums_.
@@ -267,7 +266,6 @@ class BaseEngine : public Engine {
   const RoundPlan* plan_ = nullptr;
   const Work* active_ = nullptr;
   std::vector<RowDealer> dealers_;
-  std::vector<Index> slots_;  // whose random words are whose
   Index largest_batch_ = 0;
 
  private:

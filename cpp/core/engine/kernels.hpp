@@ -2,6 +2,7 @@
 // step loops are instantiated per loss, and that in kernels.cpp alone.
 #pragma once
 
+#include "../local/batch_steps.hpp"
 #include "../local/bundles.hpp"
 #include "../local/ladder.hpp"
 #include "../local/primal_steps.hpp"

@@ -61,8 +61,9 @@ class SpanEngine : public BaseEngine<Real> {
   bool prepare_blocks(Team& team, Stop& stop) {
     if (bundles_) return prepare_bundles(team, stop);
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
-    batches_.assign(local_.stochastic() ? static_cast<std::size_t>(team.threads()) : 0,
-                    Batch<Real>(this->largest_batch_, outputs_));
+    turns_.clear();
+    for (int t = 0; local_.stochastic() && t < team.threads(); ++t)
+      turns_.emplace_back(rows_of_turn, std::max(rows_of_turn, this->largest_batch_), outputs_);
     rungs_.assign(blocks_.size(), 0);
     Index longest = 0;
     for (Index i = 0; i < data_.clients(); ++i)
@@ -88,6 +89,7 @@ class SpanEngine : public BaseEngine<Real> {
   Outcome local_work(Team& team, Stop& stop, Begin begin, Finish finish) {
     if (local_.solve) return exact_work(team, stop, begin, finish);
     if (bundles_) return bundled_work(team, stop, begin, finish);
+    if (local_.stochastic()) return batch_work(team, stop, begin, finish);
     return stepwise_work(team, stop, begin, finish);
   }
 
@@ -137,12 +139,7 @@ class SpanEngine : public BaseEngine<Real> {
       }
       const SpanClient<Real> client = view(i);
       const bool last = done + count == this->steps_taken(i);
-      if (local_.stochastic())
-        this->kernels_.span_batch(client, this->dealers_[static_cast<std::size_t>(i)],
-                                  this->batch(i), batches_[static_cast<std::size_t>(thread)], count,
-                                  last);
-      else
-        this->kernels_.span(client, count, last);
+      this->kernels_.span(client, count, last);
       return count;
     };
     const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
@@ -152,6 +149,64 @@ class SpanEngine : public BaseEngine<Real> {
     if (!complete) return Outcome::stopped;
     count();
     return Outcome::done;
+  }
+
+  // Steps with batches, of several clients in turn where they are short. The turns are such that two
+  // threads have as many, and the same for any number: the rows of a turn have their exps in common.
+  template <class Begin, class Finish>
+  Outcome batch_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+    const Work& groups = *this->active_;
+    const Index items = turns(groups.items());
+    turns_work_.even(items, groups.total / static_cast<double>(std::max<Index>(items, 1)));
+    team.for_each(turns_work_, [&](Index item, int thread) {
+      BatchTurn<Real>& turn = turns_[static_cast<std::size_t>(thread)];
+      turn.clear();
+      const auto start = [&](Index i) {
+        if (!turn.clients.empty() && !fits(turn, i)) take_turn(turn, stop, thread, finish);
+        begin(i);
+        start_client(i);
+        turn.add(i, view(i), this->dealers_[static_cast<std::size_t>(i)], this->batch(i));
+      };
+      const Index count = groups.items();
+      for (Index at = item * count / items; at < (item + 1) * count / items; ++at) {
+        const Index group = groups.order[static_cast<std::size_t>(at)];
+        for (Index i = this->groups_.first(group); i < this->groups_.end(group); ++i)
+          if (this->takes_part(i)) start(i);
+      }
+      take_turn(turn, stop, thread, finish);
+    });
+    return stop.requested() ? Outcome::stopped : Outcome::done;
+  }
+
+  static constexpr Index rows_of_turn = 8;  // in a register or two
+
+  Index turns(Index groups) const {
+    const Index clients = outputs_ > 1 || groups_of_several() ? 1 : std::max<Index>(rows_of_turn / this->largest_batch_, 1);
+    return clients == 1 ? groups : std::min(groups, 2 * ((groups + 2 * clients - 1) / (2 * clients)));
+  }
+  bool groups_of_several() const { return this->groups_.count() < data_.clients(); }
+
+  // Whether a client may join others: few rows in all, of blocks that stay in the cache, and as many steps.
+  bool fits(const BatchTurn<Real>& turn, Index i) const {
+    constexpr Index cache = 256 << 10;
+    Index bytes = 0;
+    for (const auto& client : turn.clients) bytes += client.span.gram.bytes();
+    return outputs_ == 1 && turn.size + this->batch(i) <= rows_of_turn &&
+           bytes + blocks_[static_cast<std::size_t>(i)].bytes() <= cache &&
+           this->steps(i) == this->steps(turn.clients.front().index);
+  }
+
+  template <class Finish>
+  void take_turn(BatchTurn<Real>& turn, Stop& stop, int thread, Finish finish) {
+    if (turn.clients.empty()) return;
+    const std::int64_t steps = this->steps_taken(turn.clients.front().index), piece = this->steps_of_piece(turns_work_.largest);
+    for (std::int64_t done = 0; done < steps && !(done > 0 && stop.check(thread)); done += piece)
+      this->kernels_.span_batch(turn, std::min(piece, steps - done), done + piece >= steps);
+    for (const auto& client : turn.clients) {
+      this->finish_steps(client.index);
+      finish(client.index, client.index + 1, thread);
+    }
+    turn.clear();
   }
 
   // Bundles take every step: of many steps a ladder needs fewer.
@@ -331,7 +386,8 @@ class SpanEngine : public BaseEngine<Real> {
   std::optional<Bundles<Real>> bundles_;  // in place of blocks_
   std::vector<BundleSpace<Real>> bundle_spaces_;  // of each thread
   std::vector<Index> places_;  // of the clients in arrays of whole registers
-  std::vector<Batch<Real>> batches_;  // of each thread
+  std::vector<BatchTurn<Real>> turns_;  // of each thread
+  Work turns_work_;
   std::vector<LadderSpace<Real>> ladders_;
   LaddersTaken ladders_taken_;
   std::vector<std::int64_t> rungs_;  // of each client: local steps of the last rung of its round, or 0

@@ -1,4 +1,4 @@
-// The rows of a client's batches, from random words prepared for the round.
+// The rows of a client's batches, drawn at random.
 #pragma once
 
 #include <algorithm>
@@ -6,76 +6,82 @@
 #include <vector>
 
 #include "../lanes.hpp"
+#include "../philox.hpp"
 
 namespace localgd {
 
 // With replacement the half word u gives row floor(u n / 2^32). Without, the rows come in a random
-// order (Fisher-Yates, one half word per row), epoch after epoch.
+// order (Fisher-Yates, one half word per row), epoch after epoch. The words of a round have their own
+// place in the client's stream: no round depends on those before it.
 class RowDealer {
  public:
-  RowDealer(Index rows, bool replacement) : rows_(rows), replacement_(replacement) {
+  // draws: rows of a round.
+  RowDealer(Index rows, bool replacement, Philox::Key key, std::int64_t draws)
+      : rows_(rows), replacement_(replacement), philox_(key), blocks_(static_cast<std::uint64_t>((draws + per_block - 1) / per_block)) {
     if (!replacement) order_.resize(static_cast<std::size_t>(rows));
   }
 
-  void begin_round(const std::uint64_t* words) {
-    draws_ = {words};
+  void begin_round(double round) {
+    round_ = static_cast<std::uint64_t>(round);
+    drawn_ = dealt_ = 0;
     std::iota(order_.begin(), order_.end(), std::int32_t{0});
   }
 
-  // The rows of `batches` batches of `size`, each followed by repetitions of its first to fill `stride`.
-  void deal(std::int64_t batches, Index size, Index stride, std::int32_t* rows) {
-    Draws draws = draws_;  // a copy stays in registers
-    std::int32_t* order = order_.data();
-    for (; batches > 0; --batches, rows += stride) {
-      for (Index t = 0; t < size; ++t) rows[t] = replacement_ ? draws.place(rows_) : draws.next(order, rows_);
-      std::fill(rows + size, rows + stride, rows[0]);
+  // The rows of some batches, `stride` apart, counted from `first` on.
+  void deal(std::int64_t batches, Index size, Index stride, Index first, Index* rows) {
+    constexpr std::int64_t most = 8 * per_block;  // blocks do not wait for each other
+    std::uint32_t halves[most];
+    Index in_batch = 0, dealt = dealt_;  // what stays in registers
+    std::int32_t* const order = order_.data();
+    for (std::int64_t left = batches * size; left > 0;) {
+      const std::int64_t skipped = drawn_ % per_block, count = std::min(left, most - skipped);
+      draw(drawn_ / per_block, skipped + count, halves);
+      for (const std::uint32_t *half = halves + skipped, *end = half + count; half < end; ++half) {
+        rows[in_batch] = first + (replacement_ ? place(*half, rows_) : next(*half, order, rows_, dealt));
+        if (++in_batch == size) {
+          in_batch = 0;
+          rows += stride;
+        }
+      }
+      drawn_ += count;
+      left -= count;
     }
-    draws_ = draws;
+    dealt_ = dealt;
   }
-  std::int32_t next() { return replacement_ ? draws_.place(rows_) : draws_.next(order_.data(), rows_); }
 
  private:
-  struct Draws {
-    const std::uint64_t* words = nullptr;
-    std::int64_t drawn = 0;
-    Index dealt = 0;  // of the epoch
+  static constexpr std::int64_t per_block = 8;
 
-    // The next half word as one of that many places.
-    std::int32_t place(Index count) {
-      const std::uint64_t half = words[drawn / 2] >> (32 * (drawn % 2)) & 0xffffffffu;
-      ++drawn;
-      return static_cast<std::int32_t>(half * static_cast<std::uint64_t>(count) >> 32);
-    }
-    std::int32_t next(std::int32_t* order, Index rows) {
-      if (dealt == rows) dealt = 0;
-      std::int32_t* first = order + dealt;
-      std::int32_t* chosen = first + place(rows - dealt++);
-      const std::int32_t row = *chosen;
-      *chosen = *first;
-      return *first = row;
-    }
-  };
+  // At least so many half words from a block of the round on, the low half of a word first.
+  void draw(std::int64_t block, std::int64_t count, std::uint32_t* half) const {
+    for (; count > 0; count -= per_block, ++block)
+      for (const std::uint64_t word : philox_(round_, blocks_, static_cast<std::uint64_t>(block))) {
+        *half++ = static_cast<std::uint32_t>(word);
+        *half++ = static_cast<std::uint32_t>(word >> 32);
+      }
+  }
+
+  static Index place(std::uint32_t half, Index count) {
+    return static_cast<Index>(half * static_cast<std::uint64_t>(count) >> 32);
+  }
+  // One of the rows left in the epoch.
+  static Index next(std::uint32_t half, std::int32_t* order, Index rows, Index& dealt) {
+    if (dealt == rows) dealt = 0;
+    std::int32_t* left = order + dealt;
+    std::int32_t* chosen = left + place(half, rows - dealt++);
+    const std::int32_t row = *chosen;
+    *chosen = *left;
+    *left = row;
+    return row;
+  }
 
   Index rows_;
   bool replacement_;
-  Draws draws_;
+  Philox philox_;
+  std::uint64_t blocks_, round_ = 0;  // blocks of a round
+  std::int64_t drawn_ = 0;
+  Index dealt_ = 0;  // of the epoch
   std::vector<std::int32_t> order_;
-};
-
-// A batch: its rows, and their targets, margins and derivatives side by side, the columns of whole
-// registers. base, origin and delta: see local/span_steps.hpp.
-template <class Real>
-struct Batch {
-  static constexpr std::int64_t ahead = 32;  // batches whose rows may be drawn in one go
-  std::vector<std::int32_t> rows;  // of so many batches, each of whole registers
-  Vector<Real> targets, margins, derivatives, base, origin, delta;
-
-  Batch() = default;
-  Batch(Index size, Index outputs)
-      : rows(static_cast<std::size_t>(ahead * padded<Real>(size))), targets(size) {
-    for (auto* numbers : {&margins, &derivatives, &base, &origin, &delta})
-      *numbers = Vector<Real>::Zero(padded<Real>(size) * outputs);
-  }
 };
 
 }  // namespace localgd

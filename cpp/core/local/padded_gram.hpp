@@ -25,6 +25,7 @@ class PaddedGram {
   }
   Index size() const { return rows_.rows(); }
   Index stride() const { return rows_.cols(); }  // of what add_product() moves
+  Index bytes() const { return rows_.size() * static_cast<Index>(sizeof(Real)); }
 
   auto values() { return rows_.leftCols(size()); }
   auto values() const { return rows_.leftCols(size()); }
@@ -35,9 +36,10 @@ class PaddedGram {
     columns_times<1, V>(rows_.data(), e, [&](int, int v, Register<Real> sum) { product[v] = sum; });
   }
 
-  // x += scale sum_t e_t K_{j_t} of some rows j_t; x as in add_product().
-  void add_rows(const std::int32_t* rows, Index count, const Real* e, Real scale, Real* x) const {
-    in_pieces<8, 4, 2, 1>(count, [=, this](Index first, auto R) { add_group<R>(rows + first, e + first, scale, x); });
+  // x += scale sum_t e_t K_{j_t} of some rows j_t, counted from `first` on; x as in add_product().
+  LOCALGD_IN_PLACE void add_rows(const Index* rows, Index first, Index count, const Real* e, Real scale, Real* x) const {
+    if (count == 1) return add_group<1>(rows, first, e, scale, x);
+    add_groups(rows, first, count, e, scale, x);
   }
 
   // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
@@ -60,13 +62,16 @@ class PaddedGram {
  private:
   const Real* row(Index j) const { return rows_.data() + j * stride(); }
 
+  LOCALGD_ONE_COPY void add_groups(const Index* rows, Index first, Index count, const Real* e, Real scale, Real* x) const {
+    in_pieces<8, 4, 2, 1>(count, [&](Index t, auto R) { add_group<R>(rows + t, first, e + t, scale, x); });
+  }
   template <int R>
-  void add_group(const std::int32_t* rows, const Real* e, Real scale, Real* x) const {
+  LOCALGD_IN_PLACE void add_group(const Index* rows, Index first, const Real* e, Real scale, Real* x) const {
     const Index size = stride();
     const Real* k[R];
     Register<Real> factors[R];
     for (int r = 0; r < R; ++r) {
-      k[r] = row(rows[r]);
+      k[r] = row(rows[r] - first);
       factors[r] = all_lanes(scale * e[r]);
     }
     for (Index i = 0; i < size; i += lanes<Real>) {

@@ -37,8 +37,10 @@ struct PrimalClient {
 template <class Real>
 struct PrimalScratch {
   Matrix<Real> delta, gradient;
+  static constexpr std::int64_t ahead = 32;  // steps whose batches are drawn in one go
   Vector<Real> margins, derivatives;
-  Batch<Real> batch;
+  Vector<Real> targets;     // of a batch
+  std::vector<Index> rows;  // of the batches ahead
 
   PrimalScratch(Index features, Index outputs, Index largest_batch);
 };
@@ -55,9 +57,10 @@ template <class Real>
 PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_batch)
     : delta(features, outputs),
       gradient(delta),
-      margins(rows_per_block<Real>(features) * outputs),
+      margins(std::max(rows_per_block<Real>(features), largest_batch) * outputs),
       derivatives(margins.size()),
-      batch(largest_batch, outputs) {}
+      targets(largest_batch),
+      rows(static_cast<std::size_t>(ahead * largest_batch)) {}
 
 template <class Real>
 void take_step(const PrimalClient<Real>& c, const Matrix<Real>& gradient) {
@@ -123,27 +126,29 @@ template <class Real, class Loss>
 void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index size,
                         PrimalScratch<Real>& scratch, std::int64_t steps) {
   const Index n = c.rows.rows(), d = c.rows.cols();
-  auto& batch = scratch.batch;
   auto delta = c.deltas();
   for (std::int64_t l = 0; l < steps; ++l) {
+    const std::int64_t dealt = l % scratch.ahead;
+    if (dealt == 0) dealer.deal(std::min(scratch.ahead, steps - l), size, size, 0, scratch.rows.data());
+    const Index* rows = scratch.rows.data() + dealt * size;
     for (Index t = 0; t < size; ++t) {
-      const Index j = batch.rows[static_cast<std::size_t>(t)] = dealer.next();
-      batch.targets[t] = c.targets[j];
+      const Index j = rows[t];
+      scratch.targets[t] = c.targets[j];
       for (Index k = 0; k < c.outputs; ++k)
-        batch.margins[k * size + t] =
+        scratch.margins[k * size + t] =
             static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
             c.rows.row(j).dot(delta.col(k));
     }
-    negative_derivatives<Loss>(batch.margins.data(), batch.targets.data(), size, c.outputs,
-                               batch.derivatives.data());
+    negative_derivatives<Loss>(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
+                               scratch.derivatives.data());
     if (c.keep != Real(1)) {
       Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
       delta *= c.keep;
     }
     for (Index t = 0; t < size; ++t) {
-      const Index j = batch.rows[static_cast<std::size_t>(t)];
+      const Index j = rows[t];
       for (Index k = 0; k < c.outputs; ++k) {
-        const Real e = batch.derivatives[k * size + t];
+        const Real e = scratch.derivatives[k * size + t];
         c.sums[k * n + j] += e;
         delta.col(k) += (c.step * e) * c.rows.row(j).transpose();
       }

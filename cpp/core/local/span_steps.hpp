@@ -11,7 +11,6 @@
 #pragma once
 
 #include "../loss/registry.hpp"
-#include "batches.hpp"
 #include "padded_gram.hpp"
 
 namespace localgd {
@@ -197,68 +196,6 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
       for (Index j = 0; j < moving; ++j) c.delta[j] *= keep;
     spread = c.gram.add_product(c.scratch, c.outputs, c.step, c.delta);
     if (c.shift) spread = shift_margins(c, c.delta);
-  }
-}
-
-// -l'(base + delta) of one row.
-template <class Loss, class Real>
-Real derivative_near(Real base, Real origin, Real delta) {
-  Real e;
-  near_or_far<Loss>(
-      std::abs(delta), [&](auto power) { e = Loss::near(origin, delta, power); },
-      [&](auto loss) { e = loss.negative_derivative(base + delta); });
-  return e;
-}
-
-// Batches of `size` rows: 2 n_i C flops per row drawn.
-template <class Real, class Loss>
-void span_batch_steps(const SpanClient<Real>& c, RowDealer& dealer, Index size, Batch<Real>& batch,
-                      std::int64_t steps, bool last) {
-  const PaddedGram<Real>& gram = c.gram;
-  const Index outputs = Loss::multiclass ? c.outputs : 1;
-  const Index n = gram.size(), stride = gram.stride(), whole = padded<Real>(size);
-  const Real keep = c.keep(), step = c.step;
-  const Real *base = c.base, *origin = c.origin;
-  Real *delta = c.delta, *sums = c.sums, *e = batch.derivatives.data();
-  const NearRows<Real> drawn{batch.base.data(), batch.origin.data(), batch.delta.data(), whole,
-                             batch.targets.data(), size, outputs};
-  // Whole registers, so that what is read next need not wait for its lanes to reach the cache.
-  const auto gather_rows = [=](const std::int32_t* rows, const Real* from, Real* to) {
-    for (Index k = 0; k < outputs; ++k)
-      for (Index t = 0; t < whole; t += lanes<Real>)
-        store(to + k * whole + t, gather(from + k * stride, rows + t));
-  };
-  const auto derive = [&](const std::int32_t* rows) {
-    if constexpr (Loss::multiclass) {
-      for (Index t = 0; t < size; ++t) batch.targets[t] = c.targets[rows[t]];
-    } else if (size == 1) {
-      const Index j = rows[0];
-      *e = derivative_near<Loss>(base[j], origin[j], delta[j]);
-      return;
-    }
-    gather_rows(rows, delta, batch.delta.data());
-    gather_rows(rows, origin, batch.origin.data());
-    const Real spread = largest(drawn.delta, whole * outputs);
-    if (!(spread <= ShortExp<Real>::bounded)) gather_rows(rows, base, batch.base.data());
-    derivatives_near<Loss>(drawn, spread, e);
-  };
-  const auto take_step = [&](const std::int32_t* rows, bool moves) {
-    derive(rows);
-    if (keep != Real(1)) {
-      for (Index j = 0; j < n * outputs; ++j) sums[j] *= keep;
-      for (Index j = 0; moves && j < stride * outputs; ++j) delta[j] *= keep;
-    }
-    for (Index k = 0; k < outputs; ++k) {
-      for (Index t = 0; t < size; ++t) sums[k * n + rows[t]] += e[k * whole + t];
-      if (moves) gram.add_rows(rows, size, e + k * whole, step, delta + k * stride);
-    }
-    if (c.shift && moves) shift_margins(c, delta);
-  };
-  for (std::int64_t l = 0; l < steps;) {
-    const std::int64_t end = std::min(steps, l + batch.ahead);
-    const std::int32_t* rows = batch.rows.data();
-    dealer.deal(end - l, size, whole, batch.rows.data());
-    for (; l < end; ++l, rows += whole) take_step(rows, !last || l + 1 < steps);
   }
 }
 

@@ -29,7 +29,7 @@ def linear_run(job: Job) -> Found:
     inverse = np.linalg.pinv(rows)
     coefficients = (weights - job.w0[:, 0]) @ inverse
     session, threads = job.session(job.records[:1])
-    session.advance(0, [1.0], job.problem.weights[None, :], None, None)
+    session.advance(0, [1.0], job.problem.weights[None, :], None)
     later, none = job.records[1:], np.zeros((0, 0))
     session.record_states(
         1,

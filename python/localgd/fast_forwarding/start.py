@@ -85,7 +85,7 @@ def _advance(job: Job, session: Any, target: int, tell: Callable[[float], object
         while True:
             until = min(target, session.round + CHUNK) if callable(job.lr) else target
             lrs = rates(job.lr, session.round, until) or [1.0]
-            status = session.advance(until, lrs, shares, None, tell)
+            status = session.advance(until, lrs, shares, tell)
             if status != "completed" or session.round >= target:
                 return str(status)
     except KeyboardInterrupt:
