@@ -105,7 +105,7 @@ template <class Real>
 Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces& pieces,
            bool last = false, Climb* ladder = nullptr) {
   const Index n = c.rows.rows();
-  const Matrix<double> start = c.rows.template cast<double>() * c.start;
+  const Matrix<double> start = c.rows.template cast<double>().lazyProduct(c.start);
   const auto kernels = Kernels<Real>::of(loss.name);
   const Index stride = c.gram.stride();
   Matrix<Real> base = Matrix<Real>::Zero(stride, loss.outputs), origin = base, shift = base, delta = base,
@@ -209,7 +209,7 @@ TEST_CASE_TEMPLATE("kernels take the steps of the plain loop", Real, double, flo
     if (mode.pulled) return;
     // delta = step A^T s, which is what the engines make of the sums.
     const Matrix<double> delta =
-        double(c.step) * c.rows.template cast<double>().transpose() * in_span.sums;
+        double(c.step) * c.rows.template cast<double>().transpose().lazyProduct(in_span.sums);
     CHECK(relative_error(delta, want.delta) < tolerance<Real>);
   });
 }
@@ -307,7 +307,7 @@ TEST_CASE_TEMPLATE("products with K of a client follow the matrix products", Rea
       e.topRows(n) = random.matrix(n, columns).template cast<Real>();
       x.topRows(n) = random.matrix(n, columns).template cast<Real>();
       const Matrix<double> want = x.topRows(n).template cast<double>() +
-                                  0.5 * gram.values().template cast<double>() * e.topRows(n).template cast<double>();
+                                  0.5 * gram.values().template cast<double>().lazyProduct(e.topRows(n).template cast<double>());
       Eigen::internal::set_is_malloc_allowed(false);
       const Real most = gram.add_product(e.data(), columns, Real(0.5), x.data());
       Eigen::internal::set_is_malloc_allowed(true);
@@ -325,7 +325,7 @@ TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Rea
       Random random(static_cast<std::uint64_t>(n + columns));
       const RowMatrix<Real> a = random.matrix(n, d).template cast<Real>();
       const Matrix<double> x = random.matrix(n, columns), wide = a.template cast<double>();
-      const Matrix<double> want = wide * (wide.transpose() * x);
+      const Matrix<double> products = wide.transpose().lazyProduct(x), want = wide.lazyProduct(products);
       std::vector<Matrix<double>> got;
       for (const int threads : {1, 2, 3})
         Team::run(threads, [&](Team& team) {
@@ -359,8 +359,8 @@ TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, do
         multiply_rows(a.data(), rows, d, outputs, x.data(), m.data());
         add_weighted_rows(a.data(), rows, d, outputs, e.data(), g.data());
         const Matrix<double> wide = a.template cast<double>();
-        const Matrix<double> want_m = wide * x.template cast<double>();
-        const Matrix<double> want_g = x.template cast<double>() + wide.transpose() * e.template cast<double>();
+        const Matrix<double> want_m = wide.lazyProduct(x.template cast<double>());
+        const Matrix<double> want_g = x.template cast<double>() + wide.transpose().lazyProduct(e.template cast<double>());
         CHECK((m.template cast<double>() - want_m).norm() < tolerance<Real> * double(d));
         CHECK((g.template cast<double>() - want_g).norm() < tolerance<Real> * double(rows + d));
       }

@@ -95,7 +95,7 @@ TEST_CASE("a frozen round takes the first derivative for all steps") {
       local.prox = prox;
       local.normalize = false;
       const Data data = p.data(loss);
-      const Matrix<double> start = p.start(loss), margins = p.rows * start;
+      const Matrix<double> start = p.start(loss), margins = p.rows.lazyProduct(start);
       Simulation map(data, start, {"gram", loss.name, false, local, {}}, {}, {}, 1);
       std::vector<Matrix<double>> changes;
       State at(map.engine());

@@ -1,7 +1,6 @@
 // The exact local solve: closed forms, optimality conditions, a search of all active sets.
 #include "core/local/projection.hpp"
 
-#include <Eigen/LU>
 #include <limits>
 
 #include "problems.hpp"
@@ -29,7 +28,8 @@ Dense separable_rows(Index n, Index d, std::uint64_t seed, double gap = 0.05) {
   return rows;
 }
 
-Dense gram_of(const Dense& rows) { return rows * rows.transpose(); }
+// lazyProduct, here and below: Eigen's large products take long to compile.
+Dense gram_of(const Dense& rows) { return rows.lazyProduct(rows.transpose()); }
 
 Projected solve(Projection& projection, const Vector<double>& margins, Vector<double>& multipliers) {
   Stop never(nullptr);
@@ -75,6 +75,24 @@ double kkt_residual(const Dense& gram, const Vector<double>& margins, const Vect
   return worst;
 }
 
+// G^-1 r by elimination; empty where G is singular.
+Vector<double> eliminated(Dense gram, Vector<double> r) {
+  const Index n = gram.rows();
+  for (Index k = 0; k < n; ++k) {
+    Index pivot;
+    if (!(gram.col(k).tail(n - k).cwiseAbs().maxCoeff(&pivot) > 1e-13 * gram.row(0).norm())) return {};
+    gram.row(k).swap(gram.row(k + pivot));
+    std::swap(r[k], r[k + pivot]);
+    for (Index j = 0; j < n; ++j) {
+      if (j == k) continue;
+      const double factor = gram(j, k) / gram(k, k);
+      gram.row(j) -= factor * gram.row(k);
+      r[j] -= factor * r[k];
+    }
+  }
+  return r.cwiseQuotient(gram.diagonal());
+}
+
 // argmin 1/2 ||delta||^2 s.t. A delta >= r by trying every set of active rows; empty if none fits.
 Vector<double> searched(const Dense& rows, const Vector<double>& target) {
   if (target.maxCoeff() <= 0) return Vector<double>::Zero(rows.cols());
@@ -83,9 +101,9 @@ Vector<double> searched(const Dense& rows, const Vector<double>& target) {
     for (Index j = 0; j < rows.rows(); ++j)
       if (set >> j & 1u) active.push_back(j);
     const Dense a = rows(active, Eigen::all);
-    const Eigen::FullPivLU<Dense> lu(a * a.transpose());
-    if (!lu.isInvertible()) continue;
-    const Vector<double> r = target(active), lambda = lu.solve(r), delta = a.transpose() * lambda;
+    const Vector<double> lambda = eliminated(gram_of(a), target(active));
+    if (!lambda.size()) continue;
+    const Vector<double> delta = a.transpose() * lambda;
     if (lambda.minCoeff() >= 0 && (rows * delta - target).minCoeff() >= -1e-9) return delta;
   }
   return {};
@@ -110,7 +128,7 @@ std::vector<Shape> hard_shapes() {
   for (Index j = 0; j < repeated.rows(); ++j) repeated.row(j) *= 1 + 0.1 * static_cast<double>(j);
   all.push_back({"parallel", repeated});
   all.push_back({"nearly repeated", repeated + 1e-7 * random_rows(30, 30, 9)});
-  all.push_back({"low rank", separable_rows(40, 5, 10) * random_rows(5, 50, 11)});
+  all.push_back({"low rank", separable_rows(40, 5, 10).lazyProduct(random_rows(5, 50, 11))});
   all.push_back({"integers", separable_rows(60, 6, 12, 1).array().round().matrix()});
   all.back().rows.col(0).array() += 3;
   all.push_back({"large", 1e6 * separable_rows(40, 20, 13)});
@@ -169,16 +187,15 @@ TEST_CASE("the factor of chosen rows solves with them after rows came and went")
 TEST_CASE("rows in the span of the factor's are at no distance, others at theirs") {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     Dense rows = random_rows(8, 9, seed);
-    rows.row(6) = Random(seed + 1).vector(6).transpose() * rows.topRows(6);
+    rows.row(6) = Random(seed + 1).vector(6).transpose().lazyProduct(rows.topRows(6));
     const Dense gram = gram_of(rows);
     RowFactor factor(gram);
     Vector<double> z(8);
     for (Index j = 0; j < 6; ++j) factor.append(j, factor.approach(j, z.data()));
     CHECK(factor.approach(6, z.data()) == 0);
     const double distance = factor.approach(7, z.data());
-    const Eigen::FullPivLU<Dense> lu(gram.topLeftCorner(6, 6));
     const Vector<double> seventh = gram.col(7).head(6);
-    const double inside = seventh.dot(lu.solve(seventh));
+    const double inside = seventh.dot(eliminated(gram.topLeftCorner(6, 6), seventh));
     CHECK(distance == doctest::Approx(1 - inside / gram(7, 7)).epsilon(1e-9));
   }
 }
@@ -458,7 +475,7 @@ TEST_CASE("interpolation is the least-squares change of least norm") {
 TEST_CASE("interpolation meets what can be met, and counts its dimensions") {
   for (const double scale : {1e-6, 1.0, 1e6}) {
     Dense rows = scale * random_rows(20, 30, 92);
-    rows.bottomRows(8) = random_rows(8, 12, 93) * rows.topRows(12);
+    rows.bottomRows(8) = random_rows(8, 12, 93).lazyProduct(rows.topRows(12));
     const Dense gram = gram_of(rows);
     const Vector<double> w = Random(94).vector(30) / scale, residual = rows * w;
     Interpolation interpolation(gram);

@@ -9,7 +9,7 @@ namespace {
 class Shown final : public Engine {
  public:
   Shown(const Data& data, Matrix<double> weights)
-      : weights_(std::move(weights)), margins_(data.rows * weights_) {}
+      : weights_(std::move(weights)), margins_(data.rows.lazyProduct(weights_)) {}
   bool prepare(Team&, Stop&) override { return true; }
   Outcome round(const RoundPlan&, Team&, Stop&) override { return Outcome::done; }
   const Matrix<double>& weights() override { return weights_; }

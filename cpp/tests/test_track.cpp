@@ -151,14 +151,14 @@ TEST_CASE("linear servers move margins as they move weights") {
   for (const auto& [name, rule] : servers) {
     if (rule.coordinate_wise()) continue;
     CAPTURE(name);
-    Track weights(rule, start), margins(rule, rows * start);
+    Track weights(rule, start), margins(rule, rows.lazyProduct(start));
     for (int k = 0; k < 30; ++k) {
       const Matrix<double> mean = random.matrix(4, 2);
       step(weights, k, mean, 4);
-      step(margins, k, rows * mean, 6);
+      step(margins, k, rows.lazyProduct(mean), 6);
       weights.commit();
       margins.commit();
     }
-    CHECK(relative_error(margins.value, rows * weights.value) < 1e-14);
+    CHECK(relative_error(margins.value, rows.lazyProduct(weights.value)) < 1e-14);
   }
 }

@@ -30,15 +30,7 @@ class GramEngine final : public SpanEngine<Real> {
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
     if (this->correcting()) correct(team);
-    const Outcome outcome = this->local_work(
-        team, stop,
-        [&](Index i) {
-          this->start_margins(i) = block(margins_.value, i);
-          if (!this->correcting()) return;
-          this->own_correction(i);
-          this->columns(this->shift_, i) -= block(moved_, i).template cast<Real>();
-        },
-        [](Index, Index, int) {});
+    const Outcome outcome = this->local_work(team, stop);
     if (outcome != Outcome::done) return outcome;
     // The clients' mean change of the margins is K times that of the coefficients.
     this->gather_coefficients(team);
@@ -87,6 +79,13 @@ class GramEngine final : public SpanEngine<Real> {
   }
 
  private:
+  void begin_client(Index i) override {
+    this->start_margins(i) = block(margins_.value, i);
+    if (!this->correcting()) return;
+    this->own_correction(i);
+    this->columns(this->shift_, i) -= block(moved_, i).template cast<Real>();
+  }
+
   static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {
     Matrix<double> margins(data.samples(), init.cols());
     for (Index c = 0; c < init.cols(); ++c)

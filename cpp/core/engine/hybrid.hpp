@@ -28,25 +28,24 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
     if (this->correcting()) this->correct(team, this->work_, this->sums_);
-    const Outcome outcome = this->local_work(
-        team, stop,
-        [&](Index i) {
-          this->client_margins(i, this->start_margins(i));
-          if (!this->correcting()) return;
-          this->own_correction(i);
-          auto common = block(this->sums_, i);  // free until the steps
-          multiply_rows(this->rows_.of(data_, i).data(), data_.size(i), data_.features(), this->outputs_,
-                        this->shared_.data(), common.data());
-          this->columns(this->shift_, i) -= common;
-        },
-        [&](Index first, Index end, int thread) { add_changes(first, end, thread); });
+    const Outcome outcome = this->local_work(team, stop);
     return outcome == Outcome::done ? this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0) : outcome;
   }
 
  private:
+  void begin_client(Index i) override {
+    this->client_margins(i, this->start_margins(i));
+    if (!this->correcting()) return;
+    this->own_correction(i);
+    auto common = block(this->sums_, i);  // free until the steps
+    multiply_rows(this->rows_.of(data_, i).data(), data_.size(i), data_.features(), this->outputs_,
+                  this->shared_.data(), common.data());
+    this->columns(this->shift_, i) -= common;
+  }
+
   // The sum of the clients' group grows by sum_i u_i A_i^T b_i. Their sums have been read: u_i b_i in Real
   // takes the place.
-  void add_changes(Index first, Index end, int thread) {
+  void finish_clients(Index first, Index end, int thread) override {
     const Index row = data_.begin(first), rows = this->rows_of(first, end);
     Real* b = this->sums_.data() + row * this->outputs_;
     for (Index c = 0; c < this->outputs_; ++c)

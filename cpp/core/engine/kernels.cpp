@@ -13,6 +13,8 @@ Kernels<Real> Kernels<Real>::of(std::string_view loss) {
   });
 }
 
+template float PaddedGram<float>::add_product(const float*, Index, float, float*) const;
+template double PaddedGram<double>::add_product(const double*, Index, double, double*) const;
 template struct Kernels<float>;
 template struct Kernels<double>;
 

@@ -82,15 +82,17 @@ class SpanEngine : public BaseEngine<Real> {
     return !stop.requested();
   }
 
-  // The local work of every client of the round: begin(client) writes the client's margins to
-  // margins_at_start_ and, with corrections, A_i q_i to shift_; finish(first, end, thread) may read b_i of
-  // some clients from next_changes_.
-  template <class Begin, class Finish>
-  Outcome local_work(Team& team, Stop& stop, Begin begin, Finish finish) {
-    if (local_.solve) return exact_work(team, stop, begin, finish);
-    if (bundles_) return bundled_work(team, stop, begin, finish);
-    if (local_.stochastic()) return batch_work(team, stop, begin, finish);
-    return stepwise_work(team, stop, begin, finish);
+  // Writes a client's margins to margins_at_start_ and, with corrections, A_i q_i to shift_.
+  virtual void begin_client(Index i) = 0;
+  // May read b_i of some clients from next_changes_.
+  virtual void finish_clients(Index /*first*/, Index /*end*/, int /*thread*/) {}
+
+  // The local work of every client of the round.
+  Outcome local_work(Team& team, Stop& stop) {
+    if (local_.solve) return exact_work(team, stop);
+    if (bundles_) return bundled_work(team, stop);
+    if (local_.stochastic()) return batch_work(team, stop);
+    return stepwise_work(team, stop);
   }
 
   // Takes the round into the state, as Base::commit, with the active rows of exact solves.
@@ -129,11 +131,9 @@ class SpanEngine : public BaseEngine<Real> {
   std::atomic<Index> infeasible_{-1};
 
  private:
-  template <class Begin, class Finish>
-  Outcome stepwise_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+  Outcome stepwise_work(Team& team, Stop& stop) {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
       if (done == 0) {
-        begin(i);
         start_client(i);
         if (climbs(i)) return climb(i, thread);
       }
@@ -144,7 +144,7 @@ class SpanEngine : public BaseEngine<Real> {
     };
     const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
       this->finish_steps(i);
-      finish(i, i + 1, thread);
+      finish_clients(i, i + 1, thread);
     });
     if (!complete) return Outcome::stopped;
     count();
@@ -153,8 +153,7 @@ class SpanEngine : public BaseEngine<Real> {
 
   // Steps with batches, of several clients in turn where they are short. The turns are such that two
   // threads have as many, and the same for any number: the rows of a turn have their exps in common.
-  template <class Begin, class Finish>
-  Outcome batch_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+  Outcome batch_work(Team& team, Stop& stop) {
     const Work& groups = *this->active_;
     const Index items = turns(groups.items());
     turns_work_.even(items, groups.total / static_cast<double>(std::max<Index>(items, 1)));
@@ -162,8 +161,7 @@ class SpanEngine : public BaseEngine<Real> {
       BatchTurn<Real>& turn = turns_[static_cast<std::size_t>(thread)];
       turn.clear();
       const auto start = [&](Index i) {
-        if (!turn.clients.empty() && !fits(turn, i)) take_turn(turn, stop, thread, finish);
-        begin(i);
+        if (!turn.clients.empty() && !fits(turn, i)) take_turn(turn, stop, thread);
         start_client(i);
         turn.add(i, view(i), this->dealers_[static_cast<std::size_t>(i)], this->batch(i));
       };
@@ -173,7 +171,7 @@ class SpanEngine : public BaseEngine<Real> {
         for (Index i = this->groups_.first(group); i < this->groups_.end(group); ++i)
           if (this->takes_part(i)) start(i);
       }
-      take_turn(turn, stop, thread, finish);
+      take_turn(turn, stop, thread);
     });
     return stop.requested() ? Outcome::stopped : Outcome::done;
   }
@@ -196,15 +194,14 @@ class SpanEngine : public BaseEngine<Real> {
            this->steps(i) == this->steps(turn.clients.front().index);
   }
 
-  template <class Finish>
-  void take_turn(BatchTurn<Real>& turn, Stop& stop, int thread, Finish finish) {
+  void take_turn(BatchTurn<Real>& turn, Stop& stop, int thread) {
     if (turn.clients.empty()) return;
     const std::int64_t steps = this->steps_taken(turn.clients.front().index), piece = this->steps_of_piece(turns_work_.largest);
     for (std::int64_t done = 0; done < steps && !(done > 0 && stop.check(thread)); done += piece)
       this->kernels_.span_batch(turn, std::min(piece, steps - done), done + piece >= steps);
     for (const auto& client : turn.clients) {
       this->finish_steps(client.index);
-      finish(client.index, client.index + 1, thread);
+      finish_clients(client.index, client.index + 1, thread);
     }
     turn.clear();
   }
@@ -236,8 +233,7 @@ class SpanEngine : public BaseEngine<Real> {
     return !stop.requested();
   }
 
-  template <class Begin, class Finish>
-  Outcome bundled_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+  Outcome bundled_work(Team& team, Stop& stop) {
     constexpr std::int64_t piece = 10'000;  // a ms or more
     const std::int64_t steps = this->steps_taken(0);
     team.for_each(*this->active_, [&](Index g, int thread) {
@@ -248,13 +244,13 @@ class SpanEngine : public BaseEngine<Real> {
         auto client = bundles_->of(first / bundle_width<Real>, static_cast<Real>(1 - this->pull()),
                                    bundle_spaces_[static_cast<std::size_t>(thread)]);
         if (reads_rows_ && end < last) fetch_beside(client, end, std::min(end + bundle_width<Real>, last));
-        start_bundle(client, first, end, begin);
+        start_bundle(client, first, end);
         for (std::int64_t done = 0; done < steps; done += piece) {
           if (stop.check(thread)) return;
           this->kernels_.bundle(client, std::min(piece, steps - done), done + piece >= steps);
         }
         finish_bundle(client, first, end);
-        finish(first, end, thread);
+        finish_clients(first, end, thread);
       }
     });
     return stop.requested() ? Outcome::stopped : Outcome::done;
@@ -270,8 +266,7 @@ class SpanEngine : public BaseEngine<Real> {
     client.next_lines = lines;
   }
 
-  template <class Begin>
-  void start_bundle(const BundleClients<Real>& client, Index first, Index end, Begin begin) {
+  void start_bundle(const BundleClients<Real>& client, Index first, Index end) {
     constexpr Index width = bundle_width<Real>;
     const Index size = client.n * width;
     BundleSpace<Real>& at = client.at;
@@ -280,7 +275,7 @@ class SpanEngine : public BaseEngine<Real> {
     at.step.setZero();
     for (Index i = first; i < end; ++i) {
       if (!this->takes_part(i)) continue;
-      begin(i);
+      begin_client(i);
       const Index row = data_.begin(i), rows = data_.size(i);
       const double *m = margins_at_start_.data() + row, *y = data_.targets.data() + row;
       for (Index j = 0; j < rows; ++j) {
@@ -333,6 +328,7 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   void start_client(Index i) {
+    begin_client(i);
     block(this->sums_, i).setZero();
     this->begin_batches(i);
     auto margins = start_margins(i);
@@ -364,17 +360,16 @@ class SpanEngine : public BaseEngine<Real> {
             block(this->sums_, i).data()};
   }
 
-  template <class Begin, class Finish>
-  Outcome exact_work(Team& team, Stop& stop, Begin begin, Finish finish) {
+  Outcome exact_work(Team& team, Stop& stop) {
     std::atomic<Outcome> worst{Outcome::done};
     this->for_clients(team, *this->active_, [&](Index i, int thread) {
       if (worst.load(std::memory_order_relaxed) != Outcome::done) return;
-      begin(i);
+      begin_client(i);
       double* b = block(this->next_changes_, i).data();
       const Outcome outcome =
           exact_.solve(i, start_margins(i).col(0), b, stop, thread);
       if (outcome == Outcome::done) {
-        finish(i, i + 1, thread);
+        finish_clients(i, i + 1, thread);
       } else {
         worst.store(outcome);
         if (outcome == Outcome::infeasible) infeasible_.store(i);

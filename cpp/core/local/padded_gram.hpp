@@ -44,20 +44,7 @@ class PaddedGram {
 
   // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
   // there is a NaN).
-  Real add_product(const Real* e, Index columns, Real scale, Real* x) const {
-    if (columns >= many_columns && size() >= many_rows) return add_tiles(e, columns, scale, x);
-    Register<Real> most{};
-    Index k = 0;
-    const auto add = [&](auto width) {
-      constexpr int W = decltype(width)::value;
-      for (; k + W <= columns; k += W)
-        most = larger(most, columns_of<W>(e + k * stride(), scale, x + k * stride()));
-    };
-    add(std::integral_constant<int, 4>{});
-    add(std::integral_constant<int, 2>{});
-    add(std::integral_constant<int, 1>{});
-    return largest_lane<Real>(most);
-  }
+  Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
 
  private:
   const Real* row(Index j) const { return rows_.data() + j * stride(); }
@@ -163,5 +150,19 @@ class PaddedGram {
   Index panels_[3] = {1, 1, 1};  // vectors of a panel for 1, 2 and 4 columns, which share what is read of K
   RowMatrix<Real> rows_;  // K is symmetric: its rows are its columns
 };
+
+template <class Real>
+Real PaddedGram<Real>::add_product(const Real* e, Index columns, Real scale, Real* x) const {
+  if (columns >= many_columns && size() >= many_rows) return add_tiles(e, columns, scale, x);
+  Register<Real> most{};
+  in_pieces<4, 2, 1>(columns, [&](Index k, auto W) {
+    most = larger(most, columns_of<W>(e + k * stride(), scale, x + k * stride()));
+  });
+  return largest_lane<Real>(most);
+}
+
+// Compiled in engine/kernels.cpp alone.
+extern template float PaddedGram<float>::add_product(const float*, Index, float, float*) const;
+extern template double PaddedGram<double>::add_product(const double*, Index, double, double*) const;
 
 }  // namespace localgd
