@@ -93,3 +93,19 @@ def test_rounds_that_are_worked_off_in_pieces(loss):
             where,
         )
         registry.assert_close(run.history["drift"], want.history["drift"], tolerance, where)
+
+
+@pytest.mark.parametrize("every_step", [True, False])
+@pytest.mark.parametrize("dtype", registry.DTYPES)
+def test_many_classes_and_rows(dtype, every_step):
+    """K_ii that is kept in panels: the same as from the rows."""
+    rng = np.random.default_rng(2)
+    clients = [(rng.standard_normal((n, 30)), rng.integers(0, 7, n)) for n in (150, 97, 40)]
+    problem = lg.Problem(clients, task="multiclass")
+    settings = {"rounds": 60, "dtype": dtype, "every_step": every_step}
+    for method in (lg.LocalGD(20, 0.5), lg.Scaffold(5, 0.5)):
+        want = lg.run(problem, method, engine="primal", **settings).weights
+        for engine in ("gram", "hybrid"):
+            got = lg.run(problem, method, engine=engine, **settings).weights
+            close = 1e-10 if dtype == "float64" else 2e-5
+            assert np.abs(got - want).max() < close * np.abs(want).max()

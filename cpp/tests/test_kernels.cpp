@@ -295,7 +295,7 @@ TEST_CASE_TEMPLATE("leaving out the last product changes the margins only", Real
 
 TEST_CASE_TEMPLATE("products with K of a client follow the matrix products", Real, double, float) {
   for (const Index n : {1, 5, 13, 50, 95, 96, 101, 250, 1100})
-    for (const Index columns : {1, 2, 3, 4, 7, 10}) {
+    for (const Index columns : {1, 2, 3, 4, 7, 10, 12, 13, 31}) {
       CAPTURE(n);
       CAPTURE(columns);
       Random random(static_cast<std::uint64_t>(n + columns));
@@ -308,11 +308,19 @@ TEST_CASE_TEMPLATE("products with K of a client follow the matrix products", Rea
       x.topRows(n) = random.matrix(n, columns).template cast<Real>();
       const Matrix<double> want = x.topRows(n).template cast<double>() +
                                   0.5 * gram.values().template cast<double>().lazyProduct(e.topRows(n).template cast<double>());
-      Eigen::internal::set_is_malloc_allowed(false);
-      const Real most = gram.add_product(e.data(), columns, Real(0.5), x.data());
-      Eigen::internal::set_is_malloc_allowed(true);
-      CHECK((x.topRows(n).template cast<double>() - want).norm() < tolerance<Real> * double(n));
-      CHECK(double(most) == doctest::Approx(want.cwiseAbs().maxCoeff()).epsilon(1e-4));
+      const Matrix<Real> start = x;
+      const auto check = [&] {
+        x = start;
+        Eigen::internal::set_is_malloc_allowed(false);
+        const Real most = gram.add_product(e.data(), columns, Real(0.5), x.data());
+        Eigen::internal::set_is_malloc_allowed(true);
+        CHECK((x.topRows(n).template cast<double>() - want).norm() < tolerance<Real> * double(n));
+        CHECK(x.bottomRows(x.rows() - n).isZero(0));
+        CHECK(double(most) == doctest::Approx(want.cwiseAbs().maxCoeff()).epsilon(1e-4));
+      };
+      check();
+      CHECK(gram.arrange() == (n >= 96));
+      check();
     }
 }
 

@@ -78,6 +78,7 @@ class SpanEngine : public BaseEngine<Real> {
         multiply_by_rows(a.middleRows(first, std::min(panel, a.rows() - first)), a,
                          gram.middleRows(first, std::min(panel, a.rows() - first)));
       if (local_.solve && !stop.requested()) exact_.prepare(i, gram);
+      if (outputs_ >= 4 && !local_.stochastic()) own.arrange();
     });
     return !stop.requested();
   }

@@ -58,7 +58,7 @@ class WeightedEngine : public Local {
   void client_margins(Index i, Margins&& m) const {
     using Scalar = typename std::decay_t<Margins>::Scalar;
     const auto a = this->rows_.of(data_, i);
-    if constexpr (std::is_same_v<Real, double>)
+    if constexpr (std::is_same_v<Scalar, double>)
       if (m.cols() >= 4) {
         m.setZero();
         add_product_by_tiles(a.data(), a.rows(), a.cols(), a.cols(), weights_.value.data(), m.cols(), a.cols(), 1.0,

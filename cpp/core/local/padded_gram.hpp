@@ -16,6 +16,8 @@ template <class Real>
 class PaddedGram {
  public:
   void resize(Index n) {
+    size_ = n;
+    arranged_ = false;
     rows_ = RowMatrix<Real>::Zero(n, padded<Real>(n));
     for (const int columns : {1, 2, 4}) {
       const Index vectors = stride() / lanes<Real>, widest = sums_in_registers / columns;
@@ -23,8 +25,8 @@ class PaddedGram {
       panels_[columns / 2] = (vectors + panels - 1) / panels;
     }
   }
-  Index size() const { return rows_.rows(); }
-  Index stride() const { return rows_.cols(); }  // of what add_product() moves
+  Index size() const { return size_; }
+  Index stride() const { return padded<Real>(size_); }  // of what add_product() moves
   Index bytes() const { return rows_.size() * static_cast<Index>(sizeof(Real)); }
 
   auto values() { return rows_.leftCols(size()); }
@@ -45,6 +47,17 @@ class PaddedGram {
   // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
   // there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
+
+  // For products with several columns alone, once the values are there: a register's width of K after the
+  // other, as a block that does not stay in the cache is best read. False if it is too small for that.
+  bool arrange() {
+    if (size() < many_rows) return false;
+    const RowMatrix<Real> rows = rows_;
+    Real* to = rows_.data();
+    for (Index i = 0; i < stride(); i += lanes<Real>)
+      for (Index t = 0; t < size(); ++t, to += lanes<Real>) store(to, load(rows.data() + t * stride() + i));
+    return arranged_ = true;
+  }
 
  private:
   const Real* row(Index j) const { return rows_.data() + j * stride(); }
@@ -71,6 +84,48 @@ class PaddedGram {
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
 
   static constexpr Index many_columns = 4, many_rows = 96;  // from which on tiles pay
+  static constexpr int most_sums = 12;
+
+  // The sums of a register of rows and up to twelve columns stay in registers while K passes, once and in
+  // order; entries of e stand row by row in the first-level cache.
+  Real add_arranged(const Real* e, Index columns, Real scale, Real* x) const {
+    Register<Real> most{};
+    const Index parts = (columns + most_sums - 1) / most_sums;
+    for (Index part = 0, first = 0; part < parts; ++part) {
+      const Index count = (columns * (part + 1)) / parts - first;
+      most = larger(most, add_columns<most_sums>(count, e + first * stride(), scale, x + first * stride()));
+      first += count;
+    }
+    return largest_lane<Real>(most);
+  }
+
+  template <int W>
+  Register<Real> add_columns(Index columns, const Real* e, Real scale, Real* x) const {
+    if constexpr (W > 1)
+      if (columns < W) return add_columns<W - 1>(columns, e, scale, x);
+    constexpr Index deepest = 48 * 1024 / (W * static_cast<Index>(sizeof(Real)));
+    Real entries[deepest * W];
+    Register<Real> most{};
+    for (Index from = 0; from < size(); from += deepest) {
+      const Index depth = std::min(deepest, size() - from);
+      for (int w = 0; w < W; ++w)
+        for (Index t = 0; t < depth; ++t) entries[t * W + w] = scale * e[w * stride() + from + t];
+      for (Index i = 0; i < stride(); i += lanes<Real>) {
+        const Real* k = rows_.data() + i * size() + from * lanes<Real>;
+        Register<Real> sums[W];
+        for (int w = 0; w < W; ++w) sums[w] = load(x + w * stride() + i);
+        for (Index t = 0; t < depth; ++t, k += lanes<Real>) {
+          const Register<Real> column = load(k);
+          for (int w = 0; w < W; ++w) sums[w] += column * all_lanes(entries[t * W + w]);
+        }
+        for (int w = 0; w < W; ++w) {
+          store(x + w * stride() + i, sums[w]);
+          if (from + depth == size()) most = larger(most, larger(sums[w], -sums[w]));
+        }
+      }
+    }
+    return most;
+  }
 
   Real add_tiles(const Real* e, Index columns, Real scale, Real* x) const {
     add_product_by_tiles(rows_.data(), size(), size(), stride(), e, columns, stride(), scale, x, stride());
@@ -148,11 +203,14 @@ class PaddedGram {
   }
 
   Index panels_[3] = {1, 1, 1};  // vectors of a panel for 1, 2 and 4 columns, which share what is read of K
+  Index size_ = 0;
+  bool arranged_ = false;
   RowMatrix<Real> rows_;  // K is symmetric: its rows are its columns
 };
 
 template <class Real>
 Real PaddedGram<Real>::add_product(const Real* e, Index columns, Real scale, Real* x) const {
+  if (arranged_) return add_arranged(e, columns, scale, x);
   if (columns >= many_columns && size() >= many_rows) return add_tiles(e, columns, scale, x);
   Register<Real> most{};
   in_pieces<4, 2, 1>(columns, [&](Index k, auto W) {

@@ -14,10 +14,10 @@ namespace localgd {
 namespace detail {
 
 // out += scale A x of R rows and W vectors of columns, of which `columns` count; x row by row.
-template <int R, int W, class Real>
-void add_tile(const Real* a, Index row, Index depth, const Real* x, Index columns, Real scale, Real* out,
+template <int R, int W, class Entry, class Real>
+void add_tile(const Entry* a, Index row, Index depth, const Real* x, Index columns, Real scale, Real* out,
               Index out_stride) {
-  constexpr Index wide = W * lanes<Real>, line = 64 / static_cast<Index>(sizeof(Real));
+  constexpr Index wide = W * lanes<Real>, line = 64 / static_cast<Index>(sizeof(Entry));
   Register<Real> sums[R][W];
   for (int r = 0; r < R; ++r)
     for (int w = 0; w < W; ++w) sums[r][w] = Register<Real>{};
@@ -29,7 +29,7 @@ void add_tile(const Real* a, Index row, Index depth, const Real* x, Index column
       Register<Real> entries[W];
       for (int w = 0; w < W; ++w) entries[w] = load(x + w * lanes<Real>);
       for (int r = 0; r < R; ++r) {
-        const Register<Real> factor = all_lanes(a[r * row + t]);
+        const Register<Real> factor = all_lanes(static_cast<Real>(a[r * row + t]));
         for (int w = 0; w < W; ++w) sums[r][w] += factor * entries[w];
       }
     }
@@ -41,8 +41,8 @@ void add_tile(const Real* a, Index row, Index depth, const Real* x, Index column
     for (int r = 0; r < R; ++r) out[c * out_stride + r] += moves[r * wide + c];
 }
 
-template <int W, class Real>
-LOCALGD_ONE_COPY void add_tiles(const Real* a, Index rows, Index depth, Index row, const Real* x, Index columns,
+template <int W, class Entry, class Real>
+LOCALGD_ONE_COPY void add_tiles(const Entry* a, Index rows, Index depth, Index row, const Real* x, Index columns,
                                 Index x_stride, Real scale, Real* out, Index out_stride) {
   constexpr int sums = 12;
   constexpr Index wide = W * lanes<Real>, deepest = 48 * 1024 / (wide * static_cast<Index>(sizeof(Real)));
@@ -60,9 +60,9 @@ LOCALGD_ONE_COPY void add_tiles(const Real* a, Index rows, Index depth, Index ro
 
 }  // namespace detail
 
-// out += scale A x: rows of A (rows x depth) `row` apart, columns of x and out as given.
-template <class Real>
-void add_product_by_tiles(const Real* a, Index rows, Index depth, Index row, const Real* x, Index columns,
+// out += scale A x in the type of x: rows of A (rows x depth) `row` apart, columns of x and out as given.
+template <class Entry, class Real>
+void add_product_by_tiles(const Entry* a, Index rows, Index depth, Index row, const Real* x, Index columns,
                           Index x_stride, Real scale, Real* out, Index out_stride) {
   const Index vectors = (columns + lanes<Real> - 1) / lanes<Real>, parts = (vectors + 2) / 3;
   const Index width = (vectors + parts - 1) / parts;
@@ -71,9 +71,9 @@ void add_product_by_tiles(const Real* a, Index rows, Index depth, Index row, con
     const auto add = [&](auto tiles) {
       tiles(a, rows, depth, row, x + first * x_stride, count, x_stride, scale, out + first * out_stride, out_stride);
     };
-    if (width == 1) add(detail::add_tiles<1, Real>);
-    if (width == 2) add(detail::add_tiles<2, Real>);
-    if (width == 3) add(detail::add_tiles<3, Real>);
+    if (width == 1) add(detail::add_tiles<1, Entry, Real>);
+    if (width == 2) add(detail::add_tiles<2, Entry, Real>);
+    if (width == 3) add(detail::add_tiles<3, Entry, Real>);
   }
 }
 
