@@ -112,7 +112,7 @@ class Known(Machine):
 
 def test_limits_count_flops_in_the_first_level_cache_and_bytes_beyond():
     limits = Known(2).limits(CASES["W1"], "float64")
-    assert limits["gram"].steps_per_second == pytest.approx(1e9 / (2 * 50**2))
+    assert limits["gram"].steps_per_second == pytest.approx(1e9 / (2 * 50**2 + 10 * 50))
     assert limits["gram"].binding == "products"
     assert limits["weights"].steps_per_second == pytest.approx(1e6 / (50 * 600 * 8))
     assert limits["weights"].binding == "reading 234 KiB"

@@ -5,13 +5,15 @@ A local step of one client costs, per column (learning rate or class),
 =========  =============  ==================================
 form       flops          bytes, shared by the learning rates
 =========  =============  ==================================
-weights    4 n d          n d
-gram       2 n²           n²
+weights    4 n d + e n    n d
+gram       2 n² + e n     n²
 =========  =============  ==================================
 
-numbers of the dtype (b d and b n, 4 b d and 2 b n, for batches of b rows). The rows or the Gram
+numbers of the dtype (b rows in place of n where they are drawn in batches). The rows or the Gram
 block of one client are what must be near: if they fit in the first-level cache only flops count,
-else the rate of reading a working set of that size, measured here. Exponentials are not counted.
+else the rate of reading a working set of that size, measured here. e stands for the derivative of
+the loss: an exponential in full takes 25 to 40 flops, the shortest polynomial that may stand for
+one, where margins hardly move in a round, the few that are counted here.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from .cases import Case
 __all__ = ["Limit", "Machine", "cache_bytes"]
 
 FORMS = ("weights", "gram")
+DERIVATIVE = {"float64": 10, "float32": 6}  # flops
 DEFAULT_CACHES = {1: 32 * 2**10, 2: 512 * 2**10}
 
 
@@ -116,7 +119,7 @@ class Machine:
         itemsize = np.dtype(dtype).itemsize
         n, d = case.n_samples, case.n_features
         rows, width = case.batch_size or n, n if form == "gram" else d
-        flops = (2 if form == "gram" else 4) * rows * width * case.n_classes
+        flops = rows * ((2 if form == "gram" else 4) * width + DERIVATIVE[dtype]) * case.n_classes
         bytes = rows * width * itemsize / case.learning_rates
         local, binding = self.seconds(flops, bytes, n * width * itemsize, dtype)
         server = 0.0
