@@ -11,8 +11,6 @@ inline LocalRule local_rule(const py::dict& options) {
   rule.batches = options["batches"].cast<std::vector<Index>>();
   rule.replacement = options["replacement"].cast<bool>();
   rule.keys = options["keys"].cast<std::vector<Philox::Key>>();
-  if (rule.stochastic() && rule.keys.size() != rule.batches.size())
-    throw std::invalid_argument("keys: want one for each client");
   rule.solve = options["solve"].cast<bool>();
   rule.every_step = options["every_step"].cast<bool>();
   rule.normalize = options["normalize"].cast<bool>();

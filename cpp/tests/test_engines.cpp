@@ -183,6 +183,8 @@ TEST_CASE("what does not fit is refused") {
   refused(batches, [](Options& o, Model&) { o.local.batches = {2, 0}; });
   refused(batches, [](Options& o, Model&) { o.local.batches = {0, 2}; });
   refused(batches, [](Options& o, Model&) { o.local.batches = {0, -1}; });
+  refused("keys: want one for each client that draws batches",
+          [](Options& o, Model&) { o.local.batches = {2, 2}; });
   refused("engine: no engine named 'dual'", [](Options& o, Model&) { o.engine = "dual"; });
   refused("loss: no loss named 'hinge'", [](Options& o, Model&) { o.loss = "hinge"; });
   refused("engine: the exact local solve needs K_ii: gram or hybrid", [](Options& o, Model&) {

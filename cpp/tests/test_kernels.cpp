@@ -277,7 +277,7 @@ TEST_CASE_TEMPLATE("steps in pieces have the bits of steps at once", Real, doubl
 TEST_CASE_TEMPLATE("batches go on beyond those that were drawn ahead", Real, double, float) {
   for_each_client<Real>([](const Client<Real>& c, const LossCase& loss, Mode mode) {
     if (!mode.batch) return;
-    const std::int64_t steps = 2 * BatchTurn<Real>::ahead + 6;
+    const std::int64_t steps = 2 * steps_ahead(mode.batch) + 6;
     const auto whole = span(c, loss, mode, {steps}), parts = span(c, loss, mode, {5, steps - 5});
     CHECK(same_bits(whole.margins, parts.margins));
     CHECK(same_bits(whole.sums, parts.sums));

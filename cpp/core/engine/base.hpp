@@ -56,7 +56,7 @@ class BaseEngine : public Engine {
     if (local_.stochastic()) {
       for (Index i = 0; i < data.clients(); ++i)
         dealers_.emplace_back(data.size(i), local_.replacement, local_.keys[static_cast<std::size_t>(i)],
-                              steps(i) * batch(i));
+                              static_cast<std::uint64_t>(steps(i)) * static_cast<std::uint64_t>(batch(i)));
       largest_batch_ = *std::max_element(local_.batches.begin(), local_.batches.end());
     }
   }

@@ -48,6 +48,8 @@ void check(const Data& data, const Matrix<double>& init, const EngineOptions& op
     throw std::invalid_argument("solve: want one column, and no batches, prox or correction");
   if (options.server.coordinate_wise() && options.engine != "primal")
     throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
+  if (local.stochastic() && local.keys.size() != clients)
+    throw std::invalid_argument("keys: want one for each client that draws batches");
 }
 
 }  // namespace

@@ -13,8 +13,6 @@ namespace localgd {
 // outputs.
 template <class Real>
 struct BatchTurn {
-  static constexpr std::int64_t ahead = 32;  // steps whose rows are drawn in one go
-
   struct Client {
     Index index, size;  // of the client, and of its batches
     Index place;        // of its rows, from the first client's on
@@ -22,12 +20,13 @@ struct BatchTurn {
     RowDealer* dealer;
   };
   std::vector<Client> clients;
-  Index size = 0;           // of all batches
+  Index size = 0;            // of all batches
+  const std::int64_t ahead;  // steps whose rows are drawn in one go
   std::vector<Index> rows;  // of each step ahead, in whole registers, by place
   Vector<Real> targets, base, origin, delta, e;  // of a step: whole registers for each output
 
   BatchTurn(Index most_clients, Index most_rows, Index outputs)
-      : rows(static_cast<std::size_t>(ahead * padded<Real>(most_rows))), targets(padded<Real>(most_rows)) {
+      : ahead(steps_ahead(most_rows)), rows(static_cast<std::size_t>(ahead * padded<Real>(most_rows))), targets(padded<Real>(most_rows)) {
     clients.reserve(static_cast<std::size_t>(most_clients));
     for (auto* numbers : {&base, &origin, &delta, &e}) *numbers = Vector<Real>::Zero(targets.size() * outputs);
   }

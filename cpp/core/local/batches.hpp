@@ -10,14 +10,19 @@
 
 namespace localgd {
 
+// How many steps' batches are drawn in one go, of so many rows each.
+constexpr std::int64_t steps_ahead(Index rows) {
+  return std::clamp<std::int64_t>(8192 / std::max<Index>(rows, 1), 1, 32);
+}
+
 // With replacement the half word u gives row floor(u n / 2^32). Without, the rows come in a random
 // order (Fisher-Yates, one half word per row), epoch after epoch. The words of a round have their own
 // place in the client's stream: no round depends on those before it.
 class RowDealer {
  public:
   // draws: rows of a round.
-  RowDealer(Index rows, bool replacement, Philox::Key key, std::int64_t draws)
-      : rows_(rows), replacement_(replacement), philox_(key), blocks_(static_cast<std::uint64_t>((draws + per_block - 1) / per_block)) {
+  RowDealer(Index rows, bool replacement, Philox::Key key, std::uint64_t draws)
+      : rows_(rows), replacement_(replacement), philox_(key), blocks_((draws + per_block - 1) / per_block) {
     if (!replacement) order_.resize(static_cast<std::size_t>(rows));
   }
 

@@ -37,7 +37,7 @@ struct PrimalClient {
 template <class Real>
 struct PrimalScratch {
   Matrix<Real> delta, gradient;
-  static constexpr std::int64_t ahead = 32;  // steps whose batches are drawn in one go
+  std::int64_t ahead;  // steps whose batches are drawn in one go
   Vector<Real> margins, derivatives;
   Vector<Real> targets;     // of a batch
   std::vector<Index> rows;  // of the batches ahead
@@ -57,6 +57,7 @@ template <class Real>
 PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_batch)
     : delta(features, outputs),
       gradient(delta),
+      ahead(steps_ahead(largest_batch)),
       margins(std::max(rows_per_block<Real>(features), largest_batch) * outputs),
       derivatives(margins.size()),
       targets(largest_batch),
