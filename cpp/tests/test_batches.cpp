@@ -85,6 +85,14 @@ TEST_CASE("draws are those of a list that rows are taken from, however they are 
       }
 }
 
+TEST_CASE("so many steps are drawn ahead as take little memory") {
+  CHECK(steps_ahead(0) == 32);
+  CHECK(steps_ahead(1) == 32);
+  CHECK(steps_ahead(256) == 32);
+  CHECK(steps_ahead(300) == 27);
+  CHECK(steps_ahead(1'000'000) == 1);
+}
+
 TEST_CASE("batches stand apart, and rows are counted from any number on") {
   RowDealer dealer(9, false, key, 6);
   dealer.begin_round(0);

@@ -45,6 +45,20 @@ TEST_CASE("work hands out the dearest items first") {
   CHECK(none.largest == 0);
 }
 
+TEST_CASE("even work forgets what it was before") {
+  Work work({2, 5, 1});
+  for (const Index items : {4, 4, 0, 7, 3}) {
+    const double cost = static_cast<double>(items);
+    work.even(items, cost);
+    CHECK(work.items() == items);
+    CHECK(work.order == equal_work(static_cast<std::size_t>(items)).order);
+    CHECK(work.handfuls == equal_work(static_cast<std::size_t>(items)).handfuls);
+    CHECK(work.largest == cost);
+    CHECK(work.total == cost * cost);
+    Team::run(3, [&](Team& team) { check_phase(team, work); });
+  }
+}
+
 TEST_CASE("many cheap items are handed out by the handful, dear ones alone") {
   CHECK(equal_work(0).tickets() == 0);
   CHECK(equal_work(1000).tickets() == 1000);

@@ -61,9 +61,6 @@ class SpanEngine : public BaseEngine<Real> {
   bool prepare_blocks(Team& team, Stop& stop) {
     if (bundles_) return prepare_bundles(team, stop);
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
-    turns_.clear();
-    for (int t = 0; local_.stochastic() && t < team.threads(); ++t)
-      turns_.emplace_back(rows_of_turn, std::max(rows_of_turn, this->largest_batch_), outputs_);
     rungs_.assign(blocks_.size(), 0);
     Index longest = 0;
     for (Index i = 0; i < data_.clients(); ++i)
@@ -80,6 +77,10 @@ class SpanEngine : public BaseEngine<Real> {
       if (local_.solve && !stop.requested()) exact_.prepare(i, gram);
       if (outputs_ >= 4 && !local_.stochastic()) own.arrange();
     });
+    turns_.clear();
+    if (local_.stochastic()) clients_of_turn_ = most_clients_of_turn();
+    for (int t = 0; local_.stochastic() && t < team.threads(); ++t)
+      turns_.emplace_back(clients_of_turn_, clients_of_turn_ * this->largest_batch_, outputs_);
     return !stop.requested();
   }
 
@@ -162,7 +163,7 @@ class SpanEngine : public BaseEngine<Real> {
       BatchTurn<Real>& turn = turns_[static_cast<std::size_t>(thread)];
       turn.clear();
       const auto start = [&](Index i) {
-        if (!turn.clients.empty() && !fits(turn, i)) take_turn(turn, stop, thread);
+        if (static_cast<Index>(turn.clients.size()) == clients_of_turn_) take_turn(turn, stop, thread);
         start_client(i);
         turn.add(i, view(i), this->dealers_[static_cast<std::size_t>(i)], this->batch(i));
       };
@@ -177,22 +178,21 @@ class SpanEngine : public BaseEngine<Real> {
     return stop.requested() ? Outcome::stopped : Outcome::done;
   }
 
-  static constexpr Index rows_of_turn = 8;  // in a register or two
-
+  // Those of some groups: of one client each, or each with clients for turns of its own.
   Index turns(Index groups) const {
-    const Index clients = outputs_ > 1 || groups_of_several() ? 1 : std::max<Index>(rows_of_turn / this->largest_batch_, 1);
-    return clients == 1 ? groups : std::min(groups, 2 * ((groups + 2 * clients - 1) / (2 * clients)));
+    const Index several = 2 * clients_of_turn_;
+    if (clients_of_turn_ == 1 || this->groups_.count() < data_.clients()) return groups;
+    return std::min(groups, 2 * ((groups + several - 1) / several));
   }
-  bool groups_of_several() const { return this->groups_.count() < data_.clients(); }
 
-  // Whether a client may join others: few rows in all, of blocks that stay in the cache, and as many steps.
-  bool fits(const BatchTurn<Real>& turn, Index i) const {
-    constexpr Index cache = 256 << 10;
-    Index bytes = 0;
-    for (const auto& client : turn.clients) bytes += client.span.gram.bytes();
-    return outputs_ == 1 && turn.size + this->batch(i) <= rows_of_turn &&
-           bytes + blocks_[static_cast<std::size_t>(i)].bytes() <= cache &&
-           this->steps(i) == this->steps(turn.clients.front().index);
+  // So many that all rows fit in a register or two, and all blocks in the cache; of as many steps each.
+  Index most_clients_of_turn() const {
+    constexpr Index rows = 8, cache = 256 << 10;
+    const auto& steps = local_.steps;
+    if (outputs_ > 1 || std::any_of(steps.begin(), steps.end(), [&](auto L) { return L != steps.front(); })) return 1;
+    Index largest = 1;
+    for (const auto& own : blocks_) largest = std::max(largest, own.bytes());
+    return std::max<Index>(std::min(rows / this->largest_batch_, cache / largest), 1);
   }
 
   void take_turn(BatchTurn<Real>& turn, Stop& stop, int thread) {
@@ -382,6 +382,7 @@ class SpanEngine : public BaseEngine<Real> {
   std::optional<Bundles<Real>> bundles_;  // in place of blocks_
   std::vector<BundleSpace<Real>> bundle_spaces_;  // of each thread
   std::vector<Index> places_;  // of the clients in arrays of whole registers
+  Index clients_of_turn_ = 1;
   std::vector<BatchTurn<Real>> turns_;  // of each thread
   Work turns_work_;
   std::vector<LadderSpace<Real>> ladders_;
