@@ -1,6 +1,5 @@
 #pragma once
 
-
 #include "convert.hpp"
 
 namespace localgd {

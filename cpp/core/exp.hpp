@@ -69,10 +69,6 @@ struct ExpTraits<float> {
   }
 };
 
-}  // namespace detail
-
-namespace detail {
-
 // x = n ln 2 + r with n = round(x / ln 2); the bits of magic + n.
 template <class V>
 struct Reduced {

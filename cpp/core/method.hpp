@@ -1,6 +1,7 @@
 // A method, as the engines see it: a local rule and a server rule, and what one round of it takes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ struct LocalRule {
   double beta = 0;
 
   bool stochastic() const { return !batches.empty() && batches.front() > 0; }
+  bool equal_steps() const {
+    return std::all_of(steps.begin(), steps.end(), [&](auto L) { return L == steps.front(); });
+  }
 };
 
 enum class ServerKind { average, anchored, sgd, adam, yogi, adagrad };

@@ -15,7 +15,6 @@ class Random {
  public:
   explicit Random(std::uint64_t seed) : bits_(seed) {}
   double operator()() { return std::ldexp(static_cast<double>(bits_() >> 11), -52) - 1; }
-  std::uint64_t word() { return bits_(); }
   Vector<double> vector(Index n) {
     return Vector<double>::NullaryExpr(n, [&](Index) { return (*this)(); });
   }

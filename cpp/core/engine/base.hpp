@@ -274,8 +274,7 @@ class BaseEngine : public Engine {
 
   // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
   void normalize() {
-    const auto& all = local_.steps;
-    if (std::all_of(all.begin(), all.end(), [&](auto steps) { return steps == all.front(); })) return;
+    if (local_.equal_steps()) return;
     double mean = 0;
     for (Index i = 0; i < data_.clients(); ++i) mean += shares_[i] * tau(i);
     for (Index i = 0; i < data_.clients(); ++i) shares_[i] *= mean / tau(i);

@@ -75,7 +75,7 @@ class SpanEngine : public BaseEngine<Real> {
         multiply_by_rows(a.middleRows(first, std::min(panel, a.rows() - first)), a,
                          gram.middleRows(first, std::min(panel, a.rows() - first)));
       if (local_.solve && !stop.requested()) exact_.prepare(i, gram);
-      if (outputs_ >= 4 && !local_.stochastic()) own.arrange();
+      if (!local_.stochastic()) own.arrange(outputs_);
     });
     turns_.clear();
     if (local_.stochastic()) clients_of_turn_ = most_clients_of_turn();
@@ -188,8 +188,7 @@ class SpanEngine : public BaseEngine<Real> {
   // So many that all rows fit in a register or two, and all blocks in the cache; of as many steps each.
   Index most_clients_of_turn() const {
     constexpr Index rows = 8, cache = 256 << 10;
-    const auto& steps = local_.steps;
-    if (outputs_ > 1 || std::any_of(steps.begin(), steps.end(), [&](auto L) { return L != steps.front(); })) return 1;
+    if (outputs_ > 1 || !local_.equal_steps()) return 1;
     Index largest = 1;
     for (const auto& own : blocks_) largest = std::max(largest, own.bytes());
     return std::max<Index>(std::min(rows / this->largest_batch_, cache / largest), 1);
@@ -211,10 +210,9 @@ class SpanEngine : public BaseEngine<Real> {
   static std::optional<Bundles<Real>> suiting_bundles(const Data& data, Index outputs, const EngineOptions& options) {
     constexpr std::int64_t many = 128;
     const LocalRule& local = options.local;
-    const auto& steps = local.steps;
     const bool plain = outputs == 1 && options.loss != "softmax" && !local.solve && !local.stochastic() &&
-                       local.correction == Correction::none && (local.every_step || steps.front() <= many) &&
-                       std::all_of(steps.begin(), steps.end(), [&](auto L) { return L == steps.front(); });
+                       local.correction == Correction::none && (local.every_step || local.steps.front() <= many) &&
+                       local.equal_steps();
     if (!plain) return {};
     std::vector<Index> sizes;
     for (Index i = 0; i < data.clients(); ++i) sizes.push_back(data.size(i));

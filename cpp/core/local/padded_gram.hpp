@@ -16,7 +16,6 @@ template <class Real>
 class PaddedGram {
  public:
   void resize(Index n) {
-    size_ = n;
     arranged_ = false;
     rows_ = RowMatrix<Real>::Zero(n, padded<Real>(n));
     for (const int columns : {1, 2, 4}) {
@@ -25,8 +24,8 @@ class PaddedGram {
       panels_[columns / 2] = (vectors + panels - 1) / panels;
     }
   }
-  Index size() const { return size_; }
-  Index stride() const { return padded<Real>(size_); }  // of what add_product() moves
+  Index size() const { return rows_.rows(); }
+  Index stride() const { return rows_.cols(); }  // of what add_product() moves
   Index bytes() const { return rows_.size() * static_cast<Index>(sizeof(Real)); }
 
   auto values() { return rows_.leftCols(size()); }
@@ -48,10 +47,10 @@ class PaddedGram {
   // there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
 
-  // For products with several columns alone, once the values are there: a register's width of K after the
-  // other, as a block that does not stay in the cache is best read. False if it is too small for that.
-  bool arrange() {
-    if (size() < many_rows) return false;
+  // For products with that many columns or more alone, once the values are there: a register's width of K
+  // after the other, as a block that does not stay in the cache is best read. False where it is not worth it.
+  bool arrange(Index columns) {
+    if (columns < many_columns || size() < many_rows) return false;
     const RowMatrix<Real> rows = rows_;
     Real* to = rows_.data();
     for (Index i = 0; i < stride(); i += lanes<Real>)
@@ -203,7 +202,6 @@ class PaddedGram {
   }
 
   Index panels_[3] = {1, 1, 1};  // vectors of a panel for 1, 2 and 4 columns, which share what is read of K
-  Index size_ = 0;
   bool arranged_ = false;
   RowMatrix<Real> rows_;  // K is symmetric: its rows are its columns
 };
