@@ -354,9 +354,9 @@ TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Rea
 }
 
 TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, double, float) {
-  for (const Index rows : {1, 3, 4, 7, 8, 13, 17})
-    for (const Index d : {1, 2, 3, 5, 8, 17, 31, 64, 100})
-      for (const Index outputs : {1, 2, 3, 10}) {
+  for (const Index rows : {1, 3, 4, 7, 8, 13, 17, 40})
+    for (const Index d : {1, 2, 3, 5, 8, 17, 31, 64, 100, 1613})
+      for (const Index outputs : {1, 2, 3, 4, 10, 13}) {
         CAPTURE(rows);
         CAPTURE(d);
         CAPTURE(outputs);

@@ -253,8 +253,7 @@ struct SpanLadder {
   // e at delta = 0; the delta of a step from there, of which it returns the largest.
   void derivatives(Real* e) const { derivatives_near<Loss>(rows(c.delta), Real(0), e); }
   Real first_move(const Real* e, Real* delta) const {
-    const Real spread = c.gram.add_product(e, c.outputs, c.step, delta);
-    return c.shift ? shift_margins(c, delta) : spread;
+    return move_margins<Loss>(c, e, delta);
   }
   // delta += step K e for several rungs side by side; change = e - before at delta.
   void move(const Real* e, int rungs, Real* delta) const {

@@ -47,14 +47,15 @@ class PaddedGram {
   // there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
 
-  // For products with that many columns or more alone, once the values are there: a register's width of K
+  // For products with that many columns or more alone, once the values are there: a register or two of K
   // after the other, as a block that does not stay in the cache is best read. False where it is not worth it.
   bool arrange(Index columns) {
     if (columns < many_columns || size() < many_rows) return false;
     const RowMatrix<Real> rows = rows_;
     Real* to = rows_.data();
-    for (Index i = 0; i < stride(); i += lanes<Real>)
-      for (Index t = 0; t < size(); ++t, to += lanes<Real>) store(to, load(rows.data() + t * stride() + i));
+    for_panels([&](Index from, Index depth, Index i, Index width) {
+      for (Index t = from; t < from + depth; ++t, to += width) std::copy_n(rows.data() + t * stride() + i, width, to);
+    });
     return arranged_ = true;
   }
 
@@ -83,47 +84,31 @@ class PaddedGram {
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
 
   static constexpr Index many_columns = 4, many_rows = 96;  // from which on tiles pay
-  static constexpr int most_sums = 12;
 
-  // The sums of a register of rows and up to twelve columns stay in registers while K passes, once and in
-  // order; entries of e stand row by row in the first-level cache.
-  Real add_arranged(const Real* e, Index columns, Real scale, Real* x) const {
-    Register<Real> most{};
-    const Index parts = (columns + most_sums - 1) / most_sums;
-    for (Index part = 0, first = 0; part < parts; ++part) {
-      const Index count = (columns * (part + 1)) / parts - first;
-      most = larger(most, add_columns<most_sums>(count, e + first * stride(), scale, x + first * stride()));
-      first += count;
-    }
-    return largest_lane<Real>(most);
+  // Blocks of as many rows of K as FewColumns takes at once, each in panels of two registers.
+  template <class Task>
+  void for_panels(Task&& task) const {
+    constexpr Index deepest = FewColumns<Real>::deepest, width = 2 * lanes<Real>;
+    for (Index from = 0; from < size(); from += deepest)
+      for (Index i = 0; i < stride(); i += width)
+        task(from, std::min(deepest, size() - from), i, std::min(width, stride() - i));
   }
 
-  template <int W>
-  Register<Real> add_columns(Index columns, const Real* e, Real scale, Real* x) const {
-    if constexpr (W > 1)
-      if (columns < W) return add_columns<W - 1>(columns, e, scale, x);
-    constexpr Index deepest = 48 * 1024 / (W * static_cast<Index>(sizeof(Real)));
-    Real entries[deepest * W];
-    Register<Real> most{};
-    for (Index from = 0; from < size(); from += deepest) {
-      const Index depth = std::min(deepest, size() - from);
-      for (int w = 0; w < W; ++w)
-        for (Index t = 0; t < depth; ++t) entries[t * W + w] = scale * e[w * stride() + from + t];
-      for (Index i = 0; i < stride(); i += lanes<Real>) {
-        const Real* k = rows_.data() + i * size() + from * lanes<Real>;
-        Register<Real> sums[W];
-        for (int w = 0; w < W; ++w) sums[w] = load(x + w * stride() + i);
-        for (Index t = 0; t < depth; ++t, k += lanes<Real>) {
-          const Register<Real> column = load(k);
-          for (int w = 0; w < W; ++w) sums[w] += column * all_lanes(entries[t * W + w]);
-        }
-        for (int w = 0; w < W; ++w) {
-          store(x + w * stride() + i, sums[w]);
-          if (from + depth == size()) most = larger(most, larger(sums[w], -sums[w]));
-        }
-      }
-    }
-    return most;
+  Real add_arranged(const Real* e, Index columns, Real scale, Real* x) const {
+    FewColumns<Real> few;
+    in_few_columns<Real>(columns, [&](Index c, Index count) {
+      const Real* k = rows_.data();
+      for_panels([&](Index from, Index depth, Index i, Index width) {
+        if (i == 0) few.put(e + c * stride() + from, count, stride(), depth, scale);
+        Real* to = x + c * stride() + i;
+        if (width > lanes<Real>)
+          few.template add_panel<2>(k, width, to, stride());
+        else
+          few.template add_panel<1>(k, width, to, stride());
+        k += depth * width;
+      });
+    });
+    return Eigen::Map<const Vector<Real>>(x, columns * stride()).cwiseAbs().maxCoeff();
   }
 
   Real add_tiles(const Real* e, Index columns, Real scale, Real* x) const {

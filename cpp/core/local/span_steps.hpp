@@ -168,6 +168,34 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   std::copy_n(entries, n, c.sums);
 }
 
+// last <- last + sign * the sum of the columns before it, each of whole registers.
+template <class Real>
+void add_columns_before(Real* last, Index columns, Index stride, Real sign) {
+  for (Index j = 0; j < stride; j += lanes<Real>) {
+    Register<Real> sum{};
+    for (Index k = 1; k <= columns; ++k) sum += load(last - k * stride + j);
+    store(last + j, load(last + j) + sign * sum);
+  }
+}
+
+// delta <- delta + step K e + shift; the largest |delta|. The derivatives of several classes sum to 0 in each
+// row, so that the last class moves by what the others do, turned: one product less.
+template <class Loss, class Real>
+Real move_margins(const SpanClient<Real>& c, const Real* e, Real* delta) {
+  Real spread;
+  if constexpr (Loss::multiclass) {
+    const Index stride = c.gram.stride(), others = c.outputs - 1;
+    Real* last = delta + others * stride;
+    add_columns_before(last, others, stride, Real(1));
+    spread = c.gram.add_product(e, others, c.step, delta);
+    add_columns_before(last, others, stride, Real(-1));
+    spread = std::max(spread, largest(last, stride));
+  } else {
+    spread = c.gram.add_product(e, c.outputs, c.step, delta);
+  }
+  return c.shift ? shift_margins(c, delta) : spread;
+}
+
 // Full batches: 2 n_i^2 C flops, n_i^2 reals read per step. last: nobody reads the margins after the
 // last step, so its matrix product is left out.
 template <class Real, class Loss>
@@ -194,8 +222,7 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     if (last && l + 1 == steps) return;
     if (keep != Real(1))
       for (Index j = 0; j < moving; ++j) c.delta[j] *= keep;
-    spread = c.gram.add_product(c.scratch, c.outputs, c.step, c.delta);
-    if (c.shift) spread = shift_margins(c, c.delta);
+    spread = move_margins<Loss>(c, c.scratch, c.delta);
   }
 }
 

@@ -1,4 +1,5 @@
-// Products of many rows with a few columns, for matrices that do not stay in the cache.
+// Products of many rows with a few columns, for matrices that do not stay in the cache: A x by tiles, and
+// A^T e by panels.
 //
 // Tiles of a few rows and up to three vectors of columns: twelve registers of sums, so that the rows are
 // read once and in order, without packing, against entries of the columns that were put row by row into
@@ -75,6 +76,105 @@ void add_product_by_tiles(const Entry* a, Index rows, Index depth, Index row, co
     if (width == 2) add(detail::add_tiles<2, Entry, Real>);
     if (width == 3) add(detail::add_tiles<3, Entry, Real>);
   }
+}
+
+// Up to twelve columns as panels of a matrix meet them: row by row in the first-level cache, in one half
+// or two, so that two registers of the matrix and six columns have twelve sums, which stay in registers
+// while the panel passes. A panel is read for the second half where the first has left it.
+template <class Real>
+class FewColumns {
+ public:
+  static constexpr Index most = 12, deepest = 12 * 1024 / (most * static_cast<Index>(sizeof(Real)));
+
+  // Of each column, `stride` apart, that many numbers times scale.
+  void put(const Real* e, Index columns, Index stride, Index depth, Real scale) {
+    columns_ = columns;
+    depth_ = depth;
+    const Index halves = (columns + half - 1) / half;
+    first_ = (columns + halves - 1) / halves;
+    for (Index from = 0; from < columns; from += first_) {
+      const Index width = std::min(first_, columns - from);
+      Real* to = entries_ + from * depth;
+      for (Index c = 0; c < width; ++c)
+        for (Index t = 0; t < depth; ++t) to[t * width + c] = scale * e[(from + c) * stride + t];
+    }
+  }
+
+  // x_c += sum_t e_tc k_t of V registers k_t, `row` apart, and all columns c.
+  template <int V>
+  void add_panel(const Real* k, Index row, Real* x, Index x_stride) const {
+    add_half<V, half>(first_, k, row, entries_, x, x_stride);
+    if (first_ < columns_)
+      add_half<V, half>(columns_ - first_, k, row, entries_ + first_ * depth_, x + first_ * x_stride, x_stride);
+  }
+
+ private:
+  static constexpr int half = most / 2;
+
+  template <int V, int W>
+  void add_half(Index columns, const Real* k, Index row, const Real* e, Real* x, Index x_stride) const {
+    if constexpr (W > 1)
+      if (columns < W) return add_half<V, W - 1>(columns, k, row, e, x, x_stride);
+    Register<Real> sums[W][V];
+    for (int w = 0; w < W; ++w)
+      for (int v = 0; v < V; ++v) sums[w][v] = load(x + w * x_stride + v * lanes<Real>);
+    for (Index t = 0; t < depth_; ++t, k += row, e += W) {
+#if defined(__GNUC__)
+      __builtin_prefetch(k + 1024 / sizeof(Real));
+#endif
+      Register<Real> entries[V];
+      for (int v = 0; v < V; ++v) entries[v] = load(k + v * lanes<Real>);
+      for (int w = 0; w < W; ++w) {
+        const Register<Real> factor = all_lanes(e[w]);
+        for (int v = 0; v < V; ++v) sums[w][v] += factor * entries[v];
+      }
+    }
+    for (int w = 0; w < W; ++w)
+      for (int v = 0; v < V; ++v) store(x + w * x_stride + v * lanes<Real>, sums[w][v]);
+  }
+
+  Index columns_ = 0, first_ = 0, depth_ = 0;
+  Real entries_[most * deepest];
+};
+
+// Calls task(first, count) for columns in as few parts of FewColumns as there can be.
+template <class Real, class Task>
+void in_few_columns(Index columns, Task&& task) {
+  constexpr Index most = FewColumns<Real>::most;
+  const Index parts = (columns + most - 1) / most;
+  for (Index part = 0; part < parts; ++part) {
+    const Index first = columns * part / parts;
+    task(first, columns * (part + 1) / parts - first);
+  }
+}
+
+// g += A^T e of rows (rows x d) one after the other, e and g column by column. Blocks of rows come in ranges of
+// features for which g stays in the first-level cache.
+template <class Real>
+LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Index d, Index columns, const Real* e,
+                                                  Real* g) {
+  constexpr Index block = 16, width = 2 * lanes<Real>, wanted = 2048 / static_cast<Index>(sizeof(Real));
+  const Index ranges = std::max<Index>((d + wanted / 2) / wanted, 1);
+  const Index range = (d + ranges * width - 1) / (ranges * width) * width;
+  FewColumns<Real> few;
+  in_few_columns<Real>(columns, [&](Index c, Index count) {
+    Real* to = g + c * d;
+    for (Index begin = 0; begin < d; begin += range)
+      for (Index first = 0; first < rows; first += block) {
+        const Index depth = std::min(block, rows - first), end = std::min(begin + range, d);
+        const Real* from = a + first * d;
+        few.put(e + c * rows + first, count, rows, depth, Real(1));
+        Index j = begin;
+        for (; j + width <= end; j += width) few.template add_panel<2>(from + j, d, to + j, d);
+        if (j + lanes<Real> <= end) {
+          few.template add_panel<1>(from + j, d, to + j, d);
+          j += lanes<Real>;
+        }
+        for (; j < end; ++j)
+          for (Index w = 0; w < count; ++w)
+            for (Index t = 0; t < depth; ++t) to[w * d + j] += e[(c + w) * rows + first + t] * from[t * d + j];
+      }
+  });
 }
 
 }  // namespace localgd

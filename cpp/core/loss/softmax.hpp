@@ -38,10 +38,11 @@ struct Softmax {
           total[j] += power;
           others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : power;
         }
+      for (Index j = 0; j < count; ++j) total[j] = 1 / total[j];
       for (Index c = 0; c < classes; ++c)
         for (Index j = 0; j < count; ++j) {
           const bool own = y[first + j] == static_cast<Real>(c);
-          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) / total[j];
+          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) * total[j];
         }
     }
   }
@@ -75,10 +76,11 @@ struct Softmax {
           total[j] += p;
           others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : p;
         }
+      for (Index j = 0; j < count; ++j) total[j] = 1 / total[j];
       for (Index c = 0; c < classes; ++c)
         for (Index j = 0; j < count; ++j) {
           const bool own = y[first + j] == static_cast<Real>(c);
-          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) / total[j];
+          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) * total[j];
         }
     }
   }
