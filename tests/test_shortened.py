@@ -57,9 +57,11 @@ def test_other_losses(loss):
     np.testing.assert_allclose(short.weights, every.weights, rtol=1e-9, atol=1e-12)
 
 
-def test_float32(problem):
-    short, every = both(problem, lg.LocalGD(100, 1.0), dtype="float32", engine="gram")
-    exact = lg.run(problem, lg.LocalGD(100, 1.0), rounds=2000, loss="exponential", threads=1)
+@pytest.mark.parametrize("steps", [10, 100])
+def test_float32(problem, steps):
+    method = lg.LocalGD(steps, 1.0)
+    short, every = both(problem, method, dtype="float32", engine="gram")
+    exact = lg.run(problem, method, rounds=2000, loss="exponential", threads=1)
     assert short.shortened > every.shortened == 0
     error, of_every = (
         np.linalg.norm(run.weights - exact.weights) / np.linalg.norm(exact.weights)

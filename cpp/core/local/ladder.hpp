@@ -43,7 +43,7 @@ struct Ladder {
 
   // How many rungs are cheaper than L steps; 0 if they are too few, or save too little of few steps.
   static constexpr int most(std::int64_t L) {
-    if (L < 16) return 0;
+    if (L < 10) return 0;
     int count = 1;
     for (std::int64_t steps = 0; count < static_cast<int>(nodes.size()); ++count) {
       steps += nodes[static_cast<std::size_t>(count)] - 1;
