@@ -58,7 +58,8 @@ class Limit:
     steps_per_second : float
         By the local steps alone.
     with_server : float
-        If the server's products (2 N² or 4 N d flops per round) go at the same limits.
+        If the server's products (2 N² flops and N² / 2 reals, or 4 N d and 2 N d, per round) go at
+        the same limits.
     binding : str
     """
 
@@ -125,11 +126,12 @@ class Machine:
         server = 0.0
         if form == "gram":
             N, columns = case.n_rows, case.columns
-            passes, width = (1, N) if case.whole_gram else (2, d)
+            # K is symmetric, so that half of it is enough; the rows are read twice.
+            passes, width, reads = (1, N, 0.5) if case.whole_gram else (2, d, 2)
             per_round, _ = self.seconds(
                 2 * passes * N * width * columns,
-                passes * N * width * itemsize,
-                N * width * itemsize,
+                reads * N * width * itemsize,
+                min(reads, 1) * N * width * itemsize,
                 dtype,
             )
             server = per_round / case.steps_per_round

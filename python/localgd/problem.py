@@ -235,7 +235,8 @@ class Problem:
         client_ids: tuple[Hashable, ...],
         row_order: np.ndarray,
     ) -> None:
-        self.X = np.array(X, dtype=np.float64, order="C")
+        self.X = _empty_rows(np.shape(X))
+        self.X[...] = X
         self.y = np.array(y, dtype=np.float64)
         self.sizes = np.asarray(sizes, dtype=np.int64)
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
@@ -274,7 +275,7 @@ class Problem:
         """Z, shape (N, d): rows z_ij = y_ij x_ij (binary tasks only)."""
         if self.task != "binary":
             raise ValueError(f"signed rows: the task is {self.task}; want a binary task")
-        Z = self.X * self.y[:, None]
+        Z = np.multiply(self.X, self.y[:, None], out=_empty_rows(self.X.shape))
         Z.setflags(write=False)
         return Z
 
@@ -361,6 +362,15 @@ def _check_classes(y: np.ndarray) -> None:
         )
     if y.max() < 1:
         raise ValueError("y: every label of a multiclass task is 0; want at least two classes")
+
+
+def _empty_rows(shape: tuple[int, ...]) -> np.ndarray:
+    """float64 from the beginning of a cache line on: vector loads across two take twice as long."""
+    line = 64 // np.dtype(np.float64).itemsize
+    size = int(np.prod(shape))
+    numbers = np.empty(size + line)
+    first = -numbers.ctypes.data // numbers.itemsize % line
+    return numbers[first : first + size].reshape(shape)
 
 
 def _check_weights(weights: Any, sizes: np.ndarray) -> np.ndarray:
