@@ -124,8 +124,8 @@ Real shift_margins(const SpanClient<Real>& c, Real* delta) {
   return largest(delta, size);
 }
 
-// span_steps() of a client whose rows fill V registers: its deviations and sums stay in them, where a step
-// takes less time than the calls that it is made of otherwise.
+// span_steps() of a client whose rows fill V registers. K e stays in them, and all else where a number known
+// to the compiler finds it: a step takes less time than the calls that it is made of otherwise.
 template <class Real, class Loss, int V>
 void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   const Index n = c.gram.size();
@@ -168,6 +168,14 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   std::copy_n(entries, n, c.sums);
 }
 
+// register_steps() of as many registers as there are, V at the most.
+template <class Real, class Loss, int V>
+void steps_in_registers(const SpanClient<Real>& c, std::int64_t steps, bool last) {
+  if constexpr (V > 1)
+    if (c.gram.stride() < V * lanes<Real>) return steps_in_registers<Real, Loss, V - 1>(c, steps, last);
+  register_steps<Real, Loss, V>(c, steps, last);
+}
+
 // last <- last + sign * the sum of the columns before it, each of whole registers.
 template <class Real>
 void add_columns_before(Real* last, Index columns, Index stride, Real sign) {
@@ -201,12 +209,7 @@ Real move_margins(const SpanClient<Real>& c, const Real* e, Real* delta) {
 template <class Real, class Loss>
 void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
-    switch (c.gram.stride() / lanes<Real>) {
-      case 1: return register_steps<Real, Loss, 1>(c, steps, last);
-      case 2: return register_steps<Real, Loss, 2>(c, steps, last);
-      case 3: return register_steps<Real, Loss, 3>(c, steps, last);
-      case 4: return register_steps<Real, Loss, 4>(c, steps, last);
-    }
+    if (c.gram.stride() <= 14 * lanes<Real>) return steps_in_registers<Real, Loss, 14>(c, steps, last);
   }
   const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
   const NearRows<Real> rows{c.base, c.origin, c.delta, stride, c.targets, n, c.outputs};
