@@ -19,6 +19,7 @@ SHAPES = {
     "more features than a block holds": ((5, 1, 7), 3001),
     "rows of several blocks": ((300, 41), 18),
     "features in several ranges": ((2,) * 3, 1500),
+    "rows of every number of registers": (tuple(range(3, 60, 4)), 9),
 }
 
 
