@@ -127,11 +127,11 @@ class Machine:
         if form == "gram":
             N, columns = case.n_rows, case.columns
             # K is symmetric, so that half of it is enough; the rows are read twice.
-            passes, width, reads = (1, N, 0.5) if case.whole_gram else (2, d, 2)
+            passes, width, reals = (1, N, N * N / 2) if case.whole_gram else (2, d, N * d)
             per_round, _ = self.seconds(
                 2 * passes * N * width * columns,
-                reads * N * width * itemsize,
-                min(reads, 1) * N * width * itemsize,
+                passes * reals * itemsize,
+                reals * itemsize,
                 dtype,
             )
             server = per_round / case.steps_per_round

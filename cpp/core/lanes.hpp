@@ -109,6 +109,14 @@ Register<Real> gather(const Real* x, const Index* places) {
   }(std::make_index_sequence<static_cast<std::size_t>(lanes<Real>)>{});
 }
 
+// body(size) for a size of 1 to `most`; a size is a type.
+template <int most, class Body>
+LOCALGD_IN_PLACE void with_size(Index n, Body&& body) {
+  if constexpr (most > 1)
+    if (n < most) return with_size<most - 1>(n, body);
+  body(std::integral_constant<int, most>{});
+}
+
 // Calls body(first, size) for pieces of the given sizes, the largest first; a size is a type.
 template <int... sizes, class Body>
 void in_pieces(Index n, Body&& body) {

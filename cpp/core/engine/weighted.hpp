@@ -59,7 +59,7 @@ class WeightedEngine : public Local {
     using Scalar = typename std::decay_t<Margins>::Scalar;
     const auto a = this->rows_.of(data_, i);
     if constexpr (std::is_same_v<Scalar, double>)
-      if (m.cols() >= 4) {
+      if (m.cols() >= several_columns) {
         m.setZero();
         add_product_by_tiles(a.data(), a.rows(), a.cols(), a.cols(), weights_.value.data(), m.cols(), a.cols(), 1.0,
                              m.data(), m.outerStride());

@@ -50,7 +50,7 @@ class PaddedGram {
   // For products with that many columns or more alone, once the values are there: a register or two of K
   // after the other, as a block that does not stay in the cache is best read. False where it is not worth it.
   bool arrange(Index columns) {
-    if (columns < many_columns || size() < many_rows) return false;
+    if (columns < several_columns || size() < many_rows) return false;
     const RowMatrix<Real> rows = rows_;
     Real* to = rows_.data();
     for_panels([&](Index from, Index depth, Index i, Index width) {
@@ -83,7 +83,7 @@ class PaddedGram {
 
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
 
-  static constexpr Index many_columns = 4, many_rows = 96;  // from which on tiles pay
+  static constexpr Index many_rows = 96;  // from which on several columns go by tiles or panels
 
   // Blocks of as many rows of K as FewColumns takes at once, each in panels of two registers.
   template <class Task>
@@ -194,7 +194,7 @@ class PaddedGram {
 template <class Real>
 Real PaddedGram<Real>::add_product(const Real* e, Index columns, Real scale, Real* x) const {
   if (arranged_) return add_arranged(e, columns, scale, x);
-  if (columns >= many_columns && size() >= many_rows) return add_tiles(e, columns, scale, x);
+  if (columns >= several_columns && size() >= many_rows) return add_tiles(e, columns, scale, x);
   Register<Real> most{};
   in_pieces<4, 2, 1>(columns, [&](Index k, auto W) {
     most = larger(most, columns_of<W>(e + k * stride(), scale, x + k * stride()));

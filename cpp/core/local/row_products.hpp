@@ -90,7 +90,7 @@ LOCALGD_ONE_COPY void multiply_rows(const Real* a, Index rows, Index d, Index ou
 template <class Real>
 LOCALGD_ONE_COPY void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs, const Real* e,
                                         Real* g) {
-  if (outputs >= 4) return add_weighted_rows_by_panels(a, rows, d, outputs, e, g);
+  if (outputs >= several_columns) return add_weighted_rows_by_panels(a, rows, d, outputs, e, g);
   detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
     detail::add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * rows + r,
                                                                    rows, g + k * d);

@@ -168,14 +168,6 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   std::copy_n(entries, n, c.sums);
 }
 
-// register_steps() of as many registers as there are, V at the most.
-template <class Real, class Loss, int V>
-void steps_in_registers(const SpanClient<Real>& c, std::int64_t steps, bool last) {
-  if constexpr (V > 1)
-    if (c.gram.stride() < V * lanes<Real>) return steps_in_registers<Real, Loss, V - 1>(c, steps, last);
-  register_steps<Real, Loss, V>(c, steps, last);
-}
-
 // last <- last + sign * the sum of the columns before it, each of whole registers.
 template <class Real>
 void add_columns_before(Real* last, Index columns, Index stride, Real sign) {
@@ -209,7 +201,10 @@ Real move_margins(const SpanClient<Real>& c, const Real* e, Real* delta) {
 template <class Real, class Loss>
 void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
-    if (c.gram.stride() <= 14 * lanes<Real>) return steps_in_registers<Real, Loss, 14>(c, steps, last);
+    constexpr int few = 14;
+    const Index filled = c.gram.stride() / lanes<Real>;
+    if (filled <= few)
+      return with_size<few>(filled, [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
   }
   const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
   const NearRows<Real> rows{c.base, c.origin, c.delta, stride, c.targets, n, c.outputs};

@@ -12,6 +12,8 @@
 
 namespace localgd {
 
+inline constexpr Index several_columns = 4;  // from which on tiles and panels pay
+
 namespace detail {
 
 // out += scale A x of R rows and W vectors of columns, of which `columns` count; x row by row.
@@ -103,18 +105,17 @@ class FewColumns {
   // x_c += sum_t e_tc k_t of V registers k_t, `row` apart, and all columns c.
   template <int V>
   void add_panel(const Real* k, Index row, Real* x, Index x_stride) const {
-    add_half<V, half>(first_, k, row, entries_, x, x_stride);
-    if (first_ < columns_)
-      add_half<V, half>(columns_ - first_, k, row, entries_ + first_ * depth_, x + first_ * x_stride, x_stride);
+    for (Index from = 0; from < columns_; from += first_)
+      with_size<half>(std::min(first_, columns_ - from), [&](auto W) {
+        add_half<V, W.value>(k, row, entries_ + from * depth_, x + from * x_stride, x_stride);
+      });
   }
 
  private:
   static constexpr int half = most / 2;
 
   template <int V, int W>
-  void add_half(Index columns, const Real* k, Index row, const Real* e, Real* x, Index x_stride) const {
-    if constexpr (W > 1)
-      if (columns < W) return add_half<V, W - 1>(columns, k, row, e, x, x_stride);
+  void add_half(const Real* k, Index row, const Real* e, Real* x, Index x_stride) const {
     Register<Real> sums[W][V];
     for (int w = 0; w < W; ++w)
       for (int v = 0; v < V; ++v) sums[w][v] = load(x + w * x_stride + v * lanes<Real>);

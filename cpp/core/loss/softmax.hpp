@@ -38,13 +38,20 @@ struct Softmax {
           total[j] += power;
           others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : power;
         }
-      for (Index j = 0; j < count; ++j) total[j] = 1 / total[j];
-      for (Index c = 0; c < classes; ++c)
-        for (Index j = 0; j < count; ++j) {
-          const bool own = y[first + j] == static_cast<Real>(c);
-          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) * total[j];
-        }
+      divide(others, total, y + first, count, classes, stride, e + first);
     }
+  }
+
+  // The powers in e become the derivatives, from the sums over the other classes and over all.
+  template <class Real>
+  static void divide(const Real* others, Real* total, const Real* y, Index count, Index classes, Index stride,
+                     Real* e) {
+    for (Index j = 0; j < count; ++j) total[j] = 1 / total[j];
+    for (Index c = 0; c < classes; ++c)
+      for (Index j = 0; j < count; ++j) {
+        const bool own = y[j] == static_cast<Real>(c);
+        e[c * stride + j] = (own ? others[j] : -e[c * stride + j]) * total[j];
+      }
   }
 
   // Near u_0 (n x C without gaps): the origin of a row is exp(u_0 - max u_0).
@@ -76,12 +83,7 @@ struct Softmax {
           total[j] += p;
           others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : p;
         }
-      for (Index j = 0; j < count; ++j) total[j] = 1 / total[j];
-      for (Index c = 0; c < classes; ++c)
-        for (Index j = 0; j < count; ++j) {
-          const bool own = y[first + j] == static_cast<Real>(c);
-          e[c * stride + first + j] = (own ? others[j] : -e[c * stride + first + j]) * total[j];
-        }
+      divide(others, total, y + first, count, classes, stride, e + first);
     }
   }
 
