@@ -70,6 +70,24 @@ def test_float32(problem, steps):
     assert error < max(2 * of_every, 1e-6)
 
 
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
+@pytest.mark.parametrize("n", [5, 8])
+def test_late_in_a_run_the_error_is_relative_to_the_derivatives(n, loss):
+    """Registers that the rows do not fill must not count: a logistic derivative of nothing is 1."""
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((n, 40)) / 6
+    y = np.where(np.arange(n) % 2, 1.0, -1.0)
+    start = 16 * np.linalg.pinv(X) @ y  # derivatives of 1e-7 or less
+    task, w0 = "binary", start
+    if loss == "softmax":
+        task, w0, y = "multiclass", np.stack([-start, start], axis=1) / 2, (y > 0).astype(float)
+    problem = lg.Problem([(X, y)], task=task)
+    lr = 0.03 / 100 * n * np.exp(16)  # margins move by some hundredths in a round
+    short, every = both(problem, lg.LocalGD(100, lr), loss=loss, engine="gram", rounds=3, init=w0)
+    assert short.shortened == 3
+    np.testing.assert_allclose(short.weights - w0, every.weights - w0, rtol=1e-11)
+
+
 def test_a_batch_of_runs(problem):
     settings = {"grid": {"lr": np.geomspace(0.1, 1, 16).tolist()}, "rounds": 2000}
     method = lg.LocalGD(100, 1.0)

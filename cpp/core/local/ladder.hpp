@@ -250,8 +250,13 @@ struct SpanLadder {
     return {c.base, c.origin, delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
   }
 
-  // e at delta = 0; the delta of a step from there, of which it returns the largest.
-  void derivatives(Real* e) const { derivatives_near<Loss>(rows(c.delta), Real(0), e); }
+  // e at delta = 0, and 0 beyond the last rows, for sums over all registers; the delta of a step from there, of
+  // which it returns the largest.
+  void derivatives(Real* e) const {
+    derivatives_near<Loss>(rows(c.delta), Real(0), e);
+    for (Index k = 0; k < c.outputs; ++k)
+      std::fill(e + k * c.gram.stride() + c.gram.size(), e + (k + 1) * c.gram.stride(), Real(0));
+  }
   Real first_move(const Real* e, Real* delta) const {
     return move_margins<Loss>(c, e, delta);
   }
