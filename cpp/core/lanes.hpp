@@ -43,11 +43,28 @@ struct RegisterOf {
 template <class Real>
 using Register = typename detail::RegisterOf<Real>::type;
 
+namespace detail {
+// The lanes of x brought together in pairs, halves of halves, so that few wait for each other.
+template <class Real, class V, class Join>
+Real join_lanes(V x, Join&& join) {
+  if constexpr (sizeof(V) <= 16) {
+    Real all = x[0];
+    for (std::size_t l = 1; l < sizeof(V) / sizeof(Real); ++l) all = join(all, x[l]);
+    return all;
+  } else {
+    typedef Real Half __attribute__((vector_size(sizeof(V) / 2)));
+    constexpr std::size_t half = sizeof(Half) / sizeof(Real);
+    const Half joined = [&]<std::size_t... l>(std::index_sequence<l...>) {
+      return join(Half{x[l]...}, Half{x[half + l]...});
+    }(std::make_index_sequence<half>{});
+    return join_lanes<Real>(joined, join);
+  }
+}
+}  // namespace detail
+
 template <class Real>
 Real largest_lane(Register<Real> x) {
-  Real most = x[0];
-  for (std::size_t l = 1; l < sizeof(x) / sizeof(Real); ++l) most = x[l] > most ? x[l] : most;
-  return most;
+  return detail::join_lanes<Real>(x, [](auto a, auto b) { return b > a ? b : a; });
 }
 template <class Real>
 Real lane(Register<Real> x, std::size_t l) {
@@ -55,9 +72,7 @@ Real lane(Register<Real> x, std::size_t l) {
 }
 template <class Real>
 Real sum_of_lanes(Register<Real> x) {
-  Real sum = x[0];
-  for (std::size_t l = 1; l < sizeof(x) / sizeof(Real); ++l) sum += x[l];
-  return sum;
+  return detail::join_lanes<Real>(x, [](auto a, auto b) { return a + b; });
 }
 #else
 inline constexpr int registers = 16;

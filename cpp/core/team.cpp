@@ -16,7 +16,6 @@ namespace localgd {
 
 namespace {
 
-constexpr std::uint64_t ticket_mask = 0xffffffffu;
 constexpr int spins_before_sleep = 4000;  // about 50 microseconds of pauses
 constexpr auto shortest_stall = std::chrono::milliseconds(1);
 constexpr auto first_penalty = std::chrono::milliseconds(30);
@@ -67,21 +66,38 @@ void Work::even(Index count, double cost) {
   gather(costs);
 }
 
-void Work::gather(const std::vector<double>& costs_by_item) {
+Work Work::backwards() const {
+  Work other = *this;
+  std::reverse(other.order.begin(), other.order.end());
+  other.gather(costs, tickets() % 2 == 0);
+  return other;
+}
+
+void Work::gather(const std::vector<double>& costs_by_item, Index from_front) {
+  const auto cost_at = [&](Index place) {
+    return costs_by_item[static_cast<std::size_t>(order[static_cast<std::size_t>(place)])];
+  };
   handfuls.clear();
-  spent.clear();
-  double cost = 0, before = 0;
+  double cost = 0;
   for (Index at = 0; at < items(); ++at) {
-    const double next = costs_by_item[static_cast<std::size_t>(order[static_cast<std::size_t>(at)])];
-    cost += next;
-    if (at == 0 || cost > handful()) {
-      handfuls.push_back(at);
-      spent.push_back(before);
-      cost = next;
-    }
-    before += next;
+    cost += cost_at(at);
+    if (at > 0 && cost <= handful()) continue;
+    handfuls.push_back(at);
+    cost = cost_at(at);
   }
   handfuls.push_back(items());
+
+  line.resize(handfuls.size() - 1);
+  auto front = line.begin(), back = line.end();
+  for (Index h = 0; h < tickets(); ++h) *(h % 2 == from_front ? front++ : --back) = h;
+
+  spent.clear();
+  double before = 0;
+  for (const Index h : line) {
+    spent.push_back(before);
+    for (Index at = handfuls[static_cast<std::size_t>(h)]; at < handfuls[static_cast<std::size_t>(h) + 1]; ++at)
+      before += cost_at(at);
+  }
   spent.push_back(before);
 }
 
@@ -127,8 +143,8 @@ void Team::share(const Work& work, Call call, void* task) {
   call_ = call;
   task_ = task;
   done_.store(0, std::memory_order_relaxed);
-  const std::uint64_t phase = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(phase << 32 | static_cast<std::uint64_t>(work.tickets()));  // publishes the fields above
+  const std::uint32_t phase = ticket_.load(std::memory_order_relaxed).phase + 1;
+  ticket_.store({phase, 0, static_cast<std::uint16_t>(work.tickets())});  // publishes the fields above
   if (asleep_.load() > 0) ticket_.notify_all();
 
   Index mine = 0;
@@ -152,45 +168,60 @@ void Team::rethrow() {
 
 // Fewer and fewer as the work runs out: threads hand cache lines over with each taking, and nobody may
 // wait long for the last one.
-Index Team::share_of(Index taken) const {
-  const auto spent = [&](Index handful) { return work_->spent[static_cast<std::size_t>(handful)]; };
-  const Index all = work_->tickets();
-  const double fair = (spent(all) - spent(taken)) / (4.0 * threads_);
+Index Team::share_of(Ticket left, bool front) const {
+  const auto spent = [&](Index place) { return work_->spent[static_cast<std::size_t>(place)]; };
+  const double fair = (spent(left.back) - spent(left.front)) / (4.0 * threads_);
+  const auto cost = [&](Index count) {
+    return front ? spent(left.front + count) - spent(left.front) : spent(left.back) - spent(left.back - count);
+  };
   Index count = 1;
-  while (taken + count < all && spent(taken + count + 1) - spent(taken) <= fair) ++count;
+  while (count < left.left() && cost(count + 1) <= fair) ++count;
   return count;
 }
 
-Index Team::take(std::uint64_t phase, int thread) {
-  std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  const auto left = [&] { return static_cast<Index>(ticket & ticket_mask); };
+Index Team::take(std::uint32_t phase, int thread) {
+  const bool front = thread % 2 == 0;
+  const auto without = [front](Ticket all, Index count) {
+    auto& end = front ? all.front : all.back;
+    end = static_cast<std::uint16_t>(front ? end + count : end - count);
+    return all;
+  };
+  const auto do_last = [&](Ticket rest, Index count) {  // that were taken
+    const Index first = front ? rest.front - count : rest.back;
+    do_handfuls(first, first + count, thread);
+  };
+  Ticket ticket = ticket_.load(std::memory_order_acquire), one{};
   do {
-    if (ticket >> 32 != phase || left() == 0) return 0;
-  } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel));
+    if (ticket.phase != phase || ticket.left() == 0) return 0;
+    one = without(ticket, 1);
+  } while (!ticket_.compare_exchange_weak(ticket, one, std::memory_order_acq_rel));
   // The phase cannot end before this handful is done, so the fields are those of this phase.
-  const Index first = work_->tickets() - left();
   Index more = 0;
+  Ticket rest{};
   do {
     ticket = ticket_.load(std::memory_order_relaxed);
-    more = left() > 0 ? share_of(work_->tickets() - left()) - 1 : 0;
-  } while (more > 0 && !ticket_.compare_exchange_weak(ticket, ticket - static_cast<std::uint64_t>(more),
-                                                      std::memory_order_acq_rel));
-  do_handfuls(first, first + 1, thread);
-  const Index next = work_->tickets() - left();
-  do_handfuls(next, next + more, thread);
+    more = ticket.left() > 0 ? share_of(ticket, front) - 1 : 0;
+    rest = without(ticket, more);
+  } while (more > 0 && !ticket_.compare_exchange_weak(ticket, rest, std::memory_order_acq_rel));
+  do_last(one, 1);
+  do_last(rest, more);
   done_.fetch_add(1 + more, std::memory_order_release);
   return 1 + more;
 }
 
+// Of the line, from the first place to the one before the last.
 void Team::do_handfuls(Index first, Index last, int thread) {
   const auto at = [](const std::vector<Index>& list, Index place) {
     return list[static_cast<std::size_t>(place)];
   };
-  for (Index i = at(work_->handfuls, first); i < at(work_->handfuls, last); ++i) {
-    try {
-      call_(task_, at(work_->order, i), thread);
-    } catch (...) {  // memory refused by the system, say: it must not end the process
-      if (!failed_.exchange(true)) error_ = std::current_exception();
+  for (; first < last; ++first) {
+    const Index handful = at(work_->line, first);
+    for (Index i = at(work_->handfuls, handful); i < at(work_->handfuls, handful + 1); ++i) {
+      try {
+        call_(task_, at(work_->order, i), thread);
+      } catch (...) {  // memory refused by the system, say: it must not end the process
+        if (!failed_.exchange(true)) error_ = std::current_exception();
+      }
     }
   }
 }
@@ -216,12 +247,12 @@ void Team::await_helpers(const Work& work, double seconds_per_cost) {
 }
 
 void Team::help(int thread) {
-  std::uint64_t seen = 0;
+  std::uint32_t seen = 0;
   int spins = 0;
   while (!dismissed_.load(std::memory_order_acquire)) {
-    const std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    if (ticket >> 32 != seen && (ticket & ticket_mask) != 0) {
-      seen = ticket >> 32;
+    const Ticket ticket = ticket_.load(std::memory_order_acquire);
+    if (ticket.phase != seen && ticket.left() > 0) {
+      seen = ticket.phase;
       while (take(seen, thread)) {
       }
       spins = 0;
@@ -238,7 +269,7 @@ void Team::help(int thread) {
 
 void Team::dismiss() {
   dismissed_.store(true);
-  ticket_.fetch_add(std::uint64_t{1} << 32);  // a change to wake up for; no items are left in it
+  ticket_.store({ticket_.load().phase + 1, 0, 0});  // a change to wake up for; no items are left in it
   ticket_.notify_all();
 }
 

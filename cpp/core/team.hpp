@@ -19,11 +19,13 @@
 namespace localgd {
 
 // A fixed list of items with their costs (any unit); the dearest are handed out first. Many cheap items
-// are handed out by the handful.
+// are handed out by the handful, from two ends: every other one from the front, the rest from the back. So
+// a thread gets much the same items each time, and finds what it read of them in its own cache.
 struct Work {
   std::vector<Index> order;
   std::vector<Index> handfuls{0};  // where each begins in the order, and the end
-  std::vector<double> spent;       // cost of the handfuls before each, and of all
+  std::vector<Index> line;         // the handfuls as they wait
+  std::vector<double> spent;       // cost of those before each in the line, and of all
   std::vector<double> costs;       // by item
   double total = 0, largest = 0;
 
@@ -32,6 +34,9 @@ struct Work {
 
   // That many items of the same cost.
   void even(Index count, double cost);
+
+  // The same items, those that each thread had last first.
+  Work backwards() const;
 
   // The items of another list that are wanted.
   template <class Wanted>
@@ -46,7 +51,8 @@ struct Work {
       order.push_back(item);
       total += cost;
     }
-    handfuls.reserve(order.capacity() + 1);
+    for (auto* list : {&handfuls, &line}) list->reserve(order.capacity() + 1);
+    spent.reserve(order.capacity() + 1);
     gather(all.costs);
   }
 
@@ -57,7 +63,8 @@ struct Work {
   Index tickets() const { return static_cast<Index>(handfuls.size()) - 1; }
 
  private:
-  void gather(const std::vector<double>& costs_by_item);
+  // from_front: the first handful that waits at the front, 0 or 1.
+  void gather(const std::vector<double>& costs_by_item, Index from_front = 0);
 };
 
 class Team {
@@ -85,8 +92,16 @@ class Team {
   explicit Team(int threads) : threads_(threads) {}
   void share(const Work& work, Call call, void* task);
   void alone(const Work& work, Call call, void* task);
-  Index take(std::uint64_t phase, int thread);  // does handfuls of that phase if any are left; how many
-  Index share_of(Index taken) const;            // how many to take at once from the given one on
+  // What of the line is left, and the number of the phase, so that a late helper can never take a handful of
+  // a phase that it did not see begin.
+  struct Ticket {
+    std::uint32_t phase;
+    std::uint16_t front, back;  // the first that is left, and the one after the last
+    Index left() const { return back - front; }
+  };
+
+  Index take(std::uint32_t phase, int thread);  // does handfuls of that phase if any are left; how many
+  Index share_of(Ticket left, bool front) const;  // how many to take at once
   void do_handfuls(Index first, Index last, int thread);
   void help(int thread);  // a helper's life
   void rethrow();
@@ -100,9 +115,7 @@ class Team {
   Call call_ = nullptr;
   void* task_ = nullptr;
 
-  // Phase number (high half) and handfuls left to take (low half), so that a late helper can never
-  // take one of a phase that it did not see begin.
-  alignas(64) std::atomic<std::uint64_t> ticket_{0};
+  alignas(64) std::atomic<Ticket> ticket_{Ticket{0, 0, 0}};
   alignas(64) std::atomic<Index> done_{0};
   alignas(64) std::atomic<bool> dismissed_{false};
   std::atomic<bool> failed_{false};

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
@@ -75,6 +76,28 @@ TEST_CASE("many cheap items are handed out by the handful, dear ones alone") {
   some.select(many, [](Index item) { return item < 50'000; });
   CHECK(some.items() == 50'000);
   CHECK(some.tickets() == 1042);  // 48 a handful
+}
+
+TEST_CASE("a thread takes every other handful, and on the way back those that it had last") {
+  for (const int items : {1, 2, 5, 6}) {
+    const Work forth = equal_work(static_cast<std::size_t>(items)), back = forth.backwards();
+    const auto from_front = [](const Work& work) {  // of two threads
+      std::vector<Index> all;
+      for (Index place = 0; 2 * place < work.tickets(); ++place)
+        all.push_back(work.order[std::size_t(work.line[std::size_t(place)])]);
+      return all;
+    };
+    std::vector<Index> there = from_front(forth), again = from_front(back);
+    for (std::size_t k = 0; k < there.size(); ++k) CHECK(there[k] == Index(2 * k));
+    std::reverse(again.begin(), again.end());
+    CHECK(again == there);
+    CHECK(back.spent.back() == forth.spent.back());
+    Team::run(3, [&](Team& team) { check_phase(team, back); });
+  }
+  const Work uneven({8, 1, 2, 4});  // the dearest at both ends
+  CHECK(uneven.order == std::vector<Index>{0, 3, 2, 1});
+  CHECK(uneven.line == std::vector<Index>{0, 2, 3, 1});
+  CHECK(uneven.spent == std::vector<double>{0, 8, 10, 11, 15});
 }
 
 TEST_CASE("a selection keeps the order and forgets the one before") {

@@ -83,8 +83,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       std::vector<double> costs;
       for (Index first = 0; first < n; first += rows)
         costs.push_back(cost * static_cast<double>(std::min(rows, n - first)) / static_cast<double>(n));
-      forth = back = Work(costs);
-      std::reverse(back.order.begin(), back.order.end());
+      forth = Work(std::move(costs));
+      back = forth.backwards();
     }
     Index chunks() const { return forth.items(); }
   };

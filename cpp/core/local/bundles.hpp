@@ -138,7 +138,7 @@ class Bundles {
 
   // Those of clients that they are worth it for: many small ones of about the same size.
   static std::optional<Bundles> suiting(const std::vector<Index>& sizes) {
-    constexpr Index most_rows = 16, fewest = 4;  // bundles
+    constexpr Index most_rows = 16, fewest = 3;  // bundles
     if (static_cast<Index>(sizes.size()) < fewest * width) return {};
     double entries = 0;
     for (const Index n : sizes) {

@@ -102,9 +102,9 @@ class PaddedGram {
         if (i == 0) few.put(e + c * stride() + from, count, stride(), depth, scale);
         Real* to = x + c * stride() + i;
         if (width > lanes<Real>)
-          few.template add_panel<2>(k, width, to, stride());
+          few.template add_panel<2>(k, width, k + depth * width, to, stride());
         else
-          few.template add_panel<1>(k, width, to, stride());
+          few.template add_panel<1>(k, width, k + depth * width, to, stride());
         k += depth * width;
       });
     });

@@ -102,12 +102,13 @@ class FewColumns {
     }
   }
 
-  // x_c += sum_t e_tc k_t of V registers k_t, `row` apart, and all columns c.
+  // x_c += sum_t e_tc k_t of V registers k_t, `row` apart, and all columns c. next: what follows, to be read into
+  // the second-level cache meanwhile, a register of each row in each half.
   template <int V>
-  void add_panel(const Real* k, Index row, Real* x, Index x_stride) const {
-    for (Index from = 0; from < columns_; from += first_)
+  void add_panel(const Real* k, Index row, const Real* next, Real* x, Index x_stride) const {
+    for (Index from = 0; from < columns_; from += first_, next += lanes<Real>)
       with_size<half>(std::min(first_, columns_ - from), [&](auto W) {
-        add_half<V, W.value>(k, row, entries_ + from * depth_, x + from * x_stride, x_stride);
+        add_half<V, W.value>(k, row, next, entries_ + from * depth_, x + from * x_stride, x_stride);
       });
   }
 
@@ -115,13 +116,13 @@ class FewColumns {
   static constexpr int half = most / 2;
 
   template <int V, int W>
-  void add_half(const Real* k, Index row, const Real* e, Real* x, Index x_stride) const {
+  void add_half(const Real* k, Index row, const Real* next, const Real* e, Real* x, Index x_stride) const {
     Register<Real> sums[W][V];
     for (int w = 0; w < W; ++w)
       for (int v = 0; v < V; ++v) sums[w][v] = load(x + w * x_stride + v * lanes<Real>);
-    for (Index t = 0; t < depth_; ++t, k += row, e += W) {
+    for (Index t = 0; t < depth_; ++t, k += row, next += row, e += W) {
 #if defined(__GNUC__)
-      __builtin_prefetch(k + 1024 / sizeof(Real));
+      __builtin_prefetch(next, 0, 2);
 #endif
       Register<Real> entries[V];
       for (int v = 0; v < V; ++v) entries[v] = load(k + v * lanes<Real>);
@@ -154,7 +155,8 @@ void in_few_columns(Index columns, Task&& task) {
 template <class Real>
 LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Index d, Index columns, const Real* e,
                                                   Real* g) {
-  constexpr Index block = 16, width = 2 * lanes<Real>, wanted = 2048 / static_cast<Index>(sizeof(Real));
+  constexpr Index block = 16, width = 2 * lanes<Real>, wanted = 2048 / static_cast<Index>(sizeof(Real)),
+                  ahead = wanted / 2;
   const Index ranges = std::max<Index>((d + wanted / 2) / wanted, 1);
   const Index range = (d + ranges * width - 1) / (ranges * width) * width;
   FewColumns<Real> few;
@@ -166,9 +168,9 @@ LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Ind
         const Real* from = a + first * d;
         few.put(e + c * rows + first, count, rows, depth, Real(1));
         Index j = begin;
-        for (; j + width <= end; j += width) few.template add_panel<2>(from + j, d, to + j, d);
+        for (; j + width <= end; j += width) few.template add_panel<2>(from + j, d, from + j + ahead, to + j, d);
         if (j + lanes<Real> <= end) {
-          few.template add_panel<1>(from + j, d, to + j, d);
+          few.template add_panel<1>(from + j, d, from + j + ahead, to + j, d);
           j += lanes<Real>;
         }
         for (; j < end; ++j)
