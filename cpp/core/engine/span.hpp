@@ -187,7 +187,7 @@ class SpanEngine : public BaseEngine<Real> {
 
   // So many that all rows fit in a register or two, and all blocks in the cache; of as many steps each.
   Index most_clients_of_turn() const {
-    constexpr Index rows = 8, cache = 256 << 10;
+    constexpr Index rows = std::max<Index>(8, lanes<Real>), cache = 256 << 10;
     if (outputs_ > 1 || !local_.equal_steps()) return 1;
     Index largest = 1;
     for (const auto& own : blocks_) largest = std::max(largest, own.bytes());

@@ -1,7 +1,7 @@
 // K = A A^T of all rows, and its products with a few vectors: the server of the gram engine.
 //
 // 2 N^2 flops for N^2 / 2 reals read: an entry above the diagonal counts for its row and for its column.
-// Strips of four rows are stored column after column, a register of each row, so that a strip is one
+// Strips of a few rows are stored column after column, a register of each row, so that a strip is one
 // stream. They are shared out in panels that the data alone decides on, and each panel adds to a result
 // of its own, so that the bits do not depend on the number of threads.
 #pragma once
@@ -61,7 +61,7 @@ class SymmetricGram {
   }
 
  private:
-  static constexpr Index strip = 4;     // rows that share what is read of the vectors
+  static constexpr int strip = registers / 4;  // rows that share what is read of the vectors
   static constexpr Index block = 64;    // rows made at once
   static constexpr Index width = 2048;  // columns whose part of the vectors stays in the L1 cache
 
@@ -114,22 +114,23 @@ class SymmetricGram {
   // The columns from - to right of the strip's own.
   static void add_strip(const Real* __restrict k, Index from, Index to, const Real* __restrict x,
                         Real* __restrict y) {
-    const Real x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
-    Register<Real> s0{}, s1{}, s2{}, s3{};
+    Register<Real> sums[strip], own[strip];
+    for (int i = 0; i < strip; ++i) {
+      sums[i] = Register<Real>{};
+      own[i] = all_lanes(x[i]);
+    }
     k += strip * from;
     for (Index j = strip + from; j < strip + to; j += lanes<Real>, k += strip * lanes<Real>) {
-      const Register<Real> v = load(x + j), a = load(k), b = load(k + lanes<Real>),
-                           c = load(k + 2 * lanes<Real>), d = load(k + 3 * lanes<Real>);
-      s0 += a * v;
-      s1 += b * v;
-      s2 += c * v;
-      s3 += d * v;
-      store(y + j, load(y + j) + ((x0 * a + x1 * b) + (x2 * c + x3 * d)));
+      const Register<Real> v = load(x + j);
+      Register<Real> across[2] = {load(y + j), Register<Real>{}};  // two, for the latency
+      for (int i = 0; i < strip; ++i) {
+        const Register<Real> entries = load(k + i * lanes<Real>);
+        sums[i] += entries * v;
+        across[i % 2] += own[i] * entries;
+      }
+      store(y + j, across[0] + across[1]);
     }
-    y[0] += sum_of_lanes<Real>(s0);
-    y[1] += sum_of_lanes<Real>(s1);
-    y[2] += sum_of_lanes<Real>(s2);
-    y[3] += sum_of_lanes<Real>(s3);
+    for (int i = 0; i < strip; ++i) y[i] += sum_of_lanes<Real>(sums[i]);
   }
 
   Index panels() const { return static_cast<Index>(begins_.size()) - 1; }
