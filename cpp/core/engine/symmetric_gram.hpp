@@ -65,9 +65,11 @@ class SymmetricGram {
   static constexpr Index block = 64;    // rows made at once
   static constexpr Index width = 2048;  // columns whose part of the vectors stays in the L1 cache
 
-  // Panels of about as many entries, and so many that N / 2 reals of each cost little beside.
+  // Panels of about as many entries, and so many that N / 2 reals of each cost little beside; an even number, for
+  // two threads.
   void share_out() {
-    const Index strips = (size_ + strip - 1) / strip, wanted = std::clamp<Index>(size_ / block, 1, 32);
+    const Index strips = (size_ + strip - 1) / strip, pairs = std::clamp<Index>(size_ / (2 * block), 1, 16);
+    const Index wanted = size_ < 2 * block ? 1 : 2 * pairs;
     begins_ = {0};
     std::vector<double> costs;
     for (Index p = 1; p <= wanted; ++p) {
@@ -104,11 +106,17 @@ class SymmetricGram {
           const Real* k = numbers_.data() + strip_begin(r);
           const Real* x = x_.col(c).data() + r;
           Real* y = sums_.col(p * columns + c).data() + r;
-          if (done == 0)
-            for (Index i = 0; i < strip; ++i)
-              for (Index j = 0; j < strip; ++j) y[i] += k[i * strip + j] * x[j];
+          if (done == 0) add_diagonal(k, x, y);
           add_strip(k + strip * strip, done, std::min(right_of(r), done + width), x, y);
         }
+  }
+
+  // The strip's own columns, which are its rows.
+  static void add_diagonal(const Real* __restrict k, const Real* __restrict x, Real* __restrict y) {
+    Real sums[strip] = {};
+    for (int j = 0; j < strip; ++j)
+      for (int i = 0; i < strip; ++i) sums[i] += k[j * strip + i] * x[j];
+    for (int i = 0; i < strip; ++i) y[i] += sums[i];
   }
 
   // The columns from - to right of the strip's own.
