@@ -117,6 +117,21 @@ def test_limits_count_flops_in_the_first_level_cache_and_bytes_beyond():
     assert limits["weights"].steps_per_second == pytest.approx(1e6 / (50 * 600 * 8))
     assert limits["weights"].binding == "reading 234 KiB"
     assert limits["gram"].with_server < limits["gram"].steps_per_second
+
+
+@pytest.mark.parametrize(("name", "reads"), [("W6", 1), ("W8", 2)])
+def test_the_server_reads_rows_twice_where_a_client_outgrows_its_cache(name, reads, monkeypatch):
+    monkeypatch.setattr(
+        "throughput.limits.cache_bytes", lambda level: 2**20 if level == 2 else 2**15
+    )
+    case = CASES[name]
+    limit = Known(2).limits(case, "float64")["gram"]
+    rows = case.n_rows * case.n_features * 8 / 1e6  # seconds to read them
+    server = (1 / limit.with_server - 1 / limit.steps_per_second) * case.steps_per_round
+    assert server == pytest.approx(reads * rows)
+
+
+def test_the_weights_are_kept_where_that_takes_fewer_flops():
     assert "gram" not in Known(2).limits(CASES["W4"], "float64")  # 2 n² is more than 4 n d
 
 

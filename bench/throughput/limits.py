@@ -58,8 +58,8 @@ class Limit:
     steps_per_second : float
         By the local steps alone.
     with_server : float
-        If the server's products (2 N² flops and N² / 2 reals, or 4 N d and 2 N d, per round) go at
-        the same limits.
+        If the server's products (2 N² flops and N² / 2 reals, or 4 N d flops and N d reals, those
+        twice if a client's rows outgrow the second-level cache) go at the same limits.
     binding : str
     """
 
@@ -126,14 +126,12 @@ class Machine:
         server = 0.0
         if form == "gram":
             N, columns = case.n_rows, case.columns
-            # K is symmetric, so that half of it is enough; the rows are read twice.
-            passes, width, reals = (1, N, N * N / 2) if case.whole_gram else (2, d, N * d)
-            per_round, _ = self.seconds(
-                2 * passes * N * width * columns,
-                passes * reals * itemsize,
-                reals * itemsize,
-                dtype,
-            )
+            if case.whole_gram:  # K is symmetric, so that half of it is enough
+                flops, reals, reads = 2 * N * N * columns, N * N / 2, 1
+            else:  # both products of a client's rows in one go, if these stay in the cache
+                reads = 1 if n * d * itemsize <= cache_bytes(2) else 2
+                flops, reals = 4 * N * d * columns, N * d
+            per_round, _ = self.seconds(flops, reads * reals * itemsize, reals * itemsize, dtype)
             server = per_round / case.steps_per_round
         return Limit(1 / local, 1 / (local + server), binding)
 
