@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
+#include <memory>
+#include <new>
+
+#include "types.hpp"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -10,16 +13,35 @@
 
 namespace localgd {
 
-// Asks for large pages, as NumPy does for its arrays: streams of rows then miss the page tables less.
-// To be called before the memory is first written. Refusal does no harm.
-inline void prefer_large_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
+// Numbers that begin at a cache line, without values. Large arrays get whole large pages where the system has
+// them: streams then miss the page tables less, and a cache keeps all of what fits, wherever it came to lie.
+template <class Real>
+class LargeArray {
+ public:
+  LargeArray() = default;
+  explicit LargeArray(Index size) : size_(size) {
+    constexpr std::size_t line = 64, page = 2 << 20;
+    std::size_t bytes = static_cast<std::size_t>(size) * sizeof(Real);
+    const bool large = bytes >= page / 4;
+    if (large) bytes = (bytes + page - 1) / page * page;
+    const std::align_val_t alignment{large ? page : line};
+    numbers_ = {static_cast<Real*>(::operator new(bytes, alignment)), Free{alignment}};
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr std::uintptr_t small = 4096, large = 4 << 20;
-  if (bytes < large) return;
-  const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + small - 1) / small * small;
-  const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) / small * small;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    if (large) madvise(numbers_.get(), bytes, MADV_HUGEPAGE);  // refusal does no harm
 #endif
-}
+  }
+
+  Index size() const { return size_; }
+  Real* data() { return numbers_.get(); }
+  const Real* data() const { return numbers_.get(); }
+
+ private:
+  struct Free {
+    std::align_val_t alignment{};
+    void operator()(Real* numbers) const { ::operator delete(numbers, alignment); }
+  };
+  Index size_ = 0;
+  std::unique_ptr<Real[], Free> numbers_;
+};
 
 }  // namespace localgd

@@ -16,6 +16,7 @@ constexpr double tolerance = std::is_same_v<Real, double> ? 1e-13 : 2e-5;
 template <class Real>
 struct Client {
   RowMatrix<Real> rows;
+  LargeArray<Real> memory;
   PaddedGram<Real> gram;
   Vector<Real> targets;
   Matrix<double> start;  // w_k
@@ -27,7 +28,8 @@ struct Client {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
     rows = RowMatrix<double>::NullaryExpr(n, d, [&] { return random() / std::sqrt(double(d)); })
                .template cast<Real>();
-    gram.resize(n);
+    memory = LargeArray<Real>(PaddedGram<Real>::space(n));
+    gram.place(n, memory.data());
     gram.values() = rows.lazyProduct(rows.transpose());
     Vector<double> y = random.vector(n);
     if (loss.outputs > 1) y = (y.array() * 1.5 + 1.5).floor();
@@ -300,8 +302,9 @@ TEST_CASE_TEMPLATE("products with K of a client follow the matrix products", Rea
       CAPTURE(columns);
       Random random(static_cast<std::uint64_t>(n + columns));
       const RowMatrix<Real> a = random.matrix(n, 6).template cast<Real>();
+      LargeArray<Real> memory(PaddedGram<Real>::space(n));
       PaddedGram<Real> gram;
-      gram.resize(n);
+      gram.place(n, memory.data());
       gram.values() = a.lazyProduct(a.transpose());
       Matrix<Real> e = Matrix<Real>::Zero(gram.stride(), columns), x = e;
       e.topRows(n) = random.matrix(n, columns).template cast<Real>();

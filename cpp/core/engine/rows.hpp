@@ -19,20 +19,20 @@ class Rows {
   }
 
  private:
-  static RowMatrix<Real> copy(const RowsView<double>& rows) {
-    RowMatrix<Real> copy;
-    if constexpr (!std::is_same_v<Real, double>) {
-      copy.resize(rows.rows(), rows.cols());
-      prefer_large_pages(copy.data(), static_cast<std::size_t>(copy.size()) * sizeof(Real));
-      copy = rows.template cast<Real>();
+  static LargeArray<Real> copy(const RowsView<double>& rows) {
+    if constexpr (std::is_same_v<Real, double>) {
+      return {};
+    } else {
+      LargeArray<Real> copy(rows.size());
+      Eigen::Map<RowMatrix<Real>>(copy.data(), rows.rows(), rows.cols()) = rows.template cast<Real>();
+      return copy;
     }
-    return copy;
   }
   static const Real* source(const RowsView<double>& rows) {
     if constexpr (std::is_same_v<Real, double>) return rows.data();
     return nullptr;
   }
-  RowMatrix<Real> copy_;
+  LargeArray<Real> copy_;
   RowsView<Real> view_;
 };
 

@@ -61,6 +61,9 @@ class SpanEngine : public BaseEngine<Real> {
   bool prepare_blocks(Team& team, Stop& stop) {
     if (bundles_) return prepare_bundles(team, stop);
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
+    std::vector<Index> begins{0};
+    for (Index i = 0; i < data_.clients(); ++i) begins.push_back(begins.back() + PaddedGram<Real>::space(data_.size(i)));
+    grams_ = LargeArray<Real>(begins.back());
     rungs_.assign(blocks_.size(), 0);
     Index longest = 0;
     for (Index i = 0; i < data_.clients(); ++i)
@@ -69,7 +72,7 @@ class SpanEngine : public BaseEngine<Real> {
     this->for_all_clients(team, work_, [&](Index i, int thread) {
       const auto a = this->rows_.of(data_, i);
       auto& own = blocks_[static_cast<std::size_t>(i)];
-      own.resize(a.rows());
+      own.place(a.rows(), grams_.data() + begins[static_cast<std::size_t>(i)]);
       auto gram = own.values();
       for (Index first = 0; first < a.rows() && !stop.check(thread); first += panel)
         multiply_by_rows(a.middleRows(first, std::min(panel, a.rows() - first)), a,
@@ -127,6 +130,7 @@ class SpanEngine : public BaseEngine<Real> {
 
   Work work_;
   bool reads_rows_ = false;  // in every round
+  LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
   Vector<double> margins_at_start_;  // A_i w_k of all clients, and A_i (w_k + q_i) with displacements
   Vector<Real> base_, origin_, delta_, shift_, scratch_;  // see local/span_steps.hpp

@@ -26,8 +26,7 @@ class SymmetricGram {
     begins_of_strips_ = {0};
     for (Index first = 0; first < size_; first += strip)
       begins_of_strips_.push_back(begins_of_strips_.back() + strip * (strip + padded<Real>(right_of(first))));
-    numbers_.resize(begins_of_strips_.back());
-    prefer_large_pages(numbers_.data(), static_cast<std::size_t>(numbers_.size()) * sizeof(Real));
+    numbers_ = LargeArray<Real>(begins_of_strips_.back());
     share_out();
     team.for_each(work_, [&](Index p, int thread) {
       RowMatrix<Real> part;
@@ -148,7 +147,7 @@ class SymmetricGram {
   Index vector() const { return size_ + strip + lanes<Real>; }  // the last strip and register end beyond
 
   Index size_ = 0;
-  Vector<Real> numbers_;
+  LargeArray<Real> numbers_;
   std::vector<Index> begins_of_strips_, begins_;  // in numbers_; of the panels, in rows
   Work work_;
   Matrix<Real> x_, sums_;  // with zeros below; those of each panel

@@ -151,9 +151,8 @@ class Bundles {
   }
 
   void make() {
-    numbers_.resize(begins_.back());
-    prefer_large_pages(numbers_.data(), static_cast<std::size_t>(numbers_.size()) * sizeof(Real));
-    numbers_.setZero();
+    numbers_ = LargeArray<Real>(begins_.back());
+    std::fill_n(numbers_.data(), numbers_.size(), Real(0));
   }
 
   template <class Gram>
@@ -175,7 +174,7 @@ class Bundles {
 
   std::vector<Index> rows_, begins_{0};  // of a bundle
   Index most_rows_ = 0;
-  Vector<Real> numbers_;
+  LargeArray<Real> numbers_;
 };
 
 }  // namespace localgd

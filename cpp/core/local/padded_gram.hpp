@@ -15,26 +15,37 @@ namespace localgd {
 template <class Real>
 class PaddedGram {
  public:
-  void resize(Index n) {
+  // How many numbers of memory a client of n rows takes, in whole cache lines.
+  static Index space(Index n) {
+    constexpr Index line = 64 / static_cast<Index>(sizeof(Real));
+    return (n * padded<Real>(n) + line - 1) / line * line;
+  }
+
+  // Of n rows, in memory of the caller's.
+  void place(Index n, Real* memory) {
     arranged_ = false;
-    rows_ = RowMatrix<Real>::Zero(n, padded<Real>(n));
+    memory_ = memory;
+    size_ = n;
+    stride_ = padded<Real>(n);
+    std::fill_n(memory, n * stride_, Real(0));
     for (const int columns : {1, 2, 4}) {
       const Index vectors = stride() / lanes<Real>, widest = sums_in_registers / columns;
       const Index panels = std::max<Index>((vectors + widest - 1) / widest, 1);
       panels_[columns / 2] = (vectors + panels - 1) / panels;
     }
   }
-  Index size() const { return rows_.rows(); }
-  Index stride() const { return rows_.cols(); }  // of what add_product() moves
-  Index bytes() const { return rows_.size() * static_cast<Index>(sizeof(Real)); }
+  Index size() const { return size_; }
+  Index stride() const { return stride_; }  // of what add_product() moves
+  Index bytes() const { return size_ * stride_ * static_cast<Index>(sizeof(Real)); }
 
-  auto values() { return rows_.leftCols(size()); }
-  auto values() const { return rows_.leftCols(size()); }
+  auto values() const {
+    return Eigen::Map<RowMatrix<Real>, 0, Eigen::OuterStride<>>(memory_, size_, size_, Eigen::OuterStride<>(stride_));
+  }
 
   // K e where all rows together fill V registers.
   template <int V>
   void product(const Real* e, Register<Real> (&product)[V]) const {
-    columns_times<1, V>(rows_.data(), e, [&](int, int v, Register<Real> sum) { product[v] = sum; });
+    columns_times<1, V>(memory_, e, [&](int, int v, Register<Real> sum) { product[v] = sum; });
   }
 
   // x += scale sum_t e_t K_{j_t} of some rows j_t, counted from `first` on; x as in add_product().
@@ -51,8 +62,8 @@ class PaddedGram {
   // after the other, as a block that does not stay in the cache is best read. False where it is not worth it.
   bool arrange(Index columns) {
     if (columns < several_columns || size() < many_rows) return false;
-    const RowMatrix<Real> rows = rows_;
-    Real* to = rows_.data();
+    const RowMatrix<Real> rows = RowsView<Real>(memory_, size_, stride_);
+    Real* to = memory_;
     for_panels([&](Index from, Index depth, Index i, Index width) {
       for (Index t = from; t < from + depth; ++t, to += width) std::copy_n(rows.data() + t * stride() + i, width, to);
     });
@@ -60,7 +71,7 @@ class PaddedGram {
   }
 
  private:
-  const Real* row(Index j) const { return rows_.data() + j * stride(); }
+  const Real* row(Index j) const { return memory_ + j * stride_; }
 
   LOCALGD_ONE_COPY void add_groups(const Index* rows, Index first, Index count, const Real* e, Real scale, Real* x) const {
     in_pieces<8, 4, 2, 1>(count, [&](Index t, auto R) { add_group<R>(rows + t, first, e + t, scale, x); });
@@ -97,7 +108,7 @@ class PaddedGram {
   Real add_arranged(const Real* e, Index columns, Real scale, Real* x) const {
     FewColumns<Real> few;
     in_few_columns<Real>(columns, [&](Index c, Index count) {
-      const Real* k = rows_.data();
+      const Real* k = memory_;
       for_panels([&](Index from, Index depth, Index i, Index width) {
         if (i == 0) few.put(e + c * stride() + from, count, stride(), depth, scale);
         Real* to = x + c * stride() + i;
@@ -112,7 +123,7 @@ class PaddedGram {
   }
 
   Real add_tiles(const Real* e, Index columns, Real scale, Real* x) const {
-    add_product_by_tiles(rows_.data(), size(), size(), stride(), e, columns, stride(), scale, x, stride());
+    add_product_by_tiles(memory_, size(), size(), stride(), e, columns, stride(), scale, x, stride());
     const Eigen::Map<const Matrix<Real>, 0, Eigen::OuterStride<>> xs(x, size(), columns, Eigen::OuterStride<>(stride()));
     return xs.cwiseAbs().maxCoeff();
   }
@@ -122,7 +133,7 @@ class PaddedGram {
   template <int W>
   LOCALGD_ONE_COPY Register<Real> columns_of(const Real* e, Real scale, Real* x) const {
     Index vectors = stride() / lanes<Real>;
-    const Real* k = rows_.data();
+    const Real* k = memory_;
     const Index panel = panels_[W / 2];
     Register<Real> most{};
     while (vectors > 0) {
@@ -188,7 +199,8 @@ class PaddedGram {
 
   Index panels_[3] = {1, 1, 1};  // vectors of a panel for 1, 2 and 4 columns, which share what is read of K
   bool arranged_ = false;
-  RowMatrix<Real> rows_;  // K is symmetric: its rows are its columns
+  Real* memory_ = nullptr;  // row by row; K is symmetric: its rows are its columns
+  Index size_ = 0, stride_ = 0;
 };
 
 template <class Real>
