@@ -1,3 +1,4 @@
+#include <memory>
 #include <numeric>
 
 #include "core/engine/kernels.hpp"
@@ -16,7 +17,7 @@ constexpr double tolerance = std::is_same_v<Real, double> ? 1e-13 : 2e-5;
 template <class Real>
 struct Client {
   RowMatrix<Real> rows;
-  LargeArray<Real> memory;
+  std::shared_ptr<LargeArray<Real>> memory;  // of the gram, also of copies
   PaddedGram<Real> gram;
   Vector<Real> targets;
   Matrix<double> start;  // w_k
@@ -28,8 +29,8 @@ struct Client {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
     rows = RowMatrix<double>::NullaryExpr(n, d, [&] { return random() / std::sqrt(double(d)); })
                .template cast<Real>();
-    memory = LargeArray<Real>(PaddedGram<Real>::space(n));
-    gram.place(n, memory.data());
+    memory = std::make_shared<LargeArray<Real>>(PaddedGram<Real>::space(n));
+    gram.place(n, memory->data());
     gram.values() = rows.lazyProduct(rows.transpose());
     Vector<double> y = random.vector(n);
     if (loss.outputs > 1) y = (y.array() * 1.5 + 1.5).floor();
