@@ -274,7 +274,7 @@ class SpanEngine : public BaseEngine<Real> {
     const Index size = client.n * width;
     BundleSpace<Real>& at = client.at;
     double *margins = at.margins.data(), *targets = at.targets.data();
-    for (double* numbers : {margins, targets}) std::fill_n(numbers, size, 0.0);  // a NaN there would spread
+    std::fill_n(margins, size, 0.0);
     at.step.setZero();
     for (Index i = first; i < end; ++i) {
       if (!this->takes_part(i)) continue;

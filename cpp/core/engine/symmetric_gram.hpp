@@ -67,8 +67,8 @@ class SymmetricGram {
   // Panels of about as many entries, and so many that N / 2 reals of each cost little beside; an even number, for
   // two threads.
   void share_out() {
-    const Index strips = (size_ + strip - 1) / strip, pairs = std::clamp<Index>(size_ / (2 * block), 1, 16);
-    const Index wanted = size_ < 2 * block ? 1 : 2 * pairs;
+    const Index strips = (size_ + strip - 1) / strip, pairs = std::min<Index>(size_ / (2 * block), 16);
+    const Index wanted = std::max<Index>(2 * pairs, 1);
     begins_ = {0};
     std::vector<double> costs;
     for (Index p = 1; p <= wanted; ++p) {

@@ -24,10 +24,11 @@ inline constexpr Index bundle_width = 2 * lanes<Real>;
 template <class Real>
 struct BundleSpace {
   explicit BundleSpace(Index rows)
-      : margins(rows * bundle_width<Real>), targets(margins), base(margins.size()), origin(base), delta(base),
-        sums(base), e(base), step(bundle_width<Real>) {}
+      : margins(Vector<double>::Zero(rows * bundle_width<Real>)), targets(margins), base(margins.size()),
+        origin(base), delta(base), sums(base), e(base), step(bundle_width<Real>) {}
 
-  Vector<double> margins, targets;  // A_i w_k
+  Vector<double> margins;  // A_i w_k
+  Vector<double> targets;  // finite for rows that a client does not have, too: a NaN there would spread
   Vector<Real> base, origin;        // of the margins, see near()
   Vector<Real> delta, sums, e;
   Vector<Real> step;  // of each lane: eta / n_i
