@@ -1,7 +1,8 @@
 // Engine "gram": the whole K = A A^T, so that margins follow without the weights.
-//   local step  2 n_i^2 flops;  round  2 N^2, half of it read;  memory  N^2 + sum n_i^2 reals
+//   local step  2 n_i^2 flops;  round  2 N^2, half of it read, or 32 N;  memory  N^2 + sum n_i^2 reals
 #pragma once
 
+#include "smooth_products.hpp"
 #include "span.hpp"
 #include "symmetric_gram.hpp"
 
@@ -19,12 +20,14 @@ class GramEngine final : public SpanEngine<Real> {
         init_(init),
         first_margins_(first_margins(data, init)),
         margins_(options.server, first_margins_),
+        products_(data.samples(), init.cols()),
         moved_(data.samples(), init.cols()),
         weights_(init) {}
 
   bool prepare(Team& team, Stop& stop) override {
-    return this->prepare_blocks(team, stop) &&
-           gram_.prepare(this->rows_.all(), team, stop);
+    if (!this->prepare_blocks(team, stop) || !gram_.prepare(this->rows_.all(), team, stop)) return false;
+    if (smooth()) norm_ = gram_.largest_row_sum();
+    return true;
   }
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
@@ -35,9 +38,11 @@ class GramEngine final : public SpanEngine<Real> {
     // The clients' mean change of the margins is K times that of the coefficients.
     this->gather_coefficients(team);
     if (plan.last) return this->commit(margins_, team);
-    gram_.multiply(this->coefficients_.mean, margins_.mean, team);
+    multiply(this->coefficients_.mean, margins_.mean, team);
     margins_.advance(plan.round, 0, data_.samples());
-    return this->commit(margins_, team);
+    const Outcome committed = this->commit(margins_, team);
+    if (smooth() && committed == Outcome::done) products_.commit();
+    return committed;
   }
 
   const Matrix<double>& weights() override {
@@ -68,6 +73,7 @@ class GramEngine final : public SpanEngine<Real> {
       this->coefficients_.velocity = velocity;
       gram_.multiply(velocity, margins_.velocity, team);
     }
+    products_.forget();
     if (controls.size()) this->gamma_ = controls;
   }
 
@@ -75,10 +81,23 @@ class GramEngine final : public SpanEngine<Real> {
     Engine::State state = Span::state();
     state.emplace_back("margins", &margins_.value);
     if (margins_.velocity.size()) state.emplace_back("margins velocity", &margins_.velocity);
+    if (smooth()) products_.add_to(state);
     return state;
   }
 
  private:
+  // Whether the clients' changes follow from one another, as those of random batches do not.
+  bool smooth() const { return !this->local_.every_step && !this->local_.stochastic(); }
+
+  // y = K x, x the mean change of the round, to the rounding of the margins.
+  void multiply(const Matrix<double>& x, Matrix<double>& y, Team& team) {
+    const auto product = [&](const Matrix<double>& of, Matrix<double>& out) { gram_.multiply(of, out, team); };
+    if (!smooth()) return product(x, y);
+    constexpr double unit = std::numeric_limits<Real>::epsilon() / 2;
+    const double largest = margins_.value.template lpNorm<Eigen::Infinity>();
+    products_.next(x, {norm_, unit, unit * largest}, y, product);
+  }
+
   void begin_client(Index i) override {
     this->start_margins(i) = block(margins_.value, i);
     if (!this->correcting()) return;
@@ -108,7 +127,9 @@ class GramEngine final : public SpanEngine<Real> {
 
   const Matrix<double> init_, first_margins_;
   SymmetricGram<Real> gram_;
+  double norm_ = 0;  // largest row sum of |K|
   Track margins_;
+  SmoothProducts products_;
   Matrix<double> moved_;  // A sum_j v_j A_j^T gamma_j, of corrections
   Matrix<double> weights_;
 };

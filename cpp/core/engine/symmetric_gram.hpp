@@ -41,6 +41,24 @@ class SymmetricGram {
     return !stop.requested();
   }
 
+  // max_t sum_s |K_ts|
+  double largest_row_sum() const {
+    Vector<double> sums = Vector<double>::Zero(vector());
+    for (Index first = 0; first < size_; first += strip) {
+      const Real* k = numbers_.data() + strip_begin(first);
+      for (Index j = 0; j < strip; ++j)
+        for (Index i = 0; i < strip; ++i) sums[first + i] += std::abs(static_cast<double>(*k++));
+      for (Index j = first + strip; j < first + strip + padded<Real>(right_of(first)); j += lanes<Real>)
+        for (Index i = 0; i < strip; ++i)
+          for (Index l = 0; l < lanes<Real>; ++l) {
+            const double size = std::abs(static_cast<double>(*k++));
+            sums[first + i] += size;
+            sums[j + l] += size;
+          }
+    }
+    return sums.maxCoeff();
+  }
+
   // out = K x for a few columns.
   template <class Out>
   void multiply(const Matrix<double>& x, Out&& out, Team& team) {
