@@ -127,6 +127,34 @@ TEST_CASE("the largest row sum of K") {
   }
 }
 
+TEST_CASE("a run is that of one with all products, to rounding") {
+  const Problem p = make_problem({1, 7, 3, 10}, 40);
+  const Plans plans = plain_plans(p, 0.05);
+  int others = 0;  // runs with other bits
+  for (const auto& method : methods)
+    for (const auto& loss : losses) {
+      if (!has_loss(method, loss)) continue;
+      for_each_engine(
+          loss, method,
+          [&](const Case& c) {
+            const Data data = p.data(c.loss);
+            EngineOptions options = c.options(p.clients(), 4), every_step = options;
+            if (options.local.stochastic()) return;
+            every_step.local.every_step = true;
+            const Matrix<double> start = p.start(c.loss);
+            Simulation run(data, start, options, {}, {}, 1), exact(data, start, every_step, {}, {}, 1);
+            REQUIRE(run.advance(1500, plans, nullptr) == Status::completed);
+            REQUIRE(exact.advance(1500, plans, nullptr) == Status::completed);
+            const double tolerance = c.single ? 1e-5 : 1e-11;
+            CHECK(relative_error(run.engine().weights(), exact.engine().weights()) < tolerance);
+            CHECK(relative_error(run.engine().margins(), p.rows * run.engine().weights()) < tolerance);
+            others += !same_bits(run.engine().weights(), exact.engine().weights());
+          },
+          {"gram"});
+    }
+  CHECK(others > 20);
+}
+
 TEST_CASE("a run that goes on from a saved state has the same bits") {
   const Problem p = make_problem({4, 3}, 9);
   const LossCase& loss = losses.front();
