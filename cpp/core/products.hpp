@@ -31,6 +31,18 @@ Register<double> pairwise(const Register<double>* x) {
 
 }  // namespace detail
 
+// Whether none is inf or NaN: 0 times one of these is NaN, and so is the sum.
+inline bool all_finite(const double* x, Index count) {
+  constexpr Index width = lanes<double>;
+  Register<double> sums[2]{};
+  Index j = 0;
+  for (; j + 2 * width <= count; j += 2 * width)
+    for (int v = 0; v < 2; ++v) sums[v] += Register<double>{} * load(x + j + v * width);
+  double sum = sum_of_lanes<double>(sums[0] + sums[1]);
+  for (; j < count; ++j) sum += 0.0 * x[j];
+  return sum == 0;
+}
+
 // R rows times w, each as wide_dot() has it: what is read of w serves all of them.
 template <int R, class Real>
 void wide_dots(const Real* rows, const double* w, Index d, double* out) {

@@ -111,13 +111,12 @@ class BaseEngine : public Engine {
     });
   }
 
-  // Calls task(first client, end) for each group: what takes little time for each row.
+  // Calls task(first client, end) for ranges of clients: what takes little time for each row.
   template <class Task>
-  void for_groups(Team& team, Task&& task) {
-    const auto call = [&](Index g, int) { task(groups_.first(g), groups_.end(g)); };
+  void for_ranges(Team& team, Task&& task) {
     constexpr double few = 16384;
-    if (rows_work_.total > few) return team.for_each(rows_work_, call);
-    for (Index g = 0; g < groups_.count(); ++g) call(g, 0);
+    if (rows_work_.total <= few) return task(Index{0}, data_.clients());
+    team.for_each(rows_work_, [&](Index g, int) { task(groups_.first(g), groups_.end(g)); });
   }
 
   // Who works in this round, with which share u_i of the server's mean. The items of `work` are groups.
@@ -214,14 +213,16 @@ class BaseEngine : public Engine {
 
   // The mean change of the coefficients: sum_i u_i b_i, less what the corrections have in common.
   void gather_coefficients(Team& team) {
-    for_groups(team, [&](Index first, Index end) {
-      const auto rows = [&](Matrix<double>& m) { return m.middleRows(data_.begin(first), rows_of(first, end)); };
-      if (!rows(next_changes_).allFinite()) finite_.store(false, std::memory_order_relaxed);
-      for (Index c = 0; c < outputs_; ++c)
+    for_ranges(team, [&](Index first, Index end) {
+      const Index row = data_.begin(first), rows = rows_of(first, end);
+      for (Index c = 0; c < outputs_; ++c) {
+        const double* b = next_changes_.col(c).data();
+        double* mean = coefficients_.mean.col(c).data();
+        if (!all_finite(b + row, rows)) finite_.store(false, std::memory_order_relaxed);
         for (Index i = first; i < end; ++i)
-          for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
-            coefficients_.mean(j, c) = shares_[i] * next_changes_(j, c);
-      if (correcting()) rows(coefficients_.mean) -= mean_kappa_ * rows(common_);
+          for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j) mean[j] = shares_[i] * b[j];
+      }
+      if (correcting()) coefficients_.mean.middleRows(row, rows) -= mean_kappa_ * common_.middleRows(row, rows);
     });
   }
 
@@ -229,7 +230,7 @@ class BaseEngine : public Engine {
   Outcome commit(Track& state, Team& team) {
     if (!finite_.load(std::memory_order_relaxed) || !(plan_->last || state.finite())) return Outcome::not_finite;
     if (!server_.coordinate_wise()) {
-      for_groups(team, [&](Index first, Index end) {
+      for_ranges(team, [&](Index first, Index end) {
         coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
       });
       coefficients_.commit();

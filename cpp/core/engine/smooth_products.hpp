@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "../types.hpp"
+#include "../products.hpp"
 
 namespace localgd {
 
@@ -36,7 +36,6 @@ class SmoothProducts {
         given_(sum_),
         next_sum_(sum_),
         image_(sum_),
-        left_(rows * columns),
         numbers_(Matrix<double>::Zero(numbers, 1)),
         next_numbers_(numbers_) {
     sums_.setZero();
@@ -50,11 +49,11 @@ class SmoothProducts {
     next_sum_ = sum_ + x;
     next_numbers_ = numbers_;
     at(rounds) += 1;
-    node_ = !foreseen(bounds);
+    node_ = !(all_finite(next_sum_.data(), next_sum_.size()) && foreseen(bounds));
     if (node_)
       product(next_sum_, image_);
     else
-      mix(images_, image_.reshaped());
+      mix(images_, [&](Index first, const auto& mixed) { std::copy_n(mixed.data(), mixed.size(), image_.data() + first); });
     y = image_ - given_;
     return node_;
   }
@@ -128,10 +127,13 @@ class SmoothProducts {
 
   double error(int p, const Bounds& bounds) {
     weigh(p);
-    double rounding = 0;
-    for (int j = 0; j < p; ++j) rounding += std::abs(weights_[column(j)]) * at(sizes, j);
-    mix(sums_, left_);
-    return bounds.norm * (next_sum_.reshaped() - left_).lpNorm<Eigen::Infinity>() + bounds.unit * rounding;
+    double rounding = 0, largest = 0;
+    for (int j = 0; j < p; ++j) rounding += std::abs(weights_[j]) * at(sizes, j);
+    mix(sums_, [&](Index first, const auto& mixed) {
+      const VectorView<double> sum(next_sum_.data() + first, mixed.size());
+      largest = std::max(largest, (sum - mixed).template lpNorm<Eigen::Infinity>());
+    });
+    return bounds.norm * largest + bounds.unit * rounding;
   }
 
   // c_j = -(l_{j+1} + ... + l_p), with Lagrange's l of the nodes 0, -h_0, -(h_0 + h_1), ... at t.
@@ -143,14 +145,27 @@ class SmoothProducts {
       for (int k = 0; k <= p; ++k)
         if (k != i) l[i] *= (at(rounds) - nodes[k]) / (nodes[i] - nodes[k]);
     }
-    weights_.setZero();
+    used_ = p;
     double sum = 0;
-    for (int j = p - 1; j >= 0; --j) weights_[column(j)] = sum -= l[j + 1];
+    for (int j = p - 1; j >= 0; --j) weights_[j] = sum -= l[j + 1];
   }
 
-  template <class Out>
-  void mix(const Matrix<double>& of, Out&& out) const {
-    out.noalias() = of.lazyProduct(weights_);
+  // use(first, numbers) for pieces of sum_j c_j x_j, x_j a column of each node.
+  template <class Use>
+  void mix(const Matrix<double>& of, Use&& use) {
+    constexpr Index piece = 64;
+    double mixed[piece];
+    for (Index first = 0; first < of.rows(); first += piece) {
+      const Index count = std::min(piece, of.rows() - first);
+      std::fill_n(mixed, count, 0.0);
+      in_pieces<4, 2, 1>(used_, [&](Index j, auto J) {
+        const double* x[J];
+        for (int k = 0; k < J; ++k) x[k] = of.col(column(static_cast<int>(j) + k)).data() + first;
+        for (Index i = 0; i < count; ++i)
+          for (int k = 0; k < J; ++k) mixed[i] += weights_[j + k] * x[k][i];
+      });
+      use(first, VectorView<double>(mixed, count));
+    }
   }
 
   // The round becomes a node.
@@ -174,8 +189,8 @@ class SmoothProducts {
   Matrix<double> sums_, images_;  // S_j and K S_j, N C x most
   Matrix<double> sum_, given_;    // S, and what K S was said to be
   Matrix<double> next_sum_, image_;  // those of the round at work
-  Vector<double> left_;
-  Eigen::Matrix<double, most, 1> weights_;  // c_j, by column
+  std::array<double, most> weights_{};  // c_j
+  int used_ = 0;
   Matrix<double> numbers_, next_numbers_;
   bool node_ = false;
 };

@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "../method.hpp"
+#include "../products.hpp"
 
 namespace localgd {
 
@@ -71,7 +72,7 @@ class Track {
     rows(next_) = rows(value) + c;
   }
 
-  bool finite() const { return next_.allFinite(); }
+  bool finite() const { return all_finite(next_.data(), next_.size()); }
 
   void commit() {
     value.swap(next_);
