@@ -57,14 +57,17 @@ class Limit:
     ----------
     steps_per_second : float
         By the local steps alone.
-    with_server : float
-        If the server's products (2 N² flops and N² / 2 reals, or 4 N d flops and N d reals, those
-        twice if a client's rows outgrow the second-level cache) go at the same limits.
+    whole_round : float
+        With the server's products (2 N² flops and N² / 2 reals, or 4 N d flops and N d reals, those
+        twice if a client's rows outgrow the second-level cache) at the same limits; with one
+        reading of all Gram blocks where each fits in a first-level cache, but all of them do not
+        in the second-level ones; and with the random words of batches at the rate of NumPy's
+        generator.
     binding : str
     """
 
     steps_per_second: float
-    with_server: float
+    whole_round: float
     binding: str
 
 
@@ -75,6 +78,7 @@ class Machine:
         self.threads = threads
         self._products: dict[str, float] = {}
         self._reading: dict[int, float] = {}
+        self._words = 0.0
 
     def product_rate(self, dtype: str) -> float:
         """Flops per second of a large matrix product, best of several."""
@@ -105,6 +109,17 @@ class Machine:
             self._reading[size] = rate * (self.threads if private else 1)
         return self._reading[size]
 
+    def word_rate(self) -> float:
+        """Random half words per second, one for each row drawn: NumPy's Philox on all cores."""
+        if not self._words:
+            count, generator = 2**20, np.random.Philox(0)
+            for _ in range(8):
+                start = time.perf_counter()
+                generator.random_raw(count)
+                rate = 2 * count / (time.perf_counter() - start)
+                self._words = max(self._words, self.threads * rate)
+        return self._words
+
     def seconds(self, flops: float, bytes: float, size: float, dtype: str) -> tuple[float, str]:
         """The longer of computing and reading, and which it is."""
         computing = flops / self.product_rate(dtype)
@@ -123,7 +138,7 @@ class Machine:
         flops = rows * ((2 if form == "gram" else 4) * width + DERIVATIVE[dtype]) * case.n_classes
         bytes = rows * width * itemsize / case.learning_rates
         local, binding = self.seconds(flops, bytes, n * width * itemsize, dtype)
-        server = 0.0
+        rest = rows / self.word_rate() if case.batch_size else 0.0
         if form == "gram":
             N, columns = case.n_rows, case.columns
             if case.whole_gram:  # K is symmetric, so that half of it is enough
@@ -131,9 +146,13 @@ class Machine:
             else:  # both products of a client's rows in one go, if these stay in the cache
                 reads = 1 if n * d * itemsize <= cache_bytes(2) else 2
                 flops, reals = 4 * N * d * columns, N * d
-            per_round, _ = self.seconds(flops, reads * reals * itemsize, reals * itemsize, dtype)
-            server = per_round / case.steps_per_round
-        return Limit(1 / local, 1 / (local + server), binding)
+            bytes, size = reads * reals * itemsize, reals * itemsize
+            block = n * n * itemsize
+            if block <= cache_bytes(1) and case.n_clients * block > self.threads * cache_bytes(2):
+                bytes, size = bytes + case.n_clients * block, size + case.n_clients * block
+            per_round, _ = self.seconds(flops, bytes, size, dtype)
+            rest += per_round / case.steps_per_round
+        return Limit(1 / local, 1 / (local + rest), binding)
 
     def limits(self, case: Case, dtype: str) -> dict[str, Limit]:
         """Of each form that makes sense."""
@@ -145,6 +164,7 @@ class Machine:
             "threads": self.threads,
             "flops_per_second": self._products,
             "bytes_per_second": {str(size): rate for size, rate in self._reading.items()},
+            "random_half_words_per_second": self._words,
             "cache_bytes": {level: cache_bytes(level) for level in DEFAULT_CACHES},
         }
 

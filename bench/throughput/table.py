@@ -59,7 +59,7 @@ class Group:
         for form, limit in self.limits.items():
             lines.append(
                 f"  limit, {form}: {limit.steps_per_second:,.0f} steps/s by {limit.binding}; "
-                f"with the server's products {limit.with_server:,.0f}"
+                f"of the whole round {limit.whole_round:,.0f}"
             )
         for entrant in sorted(self.entrants, key=lambda e: (not e.ours, -e.rate)):
             marks = [entrant.note]
