@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "../lanes.hpp"
+#include "../products.hpp"
 
 namespace localgd {
 
@@ -16,15 +16,32 @@ inline constexpr Index several_columns = 4;  // from which on tiles and panels p
 
 namespace detail {
 
-// out += scale A x of R rows and W vectors of columns, of which `columns` count; x row by row.
-template <int R, int W, class Entry, class Real>
-void add_tile(const Entry* a, Index row, Index depth, const Real* x, Index columns, Real scale, Real* out,
-              Index out_stride) {
+template <class Real, class Entry>
+Register<Real> converted(const Entry* x) {
+  if constexpr (std::is_same_v<Real, Entry>)
+    return load(x);
+  else
+    return wide(x);
+}
+
+// out += scale A x of R rows and W vectors of columns, of which `columns` count, x row by row; and of the X
+// columns after them, `stride` apart, as dot products: a register more would be nearly empty.
+template <int R, int W, int X, class Entry, class Real>
+void add_tile(const Entry* a, Index row, Index depth, const Real* x, const Real* after, Index stride, Index columns,
+              Real scale, Real* out, Index out_stride) {
   constexpr Index wide = W * lanes<Real>, line = 64 / static_cast<Index>(sizeof(Entry));
-  Register<Real> sums[R][W];
-  for (int r = 0; r < R; ++r)
+  Register<Real> sums[R][W], dots[R][X + 1];
+  for (int r = 0; r < R; ++r) {
     for (int w = 0; w < W; ++w) sums[r][w] = Register<Real>{};
+    for (int c = 0; c < X; ++c) dots[r][c] = Register<Real>{};
+  }
   for (Index t = 0; t < depth;) {
+    if constexpr (X > 0)
+      for (Index u = t; u + lanes<Real> <= std::min(t + line, depth); u += lanes<Real>)
+        for (int r = 0; r < R; ++r) {
+          const Register<Real> entries = converted<Real>(a + r * row + u);
+          for (int c = 0; c < X; ++c) dots[r][c] += entries * load(after + c * stride + u);
+        }
 #if defined(__GNUC__)
     for (int r = 0; r < R; ++r) __builtin_prefetch(a + (R + r) * row + t);  // the next tile
 #endif
@@ -42,12 +59,20 @@ void add_tile(const Entry* a, Index row, Index depth, const Real* x, Index colum
     for (int w = 0; w < W; ++w) store(moves + r * wide + w * lanes<Real>, scale * sums[r][w]);
   for (Index c = 0; c < columns; ++c)
     for (int r = 0; r < R; ++r) out[c * out_stride + r] += moves[r * wide + c];
+  if constexpr (X > 0)
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < X; ++c) {
+        Real dot = sum_of_lanes<Real>(dots[r][c]);
+        for (Index t = depth / lanes<Real> * lanes<Real>; t < depth; ++t)
+          dot += static_cast<Real>(a[r * row + t]) * after[c * stride + t];
+        out[(columns + c) * out_stride + r] += scale * dot;
+      }
 }
 
-template <int W, class Entry, class Real>
+template <int W, int X, class Entry, class Real>
 LOCALGD_ONE_COPY void add_tiles(const Entry* a, Index rows, Index depth, Index row, const Real* x, Index columns,
                                 Index x_stride, Real scale, Real* out, Index out_stride) {
-  constexpr int sums = 12;
+  constexpr int most = 12 / (W + X);
   constexpr Index wide = W * lanes<Real>, deepest = 48 * 1024 / (wide * static_cast<Index>(sizeof(Real)));
   Real block[deepest * wide];  // of x, row by row
   for (Index from = 0; from < depth; from += deepest) {
@@ -55,8 +80,9 @@ LOCALGD_ONE_COPY void add_tiles(const Entry* a, Index rows, Index depth, Index r
     for (Index c = 0; c < wide; ++c)
       for (Index t = 0; t < count; ++t) block[t * wide + c] = c < columns ? x[c * x_stride + from + t] : Real(0);
     const Real* entries = block;
-    in_pieces<sums / W, 2, 1>(rows, [=](Index first, auto R) {
-      add_tile<R, W>(a + first * row + from, row, count, entries, columns, scale, out + first, out_stride);
+    in_pieces<most, 2, 1>(rows, [=](Index first, auto R) {
+      add_tile<R, W, X>(a + first * row + from, row, count, entries, x + wide * x_stride + from, x_stride, columns,
+                        scale, out + first, out_stride);
     });
   }
 }
@@ -67,6 +93,11 @@ LOCALGD_ONE_COPY void add_tiles(const Entry* a, Index rows, Index depth, Index r
 template <class Entry, class Real>
 void add_product_by_tiles(const Entry* a, Index rows, Index depth, Index row, const Real* x, Index columns,
                           Index x_stride, Real scale, Real* out, Index out_stride) {
+  if constexpr (registers >= 32) {  // ten classes are eight and two
+    const Index rest = columns - lanes<Real>;
+    if (rest == 1) return detail::add_tiles<1, 1>(a, rows, depth, row, x, lanes<Real>, x_stride, scale, out, out_stride);
+    if (rest == 2) return detail::add_tiles<1, 2>(a, rows, depth, row, x, lanes<Real>, x_stride, scale, out, out_stride);
+  }
   const Index vectors = (columns + lanes<Real> - 1) / lanes<Real>, parts = (vectors + 2) / 3;
   const Index width = (vectors + parts - 1) / parts;
   for (Index first = 0; first < columns; first += width * lanes<Real>) {
@@ -74,9 +105,9 @@ void add_product_by_tiles(const Entry* a, Index rows, Index depth, Index row, co
     const auto add = [&](auto tiles) {
       tiles(a, rows, depth, row, x + first * x_stride, count, x_stride, scale, out + first * out_stride, out_stride);
     };
-    if (width == 1) add(detail::add_tiles<1, Entry, Real>);
-    if (width == 2) add(detail::add_tiles<2, Entry, Real>);
-    if (width == 3) add(detail::add_tiles<3, Entry, Real>);
+    if (width == 1) add(detail::add_tiles<1, 0, Entry, Real>);
+    if (width == 2) add(detail::add_tiles<2, 0, Entry, Real>);
+    if (width == 3) add(detail::add_tiles<3, 0, Entry, Real>);
   }
 }
 
