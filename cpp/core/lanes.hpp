@@ -112,6 +112,35 @@ void store(Real* x, Register<Real> value) {
   *reinterpret_cast<Register<Real>*>(x) = value;
 }
 
+// lanes<To> numbers from x on, as To: their own type, or float64.
+template <class To, class From>
+Register<To> load_as(const From* x) {
+  if constexpr (std::is_same_v<To, From>) {
+    return load(x);
+  } else {
+#if defined(__GNUC__)
+    typedef From Numbers __attribute__((vector_size(register_bytes / sizeof(To) * sizeof(From)), aligned(sizeof(From)), may_alias));
+    return __builtin_convertvector(*reinterpret_cast<const Numbers*>(x), Register<To>);
+#else
+    return static_cast<To>(*x);
+#endif
+  }
+}
+
+// x in float64: of twice as many lanes each is the sum of one from each half.
+template <class Real>
+Register<double> in_wide_lanes(Register<Real> x) {
+  if constexpr (lanes<Real> == lanes<double>) {
+    return x;
+  } else {
+    constexpr std::size_t half = static_cast<std::size_t>(lanes<double>);
+    typedef Real Half __attribute__((vector_size(half * sizeof(Real))));
+    return [&]<std::size_t... l>(std::index_sequence<l...>) {
+      return __builtin_convertvector((Half{x[l]...} + Half{x[half + l]...}), Register<double>);
+    }(std::make_index_sequence<half>{});
+  }
+}
+
 // x in every lane: x - 0 is x, also for -0, and no compiler takes it.
 template <class Real>
 Register<Real> all_lanes(Real x) {

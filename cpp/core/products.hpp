@@ -7,18 +7,6 @@ namespace localgd {
 
 namespace detail {
 
-// lanes<double> reals from x on, in float64.
-template <class Real>
-Register<double> wide(const Real* x) {
-  if constexpr (std::is_same_v<Real, double>) {
-    return load(x);
-  } else {
-    double values[lanes<double>];
-    for (Index l = 0; l < lanes<double>; ++l) values[l] = static_cast<double>(x[l]);
-    return load(values);
-  }
-}
-
 // The sum of `count` registers, in pairs.
 template <int count>
 Register<double> pairwise(const Register<double>* x) {
@@ -55,7 +43,7 @@ void wide_dots(const Real* rows, const double* w, Index d, double* out) {
   for (; j + at_once <= d; j += at_once)
     for (int v = 0; v < count; ++v) {
       const Register<double> entries = load(w + j + v * width);
-      for (int r = 0; r < R; ++r) sums[r][v] += detail::wide(rows + r * d + j + v * width) * entries;
+      for (int r = 0; r < R; ++r) sums[r][v] += load_as<double>(rows + r * d + j + v * width) * entries;
     }
   for (int r = 0; r < R; ++r) out[r] = sum_of_lanes<double>(detail::pairwise<count>(sums[r]));
   for (; j < d; ++j)

@@ -26,7 +26,7 @@ Column::Column(const Data& data, const Matrix<double>& init, const ServerRule& s
 
 // Takes the round into the state unless something in it is inf or NaN.
 void Column::commit(double k, const Vector<double>& shares) {
-  finite = next_changes.allFinite() && margins.finite();
+  finite = all_finite(next_changes.data(), next_changes.size()) && margins.finite();
   if (!finite) return;
   coefficients.advance(k, 0, next_changes.rows());
   coefficients.commit();

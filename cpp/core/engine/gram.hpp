@@ -105,6 +105,15 @@ class GramEngine final : public SpanEngine<Real> {
     this->columns(this->shift_, i) -= block(moved_, i).template cast<Real>();
   }
 
+  void begin_bundle(Index bundle, BundleClients<Real>& client) override {
+    constexpr Index width = bundle_width<Real>;
+    double* margins = client.at.margins.data();
+    std::fill_n(margins, client.n * width, 0.0);
+    const Index first = bundle * width;
+    for (Index i = first; i < std::min(first + width, data_.clients()); ++i)
+      for (Index j = 0; j < data_.size(i); ++j) margins[j * width + i - first] = margins_.value(data_.begin(i) + j);
+  }
+
   static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {
     Matrix<double> margins(data.samples(), init.cols());
     for (Index c = 0; c < init.cols(); ++c)

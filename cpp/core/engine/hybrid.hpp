@@ -2,6 +2,7 @@
 //   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most
 #pragma once
 
+#include "../local/bundled_rows.hpp"
 #include "span.hpp"
 #include "weighted.hpp"
 
@@ -15,14 +16,20 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
  public:
   HybridEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
-      : Weighted(data, init, options) {
-    this->reads_rows_ = true;
-  }
+      : Weighted(data, init, options) {}
 
   bool prepare(Team& team, Stop& stop) override {
-    if constexpr (!std::is_same_v<Real, double>)
-      changes_.assign(static_cast<std::size_t>(team.threads()), Matrix<Real>(data_.features(), this->outputs_));
-    return this->prepare_blocks(team, stop);
+    const auto threads = static_cast<std::size_t>(team.threads());
+    if (this->bundles_) {
+      sums_of_features_.assign(threads, Vector<double>(data_.features() * lanes<double>));
+      bundled_rows_.emplace(*this->bundles_, data_.features());
+      this->for_all_clients(team, this->work_, [&](Index i, int thread) {
+        if (!stop.check(thread)) bundled_rows_->put(i, this->rows_.of(data_, i));
+      });
+    } else if constexpr (!std::is_same_v<Real, double>) {
+      changes_.assign(threads, Matrix<Real>(data_.features(), this->outputs_));
+    }
+    return !stop.requested() && this->prepare_blocks(team, stop);
   }
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
@@ -43,27 +50,53 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     this->columns(this->shift_, i) -= common;
   }
 
-  // The sum of the clients' group grows by sum_i u_i A_i^T b_i. Their sums have been read: u_i b_i in Real
-  // takes the place.
-  void finish_clients(Index first, Index end, int thread) override {
-    const Index row = data_.begin(first), rows = this->rows_of(first, end);
-    Real* b = this->sums_.data() + row * this->outputs_;
-    for (Index c = 0; c < this->outputs_; ++c)
-      for (Index i = first; i < end; ++i)
-        for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
-          b[c * rows + j - row] = static_cast<Real>(this->shares_[i] * this->next_changes_(j, c));
-    auto sum = this->sums_of_groups_.of(first);
+  // The sum of the client's group grows by u_i A_i^T b_i. Its sums have been read: u_i b_i in Real takes the
+  // place.
+  void finish_client(Index i, int thread) override {
+    auto b = block(this->sums_, i);
+    b = (this->shares_[i] * block(this->next_changes_, i)).template cast<Real>();
+    auto sum = this->sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>) {
-      this->add_to_weights(first, end, b, sum);
+      this->add_to_weights(i, b.data(), sum);
     } else {
       auto& change = changes_[static_cast<std::size_t>(thread)];
       change.setZero();
-      this->add_to_weights(first, end, b, change);
+      this->add_to_weights(i, b.data(), change);
       sum += change.template cast<double>();
     }
   }
 
+  void begin_group(Index, int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
+  void begin_bundle(Index bundle, BundleClients<Real>& client) override {
+    bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data());
+    if (bundle + 1 < this->bundles_->count()) fetch_beside(client, bundle + 1);
+  }
+  void finish_bundle(Index bundle, const BundleClients<Real>& client, int thread) override {
+    constexpr Index width = bundle_width<Real>;
+    BundleSpace<Real>& at = client.at;
+    Real* b = at.e.data();  // free after the steps
+    for (Index j = 0; j < client.n; ++j)
+      for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
+    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data());
+  }
+  void finish_group(Index group, int thread) override {
+    auto sum = this->sums_of_groups_.of(this->groups_.first(group));
+    const double* lanes_of = sums_of_features_[static_cast<std::size_t>(thread)].data();
+    for (Index k = 0; k < data_.features(); ++k) sum(k) += sum_of_lanes<double>(load(lanes_of + k * lanes<double>));
+  }
+
+  // The rows of the next bundle, unless they fill the cache.
+  void fetch_beside(BundleClients<Real>& client, Index next) const {
+    constexpr Index most = 2048;
+    const Index lines = this->bundles_->rows(next) * data_.features() * bundle_width<Real> * static_cast<Index>(sizeof(Real)) / 64;
+    if (lines > most) return;
+    client.next = reinterpret_cast<const char*>(bundled_rows_->begin_of(next));
+    client.next_lines = lines;
+  }
+
   std::vector<Matrix<Real>> changes_;  // of each thread: of the weights by some clients, in float32
+  std::optional<BundledRows<Real>> bundled_rows_;
+  std::vector<Vector<double>> sums_of_features_;  // of each thread: a register for each feature
 };
 
 }  // namespace localgd

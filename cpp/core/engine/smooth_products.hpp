@@ -28,7 +28,6 @@ class SmoothProducts {
     double norm, unit, allowed;
   };
 
-  SmoothProducts() = default;
   SmoothProducts(Index rows, Index columns)
       : sums_(rows * columns, most),
         images_(sums_),

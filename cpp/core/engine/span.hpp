@@ -89,8 +89,15 @@ class SpanEngine : public BaseEngine<Real> {
 
   // Writes a client's margins to margins_at_start_ and, with corrections, A_i q_i to shift_.
   virtual void begin_client(Index i) = 0;
-  // May read b_i of some clients from next_changes_.
-  virtual void finish_clients(Index /*first*/, Index /*end*/, int /*thread*/) {}
+  // May read b_i from next_changes_.
+  virtual void finish_client(Index /*i*/, int /*thread*/) {}
+
+  // The same of a bundle: writes its margins at w_k, those of clients out of the round for nothing; may read its sums.
+  virtual void begin_bundle(Index bundle, BundleClients<Real>& client) = 0;
+  virtual void finish_bundle(Index /*bundle*/, const BundleClients<Real>& /*client*/, int /*thread*/) {}
+  // Of all bundles of a group.
+  virtual void begin_group(Index /*group*/, int /*thread*/) {}
+  virtual void finish_group(Index /*group*/, int /*thread*/) {}
 
   // The local work of every client of the round.
   Outcome local_work(Team& team, Stop& stop) {
@@ -129,12 +136,12 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   Work work_;
-  bool reads_rows_ = false;  // in every round
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
   Vector<double> margins_at_start_;  // A_i w_k of all clients, and A_i (w_k + q_i) with displacements
   Vector<Real> base_, origin_, delta_, shift_, scratch_;  // see local/span_steps.hpp
   std::atomic<Index> infeasible_{-1};
+  std::optional<Bundles<Real>> bundles_;  // in place of blocks_
 
  private:
   Outcome stepwise_work(Team& team, Stop& stop) {
@@ -150,7 +157,7 @@ class SpanEngine : public BaseEngine<Real> {
     };
     const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
       this->finish_steps(i);
-      finish_clients(i, i + 1, thread);
+      finish_client(i, thread);
     });
     if (!complete) return Outcome::stopped;
     count();
@@ -205,7 +212,7 @@ class SpanEngine : public BaseEngine<Real> {
       this->kernels_.span_batch(turn, std::min(piece, steps - done), done + piece >= steps);
     for (const auto& client : turn.clients) {
       this->finish_steps(client.index);
-      finish_clients(client.index, client.index + 1, thread);
+      finish_client(client.index, thread);
     }
     turn.clear();
   }
@@ -231,7 +238,7 @@ class SpanEngine : public BaseEngine<Real> {
       const auto a = this->rows_.of(data_, i);
       RowMatrix<Real> gram(a.rows(), a.rows());
       multiply_by_rows(a, a, gram);
-      bundles_->put(i, gram);
+      bundles_->put(i, gram, data_.targets.data() + data_.begin(i));
     });
     return !stop.requested();
   }
@@ -241,60 +248,47 @@ class SpanEngine : public BaseEngine<Real> {
     const std::int64_t steps = this->steps_taken(0);
     team.for_each(*this->active_, [&](Index g, int thread) {
       const Index last = this->groups_.end(g);
+      begin_group(g, thread);
       for (Index first = this->groups_.first(g); first < last; first += bundle_width<Real>) {
-        const Index end = std::min(first + bundle_width<Real>, last);
+        const Index end = std::min(first + bundle_width<Real>, last), bundle = first / bundle_width<Real>;
         if (!this->anyone(first, end)) continue;
-        auto client = bundles_->of(first / bundle_width<Real>, static_cast<Real>(1 - this->pull()),
-                                   bundle_spaces_[static_cast<std::size_t>(thread)]);
-        if (reads_rows_ && end < last) fetch_beside(client, end, std::min(end + bundle_width<Real>, last));
+        auto client = bundles_->of(bundle, static_cast<Real>(1 - this->pull()), bundle_spaces_[static_cast<std::size_t>(thread)]);
+        begin_bundle(bundle, client);
         start_bundle(client, first, end);
         for (std::int64_t done = 0; done < steps; done += piece) {
           if (stop.check(thread)) return;
           this->kernels_.bundle(client, std::min(piece, steps - done), done + piece >= steps);
         }
-        finish_bundle(client, first, end);
-        finish_clients(first, end, thread);
+        note_changes(client, first, end);
+        finish_bundle(bundle, client, thread);
       }
+      finish_group(g, thread);
     });
     return stop.requested() ? Outcome::stopped : Outcome::done;
   }
 
-  // The rows of the next clients, unless they fill the cache.
-  void fetch_beside(BundleClients<Real>& client, Index first, Index end) const {
-    constexpr Index most = 2048;
-    const auto a = this->rows_.of(data_, first);
-    const Index lines = this->rows_of(first, end) * a.cols() * static_cast<Index>(sizeof(Real)) / 64;
-    if (lines > most) return;
-    client.next = reinterpret_cast<const char*>(a.data());
-    client.next_lines = lines;
-  }
-
   void start_bundle(const BundleClients<Real>& client, Index first, Index end) {
-    constexpr Index width = bundle_width<Real>;
-    const Index size = client.n * width;
+    const Index size = client.n * bundle_width<Real>;
     BundleSpace<Real>& at = client.at;
-    double *margins = at.margins.data(), *targets = at.targets.data();
-    std::fill_n(margins, size, 0.0);
     at.step.setZero();
+    at.share.setZero();
     for (Index i = first; i < end; ++i) {
-      if (!this->takes_part(i)) continue;
-      begin_client(i);
-      const Index row = data_.begin(i), rows = data_.size(i);
-      const double *m = margins_at_start_.data() + row, *y = data_.targets.data() + row;
-      for (Index j = 0; j < rows; ++j) {
-        margins[j * width + i - first] = m[j];
-        targets[j * width + i - first] = y[j];
+      if (this->takes_part(i)) {
+        at.step[i - first] = static_cast<Real>(this->step_size(i));
+        at.share[i - first] = static_cast<Real>(this->shares_[i] * this->change_per_sum(i));
+      } else {  // stands still at 0: far away its sums could be inf
+        for (Index j = 0; j < client.n; ++j) at.margins[j * bundle_width<Real> + i - first] = 0;
       }
-      at.step[i - first] = static_cast<Real>(this->step_size(i));
     }
     Real* base = at.base.data();
+    const double* margins = at.margins.data();
     for (Index t = 0; t < size; ++t) base[t] = static_cast<Real>(margins[t]);
-    this->kernels_.origins(margins, targets, size, 1, size, at.origin.data());
+    this->kernels_.origins(margins, client.targets, size, 1, size, at.origin.data());
     std::fill_n(at.delta.data(), size, Real(0));
     std::fill_n(at.sums.data(), size, Real(0));
   }
 
-  void finish_bundle(const BundleClients<Real>& client, Index first, Index end) {
+  void note_changes(const BundleClients<Real>& client, Index first, Index end) {
     for (Index i = first; i < end; ++i) {
       if (!this->takes_part(i)) continue;
       const double step = this->change_per_sum(i);
@@ -372,7 +366,7 @@ class SpanEngine : public BaseEngine<Real> {
       const Outcome outcome =
           exact_.solve(i, start_margins(i).col(0), b, stop, thread);
       if (outcome == Outcome::done) {
-        finish_clients(i, i + 1, thread);
+        finish_client(i, thread);
       } else {
         worst.store(outcome);
         if (outcome == Outcome::infeasible) infeasible_.store(i);
@@ -381,7 +375,6 @@ class SpanEngine : public BaseEngine<Real> {
     return worst.load();
   }
 
-  std::optional<Bundles<Real>> bundles_;  // in place of blocks_
   std::vector<BundleSpace<Real>> bundle_spaces_;  // of each thread
   std::vector<Index> places_;  // of the clients in arrays of whole registers
   Index clients_of_turn_ = 1;

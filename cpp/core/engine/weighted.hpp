@@ -75,11 +75,11 @@ class WeightedEngine : public Local {
     }
   }
 
-  // out += A_i^T b of the rows of some clients, from their numbers b (rows x C).
+  // out += A_i^T b, b n_i x C.
   template <class Out>
-  void add_to_weights(Index first, Index end, const Real* b, Out&& out) const {
-    const auto* a = this->rows_.of(data_, first).data();
-    add_weighted_rows(a, this->rows_of(first, end), data_.features(), out.cols(), b, out.data());
+  void add_to_weights(Index i, const Real* b, Out&& out) const {
+    const auto a = this->rows_.of(data_, i);
+    add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, out.data());
   }
 
   // corrections_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
@@ -95,7 +95,7 @@ class WeightedEngine : public Local {
       gamma = this->block(this->gamma_, i).template cast<Real>();
       auto own = corrections_.of(i);
       own.setZero();
-      add_to_weights(i, i + 1, gamma.data(), own);
+      add_to_weights(i, gamma.data(), own);
       sums_of_groups_.of(i) += this->correction_share(i) * own.template cast<double>();
     };
     if (displaced)

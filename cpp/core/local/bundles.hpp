@@ -24,19 +24,20 @@ inline constexpr Index bundle_width = 2 * lanes<Real>;
 template <class Real>
 struct BundleSpace {
   explicit BundleSpace(Index rows)
-      : margins(Vector<double>::Zero(rows * bundle_width<Real>)), targets(margins), base(margins.size()),
-        origin(base), delta(base), sums(base), e(base), step(bundle_width<Real>) {}
+      : margins(rows * bundle_width<Real>), base(margins.size()), origin(base), delta(base), sums(base), e(base),
+        step(bundle_width<Real>), share(step.size()) {}
 
   Vector<double> margins;  // A_i w_k
-  Vector<double> targets;  // finite for rows that a client does not have, too: a NaN there would spread
   Vector<Real> base, origin;        // of the margins, see near()
   Vector<Real> delta, sums, e;
-  Vector<Real> step;  // of each lane: eta / n_i
+  // Of each lane: eta / n_i, and what one of its sums is in the server's mean. 0 of who is not in the round.
+  Vector<Real> step, share;
 };
 
 template <class Real>
 struct BundleClients {
   const Real* gram;  // K_ii: n x n x bundle_width
+  const double* targets;
   Index n;
   Real keep;  // 1 - eta mu
   BundleSpace<Real>& at;
@@ -120,7 +121,7 @@ void bundle_steps(const BundleClients<Real>& c, std::int64_t steps, bool last) {
   }
 }
 
-// The K_ii of all bundles, one after the other.
+// The K_ii and targets of all bundles, one after the other; zeros for what a client does not have.
 template <class Real>
 class Bundles {
  public:
@@ -133,6 +134,7 @@ class Bundles {
       rows_.push_back(*std::max_element(sizes.begin() + static_cast<std::ptrdiff_t>(i),
                                         sizes.begin() + static_cast<std::ptrdiff_t>(end)));
       begins_.push_back(begins_.back() + rows_.back() * rows_.back() * width);
+      begins_of_rows_.push_back(begins_of_rows_.back() + rows_.back() * width);
       most_rows_ = std::max(most_rows_, rows_.back());
     }
   }
@@ -153,29 +155,37 @@ class Bundles {
 
   void make() {
     numbers_ = LargeArray<Real>(begins_.back());
+    targets_ = LargeArray<double>(begins_of_rows_.back());
     std::fill_n(numbers_.data(), numbers_.size(), Real(0));
+    std::fill_n(targets_.data(), targets_.size(), 0.0);
   }
 
-  template <class Gram>
-  void put(Index client, const Gram& gram) {
+  void put(Index client, const RowMatrix<Real>& gram, const double* targets) {
     const Index n = rows(client / width);
     Real* to = numbers_.data() + begin(client / width) + client % width;
-    for (Index i = 0; i < gram.rows(); ++i)
+    double* own = targets_.data() + begin_of_rows(client / width) + client % width;
+    for (Index i = 0; i < gram.rows(); ++i) {
+      own[i * width] = targets[i];
       for (Index j = 0; j < gram.cols(); ++j) to[(i * n + j) * width] = gram(i, j);
+    }
   }
 
   BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
-    return {numbers_.data() + begin(bundle), rows(bundle), keep, space};
+    return {numbers_.data() + begin(bundle), targets_.data() + begin_of_rows(bundle), rows(bundle), keep, space};
   }
+  Index count() const { return static_cast<Index>(rows_.size()); }
+  Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
   Index most_rows() const { return most_rows_; }
+  // Of what has `width` numbers for each row.
+  Index begin_of_rows(Index bundle) const { return begins_of_rows_[static_cast<std::size_t>(bundle)]; }
 
  private:
-  Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
   Index begin(Index bundle) const { return begins_[static_cast<std::size_t>(bundle)]; }
 
-  std::vector<Index> rows_, begins_{0};  // of a bundle
+  std::vector<Index> rows_, begins_{0}, begins_of_rows_{0};  // of a bundle
   Index most_rows_ = 0;
   LargeArray<Real> numbers_;
+  LargeArray<double> targets_;
 };
 
 }  // namespace localgd

@@ -16,14 +16,6 @@ inline constexpr Index several_columns = 4;  // from which on tiles and panels p
 
 namespace detail {
 
-template <class Real, class Entry>
-Register<Real> converted(const Entry* x) {
-  if constexpr (std::is_same_v<Real, Entry>)
-    return load(x);
-  else
-    return wide(x);
-}
-
 // out += scale A x of R rows and W vectors of columns, of which `columns` count, x row by row; and of the X
 // columns after them, `stride` apart, as dot products: a register more would be nearly empty.
 template <int R, int W, int X, class Entry, class Real>
@@ -39,7 +31,7 @@ void add_tile(const Entry* a, Index row, Index depth, const Real* x, const Real*
     if constexpr (X > 0)
       for (Index u = t; u + lanes<Real> <= std::min(t + line, depth); u += lanes<Real>)
         for (int r = 0; r < R; ++r) {
-          const Register<Real> entries = converted<Real>(a + r * row + u);
+          const Register<Real> entries = load_as<Real>(a + r * row + u);
           for (int c = 0; c < X; ++c) dots[r][c] += entries * load(after + c * stride + u);
         }
 #if defined(__GNUC__)
