@@ -164,6 +164,15 @@ Register<Real> gather(const Real* x, const Index* places) {
   }(std::make_index_sequence<static_cast<std::size_t>(lanes<Real>)>{});
 }
 
+// body(i) for i < count, which is a type: what a body keeps in arrays stays in registers, where the compiler
+// unrolls a loop too late for that.
+template <int count, class Body>
+LOCALGD_IN_PLACE void unrolled(Body&& body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) {
+    (body(std::integral_constant<int, i>{}), ...);
+  }(std::make_integer_sequence<int, count>{});
+}
+
 // body(size) for a size of 1 to `most`; a size is a type.
 template <int most, class Body>
 LOCALGD_IN_PLACE void with_size(Index n, Body&& body) {

@@ -54,16 +54,16 @@ Register<Real> move_bundle_rows(const Real* gram, Index n, const Real* e, const 
   constexpr Index half = lanes<Real>, width = bundle_width<Real>;
   Register<Real> first[R], second[R];
   const auto entry = [=](int r, Index j) { return gram + (r * n + j) * width; };
-  for (int r = 0; r < R; ++r) {  // sums that begin with zeros would go through memory
+  unrolled<R>([&](auto r) {  // sums that begin with zeros would go through memory
     first[r] = load(entry(r, 0)) * load(e);
     second[r] = load(entry(r, 0) + half) * load(e + half);
-  }
+  });
   for (Index j = 1; j < n; ++j) {
     const Register<Real> e1 = load(e + j * width), e2 = load(e + j * width + half);
-    for (int r = 0; r < R; ++r) {
+    unrolled<R>([&](auto r) {
       first[r] += load(entry(r, j)) * e1;
       second[r] += load(entry(r, j) + half) * e2;
-    }
+    });
   }
   Register<Real> most{};
   const auto move = [&](Real* to, Register<Real> sum, Register<Real> scale) {
@@ -73,10 +73,10 @@ Register<Real> move_bundle_rows(const Real* gram, Index n, const Real* e, const 
     most = size > most ? size : most;
   };
   const Register<Real> step1 = load(step), step2 = load(step + half);
-  for (int r = 0; r < R; ++r) {
+  unrolled<R>([&](auto r) {
     move(delta + r * width, first[r], step1);
     move(delta + r * width + half, second[r], step2);
-  }
+  });
   return most;
 }
 
