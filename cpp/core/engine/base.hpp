@@ -123,6 +123,7 @@ class BaseEngine : public Engine {
   void begin_round(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
     finite_.store(true, std::memory_order_relaxed);
+    advanced_ = false;
     bool all = true;
     for (Index i = 0; i < data_.clients(); ++i) {
       shares_[i] = plan.shares[i];
@@ -213,26 +214,28 @@ class BaseEngine : public Engine {
 
   // The mean change of the coefficients: sum_i u_i b_i, less what the corrections have in common.
   void gather_coefficients(Team& team) {
-    for_ranges(team, [&](Index first, Index end) {
-      const Index row = data_.begin(first), rows = rows_of(first, end);
-      for (Index c = 0; c < outputs_; ++c) {
-        const double* b = next_changes_.col(c).data();
-        double* mean = coefficients_.mean.col(c).data();
-        if (!all_finite(b + row, rows)) finite_.store(false, std::memory_order_relaxed);
-        for (Index i = first; i < end; ++i)
-          for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j) mean[j] = shares_[i] * b[j];
-      }
-      if (correcting()) coefficients_.mean.middleRows(row, rows) -= mean_kappa_ * common_.middleRows(row, rows);
-    });
+    if (!advanced_) for_ranges(team, [&](Index first, Index end) { gather(first, end); });
+  }
+  void gather(Index first, Index end) {  // those of some clients
+    const Index row = data_.begin(first), rows = rows_of(first, end);
+    for (Index c = 0; c < outputs_; ++c) {
+      const double* b = next_changes_.col(c).data();
+      double* mean = coefficients_.mean.col(c).data();
+      if (!all_finite(b + row, rows)) finite_.store(false, std::memory_order_relaxed);
+      for (Index i = first; i < end; ++i)
+        for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j) mean[j] = shares_[i] * b[j];
+    }
+    if (correcting()) coefficients_.mean.middleRows(row, rows) -= mean_kappa_ * common_.middleRows(row, rows);
+  }
+  void advance(Index first, Index end) {
+    coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
   }
 
   // Takes the round into the state unless something in it is inf or NaN.
   Outcome commit(Track& state, Team& team) {
     if (!finite_.load(std::memory_order_relaxed) || !(plan_->last || state.finite())) return Outcome::not_finite;
     if (!server_.coordinate_wise()) {
-      for_ranges(team, [&](Index first, Index end) {
-        coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
-      });
+      if (!advanced_) for_ranges(team, [&](Index first, Index end) { advance(first, end); });
       coefficients_.commit();
     }
     if (!plan_->last) state.commit();
@@ -266,6 +269,7 @@ class BaseEngine : public Engine {
   LastRound last_;
   const RoundPlan* plan_ = nullptr;
   const Work* active_ = nullptr;
+  bool advanced_ = false;  // the local phase gathers and advances the coefficients of all clients
   std::vector<RowDealer> dealers_;
   Index largest_batch_ = 0;
 

@@ -35,6 +35,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
     if (this->correcting()) this->correct(team, this->work_, this->sums_);
+    // While a group of bundles is in the cache; not if groups without work are left to others.
+    this->advanced_ = bundled_rows_ && this->active_ == &this->work_ && !this->server_.coordinate_wise();
     const Outcome outcome = this->local_work(team, stop);
     return outcome == Outcome::done ? this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0) : outcome;
   }
@@ -69,7 +71,10 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   void begin_group(Index, int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
   void begin_bundle(Index bundle, BundleClients<Real>& client) override {
     bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data());
-    if (bundle + 1 < this->bundles_->count()) fetch_beside(client, bundle + 1);
+    if (bundle + 1 < this->bundles_->count()) {
+      this->bundles_->fetch(bundle + 1);
+      fetch_beside(client, bundle + 1);
+    }
   }
   void finish_bundle(Index bundle, const BundleClients<Real>& client, int thread) override {
     constexpr Index width = bundle_width<Real>;
@@ -83,6 +88,9 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     auto sum = this->sums_of_groups_.of(this->groups_.first(group));
     const double* lanes_of = sums_of_features_[static_cast<std::size_t>(thread)].data();
     for (Index k = 0; k < data_.features(); ++k) sum(k) += sum_of_lanes<double>(load(lanes_of + k * lanes<double>));
+    if (!this->advanced_) return;
+    this->gather(this->groups_.first(group), this->groups_.end(group));
+    this->advance(this->groups_.first(group), this->groups_.end(group));
   }
 
   // The rows of the next bundle, unless they fill the cache.

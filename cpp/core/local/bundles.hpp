@@ -82,8 +82,8 @@ Register<Real> move_bundle_rows(const Real* gram, Index n, const Real* e, const 
 
 }  // namespace detail
 
-inline void fetch([[maybe_unused]] const char* memory, [[maybe_unused]] std::int64_t from,
-                  [[maybe_unused]] std::int64_t to) {
+inline void fetch_lines([[maybe_unused]] const char* memory, [[maybe_unused]] std::int64_t from,
+                        [[maybe_unused]] std::int64_t to) {
 #if defined(__GNUC__)
   for (; from < to; ++from) __builtin_prefetch(memory + 64 * from, 0, 2);
 #endif
@@ -112,7 +112,7 @@ void bundle_steps(const BundleClients<Real>& c, std::int64_t steps, bool last) {
     Real spread = largest(c.at.delta.data(), size);
     const std::int64_t lines = (c.next_lines + steps - 1) / steps;  // in each step
     for (std::int64_t l = 0; l < steps; ++l) {
-      fetch(c.next, std::min(l * lines, c.next_lines), std::min((l + 1) * lines, c.next_lines));
+      fetch_lines(c.next, std::min(l * lines, c.next_lines), std::min((l + 1) * lines, c.next_lines));
       derivatives_near<Loss>(rows, spread, e);
       for (Index t = 0; t < size; t += lanes<Real>) store(sums + t, c.keep * load(sums + t) + load(e + t));
       if (last && l + 1 == steps) return;
@@ -172,6 +172,11 @@ class Bundles {
 
   BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
     return {numbers_.data() + begin(bundle), targets_.data() + begin_of_rows(bundle), rows(bundle), keep, space};
+  }
+  // Reads K_ii of a bundle into the second-level cache.
+  void fetch(Index bundle) const {
+    fetch_lines(reinterpret_cast<const char*>(numbers_.data() + begin(bundle)), 0,
+                (begin(bundle + 1) - begin(bundle)) * static_cast<Index>(sizeof(Real)) / 64);
   }
   Index count() const { return static_cast<Index>(rows_.size()); }
   Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
