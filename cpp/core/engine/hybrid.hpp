@@ -70,10 +70,14 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
   void begin_group(Index, int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
   void begin_bundle(Index bundle, BundleClients<Real>& client) override {
-    bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data());
     if (bundle + 1 < this->bundles_->count()) {
-      this->bundles_->fetch(bundle + 1);
-      fetch_beside(client, bundle + 1);
+      client.next = bundled_rows_->fetch(bundle + 1);
+      if (client.next.lines() > 2048) client.next = {};
+    }
+    bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data(), client.next);
+    if (bundle + 1 < this->bundles_->count()) {
+      Fetch gram = this->bundles_->fetch(bundle + 1);
+      gram.some(gram.lines());
     }
   }
   void finish_bundle(Index bundle, const BundleClients<Real>& client, int thread) override {
@@ -82,7 +86,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     Real* b = at.e.data();  // free after the steps
     for (Index j = 0; j < client.n; ++j)
       for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
-    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data());
+    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data(), client.next);
   }
   void finish_group(Index group, int thread) override {
     auto sum = this->sums_of_groups_.of(this->groups_.first(group));
@@ -91,15 +95,6 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     if (!this->advanced_) return;
     this->gather(this->groups_.first(group), this->groups_.end(group));
     this->advance(this->groups_.first(group), this->groups_.end(group));
-  }
-
-  // The rows of the next bundle, unless they fill the cache.
-  void fetch_beside(BundleClients<Real>& client, Index next) const {
-    constexpr Index most = 2048;
-    const Index lines = this->bundles_->rows(next) * data_.features() * bundle_width<Real> * static_cast<Index>(sizeof(Real)) / 64;
-    if (lines > most) return;
-    client.next = reinterpret_cast<const char*>(bundled_rows_->begin_of(next));
-    client.next_lines = lines;
   }
 
   std::vector<Matrix<Real>> changes_;  // of each thread: of the weights by some clients, in float32

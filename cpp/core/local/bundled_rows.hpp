@@ -29,19 +29,21 @@ class BundledRows {
   }
 
   // m = A_i w of all clients of a bundle.
-  void multiply(Index bundle, const double* w, double* m) const {
+  void multiply(Index bundle, const double* w, double* m, Fetch& next) const {
     in_row_pieces(bundles_->rows(bundle), [&](Index first, auto R) {
-      multiply_piece<R>(begin_of(bundle, first), features_, w, m + first * width);
+      multiply_piece<R>(begin_of(bundle, first), features_, w, m + first * width, next);
     });
   }
 
   // To lanes<double> sums of each feature is added what A_i^T b_i is the sum of, for all clients of a bundle.
-  void add_weighted(Index bundle, const Real* b, double* sums) const {
+  void add_weighted(Index bundle, const Real* b, double* sums, Fetch next) const {
     in_row_pieces(bundles_->rows(bundle), [&](Index first, auto R) {
-      add_piece<R>(begin_of(bundle, first), features_, b + first * width, sums);
+      add_piece<R>(begin_of(bundle, first), features_, b + first * width, sums, next);
     });
   }
 
+  static constexpr Index F = 1;
+  Fetch fetch(Index bundle) const { return Fetch::of(begin_of(bundle), begin_of(bundle + 1)); }
   const Real* begin_of(Index bundle, Index row = 0) const { return numbers_.data() + begin(bundle) + row * features_ * width; }
 
  private:
@@ -57,21 +59,25 @@ class BundledRows {
   }
 
   template <int R>
-  static void multiply_piece(const Real* a, Index features, const double* w, double* m) {
+  static void multiply_piece(const Real* a, Index features, const double* w, double* m, Fetch& fetch) {
+    Fetch next = fetch;
     Register<double> sums[R][parts];
     for (int r = 0; r < R; ++r)
       for (int p = 0; p < parts; ++p) sums[r][p] = Register<double>{};
     for (Index k = 0; k < features; ++k, a += R * width) {
       const Register<double> factor = all_lanes(w[k]);
+      next.some(F);
       for (int r = 0; r < R; ++r)
         for (int p = 0; p < parts; ++p) sums[r][p] += load_as<double>(a + r * width + p * wide) * factor;
     }
     for (int r = 0; r < R; ++r)
       for (int p = 0; p < parts; ++p) store(m + r * width + p * wide, sums[r][p]);
+    fetch = next;
   }
 
   template <int R>
-  static void add_piece(const Real* a, Index features, const Real* b, double* sums) {
+  static void add_piece(const Real* a, Index features, const Real* b, double* sums, Fetch& fetch) {
+    Fetch next = fetch;
     constexpr Index half = lanes<Real>;
     Register<Real> first[R], second[R];
     for (int r = 0; r < R; ++r) {
@@ -79,6 +85,7 @@ class BundledRows {
       second[r] = load(b + r * width + half);
     }
     for (Index k = 0; k < features; ++k, a += R * width, sums += wide) {
+      next.some(F);
       Register<Real> one = load(a) * first[0], two = load(a + half) * second[0];
       for (int r = 1; r < R; ++r) {
         one += load(a + r * width) * first[r];
@@ -86,6 +93,7 @@ class BundledRows {
       }
       store(sums, load(sums) + in_wide_lanes<Real>(one + two));
     }
+    fetch = next;
   }
 
   Index begin(Index bundle) const { return bundles_->begin_of_rows(bundle) * features_; }

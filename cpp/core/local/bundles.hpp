@@ -34,6 +34,25 @@ struct BundleSpace {
   Vector<Real> step, share;
 };
 
+// Memory that is read into the second-level cache beside other work, a few lines at a time.
+struct Fetch {
+  const char *at = nullptr, *end = nullptr;
+
+  LOCALGD_IN_PLACE void some([[maybe_unused]] Index lines) {
+#if defined(__GNUC__)
+    for (; lines > 0 && at < end; --lines, at += line) __builtin_prefetch(at, 0, 2);
+#endif
+  }
+  template <class Number>
+  static Fetch of(const Number* first, const Number* end) {
+    return {reinterpret_cast<const char*>(first), reinterpret_cast<const char*>(end)};
+  }
+  Index lines() const { return (end - at + line - 1) / line; }
+
+ private:
+  static constexpr Index line = 64;
+};
+
 template <class Real>
 struct BundleClients {
   const Real* gram;  // K_ii: n x n x bundle_width
@@ -41,9 +60,7 @@ struct BundleClients {
   Index n;
   Real keep;  // 1 - eta mu
   BundleSpace<Real>& at;
-  // What the thread needs after these steps, to be read into the cache beside them; or nothing.
-  const char* next = nullptr;
-  std::int64_t next_lines = 0;
+  Fetch next{};  // what the thread needs after these clients
 };
 
 namespace detail {
@@ -82,13 +99,6 @@ Register<Real> move_bundle_rows(const Real* gram, Index n, const Real* e, const 
 
 }  // namespace detail
 
-inline void fetch_lines([[maybe_unused]] const char* memory, [[maybe_unused]] std::int64_t from,
-                        [[maybe_unused]] std::int64_t to) {
-#if defined(__GNUC__)
-  for (; from < to; ++from) __builtin_prefetch(memory + 64 * from, 0, 2);
-#endif
-}
-
 // delta <- keep delta + step K_ii e; the largest |delta|.
 template <class Real>
 LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
@@ -104,15 +114,15 @@ LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
 
 // Full batches, as span_steps().
 template <class Real, class Loss>
-void bundle_steps(const BundleClients<Real>& c, std::int64_t steps, bool last) {
+void bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
     const Index size = c.n * bundle_width<Real>;
     const NearRows<Real> rows{c.at.base.data(), c.at.origin.data(), c.at.delta.data(), size, nullptr, size, 1};
     Real *sums = c.at.sums.data(), *e = c.at.e.data();
     Real spread = largest(c.at.delta.data(), size);
-    const std::int64_t lines = (c.next_lines + steps - 1) / steps;  // in each step
+    const Index lines = 9 * c.next.lines() / (10 * steps) + 1;  // in each step
     for (std::int64_t l = 0; l < steps; ++l) {
-      fetch_lines(c.next, std::min(l * lines, c.next_lines), std::min((l + 1) * lines, c.next_lines));
+      c.next.some(lines);
       derivatives_near<Loss>(rows, spread, e);
       for (Index t = 0; t < size; t += lanes<Real>) store(sums + t, c.keep * load(sums + t) + load(e + t));
       if (last && l + 1 == steps) return;
@@ -173,11 +183,8 @@ class Bundles {
   BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
     return {numbers_.data() + begin(bundle), targets_.data() + begin_of_rows(bundle), rows(bundle), keep, space};
   }
-  // Reads K_ii of a bundle into the second-level cache.
-  void fetch(Index bundle) const {
-    fetch_lines(reinterpret_cast<const char*>(numbers_.data() + begin(bundle)), 0,
-                (begin(bundle + 1) - begin(bundle)) * static_cast<Index>(sizeof(Real)) / 64);
-  }
+  // K_ii of a bundle.
+  Fetch fetch(Index bundle) const { return Fetch::of(numbers_.data() + begin(bundle), numbers_.data() + begin(bundle + 1)); }
   Index count() const { return static_cast<Index>(rows_.size()); }
   Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
   Index most_rows() const { return most_rows_; }
