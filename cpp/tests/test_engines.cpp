@@ -125,6 +125,7 @@ TEST_CASE("small clients side by side follow the plain loops") {
     for (const auto& loss : losses)
       for (const bool sampled : {false, true})
         for (const std::int64_t steps : {1, 6, 30}) check(method, loss, p, steps, 3, sampled, {"gram", "hybrid"});
+  for (const auto& loss : losses) check(method_named("adam"), loss, p, 6, 3, false, {"hybrid"});
 }
 
 TEST_CASE("every method follows the plain loops for many rounds") {

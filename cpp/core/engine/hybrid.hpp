@@ -35,7 +35,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
     if (this->correcting()) this->correct(team, this->work_, this->sums_);
-    // While a group of bundles is in the cache; not if groups without work are left to others.
+    // Of a group of bundles while it is in the cache, if all groups have work.
     this->advanced_ = bundled_rows_ && this->active_ == &this->work_ && !this->server_.coordinate_wise();
     const Outcome outcome = this->local_work(team, stop);
     return outcome == Outcome::done ? this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0) : outcome;
@@ -70,15 +70,14 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
   void begin_group(Index, int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
   void begin_bundle(Index bundle, BundleClients<Real>& client) override {
-    if (bundle + 1 < this->bundles_->count()) {
-      client.next = bundled_rows_->fetch(bundle + 1);
-      if (client.next.lines() > 2048) client.next = {};
+    constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
+    const Index next = bundle + 1;
+    if (next < this->bundles_->count()) {
+      this->bundles_->fetch(next).all();
+      client.next = bundled_rows_->fetch(next);
+      if (client.next.lines() > most) client.next = {};
     }
     bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data(), client.next);
-    if (bundle + 1 < this->bundles_->count()) {
-      Fetch gram = this->bundles_->fetch(bundle + 1);
-      gram.some(gram.lines());
-    }
   }
   void finish_bundle(Index bundle, const BundleClients<Real>& client, int thread) override {
     constexpr Index width = bundle_width<Real>;
@@ -86,12 +85,12 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     Real* b = at.e.data();  // free after the steps
     for (Index j = 0; j < client.n; ++j)
       for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
-    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data(), client.next);
+    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data());
   }
   void finish_group(Index group, int thread) override {
     auto sum = this->sums_of_groups_.of(this->groups_.first(group));
-    const double* lanes_of = sums_of_features_[static_cast<std::size_t>(thread)].data();
-    for (Index k = 0; k < data_.features(); ++k) sum(k) += sum_of_lanes<double>(load(lanes_of + k * lanes<double>));
+    const double* sums = sums_of_features_[static_cast<std::size_t>(thread)].data();
+    for (Index k = 0; k < data_.features(); ++k) sum(k) += sum_of_lanes<double>(load(sums + k * lanes<double>));
     if (!this->advanced_) return;
     this->gather(this->groups_.first(group), this->groups_.end(group));
     this->advance(this->groups_.first(group), this->groups_.end(group));

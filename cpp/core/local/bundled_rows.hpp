@@ -28,7 +28,7 @@ class BundledRows {
     });
   }
 
-  // m = A_i w of all clients of a bundle.
+  // m = A_i w of all clients of a bundle. A part of what comes next is fetched meanwhile.
   void multiply(Index bundle, const double* w, double* m, Fetch& next) const {
     in_row_pieces(bundles_->rows(bundle), [&](Index first, auto R) {
       multiply_piece<R>(begin_of(bundle, first), features_, w, m + first * width, next);
@@ -36,17 +36,16 @@ class BundledRows {
   }
 
   // To lanes<double> sums of each feature is added what A_i^T b_i is the sum of, for all clients of a bundle.
-  void add_weighted(Index bundle, const Real* b, double* sums, Fetch next) const {
+  void add_weighted(Index bundle, const Real* b, double* sums) const {
     in_row_pieces(bundles_->rows(bundle), [&](Index first, auto R) {
-      add_piece<R>(begin_of(bundle, first), features_, b + first * width, sums, next);
+      add_piece<R>(begin_of(bundle, first), features_, b + first * width, sums);
     });
   }
 
-  static constexpr Index F = 1;
   Fetch fetch(Index bundle) const { return Fetch::of(begin_of(bundle), begin_of(bundle + 1)); }
-  const Real* begin_of(Index bundle, Index row = 0) const { return numbers_.data() + begin(bundle) + row * features_ * width; }
 
  private:
+  static constexpr Index lines = 2;  // fetched for each number of w: more would wait for one another
   static constexpr Index wide = lanes<double>, parts = width / wide;
   static constexpr int most = parts == 2 || registers == 32 ? 5 : 3;  // times parts sums
 
@@ -66,7 +65,7 @@ class BundledRows {
       for (int p = 0; p < parts; ++p) sums[r][p] = Register<double>{};
     for (Index k = 0; k < features; ++k, a += R * width) {
       const Register<double> factor = all_lanes(w[k]);
-      next.some(F);
+      next.some(lines);
       for (int r = 0; r < R; ++r)
         for (int p = 0; p < parts; ++p) sums[r][p] += load_as<double>(a + r * width + p * wide) * factor;
     }
@@ -76,8 +75,7 @@ class BundledRows {
   }
 
   template <int R>
-  static void add_piece(const Real* a, Index features, const Real* b, double* sums, Fetch& fetch) {
-    Fetch next = fetch;
+  static void add_piece(const Real* a, Index features, const Real* b, double* sums) {
     constexpr Index half = lanes<Real>;
     Register<Real> first[R], second[R];
     for (int r = 0; r < R; ++r) {
@@ -85,7 +83,6 @@ class BundledRows {
       second[r] = load(b + r * width + half);
     }
     for (Index k = 0; k < features; ++k, a += R * width, sums += wide) {
-      next.some(F);
       Register<Real> one = load(a) * first[0], two = load(a + half) * second[0];
       for (int r = 1; r < R; ++r) {
         one += load(a + r * width) * first[r];
@@ -93,10 +90,10 @@ class BundledRows {
       }
       store(sums, load(sums) + in_wide_lanes<Real>(one + two));
     }
-    fetch = next;
   }
 
   Index begin(Index bundle) const { return bundles_->begin_of_rows(bundle) * features_; }
+  const Real* begin_of(Index bundle, Index row = 0) const { return numbers_.data() + begin(bundle) + row * features_ * width; }
 
   const Bundles<Real>* bundles_;
   Index features_;

@@ -47,6 +47,7 @@ struct Fetch {
   static Fetch of(const Number* first, const Number* end) {
     return {reinterpret_cast<const char*>(first), reinterpret_cast<const char*>(end)};
   }
+  void all() { some(lines()); }
   Index lines() const { return (end - at + line - 1) / line; }
 
  private:
@@ -120,7 +121,7 @@ void bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
     const NearRows<Real> rows{c.at.base.data(), c.at.origin.data(), c.at.delta.data(), size, nullptr, size, 1};
     Real *sums = c.at.sums.data(), *e = c.at.e.data();
     Real spread = largest(c.at.delta.data(), size);
-    const Index lines = 9 * c.next.lines() / (10 * steps) + 1;  // in each step
+    const Index lines = (c.next.lines() + steps - 1) / steps;  // in each step
     for (std::int64_t l = 0; l < steps; ++l) {
       c.next.some(lines);
       derivatives_near<Loss>(rows, spread, e);
@@ -183,8 +184,9 @@ class Bundles {
   BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
     return {numbers_.data() + begin(bundle), targets_.data() + begin_of_rows(bundle), rows(bundle), keep, space};
   }
-  // K_ii of a bundle.
-  Fetch fetch(Index bundle) const { return Fetch::of(numbers_.data() + begin(bundle), numbers_.data() + begin(bundle + 1)); }
+  Fetch fetch(Index bundle) const {  // its K_ii
+    return Fetch::of(numbers_.data() + begin(bundle), numbers_.data() + begin(bundle + 1));
+  }
   Index count() const { return static_cast<Index>(rows_.size()); }
   Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
   Index most_rows() const { return most_rows_; }
