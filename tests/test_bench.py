@@ -101,16 +101,16 @@ def test_ratios_are_to_the_strongest():
 
 
 class Known(Machine):
-    """1 Gflop/s; 2 bytes per second for each byte of the working set."""
+    """1 Gflop/s and 1 MB/s whatever the working set; threads that need no time to meet."""
+
+    word_rate = 1e7
+    handover = 0.0
 
     def product_rate(self, dtype):
         return 1e9
 
     def read_rate(self, size):
         return 1e6
-
-    def word_rate(self):
-        return 1e7
 
 
 def test_limits_count_flops_in_the_first_level_cache_and_bytes_beyond():
@@ -130,8 +130,8 @@ def test_the_server_reads_rows_twice_where_a_client_outgrows_its_cache(name, rea
     case = CASES[name]
     limit = Known(2).limits(case, "float64")["gram"]
     rows = case.n_rows * case.n_features * 8 / 1e6  # seconds to read them
-    if name == "W6":  # and the blocks, which stay in no cache
-        rows += case.n_clients * case.n_samples**2 * 8 / 1e6
+    if name == "W6":  # and the blocks, which stay in no cache, and coefficients
+        rows += case.n_clients * (case.n_samples**2 + 2 * case.n_samples) * 8 / 1e6
     server = (1 / limit.whole_round - 1 / limit.steps_per_second) * case.steps_per_round
     assert server == pytest.approx(reads * rows)
 
@@ -140,6 +140,18 @@ def test_batches_are_drawn_on_the_clock():
     drawn, all_rows = (Known(2).limit(CASES[name], "float64", "gram") for name in ("W7b", "W1"))
     seconds = [1 / x.whole_round - 1 / x.steps_per_second for x in (drawn, all_rows)]
     assert seconds[0] - seconds[1] == pytest.approx(8 / 1e7)
+
+
+def test_every_round_is_handed_over():
+    machine = Known(2)
+    machine.handover = 1e-3
+    at_once, later = (m.limit(CASES["W2"], "float64", "gram") for m in (Known(2), machine))
+    seconds = 1 / later.whole_round - 1 / at_once.whole_round
+    assert seconds * CASES["W2"].steps_per_round == pytest.approx(1e-3)
+
+
+def test_a_handover_is_measured():
+    assert 0 <= Machine(2).handover < 1  # seconds; 0 where one thread is as fast
 
 
 def test_the_weights_are_kept_where_that_takes_fewer_flops():

@@ -22,12 +22,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+
+import localgd as lg
 
 from .cases import Case
 
@@ -59,10 +62,11 @@ class Limit:
         By the local steps alone.
     whole_round : float
         With the server's products (2 N² flops and N² / 2 reals, or 4 N d flops and N d reals, those
-        twice if a client's rows outgrow the second-level cache) at the same limits; with one
-        reading of all Gram blocks where each fits in a first-level cache, but all of them do not
-        in the second-level ones; and with the random words of batches at the rate of NumPy's
-        generator.
+        twice if a client's rows outgrow the second-level cache) at the same limits; where Gram
+        blocks fit in a first-level cache, but all of them do not in the second-level ones, with
+        one reading of all, and of the rows' coefficients, which are read and written in float64;
+        with the random words of batches at the rate of NumPy's generator; and with the time in
+        which threads hand a round to one another and back.
     binding : str
     """
 
@@ -78,7 +82,6 @@ class Machine:
         self.threads = threads
         self._products: dict[str, float] = {}
         self._reading: dict[int, float] = {}
-        self._words = 0.0
 
     def product_rate(self, dtype: str) -> float:
         """Flops per second of a large matrix product, best of several."""
@@ -109,16 +112,29 @@ class Machine:
             self._reading[size] = rate * (self.threads if private else 1)
         return self._reading[size]
 
+    @cached_property
     def word_rate(self) -> float:
         """Random half words per second, one for each row drawn: NumPy's Philox on all cores."""
-        if not self._words:
-            count, generator = 2**20, np.random.Philox(0)
-            for _ in range(8):
-                start = time.perf_counter()
-                generator.random_raw(count)
-                rate = 2 * count / (time.perf_counter() - start)
-                self._words = max(self._words, self.threads * rate)
-        return self._words
+        count, generator = 2**20, np.random.Philox(0)
+        seconds = min(_seconds(lambda: generator.random_raw(count)) for _ in range(8))
+        return self.threads * 2 * count / seconds
+
+    @cached_property
+    def handover(self) -> float:
+        """Seconds that a round takes longer on all threads than on one, with hardly any work.
+
+        It is localgd's: the quickest hand-over that can be measured here.
+        """
+        problem = lg.datasets.make_separable(n_clients=2, n_samples=2, n_features=2, seed=0)
+
+        def seconds(threads: int) -> float:
+            method, rounds = lg.LocalGD(1, 0.1), 100_000
+            runs = [
+                lg.run(problem, method, rounds=rounds, record=[], threads=threads) for _ in range(5)
+            ]
+            return min(found.elapsed for found in runs) / rounds
+
+        return max(seconds(self.threads) - seconds(1), 0.0)
 
     def seconds(self, flops: float, bytes: float, size: float, dtype: str) -> tuple[float, str]:
         """The longer of computing and reading, and which it is."""
@@ -138,7 +154,8 @@ class Machine:
         flops = rows * ((2 if form == "gram" else 4) * width + DERIVATIVE[dtype]) * case.n_classes
         bytes = rows * width * itemsize / case.learning_rates
         local, binding = self.seconds(flops, bytes, n * width * itemsize, dtype)
-        rest = rows / self.word_rate() if case.batch_size else 0.0
+        rest = rows / self.word_rate if case.batch_size else 0.0
+        rest += self.handover / case.steps_per_round
         if form == "gram":
             N, columns = case.n_rows, case.columns
             if case.whole_gram:  # K is symmetric, so that half of it is enough
@@ -148,8 +165,10 @@ class Machine:
                 flops, reals = 4 * N * d * columns, N * d
             bytes, size = reads * reals * itemsize, reals * itemsize
             block = n * n * itemsize
-            if block <= cache_bytes(1) and case.n_clients * block > self.threads * cache_bytes(2):
-                bytes, size = bytes + case.n_clients * block, size + case.n_clients * block
+            blocks = case.n_clients * block
+            if block <= cache_bytes(1) and blocks > self.threads * cache_bytes(2):
+                state = 2 * 8 * N * columns
+                bytes, size = bytes + blocks + state, size + blocks + state
             per_round, _ = self.seconds(flops, bytes, size, dtype)
             rest += per_round / case.steps_per_round
         return Limit(1 / local, 1 / (local + rest), binding)
@@ -164,7 +183,8 @@ class Machine:
             "threads": self.threads,
             "flops_per_second": self._products,
             "bytes_per_second": {str(size): rate for size, rate in self._reading.items()},
-            "random_half_words_per_second": self._words,
+            "random_half_words_per_second": self.word_rate,
+            "seconds_of_a_handover": self.handover,
             "cache_bytes": {level: cache_bytes(level) for level in DEFAULT_CACHES},
         }
 
@@ -210,6 +230,12 @@ def _read_rate(size: int, readers: int) -> float:
                 seconds = time.perf_counter() - start
                 best = max(best, calls * sum(matrix.nbytes for matrix in matrices) / seconds)
     return best
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def _bytes(size: float) -> str:

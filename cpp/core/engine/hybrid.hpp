@@ -1,5 +1,5 @@
 // Engine "hybrid": local steps on the blocks K_ii, the server in the weights.
-//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most
+//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most; N d more for bundles
 #pragma once
 
 #include "../local/bundled_rows.hpp"
