@@ -136,7 +136,8 @@ Register<To> load_as(const From* x) {
 // x in float64: of twice as many lanes each is the sum of one from each half.
 template <class Real>
 Register<double> in_wide_lanes(Register<Real> x) {
-  if constexpr (lanes<Real> == lanes<double>) {
+#if defined(__GNUC__)
+  if constexpr (std::is_same_v<Real, double>) {
     return x;
   } else {
     constexpr std::size_t half = static_cast<std::size_t>(lanes<double>);
@@ -150,6 +151,9 @@ Register<double> in_wide_lanes(Register<Real> x) {
 #endif
     }(std::make_index_sequence<half>{});
   }
+#else
+  return x;
+#endif
 }
 
 // x in every lane: x - 0 is x, also for -0, and no compiler takes it.

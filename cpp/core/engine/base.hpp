@@ -198,7 +198,8 @@ class BaseEngine : public Engine {
   }
 
   // step, as often as the sums of the round count: once in steps, tau_i times if margins stand still.
-  double change_per_sum(Index client) const { return step_size(client) * (plan_->frozen ? tau(client) : 1.0); }
+  double change_per_sum(Index client) const { return change_per_sum(client, step_size(client)); }
+  double change_per_sum(Index client, double step) const { return step * (plan_->frozen ? tau(client) : 1.0); }
 
   // b_i = step s_i + kappa_i gamma_i of the round at work, the client's part of the mean change, and
   // its next control variate, the mean gradient of its path: -step s_i / (eta L_i).

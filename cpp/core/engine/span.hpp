@@ -274,8 +274,10 @@ class SpanEngine : public BaseEngine<Real> {
     at.share.setZero();
     for (Index i = first; i < end; ++i) {
       if (this->takes_part(i)) {
-        at.step[i - first] = static_cast<Real>(this->step_size(i));
-        at.share[i - first] = static_cast<Real>(this->shares_[i] * this->change_per_sum(i));
+        const double step = this->step_size(i), change = this->change_per_sum(i, step);
+        at.step[i - first] = static_cast<Real>(step);
+        at.share[i - first] = static_cast<Real>(this->shares_[i] * change);
+        at.change[i - first] = change;
       } else {  // stands still at 0: far away its sums could be inf
         for (Index j = 0; j < client.n; ++j) at.margins[j * bundle_width<Real> + i - first] = 0;
       }
@@ -291,11 +293,11 @@ class SpanEngine : public BaseEngine<Real> {
   void note_changes(const BundleClients<Real>& client, Index first, Index end) {
     for (Index i = first; i < end; ++i) {
       if (!this->takes_part(i)) continue;
-      const double step = this->change_per_sum(i);
+      const double change = client.at.change[i - first];
       const Real* sums = client.at.sums.data() + i - first;
       double* b = this->next_changes_.data() + data_.begin(i);
       for (Index j = 0, rows = data_.size(i); j < rows; ++j)
-        b[j] = step * static_cast<double>(sums[j * bundle_width<Real>]);
+        b[j] = change * static_cast<double>(sums[j * bundle_width<Real>]);
     }
   }
 

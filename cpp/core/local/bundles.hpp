@@ -25,13 +25,15 @@ template <class Real>
 struct BundleSpace {
   explicit BundleSpace(Index rows)
       : margins(rows * bundle_width<Real>), base(margins.size()), origin(base), delta(base), sums(base), e(base),
-        step(bundle_width<Real>), share(step.size()) {}
+        step(bundle_width<Real>), share(step.size()), change(step.size()) {}
 
   Vector<double> margins;  // A_i w_k
   Vector<Real> base, origin;        // of the margins, see near()
   Vector<Real> delta, sums, e;
-  // Of each lane: eta / n_i, and what one of its sums is in the server's mean. 0 of who is not in the round.
+  // Of each lane: eta / n_i, and what one of its sums is in the server's mean (0 of who is not in the round) and
+  // in b_i.
   Vector<Real> step, share;
+  Vector<double> change;
 };
 
 // Memory that is read into the second-level cache beside other work, a few lines at a time.
