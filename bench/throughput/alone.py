@@ -13,7 +13,7 @@ import localgd as lg
 
 from .cases import CASES, DTYPES
 
-__all__ = ["busy", "scaling"]
+__all__ = ["busy", "hardly_any_work", "in_turn", "scaling"]
 
 LEAST = 0.1  # seconds of one timing
 CLIENTS = (100, 1_000, 10_000, 100_000)
@@ -59,6 +59,10 @@ def separable(M: int, n: int, d: int) -> lg.Problem:
     return lg.datasets.make_separable(n_clients=M, n_samples=n, n_features=d, seed=0)
 
 
+def hardly_any_work() -> Timed:
+    return Timed(separable(2, 2, 2), 1)
+
+
 def of_case(name: str, dtype: str) -> Timed:
     case = CASES[name]
     problem = separable(case.n_clients, case.n_samples, case.n_features)
@@ -72,8 +76,8 @@ def scaling(threads: int, repeats: int) -> tuple[list[str], dict[str, Any]]:
         one, many = map(statistics.median, in_turn(of_case("W1", dtype), [1, threads], repeats))
         figures[f"speedup_W1_{dtype}"] = one / many
         lines.append(f"W1 {dtype}: {threads} threads are {one / many:.2f} times as fast as 1")
-    tiny = Timed(separable(2, 2, 2), 1)
-    for count, times in zip((1, 2, None), in_turn(tiny, [1, 2, None], repeats), strict=True):
+    turns = in_turn(hardly_any_work(), [1, 2, None], repeats)
+    for count, times in zip((1, 2, None), turns, strict=True):
         figures[f"round_microseconds_threads_{count or 'auto'}"] = 1e6 * statistics.median(times)
         lines.append(
             f"a round of M=2 n=2 d=2 L=1, threads={count}: {1e6 * statistics.median(times):.2f} µs"

@@ -22,7 +22,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import timeit
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -30,8 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-import localgd as lg
-
+from .alone import hardly_any_work, in_turn
 from .cases import Case
 
 __all__ = ["Limit", "Machine", "cache_bytes"]
@@ -116,7 +115,7 @@ class Machine:
     def word_rate(self) -> float:
         """Random half words per second, one for each row drawn: NumPy's Philox on all cores."""
         count, generator = 2**20, np.random.Philox(0)
-        seconds = min(_seconds(lambda: generator.random_raw(count)) for _ in range(8))
+        seconds = min(timeit.repeat(lambda: generator.random_raw(count), number=1, repeat=8))
         return self.threads * 2 * count / seconds
 
     @cached_property
@@ -125,16 +124,8 @@ class Machine:
 
         It is localgd's: the quickest hand-over that can be measured here.
         """
-        problem = lg.datasets.make_separable(n_clients=2, n_samples=2, n_features=2, seed=0)
-
-        def seconds(threads: int) -> float:
-            method, rounds = lg.LocalGD(1, 0.1), 100_000
-            runs = [
-                lg.run(problem, method, rounds=rounds, record=[], threads=threads) for _ in range(5)
-            ]
-            return min(found.elapsed for found in runs) / rounds
-
-        return max(seconds(self.threads) - seconds(1), 0.0)
+        alone, together = map(min, in_turn(hardly_any_work(), [1, self.threads], 5))
+        return max(together - alone, 0.0)
 
     def seconds(self, flops: float, bytes: float, size: float, dtype: str) -> tuple[float, str]:
         """The longer of computing and reading, and which it is."""
@@ -230,12 +221,6 @@ def _read_rate(size: int, readers: int) -> float:
                 seconds = time.perf_counter() - start
                 best = max(best, calls * sum(matrix.nbytes for matrix in matrices) / seconds)
     return best
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def _bytes(size: float) -> str:

@@ -48,6 +48,16 @@ template <class Real>
 using Register = typename detail::RegisterOf<Real>::type;
 
 namespace detail {
+// The two halves of x, one with the other.
+template <class Real, class V, class Join>
+auto join_halves(V x, Join&& join) {
+  typedef Real Half __attribute__((vector_size(sizeof(V) / 2)));
+  constexpr std::size_t half = sizeof(Half) / sizeof(Real);
+  return [&]<std::size_t... l>(std::index_sequence<l...>) -> Half {
+    return join(Half{x[l]...}, Half{x[half + l]...});
+  }(std::make_index_sequence<half>{});
+}
+
 // The lanes of x brought together in pairs, halves of halves, so that few wait for each other.
 template <class Real, class V, class Join>
 Real join_lanes(V x, Join&& join) {
@@ -56,13 +66,19 @@ Real join_lanes(V x, Join&& join) {
     for (std::size_t l = 1; l < sizeof(V) / sizeof(Real); ++l) all = join(all, x[l]);
     return all;
   } else {
-    typedef Real Half __attribute__((vector_size(sizeof(V) / 2)));
-    constexpr std::size_t half = sizeof(Half) / sizeof(Real);
-    const Half joined = [&]<std::size_t... l>(std::index_sequence<l...>) {
-      return join(Half{x[l]...}, Half{x[half + l]...});
-    }(std::make_index_sequence<half>{});
-    return join_lanes<Real>(joined, join);
+    return join_lanes<Real>(join_halves<Real>(x, join), join);
   }
+}
+
+// As many floats as a register has doubles.
+typedef float Floats __attribute__((vector_size(register_bytes / 2), aligned(sizeof(float)), may_alias));
+
+inline Register<double> in_doubles(Floats x) {
+#if defined(__AVX512F__)
+  return (Register<double>)_mm512_cvtps_pd((__m256)x);  // GCC 12 makes four instructions of what is below
+#else
+  return __builtin_convertvector(x, Register<double>);
+#endif
 }
 }  // namespace detail
 
@@ -119,41 +135,25 @@ void store(Real* x, Register<Real> value) {
 // lanes<To> numbers from x on, as To: their own type, or float64.
 template <class To, class From>
 Register<To> load_as(const From* x) {
-  if constexpr (std::is_same_v<To, From>) {
+  if constexpr (std::is_same_v<To, From>)
     return load(x);
-  } else {
-#if defined(__GNUC__) && defined(__AVX512F__)
-    return (Register<To>)_mm512_cvtps_pd(_mm256_loadu_ps(x));  // GCC 12 makes four instructions of what is below
-#elif defined(__GNUC__)
-    typedef From Numbers __attribute__((vector_size(register_bytes / sizeof(To) * sizeof(From)), aligned(sizeof(From)), may_alias));
-    return __builtin_convertvector(*reinterpret_cast<const Numbers*>(x), Register<To>);
+  else
+#if defined(__GNUC__)
+    return detail::in_doubles(*reinterpret_cast<const detail::Floats*>(x));
 #else
     return static_cast<To>(*x);
 #endif
-  }
 }
 
 // x in float64: of twice as many lanes each is the sum of one from each half.
 template <class Real>
 Register<double> in_wide_lanes(Register<Real> x) {
 #if defined(__GNUC__)
-  if constexpr (std::is_same_v<Real, double>) {
+  if constexpr (std::is_same_v<Real, float>)
+    return detail::in_doubles(detail::join_halves<float>(x, [](auto a, auto b) { return a + b; }));
+  else
+#endif
     return x;
-  } else {
-    constexpr std::size_t half = static_cast<std::size_t>(lanes<double>);
-    typedef Real Half __attribute__((vector_size(half * sizeof(Real))));
-    return [&]<std::size_t... l>(std::index_sequence<l...>) {
-      const Half sum = Half{x[l]...} + Half{x[half + l]...};
-#if defined(__AVX512F__)
-      return (Register<double>)_mm512_cvtps_pd((__m256)sum);
-#else
-      return __builtin_convertvector(sum, Register<double>);
-#endif
-    }(std::make_index_sequence<half>{});
-  }
-#else
-  return x;
-#endif
 }
 
 // x in every lane: x - 0 is x, also for -0, and no compiler takes it.

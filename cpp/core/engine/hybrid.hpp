@@ -68,7 +68,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     }
   }
 
-  void begin_group(Index, int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
+  void begin_group(int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
   void begin_bundle(Index bundle, BundleClients<Real>& client) override {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
     const Index next = bundle + 1;

@@ -40,7 +40,7 @@ class SpanEngine : public BaseEngine<Real> {
 
   SpanEngine(const Data& data, Index outputs, const EngineOptions& options, std::optional<Bundles<Real>> bundles)
       : Base(data, outputs, options, bundles ? bundle_width<Real> : 1),
-        margins_at_start_(data.samples() * outputs),
+        margins_at_start_(bundles ? 0 : data.samples() * outputs),
         bundles_(std::move(bundles)),
         exact_(data, options.loss) {
     std::vector<double> costs;
@@ -96,7 +96,7 @@ class SpanEngine : public BaseEngine<Real> {
   virtual void begin_bundle(Index bundle, BundleClients<Real>& client) = 0;
   virtual void finish_bundle(Index /*bundle*/, const BundleClients<Real>& /*client*/, int /*thread*/) {}
   // Of all bundles of a group.
-  virtual void begin_group(Index /*group*/, int /*thread*/) {}
+  virtual void begin_group(int /*thread*/) {}
   virtual void finish_group(Index /*group*/, int /*thread*/) {}
 
   // The local work of every client of the round.
@@ -138,7 +138,7 @@ class SpanEngine : public BaseEngine<Real> {
   Work work_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
-  Vector<double> margins_at_start_;  // A_i w_k of all clients, and A_i (w_k + q_i) with displacements
+  Vector<double> margins_at_start_;  // unless in bundles: A_i w_k of all clients, and A_i (w_k + q_i) with displacements
   Vector<Real> base_, origin_, delta_, shift_, scratch_;  // see local/span_steps.hpp
   std::atomic<Index> infeasible_{-1};
   std::optional<Bundles<Real>> bundles_;  // in place of blocks_
@@ -248,7 +248,7 @@ class SpanEngine : public BaseEngine<Real> {
     const std::int64_t steps = this->steps_taken(0);
     team.for_each(*this->active_, [&](Index g, int thread) {
       const Index last = this->groups_.end(g);
-      begin_group(g, thread);
+      begin_group(thread);
       for (Index first = this->groups_.first(g); first < last; first += bundle_width<Real>) {
         const Index end = std::min(first + bundle_width<Real>, last), bundle = first / bundle_width<Real>;
         if (!this->anyone(first, end)) continue;
