@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,12 @@ struct ServerRule {
 
   bool coordinate_wise() const {
     return kind == ServerKind::adam || kind == ServerKind::yogi || kind == ServerKind::adagrad;
+  }
+  // f of a server that moves by f D, whatever was before the round.
+  std::optional<double> factor() const {
+    if (kind == ServerKind::average) return 1;
+    if (kind == ServerKind::sgd && momentum == 0) return lr;
+    return {};
   }
 };
 

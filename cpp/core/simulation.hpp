@@ -63,7 +63,7 @@ class Simulation {
 
   std::int64_t round() const { return round_; }
   std::int64_t participations() const { return participations_; }
-  double drift() const { return recorder_.drifts(engine_->last_round())[0]; }
+  double drift() { return recorder_.drifts(engine_->last_round())[0]; }
   Engine& engine() { return *engine_; }
   const History& history() const { return recorder_.history(); }
   std::int64_t stalls() const { return stalls_; }

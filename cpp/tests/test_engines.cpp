@@ -13,7 +13,7 @@ Matrix<double> local_model(const Problem& p, const LastRound& last, Index i, Mat
   return model;
 }
 
-void check_last_round(const Problem& p, const Oracle& oracle, const RoundPlan& plan, const Engine& engine,
+void check_last_round(const Problem& p, const Oracle& oracle, const RoundPlan& plan, Engine& engine,
                       double tolerance) {
   const LastRound& last = engine.last_round();
   const double scale = oracle.w.norm();

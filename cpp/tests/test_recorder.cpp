@@ -14,8 +14,8 @@ class Shown final : public Engine {
   Outcome round(const RoundPlan&, Team&, Stop&) override { return Outcome::done; }
   const Matrix<double>& weights() override { return weights_; }
   const Matrix<double>& margins() override { return margins_; }
-  const Matrix<double>& coefficients() const override { return margins_; }
-  const LastRound& last_round() const override { return last_; }
+  const Matrix<double>& coefficients() override { return margins_; }
+  const LastRound& last_round() override { return last_; }
   State state() override { return {}; }
 
  private:

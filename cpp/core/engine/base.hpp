@@ -16,8 +16,8 @@ namespace localgd {
 template <class Real>
 class BaseEngine : public Engine {
  public:
-  const Matrix<double>& coefficients() const override { return coefficients_.value; }
-  const LastRound& last_round() const override { return last_; }
+  const Matrix<double>& coefficients() override { return coefficients_.value; }
+  const LastRound& last_round() override { return last_; }
 
   State state() override {
     State state{{"coefficients", &coefficients_.value}};
@@ -123,17 +123,16 @@ class BaseEngine : public Engine {
   void begin_round(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
     finite_.store(true, std::memory_order_relaxed);
-    advanced_ = false;
-    bool all = true;
+    all_take_part_ = true;
     for (Index i = 0; i < data_.clients(); ++i) {
       shares_[i] = plan.shares[i];
       if (plan.shares[i] > 0) continue;
-      all = false;
-      block(next_changes_, i).setZero();
+      all_take_part_ = false;
+      if (in_data_order_) block(next_changes_, i).setZero();
     }
     if (local_.normalize) normalize();
     active_ = &work;
-    if (!all) {
+    if (!all_take_part_) {
       selected_.select(work, [&](Index g) { return anyone(groups_.first(g), groups_.end(g)); });
       active_ = &selected_;
     }
@@ -215,35 +214,35 @@ class BaseEngine : public Engine {
 
   // The mean change of the coefficients: sum_i u_i b_i, less what the corrections have in common.
   void gather_coefficients(Team& team) {
-    if (!advanced_) for_ranges(team, [&](Index first, Index end) { gather(first, end); });
+    if (in_data_order_) for_ranges(team, [&](Index first, Index end) { gather(first, end); });
   }
   void gather(Index first, Index end) {  // those of some clients
     const Index row = data_.begin(first), rows = rows_of(first, end);
     for (Index c = 0; c < outputs_; ++c) {
       const double* b = next_changes_.col(c).data();
       double* mean = coefficients_.mean.col(c).data();
-      if (!all_finite(b + row, rows)) finite_.store(false, std::memory_order_relaxed);
+      if (!all_finite(b + row, rows)) note_not_finite();
       for (Index i = first; i < end; ++i)
         for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j) mean[j] = shares_[i] * b[j];
     }
     if (correcting()) coefficients_.mean.middleRows(row, rows) -= mean_kappa_ * common_.middleRows(row, rows);
   }
-  void advance(Index first, Index end) {
-    coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
-  }
+  void note_not_finite() { finite_.store(false, std::memory_order_relaxed); }  // something in the clients' changes
 
   // Takes the round into the state unless something in it is inf or NaN.
   Outcome commit(Track& state, Team& team) {
     if (!finite_.load(std::memory_order_relaxed) || !(plan_->last || state.finite())) return Outcome::not_finite;
-    if (!server_.coordinate_wise()) {
-      if (!advanced_) for_ranges(team, [&](Index first, Index end) { advance(first, end); });
+    if (in_data_order_ && !server_.coordinate_wise()) {
+      for_ranges(team, [&](Index first, Index end) {
+        coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
+      });
       coefficients_.commit();
     }
     if (!plan_->last) state.commit();
     if (local_.correction == Correction::control)
       for (Index i = 0; i < data_.clients(); ++i)
         if (takes_part(i)) block(gamma_, i) = block(next_gamma_, i);
-    last_.local_changes.swap(next_changes_);
+    if (in_data_order_) last_.local_changes.swap(next_changes_);
     last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
     if (correcting()) {
       last_.kappa = kappa_;
@@ -270,7 +269,8 @@ class BaseEngine : public Engine {
   LastRound last_;
   const RoundPlan* plan_ = nullptr;
   const Work* active_ = nullptr;
-  bool advanced_ = false;  // the local phase gathers and advances the coefficients of all clients
+  bool all_take_part_ = true;
+  bool in_data_order_ = true;  // coefficients and b; or a derived engine keeps them
   std::vector<RowDealer> dealers_;
   Index largest_batch_ = 0;
 

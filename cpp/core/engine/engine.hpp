@@ -49,11 +49,11 @@ class Engine {
   // One round. Unless it is done the state is as before the round.
   virtual Outcome round(const RoundPlan& plan, Team& team, Stop& stop) = 0;
 
-  // w_k (d x C) and the margins A w_k (N x C), computed on demand where the engine does not carry them.
+  // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the engine does not carry them.
   virtual const Matrix<double>& weights() = 0;
   virtual const Matrix<double>& margins() = 0;
-  virtual const Matrix<double>& coefficients() const = 0;
-  virtual const LastRound& last_round() const = 0;
+  virtual const Matrix<double>& coefficients() = 0;
+  virtual const LastRound& last_round() = 0;
 
   // All that a restored run needs to go on with the same bits, by name.
   using State = std::vector<std::pair<std::string, Matrix<double>*>>;

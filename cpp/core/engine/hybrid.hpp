@@ -2,6 +2,7 @@
 //   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most; N d more for bundles
 #pragma once
 
+#include "../local/bundled_coefficients.hpp"
 #include "../local/bundled_rows.hpp"
 #include "span.hpp"
 #include "weighted.hpp"
@@ -16,7 +17,12 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
  public:
   HybridEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
-      : Weighted(data, init, options) {}
+      : Weighted(data, init, options) {
+    const auto factor = options.server.factor();
+    if (!this->bundles_ || !factor) return;
+    bundled_coefficients_.emplace(data, *this->bundles_, *factor);
+    this->in_data_order_ = false;
+  }
 
   bool prepare(Team& team, Stop& stop) override {
     const auto threads = static_cast<std::size_t>(team.threads());
@@ -34,11 +40,29 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
+    if (bundled_coefficients_) begin_coefficients(team);
     if (this->correcting()) this->correct(team, this->work_, this->sums_);
-    // Of a group of bundles while it is in the cache, if all groups have work.
-    this->advanced_ = bundled_rows_ && this->active_ == &this->work_ && !this->server_.coordinate_wise();
-    const Outcome outcome = this->local_work(team, stop);
-    return outcome == Outcome::done ? this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0) : outcome;
+    Outcome outcome = this->local_work(team, stop);
+    if (outcome == Outcome::done) outcome = this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0);
+    if (outcome == Outcome::done && bundled_coefficients_)
+      bundled_coefficients_->commit(plan.lr * this->change_per_sum(0, 1));
+    return outcome;
+  }
+
+  const Matrix<double>& coefficients() override {
+    if (bundled_coefficients_) bundled_coefficients_->read(this->coefficients_.value);
+    return Weighted::coefficients();
+  }
+  const LastRound& last_round() override {
+    auto& last = this->last_;
+    if (bundled_coefficients_ && last.shares.size())
+      bundled_coefficients_->last_round(last.shares, last.local_changes, this->coefficients_.change);
+    return last;
+  }
+  Engine::State state() override {
+    coefficients();
+    restored_ = true;  // by who writes to what is returned, as far as is known here
+    return Weighted::state();
   }
 
  private:
@@ -68,6 +92,16 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     }
   }
 
+  void begin_coefficients(Team& team) {
+    if (restored_) bundled_coefficients_->write(this->coefficients_.value);
+    restored_ = false;
+    if (this->all_take_part_) return;
+    team.for_each(this->work_, [&](Index g, int) {
+      constexpr Index width = bundle_width<Real>;
+      bundled_coefficients_->stand_still(this->groups_.first(g) / width, (this->groups_.end(g) + width - 1) / width);
+    });
+  }
+
   void begin_group(int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
   void begin_bundle(Index bundle, BundleClients<Real>& client) override {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
@@ -86,18 +120,21 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     for (Index j = 0; j < client.n; ++j)
       for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
     bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data());
+    if (!bundled_coefficients_)
+      this->note_changes(bundle, client);
+    else if (!bundled_coefficients_->advance(bundle, at))
+      this->note_not_finite();
   }
   void finish_group(Index group, int thread) override {
     auto sum = this->sums_of_groups_.of(this->groups_.first(group));
     const double* sums = sums_of_features_[static_cast<std::size_t>(thread)].data();
     for (Index k = 0; k < data_.features(); ++k) sum(k) += sum_of_lanes<double>(load(sums + k * lanes<double>));
-    if (!this->advanced_) return;
-    this->gather(this->groups_.first(group), this->groups_.end(group));
-    this->advance(this->groups_.first(group), this->groups_.end(group));
   }
 
   std::vector<Matrix<Real>> changes_;  // of each thread: of the weights by some clients, in float32
   std::optional<BundledRows<Real>> bundled_rows_;
+  std::optional<BundledCoefficients<Real>> bundled_coefficients_;
+  bool restored_ = false;  // the coefficients in the order of the data
   std::vector<Vector<double>> sums_of_features_;  // of each thread: a register for each feature
 };
 

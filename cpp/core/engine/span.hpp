@@ -92,12 +92,25 @@ class SpanEngine : public BaseEngine<Real> {
   // May read b_i from next_changes_.
   virtual void finish_client(Index /*i*/, int /*thread*/) {}
 
-  // The same of a bundle: writes its margins at w_k, those of clients out of the round for nothing; may read its sums.
+  // The same of a bundle: writes its margins at w_k, those of clients out of the round for nothing; takes its sums.
   virtual void begin_bundle(Index bundle, BundleClients<Real>& client) = 0;
-  virtual void finish_bundle(Index /*bundle*/, const BundleClients<Real>& /*client*/, int /*thread*/) {}
+  virtual void finish_bundle(Index bundle, const BundleClients<Real>& client, int /*thread*/) { note_changes(bundle, client); }
   // Of all bundles of a group.
   virtual void begin_group(int /*thread*/) {}
   virtual void finish_group(Index /*group*/, int /*thread*/) {}
+
+  // b_i of the clients of a bundle.
+  void note_changes(Index bundle, const BundleClients<Real>& client) {
+    constexpr Index width = bundle_width<Real>;
+    const Index first = bundle * width, end = std::min(first + width, data_.clients());
+    for (Index i = first; i < end; ++i) {
+      if (!this->takes_part(i)) continue;
+      const double change = client.at.change[i - first];
+      const Real* sums = client.at.sums.data() + i - first;
+      double* b = this->next_changes_.data() + data_.begin(i);
+      for (Index j = 0, rows = data_.size(i); j < rows; ++j) b[j] = change * static_cast<double>(sums[j * width]);
+    }
+  }
 
   // The local work of every client of the round.
   Outcome local_work(Team& team, Stop& stop) {
@@ -259,7 +272,6 @@ class SpanEngine : public BaseEngine<Real> {
           if (stop.check(thread)) return;
           this->kernels_.bundle(client, std::min(piece, steps - done), done + piece >= steps);
         }
-        note_changes(client, first, end);
         finish_bundle(bundle, client, thread);
       }
       finish_group(g, thread);
@@ -270,35 +282,26 @@ class SpanEngine : public BaseEngine<Real> {
   void start_bundle(const BundleClients<Real>& client, Index first, Index end) {
     const Index size = client.n * bundle_width<Real>;
     BundleSpace<Real>& at = client.at;
-    at.step.setZero();
-    at.share.setZero();
-    for (Index i = first; i < end; ++i) {
-      if (this->takes_part(i)) {
-        const double step = this->step_size(i), change = this->change_per_sum(i, step);
-        at.step[i - first] = static_cast<Real>(step);
-        at.share[i - first] = static_cast<Real>(this->shares_[i] * change);
-        at.change[i - first] = change;
-      } else {  // stands still at 0: far away its sums could be inf
-        for (Index j = 0; j < client.n; ++j) at.margins[j * bundle_width<Real> + i - first] = 0;
-      }
+    const double steps_counted = this->change_per_sum(first, 1);
+    for (Index l = 0; l < end - first; ++l) {  // without branches, for it to be vector code
+      const double u = this->shares_[first + l], step = u > 0 ? this->plan_->lr / static_cast<double>(data_.size(first + l)) : 0;
+      at.step[l] = static_cast<Real>(step);
+      at.change[l] = step * steps_counted;
+      at.share[l] = static_cast<Real>(u * at.change[l]);
+      at.weight[l] = u;
     }
+    for (Index l = end - first; l < bundle_width<Real>; ++l)
+      at.step[l] = at.share[l] = 0, at.change[l] = at.weight[l] = 0;
+    if (!this->all_take_part_)
+      for (Index l = 0; l < end - first; ++l)
+        if (!this->takes_part(first + l))  // stands still at 0: far away its sums could be inf
+          for (Index j = 0; j < client.n; ++j) at.margins[j * bundle_width<Real> + l] = 0;
     Real* base = at.base.data();
     const double* margins = at.margins.data();
     for (Index t = 0; t < size; ++t) base[t] = static_cast<Real>(margins[t]);
     this->kernels_.origins(margins, client.targets, size, 1, size, at.origin.data());
     std::fill_n(at.delta.data(), size, Real(0));
     std::fill_n(at.sums.data(), size, Real(0));
-  }
-
-  void note_changes(const BundleClients<Real>& client, Index first, Index end) {
-    for (Index i = first; i < end; ++i) {
-      if (!this->takes_part(i)) continue;
-      const double change = client.at.change[i - first];
-      const Real* sums = client.at.sums.data() + i - first;
-      double* b = this->next_changes_.data() + data_.begin(i);
-      for (Index j = 0, rows = data_.size(i); j < rows; ++j)
-        b[j] = change * static_cast<double>(sums[j * bundle_width<Real>]);
-    }
   }
 
   void count() {

@@ -25,15 +25,15 @@ template <class Real>
 struct BundleSpace {
   explicit BundleSpace(Index rows)
       : margins(rows * bundle_width<Real>), base(margins.size()), origin(base), delta(base), sums(base), e(base),
-        step(bundle_width<Real>), share(step.size()), change(step.size()) {}
+        step(bundle_width<Real>), share(step.size()), change(step.size()), weight(step.size()) {}
 
   Vector<double> margins;  // A_i w_k
   Vector<Real> base, origin;        // of the margins, see near()
   Vector<Real> delta, sums, e;
-  // Of each lane: eta / n_i, and what one of its sums is in the server's mean (0 of who is not in the round) and
-  // in b_i.
+  // Of each lane: eta / n_i, what one of its sums is in the server's mean and in b_i, and u_i; 0 of who is not in the
+  // round.
   Vector<Real> step, share;
-  Vector<double> change;
+  Vector<double> change, weight;
 };
 
 // Memory that is read into the second-level cache beside other work, a few lines at a time.

@@ -45,29 +45,20 @@ class Track {
   void advance(double k, Index first, Index count) {
     const auto rows = [&](Matrix<double>& m) { return m.middleRows(first, count); };
     auto c = rows(mean);
-    switch (rule_.kind) {
-      case ServerKind::average:
-        break;
-      case ServerKind::anchored: {
-        const double left = 1 / (k + 2);  // 1 - a
-        c = (1 - left) * c - left * (rows(value) - rows(anchor_));
-        break;
-      }
-      case ServerKind::sgd: {
-        if (!has_velocity()) {
-          c *= rule_.lr;
-          break;
-        }
-        auto v = rows(next_velocity_);
-        v = rule_.momentum * rows(velocity) + c;
-        if (rule_.nesterov)
-          c = rule_.lr * (c + rule_.momentum * v);
-        else
-          c = rule_.lr * v;
-        break;
-      }
-      default:
-        adapt(first, count);
+    if (const auto factor = rule_.factor()) {
+      if (*factor != 1) c *= *factor;
+    } else if (rule_.kind == ServerKind::anchored) {
+      const double left = 1 / (k + 2);  // 1 - a
+      c = (1 - left) * c - left * (rows(value) - rows(anchor_));
+    } else if (rule_.kind == ServerKind::sgd) {
+      auto v = rows(next_velocity_);
+      v = rule_.momentum * rows(velocity) + c;
+      if (rule_.nesterov)
+        c = rule_.lr * (c + rule_.momentum * v);
+      else
+        c = rule_.lr * v;
+    } else {
+      adapt(first, count);
     }
     rows(next_) = rows(value) + c;
   }
@@ -83,7 +74,7 @@ class Track {
 
  private:
   bool has_velocity() const {
-    return rule_.coordinate_wise() || (rule_.kind == ServerKind::sgd && rule_.momentum > 0);
+    return rule_.coordinate_wise() || (rule_.kind == ServerKind::sgd && !rule_.factor());
   }
 
   void adapt(Index first, Index count) {
