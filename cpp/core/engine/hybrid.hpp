@@ -107,7 +107,6 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
     const Index next = bundle + 1;
     if (next < this->bundles_->count()) {
-      this->bundles_->fetch(next).all();
       client.next = bundled_rows_->fetch(next);
       if (client.next.lines() > most) client.next = {};
     }
@@ -119,7 +118,12 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     Real* b = at.e.data();  // free after the steps
     for (Index j = 0; j < client.n; ++j)
       for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
-    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data());
+    Fetch next;
+    if (bundle + 1 < this->bundles_->count()) {
+      next = this->bundles_->fetch(bundle + 1);
+      if (bundled_coefficients_) bundled_coefficients_->fetch(bundle + 1);
+    }
+    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data(), next);
     if (!bundled_coefficients_)
       this->note_changes(bundle, client);
     else if (!bundled_coefficients_->advance(bundle, at))

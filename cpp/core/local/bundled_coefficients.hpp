@@ -41,6 +41,12 @@ class BundledCoefficients {
     return sum_of_lanes<double>(zero) == 0;
   }
 
+  void fetch(Index bundle) const {
+    const Index begin = bundles_->begin_of_rows(bundle), end = bundles_->begin_of_rows(bundle + 1);
+    for (const auto* numbers : {&value_, &next_}) Fetch::of(numbers->data() + begin, numbers->data() + end).all();
+    Fetch::of(next_sums_.data() + begin, next_sums_.data() + end).all();
+  }
+
   // A round without these bundles.
   void stand_still(Index first, Index end) {
     const Index begin = bundles_->begin_of_rows(first), count = bundles_->begin_of_rows(end) - begin;

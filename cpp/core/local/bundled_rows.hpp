@@ -36,9 +36,9 @@ class BundledRows {
   }
 
   // To lanes<double> sums of each feature is added what A_i^T b_i is the sum of, for all clients of a bundle.
-  void add_weighted(Index bundle, const Real* b, double* sums) const {
+  void add_weighted(Index bundle, const Real* b, double* sums, Fetch& next) const {
     in_row_pieces(bundles_->rows(bundle), [&](Index first, auto R) {
-      add_piece<R>(begin_of(bundle, first), features_, b + first * width, sums);
+      add_piece<R>(begin_of(bundle, first), features_, b + first * width, sums, next);
     });
   }
 
@@ -75,8 +75,9 @@ class BundledRows {
   }
 
   template <int R>
-  static void add_piece(const Real* a, Index features, const Real* b, double* sums) {
+  static void add_piece(const Real* a, Index features, const Real* b, double* sums, Fetch& fetch) {
     constexpr Index half = lanes<Real>;
+    Fetch next = fetch;
     Register<Real> first[R], second[R];
     for (int r = 0; r < R; ++r) {
       first[r] = load(b + r * width);
@@ -84,12 +85,14 @@ class BundledRows {
     }
     for (Index k = 0; k < features; ++k, a += R * width, sums += wide) {
       Register<Real> one = load(a) * first[0], two = load(a + half) * second[0];
+      next.some(lines);
       for (int r = 1; r < R; ++r) {
         one += load(a + r * width) * first[r];
         two += load(a + r * width + half) * second[r];
       }
       store(sums, load(sums) + in_wide_lanes<Real>(one + two));
     }
+    fetch = next;
   }
 
   Index begin(Index bundle) const { return bundles_->begin_of_rows(bundle) * features_; }
