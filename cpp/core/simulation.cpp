@@ -1,5 +1,7 @@
 #include "simulation.hpp"
 
+#include <algorithm>
+
 namespace localgd {
 
 namespace {
@@ -39,16 +41,18 @@ Status Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, St
   if (recorder_.due(round_) && !record()) return Status::diverged;
   const auto clients = static_cast<std::size_t>(data_.clients());
   const bool one_rate = plans.lrs.size() == 1, same_shares = plans.shares.size() == clients;
+  std::int64_t taking_part = 0;
   for (std::size_t k = 0; round_ < until; ++k) {
     if (stop.poll()) return Status::interrupted;
     const RoundPlan plan{static_cast<double>(round_), plans.lrs[one_rate ? 0 : k],
-                         plans.shares.data() + (same_shares ? 0 : k * clients)};
+                         plans.shares.data() + (same_shares ? 0 : k * clients), same_shares && k > 0};
     const Outcome outcome = engine_->round(plan, team, stop);
     if (outcome == Outcome::stopped) return Status::interrupted;
     if (outcome == Outcome::not_finite) return Status::diverged;
     if (outcome == Outcome::infeasible) return Status::infeasible;
     ++round_;
-    for (std::size_t i = 0; i < clients; ++i) participations_ += plan.shares[i] > 0;
+    if (!plan.same_shares) taking_part = std::count_if(plan.shares, plan.shares + clients, [](double u) { return u > 0; });
+    participations_ += taking_part;
     if (recorder_.due(round_) && !record()) return Status::diverged;
   }
   return Status::completed;

@@ -37,6 +37,7 @@ class BaseEngine : public Engine {
         rows_(data),
         kernels_(Kernels<Real>::of(options.loss)),
         local_(options.local),
+        normalizes_(local_.normalize && !local_.equal_steps()),
         server_(options.server),
         targets_(data.targets.template cast<Real>()),
         sums_(data.samples() * outputs),
@@ -123,14 +124,7 @@ class BaseEngine : public Engine {
   void begin_round(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
     finite_.store(true, std::memory_order_relaxed);
-    all_take_part_ = true;
-    for (Index i = 0; i < data_.clients(); ++i) {
-      shares_[i] = plan.shares[i];
-      if (plan.shares[i] > 0) continue;
-      all_take_part_ = false;
-      if (in_data_order_) block(next_changes_, i).setZero();
-    }
-    if (local_.normalize) normalize();
+    if (!(plan.same_shares && all_take_part_) || normalizes_) begin_shares();
     active_ = &work;
     if (!all_take_part_) {
       selected_.select(work, [&](Index g) { return anyone(groups_.first(g), groups_.end(g)); });
@@ -243,7 +237,7 @@ class BaseEngine : public Engine {
       for (Index i = 0; i < data_.clients(); ++i)
         if (takes_part(i)) block(gamma_, i) = block(next_gamma_, i);
     if (in_data_order_) last_.local_changes.swap(next_changes_);
-    last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
+    if (!plan_->same_shares) last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
     if (correcting()) {
       last_.kappa = kappa_;
       last_.common = common_;
@@ -257,6 +251,7 @@ class BaseEngine : public Engine {
   const Rows<Real> rows_;
   const Kernels<Real> kernels_;
   const LocalRule local_;
+  const bool normalizes_;
   const ServerRule server_;
   const Vector<Real> targets_;
   Vector<Real> sums_;             // s, all clients
@@ -269,18 +264,28 @@ class BaseEngine : public Engine {
   LastRound last_;
   const RoundPlan* plan_ = nullptr;
   const Work* active_ = nullptr;
-  bool all_take_part_ = true;
+  bool all_take_part_ = false;  // in the round
   bool in_data_order_ = true;  // coefficients and b; or a derived engine keeps them
   std::vector<RowDealer> dealers_;
   Index largest_batch_ = 0;
 
  private:
+  void begin_shares() {
+    all_take_part_ = true;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      shares_[i] = plan_->shares[i];
+      if (plan_->shares[i] > 0) continue;
+      all_take_part_ = false;
+      if (in_data_order_) block(next_changes_, i).setZero();
+    }
+    if (normalizes_) normalize();
+  }
+
   Work rows_work_;  // groups, by how many rows they have
   std::atomic<bool> finite_{true};  // the clients' changes of the round
 
   // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
   void normalize() {
-    if (local_.equal_steps()) return;
     double mean = 0;
     for (Index i = 0; i < data_.clients(); ++i) mean += shares_[i] * tau(i);
     for (Index i = 0; i < data_.clients(); ++i) shares_[i] *= mean / tau(i);

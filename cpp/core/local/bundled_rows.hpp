@@ -45,8 +45,8 @@ class BundledRows {
   Fetch fetch(Index bundle) const { return Fetch::of(begin_of(bundle), begin_of(bundle + 1)); }
 
  private:
-  static constexpr Index lines = 2;  // fetched for each number of w: more would wait for one another
   static constexpr Index wide = lanes<double>, parts = width / wide;
+  static constexpr Index lines = parts;  // fetched for each number of w: more would wait for one another
   static constexpr int most = parts == 2 || registers == 32 ? 5 : 3;  // times parts sums
 
   template <class Body>
@@ -85,7 +85,7 @@ class BundledRows {
     }
     for (Index k = 0; k < features; ++k, a += R * width, sums += wide) {
       Register<Real> one = load(a) * first[0], two = load(a + half) * second[0];
-      next.some(lines);
+      next.some(2);
       for (int r = 1; r < R; ++r) {
         one += load(a + r * width) * first[r];
         two += load(a + r * width + half) * second[r];
