@@ -171,7 +171,7 @@ Register<Real> gather(const Real* x, const Index* places) {
 // body(i) for i < count, which is a type: what a body keeps in arrays stays in registers, where the compiler
 // unrolls a loop too late for that.
 template <int count, class Body>
-LOCALGD_IN_PLACE void unrolled(Body&& body) {
+LOCALGD_IN_PLACE void unrolled([[maybe_unused]] Body&& body) {
   [&]<int... i>(std::integer_sequence<int, i...>) {
     (body(std::integral_constant<int, i>{}), ...);
   }(std::make_integer_sequence<int, count>{});

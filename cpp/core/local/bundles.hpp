@@ -58,7 +58,7 @@ struct Fetch {
 
 template <class Real>
 struct BundleClients {
-  const Real* gram;  // K_ii: n x n x bundle_width
+  const Real* gram;  // K_ii: the lower triangle, bundle_width of each entry
   const double* targets;
   Index n;
   Real keep;  // 1 - eta mu
@@ -68,34 +68,43 @@ struct BundleClients {
 
 namespace detail {
 
-// What R of the rows move by in a step: entries of K_ii row by row. Returns the largest |delta|.
-template <int R, class Real>
-Register<Real> move_bundle_rows(const Real* gram, Index n, const Real* e, const Real* step, Real keep, Real* delta) {
-  constexpr Index half = lanes<Real>, width = bundle_width<Real>;
-  Register<Real> first[R], second[R];
-  const auto entry = [=](int r, Index j) { return gram + (r * n + j) * width; };
-  unrolled<R>([&](auto r) {  // sums that begin with zeros would go through memory
-    first[r] = load(entry(r, 0)) * load(e);
-    second[r] = load(entry(r, 0) + half) * load(e + half);
+// Where a row begins in the lower triangle of K_ii, row by row.
+constexpr Index triangle(Index rows) { return rows * (rows + 1) / 2; }
+
+// Rows of a half of the lanes move by step K_ii e: R of them from `row` on, a number or a type. Returns the largest
+// |delta|.
+template <int R, class Row, class Real>
+LOCALGD_IN_PLACE Register<Real> move_bundle_rows(const Real* gram, Row row, Index n, const Real* e, Register<Real> step,
+                                                 Real keep, Real* delta) {
+  constexpr Index width = bundle_width<Real>;
+  const auto entry = [=](Index i, Index j) { return load(gram + (triangle(i) + j) * width); };  // j <= i
+  Register<Real> own[R], sums[R];
+  unrolled<R>([&](auto r) {
+    own[r] = load(e + (row + r) * width);
+    sums[r] = entry(row + r, row + r) * own[r];
   });
-  for (Index j = 1; j < n; ++j) {
-    const Register<Real> e1 = load(e + j * width), e2 = load(e + j * width + half);
-    unrolled<R>([&](auto r) {
-      first[r] += load(entry(r, j)) * e1;
-      second[r] += load(entry(r, j) + half) * e2;
+  unrolled<R>([&](auto r) {
+    unrolled<r>([&](auto c) {
+      const Register<Real> both = entry(row + r, row + c);
+      sums[r] += both * own[c];
+      sums[c] += both * own[r];
     });
+  });
+  for (Index j = 0; j < row; ++j) {
+    const Register<Real> other = load(e + j * width);
+    unrolled<R>([&](auto r) { sums[r] += entry(row + r, j) * other; });
+  }
+  for (Index j = row + R; j < n; ++j) {
+    const Register<Real> other = load(e + j * width);
+    unrolled<R>([&](auto r) { sums[r] += entry(j, row + r) * other; });
   }
   Register<Real> most{};
-  const auto move = [&](Real* to, Register<Real> sum, Register<Real> scale) {
-    const Register<Real> moved = keep * load(to) + scale * sum, turned = -moved;
+  unrolled<R>([&](auto r) {
+    Real* to = delta + (row + r) * width;
+    const Register<Real> moved = keep * load(to) + step * sums[r], turned = -moved;
     store(to, moved);
     const Register<Real> size = moved > turned ? moved : turned;
     most = size > most ? size : most;
-  };
-  const Register<Real> step1 = load(step), step2 = load(step + half);
-  unrolled<R>([&](auto r) {
-    move(delta + r * width, first[r], step1);
-    move(delta + r * width + half, second[r], step2);
   });
   return most;
 }
@@ -105,12 +114,20 @@ Register<Real> move_bundle_rows(const Real* gram, Index n, const Real* e, const 
 // delta <- keep delta + step K_ii e; the largest |delta|.
 template <class Real>
 LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
+  constexpr Index half = lanes<Real>;
   Register<Real> most{};
-  in_pieces<5, 4, 3, 2, 1>(c.n, [&](Index r, auto R) {
-    const Index at = r * bundle_width<Real>;
-    const Register<Real> size = detail::move_bundle_rows<R>(c.gram + at * c.n, c.n, c.at.e.data(), c.at.step.data(),
-                                                            c.keep, c.at.delta.data() + at);
-    most = size > most ? size : most;
+  in_pieces<5, 4, 3, 2, 1>(c.n, [&](Index row, auto R) {
+    const auto move = [&](auto from) {
+      for (Index l = 0; l < bundle_width<Real>; l += half) {
+        const Register<Real> size = detail::move_bundle_rows<R>(
+            c.gram + l, from, c.n, c.at.e.data() + l, load(c.at.step.data() + l), c.keep, c.at.delta.data() + l);
+        most = size > most ? size : most;
+      }
+    };
+    if (row == 0)  // all places are known to the compiler then
+      move(std::integral_constant<Index, 0>{});
+    else
+      move(row);
   });
   return largest_lane<Real>(most);
 }
@@ -134,7 +151,7 @@ void bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
   }
 }
 
-// The K_ii and targets of all bundles, one after the other; zeros for what a client does not have.
+// The K_ii, lower triangles, and targets of all bundles, one after the other; zeros for what a client does not have.
 template <class Real>
 class Bundles {
  public:
@@ -146,7 +163,7 @@ class Bundles {
       const auto end = std::min(sizes.size(), i + static_cast<std::size_t>(width));
       rows_.push_back(*std::max_element(sizes.begin() + static_cast<std::ptrdiff_t>(i),
                                         sizes.begin() + static_cast<std::ptrdiff_t>(end)));
-      begins_.push_back(begins_.back() + rows_.back() * rows_.back() * width);
+      begins_.push_back(begins_.back() + detail::triangle(rows_.back()) * width);
       begins_of_rows_.push_back(begins_of_rows_.back() + rows_.back() * width);
       most_rows_ = std::max(most_rows_, rows_.back());
     }
@@ -159,7 +176,7 @@ class Bundles {
     double entries = 0;
     for (const Index n : sizes) {
       if (n > most_rows) return {};
-      entries += static_cast<double>(n * n);
+      entries += static_cast<double>(detail::triangle(n));
     }
     Bundles bundles(sizes);
     if (static_cast<double>(bundles.begins_.back()) > 2 * entries) return {};
@@ -174,12 +191,11 @@ class Bundles {
   }
 
   void put(Index client, const RowMatrix<Real>& gram, const double* targets) {
-    const Index n = rows(client / width);
     Real* to = numbers_.data() + begin(client / width) + client % width;
     double* own = targets_.data() + begin_of_rows(client / width) + client % width;
     for (Index i = 0; i < gram.rows(); ++i) {
       own[i * width] = targets[i];
-      for (Index j = 0; j < gram.cols(); ++j) to[(i * n + j) * width] = gram(i, j);
+      for (Index j = 0; j <= i; ++j) to[(detail::triangle(i) + j) * width] = gram(i, j);
     }
   }
 
