@@ -66,6 +66,16 @@ void Work::even(Index count, double cost) {
   gather(costs);
 }
 
+Work Work::in_order(std::vector<double> costs) {
+  constexpr double many = 128;
+  Work work(std::move(costs));
+  if (work.largest > work.total / many) return work;
+  work.ordered = true;
+  std::iota(work.order.begin(), work.order.end(), Index{0});
+  work.gather(work.costs);
+  return work;
+}
+
 Work Work::backwards() const {
   Work other = *this;
   std::reverse(other.order.begin(), other.order.end());
@@ -88,8 +98,12 @@ void Work::gather(const std::vector<double>& costs_by_item, Index from_front) {
   handfuls.push_back(items());
 
   line.resize(handfuls.size() - 1);
-  auto front = line.begin(), back = line.end();
-  for (Index h = 0; h < tickets(); ++h) *(h % 2 == from_front ? front++ : --back) = h;
+  if (ordered) {
+    std::iota(line.begin(), line.end(), Index{0});
+  } else {
+    auto front = line.begin(), back = line.end();
+    for (Index h = 0; h < tickets(); ++h) *(h % 2 == from_front ? front++ : --back) = h;
+  }
 
   spent.clear();
   double before = 0;

@@ -6,6 +6,7 @@
 // goes on alone for a while. Which thread does an item never changes the result.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -20,7 +21,8 @@ namespace localgd {
 
 // A fixed list of items with their costs (any unit); the dearest are handed out first. Many cheap items
 // are handed out by the handful, from two ends: every other one from the front, the rest from the back. So
-// a thread gets much the same items each time, and finds what it read of them in its own cache.
+// a thread gets much the same items each time, and finds what it read of them in its own cache. In order, neighbours go
+// to the same thread.
 struct Work {
   std::vector<Index> order;
   std::vector<Index> handfuls{0};  // where each begins in the order, and the end
@@ -28,6 +30,7 @@ struct Work {
   std::vector<double> spent;       // cost of those before each in the line, and of all
   std::vector<double> costs;       // by item
   double total = 0, largest = 0;
+  bool ordered = false;  // as they were given, not the dearest first
 
   Work() = default;
   explicit Work(std::vector<double> costs);
@@ -35,19 +38,23 @@ struct Work {
   // That many items of the same cost.
   void even(Index count, double cost);
 
-  // The same items, those that each thread had last first.
+  // In order, if there are so many that it does not matter which comes last.
+  static Work in_order(std::vector<double> costs);
+
+  // The same items, those that each thread had last first; not of work in order.
   Work backwards() const;
 
   // The items of another list that are wanted.
   template <class Wanted>
   void select(const Work& all, Wanted&& wanted) {
+    ordered = all.ordered;
     order.clear();
     order.reserve(all.order.size());
     total = largest = 0;
     for (const Index item : all.order) {
       if (!wanted(item)) continue;
       const double cost = all.costs[static_cast<std::size_t>(item)];
-      if (order.empty()) largest = cost;
+      largest = std::max(largest, cost);
       order.push_back(item);
       total += cost;
     }

@@ -26,7 +26,7 @@ class Groups {
     std::vector<double> sums(static_cast<std::size_t>(count()));
     for (Index i = 0; i < clients_; ++i)
       sums[static_cast<std::size_t>(of(i))] += costs[static_cast<std::size_t>(i)];
-    return Work(std::move(sums));
+    return Work::in_order(std::move(sums));
   }
 
  private:
