@@ -120,12 +120,25 @@ TEST_CASE("small clients side by side follow the plain loops") {
   const std::vector<MethodCase> with_all_rows{
       {"local-gd", [](LocalRule&, ServerRule&) {}},
       {"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }},
+      {"server rate", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8}; }},
       {"nesterov", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8, 0.9, true}; }}};
   for (const auto& method : with_all_rows)
     for (const auto& loss : losses)
       for (const bool sampled : {false, true})
         for (const std::int64_t steps : {1, 6, 30}) check(method, loss, p, steps, 3, sampled, {"gram", "hybrid"});
   for (const auto& loss : losses) check(method_named("adam"), loss, p, 6, 3, false, {"hybrid"});
+}
+
+TEST_CASE("bundles of one to six rows follow the plain loops") {
+  for (Index most = 1; most <= 6; ++most) {
+    std::vector<Index> sizes;
+    for (Index i = 0; i < 100; ++i) sizes.push_back(i % 40 > 0 && most > 1 ? most - 1 : most);
+    const Problem p = make_problem(sizes, 7);
+    const MethodCase prox{"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }};
+    for (const auto& method : {methods.front(), prox})
+      for (const auto& loss : losses)
+        for (const std::int64_t steps : {1, 7}) check(method, loss, p, steps, 3, true, {"hybrid"});
+  }
 }
 
 TEST_CASE("every method follows the plain loops for many rounds") {

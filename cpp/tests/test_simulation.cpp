@@ -233,3 +233,49 @@ TEST_CASE("rounds and plans that do not fit are refused") {
   CHECK(simulation.participations() == 8);
   CHECK(simulation.advance(4, {}, nullptr) == Status::completed);
 }
+
+TEST_CASE("bundles of small clients keep the last whole round, and its drift, through stops and copies") {
+  const Problem p = make_problem(std::vector<Index>(150, 3), 9);
+  for (const auto& loss : losses) {
+    if (loss.name == "softmax") continue;
+    const Data data = p.data(loss);
+    for (const bool single : {false, true}) {
+      const Case c{loss, methods.front(), "hybrid", single};
+      CAPTURE(loss.name);
+      CAPTURE(single);
+      const auto make = [&] {
+        return std::make_unique<Simulation>(data, p.start(loss), c.options(150, 4), std::vector<std::int64_t>{},
+                                            Matrix<double>(), 2);
+      };
+      const Inputs inputs(p, 6, true, 0.1);
+      auto whole = make(), pieces = make(), copy = make();
+      REQUIRE(whole->advance(6, inputs.plans(0, 6), nullptr) == Status::completed);
+      REQUIRE(pieces->advance(3, inputs.plans(0, 3), nullptr) == Status::completed);
+
+      // A round that comes to nothing.
+      const auto before = snapshot(pieces->engine());
+      const double drift = pieces->drift();
+      CHECK(drift > 0);
+      Plans wild = inputs.plans(3, 4);
+      wild.lrs = {1e300};
+      if (loss.name != "logistic") {
+        CHECK(pieces->advance(4, wild, nullptr) == Status::diverged);
+        CHECK(same_bits(snapshot(pieces->engine()), before));
+        CHECK(pieces->drift() == drift);
+      }
+
+      // Another engine goes on from its state, and so does the one that was read.
+      const auto from = pieces->engine().state(), to = copy->engine().state();
+      REQUIRE(from.size() == to.size());
+      for (std::size_t k = 0; k < from.size(); ++k) *to[k].second = *from[k].second;
+      copy->resume(3, pieces->participations(), drift);
+      CHECK(copy->drift() == drift);
+      for (auto* next : {pieces.get(), copy.get()}) {
+        REQUIRE(next->advance(6, inputs.plans(3, 6), nullptr) == Status::completed);
+        CHECK(same_bits(snapshot(next->engine()), snapshot(whole->engine())));
+        CHECK(next->drift() == whole->drift());
+        CHECK(next->participations() == whole->participations());
+      }
+    }
+  }
+}

@@ -100,6 +100,25 @@ TEST_CASE("a thread takes every other handful, and on the way back those that it
   CHECK(uneven.spent == std::vector<double>{0, 8, 10, 11, 15});
 }
 
+TEST_CASE("work in order leaves neighbours to the same thread, unless few items are dear") {
+  std::vector<double> costs;
+  for (int i = 0; i < 500; ++i) costs.push_back(i % 3 + 1.0);
+  const Work work = Work::in_order(costs);
+  CHECK(work.items() == 500);
+  for (Index i = 0; i < 500; ++i) CHECK(work.order[std::size_t(i)] == i);
+  for (Index h = 0; h < work.tickets(); ++h) CHECK(work.line[std::size_t(h)] == h);
+  CHECK(work.spent.back() == work.total);
+  for (const int threads : {1, 2, 3}) Team::run(threads, [&](Team& team) { check_phase(team, work); });
+  Work some;
+  some.select(work, [](Index item) { return item % 2 > 0; });
+  CHECK(some.largest == 3);
+  for (Index i = 0; i < some.items(); ++i) CHECK(some.order[std::size_t(some.line[std::size_t(i)])] == 2 * i + 1);
+
+  costs[77] = 100;  // a tenth of all
+  CHECK(Work::in_order(costs).order == Work(costs).order);
+  CHECK(Work::in_order(costs).line == Work(costs).line);
+}
+
 TEST_CASE("a selection keeps the order and forgets the one before") {
   const Work all({2, 5, 1, 4, 3});
   Work some;

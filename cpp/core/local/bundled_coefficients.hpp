@@ -54,7 +54,7 @@ class BundledCoefficients {
     std::fill_n(next_sums_.data() + begin, count, Real(0));
   }
 
-  // scale: n_i c_i.
+  // scale: n_i c_i of who is in the round.
   void commit(double scale) {
     std::swap(value_, next_);
     std::swap(sums_, next_sums_);
@@ -70,7 +70,8 @@ class BundledCoefficients {
   }
   void last_round(const Vector<double>& shares, Matrix<double>& b, Matrix<double>& change) const {
     for_rows([&](Index client, Index row, Index place) {
-      b(row) = scale_ / static_cast<double>(data_->size(client)) * static_cast<double>(sums_.data()[place]);
+      const double c = shares[client] > 0 ? scale_ / static_cast<double>(data_->size(client)) : 0;
+      b(row) = c * static_cast<double>(sums_.data()[place]);
       change(row) = factor_ * (shares[client] * b(row));
     });
   }
