@@ -62,8 +62,9 @@ class Limit:
     whole_round : float
         With the server's products (2 N² flops and N² / 2 reals, or 4 N d flops and N d reals, those
         twice if a client's rows outgrow the second-level cache) at the same limits; where Gram
-        blocks fit in a first-level cache, but all of them do not in the second-level ones, with
-        one reading of all, and of the rows' coefficients, which are read and written in float64;
+        blocks (a half of them: they are symmetric) fit in a first-level cache, but all of them do
+        not in the second-level ones, with one reading of all, and of the rows' coefficients, which
+        are read and written in float64;
         with the random words of batches at the rate of NumPy's generator; and with the time in
         which threads hand a round to one another and back.
     binding : str
@@ -155,7 +156,7 @@ class Machine:
                 reads = 1 if n * d * itemsize <= cache_bytes(2) else 2
                 flops, reals = 4 * N * d * columns, N * d
             bytes, size = reads * reals * itemsize, reals * itemsize
-            block = n * n * itemsize
+            block = n * (n + 1) // 2 * itemsize  # symmetric too
             blocks = case.n_clients * block
             if block <= cache_bytes(1) and blocks > self.threads * cache_bytes(2):
                 state = 2 * 8 * N * columns

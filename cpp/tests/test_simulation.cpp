@@ -268,6 +268,7 @@ TEST_CASE("bundles of small clients keep the last whole round, and its drift, th
       const auto from = pieces->engine().state(), to = copy->engine().state();
       REQUIRE(from.size() == to.size());
       for (std::size_t k = 0; k < from.size(); ++k) *to[k].second = *from[k].second;
+      CHECK(same_bits(copy->engine().coefficients(), pieces->engine().coefficients()));
       copy->resume(3, pieces->participations(), drift);
       CHECK(copy->drift() == drift);
       for (auto* next : {pieces.get(), copy.get()}) {

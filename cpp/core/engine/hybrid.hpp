@@ -1,5 +1,6 @@
 // Engine "hybrid": local steps on the blocks K_ii, the server in the weights.
-//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most; N d more for bundles
+//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most; for bundles half of
+//   the former, and N d
 #pragma once
 
 #include "../local/bundled_coefficients.hpp"
@@ -50,7 +51,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   }
 
   const Matrix<double>& coefficients() override {
-    if (bundled_coefficients_) bundled_coefficients_->read(this->coefficients_.value);
+    if (bundled_coefficients_ && !written_) bundled_coefficients_->read(this->coefficients_.value);
     return Weighted::coefficients();
   }
   const LastRound& last_round() override {
@@ -61,7 +62,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   }
   Engine::State state() override {
     coefficients();
-    restored_ = true;  // by who writes to what is returned, as far as is known here
+    written_ = bundled_coefficients_.has_value();
     return Weighted::state();
   }
 
@@ -93,8 +94,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   }
 
   void begin_coefficients(Team& team) {
-    if (restored_) bundled_coefficients_->write(this->coefficients_.value);
-    restored_ = false;
+    if (written_) bundled_coefficients_->write(this->coefficients_.value);
+    written_ = false;
     if (this->all_take_part_) return;
     team.for_each(this->work_, [&](Index g, int) {
       constexpr Index width = bundle_width<Real>;
@@ -138,7 +139,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   std::vector<Matrix<Real>> changes_;  // of each thread: of the weights by some clients, in float32
   std::optional<BundledRows<Real>> bundled_rows_;
   std::optional<BundledCoefficients<Real>> bundled_coefficients_;
-  bool restored_ = false;  // the coefficients in the order of the data
+  bool written_ = false;  // perhaps, by who asked for the state: the coefficients in the order of the data count
   std::vector<Vector<double>> sums_of_features_;  // of each thread: a register for each feature
 };
 
