@@ -98,9 +98,9 @@ LOCALGD_IN_PLACE Register<Real> move_rows(const Register<Real> (&sums)[R], Regis
   return most;
 }
 
-// R rows of half of the lanes move by step K_ii e, from `row` on. Returns the largest |delta|.
-template <int R, class Real>
-LOCALGD_IN_PLACE Register<Real> move_bundle_rows(const Real* gram, Index row, Index n, const Real* e, Register<Real> step,
+// R rows of half of the lanes move by step K_ii e, from `row` on: a number, or a type. Returns the largest |delta|.
+template <int R, class Row, class Real>
+LOCALGD_IN_PLACE Register<Real> move_bundle_rows(const Real* gram, Row row, Index n, const Real* e, Register<Real> step,
                                                  Real keep, Real* delta) {
   constexpr Index width = bundle_width<Real>;
   const auto entry = [=](Index i, Index j) { return load(gram + (triangle(i) + j) * width); };  // j <= i
@@ -124,12 +124,18 @@ LOCALGD_IN_PLACE Register<Real> move_bundle_rows(const Real* gram, Index row, In
 template <class Real>
 LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
   Register<Real> most{};
-  in_pieces<5, 4, 3, 2, 1>(c.n, [&](Index row, auto R) {
+  const auto move = [&](auto row, auto R) {
     for (Index l = 0; l < bundle_width<Real>; l += lanes<Real>) {
       const Register<Real> size = detail::move_bundle_rows<R>(c.gram + l, row, c.n, c.at.e.data() + l,
                                                               load(c.at.step.data() + l), c.keep, c.at.delta.data() + l);
       most = size > most ? size : most;
     }
+  };
+  // Where the compiler knows the row it knows all places in the triangle.
+  in_pieces<5, 4, 3, 2, 1>(c.n, [&](Index row, auto R) {
+    if (row == 0) return move(std::integral_constant<Index, 0>{}, R);
+    if (row == 5) return move(std::integral_constant<Index, 5>{}, R);
+    move(row, R);
   });
   return largest_lane<Real>(most);
 }
