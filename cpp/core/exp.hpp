@@ -137,7 +137,7 @@ struct ShortExp {
 
 // Calls use(exp) with the shortest exp that is right for arguments up to `spread`; false if there is none.
 template <class Real, class Use>
-bool with_short_exp(Real spread, Use&& use) {
+LOCALGD_IN_PLACE bool with_short_exp(Real spread, Use&& use) {
   using Short = ShortExp<Real>;
   if (spread <= Short::tiny)
     use([](auto x) { return exp_slope<Short::of_tiny>(x) * x + Real(1); });

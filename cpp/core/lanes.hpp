@@ -4,6 +4,7 @@
 // Without them a register is one real.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 
@@ -18,8 +19,10 @@
 #if defined(__GNUC__)
 #define LOCALGD_ONE_COPY __attribute__((noinline))
 #define LOCALGD_IN_PLACE __attribute__((always_inline)) inline
+#define LOCALGD_LAMBDA_IN_PLACE __attribute__((always_inline))
 #else
 #define LOCALGD_ONE_COPY
+#define LOCALGD_LAMBDA_IN_PLACE
 #define LOCALGD_IN_PLACE inline
 #endif
 
@@ -82,12 +85,12 @@ inline Register<double> in_doubles(Floats x) {
 }
 }  // namespace detail
 
-template <class Real>
-Real largest_lane(Register<Real> x) {
+template <class Real, class V>
+Real largest_lane(V x) {
   return detail::join_lanes<Real>(x, [](auto a, auto b) { return b > a ? b : a; });
 }
-template <class Real>
-Real lane(Register<Real> x, std::size_t l) {
+template <class Real, class V>
+Real lane(V x, std::size_t l) {
   return x[l];
 }
 template <class Real>
@@ -161,11 +164,43 @@ template <class Real>
 Register<Real> all_lanes(Real x) {
   return x - Register<Real>{};
 }
-template <class Real>
-Register<Real> gather(const Real* x, const Index* places) {
-  return [&]<std::size_t... l>(std::index_sequence<l...>) {
-    return Register<Real>{x[places[l]]...};
-  }(std::make_index_sequence<static_cast<std::size_t>(lanes<Real>)>{});
+
+// Few reals, a power of two of them and no more than a register has, in as little of one as there is.
+#if defined(__GNUC__)
+namespace detail {
+template <class Real, int count>
+struct FewOf {
+  static constexpr std::size_t bytes = std::max<std::size_t>(count * sizeof(Real), 16);
+  typedef Real type __attribute__((vector_size(bytes), aligned(sizeof(Real)), may_alias));
+};
+}  // namespace detail
+template <class Real, int count>
+using Few = typename detail::FewOf<Real, count>::type;
+#else
+template <class Real, int>
+using Few = Real;
+#endif
+
+// x at some places; lanes beyond have them once more.
+template <int count, class Real, class Place>
+Few<Real, count> gather(const Real* x, const Place* places) {
+  if constexpr (count == 1) {
+    return x[places[0]] - Few<Real, 1>{};
+  } else {
+    return [&]<std::size_t... l>(std::index_sequence<l...>) {
+      return Few<Real, count>{x[places[l % count]]...};
+    }(std::make_index_sequence<sizeof(Few<Real, count>) / sizeof(Real)>{});
+  }
+}
+
+template <int count, class Real, class V>
+void store_few(Real* x, V value) {
+  if constexpr (count == 1)
+    *x = lane<Real>(value, 0);
+  else if constexpr (count * sizeof(Real) == sizeof(V))
+    *reinterpret_cast<Few<Real, count>*>(x) = value;
+  else
+    for (int l = 0; l < count; ++l) x[l] = value[l];
 }
 
 // body(i) for i < count, which is a type: what a body keeps in arrays stays in registers, where the compiler
@@ -187,12 +222,25 @@ LOCALGD_IN_PLACE void with_size(Index n, Body&& body) {
 
 // Calls body(first, size) for pieces of the given sizes, the largest first; a size is a type.
 template <int... sizes, class Body>
-void in_pieces(Index n, Body&& body) {
+LOCALGD_IN_PLACE void in_pieces(Index n, Body&& body) {
   Index first = 0;
   const auto pieces_of = [&](auto size) {
     for (; first + size.value <= n; first += size.value) body(first, size);
   };
   (pieces_of(std::integral_constant<int, sizes>{}), ...);
+}
+
+// In pieces of as many as Few has room for.
+template <class Real, class Body>
+LOCALGD_IN_PLACE void in_few_pieces(Index n, Body&& body) {
+  if constexpr (lanes<Real> >= 8)
+    in_pieces<8, 4, 2, 1>(n, body);
+  else if constexpr (lanes<Real> == 4)
+    in_pieces<4, 2, 1>(n, body);
+  else if constexpr (lanes<Real> == 2)
+    in_pieces<2, 1>(n, body);
+  else
+    in_pieces<1>(n, body);
 }
 
 }  // namespace localgd

@@ -83,7 +83,7 @@ class SpanEngine : public BaseEngine<Real> {
     turns_.clear();
     if (local_.stochastic()) clients_of_turn_ = most_clients_of_turn();
     for (int t = 0; local_.stochastic() && t < team.threads(); ++t)
-      turns_.emplace_back(clients_of_turn_, clients_of_turn_ * this->largest_batch_, outputs_);
+      turns_.emplace_back(clients_of_turn_, this->largest_batch_, outputs_);
     return !stop.requested();
   }
 
@@ -178,14 +178,14 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   // Steps with batches, of several clients in turn where they are short. The turns are such that two
-  // threads have as many, and the same for any number: the rows of a turn have their exps in common.
+  // threads have as many.
   Outcome batch_work(Team& team, Stop& stop) {
     const Work& groups = *this->active_;
     const Index items = turns(groups.items());
     turns_work_.even(items, groups.total / static_cast<double>(std::max<Index>(items, 1)));
     team.for_each(turns_work_, [&](Index item, int thread) {
       BatchTurn<Real>& turn = turns_[static_cast<std::size_t>(thread)];
-      turn.clear();
+      turn.clients.clear();
       const auto start = [&](Index i) {
         if (static_cast<Index>(turn.clients.size()) == clients_of_turn_) take_turn(turn, stop, thread);
         start_client(i);
@@ -211,7 +211,8 @@ class SpanEngine : public BaseEngine<Real> {
 
   // So many that all rows fit in a register or two, and all blocks in the cache; of as many steps each.
   Index most_clients_of_turn() const {
-    constexpr Index rows = std::max<Index>(8, lanes<Real>), cache = 256 << 10;
+    static const Index rows = getenv("TROWS") ? atoi(getenv("TROWS")) : 16;
+    constexpr Index cache = 256 << 10;
     if (outputs_ > 1 || !local_.equal_steps()) return 1;
     Index largest = 1;
     for (const auto& own : blocks_) largest = std::max(largest, own.bytes());
@@ -227,7 +228,7 @@ class SpanEngine : public BaseEngine<Real> {
       this->finish_steps(client.index);
       finish_client(client.index, thread);
     }
-    turn.clear();
+    turn.clients.clear();
   }
 
   // Bundles take every step: of many steps a ladder needs fewer.

@@ -1,7 +1,7 @@
 // Local steps with batches: as in local/span_steps.hpp, with e of the rows drawn alone. 2 n_i C flops per row.
 //
-// A step with a small batch is less work than the wait for its exp. So some clients take their steps in
-// turn, and the derivatives of all rows that they draw stand side by side in registers.
+// A step with a small batch is less work than the wait for its exp, which the next step needs. So some
+// clients take their steps in turn: none waits for another.
 #pragma once
 
 #include "batches.hpp"
@@ -13,102 +13,133 @@ namespace localgd {
 // outputs.
 template <class Real>
 struct BatchTurn {
+  using Row = RowDealer::Row;
   struct Client {
     Index index, size;  // of the client, and of its batches
-    Index place;        // of its rows, from the first client's on
     SpanClient<Real> span;
     RowDealer* dealer;
+    Row* rows;  // of the steps ahead
+    Real spread = 0;  // largest |delta| of the rows drawn until now: a maximum, for the branches on it to be foreseen
   };
   std::vector<Client> clients;
-  Index size = 0;            // of all batches
   const std::int64_t ahead;  // steps whose rows are drawn in one go
-  std::vector<Index> rows;  // of each step ahead, in whole registers, by place
+  std::vector<Row> rows;
   Vector<Real> targets, base, origin, delta, e;  // of a step: whole registers for each output
 
-  BatchTurn(Index most_clients, Index most_rows, Index outputs)
-      : ahead(steps_ahead(most_rows)), rows(static_cast<std::size_t>(ahead * padded<Real>(most_rows))), targets(padded<Real>(most_rows)) {
+  BatchTurn(Index most_clients, Index largest_batch, Index outputs)
+      : ahead(steps_ahead(most_clients * largest_batch)),
+        rows(static_cast<std::size_t>(ahead * most_clients * largest_batch)),
+        targets(padded<Real>(largest_batch)) {
     clients.reserve(static_cast<std::size_t>(most_clients));
     for (auto* numbers : {&base, &origin, &delta, &e}) *numbers = Vector<Real>::Zero(targets.size() * outputs);
   }
 
   void add(Index index, const SpanClient<Real>& span, RowDealer& dealer, Index batch) {
-    const Index place = clients.empty() ? 0 : span.delta - clients.front().span.delta;
-    clients.push_back({index, batch, place, span, &dealer});
-    size += batch;
-  }
-  void clear() {
-    clients.clear();
-    size = 0;
+    Row* own = clients.empty() ? rows.data() : clients.back().rows + ahead * clients.back().size;
+    clients.push_back({index, batch, span, &dealer, own});
   }
 
-  // Registers are filled up with the first row.
   void deal(std::int64_t steps) {
-    const Index whole = padded<Real>(size);
-    Index* at = rows.data();
-    for (const Client& c : clients) {
-      c.dealer->deal(steps, c.size, whole, c.place, at);
-      at += c.size;
-    }
-    for (at = rows.data(); steps > 0; --steps, at += whole) std::fill(at + size, at + whole, at[0]);
+    for (const Client& c : clients) c.dealer->deal(steps * c.size, c.rows);
   }
 };
 
-// e = -l' of the rows drawn.
-template <class Loss, class Real>
-void derive(BatchTurn<Real>& turn, const Index* rows) {
-  const SpanClient<Real>& first = turn.clients.front().span;
-  const Index whole = padded<Real>(turn.size), stride = first.gram.stride(), outputs = Loss::multiclass ? first.outputs : 1;
-  // Whole registers, so that what is read next need not wait for its lanes to reach the cache.
-  const auto gather_rows = [=](const Real* from, Real* to) {
-    for (Index k = 0; k < outputs; ++k)
-      for (Index t = 0; t < whole; t += lanes<Real>) store(to + k * whole + t, gather(from + k * stride, rows + t));
-  };
-  if constexpr (Loss::multiclass)
-    for (Index t = 0; t < turn.size; ++t) turn.targets[t] = first.targets[rows[t]];
-  gather_rows(first.delta, turn.delta.data());
-  gather_rows(first.origin, turn.origin.data());
-  const Real spread = largest(turn.delta.data(), whole * outputs);
-  if (!(spread <= ShortExp<Real>::bounded)) gather_rows(first.base, turn.base.data());
-  const NearRows<Real> drawn{turn.base.data(), turn.origin.data(), turn.delta.data(), whole,
-                             turn.targets.data(), turn.size, outputs};
-  derivatives_near<Loss>(drawn, spread, turn.e.data());
+// e = -l' of `size` rows of a client, which the compiler may know.
+template <class Loss, class Real, class Size>
+LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const RowDealer::Row* rows, Size size, BatchTurn<Real>& turn,
+                             Real* e) {
+  const SpanClient<Real>& c = client.span;
+  if constexpr (Loss::multiclass) {
+    const Index whole = padded<Real>(size), stride = c.gram.stride();
+    for (Index t = 0; t < size; ++t) {
+      turn.targets[t] = c.targets[rows[t]];
+      for (Index k = 0; k < c.outputs; ++k) {
+        turn.base[k * whole + t] = c.base[k * stride + rows[t]];
+        turn.origin[k * whole + t] = c.origin[k * stride + rows[t]];
+        turn.delta[k * whole + t] = c.delta[k * stride + rows[t]];
+      }
+    }
+    const NearRows<Real> drawn{turn.base.data(), turn.origin.data(), turn.delta.data(), whole,
+                               turn.targets.data(), size, c.outputs};
+    derivatives_near<Loss>(drawn, largest(turn.delta.data(), whole * c.outputs), e);
+  } else {
+    const auto derive_piece = [&](Index t, auto R) LOCALGD_LAMBDA_IN_PLACE {
+      using Some = Few<Real, R>;
+      const Some delta = gather<R>(c.delta, rows + t), turned = -delta;
+      Some of_rows;
+      client.spread = std::max(client.spread, largest_lane<Real>(delta > turned ? delta : turned));
+      near_or_far<Loss>(
+          client.spread,
+          [&](auto power) LOCALGD_LAMBDA_IN_PLACE { of_rows = Loss::near(gather<R>(c.origin, rows + t), delta, power); },
+          [&](auto loss) LOCALGD_LAMBDA_IN_PLACE { of_rows = loss.negative_derivative(gather<R>(c.base, rows + t) + delta); });
+      store_few<R>(e + t, of_rows);
+    };
+    if constexpr (std::is_same_v<Size, Index>)
+      in_few_pieces<Real>(size, derive_piece);
+    else
+      derive_piece(0, size);
+  }
 }
 
-// A client's step from the derivatives e of its rows, columns `stride` apart.
-template <class Real>
-LOCALGD_IN_PLACE void take_step(const typename BatchTurn<Real>::Client& client, Index outputs, const Index* rows,
-                                const Real* e, Index stride, bool moves) {
-  const SpanClient<Real>& c = client.span;
-  const Index n = c.gram.size(), moving = c.gram.stride() * outputs;
+// A client's step from the derivatives e of its rows.
+template <class Loss, class Real, class Size>
+LOCALGD_IN_PLACE void take_step(const SpanClient<Real>& c, const RowDealer::Row* rows, Size size, const Real* e, bool moves) {
+  const Index n = c.gram.size(), stride = c.gram.stride(), outputs = Loss::multiclass ? c.outputs : 1;
+  const Index whole = Loss::multiclass ? padded<Real>(size) : 0;
   const Real keep = c.keep();
   if (keep != Real(1)) {
     for (Index j = 0; j < n * outputs; ++j) c.sums[j] *= keep;
-    for (Index j = 0; moves && j < moving; ++j) c.delta[j] *= keep;
+    for (Index j = 0; moves && j < stride * outputs; ++j) c.delta[j] *= keep;
   }
-  for (Index k = 0; k < outputs; ++k, e += stride) {
-    Real* sums = c.sums + k * n - client.place;
-    for (Index t = 0; t < client.size; ++t) sums[rows[t]] += e[t];
-    if (moves) c.gram.add_rows(rows, client.place, client.size, e, c.step, c.delta + k * c.gram.stride());
+  for (Index k = 0; k < outputs; ++k, e += whole) {
+    Real* sums = c.sums + k * n;
+    for (Index t = 0; t < size; ++t) sums[rows[t]] += e[t];
+    if (!moves) continue;
+    if constexpr (std::is_same_v<Size, Index>)
+      c.gram.add_rows(rows, size, e, c.step, c.delta + k * stride);
+    else
+      c.gram.template add_group<size>(rows, e, c.step, c.delta + k * stride);
   }
   if (c.shift && moves) shift_margins(c, c.delta);
 }
 
-template <class Real, class Loss>
-void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
-  const Index whole = padded<Real>(turn.size);
-  const Index outputs = Loss::multiclass ? turn.clients.front().span.outputs : 1;
-  for (std::int64_t l = 0; l < steps; ++l) {
-    const std::int64_t dealt = l % turn.ahead;
-    if (dealt == 0) turn.deal(std::min(turn.ahead, steps - l));
-    const Index* rows = turn.rows.data() + dealt * whole;
-    derive<Loss>(turn, rows);
-    const Real* e = turn.e.data();
-    for (const auto& client : turn.clients) {
-      take_step<Real>(client, outputs, rows, e, whole, !last || l + 1 < steps);
-      rows += client.size;
-      e += client.size;
+template <int B, class Loss, class Real>
+LOCALGD_ONE_COPY void batch_steps_of(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
+  Real few[std::max(B, 1)];
+  Real* const e = B > 0 ? few : turn.e.data();
+  const auto size_of = [](const auto& client) {
+    if constexpr (B > 0)
+      return std::integral_constant<int, B>{};
+    else
+      return client.size;
+  };
+  for (std::int64_t l = 0, dealt = turn.ahead; l < steps; ++l, ++dealt) {
+    if (dealt == turn.ahead) {
+      dealt = 0;
+      turn.deal(std::min(turn.ahead, steps - l));
+    }
+    const bool moves = !last || l + 1 < steps;
+    for (auto& client : turn.clients) {
+      const auto size = size_of(client);
+      const RowDealer::Row* rows = client.rows + dealt * size;
+      derive<Loss>(client, rows, size, turn, e);
+      take_step<Loss>(client.span, rows, size, e, moves);
     }
   }
+}
+
+// One row in a batch, or eight, are known to the compiler: there a step takes no longer than the loops of any number.
+template <class Real, class Loss>
+void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
+  const auto all_of = [&](Index size) {
+    return std::all_of(turn.clients.begin(), turn.clients.end(), [=](const auto& client) { return client.size == size; });
+  };
+  if constexpr (!Loss::multiclass) {
+    if (all_of(1)) return batch_steps_of<1, Loss>(turn, steps, last);
+    if constexpr (lanes<Real> >= 8)
+      if (all_of(8)) return batch_steps_of<8, Loss>(turn, steps, last);
+  }
+  batch_steps_of<0, Loss>(turn, steps, last);
 }
 
 }  // namespace localgd

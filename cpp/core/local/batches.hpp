@@ -20,6 +20,8 @@ constexpr std::int64_t steps_ahead(Index rows) {
 // place in the client's stream: no round depends on those before it.
 class RowDealer {
  public:
+  using Row = std::int32_t;
+
   // draws: rows of a round.
   RowDealer(Index rows, bool replacement, Philox::Key key, std::uint64_t draws)
       : rows_(rows), replacement_(replacement), philox_(key), blocks_((draws + per_block - 1) / per_block) {
@@ -29,29 +31,24 @@ class RowDealer {
   void begin_round(double round) {
     round_ = static_cast<std::uint64_t>(round);
     drawn_ = dealt_ = 0;
-    std::iota(order_.begin(), order_.end(), std::int32_t{0});
+    std::iota(order_.begin(), order_.end(), Row{0});
   }
 
-  // The rows of some batches, `stride` apart, counted from `first` on.
-  void deal(std::int64_t batches, Index size, Index stride, Index first, Index* rows) {
+  // The next rows.
+  void deal(std::int64_t count, Row* rows) {
     constexpr std::int64_t most = 8 * per_block;  // blocks do not wait for each other
     std::uint32_t halves[most];
-    Index in_batch = 0, dealt = dealt_;  // what stays in registers
-    std::int32_t* const order = order_.data();
-    for (std::int64_t left = batches * size; left > 0;) {
-      const std::int64_t skipped = drawn_ % per_block, count = std::min(left, most - skipped);
-      draw(drawn_ / per_block, skipped + count, halves);
-      for (const std::uint32_t *half = halves + skipped, *end = half + count; half < end; ++half) {
-        rows[in_batch] = first + (replacement_ ? place(*half, rows_) : next(*half, order, rows_, dealt));
-        if (++in_batch == size) {
-          in_batch = 0;
-          rows += stride;
-        }
-      }
-      drawn_ += count;
-      left -= count;
+    while (count > 0) {
+      const std::int64_t skipped = drawn_ % per_block, some = std::min(count, most - skipped);
+      draw(drawn_ / per_block, skipped + some, halves);
+      if (replacement_)
+        for (std::int64_t t = 0; t < some; ++t) rows[t] = place(halves[skipped + t], rows_);
+      else
+        shuffle(halves + skipped, some, rows);
+      drawn_ += some;
+      count -= some;
+      rows += some;
     }
-    dealt_ = dealt;
   }
 
  private:
@@ -66,18 +63,26 @@ class RowDealer {
       }
   }
 
-  static Index place(std::uint32_t half, Index count) {
-    return static_cast<Index>(half * static_cast<std::uint64_t>(count) >> 32);
+  static Row place(std::uint32_t half, Index count) {
+    return static_cast<Row>(half * static_cast<std::uint64_t>(count) >> 32);
   }
-  // One of the rows left in the epoch.
-  static Index next(std::uint32_t half, std::int32_t* order, Index rows, Index& dealt) {
-    if (dealt == rows) dealt = 0;
-    std::int32_t* left = order + dealt;
-    std::int32_t* chosen = left + place(half, rows - dealt++);
-    const std::int32_t row = *chosen;
-    *chosen = *left;
-    *left = row;
-    return row;
+  // Each is one of the rows left in the epoch, whose place the first of them takes.
+  void shuffle(const std::uint32_t* halves, std::int64_t count, Row* rows) {
+    while (count > 0) {
+      if (dealt_ == rows_) dealt_ = 0;
+      const std::int64_t some = std::min<std::int64_t>(count, rows_ - dealt_);
+      Row* left = order_.data() + dealt_;
+      for (std::int64_t t = 0; t < some; ++t, ++left) {
+        Row* chosen = left + place(halves[t], rows_ - dealt_ - t);
+        rows[t] = *chosen;
+        *chosen = *left;
+        *left = rows[t];
+      }
+      dealt_ += some;
+      halves += some;
+      rows += some;
+      count -= some;
+    }
   }
 
   Index rows_;
@@ -86,7 +91,7 @@ class RowDealer {
   std::uint64_t blocks_, round_ = 0;  // blocks of a round
   std::int64_t drawn_ = 0;
   Index dealt_ = 0;  // of the epoch
-  std::vector<std::int32_t> order_;
+  std::vector<Row> order_;
 };
 
 }  // namespace localgd

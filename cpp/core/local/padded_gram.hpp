@@ -48,10 +48,25 @@ class PaddedGram {
     columns_times<1, V>(memory_, e, [&](int, int v, Register<Real> sum) { product[v] = sum; });
   }
 
-  // x += scale sum_t e_t K_{j_t} of some rows j_t, counted from `first` on; x as in add_product().
-  LOCALGD_IN_PLACE void add_rows(const Index* rows, Index first, Index count, const Real* e, Real scale, Real* x) const {
-    if (count == 1) return add_group<1>(rows, first, e, scale, x);
-    add_groups(rows, first, count, e, scale, x);
+  // x += sum_t e_t K_{j_t} of some rows j_t; x as in add_product().
+  template <class Row>
+  LOCALGD_IN_PLACE void add_rows(const Row* rows, Index count, const Real* e, Real scale, Real* x) const {
+    in_pieces<8, 4, 2, 1>(count, [&](Index t, auto R) { add_group<R>(rows + t, e + t, scale, x); });
+  }
+  template <int R, class Row>
+  LOCALGD_IN_PLACE void add_group(const Row* rows, const Real* e, Real scale, Real* x) const {
+    const Index size = stride();
+    const Real* k[R];
+    Register<Real> factors[R];
+    for (int r = 0; r < R; ++r) {
+      k[r] = row(rows[r]);
+      factors[r] = all_lanes(scale * e[r]);
+    }
+    for (Index i = 0; i < size; i += lanes<Real>) {
+      Register<Real> sums[2] = {load(x + i), Register<Real>{}};  // two, for the latency
+      for (int r = 0; r < R; ++r) sums[r % 2] += factors[r] * load(k[r] + i);
+      store(x + i, R > 1 ? sums[0] + sums[1] : sums[0]);
+    }
   }
 
   // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
@@ -72,25 +87,6 @@ class PaddedGram {
 
  private:
   const Real* row(Index j) const { return memory_ + j * stride_; }
-
-  LOCALGD_ONE_COPY void add_groups(const Index* rows, Index first, Index count, const Real* e, Real scale, Real* x) const {
-    in_pieces<8, 4, 2, 1>(count, [&](Index t, auto R) { add_group<R>(rows + t, first, e + t, scale, x); });
-  }
-  template <int R>
-  LOCALGD_IN_PLACE void add_group(const Index* rows, Index first, const Real* e, Real scale, Real* x) const {
-    const Index size = stride();
-    const Real* k[R];
-    Register<Real> factors[R];
-    for (int r = 0; r < R; ++r) {
-      k[r] = row(rows[r] - first);
-      factors[r] = all_lanes(scale * e[r]);
-    }
-    for (Index i = 0; i < size; i += lanes<Real>) {
-      Register<Real> sum = load(x + i);
-      for (int r = 0; r < R; ++r) sum += factors[r] * load(k[r] + i);
-      store(x + i, sum);
-    }
-  }
 
   static constexpr int sums_in_registers = registers - 2;  // beside an entry of e and what is read
 

@@ -40,7 +40,7 @@ struct PrimalScratch {
   std::int64_t ahead;  // steps whose batches are drawn in one go
   Vector<Real> margins, derivatives;
   Vector<Real> targets;     // of a batch
-  std::vector<Index> rows;  // of the batches ahead
+  std::vector<RowDealer::Row> rows;  // of the batches ahead
 
   PrimalScratch(Index features, Index outputs, Index largest_batch);
 };
@@ -130,8 +130,8 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
   auto delta = c.deltas();
   for (std::int64_t l = 0; l < steps; ++l) {
     const std::int64_t dealt = l % scratch.ahead;
-    if (dealt == 0) dealer.deal(std::min(scratch.ahead, steps - l), size, size, 0, scratch.rows.data());
-    const Index* rows = scratch.rows.data() + dealt * size;
+    if (dealt == 0) dealer.deal(std::min(scratch.ahead, steps - l) * size, scratch.rows.data());
+    const RowDealer::Row* rows = scratch.rows.data() + dealt * size;
     for (Index t = 0; t < size; ++t) {
       const Index j = rows[t];
       scratch.targets[t] = c.targets[j];

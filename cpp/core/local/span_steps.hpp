@@ -51,7 +51,7 @@ void for_registers(const NearRows<Real>& at, Real* __restrict e, Of&& of) {
 // near(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else far(loss):
 // handed to it, as a loss with targets has no derivative that takes margins alone.
 template <class Loss, class Real, class Near, class Far>
-void near_or_far(Real spread, Near&& near, Far&& far) {
+LOCALGD_IN_PLACE void near_or_far(Real spread, Near&& near, Far&& far) {
   if (with_short_exp(spread, near)) return;
   if constexpr (Loss::uses_target)
     near([](auto x) { return x; });  // is exact
