@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <type_traits>
 #include <utility>
 
@@ -97,6 +98,34 @@ template <class Real>
 Real sum_of_lanes(Register<Real> x) {
   return detail::join_lanes<Real>(x, [](auto a, auto b) { return a + b; });
 }
+
+namespace detail {
+// The sums of neighbours in a, and then of those in b.
+template <class V>
+LOCALGD_IN_PLACE V sums_of_pairs(V a, V b) {
+  return [&]<int... l>(std::integer_sequence<int, l...>) LOCALGD_LAMBDA_IN_PLACE {
+    return __builtin_shufflevector(a, b, (2 * l)...) + __builtin_shufflevector(a, b, (2 * l + 1)...);
+  }(std::make_integer_sequence<int, static_cast<int>(sizeof(V) / sizeof(a[0]))>{});
+}
+
+// Until each sum is in one lane: that of x_i in the i-th, from x_0 on.
+template <int parts, int count, class V>
+LOCALGD_IN_PLACE void sum_lanes(V* x) {
+  if constexpr (parts > 1) {
+    for (int i = 0; i < count / 2; ++i) x[i] = sums_of_pairs(x[2 * i], x[2 * i + 1]);
+    if constexpr (count == 1) x[0] = sums_of_pairs(x[0], x[0]);
+    sum_lanes<parts / 2, std::max(count / 2, 1)>(x);
+  }
+}
+}  // namespace detail
+
+// y_i += the sum of the lanes of x_i, of a power of two of them at once. The x are used up.
+template <class Real, int count>
+LOCALGD_IN_PLACE void add_sums_of_lanes(Register<Real> (&x)[count], Real* y) {
+  constexpr int width = static_cast<int>(sizeof(Register<Real>) / sizeof(Real));
+  detail::sum_lanes<width, count>(x);
+  for (int i = 0; i < count; ++i) y[i] += x[i / width][i % width];
+}
 #else
 inline constexpr int registers = 16;
 
@@ -114,6 +143,10 @@ Real lane(Real x, std::size_t) {
 template <class Real>
 Real sum_of_lanes(Real x) {
   return x;
+}
+template <class Real, int count>
+void add_sums_of_lanes(const Real (&x)[count], Real* y) {
+  for (int i = 0; i < count; ++i) y[i] += x[i];
 }
 #endif
 
@@ -193,8 +226,19 @@ Few<Real, count> gather(const Real* x, const Place* places) {
   }
 }
 
+// The largest |x|.
 template <int count, class Real, class V>
-void store_few(Real* x, V value) {
+LOCALGD_IN_PLACE Real largest_of_few(V x) {
+  if constexpr (count == 1) {
+    return std::abs(lane<Real>(x, 0));
+  } else {
+    const V turned = -x;
+    return largest_lane<Real>(x > turned ? x : turned);
+  }
+}
+
+template <int count, class Real, class V>
+LOCALGD_IN_PLACE void store_few(Real* x, V value) {
   if constexpr (count == 1)
     *x = lane<Real>(value, 0);
   else if constexpr (count * sizeof(Real) == sizeof(V))

@@ -209,14 +209,13 @@ class SpanEngine : public BaseEngine<Real> {
     return std::min(groups, 2 * ((groups + several - 1) / several));
   }
 
-  // So many that all rows fit in a register or two, and all blocks in the cache; of as many steps each.
+  // So many that nobody waits, of as many steps each: a few rows in all, or more if the blocks fit in a first-level cache.
   Index most_clients_of_turn() const {
-    static const Index rows = getenv("TROWS") ? atoi(getenv("TROWS")) : 16;
-    constexpr Index cache = 256 << 10;
+    constexpr Index rows = 8, cache = 28 << 10, most = 16;
     if (outputs_ > 1 || !local_.equal_steps()) return 1;
     Index largest = 1;
     for (const auto& own : blocks_) largest = std::max(largest, own.bytes());
-    return std::max<Index>(std::min(rows / this->largest_batch_, cache / largest), 1);
+    return std::clamp<Index>(std::max(rows / this->largest_batch_, cache / largest), 1, most);
   }
 
   void take_turn(BatchTurn<Real>& turn, Stop& stop, int thread) {

@@ -1,8 +1,8 @@
 // K = A A^T of all rows, and its products with a few vectors: the server of the gram engine.
 //
 // 2 N^2 flops for N^2 / 2 reals read: an entry above the diagonal counts for its row and for its column.
-// Strips of a few rows are stored column after column, a register of each row, so that a strip is one
-// stream. They are shared out in panels that the data alone decides on, and each panel adds to a result
+// Strips of a few rows are stored from their diagonal on, column after column, a register of each row, so that a
+// strip is one stream. Its own columns count twice as well: they are stored halved. Strips are shared out in panels that the data alone decides on, and each panel adds to a result
 // of its own, so that the bits do not depend on the number of threads.
 #pragma once
 
@@ -25,7 +25,7 @@ class SymmetricGram {
     size_ = rows.rows();
     begins_of_strips_ = {0};
     for (Index first = 0; first < size_; first += strip)
-      begins_of_strips_.push_back(begins_of_strips_.back() + strip * (strip + padded<Real>(right_of(first))));
+      begins_of_strips_.push_back(begins_of_strips_.back() + strip * padded<Real>(size_ - first));
     numbers_ = LargeArray<Real>(begins_of_strips_.back());
     share_out();
     team.for_each(work_, [&](Index p, int thread) {
@@ -46,9 +46,7 @@ class SymmetricGram {
     Vector<double> sums = Vector<double>::Zero(vector());
     for (Index first = 0; first < size_; first += strip) {
       const Real* k = numbers_.data() + strip_begin(first);
-      for (Index j = 0; j < strip; ++j)
-        for (Index i = 0; i < strip; ++i) sums[first + i] += std::abs(static_cast<double>(*k++));
-      for (Index j = first + strip; j < first + strip + padded<Real>(right_of(first)); j += lanes<Real>)
+      for (Index j = first; j < size_; j += lanes<Real>)
         for (Index i = 0; i < strip; ++i)
           for (Index l = 0; l < lanes<Real>; ++l) {
             const double size = std::abs(static_cast<double>(*k++));
@@ -103,12 +101,11 @@ class SymmetricGram {
   // The strip of rows `first` on from the rows r on of K's rows first - r on, right of their diagonal.
   void pack(const RowMatrix<Real>& part, Index r, Index first) {
     const auto entry = [&](Index i, Index j) {
-      return r + i < part.rows() && r + j < part.cols() ? part(r + i, r + j) : Real(0);
+      const bool inside = r + i < part.rows() && r + j < part.cols();
+      return inside ? part(r + i, r + j) * Real(j < strip ? 0.5 : 1) : Real(0);
     };
     Real* to = numbers_.data() + strip_begin(first);
-    for (Index i = 0; i < strip; ++i)
-      for (Index j = 0; j < strip; ++j) *to++ = entry(i, j);
-    for (Index j = strip; j < strip + padded<Real>(right_of(first)); j += lanes<Real>)
+    for (Index j = 0; j < size_ - first; j += lanes<Real>)
       for (Index i = 0; i < strip; ++i)
         for (Index l = 0; l < lanes<Real>; ++l) *to++ = entry(i, j + l);
   }
@@ -117,27 +114,15 @@ class SymmetricGram {
   void add_panel(Index p, Index columns) {
     const Index first = begin(p), last = begin(p + 1);
     sums_.block(first, p * columns, vector() - first, columns).setZero();
-    for (Index done = 0; done == 0 || done < right_of(first); done += width)
+    for (Index done = 0; done < size_ - first; done += width)
       for (Index r = first; r < last; r += strip)
-        for (Index c = 0; c < columns; ++c) {
-          const Real* k = numbers_.data() + strip_begin(r);
-          const Real* x = x_.col(c).data() + r;
-          Real* y = sums_.col(p * columns + c).data() + r;
-          if (done == 0) add_diagonal(k, x, y);
-          add_strip(k + strip * strip, done, std::min(right_of(r), done + width), x, y);
-        }
+        for (Index c = 0; c < columns; ++c)
+          add_strip(numbers_.data() + strip_begin(r), done, std::min(size_ - r, done + width), x_.col(c).data() + r,
+                    sums_.col(p * columns + c).data() + r);
   }
 
-  // The strip's own columns, which are its rows.
-  static void add_diagonal(const Real* __restrict k, const Real* __restrict x, Real* __restrict y) {
-    Real sums[strip] = {};
-    for (int j = 0; j < strip; ++j)
-      for (int i = 0; i < strip; ++i) sums[i] += k[j * strip + i] * x[j];
-    for (int i = 0; i < strip; ++i) y[i] += sums[i];
-  }
-
-  // The columns from - to right of the strip's own.
-  static void add_strip(const Real* __restrict k, Index from, Index to, const Real* __restrict x,
+  // The columns from - to from the strip's first on.
+  LOCALGD_IN_PLACE static void add_strip(const Real* __restrict k, Index from, Index to, const Real* __restrict x,
                         Real* __restrict y) {
     Register<Real> sums[strip], own[strip];
     for (int i = 0; i < strip; ++i) {
@@ -145,7 +130,7 @@ class SymmetricGram {
       own[i] = all_lanes(x[i]);
     }
     k += strip * from;
-    for (Index j = strip + from; j < strip + to; j += lanes<Real>, k += strip * lanes<Real>) {
+    for (Index j = from; j < to; j += lanes<Real>, k += strip * lanes<Real>) {
       const Register<Real> v = load(x + j);
       Register<Real> across[2] = {load(y + j), Register<Real>{}};  // two, for the latency
       for (int i = 0; i < strip; ++i) {
@@ -155,13 +140,12 @@ class SymmetricGram {
       }
       store(y + j, across[0] + across[1]);
     }
-    for (int i = 0; i < strip; ++i) y[i] += sum_of_lanes<Real>(sums[i]);
+    add_sums_of_lanes<Real>(sums, y);
   }
 
   Index panels() const { return static_cast<Index>(begins_.size()) - 1; }
   Index begin(Index panel) const { return begins_[static_cast<std::size_t>(panel)]; }
   Index strip_begin(Index first) const { return begins_of_strips_[static_cast<std::size_t>(first / strip)]; }
-  Index right_of(Index first) const { return std::max<Index>(size_ - first - strip, 0); }
   Index vector() const { return size_ + strip + lanes<Real>; }  // the last strip and register end beyond
 
   Index size_ = 0;

@@ -12,9 +12,9 @@ namespace localgd {
 // Clients of one thread, and what is known of the rows that they draw. One client where there are several
 // outputs.
 template <class Real>
-struct BatchTurn {
+struct alignas(64) BatchTurn {
   using Row = RowDealer::Row;
-  struct Client {
+  struct alignas(64) Client {
     Index index, size;  // of the client, and of its batches
     SpanClient<Real> span;
     RowDealer* dealer;
@@ -65,9 +65,9 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
   } else {
     const auto derive_piece = [&](Index t, auto R) LOCALGD_LAMBDA_IN_PLACE {
       using Some = Few<Real, R>;
-      const Some delta = gather<R>(c.delta, rows + t), turned = -delta;
+      const Some delta = gather<R>(c.delta, rows + t);
       Some of_rows;
-      client.spread = std::max(client.spread, largest_lane<Real>(delta > turned ? delta : turned));
+      client.spread = std::max(client.spread, largest_of_few<R, Real>(delta));
       near_or_far<Loss>(
           client.spread,
           [&](auto power) LOCALGD_LAMBDA_IN_PLACE { of_rows = Loss::near(gather<R>(c.origin, rows + t), delta, power); },
@@ -84,15 +84,15 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
 // A client's step from the derivatives e of its rows.
 template <class Loss, class Real, class Size>
 LOCALGD_IN_PLACE void take_step(const SpanClient<Real>& c, const RowDealer::Row* rows, Size size, const Real* e, bool moves) {
-  const Index n = c.gram.size(), stride = c.gram.stride(), outputs = Loss::multiclass ? c.outputs : 1;
+  const Index stride = c.gram.stride(), outputs = Loss::multiclass ? c.outputs : 1;
   const Index whole = Loss::multiclass ? padded<Real>(size) : 0;
   const Real keep = c.keep();
   if (keep != Real(1)) {
-    for (Index j = 0; j < n * outputs; ++j) c.sums[j] *= keep;
+    for (Index j = 0; j < stride * outputs; ++j) c.scratch[j] *= keep;
     for (Index j = 0; moves && j < stride * outputs; ++j) c.delta[j] *= keep;
   }
   for (Index k = 0; k < outputs; ++k, e += whole) {
-    Real* sums = c.sums + k * n;
+    Real* __restrict sums = c.scratch + k * stride;
     for (Index t = 0; t < size; ++t) sums[rows[t]] += e[t];
     if (!moves) continue;
     if constexpr (std::is_same_v<Size, Index>)
@@ -134,12 +134,22 @@ void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
   const auto all_of = [&](Index size) {
     return std::all_of(turn.clients.begin(), turn.clients.end(), [=](const auto& client) { return client.size == size; });
   };
-  if constexpr (!Loss::multiclass) {
-    if (all_of(1)) return batch_steps_of<1, Loss>(turn, steps, last);
-    if constexpr (lanes<Real> >= 8)
-      if (all_of(8)) return batch_steps_of<8, Loss>(turn, steps, last);
-  }
-  batch_steps_of<0, Loss>(turn, steps, last);
+  const auto take_steps = [&](auto size) { batch_steps_of<size, Loss>(turn, steps, last); };
+  // Sums of clients share cache lines, which threads would take from each other at each step: meanwhile they stand in scratch.
+  const auto copy_sums = [&](auto copy) {
+    for (const auto& client : turn.clients) {
+      const SpanClient<Real>& c = client.span;
+      for (Index k = 0; k < c.outputs; ++k) copy(c.sums + k * c.gram.size(), c.gram.size(), c.scratch + k * c.gram.stride());
+    }
+  };
+  copy_sums([](const Real* sums, Index n, Real* scratch) { std::copy_n(sums, n, scratch); });
+  if (!Loss::multiclass && all_of(1))
+    take_steps(std::integral_constant<int, 1>{});
+  else if (!Loss::multiclass && lanes<Real> >= 8 && all_of(8))
+    take_steps(std::integral_constant<int, 8>{});
+  else
+    take_steps(std::integral_constant<int, 0>{});
+  copy_sums([](Real* sums, Index n, const Real* scratch) { std::copy_n(scratch, n, sums); });
 }
 
 }  // namespace localgd

@@ -18,24 +18,24 @@ constexpr std::int64_t steps_ahead(Index rows) {
 // With replacement the half word u gives row floor(u n / 2^32). Without, the rows come in a random
 // order (Fisher-Yates, one half word per row), epoch after epoch. The words of a round have their own
 // place in the client's stream: no round depends on those before it.
-class RowDealer {
+class alignas(64) RowDealer {
  public:
   using Row = std::int32_t;
 
   // draws: rows of a round.
   RowDealer(Index rows, bool replacement, Philox::Key key, std::uint64_t draws)
       : rows_(rows), replacement_(replacement), philox_(key), blocks_((draws + per_block - 1) / per_block) {
-    if (!replacement) order_.resize(static_cast<std::size_t>(rows));
+    if (!replacement) order_.resize(static_cast<std::size_t>((rows + Line::rows_in - 1) / Line::rows_in));
   }
 
   void begin_round(double round) {
     round_ = static_cast<std::uint64_t>(round);
     drawn_ = dealt_ = 0;
-    std::iota(order_.begin(), order_.end(), Row{0});
+    if (!replacement_) std::iota(order(), order() + rows_, Row{0});
   }
 
   // The next rows.
-  void deal(std::int64_t count, Row* rows) {
+  LOCALGD_ONE_COPY void deal(std::int64_t count, Row* rows) {
     constexpr std::int64_t most = 8 * per_block;  // blocks do not wait for each other
     std::uint32_t halves[most];
     while (count > 0) {
@@ -54,6 +54,13 @@ class RowDealer {
  private:
   static constexpr std::int64_t per_block = 8;
 
+  // Threads write to the order of clients side by side: none to a cache line of another.
+  struct alignas(64) Line {
+    static constexpr Index rows_in = 64 / sizeof(Row);
+    Row rows[rows_in];
+  };
+  Row* order() { return order_.front().rows; }
+
   // At least so many half words from a block of the round on, the low half of a word first.
   void draw(std::int64_t block, std::int64_t count, std::uint32_t* half) const {
     for (; count > 0; count -= per_block, ++block)
@@ -71,7 +78,7 @@ class RowDealer {
     while (count > 0) {
       if (dealt_ == rows_) dealt_ = 0;
       const std::int64_t some = std::min<std::int64_t>(count, rows_ - dealt_);
-      Row* left = order_.data() + dealt_;
+      Row* left = order() + dealt_;
       for (std::int64_t t = 0; t < some; ++t, ++left) {
         Row* chosen = left + place(halves[t], rows_ - dealt_ - t);
         rows[t] = *chosen;
@@ -91,7 +98,7 @@ class RowDealer {
   std::uint64_t blocks_, round_ = 0;  // blocks of a round
   std::int64_t drawn_ = 0;
   Index dealt_ = 0;  // of the epoch
-  std::vector<Row> order_;
+  std::vector<Line> order_;
 };
 
 }  // namespace localgd
