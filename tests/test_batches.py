@@ -118,3 +118,24 @@ def test_bits_do_not_depend_on_threads(small_problem, engine, method):
         for threads in (1, 3)
     )
     registry.assert_same_bits(a, b)
+
+
+# -- Kernels -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", registry.DTYPES)
+@pytest.mark.parametrize("engine", ["gram", "hybrid"])
+@pytest.mark.parametrize("sizes", [(9, 8, 30, 8, 17), (40, 3, 8, 5, 12)], ids=["equal", "unequal"])
+@pytest.mark.parametrize("batch_size", [1, 5, 8, 13])
+def test_clients_in_turn_take_the_steps_of_the_primal_engine(sizes, batch_size, engine, dtype):
+    """Batches of one and of eight rows have kernels of their own; clients with fewer rows do not."""
+    rng = np.random.default_rng(3)
+    problem = lg.Problem(
+        [(rng.standard_normal((n, 20)), rng.choice([-1.0, 1.0], n)) for n in sizes]
+    )
+    method = lg.LocalSGD(150, 0.05, batch_size=batch_size)
+    settings = {"rounds": 4, "loss": "logistic", "threads": 2}
+    want = lg.run(problem, method, engine="primal", dtype="float64", **settings).weights
+    got = lg.run(problem, method, engine=engine, dtype=dtype, **settings).weights
+    tolerance = 1e-12 if dtype == "float64" else 1e-6
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * np.abs(want).max())

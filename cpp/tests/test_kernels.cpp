@@ -47,7 +47,7 @@ struct Mode {
   Index batch;  // 0: all rows
 };
 const std::vector<Mode> modes{{false, false, 0}, {true, false, 0}, {false, true, 0}, {true, true, 0},
-                              {false, false, 2}, {true, true, 2}};
+                              {false, false, 1}, {true, true, 2}, {false, true, 7}, {true, false, 8}};
 
 struct Steps {
   Matrix<double> margins, delta, sums;  // after the steps; sums of -l' with their decay
@@ -58,9 +58,15 @@ using Pieces = std::vector<std::int64_t>;
 std::int64_t total(const Pieces& pieces) { return std::accumulate(pieces.begin(), pieces.end(), std::int64_t{0}); }
 
 RowDealer dealer(Index rows) {
-  RowDealer dealer(rows, false, {1, 2}, 200);  // 100 steps of 2 rows
+  RowDealer dealer(rows, false, {1, 2}, 800);  // 100 steps of 8 rows
   dealer.begin_round(0);
   return dealer;
+}
+
+Index draw(RowDealer& dealer) {
+  RowDealer::Row row = 0;
+  dealer.deal(1, &row);
+  return row;
 }
 
 // s <- keep s + e, w <- w_k + keep (w - w_k) + step sum_j e_j a_j + pull, one number at a time.
@@ -80,7 +86,7 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
     Matrix<double> e = Matrix<double>::Zero(n, outputs);
     for (Index t = 0; t < (mode.batch ? mode.batch : n); ++t) {
       Index j = t;
-      if (mode.batch) deal.deal(1, 1, 1, 0, &j);
+      if (mode.batch) j = draw(deal);
       std::vector<long double> u;
       for (Index k = 0; k < outputs; ++k) u.push_back(margin(j, k));
       for (Index k = 0; k < outputs; ++k)

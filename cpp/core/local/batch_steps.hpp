@@ -27,7 +27,7 @@ struct alignas(64) BatchTurn {
   Vector<Real> targets, base, origin, delta, e;  // of a step: whole registers for each output
 
   BatchTurn(Index most_clients, Index largest_batch, Index outputs)
-      : ahead(steps_ahead(most_clients * largest_batch)),
+      : ahead(steps_ahead(largest_batch)),
         rows(static_cast<std::size_t>(ahead * most_clients * largest_batch)),
         targets(padded<Real>(largest_batch)) {
     clients.reserve(static_cast<std::size_t>(most_clients));
@@ -51,12 +51,13 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
   const SpanClient<Real>& c = client.span;
   if constexpr (Loss::multiclass) {
     const Index whole = padded<Real>(size), stride = c.gram.stride();
-    for (Index t = 0; t < size; ++t) {
-      turn.targets[t] = c.targets[rows[t]];
+    for (Index t = 0; t < whole; ++t) {
+      const Index j = rows[t < size ? t : 0];  // registers are filled up with the first row
+      turn.targets[t] = c.targets[j];
       for (Index k = 0; k < c.outputs; ++k) {
-        turn.base[k * whole + t] = c.base[k * stride + rows[t]];
-        turn.origin[k * whole + t] = c.origin[k * stride + rows[t]];
-        turn.delta[k * whole + t] = c.delta[k * stride + rows[t]];
+        turn.base[k * whole + t] = c.base[k * stride + j];
+        turn.origin[k * whole + t] = c.origin[k * stride + j];
+        turn.delta[k * whole + t] = c.delta[k * stride + j];
       }
     }
     const NearRows<Real> drawn{turn.base.data(), turn.origin.data(), turn.delta.data(), whole,
@@ -115,8 +116,8 @@ LOCALGD_ONE_COPY void batch_steps_of(BatchTurn<Real>& turn, std::int64_t steps, 
   };
   for (std::int64_t l = 0, dealt = turn.ahead; l < steps; ++l, ++dealt) {
     if (dealt == turn.ahead) {
-      dealt = 0;
       turn.deal(std::min(turn.ahead, steps - l));
+      dealt = 0;
     }
     const bool moves = !last || l + 1 < steps;
     for (auto& client : turn.clients) {
@@ -128,27 +129,28 @@ LOCALGD_ONE_COPY void batch_steps_of(BatchTurn<Real>& turn, std::int64_t steps, 
   }
 }
 
-// One row in a batch, or eight, are known to the compiler: there a step takes no longer than the loops of any number.
+// The number of rows in a batch is known to the compiler where it is one or eight: there a step takes no longer than the
+// loops of any number.
 template <class Real, class Loss>
 void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
-  const auto all_of = [&](Index size) {
-    return std::all_of(turn.clients.begin(), turn.clients.end(), [=](const auto& client) { return client.size == size; });
-  };
-  const auto take_steps = [&](auto size) { batch_steps_of<size, Loss>(turn, steps, last); };
-  // Sums of clients share cache lines, which threads would take from each other at each step: meanwhile they stand in scratch.
+  // Sums of clients share cache lines, which threads would take from each other in each step: meanwhile they are in scratch.
   const auto copy_sums = [&](auto copy) {
     for (const auto& client : turn.clients) {
       const SpanClient<Real>& c = client.span;
       for (Index k = 0; k < c.outputs; ++k) copy(c.sums + k * c.gram.size(), c.gram.size(), c.scratch + k * c.gram.stride());
     }
   };
+  const auto all_of = [&]([[maybe_unused]] Index size) {
+    return std::all_of(turn.clients.begin(), turn.clients.end(), [=](const auto& client) { return client.size == size; });
+  };
   copy_sums([](const Real* sums, Index n, Real* scratch) { std::copy_n(sums, n, scratch); });
-  if (!Loss::multiclass && all_of(1))
-    take_steps(std::integral_constant<int, 1>{});
-  else if (!Loss::multiclass && lanes<Real> >= 8 && all_of(8))
-    take_steps(std::integral_constant<int, 8>{});
+  constexpr int several = !Loss::multiclass && lanes<Real> >= 8 ? 8 : 0, one = Loss::multiclass ? 0 : 1;
+  if (one && all_of(one))
+    batch_steps_of<one, Loss>(turn, steps, last);
+  else if (several && all_of(several))
+    batch_steps_of<several, Loss>(turn, steps, last);
   else
-    take_steps(std::integral_constant<int, 0>{});
+    batch_steps_of<0, Loss>(turn, steps, last);
   copy_sums([](Real* sums, Index n, const Real* scratch) { std::copy_n(scratch, n, sums); });
 }
 

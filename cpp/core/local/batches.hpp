@@ -10,9 +10,9 @@
 
 namespace localgd {
 
-// How many steps' batches are drawn in one go, of so many rows each.
-constexpr std::int64_t steps_ahead(Index rows) {
-  return std::clamp<std::int64_t>(8192 / std::max<Index>(rows, 1), 1, 32);
+// How many steps' batches of a client are drawn in one go.
+constexpr std::int64_t steps_ahead(Index batch) {
+  return std::clamp<std::int64_t>(256 / std::max<Index>(batch, 1), 1, 128);
 }
 
 // With replacement the half word u gives row floor(u n / 2^32). Without, the rows come in a random
@@ -35,7 +35,7 @@ class alignas(64) RowDealer {
   }
 
   // The next rows.
-  LOCALGD_ONE_COPY void deal(std::int64_t count, Row* rows) {
+  void deal(std::int64_t count, Row* rows) {
     constexpr std::int64_t most = 8 * per_block;  // blocks do not wait for each other
     std::uint32_t halves[most];
     while (count > 0) {
