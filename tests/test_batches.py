@@ -120,7 +120,7 @@ def test_bits_do_not_depend_on_threads(small_problem, engine, method):
     registry.assert_same_bits(a, b)
 
 
-# -- Kernels -----------------------------------------------------------------------------------------
+# -- Kernels --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", registry.DTYPES)
@@ -128,7 +128,7 @@ def test_bits_do_not_depend_on_threads(small_problem, engine, method):
 @pytest.mark.parametrize("sizes", [(9, 8, 30, 8, 17), (40, 3, 8, 5, 12)], ids=["equal", "unequal"])
 @pytest.mark.parametrize("batch_size", [1, 5, 8, 13])
 def test_clients_in_turn_take_the_steps_of_the_primal_engine(sizes, batch_size, engine, dtype):
-    """Batches of one and of eight rows have kernels of their own; clients with fewer rows do not."""
+    """Batches of one and of eight rows have kernels of their own, others have not."""
     rng = np.random.default_rng(3)
     problem = lg.Problem(
         [(rng.standard_normal((n, 20)), rng.choice([-1.0, 1.0], n)) for n in sizes]

@@ -103,9 +103,11 @@ namespace detail {
 // The sums of neighbours in a, and then of those in b.
 template <class V>
 LOCALGD_IN_PLACE V sums_of_pairs(V a, V b) {
-  return [&]<int... l>(std::integer_sequence<int, l...>) LOCALGD_LAMBDA_IN_PLACE {
-    return __builtin_shufflevector(a, b, (2 * l)...) + __builtin_shufflevector(a, b, (2 * l + 1)...);
-  }(std::make_integer_sequence<int, static_cast<int>(sizeof(V) / sizeof(a[0]))>{});
+  constexpr std::size_t width = sizeof(V) / sizeof(a[0]);
+  return [&]<std::size_t... l>(std::index_sequence<l...>) LOCALGD_LAMBDA_IN_PLACE {
+    const auto from = [&](std::size_t place) LOCALGD_LAMBDA_IN_PLACE { return place < width ? a[place] : b[place - width]; };
+    return V{from(2 * l)...} + V{from(2 * l + 1)...};
+  }(std::make_index_sequence<width>{});
 }
 
 // Until each sum is in one lane: that of x_i in the i-th, from x_0 on.
@@ -237,6 +239,7 @@ LOCALGD_IN_PLACE Real largest_of_few(V x) {
   }
 }
 
+// The first lanes.
 template <int count, class Real, class V>
 LOCALGD_IN_PLACE void store_few(Real* x, V value) {
   if constexpr (count == 1)
