@@ -1,6 +1,6 @@
 """Exact local solves: 1,000 rounds on M=10, n=50, d=600, in each engine that has them.
 
-    python bench/local_solve.py [--repeats 7]
+python bench/local_solve.py [--repeats 7]
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import localgd as lg
@@ -56,6 +57,19 @@ def test_rivals_give_the_weights_of_localgd(name):
                 for number, form, keeps in forms:
                     deviation = rival.ask("deviation", number, small.check_rounds, expected)
                     assert deviation < TOLERANCE[dtype], (case, dtype, keeps, form)
+
+
+def test_numba_deals_every_row_once_in_an_epoch():
+    pytest.importorskip("numba")
+    from throughput.rivals import numba_kernels
+
+    order, batches = np.arange(6, dtype=np.int32), np.empty((600, 8), np.int32)
+    numba_kernels.deal(order, np.uint64(1), batches)
+    epochs = batches.reshape(-1, 6)
+    assert (np.sort(epochs, axis=1) == np.arange(6)).all()
+    counts = np.array([np.bincount(place, minlength=6) for place in epochs.T])
+    even = len(epochs) / 6
+    assert np.abs(counts - even).max() < 5 * np.sqrt(even * 5 / 6)
 
 
 def test_wrong_rival_is_shown_and_not_timed():

@@ -17,6 +17,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 __all__ = [
+    "deal",
     "exponential",
     "gram_steps",
     "sampled_gram_steps",
@@ -166,3 +167,29 @@ def sampled_gram_steps(n: int, real: type) -> Any:
                     m[k] += e[b] * K[row, k]
 
     return run
+
+
+@numba.njit
+def deal(order: Any, word: Any, batches: Any) -> Any:
+    """Every row of an epoch once, in an order of its own (Fisher and Yates); the next word.
+
+    Words by xorshift64* (Vigna, doi:10.1145/2845077), three shifts and a product: less work than
+    generators that can start anywhere.
+    """
+    n, place = np.uint64(order.size), np.uint64(0)
+    steps, size = batches.shape
+    for step in range(steps):
+        for b in range(size):
+            word ^= word >> np.uint64(12)
+            word ^= word << np.uint64(25)
+            word ^= word >> np.uint64(27)
+            half = (word * np.uint64(0x2545F4914F6CDD1D)) >> np.uint64(32)
+            chosen = place + ((half * (n - place)) >> np.uint64(32))
+            row = order[chosen]
+            order[chosen] = order[place]
+            order[place] = row
+            batches[step, b] = row
+            place += np.uint64(1)
+            if place == n:
+                place = np.uint64(0)
+    return word

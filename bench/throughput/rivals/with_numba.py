@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from ..cases import Case
 from ..job import Job
 from . import numba_kernels as kernels
-from .form import Form
+from .form import Form, Rounds, sampled
 
 MOST_CHUNKS = 64  # partial sums of the server, and pieces of work for the threads
 
@@ -121,14 +122,37 @@ def padded(job: Job) -> np.ndarray:
     return np.pad(job.rows, ((0, 0), (0, full - n), (0, 0)))
 
 
+class Drawing(Rounds):
+    """Rows drawn on the clock. They are its own, so the answer is checked with those of localgd."""
+
+    def __init__(self, advance: Callable[[int, bool], np.ndarray]):
+        super().__init__(lambda rounds: advance(rounds, False))
+        self.draw = advance
+
+    def seconds(self, rounds: int) -> float:
+        start = time.perf_counter()
+        self.draw(rounds, True)
+        return time.perf_counter() - start
+
+
 def gram_fused(job: Job) -> Callable[[int], np.ndarray]:
     """Margins kept, exponentials vectorised, four columns of the Gram block at a time."""
+    return Drawing(gram_rounds(job)).advance
+
+
+def gram_drawing(job: Job) -> Drawing:
+    """The same; each client draws its batches when its round begins."""
+    return Drawing(gram_rounds(job))
+
+
+def gram_rounds(job: Job) -> Callable[[int, bool], np.ndarray]:
+    """So many rounds, with batches as given or drawn."""
     rows, case, scale, draws = padded(job), job.case, job.scale[0], draws_of(job)
     M, n, d = rows.shape
     chunks, size = chunks_of(M)
     flat = rows.reshape(M * n, d)
     blocks = np.matmul(rows, rows.transpose(0, 2, 1))
-    whole, sampled, real = case.whole_gram, job.draws is not None, real_of(job)
+    whole, takes_batches, real = case.whole_gram, job.draws is not None, real_of(job)
     steps = kernels.gram_steps(n, case.local_steps, real)
     batches = kernels.sampled_gram_steps(n, real)
     # What gives the margins: coefficients by rows of the Gram matrix, or weights by rows.
@@ -145,13 +169,24 @@ def gram_fused(job: Job) -> Callable[[int], np.ndarray]:
 
     @numba.njit(fastmath=True)
     def clients(
-        chunk: int, blocks: Any, server: Any, draws: Any, state: Any, change: Any, scale: Any
+        chunk: int,
+        blocks: Any,
+        server: Any,
+        draws: Any,
+        drawing: bool,
+        orders: Any,
+        words: Any,
+        state: Any,
+        change: Any,
+        scale: Any,
     ) -> None:
         m, s = np.empty(n, state.dtype), np.empty(n, state.dtype)
         change[:] = 0
         for i in range(chunk * size, min(M, (chunk + 1) * size)):
             margins(server[i], state, m)
-            if sampled:
+            if drawing:
+                words[i] = kernels.deal(orders[i], words[i], draws[i])
+            if takes_batches:
                 batches(blocks[i], m, s, draws[i], scale)
             else:
                 steps(blocks[i], m, s, scale)
@@ -174,18 +209,33 @@ def gram_fused(job: Job) -> Callable[[int], np.ndarray]:
                     state[k] += change[k] / real(M)
 
     @numba.njit(parallel=True)
-    def run(blocks: Any, server: Any, draws: Any, rounds: int, scale: Any) -> Any:
+    def run(
+        blocks: Any,
+        server: Any,
+        draws: Any,
+        drawing: bool,
+        orders: Any,
+        words: Any,
+        rounds: int,
+        scale: Any,
+    ) -> Any:
         state = np.zeros(length, blocks.dtype)
         changes = np.empty((chunks, size * n if whole else d), blocks.dtype)
         for r in range(rounds):
             for chunk in numba.prange(chunks):
-                drawn = draws[r % len(draws)]
-                clients(chunk, blocks, server, drawn, state, changes[chunk], scale)
+                drawn = draws[0 if drawing else r % len(draws)]
+                change = changes[chunk]
+                clients(chunk, blocks, server, drawn, drawing, orders, words, state, change, scale)
             average(state, changes)
         return state
 
-    def advance(rounds: int) -> np.ndarray:
-        state = run(blocks, server, draws, rounds, scale)
+    given, own = draws, draws[:1].copy()
+    orders = np.tile(np.arange(case.n_samples, dtype=np.int32), (M, 1))
+    words = np.arange(1, M + 1, dtype=np.uint64)
+
+    def advance(rounds: int, drawing: bool) -> np.ndarray:
+        batches = own if drawing else given
+        state = run(blocks, server, batches, drawing, orders, words, rounds, scale)
         return flat.T @ state if whole else state
 
     return advance
@@ -302,5 +352,6 @@ FORMS = (
     Form("rows split", "weights", weights_split, many_rows),
     Form("BLAS", "weights", weights_blas, for_blas),
     Form("fused", "gram", gram_fused, one_column),
+    Form("fused, draws", "gram", gram_drawing, sampled),
     Form("BLAS", "gram", gram_blas, for_blas),
 )
