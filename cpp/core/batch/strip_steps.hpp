@@ -85,6 +85,10 @@ struct StripLadder {
   void change(Real spread, const Real* before, const Real* delta, Real* change) const {
     change_near<Loss>(rows(delta), spread, before, change);
   }
+  Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
+    climb_in_rows<Real>(*this, L, first, last, space, spread);
+    return spread;
+  }
   void decay(double ratio, Real* x) const {
     if (!c.keep) return;
     for (Index j = 0; j < c.rows; ++j)
@@ -103,16 +107,20 @@ struct StripLadder {
     for (Index j = 0; j < count(); j += lanes<Real>)
       store(c.sums + j, load(all.data() + j % width) * load(before + j) + static_cast<Real>(L) * mixed(j));
   }
-  void take_one(const Real* before, const Real* first) const {
-    std::copy_n(before, count(), c.sums);
-    std::copy_n(first, count(), c.delta);
+  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
+    return space.expected(L, moves, tolerance, most);
+  }
+  std::int64_t take_first(const LadderSpace<Real>& space, int /*climbed*/) const {
+    std::copy_n(space.before.data(), count(), c.sums);
+    std::copy_n(space.first.data(), count(), c.delta);
+    return 1;
   }
 };
 
 template <class Real, class Loss>
 std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* pull, const double* tau,
                           double tolerance, LadderSpace<Real>& space, std::int64_t& rung) {
-  return climb_ladder<Real>(StripLadder<Real, Loss>{c, pull, tau}, L, tolerance, space, rung);
+  return climb_ladder<Real>(StripLadder<Real, Loss>{c, pull, tau}, L, Ladder::most(L), tolerance, space, rung);
 }
 
 }  // namespace localgd

@@ -18,6 +18,11 @@ class BaseEngine : public Engine {
  public:
   const Matrix<double>& coefficients() override { return coefficients_.value; }
   const LastRound& last_round() override { return last_; }
+  const LaddersTaken* ladders() const override {
+    for (Index i = 0; i < data_.clients(); ++i)
+      if (most_rungs(i) == 0) return nullptr;
+    return &ladders_taken_;
+  }
 
   State state() override {
     State state{{"coefficients", &coefficients_.value}};
@@ -48,6 +53,7 @@ class BaseEngine : public Engine {
     std::vector<double> rows;
     for (Index i = 0; i < data.clients(); ++i) rows.push_back(static_cast<double>(data.size(i) * outputs));
     rows_work_ = groups_.work(rows);
+    rungs_.resize(rows.size());
     last_.local_changes = next_changes_;
     last_.change = &coefficients_.change;
     if (correcting()) {
@@ -168,6 +174,26 @@ class BaseEngine : public Engine {
     return complete.load(std::memory_order_relaxed);
   }
 
+  // The most rungs of a ladder of a client's steps; 0 if it takes them all.
+  virtual int most_rungs(Index client) const = 0;
+  bool takes_every_step() const { return local_.every_step || local_.solve || local_.stochastic(); }
+  bool climbs(Index client) const { return !plan_->frozen && most_rungs(client) > 0; }
+  double ladder_tolerance(Index client) const {
+    return std::max(plan_->tolerance, Ladder::rounding<Real>(steps(client)));
+  }
+  // Takes the round into what ladders() tells.
+  void count_ladders() {
+    if (plan_->frozen) return;
+    bool all = true;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      if (!takes_part(i)) continue;
+      const std::int64_t steps = rungs_[static_cast<std::size_t>(i)];
+      all = all && steps > 0;
+      ladders_taken_.most_steps = std::max(ladders_taken_.most_steps, steps);
+    }
+    ++(all ? ladders_taken_.rounds : ladders_taken_.others);
+  }
+
   void begin_batches(Index client) {
     if (local_.stochastic()) dealers_[static_cast<std::size_t>(client)].begin_round(plan_->round);
   }
@@ -266,6 +292,7 @@ class BaseEngine : public Engine {
   const Work* active_ = nullptr;
   bool all_take_part_ = false;  // in the round
   bool in_data_order_ = true;  // coefficients and b; or a derived engine keeps them
+  std::vector<std::int64_t> rungs_;  // of each client: local steps of the last rung of its round, or 0
   std::vector<RowDealer> dealers_;
   Index largest_batch_ = 0;
 
@@ -281,6 +308,7 @@ class BaseEngine : public Engine {
     if (normalizes_) normalize();
   }
 
+  LaddersTaken ladders_taken_;
   Work rows_work_;  // groups, by how many rows they have
   std::atomic<bool> finite_{true};  // the clients' changes of the round
 

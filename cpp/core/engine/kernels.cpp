@@ -8,7 +8,8 @@ Kernels<Real> Kernels<Real>::of(std::string_view loss) {
     using Loss = decltype(l);
     return Kernels{&span_steps<Real, Loss>, &span_ladder<Real, Loss>, &span_batch_steps<Real, Loss>,
                    &bundle_steps<Real, Loss>, &primal_steps<Real, Loss>, &localgd::primal_gradient<Real, Loss>,
-                   &primal_batch_steps<Real, Loss>, &negative_derivatives<Loss, Real>,
+                   &primal_batch_steps<Real, Loss>, &localgd::primal_start<Real, Loss>,
+                   &localgd::primal_changes<Real, Loss>, &negative_derivatives<Loss, Real>,
                    &localgd::origins<Loss, Real>};
   });
 }

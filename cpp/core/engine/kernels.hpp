@@ -4,8 +4,7 @@
 
 #include "../local/batch_steps.hpp"
 #include "../local/bundles.hpp"
-#include "../local/ladder.hpp"
-#include "../local/primal_steps.hpp"
+#include "../local/primal_ladder.hpp"
 
 namespace localgd {
 
@@ -18,6 +17,8 @@ struct Kernels {
   decltype(&primal_steps<Real, Exponential>) primal;
   decltype(&localgd::primal_gradient<Real, Exponential>) primal_gradient;
   decltype(&primal_batch_steps<Real, Exponential>) primal_batch;
+  decltype(&localgd::primal_start<Real, Exponential>) primal_start;
+  decltype(&localgd::primal_changes<Real, Exponential>) primal_changes;
   decltype(&negative_derivatives<Exponential, Real>) derivatives;
   decltype(&localgd::origins<Exponential, Real>) origins;
 

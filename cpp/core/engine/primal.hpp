@@ -21,21 +21,34 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     if (local_.solve)
       throw std::invalid_argument("engine: the exact local solve needs K_ii: gram or hybrid");
     std::vector<double> costs;
-    Index most_chunks = 0;
+    Index most_chunks = 0, columns = 1;
     for (Index i = 0; i < data.clients(); ++i) {
       const Index rows = this->batch(i) > 0 ? this->batch(i) : data.size(i);
       costs.push_back(4.0 * static_cast<double>(rows) * static_cast<double>(init.size()));
       if (!is_large(i)) continue;
       large_.emplace_back(i, data.size(i), init.rows(), costs.back());
       most_chunks = std::max(most_chunks, large_.back().chunks());
+      if (most_rungs(i) > 0 && !first_steps(i)) columns = PrimalRungs<Real>::most;
     }
     work_ = this->groups_.work(costs);
-    gradients_ = PerClient<Real>(most_chunks, init.rows(), init.cols());
+    gradients_ = PerClient<Real>(most_chunks, init.rows(), init.cols() * columns);
   }
 
   bool prepare(Team& team, Stop&) override {
-    scratch_.assign(static_cast<std::size_t>(team.threads()),
-                    PrimalScratch<Real>(data_.features(), this->outputs_, this->largest_batch_));
+    const auto threads = static_cast<std::size_t>(team.threads());
+    const Index d = data_.features(), C = this->outputs_;
+    scratch_.assign(threads, PrimalScratch<Real>(d, C, this->largest_batch_));
+    Index large = 0, small = 0;  // rows of those that climb
+    for (Index i = 0; i < data_.clients(); ++i)
+      if (most_rungs(i) > 0) (is_large(i) ? large : small) = std::max(is_large(i) ? large : small, data_.size(i));
+    if (std::max(large, small) == 0) return true;
+    blocks_.assign(threads, RungBlock<Real>(d, C));
+    // The first thread's also serve the large clients.
+    for (std::size_t t = 0; t < threads; ++t) {
+      const Index rows = t == 0 ? std::max(large, small) : small;
+      ladders_.emplace_back(padded<Real>(rows * C), false);
+      rungs_at_work_.emplace_back(rows, d, C);
+    }
     return true;
   }
 
@@ -47,6 +60,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
       if (done == 0) start_client(i, scratch.delta);
       const PrimalClient<Real> client = view(i, scratch.delta);
+      if (done == 0 && this->climbs(i)) return climb(client, i, thread);
       if (local_.stochastic())
         this->kernels_.primal_batch(client, this->dealers_[static_cast<std::size_t>(i)],
                                     this->batch(i), scratch, count);
@@ -63,7 +77,9 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
       if (!is_large(i)) finish_client(i, scratch_[static_cast<std::size_t>(thread)].delta);
     });
-    return complete ? this->aggregate(team) : Outcome::stopped;
+    if (!complete) return Outcome::stopped;
+    this->count_ladders();
+    return this->aggregate(team);
   }
 
  private:
@@ -94,6 +110,16 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     return !local_.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
   }
 
+  // Rungs take memory, for each row as much as so many features.
+  int most_rungs(Index i) const override {
+    constexpr Index all = PrimalRungs<Real>::most, fewest_features = 32;
+    const Index d = data_.features(), L = this->steps(i);
+    if (this->takes_every_step() || displaced() || d < std::max(fewest_features, this->outputs_ * all)) return 0;
+    if (first_steps(i)) return L < FirstSteps::fewest ? 0 : static_cast<int>(std::min(all, L - 1));
+    return Ladder::most(L);
+  }
+  bool first_steps(Index i) const { return this->steps(i) <= FirstSteps::most; }
+
   bool has_small(Index group) const {
     for (Index i = this->groups_.first(group); i < this->groups_.end(group); ++i)
       if (this->takes_part(i) && !is_large(i)) return true;
@@ -107,23 +133,73 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     Matrix<Real>&delta = scratch_.front().delta, &sum = scratch_.front().gradient;
     start_client(i, delta);
     const PrimalClient<Real> client = view(i, delta);
-    for (std::int64_t l = 0; l < this->steps_taken(i); ++l) {
-      const bool known = l > 0 || displaced();
-      team.for_each(l % 2 == 0 ? large.forth : large.back, [&](Index chunk, int thread) {
+    bool forth = true;
+    // Calls task(first row, count, thread, gradients) for all chunks; out: the sum of so many columns for each output.
+    const auto pass = [&](Index columns, Real* out, auto&& task) {
+      const Index size = columns * sum.size();
+      team.for_each(forth ? large.forth : large.back, [&](Index chunk, int thread) {
         if (stop.check(thread)) return;
-        auto gradient = gradients_.of(chunk);
-        gradient.setZero();
+        Real* gradients = gradients_.data(chunk);
+        std::fill_n(gradients, size, Real(0));
         const Index first = chunk * large.rows;
-        this->kernels_.primal_gradient(client, first, std::min(large.rows, n - first), known,
-                                       scratch_[static_cast<std::size_t>(thread)], gradient.data());
+        task(first, std::min(large.rows, n - first), thread, gradients);
       });
-      if (stop.requested()) return false;
-      sum = gradients_.of(0);
-      for (Index chunk = 1; chunk < large.chunks(); ++chunk) sum += gradients_.of(chunk);
+      forth = !forth;
+      if (stop.requested()) return;
+      sum_work_.even(columns, static_cast<double>(large.chunks() * sum.size()));
+      team.for_each(sum_work_, [&](Index column, int) {
+        Eigen::Map<Vector<Real>> total(out + column * sum.size(), sum.size());
+        total.setZero();
+        for (Index chunk = 0; chunk < large.chunks(); ++chunk)
+          total += Eigen::Map<const Vector<Real>>(gradients_.data(chunk) + column * sum.size(), sum.size());
+      });
+    };
+    std::int64_t l = this->climbs(i) ? climb(client, i, 0, pass) : 0;
+    for (; l < this->steps_taken(i) && !stop.requested(); ++l) {
+      const bool known = l > 0 || displaced();
+      pass(1, sum.data(), [&](Index first, Index count, int thread, Real* gradient) {
+        this->kernels_.primal_gradient(client, first, count, known, scratch_[static_cast<std::size_t>(thread)], gradient);
+      });
       take_step(client, sum);
     }
+    if (stop.requested()) return false;
     finish_client(i, delta);
     return true;
+  }
+
+  // A ladder, or one step. pass as in large_client(); or all rows of a small client on its thread.
+  template <class Pass>
+  std::int64_t climb(const PrimalClient<Real>& client, Index i, int thread, Pass&& pass) {
+    const auto own = static_cast<std::size_t>(thread);
+    PrimalRungs<Real>& at = rungs_at_work_[own];
+    const auto block_of = [&](int t) -> RungBlock<Real>& { return blocks_[static_cast<std::size_t>(t)]; };
+    const auto start = [&](Real* before) {
+      pass(1, at.gradients.data(), [&](Index first, Index count, int t, Real* gradient) {
+        this->kernels_.primal_start(client, data_.targets.data() + data_.begin(i), first, count, block_of(t), at.origin.data(),
+                                    before, gradient);
+      });
+    };
+    const auto changes = [&](const Real* before) {
+      std::atomic<Real> most{0};
+      pass(at.rungs, at.gradients.data(), [&](Index first, Index count, int t, Real* gradients) {
+        const Real moved = this->kernels_.primal_changes(client, at, first, count, block_of(t), before, gradients);
+        for (Real known = most.load(std::memory_order_relaxed); moved > known && !most.compare_exchange_weak(known, moved);) {}
+      });
+      return most.load();
+    };
+    const PrimalRounds<Real, decltype(start), decltype(changes)> rounds{client, at, this->pull(), this->tau(i), start, changes};
+    const auto take = [&](auto&& ladder) {
+      return climb_ladder<Real>(ladder, this->steps(i), most_rungs(i), this->ladder_tolerance(i), ladders_[own],
+                                this->rungs_[static_cast<std::size_t>(i)]);
+    };
+    if (first_steps(i)) return take(PrimalFirstSteps{rounds});
+    return take(PrimalLadder{rounds});
+  }
+  std::int64_t climb(const PrimalClient<Real>& client, Index i, int thread) {
+    return climb(client, i, thread, [&](Index columns, Real* out, auto&& task) {
+      std::fill_n(out, columns * this->weights_.value.size(), Real(0));
+      task(Index{0}, data_.size(i), thread, out);
+    });
   }
 
   bool displaced() const { return local_.correction == Correction::displacement; }
@@ -165,7 +241,11 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
 
   Work work_, small_;
   std::vector<Large> large_;
-  PerClient<Real> gradients_;  // of the chunks of a large client
+  PerClient<Real> gradients_;  // of the chunks of a large client, and there of all rungs
+  Work sum_work_;              // the columns of these
+  std::vector<RungBlock<Real>> blocks_;  // of each thread
+  std::vector<PrimalRungs<Real>> rungs_at_work_;
+  std::vector<LadderSpace<Real>> ladders_;
   Vector<Real> base_;  // A w_k, all clients
   std::vector<PrimalScratch<Real>> scratch_;
 };

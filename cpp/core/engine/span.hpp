@@ -15,12 +15,6 @@ class SpanEngine : public BaseEngine<Real> {
   using Base = BaseEngine<Real>;
 
   Index infeasible_client() const override { return infeasible_.load(); }
-  const LaddersTaken* ladders() const override {
-    for (Index i = 0; i < data_.clients(); ++i)
-      if (!climbs_ever(i)) return nullptr;
-    return &ladders_taken_;
-  }
-
   Engine::State state() override {
     Engine::State state = Base::state();
     if (local_.solve) state.emplace_back("active rows", &exact_.places);
@@ -64,10 +58,9 @@ class SpanEngine : public BaseEngine<Real> {
     std::vector<Index> begins{0};
     for (Index i = 0; i < data_.clients(); ++i) begins.push_back(begins.back() + PaddedGram<Real>::space(data_.size(i)));
     grams_ = LargeArray<Real>(begins.back());
-    rungs_.assign(blocks_.size(), 0);
     Index longest = 0;
     for (Index i = 0; i < data_.clients(); ++i)
-      if (climbs_ever(i)) longest = std::max(longest, padded<Real>(data_.size(i)) * outputs_);
+      if (most_rungs(i) > 0) longest = std::max(longest, padded<Real>(data_.size(i)) * outputs_);
     ladders_.assign(static_cast<std::size_t>(team.threads()), LadderSpace<Real>(longest));
     this->for_all_clients(team, work_, [&](Index i, int thread) {
       const auto a = this->rows_.of(data_, i);
@@ -161,7 +154,7 @@ class SpanEngine : public BaseEngine<Real> {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
       if (done == 0) {
         start_client(i);
-        if (climbs(i)) return climb(i, thread);
+        if (this->climbs(i)) return climb(i, thread);
       }
       const SpanClient<Real> client = view(i);
       const bool last = done + count == this->steps_taken(i);
@@ -173,7 +166,7 @@ class SpanEngine : public BaseEngine<Real> {
       finish_client(i, thread);
     });
     if (!complete) return Outcome::stopped;
-    count();
+    this->count_ladders();
     return Outcome::done;
   }
 
@@ -304,29 +297,12 @@ class SpanEngine : public BaseEngine<Real> {
     std::fill_n(at.sums.data(), size, Real(0));
   }
 
-  void count() {
-    if (this->plan_->frozen) return;
-    bool all = true;
-    for (Index i = 0; i < data_.clients(); ++i) {
-      if (!this->takes_part(i)) continue;
-      const std::int64_t steps = rungs_[static_cast<std::size_t>(i)];
-      all = all && steps > 0;
-      ladders_taken_.most_steps = std::max(ladders_taken_.most_steps, steps);
-    }
-    ++(all ? ladders_taken_.rounds : ladders_taken_.others);
-  }
-
-  // Whether a client's steps may be had from a ladder, at all and in this round.
-  bool climbs_ever(Index i) const {
-    return !bundles_ && !local_.every_step && !local_.solve && !local_.stochastic() && Ladder::most(this->steps(i)) > 0;
-  }
-  bool climbs(Index i) const {
-    return climbs_ever(i) && !this->plan_->frozen;
+  int most_rungs(Index i) const override {
+    return bundles_ || this->takes_every_step() ? 0 : Ladder::most(this->steps(i));
   }
   std::int64_t climb(Index i, int thread) {
-    return this->kernels_.ladder(view(i), this->steps(i), this->tau(i),
-                                 std::max(this->plan_->tolerance, Ladder::rounding<Real>(this->steps(i))),
-                                 ladders_[static_cast<std::size_t>(thread)], rungs_[static_cast<std::size_t>(i)]);
+    return this->kernels_.ladder(view(i), this->steps(i), this->tau(i), this->ladder_tolerance(i),
+                                 ladders_[static_cast<std::size_t>(thread)], this->rungs_[static_cast<std::size_t>(i)]);
   }
 
   void start_client(Index i) {
@@ -386,8 +362,6 @@ class SpanEngine : public BaseEngine<Real> {
   std::vector<BatchTurn<Real>> turns_;  // of each thread
   Work turns_work_;
   std::vector<LadderSpace<Real>> ladders_;
-  LaddersTaken ladders_taken_;
-  std::vector<std::int64_t> rungs_;  // of each client: local steps of the last rung of its round, or 0
   ExactSolves exact_;
 };
 

@@ -66,38 +66,69 @@ struct Ladder {
   }
 };
 
+// Few steps from the first of them: e_l is smooth in l, too, and the polynomial through e_0, …, e_(order-1) is taken at
+// the others. No step is in vain then, if more of them turn out to be wanted; but of many steps the first tell little.
+struct FirstSteps {
+  static constexpr std::int64_t fewest = 4, most = 32;  // local steps
+
+  // Of e_p - e_0 in (s - tau e_0) / L.
+  static Ladder::Weights weights(std::int64_t L, double keep, int order) {
+    Ladder::Weights all{};
+    double decay = 1 / static_cast<double>(L);
+    for (std::int64_t l = L - 1; l > 0; --l, decay *= keep)
+      for (int p = 1; p < order; ++p) {
+        double weight = decay;
+        for (int q = 0; q < order; ++q)
+          if (q != p) weight *= static_cast<double>(l - q) / (p - q);
+        all[static_cast<std::size_t>(p)] += weight;
+      }
+    return all;
+  }
+};
+
 // Scratch space of a thread: numbers of a client's rows, in whole registers.
 template <class Real>
 struct LadderSpace {
-  explicit LadderSpace(Index size = 0)
+  // in_rows: rungs move the margins of rows, and not weights.
+  explicit LadderSpace(Index size = 0, bool in_rows = true)
       : before(Vector<Real>::Zero(size)),
         first(before),
         rungs(size, Ladder::nodes.size()),
-        deltas(size, Ladder::nodes.size()),
+        deltas(in_rows ? size : 0, Ladder::nodes.size()),
         changes(deltas) {}
 
-  // The weights of each order for so many steps, which are mostly those of the last client.
+  // The weights of each order for so many steps, which are mostly those of the last client: of rungs, or of the
+  // first steps as with FirstSteps.
   void weigh(std::int64_t L) {
-    if (L == weighed) return;
+    weigh(L, 0, [&](int order) { return Ladder::weights(L, order); }, [](std::size_t q) { return Ladder::nodes[q]; });
+  }
+  void weigh_first_steps(std::int64_t L, double keep) {
+    weigh(L, keep, [&](int order) { return FirstSteps::weights(L, keep, order); }, [](std::size_t) { return 1; });
+  }
+  template <class Weights, class Changes>
+  void weigh(std::int64_t L, double keep, Weights&& weights_of, Changes&& changes_in) {
+    if (L == weighed && keep == kept) return;
     for (int order = 1; order <= static_cast<int>(weights.size()); ++order) {
       const auto p = static_cast<std::size_t>(order - 1);
-      gaps[p] = weights[p] = Ladder::weights(L, order);
+      gaps[p] = weights[p] = weights_of(order);
       noise[p] = 0;
       for (std::size_t q = 0; q < weights.size(); ++q) {
         if (p > 0) gaps[p][q] -= weights[p - 1][q];
-        noise[p] += std::abs(weights[p][q]) * Ladder::nodes[q];
+        noise[p] += std::abs(weights[p][q]) * changes_in(q);
       }
     }
     weighed = L;
+    kept = keep;
   }
 
   // The rungs that are likely to do where margins move by delta; 0 if none are. The factor is what was
   // seen of the exponential loss: too many tries cost more than too few.
-  int expected(double delta, double tolerance, int most) const {
+  int expected(std::int64_t L, double delta, double tolerance, int most) {
+    weigh(L);
     double error = 0.05;
     for (int order = 1; order <= most; ++order) {
       const auto p = static_cast<std::size_t>(order - 1);
-      error *= delta / Ladder::nodes[p];
+      error *= delta * (1.0 / Ladder::nodes[p] - 1.0 / static_cast<double>(L));
       if (order >= Ladder::least && error + (delta < far ? delta : 1) * rounding(order) <= tolerance) return order;
     }
     return 0;
@@ -109,23 +140,30 @@ struct LadderSpace {
   }
 
   // w . rungs, for a register of rows.
-  Register<Real> mix(const Ladder::Weights& of, int order, Index j) const {
-    const Real* from = rungs.data() + j;
-    Register<Real> value{};
-    for (int p = 1; p < order; ++p)
-      value += static_cast<Real>(of[static_cast<std::size_t>(p)]) * load(from + p * rungs.rows());
-    return value;
-  }
+  struct Mix {
+    const LadderSpace& space;
+    const Ladder::Weights& weights;
+    int order;
+
+    Register<Real> operator()(Index j) const {
+      const Real* from = space.rungs.data() + j;
+      Register<Real> value{};
+      for (int p = 1; p < order; ++p)
+        value += static_cast<Real>(weights[static_cast<std::size_t>(p)]) * load(from + p * space.rungs.rows());
+      return value;
+    }
+  };
 
   // How far margins may move for changes of e to be right relative to themselves, on the rung of two steps.
   static constexpr double far = 2 * ShortExp<Real>::moderate;
 
   Vector<Real> before, first;  // e_0, and the first step's delta
-  Matrix<Real> rungs;          // sum_l keep^(L'-1-l) (e_l - e_0), of each order
+  Matrix<Real> rungs;          // sum_l keep^(L'-1-l) (e_l - e_0), or e_l - e_0 of first steps, of each order
   Matrix<Real> deltas, changes;  // of the rungs at work, without gaps
   std::array<Ladder::Weights, Ladder::nodes.size()> weights, gaps;  // of each order, and less those before
   Ladder::Weights noise{};
   std::int64_t weighed = 0;
+  double kept = 0;
 };
 
 // sum |x_j| of registers of rows, in each lane of two: those of one run, or of the runs of a strip.
@@ -147,7 +185,7 @@ StripSizes<Real> sizes_of(Index count, Value&& value) {
 // The rungs of the orders `first` to `last` side by side, the longest first: their sums of changes of e.
 // A step of several at once reads K once for them, and none waits for another's.
 template <class Real, class Client>
-void climb(const Client& c, double L, int first, int last, LadderSpace<Real>& space, Real spread) {
+void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<Real>& space, Real spread) {
   const Index count = c.count();
   const auto node = [](int order) { return Ladder::nodes[static_cast<std::size_t>(order - 1)]; };
   const Real* __restrict start = space.first.data();
@@ -188,39 +226,37 @@ void climb(const Client& c, double L, int first, int last, LadderSpace<Real>& sp
   }
 }
 
-// Full batches from delta = 0: all L steps as a ladder, its error below the tolerance relative to e, or
-// one step. Returns the steps taken; rung: the local steps of the last rung of a ladder, or 0. Client is
-// what a ladder needs of a client: SpanLadder, and StripLadder of batch/strip_steps.hpp.
+// Full batches from delta = 0: all L steps from so many rungs at most, their error below the tolerance relative to e,
+// or the first steps. Returns the steps taken; rung: the local steps of the last rung, or 0. Client is what a ladder
+// needs of a client: SpanLadder, StripLadder of batch/strip_steps.hpp, and those of primal_ladder.hpp.
 template <class Real, class Client>
-std::int64_t climb_ladder(const Client& c, std::int64_t L, double tolerance, LadderSpace<Real>& space,
+std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tolerance, LadderSpace<Real>& space,
                           std::int64_t& rung) {
   const Index count = c.count();
   Real *before = space.before.data(), *first = space.first.data();
   c.derivatives(before);
   std::fill_n(first, count, Real(0));
-  const Real spread = c.first_move(before, first);
-  const int most = Ladder::most(L);
+  Real spread = c.first_move(before, first);
   const auto total = static_cast<double>(L);
-  space.weigh(L);
-  const double moves = total * static_cast<double>(spread);
-  const int expected = space.expected(moves, tolerance, most);
+  const int expected = c.expected(space, L, total * static_cast<double>(spread), tolerance, most);
   const auto size = c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
   auto earlier = c.groups(StripSizes<Real>{}), change = earlier;
-  for (int order = 2, climbed = 1; expected && order <= most; ++order) {
+  int climbed = 1;
+  for (int order = 2; expected && order <= most; ++order) {
     const auto p = static_cast<std::size_t>(order - 1);
     if (order > climbed) {
       const int last = std::max(order, expected);
-      climb<Real>(c, total, order, last, space, spread);
+      spread = c.climb(total, order, last, space, spread);
       climbed = last;
     }
-    const auto gap = c.groups(
-        sizes_of<Real>(count, [&](Index j) { return space.mix(space.gaps[p], order, j); }));
+    const bool near = total * static_cast<double>(spread) < space.far;
+    const auto gap = c.groups(sizes_of<Real>(count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order}));
     bool accurate = order >= Ladder::least, hopeless = false;
     for (std::size_t g = 0; g < gap.size(); ++g) {
       // The gap is the error of the order before.
       if (order == 2) change[g] = gap[g];  // G, nearly
       const double ratio = gap[g] / earlier[g],
-                   rounding = space.rounding(order) * (moves < space.far ? change[g] : size[g]),
+                   rounding = space.rounding(order) * (near ? change[g] : size[g]),
                    error = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding;
       double at_most = error;  // of all rungs, if they go on as they do
       for (int further = order; further < most; ++further) at_most *= ratio;
@@ -229,15 +265,14 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, double tolerance, Lad
       earlier[g] = gap[g];
     }
     if (accurate) {
-      c.finish(before, total, [&](Index j) { return space.mix(space.weights[p], order, j); });
+      c.finish(before, total, typename LadderSpace<Real>::Mix{space, space.weights[p], order});
       rung = Ladder::nodes[p];
       return L;
     }
     if (hopeless) break;
   }
-  c.take_one(before, first);
   rung = 0;
-  return 1;
+  return c.take_first(space, climbed);
 }
 
 template <class Real, class Loss>
@@ -268,6 +303,11 @@ struct SpanLadder {
     change_near<Loss>(rows(delta), spread, before, change);
   }
 
+  Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
+    climb_in_rows<Real>(*this, L, first, last, space, spread);
+    return spread;  // of all rows
+  }
+
   // x <- (1 - ratio eta mu) x
   void decay(double ratio, Real* x) const {
     if (!(c.pull > 0)) return;
@@ -287,9 +327,13 @@ struct SpanLadder {
       store(c.scratch + j, all * load(before + j) + rest * mixed(j));
     put(c.scratch);
   }
-  void take_one(const Real* before, const Real* first) const {
-    put(before);
-    std::copy_n(first, count(), c.delta);
+  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
+    return space.expected(L, moves, tolerance, most);
+  }
+  std::int64_t take_first(const LadderSpace<Real>& space, int /*climbed*/) const {
+    put(space.before.data());
+    std::copy_n(space.first.data(), count(), c.delta);
+    return 1;
   }
   void put(const Real* sums) const {
     for (Index k = 0; k < c.outputs; ++k)
@@ -301,7 +345,7 @@ struct SpanLadder {
 template <class Real, class Loss>
 std::int64_t span_ladder(const SpanClient<Real>& c, std::int64_t L, double tau, double tolerance,
                          LadderSpace<Real>& space, std::int64_t& rung) {
-  return climb_ladder<Real>(SpanLadder<Real, Loss>{c, tau}, L, tolerance, space, rung);
+  return climb_ladder<Real>(SpanLadder<Real, Loss>{c, tau}, L, Ladder::most(L), tolerance, space, rung);
 }
 
 }  // namespace localgd
