@@ -375,8 +375,8 @@ TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, do
         const Matrix<Real> x = random.matrix(d, outputs).template cast<Real>();
         const Matrix<Real> e = random.matrix(rows, outputs).template cast<Real>();
         Matrix<Real> m(rows, outputs), g = x;
-        multiply_rows(a.data(), rows, d, outputs, x.data(), m.data());
-        add_weighted_rows(a.data(), rows, d, outputs, e.data(), g.data());
+        multiply_rows(a.data(), rows, d, outputs, x.data(), m.data(), rows);
+        add_weighted_rows(a.data(), rows, d, outputs, e.data(), rows, g.data());
         const Matrix<double> wide = a.template cast<double>();
         const Matrix<double> want_m = wide.lazyProduct(x.template cast<double>());
         const Matrix<double> want_g = x.template cast<double>() + wide.transpose().lazyProduct(e.template cast<double>());

@@ -73,7 +73,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     this->own_correction(i);
     auto common = block(this->sums_, i);  // free until the steps
     multiply_rows(this->rows_.of(data_, i).data(), data_.size(i), data_.features(), this->outputs_,
-                  this->shared_.data(), common.data());
+                  this->shared_.data(), common.data(), data_.size(i));
     this->columns(this->shift_, i) -= common;
   }
 

@@ -46,7 +46,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     // The first thread's also serve the large clients.
     for (std::size_t t = 0; t < threads; ++t) {
       const Index rows = t == 0 ? std::max(large, small) : small;
-      ladders_.emplace_back(padded<Real>(rows * C), false);
+      ladders_.emplace_back(entries_in_blocks<Real>(rows, d, C), false);
       rungs_at_work_.emplace_back(rows, d, C);
     }
     return true;
@@ -175,8 +175,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     const auto block_of = [&](int t) -> RungBlock<Real>& { return blocks_[static_cast<std::size_t>(t)]; };
     const auto start = [&](Real* before) {
       pass(1, at.gradients.data(), [&](Index first, Index count, int t, Real* gradient) {
-        this->kernels_.primal_start(client, data_.targets.data() + data_.begin(i), first, count, block_of(t), at.origin.data(),
-                                    before, gradient);
+        this->kernels_.primal_start(client, data_.targets.data() + data_.begin(i), at, first, count, block_of(t), before,
+                                    gradient);
       });
     };
     const auto changes = [&](const Real* before) {

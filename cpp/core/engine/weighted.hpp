@@ -79,7 +79,7 @@ class WeightedEngine : public Local {
   template <class Out>
   void add_to_weights(Index i, const Real* b, Out&& out) const {
     const auto a = this->rows_.of(data_, i);
-    add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, out.data());
+    add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, a.rows(), out.data());
   }
 
   // corrections_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.

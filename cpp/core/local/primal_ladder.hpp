@@ -12,80 +12,89 @@
 
 namespace localgd {
 
+// Numbers of a client's rows stand in blocks of rows as the kernels take them: for each output whole registers, filled
+// up with 0.
+template <class Real>
+Index rows_of_block(Index features) {
+  return padded<Real>(rows_per_block<Real>(features));
+}
+template <class Real>
+Index entries_in_blocks(Index rows, Index features, Index outputs) {
+  const Index block = rows_per_block<Real>(features);
+  return (rows + block - 1) / block * rows_of_block<Real>(features) * outputs;
+}
+
 // What all rungs of one client have.
 template <class Real>
 struct PrimalRungs {
   static constexpr auto most = static_cast<Index>(Ladder::nodes.size());
 
   PrimalRungs(Index rows, Index features, Index outputs)
-      : origin(Vector<Real>::Zero(rows * outputs)),
+      : base(Vector<Real>::Zero(entries_in_blocks<Real>(rows, features, outputs))),
+        origin(base),
         first(Vector<Real>::Zero(features * outputs)),
         images(first.size(), most),
         deltas(images),
         gradients(images) {}
 
-  Vector<Real> origin;  // of A_i w_k, n x C
-  Vector<Real> first;   // f, d x C
-  Matrix<Real> images;  // D of each order, d C x rungs
+  Vector<Real> base, origin;  // of A_i w_k, in blocks
+  Vector<Real> first;         // f, d x C
+  Matrix<Real> images;        // D of each order, d C x rungs
   // Of the rungs at work, the longest first:
-  Matrix<Real> deltas, gradients;         // d C x rungs
-  std::array<Real, most> keep{};          // keep'
-  std::array<Real*, most> sums{};         // of the changes of e, n x C
+  Matrix<Real> deltas, gradients;  // d C x rungs
+  std::array<Real, most> keep{};   // keep'
+  std::array<Real*, most> sums{};  // of the changes of e, in blocks
   int rungs = 0;
 };
 
-// Scratch space of a thread: a block of rows, in whole registers for each output, and its products with all rungs.
+// Scratch space of a thread: a block of rows, and its products with all rungs.
 template <class Real>
 struct RungBlock {
   Vector<double> margins;
-  Vector<Real> base, origin, before, delta, e, products;
+  Vector<Real> products, changes;
 
-  RungBlock(Index features, Index outputs) : margins(rows_per_block<Real>(features) * outputs) {
-    const Index rows = rows_per_block<Real>(features);
-    for (auto* numbers : {&base, &origin, &before, &delta, &e}) *numbers = Vector<Real>::Zero(padded<Real>(rows) * outputs);
-    products = Vector<Real>::Zero(rows * outputs * PrimalRungs<Real>::most);
+  RungBlock(Index features, Index outputs)
+      : margins(rows_per_block<Real>(features) * outputs),
+        products(Vector<Real>::Zero(rows_of_block<Real>(features) * outputs * PrimalRungs<Real>::most)),
+        changes(products) {}
+
+  // Nothing of a longer block after the last rows of a shorter one.
+  void clear(Index rows, Index block) {
+    if (rows == block) return;
+    products.setZero();
+    changes.setZero();
   }
 };
 
-// Columns of some rows: with `stride` from one to the next, into ones of another.
-template <class Real>
-void copy_columns(const Real* from, Index stride, Index rows, Index columns, Real* to, Index stride_to) {
-  for (Index k = 0; k < columns; ++k) std::copy_n(from + k * stride, rows, to + k * stride_to);
-}
-
-// The same into whole registers that are filled up with 0.
-template <class Real>
-void fill_registers(const Real* from, Index stride, Index rows, Index columns, Real* to) {
-  const Index whole = padded<Real>(rows);
-  copy_columns(from, stride, rows, columns, to, whole);
-  for (Index k = 0; k < columns; ++k) std::fill(to + k * whole + rows, to + (k + 1) * whole, Real(0));
+// Calls body(a, first row, rows, where their numbers begin) for blocks of the rows first to first + count - 1.
+template <class Real, class Body>
+void for_row_blocks(const PrimalClient<Real>& c, Index first, Index count, Body&& body) {
+  const Index d = c.rows.cols(), block = rows_per_block<Real>(d), whole = rows_of_block<Real>(d) * c.outputs;
+  for (Index j = first, end = first + count; j < end; j += block)
+    body(c.rows.data() + j * d, j, std::min(block, end - j), j / block * whole);
 }
 
 // Where a client begins, of rows first to first + count - 1: base, origin, e_0, and A^T e_0 to the gradient.
 template <class Real, class Loss>
-void primal_start(const PrimalClient<Real>& c, const double* targets, Index first, Index count, RungBlock<Real>& block,
-                  Real* origin, Real* before, Real* gradient) {
-  const Index n = c.rows.rows(), d = c.rows.cols(), end = first + count, C = c.outputs;
-  for (Index rows; first < end; first += rows) {
-    rows = std::min(rows_per_block<Real>(d), end - first);
-    const Index whole = padded<Real>(rows);
-    const Real* a = c.rows.data() + first * d;
+void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRungs<Real>& at, Index first, Index count,
+                  RungBlock<Real>& block, Real* before, Real* gradient) {
+  const Index n = c.rows.rows(), d = c.rows.cols(), C = c.outputs, whole = rows_of_block<Real>(d);
+  for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
+    Real *base = at.base.data() + place, *origin = at.origin.data() + place, *e = before + place;
+    for (auto* numbers : {base, origin, e}) std::fill_n(numbers, whole * C, Real(0));
     for (Index k = 0; k < C; ++k)
       in_pieces<2, 1>(rows, [&](Index j, auto R) {
         wide_dots<R>(a + j * d, c.start.col(k).data(), d, block.margins.data() + k * rows + j);
       });
     for (Index k = 0; k < C; ++k)
-      for (Index j = 0; j < rows; ++j) c.base[k * n + first + j] = static_cast<Real>(block.margins[k * rows + j]);
-    origins<Loss>(block.margins.data(), targets + first, rows, C, whole, block.origin.data());
-    fill_registers(c.base + first, n, rows, C, block.base.data());
-    block.delta.head(whole * C).setZero();
-    derivatives_near<Loss>(NearRows<Real>{block.base.data(), block.origin.data(), block.delta.data(), whole, c.targets + first, rows, C},
-                           Real(0), block.e.data());
-    copy_columns(block.origin.data(), whole, rows, C, origin + first, n);
-    copy_columns(block.e.data(), whole, rows, C, before + first, n);
-    copy_columns(block.e.data(), whole, rows, C, block.products.data(), rows);
-    add_weighted_rows(a, rows, d, C, block.products.data(), gradient);
-  }
+      for (Index j = 0; j < rows; ++j)
+        c.base[k * n + row + j] = base[k * whole + j] = static_cast<Real>(block.margins[k * rows + j]);
+    origins<Loss>(block.margins.data(), targets + row, rows, C, whole, origin);
+    block.changes.head(whole * C).setZero();  // delta
+    derivatives_near<Loss>(NearRows<Real>{base, origin, block.changes.data(), whole, c.targets + row, rows, C}, Real(0), e);
+    for (Index k = 0; k < C; ++k) std::fill(e + k * whole + rows, e + (k + 1) * whole, Real(0));
+    add_weighted_rows(a, rows, d, C, e, whole, gradient);
+  });
 }
 
 // A step of all rungs at work on rows first to first + count - 1, read once: their sums move on, and the gradients
@@ -93,32 +102,25 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, Index firs
 template <class Real, class Loss>
 Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, Index first, Index count, RungBlock<Real>& block,
                     const Real* before, Real* gradients) {
-  const Index n = c.rows.rows(), d = c.rows.cols(), end = first + count, C = c.outputs;
+  const Index d = c.rows.cols(), C = c.outputs, whole = rows_of_block<Real>(d);
   Real moved = 0;
-  for (Index rows; first < end; first += rows) {
-    rows = std::min(rows_per_block<Real>(d), end - first);
-    const Index whole = padded<Real>(rows);
-    const Real* a = c.rows.data() + first * d;
-    multiply_rows(a, rows, d, C * at.rungs, at.deltas.data(), block.products.data());
-    fill_registers(c.base + first, n, rows, C, block.base.data());
-    fill_registers(at.origin.data() + first, n, rows, C, block.origin.data());
-    fill_registers(before + first, n, rows, C, block.before.data());
+  for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
+    block.clear(rows, rows_per_block<Real>(d));
+    multiply_rows(a, rows, d, C * at.rungs, at.deltas.data(), block.products.data(), whole);
     for (int rung = 0; rung < at.rungs; ++rung) {
-      Real* products = block.products.data() + rung * rows * C;
-      fill_registers(products, rows, rows, C, block.delta.data());
-      const Real spread = largest(block.delta.data(), whole * C);
+      const Real* delta = block.products.data() + rung * whole * C;
+      Real* change = block.changes.data() + rung * whole * C;
+      const Real spread = largest(delta, whole * C);
       if (rung == 0) moved = std::max(moved, spread);
-      const NearRows<Real> near{block.base.data(), block.origin.data(), block.delta.data(), whole, c.targets + first, rows, C};
-      change_near<Loss>(near, spread, block.before.data(), block.e.data());
-      copy_columns(block.e.data(), whole, rows, C, products, rows);
+      const NearRows<Real> near{at.base.data() + place, at.origin.data() + place, delta, whole, c.targets + row, rows, C};
+      change_near<Loss>(near, spread, before + place, change);
       const auto r = static_cast<std::size_t>(rung);
-      for (Index k = 0; k < C; ++k) {
-        Real* sums = at.sums[r] + k * n + first;
-        for (Index j = 0; j < rows; ++j) sums[j] = at.keep[r] * sums[j] + products[k * rows + j];
-      }
+      Real* sums = at.sums[r] + place;
+      for (Index j = 0; j < whole * C; j += lanes<Real>)
+        store(sums + j, at.keep[r] * load(sums + j) + load(change + j));
     }
-    add_weighted_rows(a, rows, d, C * at.rungs, block.products.data(), gradients);
-  }
+    add_weighted_rows(a, rows, d, C * at.rungs, block.changes.data(), whole, gradients);
+  });
   return moved;
 }
 
@@ -132,11 +134,9 @@ struct PrimalRounds {
   Start start;
   Changes changes;
 
-  Index entries() const { return c.rows.rows() * c.outputs; }
-  Index count() const { return padded<Real>(entries()); }
+  Index count() const { return entries_in_blocks<Real>(c.rows.rows(), c.rows.cols(), c.outputs); }
 
   void derivatives(Real* e) const {
-    std::fill(e + entries(), e + count(), Real(0));
     start(e);
     at.first = c.step * at.gradients.col(0);
     if (c.pull) at.first += MatrixView<Real>(c.pull, at.first.size(), 1);
@@ -148,15 +148,25 @@ struct PrimalRounds {
 
   void finish(const Real* before, double L, const typename LadderSpace<Real>::Mix& mixed) const {
     const auto all = static_cast<Real>(tau), rest = static_cast<Real>(L);
-    for (Index j = 0; j < entries(); j += lanes<Real>) {
-      Real sums[lanes<Real>];
-      store(sums, all * load(before + j) + rest * mixed(j));
-      std::copy_n(sums, std::min(lanes<Real>, entries() - j), c.sums + j);
-    }
+    put([&](Index j) { return all * load(before + j) + rest * mixed(j); });
     auto delta = deltas();
     delta = all * at.first;
     for (int p = 1; p < mixed.order; ++p)
       delta += static_cast<Real>(L * mixed.weights[static_cast<std::size_t>(p)]) * c.step * at.images.col(p);
+  }
+
+  // The sums, from registers of numbers in blocks.
+  template <class Of>
+  void put(Of&& of) const {
+    const Index n = c.rows.rows(), whole = rows_of_block<Real>(c.rows.cols());
+    for_row_blocks(c, 0, n, [&](const Real*, Index row, Index rows, Index place) {
+      for (Index k = 0; k < c.outputs; ++k)
+        for (Index j = 0; j < rows; j += lanes<Real>) {
+          Real sums[lanes<Real>];
+          store(sums, of(place + k * whole + j));
+          std::copy_n(sums, std::min(lanes<Real>, rows - j), c.sums + k * n + row + j);
+        }
+    });
   }
 
   Eigen::Map<Vector<Real>> deltas() const { return {c.delta, at.first.size()}; }
@@ -167,20 +177,15 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
   using PrimalRounds<Real, Start, Changes>::at;
   using PrimalRounds<Real, Start, Changes>::c;
 
-  // How far the first step moves margins: of some rows, by a mean that the rows with large derivatives and moves make,
-  // as they make the error.
-  Real first_move(const Real* e, Real* /*delta*/) const {
+  // How far the first step moves the margins of some rows. The largest of all tells no more of the error, which is a sum
+  // over the rows.
+  Real first_move(const Real* /*e*/, Real* /*delta*/) const {
     const Index n = c.rows.rows(), d = c.rows.cols(), some = std::clamp<Index>(n / 16, std::min<Index>(8, n), 64);
-    double total = 0, moved = 0;
+    Real most = 0;
     for (Index k = 0; k < c.outputs; ++k)
-      for (Index t = 0; t < some; ++t) {
-        const Index j = t * n / some;
-        const auto move = static_cast<double>(c.rows.row(j).dot(at.first.segment(k * d, d)));
-        const auto size = std::abs(static_cast<double>(e[k * n + j]));
-        total += size;
-        moved += size * (move * move) * (move * move);
-      }
-    return total > 0 ? static_cast<Real>(std::sqrt(std::sqrt(moved / total))) : Real(0);
+      for (Index t = 0; t < some; ++t)
+        most = std::max(most, std::abs(c.rows.row(t * n / some).dot(at.first.segment(k * d, d))));
+    return most;
   }
   int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
     return space.expected(L, moves, tolerance, most);
@@ -213,7 +218,7 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
     return spread;
   }
   std::int64_t take_first(const LadderSpace<Real>& space, int /*climbed*/) const {
-    std::copy_n(space.before.data(), this->entries(), c.sums);
+    this->put([&](Index j) { return load(space.before.data() + j); });
     this->deltas() = at.first;
     return 1;
   }
@@ -248,10 +253,12 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
     return spread;
   }
   std::int64_t take_first(const LadderSpace<Real>& space, int climbed) const {
-    Eigen::Map<Vector<Real>> sums(c.sums, this->entries());
-    const auto e = space.before.head(sums.size());
-    sums = e;
-    for (int l = 1; l < climbed; ++l) sums = c.keep * sums + e + space.rungs.col(l).head(sums.size());
+    this->put([&](Index j) {
+      const Register<Real> e = load(space.before.data() + j);
+      Register<Real> sums = e;
+      for (int l = 1; l < climbed; ++l) sums = c.keep * sums + e + load(space.rungs.col(l).data() + j);
+      return sums;
+    });
     return climbed;
   }
 };

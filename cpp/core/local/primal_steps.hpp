@@ -94,7 +94,7 @@ void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool
     const Index rows = std::min(block, end - first);
     const Real* a = c.rows.data() + first * d;
     if (known)
-      multiply_rows(a, rows, d, c.outputs, c.delta, m);
+      multiply_rows(a, rows, d, c.outputs, c.delta, m, rows);
     else
       fill_base(c, first, rows);
     for (Index k = 0; k < c.outputs; ++k)
@@ -107,7 +107,7 @@ void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool
       Real* sums = c.sums + k * n + first;
       for (Index j = 0; j < rows; ++j) sums[j] = c.keep * sums[j] + e[k * rows + j];
     }
-    add_weighted_rows(a, rows, d, c.outputs, e, gradient);
+    add_weighted_rows(a, rows, d, c.outputs, e, rows, gradient);
   }
 }
 

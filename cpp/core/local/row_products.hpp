@@ -78,22 +78,22 @@ void for_row_groups(Index rows, Index outputs, Body&& body) {
 }  // namespace detail
 
 // m = a x and g += a^T e of rows that lie one after the other: x and g are d x outputs, m and e
-// rows x outputs, all column by column.
+// rows x outputs, all column by column; those of m and e are `stride` apart.
 template <class Real>
 LOCALGD_ONE_COPY void multiply_rows(const Real* a, Index rows, Index d, Index outputs, const Real* x,
-                                    Real* m) {
+                                    Real* m, Index stride) {
   detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
     detail::row_dots<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, x + k * d,
-                                                                   m + k * rows + r, rows);
+                                                                   m + k * stride + r, stride);
   });
 }
 template <class Real>
 LOCALGD_ONE_COPY void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs, const Real* e,
-                                        Real* g) {
-  if (outputs >= several_columns) return add_weighted_rows_by_panels(a, rows, d, outputs, e, g);
+                                        Index stride, Real* g) {
+  if (outputs >= several_columns) return add_weighted_rows_by_panels(a, rows, d, outputs, e, stride, g);
   detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
-    detail::add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * rows + r,
-                                                                   rows, g + k * d);
+    detail::add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * stride + r,
+                                                                   stride, g + k * d);
   });
 }
 

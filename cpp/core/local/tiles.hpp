@@ -173,11 +173,11 @@ void in_few_columns(Index columns, Task&& task) {
   }
 }
 
-// g += A^T e of rows (rows x d) one after the other, e and g column by column. Blocks of rows come in ranges of
+// g += A^T e of rows (rows x d) one after the other, e and g column by column, those of e `stride` apart. Blocks of rows come in ranges of
 // features for which g stays in the first-level cache.
 template <class Real>
 LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Index d, Index columns, const Real* e,
-                                                  Real* g) {
+                                                  Index stride, Real* g) {
   constexpr Index block = 16, width = 2 * lanes<Real>, wanted = 2048 / static_cast<Index>(sizeof(Real)),
                   ahead = wanted / 2;
   const Index ranges = std::max<Index>((d + wanted / 2) / wanted, 1);
@@ -189,7 +189,7 @@ LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Ind
       for (Index first = 0; first < rows; first += block) {
         const Index depth = std::min(block, rows - first), end = std::min(begin + range, d);
         const Real* from = a + first * d;
-        few.put(e + c * rows + first, count, rows, depth, Real(1));
+        few.put(e + c * stride + first, count, stride, depth, Real(1));
         Index j = begin;
         for (; j + width <= end; j += width) few.template add_panel<2>(from + j, d, from + j + ahead, to + j, d);
         if (j + lanes<Real> <= end) {
@@ -198,7 +198,7 @@ LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Ind
         }
         for (; j < end; ++j)
           for (Index w = 0; w < count; ++w)
-            for (Index t = 0; t < depth; ++t) to[w * d + j] += e[(c + w) * rows + first + t] * from[t * d + j];
+            for (Index t = 0; t < depth; ++t) to[w * d + j] += e[(c + w) * stride + first + t] * from[t * d + j];
       }
   });
 }
