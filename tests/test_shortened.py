@@ -17,6 +17,16 @@ METHODS = {
 }
 
 
+FEW_STEPS = {
+    "eight steps": lg.LocalGD(8, 1.0),
+    "ten steps": lg.LocalGD(10, 1.0),
+    "thirty steps": lg.LocalGD(30, 1.0),
+    "FedProx, ten steps": lg.FedProx(10, 1.0, mu=0.01),
+    "Scaffold, ten steps": lg.Scaffold(10, 1.0),
+    "few steps per client": lg.LocalGD((9, 10, 12), 1.0),
+}
+
+
 @pytest.fixture(scope="module")
 def problem():
     return lg.datasets.make_separable(n_clients=3, n_samples=7, n_features=40, seed=0)
@@ -39,8 +49,54 @@ def test_the_run_is_that_of_every_step(problem, name, engine):
         )
 
 
+@pytest.mark.parametrize("name", sorted({*METHODS, *FEW_STEPS} - {"FedGA"}))
+def test_the_run_is_that_of_every_step_in_the_weights(problem, name):
+    method = (METHODS | FEW_STEPS)[name]
+    short, every = both(problem, method, engine="primal")
+    assert 100 < short.shortened and every.shortened == 0
+    np.testing.assert_allclose(short.weights, every.weights, rtol=1e-11)
+    np.testing.assert_allclose(short.coefficients, every.coefficients, rtol=1e-10, atol=1e-14)
+    for measure in ("loss", "margin", "drift", "grad_alignment"):
+        np.testing.assert_allclose(
+            short.history[measure], every.history[measure], rtol=1e-9, err_msg=measure
+        )
+
+
+@pytest.mark.parametrize("steps", [10, 100])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_large_clients_share_their_rows_among_the_threads(steps, dtype):
+    n = {"float64": 700, "float32": 1400}[dtype]  # rows of more than 4 MB
+    problem = lg.datasets.make_separable(n_clients=2, n_samples=n, n_features=800, seed=0)
+    method = lg.LocalGD((steps, steps + 1), 1 / steps)
+    settings = {"engine": "primal", "dtype": dtype, "rounds": 5}
+    short, every = both(problem, method, **settings)
+    assert short.shortened == 5
+    tolerance = {"float64": 1e-13, "float32": 1e-5}[dtype]
+    for kept in ("weights", "coefficients"):
+        want = getattr(every, kept)
+        error = np.linalg.norm(getattr(short, kept) - want) / np.linalg.norm(want)
+        assert error < tolerance, kept
+    for threads in (2, 3):
+        again, _ = both(problem, method, **settings, threads=threads)
+        np.testing.assert_array_equal(again.weights, short.weights)
+        np.testing.assert_array_equal(again.coefficients, short.coefficients)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_that_two_orders_agree_by_accident_is_not_taken_for_accuracy(dtype):
+    """One row moves far, and all that is known of its path are the first steps."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, 32)) * rng.uniform(0.1, 1, (20_000, 1))
+    problem = lg.Problem.from_arrays(X, np.ones(20_000), np.arange(20_000))
+    settings = {"engine": "primal", "loss": "logistic", "rounds": 1, "dtype": dtype}
+    short, every = both(problem, lg.LocalGD(5, 0.3), **settings)
+    error = np.abs(short.coefficients - every.coefficients).max() * 20_000
+    assert error < {"float64": 1e-14, "float32": 1e-6}[dtype]
+
+
+@pytest.mark.parametrize(("engine", "steps"), [("gram", 100), ("primal", 100), ("primal", 10)])
 @pytest.mark.parametrize("loss", ["logistic", "softmax", "squared"])
-def test_other_losses(loss):
+def test_other_losses(loss, engine, steps):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((30, 50)) / 7
     y = {
@@ -50,9 +106,8 @@ def test_other_losses(loss):
     }[loss]
     task = {"logistic": "binary", "softmax": "multiclass", "squared": "regression"}[loss]
     problem = lg.Problem.from_arrays(X, y, np.arange(30) % 4, task=task)
-    short, every = both(
-        problem, lg.LocalGD(100, 1e-3 if loss == "squared" else 0.5), loss=loss, engine="gram"
-    )
+    lr = (0.1 if loss == "squared" else 50) / steps
+    short, every = both(problem, lg.LocalGD(steps, lr), loss=loss, engine=engine)
     assert short.shortened > 0
     np.testing.assert_allclose(short.weights, every.weights, rtol=1e-9, atol=1e-12)
 
@@ -100,9 +155,15 @@ def test_a_batch_of_runs(problem):
     assert any(a != b.history["norm"][-1] for a, b in zip(norms, every, strict=True))
 
 
-def test_every_step_of_batches_and_of_primal_is_taken(problem):
-    for method, engine in ((lg.LocalSGD(50, 0.1, 2), "gram"), (lg.LocalGD(50, 1.0), "primal")):
-        short, every = both(problem, method, engine=engine, rounds=300)
+def test_what_takes_every_step(problem):
+    few_features = lg.datasets.make_separable(n_clients=3, n_samples=4, n_features=20, seed=0)
+    for where, method, engine in (
+        (problem, lg.LocalSGD(50, 0.1, 2), "gram"),
+        (problem, lg.LocalSGD(50, 0.1, 2), "primal"),
+        (problem, METHODS["FedGA"], "primal"),
+        (few_features, lg.LocalGD(50, 1.0), "primal"),
+    ):
+        short, every = both(where, method, engine=engine, rounds=300)
         assert short.shortened == 0
         np.testing.assert_array_equal(short.weights, every.weights)
 

@@ -110,6 +110,7 @@ struct StripLadder {
   int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
     return space.expected(L, moves, tolerance, most);
   }
+  double least_error(int, double, double, double, double) const { return 0; }
   std::int64_t take_first(const LadderSpace<Real>& space, int /*climbed*/) const {
     std::copy_n(space.before.data(), count(), c.sums);
     std::copy_n(space.first.data(), count(), c.delta);

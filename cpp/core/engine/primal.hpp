@@ -118,7 +118,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     if (first_steps(i)) return L < FirstSteps::fewest ? 0 : static_cast<int>(std::min(all, L - 1));
     return Ladder::most(L);
   }
-  bool first_steps(Index i) const { return this->steps(i) <= FirstSteps::most; }
+  bool first_steps(Index i) const { return FirstSteps::suit<Real>(this->steps(i)); }
 
   bool has_small(Index group) const {
     for (Index i = this->groups_.first(group); i < this->groups_.end(group); ++i)

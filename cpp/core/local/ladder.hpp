@@ -67,9 +67,14 @@ struct Ladder {
 };
 
 // Few steps from the first of them: e_l is smooth in l, too, and the polynomial through e_0, …, e_(order-1) is taken at
-// the others. No step is in vain then, if more of them turn out to be wanted; but of many steps the first tell little.
+// the others. No step is in vain then, if more of them turn out to be wanted; but of many steps the first tell little but
+// their rounding errors.
 struct FirstSteps {
-  static constexpr std::int64_t fewest = 4, most = 32;  // local steps
+  template <class Real>
+  static constexpr bool suit(std::int64_t L) {
+    return L <= (sizeof(Real) == 8 ? 16 : 32);
+  }
+  static constexpr std::int64_t fewest = 4;  // local steps
 
   // Of e_p - e_0 in (s - tau e_0) / L.
   static Ladder::Weights weights(std::int64_t L, double keep, int order) {
@@ -83,6 +88,13 @@ struct FirstSteps {
         all[static_cast<std::size_t>(p)] += weight;
       }
     return all;
+  }
+
+  // What the error of an order is likely to be at least, from the gap of the order before and its ratio to the one
+  // before that; of the least order from how far margins move, as with e^(-m): that two orders agree may be an
+  // accident of few rows.
+  static double least_error(int order, double L, double moves, double gap, double ratio) {
+    return gap * (order == Ladder::least ? (L - 2) * (L - 3) / (12 * L * L) * moves * moves : ratio * ratio / 4);
   }
 };
 
@@ -240,7 +252,7 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tole
   const auto total = static_cast<double>(L);
   const int expected = c.expected(space, L, total * static_cast<double>(spread), tolerance, most);
   const auto size = c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
-  auto earlier = c.groups(StripSizes<Real>{}), change = earlier;
+  auto earlier = c.groups(StripSizes<Real>{}), change = earlier, ratios = earlier;
   int climbed = 1;
   for (int order = 2; expected && order <= most; ++order) {
     const auto p = static_cast<std::size_t>(order - 1);
@@ -249,7 +261,8 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tole
       spread = c.climb(total, order, last, space, spread);
       climbed = last;
     }
-    const bool near = total * static_cast<double>(spread) < space.far;
+    const double moves = total * static_cast<double>(spread);
+    const bool near = moves < space.far;
     const auto gap = c.groups(sizes_of<Real>(count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order}));
     bool accurate = order >= Ladder::least, hopeless = false;
     for (std::size_t g = 0; g < gap.size(); ++g) {
@@ -257,12 +270,14 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tole
       if (order == 2) change[g] = gap[g];  // G, nearly
       const double ratio = gap[g] / earlier[g],
                    rounding = space.rounding(order) * (near ? change[g] : size[g]),
-                   error = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding;
+                   told = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding,
+                   error = std::max(told, c.least_error(order, total, moves, earlier[g], ratios[g]));
       double at_most = error;  // of all rungs, if they go on as they do
       for (int further = order; further < most; ++further) at_most *= ratio;
       accurate &= error <= tolerance * size[g] || gap[g] == 0;
       hopeless |= order >= expected && gap[g] != 0 && !(at_most <= 100 * tolerance * size[g]);
       earlier[g] = gap[g];
+      ratios[g] = ratio;
     }
     if (accurate) {
       c.finish(before, total, typename LadderSpace<Real>::Mix{space, space.weights[p], order});
@@ -330,6 +345,7 @@ struct SpanLadder {
   int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
     return space.expected(L, moves, tolerance, most);
   }
+  double least_error(int, double, double, double, double) const { return 0; }  // its moves were known before
   std::int64_t take_first(const LadderSpace<Real>& space, int /*climbed*/) const {
     put(space.before.data());
     std::copy_n(space.first.data(), count(), c.delta);

@@ -190,6 +190,7 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
   int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
     return space.expected(L, moves, tolerance, most);
   }
+  double least_error(int, double, double, double, double) const { return 0; }
 
   Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
     const auto node = [](int order) { return Ladder::nodes[static_cast<std::size_t>(order - 1)]; };
@@ -237,6 +238,9 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
   int expected(LadderSpace<Real>& space, std::int64_t L, double /*moves*/, double /*tolerance*/, int /*most*/) const {
     space.weigh_first_steps(L, 1 - this->pull);
     return Ladder::least;
+  }
+  double least_error(int order, double L, double moves, double gap, double ratio) const {
+    return FirstSteps::least_error(order, L, moves, gap, ratio);
   }
 
   Real climb(double /*L*/, int first, int last, LadderSpace<Real>& space, Real spread) const {
