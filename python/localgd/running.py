@@ -104,10 +104,10 @@ def run(
     keep_weights : bool, default False
         Keep the model of every record in ``Run.recorded_weights``: memory records × d.
     every_step : bool, default False
-        Take every local step one by one. Otherwise full-batch local steps on Gram blocks are had
-        from fewer and longer ones wherever the result is the same to rounding: from rounds on that
-        move a client's margins by some hundredths. ``Run.shortened`` counts those rounds. In the
-        gram engine the server's products, too, are had from those of earlier rounds.
+        Take every local step one by one. Otherwise full-batch local steps are had from fewer
+        wherever the result is the same to rounding: from rounds on that move a client's margins by
+        some hundredths. ``Run.shortened`` counts those rounds. In the gram engine the server's
+        products, too, are had from those of earlier rounds.
     memory_limit : int, default 4 GiB
         Bytes that Gram matrices may take.
 

@@ -132,7 +132,7 @@ class SweepOfEveryStep(SweepOfRates):
 
 
 def full_batches(case: Case) -> bool:
-    return case.batch_size is None and case.gram_pays
+    return case.batch_size is None
 
 
 def several_rates(case: Case) -> bool:
