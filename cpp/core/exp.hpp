@@ -110,6 +110,12 @@ inline V exp_bounded(V x) {
   return T::polynomial(r) * std::bit_cast<V>((bits - (T::offset + T::bias)) << T::mantissa);
 }
 
+// exp(x) for |x| < ln 2 / 2: exp_bounded() has nothing to reduce there.
+template <class V>
+inline V exp_unreduced(V x) {
+  return detail::ExpTraits<V>::polynomial(x);
+}
+
 // (exp(x) - 1) / x close to 0: the first terms of Taylor's series.
 template <int terms, class V>
 inline V exp_slope(V x) {
@@ -125,12 +131,12 @@ inline V exp_slope(V x) {
 }
 
 // How far exp's argument may be from 0 for how many terms: exp is right to half an ulp, exp - 1 as well
-// with one or two more. Up to `bounded` exp_bounded is right.
+// with one or two more. Up to `unreduced` and `bounded` the exps of that name are right.
 template <class Real>
 struct ShortExp {
   static constexpr bool wide = sizeof(Real) == 8;
   static constexpr Real moderate = Real(0x1p-3), small = Real(0x1p-6), tiny = Real(0x1p-10);
-  static constexpr Real bounded = 16;
+  static constexpr Real unreduced = Real(0.34), bounded = 16;
   static constexpr int of_small = wide ? 6 : 3, of_tiny = wide ? 4 : 2;
   static constexpr int less_of_moderate = wide ? 11 : 6, less_of_small = wide ? 7 : 4, less_of_tiny = wide ? 5 : 3;
 };
@@ -143,6 +149,8 @@ LOCALGD_IN_PLACE bool with_short_exp(Real spread, Use&& use) {
     use([](auto x) { return exp_slope<Short::of_tiny>(x) * x + Real(1); });
   else if (spread <= Short::small)
     use([](auto x) { return exp_slope<Short::of_small>(x) * x + Real(1); });
+  else if (spread <= Short::unreduced)
+    use([](auto x) { return exp_unreduced(x); });
   else if (spread <= Short::bounded)
     use([](auto x) { return exp_bounded(x); });
   else

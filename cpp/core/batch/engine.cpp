@@ -103,8 +103,8 @@ class GramBatch final : public BatchEngine {
 
  private:
   static constexpr Index width = strip_width<Real>;
-  static constexpr Index group = 10;       // panels that are made, or multiplied, at once
-  static constexpr Index most_strips = 8;  // of an item
+  static constexpr Index group = 60 / Panels<Real>::tallest;      // panels that are made, or multiplied, at once
+  static constexpr Index most_strips = 16 / strip_registers;  // of an item
 
   // Local steps of some runs on one client.
   struct Item {
@@ -161,7 +161,8 @@ class GramBatch final : public BatchEngine {
                                    n,
                                    item.strips,
                                    step.data(),
-                                   proximal_ ? keep.data() : nullptr,
+                                   keep.data(),
+                                   proximal_,
                                    base,
                                    origin,
                                    delta,

@@ -1,9 +1,9 @@
 // Products of a symmetric matrix with several columns at once, the columns in strips.
 //
-// A strip holds `strip_width` columns row by row, two registers wide: an element of the matrix meets a whole
-// row of it. The matrix is stored in panels of at most six rows, column after column, so that six rows
-// of twelve registers of sums are made from what is read in order. Each column is computed as it would
-// be in any other place of any other strip.
+// A strip holds `strip_width` columns row by row: an element of the matrix meets a whole row of it. The matrix
+// is stored in panels of a few rows, column after column, so that a panel's rows of a strip, twelve or more
+// registers of sums, are made from what is read in order. Each column is computed as it would be in any other
+// place of any other strip.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,12 @@
 
 namespace localgd {
 
+// One register with many rows wants an element from memory for each product, which some processors have for
+// nothing; and what a client's steps read and write besides K_ii is half as much then, near enough in a first-level
+// cache of 32 KiB.
+inline constexpr Index strip_registers = registers == 32 ? 1 : 2;
 template <class Real>
-inline constexpr Index strip_width = 2 * lanes<Real>;
+inline constexpr Index strip_width = strip_registers * lanes<Real>;
 
 template <class Real>
 class Panels {
@@ -23,6 +27,7 @@ class Panels {
   Panels(Index rows, Index depth)
       : rows_(rows), depth_(depth), count_((rows + tallest - 1) / tallest), numbers_(rows * depth) {}
 
+  static constexpr Index tallest = registers == 32 ? 14 : 6;
   Index count() const { return count_; }
   Index begin(Index panel) const { return panel * rows_ / count_; }
 
@@ -43,50 +48,37 @@ class Panels {
   // e and out have as many rows as the matrix, scale has one number for each lane.
   void multiply(Index first, Index last, const Real* e, Index strips, const Real* scale,
                 Real* out) const {
+    constexpr Index width = strip_width<Real>;
     for (Index t = 0; t < depth_; t += deepest) {
       const Index depth = std::min(deepest, depth_ - t);
-      for (Index s = 0; s < strips; ++s)
-        for (Index p = first; p < last; ++p) {
-          const Index height = begin(p + 1) - begin(p);
-          const Real* k = numbers_.data() + begin(p) * depth_ + t * height;
-          multiply(height, k, e + (s * depth_ + t) * strip_width<Real>, depth, scale + s * strip_width<Real>,
-                   out + (s * rows_ + begin(p)) * strip_width<Real>);
-        }
+      for (Index p = first; p < last; ++p) {
+        const Index height = begin(p + 1) - begin(p);
+        const Real* k = numbers_.data() + begin(p) * depth_ + t * height;
+        with_size<tallest>(height, [&](auto rows) {
+          for (Index s = 0; s < strips; ++s)
+            multiply<rows.value>(k, e + (s * depth_ + t) * width, depth, scale + s * width,
+                                 out + (s * rows_ + begin(p)) * width);
+        });
+      }
     }
   }
 
  private:
-  static constexpr Index tallest = 6, deepest = 256;  // 256 rows of a strip stay in the L1 cache
+  static constexpr Index deepest = 128;  // so much of a panel and of a strip stays in the first-level cache
 
   template <int height>
   static void multiply(const Real* k, const Real* e, Index depth, const Real* scale, Real* out) {
-    constexpr Index half = lanes<Real>;
-    Register<Real> left[height], right[height];
-    for (int h = 0; h < height; ++h) left[h] = right[h] = Register<Real>{};  // "= {}" goes through memory
-    for (Index t = 0; t < depth; ++t, k += height, e += 2 * half) {
-      const Register<Real> a = load(e), b = load(e + half);
-      for (int h = 0; h < height; ++h) {
-        left[h] += k[h] * a;
-        right[h] += k[h] * b;
+    Register<Real> sums[height][strip_registers];
+    for (auto& row : sums)
+      for (auto& sum : row) sum = Register<Real>{};  // "= {}" goes through memory
+    for (Index t = 0; t < depth; ++t, k += height, e += strip_width<Real>)
+      for (Index r = 0; r < strip_registers; ++r) {
+        const Register<Real> part = load(e + r * lanes<Real>);
+        for (int h = 0; h < height; ++h) sums[h][r] += k[h] * part;
       }
-    }
-    const Register<Real> a = load(scale), b = load(scale + half);
-    for (int h = 0; h < height; ++h, out += 2 * half) {
-      store(out, load(out) + a * left[h]);
-      store(out + half, load(out + half) + b * right[h]);
-    }
-  }
-
-  static void multiply(Index height, const Real* k, const Real* e, Index depth, const Real* scale,
-                       Real* out) {
-    switch (height) {
-      case 1: return multiply<1>(k, e, depth, scale, out);
-      case 2: return multiply<2>(k, e, depth, scale, out);
-      case 3: return multiply<3>(k, e, depth, scale, out);
-      case 4: return multiply<4>(k, e, depth, scale, out);
-      case 5: return multiply<5>(k, e, depth, scale, out);
-      default: return multiply<6>(k, e, depth, scale, out);
-    }
+    for (auto& row : sums)
+      for (Index r = 0; r < strip_registers; ++r, out += lanes<Real>)
+        store(out, load(out) + load(scale + r * lanes<Real>) * row[r]);
   }
 
   Index rows_ = 0, depth_ = 0, count_ = 0;

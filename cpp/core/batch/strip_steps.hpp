@@ -15,7 +15,8 @@ struct StripClient {
   const Real* targets;       // of each row, repeated for each lane
   Index rows, strips;        // n_i; all below hold strips x n_i x strip_width
   const Real* step;          // of each lane: eta / n_i
-  const Real* keep;          // 1 - eta mu, or null where that is 1 for all
+  const Real* keep;          // 1 - eta mu
+  bool decays;               // where that is not 1 for all
   const Real* base;          // A_i w_k
   const Real* origin;        // of base, see near()
   Real* delta;
@@ -25,38 +26,39 @@ struct StripClient {
   // One of the strips.
   StripClient strip(Index s) const {
     const Index at = s * rows * strip_width<Real>, lane = s * strip_width<Real>;
-    return {gram, targets, rows, 1, step + lane, keep ? keep + lane : nullptr,
+    return {gram, targets, rows, 1, step + lane, keep + lane, decays,
             base + at, origin + at, delta + at, sums + at, scratch + at};
   }
 };
 
-// delta <- keep delta, s <- keep s
-template <class Real>
-void decay_strips(const StripClient<Real>& c) {
-  for (Index s = 0, at = 0; s < c.strips; ++s)
-    for (Index j = 0; j < c.rows; ++j)
-      for (Index l = 0; l < strip_width<Real>; ++l, ++at) {
-        const Real keep = c.keep[s * strip_width<Real> + l];
-        c.sums[at] *= keep;
-        c.delta[at] *= keep;
-      }
+// e = -l'(m), s <- keep s + e, of one strip whose largest |delta| is `spread`.
+template <class Loss, class Real>
+void strip_derivatives(const StripClient<Real>& c, Real spread) {
+  constexpr Index width = strip_width<Real>;
+  const auto take = [&](auto&& derivative) {
+    for (Index j = 0; j < c.rows * width; j += lanes<Real>) {
+      const Register<Real> e = derivative(j);
+      store(c.scratch + j, e);
+      store(c.sums + j, load(c.keep + j % width) * load(c.sums + j) + e);
+    }
+  };
+  const auto near = [&](auto power) {
+    take([&](Index j) { return Loss::near(load(c.origin + j), load(c.delta + j), power); });
+  };
+  near_or_far<Loss>(spread, near, [&](auto loss) {
+    take([&](Index j) { return loss.negative_derivative(load(c.base + j) + load(c.delta + j)); });
+  });
 }
 
 // last: nobody reads the margins after the last step, so its matrix product is left out.
 template <class Real, class Loss>
 void strip_steps(const StripClient<Real>& c, std::int64_t steps, bool last) {
-  const Index size = c.rows * strip_width<Real>;
+  constexpr Index width = strip_width<Real>;
+  const Index size = c.rows * width;
   for (std::int64_t l = 0; l < steps; ++l) {
-    for (Index s = 0; s < c.strips; ++s) {
-      const Index at = s * size;
-      derivatives_near<Loss>(
-          NearRows<Real>{c.base + at, c.origin + at, c.delta + at, size, c.targets, size, 1},
-          largest(c.delta + at, size), c.scratch + at);
-    }
-    if (c.keep) decay_strips(c);
-    for (Index t = 0; t < c.strips * size; t += lanes<Real>)
-      store(c.sums + t, load(c.sums + t) + load(c.scratch + t));
+    for (Index s = 0; s < c.strips; ++s) strip_derivatives<Loss>(c.strip(s), largest(c.delta + s * size, size));
     if (last && l + 1 == steps) return;
+    for (Index j = 0; c.decays && j < c.strips * size; ++j) c.delta[j] *= c.keep[j / size * width + j % width];
     c.gram.multiply(0, c.gram.count(), c.scratch, c.strips, c.step, c.delta);
   }
 }
@@ -90,14 +92,18 @@ struct StripLadder {
     return spread;
   }
   void decay(double ratio, Real* x) const {
-    if (!c.keep) return;
+    if (!c.decays) return;
     for (Index j = 0; j < c.rows; ++j)
       for (Index l = 0; l < width; ++l) x[j * width + l] *= static_cast<Real>(1 - ratio * pull[l]);
   }
   std::array<double, width> groups(const StripSizes<Real>& sizes) const {
     std::array<double, width> all;
+    const auto even = sizes.of[0], odd = sizes.of[1];
     for (std::size_t l = 0; l < all.size(); ++l)
-      all[l] = static_cast<double>(lane<Real>(sizes.of[l / lanes<Real>], l % lanes<Real>));
+      if constexpr (strip_registers == 1)
+        all[l] = static_cast<double>(lane<Real>(even + odd, l));
+      else
+        all[l] = static_cast<double>(lane<Real>(l < all.size() / 2 ? even : odd, l % (all.size() / 2)));
     return all;
   }
   template <class G>
