@@ -1,6 +1,7 @@
 """Runs of a sweep side by side: what each would be by itself, to rounding."""
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,6 +208,21 @@ def test_the_engine_is_chosen_run_by_run(small_problem, batches):
     table = lg.sweep(wide, lg.LocalGD(50, 0.1), grid={"lr": [0.1, 0.2, 0.3, 0.4]}, rounds=2)
     assert {entry.engine for entry in table} == {"primal"}
     assert batches == [4]
+
+
+@pytest.mark.parametrize("dtype", registry.DTYPES)
+def test_many_runs_go_side_by_side_where_each_alone_would_take_another_engine(dtype, batches):
+    problem = registry.problem("exponential", sizes=(150, 70, 131), d=200)
+    grid = {"lr": np.geomspace(0.01, 0.2, 40).tolist()}
+    options = {"grid": grid, "rounds": 6, "dtype": dtype}
+    table, alone = both(problem, lg.LocalGD(4, 0.1), **options)
+    assert "gram" not in {entry.engine for entry in alone}
+    assert {entry.engine for entry in table} == {"gram"}
+    assert batches == [40]
+    of_gram = lg.sweep(problem, lg.LocalGD(4, 0.1), batch=False, engine="gram", **options)
+    keys = [other.key for other in of_gram]  # tell the engine asked for
+    table = [replace(entry, key=key) for entry, key in zip(table, keys, strict=True)]
+    assert_same_tables(table, of_gram, registry.TOLERANCE[dtype])
 
 
 def test_memory_limit_is_respected(small_problem, batches):

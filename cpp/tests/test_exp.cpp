@@ -72,6 +72,15 @@ TEST_CASE_TEMPLATE("exp_bounded is within 2 ulp of exp", Real, double, float) {
   CHECK(std::isnan(localgd::exp_bounded(std::numeric_limits<Real>::quiet_NaN())));
 }
 
+TEST_CASE_TEMPLATE("exp_unreduced has the bits of exp_bounded up to its limit", Real, double, float) {
+  constexpr Real most = localgd::ShortExp<Real>::unreduced;
+  for (int j = -10'000; j <= 10'000; ++j) {
+    const Real x = most * static_cast<Real>(j) / 10'000;
+    REQUIRE(localgd::exp_unreduced(x) == localgd::exp_bounded(x));
+  }
+  CHECK(localgd::exp_unreduced(most + Real(0.01)) != localgd::exp_bounded(most + Real(0.01)));
+}
+
 TEST_CASE_TEMPLATE("exp_lane at the edges", Real, double, float) {
   using Limits = std::numeric_limits<Real>;
   constexpr Real inf = Limits::infinity();

@@ -171,6 +171,44 @@ def choose_engine(
     return candidates[engine]
 
 
+def choose_batch(
+    problem: Problem,
+    method: Method,
+    rounds: int,
+    columns: int,
+    *,
+    loss: str,
+    engine: str,
+    itemsize: int,
+    memory_limit: int,
+) -> Plan | None:
+    """What each of so many runs side by side costs, or None where they are better taken one by one.
+
+    Their local steps and the server's are products of Gram matrices with matrices, which read each
+    number once for all of them.
+    """
+    options: Any = {"loss": loss, "itemsize": itemsize, "memory_limit": memory_limit}
+    alone = choose_engine(problem, method, rounds, engine=engine, **options)
+    if engine not in ("auto", "gram") or refusal("gram", method, loss):
+        return None
+    n, N = problem.sizes.astype(np.float64), float(problem.n_samples)
+    steps = method.rule.core_steps(problem.n_clients).astype(np.float64)
+    blocks = float((n**2).sum())
+    flops = float((steps - 1) @ (2 * n**2)) + 2 * N**2
+    plan = Plan(
+        "gram",
+        (N**2 + blocks) * problem.n_features / PRODUCT_FLOPS,
+        flops / PRODUCT_FLOPS,
+        itemsize * (blocks + N**2),
+        problem.n_clients,
+    )
+    if plan.bytes > memory_limit:
+        return None
+    together = plan.seconds_setup + columns * rounds * plan.seconds_round
+    apart = columns * (alone.seconds_setup + rounds * alone.seconds_round)
+    return plan if engine == "gram" or together <= apart else None
+
+
 def choose_threads(threads: Any, plan: Plan) -> int:
     """The threads asked for, or as many as parts, machine and work per round merit."""
     if threads is not None:

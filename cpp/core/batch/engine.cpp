@@ -103,7 +103,7 @@ class GramBatch final : public BatchEngine {
 
  private:
   static constexpr Index width = strip_width<Real>;
-  static constexpr Index group = 60 / Panels<Real>::tallest;      // panels that are made, or multiplied, at once
+  static constexpr Index group = 60 / Panels<Real>::tallest;  // panels that are made, or multiplied, at once
   static constexpr Index most_strips = 16 / strip_registers;  // of an item
 
   // Local steps of some runs on one client.

@@ -23,11 +23,12 @@ inline constexpr Index strip_width = strip_registers * lanes<Real>;
 template <class Real>
 class Panels {
  public:
+  static constexpr Index tallest = registers == 32 ? 14 : 6;  // rows
+
   Panels() = default;
   Panels(Index rows, Index depth)
       : rows_(rows), depth_(depth), count_((rows + tallest - 1) / tallest), numbers_(rows * depth) {}
 
-  static constexpr Index tallest = registers == 32 ? 14 : 6;
   Index count() const { return count_; }
   Index begin(Index panel) const { return panel * rows_ / count_; }
 
@@ -71,11 +72,12 @@ class Panels {
     Register<Real> sums[height][strip_registers];
     for (auto& row : sums)
       for (auto& sum : row) sum = Register<Real>{};  // "= {}" goes through memory
-    for (Index t = 0; t < depth; ++t, k += height, e += strip_width<Real>)
-      for (Index r = 0; r < strip_registers; ++r) {
-        const Register<Real> part = load(e + r * lanes<Real>);
-        for (int h = 0; h < height; ++h) sums[h][r] += k[h] * part;
-      }
+    for (Index t = 0; t < depth; ++t, k += height, e += strip_width<Real>) {
+      Register<Real> part[strip_registers];
+      for (Index r = 0; r < strip_registers; ++r) part[r] = load(e + r * lanes<Real>);
+      for (int h = 0; h < height; ++h)
+        for (Index r = 0; r < strip_registers; ++r) sums[h][r] += k[h] * part[r];
+    }
     for (auto& row : sums)
       for (Index r = 0; r < strip_registers; ++r, out += lanes<Real>)
         store(out, load(out) + load(scale + r * lanes<Real>) * row[r]);

@@ -1,4 +1,4 @@
-"""Which runs of a sweep go side by side: same rows, local steps, loss, number type; engine gram."""
+"""Which runs of a sweep go side by side: same rows, local steps, loss, number type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..arguments import check_init, check_reference
-from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_engine, choose_threads
+from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_batch, choose_threads
 from ..losses import check_loss, default_loss
 from ..participation import Participation
 from ..recording import log_spaced, record_rounds
@@ -122,10 +122,11 @@ def _checked(key: str, case: Case) -> Column | None:
     dtype = check_dtype(settings.get("dtype", "float64"))
     record = settings.get("record")
     threads = settings.get("threads")
-    plan = choose_engine(
+    plan = choose_batch(
         problem,
         method,
-        rounds * STRIP[dtype],  # Gram matrices are made once for at least so many runs
+        rounds,
+        STRIP[dtype],  # for which Gram matrices are made once, at least
         loss=loss,
         engine=settings.get("engine", "auto"),
         itemsize=DTYPES[dtype],
@@ -133,7 +134,7 @@ def _checked(key: str, case: Case) -> Column | None:
             "memory_limit", settings.get("memory_limit", DEFAULT_MEMORY_LIMIT), 1
         ),
     )
-    if plan.engine != "gram":
+    if plan is None:
         return None
     return Column(
         cases=[(key, case)],

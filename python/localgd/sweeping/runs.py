@@ -41,8 +41,9 @@ def sweep(
     ``problems × methods × grid``, each as :func:`localgd.run` would run it by itself
 
     Runs of full-batch methods without corrections (GD, LocalGD, ModifiedLocalGD, FedProx) that
-    share problem, ``local_steps``, loss and dtype, all clients and the engine "gram" are taken side
-    by side, equal to single runs to rounding; all others are single runs, bit for bit.
+    share problem, ``local_steps``, loss and dtype and have all clients in every round are taken
+    side by side in the engine "gram", where that is cheaper than one by one, equal to single runs
+    to rounding; all others are single runs, bit for bit.
 
     Parameters
     ----------
