@@ -78,7 +78,6 @@ TEST_CASE_TEMPLATE("exp_unreduced has the bits of exp_bounded up to its limit", 
     const Real x = most * static_cast<Real>(j) / 10'000;
     REQUIRE(localgd::exp_unreduced(x) == localgd::exp_bounded(x));
   }
-  CHECK(localgd::exp_unreduced(most + Real(0.01)) != localgd::exp_bounded(most + Real(0.01)));
 }
 
 TEST_CASE_TEMPLATE("exp_lane at the edges", Real, double, float) {
