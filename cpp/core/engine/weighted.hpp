@@ -60,6 +60,8 @@ class WeightedEngine : public Local {
     const auto a = this->rows_.of(data_, i);
     if constexpr (std::is_same_v<Scalar, double>)
       if (m.cols() >= several_columns) {
+        if constexpr (!std::is_same_v<Real, double> && registers >= 32)
+          return multiply_rows(a.data(), a.rows(), a.cols(), m.cols(), weights_.value.data(), m.data(), m.outerStride());
         m.setZero();
         add_product_by_tiles(a.data(), a.rows(), a.cols(), a.cols(), weights_.value.data(), m.cols(), a.cols(), 1.0,
                              m.data(), m.outerStride());

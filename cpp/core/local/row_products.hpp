@@ -14,29 +14,34 @@ namespace localgd {
 
 namespace detail {
 
-// m(r, k) = a_r . x_k of R rows and K columns; columns of x are d apart, those of m `stride`.
-template <class Real, int R, int K>
-void row_dots(const Real* a, Index d, const Real* x, Real* m, Index stride) {
-  using Packet = typename Eigen::internal::packet_traits<Real>::type;
-  constexpr Index width = Eigen::internal::packet_traits<Real>::size;
-  Packet sums[R][K];
-  for (int r = 0; r < R; ++r)
-    for (int k = 0; k < K; ++k) sums[r][k] = Eigen::internal::pset1<Packet>(Real(0));
+// m(r, k) = a_r . x_k of R rows and K columns in the type of x; columns of x are d apart, those of m `stride`.
+// fetches: rows come from memory, and what a few tiles further on wants is fetched.
+template <class Entry, class Real, int R, int K, bool fetches>
+void row_dots(const Entry* a, Index d, const Real* x, Real* m, Index stride) {
+  Register<Real> sums[K][R];
+  for (int k = 0; k < K; ++k)
+    for (int r = 0; r < R; ++r) sums[k][r] = Register<Real>{};
   Index j = 0;
-  for (; j + width <= d; j += width) {
-    Packet columns[K];
-    for (int k = 0; k < K; ++k) columns[k] = Eigen::internal::ploadu<Packet>(x + k * d + j);
-    for (int r = 0; r < R; ++r) {
-      const Packet row = Eigen::internal::ploadu<Packet>(a + r * d + j);
-      for (int k = 0; k < K; ++k) sums[r][k] = Eigen::internal::pmadd(row, columns[k], sums[r][k]);
+  for (; j + lanes<Real> <= d; j += lanes<Real>) {
+    Register<Real> rows[R];
+    for (int r = 0; r < R; ++r) rows[r] = load_as<Real>(a + r * d + j);
+#if defined(__GNUC__)
+    if constexpr (fetches)
+      for (int r = 0; r < R; ++r) __builtin_prefetch(a + (tiles_ahead * R + r) * d + j, 0, 2);
+#endif
+    for (int k = 0; k < K; ++k) {
+      const Register<Real> column = load(x + k * d + j);
+      for (int r = 0; r < R; ++r) sums[k][r] += rows[r] * column;
     }
   }
-  for (int r = 0; r < R; ++r)
-    for (int k = 0; k < K; ++k) {
-      Real sum = Eigen::internal::predux(sums[r][k]);
-      for (Index i = j; i < d; ++i) sum += a[r * d + i] * x[k * d + i];
-      m[k * stride + r] = sum;
+  for (int k = 0; k < K; ++k) {
+    Real dots[R] = {};
+    add_sums_of_lanes<Real>(sums[k], dots);
+    for (int r = 0; r < R; ++r) {
+      for (Index i = j; i < d; ++i) dots[r] += static_cast<Real>(a[r * d + i]) * x[k * d + i];
+      m[k * stride + r] = dots[r];
     }
+  }
 }
 
 // g_k += sum_r e(r, k) a_r.
@@ -79,12 +84,29 @@ void for_row_groups(Index rows, Index outputs, Body&& body) {
 
 // m = a x and g += a^T e of rows that lie one after the other: x and g are d x outputs, m and e
 // rows x outputs, all column by column; those of m and e are `stride` apart.
-template <class Real>
-LOCALGD_ONE_COPY void multiply_rows(const Real* a, Index rows, Index d, Index outputs, const Real* x,
+template <class Entry, class Real>
+LOCALGD_ONE_COPY void multiply_rows(const Entry* a, Index rows, Index d, Index outputs, const Real* x,
                                     Real* m, Index stride) {
-  detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
-    detail::row_dots<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, x + k * d,
-                                                                   m + k * stride + r, stride);
+  const auto dots = [&](Index r, auto R, Index k, auto K, auto fetches) {
+    detail::row_dots<Entry, Real, R.value, K.value, fetches.value>(a + r * d, d, x + k * d, m + k * stride + r, stride);
+  };
+  if (outputs == 1)
+    return in_pieces<8, 4, 1>(rows, [&](Index r, auto R) {
+      dots(r, R, 0, std::integral_constant<int, 1>{}, std::false_type{});
+    });
+  constexpr int widest = registers >= 32 ? 5 : 2;  // four rows of so many sums stay in registers
+  in_pieces<4, 1>(rows, [&](Index r, auto R) {
+    const Index parts = (outputs + widest - 1) / widest;
+    for (Index part = 0, k = 0; part < parts; ++part) {
+      const Index end = outputs * (part + 1) / parts;
+      with_size<widest>(end - k, [&](auto K) {
+        if (k == 0)
+          dots(r, R, k, K, std::true_type{});
+        else
+          dots(r, R, k, K, std::false_type{});
+      });
+      k = end;
+    }
   });
 }
 template <class Real>

@@ -13,6 +13,7 @@
 namespace localgd {
 
 inline constexpr Index several_columns = 4;  // from which on tiles and panels pay
+inline constexpr int tiles_ahead = 3;        // that are fetched: a tile takes less time than memory
 
 namespace detail {
 
@@ -35,7 +36,7 @@ void add_tile(const Entry* a, Index row, Index depth, const Real* x, const Real*
           for (int c = 0; c < X; ++c) dots[r][c] += entries * load(after + c * stride + u);
         }
 #if defined(__GNUC__)
-    for (int r = 0; r < R; ++r) __builtin_prefetch(a + (R + r) * row + t);  // the next tile
+    for (int r = 0; r < R; ++r) __builtin_prefetch(a + (tiles_ahead * R + r) * row + t, 0, 2);
 #endif
     for (const Index end = std::min(t + line, depth); t < end; ++t, x += wide) {
       Register<Real> entries[W];
@@ -65,7 +66,7 @@ template <int W, int X, class Entry, class Real>
 LOCALGD_ONE_COPY void add_tiles(const Entry* a, Index rows, Index depth, Index row, const Real* x, Index columns,
                                 Index x_stride, Real scale, Real* out, Index out_stride) {
   constexpr int most = 12 / (W + X);
-  constexpr Index wide = W * lanes<Real>, deepest = 48 * 1024 / (wide * static_cast<Index>(sizeof(Real)));
+  constexpr Index wide = W * lanes<Real>, deepest = 64 * 1024 / (wide * static_cast<Index>(sizeof(Real)));
   Real block[deepest * wide];  // of x, row by row
   for (Index from = 0; from < depth; from += deepest) {
     const Index count = std::min(deepest, depth - from);
@@ -126,26 +127,32 @@ class FewColumns {
   }
 
   // x_c += sum_t e_tc k_t of V registers k_t, `row` apart, and all columns c. next: what follows, to be read into
-  // the second-level cache meanwhile, a register of each row in each half.
+  // the second-level cache meanwhile, a register of each row in each of two halves, or both in one.
   template <int V>
   void add_panel(const Real* k, Index row, const Real* next, Real* x, Index x_stride) const {
     for (Index from = 0; from < columns_; from += first_, next += lanes<Real>)
       with_size<half>(std::min(first_, columns_ - from), [&](auto W) {
-        add_half<V, W.value>(k, row, next, entries_ + from * depth_, x + from * x_stride, x_stride);
+        const auto add = [&](auto fetched) {
+          add_half<V, W.value, fetched.value>(k, row, next, entries_ + from * depth_, x + from * x_stride, x_stride);
+        };
+        if (first_ == columns_)
+          add(std::integral_constant<int, V>{});
+        else
+          add(std::integral_constant<int, 1>{});
       });
   }
 
  private:
   static constexpr int half = most / 2;
 
-  template <int V, int W>
+  template <int V, int W, int fetched>
   void add_half(const Real* k, Index row, const Real* next, const Real* e, Real* x, Index x_stride) const {
     Register<Real> sums[W][V];
     for (int w = 0; w < W; ++w)
       for (int v = 0; v < V; ++v) sums[w][v] = load(x + w * x_stride + v * lanes<Real>);
     for (Index t = 0; t < depth_; ++t, k += row, next += row, e += W) {
 #if defined(__GNUC__)
-      __builtin_prefetch(next, 0, 2);
+      for (int v = 0; v < fetched; ++v) __builtin_prefetch(next + v * lanes<Real>, 0, 2);
 #endif
       Register<Real> entries[V];
       for (int v = 0; v < V; ++v) entries[v] = load(k + v * lanes<Real>);
@@ -178,7 +185,7 @@ void in_few_columns(Index columns, Task&& task) {
 template <class Real>
 LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Index d, Index columns, const Real* e,
                                                   Index stride, Real* g) {
-  constexpr Index block = 16, width = 2 * lanes<Real>, wanted = 2048 / static_cast<Index>(sizeof(Real)),
+  constexpr Index block = 32, width = 2 * lanes<Real>, wanted = 2048 / static_cast<Index>(sizeof(Real)),
                   ahead = wanted / 2;
   const Index ranges = std::max<Index>((d + wanted / 2) / wanted, 1);
   const Index range = (d + ranges * width - 1) / (ranges * width) * width;
@@ -189,11 +196,13 @@ LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Ind
       for (Index first = 0; first < rows; first += block) {
         const Index depth = std::min(block, rows - first), end = std::min(begin + range, d);
         const Real* from = a + first * d;
+        const Real* after = first + block < rows ? from + block * d + begin : a + end;
+        const auto later = [&](Index j) { return j + ahead < end ? from + j + ahead : after + (j + ahead - end); };
         few.put(e + c * stride + first, count, stride, depth, Real(1));
         Index j = begin;
-        for (; j + width <= end; j += width) few.template add_panel<2>(from + j, d, from + j + ahead, to + j, d);
+        for (; j + width <= end; j += width) few.template add_panel<2>(from + j, d, later(j), to + j, d);
         if (j + lanes<Real> <= end) {
-          few.template add_panel<1>(from + j, d, from + j + ahead, to + j, d);
+          few.template add_panel<1>(from + j, d, later(j), to + j, d);
           j += lanes<Real>;
         }
         for (; j < end; ++j)
