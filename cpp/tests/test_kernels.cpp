@@ -364,7 +364,7 @@ TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Rea
 }
 
 TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, double, float) {
-  for (const Index rows : {1, 3, 4, 7, 8, 13, 17, 40})
+  for (const Index rows : {1, 3, 4, 7, 8, 13, 17, 40, 65})
     for (const Index d : {1, 2, 3, 5, 8, 17, 31, 64, 100, 1613})
       for (const Index outputs : {1, 2, 3, 4, 10, 13}) {
         CAPTURE(rows);
@@ -382,6 +382,24 @@ TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, do
         const Matrix<double> want_g = x.template cast<double>() + wide.transpose().lazyProduct(e.template cast<double>());
         CHECK((m.template cast<double>() - want_m).norm() < tolerance<Real> * double(d));
         CHECK((g.template cast<double>() - want_g).norm() < tolerance<Real> * double(rows + d));
+      }
+}
+
+TEST_CASE("products of float32 rows with columns in float64 are rounded as in float64") {
+  for (const Index rows : {1, 4, 7, 33})
+    for (const Index d : {1, 7, 8, 100, 785})
+      for (const Index outputs : {1, 4, 9, 10, 13}) {
+        CAPTURE(rows);
+        CAPTURE(d);
+        CAPTURE(outputs);
+        Random random(static_cast<std::uint64_t>(rows * d * outputs));
+        const RowMatrix<float> a = random.matrix(rows, d).cast<float>();
+        const Matrix<double> x = random.matrix(d, outputs), want = a.cast<double>().lazyProduct(x);
+        const Index stride = rows + 3;
+        Matrix<double> m = Matrix<double>::Constant(stride, outputs, 5);
+        multiply_rows(a.data(), rows, d, outputs, x.data(), m.data(), stride);
+        CHECK((m.topRows(rows) - want).norm() < tolerance<double> * double(d));
+        CHECK((m.bottomRows(3).array() == 5).all());
       }
 }
 

@@ -1,5 +1,6 @@
 // Products with a few rows at a time, as the primal kernel needs them: a block of rows is read for the
-// margins, and again for the gradient while it is in cache.
+// margins, and again for the gradient while it is in cache. With AVX-512 the margins of rows in float32 and several
+// classes are had so in float64, too: a register of rows is converted for five columns.
 //
 // Eigen's product kernels want larger matrices, and they may take memory. Here so many sums stay in
 // registers as hide the latency of the multiplications, and a vector of the gradient is loaded and
@@ -15,7 +16,7 @@ namespace localgd {
 namespace detail {
 
 // m(r, k) = a_r . x_k of R rows and K columns in the type of x; columns of x are d apart, those of m `stride`.
-// fetches: rows come from memory, and what a few tiles further on wants is fetched.
+// fetches: what some tiles further on will read.
 template <class Entry, class Real, int R, int K, bool fetches>
 void row_dots(const Entry* a, Index d, const Real* x, Real* m, Index stride) {
   Register<Real> sums[K][R];
@@ -92,20 +93,16 @@ LOCALGD_ONE_COPY void multiply_rows(const Entry* a, Index rows, Index d, Index o
   };
   if (outputs == 1)
     return in_pieces<8, 4, 1>(rows, [&](Index r, auto R) {
-      dots(r, R, 0, std::integral_constant<int, 1>{}, std::false_type{});
+      dots(r, R, Index{0}, std::integral_constant<int, 1>{}, std::false_type{});
     });
-  constexpr int widest = registers >= 32 ? 5 : 2;  // four rows of so many sums stay in registers
+  constexpr int widest = registers >= 32 ? 5 : 2;  // columns whose sums of four rows stay in registers
+  const Index parts = (outputs + widest - 1) / widest;
   in_pieces<4, 1>(rows, [&](Index r, auto R) {
-    const Index parts = (outputs + widest - 1) / widest;
-    for (Index part = 0, k = 0; part < parts; ++part) {
-      const Index end = outputs * (part + 1) / parts;
+    for (Index part = 0; part < parts; ++part) {
+      const Index k = outputs * part / parts, end = outputs * (part + 1) / parts;
       with_size<widest>(end - k, [&](auto K) {
-        if (k == 0)
-          dots(r, R, k, K, std::true_type{});
-        else
-          dots(r, R, k, K, std::false_type{});
+        part == 0 ? dots(r, R, k, K, std::true_type{}) : dots(r, R, k, K, std::false_type{});
       });
-      k = end;
     }
   });
 }

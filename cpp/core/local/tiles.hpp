@@ -1,5 +1,5 @@
 // Products of many rows with a few columns, for matrices that do not stay in the cache: A x by tiles, and
-// A^T e by panels.
+// A^T e by panels. What comes from memory is asked for long before it is read.
 //
 // Tiles of a few rows and up to three vectors of columns: twelve registers of sums, so that the rows are
 // read once and in order, without packing, against entries of the columns that were put row by row into
@@ -13,7 +13,7 @@
 namespace localgd {
 
 inline constexpr Index several_columns = 4;  // from which on tiles and panels pay
-inline constexpr int tiles_ahead = 3;        // that are fetched: a tile takes less time than memory
+inline constexpr int tiles_ahead = 3;        // of rows, that are fetched into the second-level cache
 
 namespace detail {
 
