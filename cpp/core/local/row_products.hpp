@@ -16,8 +16,8 @@ namespace localgd {
 namespace detail {
 
 // m(r, k) = a_r . x_k of R rows and K columns in the type of x; columns of x are d apart, those of m `stride`.
-// fetches: what some tiles further on will read.
-template <class Entry, class Real, int R, int K, bool fetches>
+// first: these columns are the first to read the rows, and fetch what is read some tiles later, if there is time.
+template <class Entry, class Real, int R, int K, bool first>
 void row_dots(const Entry* a, Index d, const Real* x, Real* m, Index stride) {
   Register<Real> sums[K][R];
   for (int k = 0; k < K; ++k)
@@ -27,7 +27,7 @@ void row_dots(const Entry* a, Index d, const Real* x, Real* m, Index stride) {
     Register<Real> rows[R];
     for (int r = 0; r < R; ++r) rows[r] = load_as<Real>(a + r * d + j);
 #if defined(__GNUC__)
-    if constexpr (fetches)
+    if constexpr (first && K > 3)
       for (int r = 0; r < R; ++r) __builtin_prefetch(a + (tiles_ahead * R + r) * d + j, 0, 2);
 #endif
     for (int k = 0; k < K; ++k) {
@@ -35,14 +35,12 @@ void row_dots(const Entry* a, Index d, const Real* x, Real* m, Index stride) {
       for (int r = 0; r < R; ++r) sums[k][r] += rows[r] * column;
     }
   }
-  for (int k = 0; k < K; ++k) {
-    Real dots[R] = {};
-    add_sums_of_lanes<Real>(sums[k], dots);
+  for (int k = 0; k < K; ++k)
     for (int r = 0; r < R; ++r) {
-      for (Index i = j; i < d; ++i) dots[r] += static_cast<Real>(a[r * d + i]) * x[k * d + i];
-      m[k * stride + r] = dots[r];
+      Real sum = sum_of_lanes<Real>(sums[k][r]);
+      for (Index i = j; i < d; ++i) sum += static_cast<Real>(a[r * d + i]) * x[k * d + i];
+      m[k * stride + r] = sum;
     }
-  }
 }
 
 // g_k += sum_r e(r, k) a_r.
@@ -88,12 +86,12 @@ void for_row_groups(Index rows, Index outputs, Body&& body) {
 template <class Entry, class Real>
 LOCALGD_ONE_COPY void multiply_rows(const Entry* a, Index rows, Index d, Index outputs, const Real* x,
                                     Real* m, Index stride) {
-  const auto dots = [&](Index r, auto R, Index k, auto K, auto fetches) {
-    detail::row_dots<Entry, Real, R.value, K.value, fetches.value>(a + r * d, d, x + k * d, m + k * stride + r, stride);
+  const auto dots = [&](Index r, auto R, Index k, auto K, auto first) {
+    detail::row_dots<Entry, Real, R.value, K.value, first.value>(a + r * d, d, x + k * d, m + k * stride + r, stride);
   };
   if (outputs == 1)
     return in_pieces<8, 4, 1>(rows, [&](Index r, auto R) {
-      dots(r, R, Index{0}, std::integral_constant<int, 1>{}, std::false_type{});
+      dots(r, R, Index{0}, std::integral_constant<int, 1>{}, std::true_type{});
     });
   constexpr int widest = registers >= 32 ? 5 : 2;  // columns whose sums of four rows stay in registers
   const Index parts = (outputs + widest - 1) / widest;
