@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
-BLOCK = re.compile(r"```python\n(.*?)```\n(?:```text\n(.*?)```\n)?", re.DOTALL)
+BLOCK = re.compile(r"```python\n(.*?)```\n+(?:```text\n(.*?)```\n)?", re.DOTALL)
 
 
 @pytest.mark.parametrize("page", ["long_horizons.md"])

@@ -20,8 +20,8 @@ inline std::vector<RunOptions> run_options(const py::list& runs) {
 class BatchSession : HeldData {
  public:
   BatchSession(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
-          const py::list& runs, const std::string& loss, bool single, std::int64_t steps, bool every_step,
-          int threads)
+               const py::list& runs, const std::string& loss, bool single, std::int64_t steps,
+               bool every_step, int threads)
       : HeldData(std::move(rows), std::move(targets), offsets, weights),
         batch_(data_, BatchOptions{loss, single, steps, every_step}, run_options(runs), threads) {}
 
@@ -40,30 +40,40 @@ class BatchSession : HeldData {
 inline void bind_batch(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
   py::class_<BatchSession>(m, "Batch", py::module_local(),
-                      "Several runs over the same rows, side by side (engine gram).")
+                           "Several runs over the same rows, side by side (engine gram).")
       .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const py::list&,
                     const std::string&, bool, std::int64_t, bool, int>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("loss"), py::arg("single"), py::arg("steps"),
            py::arg("every_step"), py::arg("threads"))
-      .def("advance", &BatchSession::advance, py::arg("until"), py::arg("lrs"), py::arg("progress"),
-           "Take all runs to a round, or to their own end before it. Raises what progress(round) or "
-           "Ctrl-C raises.")
-      .def("record_now", [](BatchSession& s, Index run) { s.batch().record_now(run); }, py::arg("run"),
-           "Record the present round of a run unless it is the last one recorded.")
-      .def("history", [](BatchSession& s, Index run) { return history_columns(s.batch().history(run)); },
-           py::arg("run"), "The records of a run so far, as columns.")
-      .def("weights", [](BatchSession& s, Index run) { return s.batch().weights(run); }, py::arg("run"))
-      .def("coefficients", [](BatchSession& s, Index run) { return s.batch().coefficients(run); },
-           py::arg("run"))
-      .def("status", [](BatchSession& s, Index run) { return name_of(s.batch().status(run)); },
-           py::arg("run"), "'running', 'completed' or 'diverged'.")
-      .def("round_of", [](BatchSession& s, Index run) { return s.batch().round(run); }, py::arg("run"),
-           "The last whole round of a run.")
-      .def_property_readonly("round", [](BatchSession& s) { return s.batch().round(); },
-                             "That of the runs that go on.")
-      .def_property_readonly("running", [](BatchSession& s) { return s.batch().running(); },
-                             "Whether any goes on.");
+      .def(
+          "advance", &BatchSession::advance, py::arg("until"), py::arg("lrs"), py::arg("progress"),
+          "Take all runs to a round, or to their own end before it. Raises what progress(round) or "
+          "Ctrl-C raises.")
+      .def(
+          "record_now", [](BatchSession& s, Index run) { s.batch().record_now(run); },
+          py::arg("run"), "Record the present round of a run unless it is the last one recorded.")
+      .def(
+          "history",
+          [](BatchSession& s, Index run) { return history_columns(s.batch().history(run)); },
+          py::arg("run"), "The records of a run so far, as columns.")
+      .def(
+          "weights", [](BatchSession& s, Index run) { return s.batch().weights(run); },
+          py::arg("run"))
+      .def(
+          "coefficients", [](BatchSession& s, Index run) { return s.batch().coefficients(run); },
+          py::arg("run"))
+      .def(
+          "status", [](BatchSession& s, Index run) { return name_of(s.batch().status(run)); },
+          py::arg("run"), "'running', 'completed' or 'diverged'.")
+      .def(
+          "round_of", [](BatchSession& s, Index run) { return s.batch().round(run); },
+          py::arg("run"), "The last whole round of a run.")
+      .def_property_readonly(
+          "round", [](BatchSession& s) { return s.batch().round(); },
+          "That of the runs that go on.")
+      .def_property_readonly(
+          "running", [](BatchSession& s) { return s.batch().running(); }, "Whether any goes on.");
 }
 
 }  // namespace localgd

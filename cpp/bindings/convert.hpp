@@ -1,4 +1,5 @@
-// From Python's arrays and dictionaries to the core's types and back, for all classes that run rounds.
+// From Python's arrays and dictionaries to the core's types and back, for all classes that run
+// rounds.
 #pragma once
 
 #include <pybind11/eigen.h>
@@ -106,8 +107,8 @@ inline py::dict history_columns(const History& h) {
 }
 
 // What call(stop_wanted) returns, without the GIL; raises what progress(round) or Ctrl-C raised.
-// Nothing of Python is touched there: the arrays are held and never resized, and stop_wanted takes the
-// GIL for itself, on the calling thread, so that Ctrl-C is seen there.
+// Nothing of Python is touched there: the arrays are held and never resized, and stop_wanted takes
+// the GIL for itself, on the calling thread, so that Ctrl-C is seen there.
 template <class Call>
 Status without_gil(const py::object& progress, Call&& call) {
   std::exception_ptr raised;

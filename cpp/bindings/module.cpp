@@ -1,5 +1,5 @@
-// The same sources are built once per instruction set; localgd/_backend.py picks one at import. One file
-// compiles all bindings: most of that time goes into pybind11's headers.
+// The same sources are built once per instruction set; localgd/_backend.py picks one at import. One
+// file compiles all bindings: most of that time goes into pybind11's headers.
 #include "batch.hpp"
 #include "info.hpp"
 #include "simulation.hpp"

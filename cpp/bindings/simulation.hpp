@@ -24,17 +24,19 @@ inline LocalRule local_rule(const py::dict& options) {
 
 class SimulationSession : HeldData {
  public:
-  SimulationSession(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
-          const Matrix<double>& init, const std::string& engine, const std::string& loss, bool single,
-          const py::dict& local, const py::dict& server, std::vector<std::int64_t> record_rounds,
-          const Matrix<double>& reference, int threads, bool keep_weights)
+  SimulationSession(Array rows, Array targets, const std::vector<Index>& offsets,
+                    const Array& weights, const Matrix<double>& init, const std::string& engine,
+                    const std::string& loss, bool single, const py::dict& local,
+                    const py::dict& server, std::vector<std::int64_t> record_rounds,
+                    const Matrix<double>& reference, int threads, bool keep_weights)
       : HeldData(std::move(rows), std::move(targets), offsets, weights),
         simulation_(data_, init,
                     EngineOptions{engine, loss, single, local_rule(local), server_rule(server)},
                     std::move(record_rounds), reference, threads, keep_weights),
         keep_weights_(keep_weights) {}
 
-  std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares, const py::object& progress) {
+  std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares,
+                      const py::object& progress) {
     const Plans plans{std::move(lrs), {shares.data(), shares.data() + shares.size()}};
     const Status status = without_gil(progress, [&](const auto& stop_wanted) {
       return simulation_.advance(until, plans, stop_wanted);
@@ -47,8 +49,9 @@ class SimulationSession : HeldData {
     py::dict columns = history_columns(h);
     if (keep_weights_) {
       const auto records = static_cast<py::ssize_t>(h.round.size());
-      columns["weights"] = py::array_t<double>({records, records ? static_cast<py::ssize_t>(h.weights.size()) / records : 0},
-                                               h.weights.data());
+      columns["weights"] = py::array_t<double>(
+          {records, records ? static_cast<py::ssize_t>(h.weights.size()) / records : 0},
+          h.weights.data());
     }
     return columns;
   }
@@ -59,7 +62,8 @@ class SimulationSession : HeldData {
     return arrays;
   }
 
-  void restore(std::int64_t round, std::int64_t participations, double drift, const py::dict& state) {
+  void restore(std::int64_t round, std::int64_t participations, double drift,
+               const py::dict& state) {
     for (auto& [name, values] : simulation_.engine().state()) {
       const auto saved = state[py::str(name)].cast<Matrix<double>>();
       if (saved.rows() != values->rows() || saved.cols() != values->cols())
@@ -97,7 +101,8 @@ class SimulationSession : HeldData {
     const auto states = static_cast<Index>(rounds.size());
     if (lrs.size() != rounds.size() || frozen.size() != rounds.size())
       throw std::invalid_argument("lrs, frozen: want one entry for each of the rounds");
-    if (shares.size() != data_.clients()) throw std::invalid_argument("shares: want one number for each client");
+    if (shares.size() != data_.clients())
+      throw std::invalid_argument("shares: want one number for each client");
     const auto outputs = simulation_.engine().coefficients().cols();
     const auto side_by_side = [&](const Array& a, bool optional) {
       if (optional && a.size() == 0) return MatrixView<double>(nullptr, 0, 0);
@@ -131,7 +136,7 @@ class SimulationSession : HeldData {
 inline void bind_simulation(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
   py::class_<SimulationSession>(m, "Simulation", py::module_local(),
-                      "A run of local steps and aggregation over rows held by clients.")
+                                "A run of local steps and aggregation over rows held by clients.")
       .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const Matrix<double>&,
                     const std::string&, const std::string&, bool, const py::dict&, const py::dict&,
                     std::vector<std::int64_t>, const Matrix<double>&, int, bool>(),
@@ -139,38 +144,45 @@ inline void bind_simulation(py::module_& m) {
            py::arg("init"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
            py::arg("local"), py::arg("server"), py::arg("record_rounds"), py::arg("reference"),
            py::arg("threads"), py::arg("keep_weights") = false)
-      .def("advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"), py::arg("shares"),
-           py::arg("progress"),
-           "Run to a round; 'completed', 'diverged' or 'infeasible'. Raises what progress(round) or "
-           "Ctrl-C raises.")
-      .def("record_now", [](SimulationSession& s) { s.simulation().record_now(); },
-           "Record the present round unless it is the last one recorded.")
+      .def(
+          "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
+          py::arg("shares"), py::arg("progress"),
+          "Run to a round; 'completed', 'diverged' or 'infeasible'. Raises what progress(round) or "
+          "Ctrl-C raises.")
+      .def(
+          "record_now", [](SimulationSession& s) { s.simulation().record_now(); },
+          "Record the present round unless it is the last one recorded.")
       .def("history", &SimulationSession::history, "The records so far, as columns.")
       .def("weights", [](SimulationSession& s) { return s.simulation().engine().weights(); })
-      .def("coefficients", [](SimulationSession& s) { return s.simulation().engine().coefficients(); })
+      .def("coefficients",
+           [](SimulationSession& s) { return s.simulation().engine().coefficients(); })
       .def("state", &SimulationSession::state, "All that restore() needs, as arrays by name.")
       .def("map", &SimulationSession::map, py::arg("round"), py::arg("lrs"), py::arg("shares"),
            py::arg("frozen"), py::arg("tolerance"), py::arg("coefficients"), py::arg("velocity"),
            py::arg("controls"),
-           "Changes of the coefficients in rounds from a given state (engine gram): the changes, column "
+           "Changes of the coefficients in rounds from a given state (engine gram): the changes, "
+           "column "
            "by column, one row per round; then the velocity and the controls after them.")
       .def("record_states", &SimulationSession::record_states, py::arg("first"), py::arg("rounds"),
            py::arg("lrs"), py::arg("shares"), py::arg("frozen"), py::arg("tolerance"),
            py::arg("coefficients"), py::arg("velocity"), py::arg("controls"),
            "Record given states (engine gram) under consecutive numbers.")
-      .def_property_readonly("ladders", &SimulationSession::ladders,
-                             "In how many rounds so far all local steps were had from fewer, in how many not, "
-                             "and the most steps of a rung; None if they never are.")
+      .def_property_readonly(
+          "ladders", &SimulationSession::ladders,
+          "In how many rounds so far all local steps were had from fewer, in how many not, "
+          "and the most steps of a rung; None if they never are.")
       .def("restore", &SimulationSession::restore, py::arg("round"), py::arg("participations"),
            py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
       .def_property_readonly("round", [](SimulationSession& s) { return s.simulation().round(); })
       .def_property_readonly("participations",
                              [](SimulationSession& s) { return s.simulation().participations(); })
       .def_property_readonly("drift", [](SimulationSession& s) { return s.simulation().drift(); })
-      .def_property_readonly("infeasible_client",
-                             [](SimulationSession& s) { return s.simulation().engine().infeasible_client(); })
-      .def_property_readonly("stalls", [](SimulationSession& s) { return s.simulation().stalls(); },
-                             "How often the leader found a helper thread descheduled.");
+      .def_property_readonly(
+          "infeasible_client",
+          [](SimulationSession& s) { return s.simulation().engine().infeasible_client(); })
+      .def_property_readonly(
+          "stalls", [](SimulationSession& s) { return s.simulation().stalls(); },
+          "How often the leader found a helper thread descheduled.");
 }
 
 }  // namespace localgd

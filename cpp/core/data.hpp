@@ -12,16 +12,16 @@ namespace localgd {
 // classification losses and the plain rows x_ij for the squared loss. Nothing is copied: the caller
 // keeps the arrays alive and unchanged.
 struct Data {
-  RowsView<double> rows;        // N x d, client by client
-  VectorView<double> targets;   // N; labels or regression targets
-  std::vector<Index> offsets;   // M + 1
-  Vector<double> weights;       // M; p_i
+  RowsView<double> rows;       // N x d, client by client
+  VectorView<double> targets;  // N; labels or regression targets
+  std::vector<Index> offsets;  // M + 1
+  Vector<double> weights;      // M; p_i
 
   Data(RowsView<double> rows_, VectorView<double> targets_, std::vector<Index> offsets_,
        Vector<double> weights_)
       : rows(rows_), targets(targets_), offsets(std::move(offsets_)), weights(std::move(weights_)) {
-    const bool fits = offsets.size() >= 2 && offsets.front() == 0 && offsets.back() == rows.rows() &&
-                      targets.size() == rows.rows() &&
+    const bool fits = offsets.size() >= 2 && offsets.front() == 0 &&
+                      offsets.back() == rows.rows() && targets.size() == rows.rows() &&
                       weights.size() + 1 == static_cast<Index>(offsets.size());
     if (!fits) throw std::invalid_argument("data: rows, targets, offsets and weights do not fit");
     for (Index i = 0; i < clients(); ++i)

@@ -26,7 +26,8 @@ struct ExpTraits<double> {
   using Real = double;
   using Bits = std::uint64_t;
   static constexpr double lowest = -746.0, highest = 710.0;  // exp is 0 below and inf above
-  static constexpr double magic = 6755399441055744.0;        // 1.5 * 2^52: adding it rounds to an integer
+  // 1.5 * 2^52: adding it rounds to an integer
+  static constexpr double magic = 6755399441055744.0;
   static constexpr double ln2_high = 6.93147180369123816490e-01;
   static constexpr double ln2_low = 1.90821492927058770002e-10;
   static constexpr int mantissa = 52;
@@ -34,7 +35,7 @@ struct ExpTraits<double> {
   static constexpr Bits bias = 1023, offset = std::bit_cast<Bits>(magic) - 2 * bias;
   template <class V>
   static V polynomial(V r) {  // minimax, |r| <= ln2 / 2: relative error 3e-18
-    const V q = r * r;  // even and odd terms side by side, for the latency
+    const V q = r * r;        // even and odd terms side by side, for the latency
     V even = 0x1.28b311c4abb3bp-22 * q + 0x1.a01992d102296p-16;
     V odd = 0x1.ad661d8a99f75p-26 * q + 0x1.71df4520100a1p-19;
     even = even * q + 0x1.6c16c18781105p-10;
@@ -130,18 +131,20 @@ inline V exp_slope(V x) {
   return p;
 }
 
-// How far exp's argument may be from 0 for how many terms: exp is right to half an ulp, exp - 1 as well
-// with one or two more. Up to `unreduced` and `bounded` the exps of that name are right.
+// How far exp's argument may be from 0 for how many terms: exp is right to half an ulp, exp - 1 as
+// well with one or two more. Up to `unreduced` and `bounded` the exps of that name are right.
 template <class Real>
 struct ShortExp {
   static constexpr bool wide = sizeof(Real) == 8;
   static constexpr Real moderate = Real(0x1p-3), small = Real(0x1p-6), tiny = Real(0x1p-10);
   static constexpr Real unreduced = Real(0.34), bounded = 16;
   static constexpr int of_small = wide ? 6 : 3, of_tiny = wide ? 4 : 2;
-  static constexpr int less_of_moderate = wide ? 11 : 6, less_of_small = wide ? 7 : 4, less_of_tiny = wide ? 5 : 3;
+  static constexpr int less_of_moderate = wide ? 11 : 6, less_of_small = wide ? 7 : 4,
+                       less_of_tiny = wide ? 5 : 3;
 };
 
-// Calls use(exp) with the shortest exp that is right for arguments up to `spread`; false if there is none.
+// Calls use(exp) with the shortest exp that is right for arguments up to `spread`; false if there
+// is none.
 template <class Real, class Use>
 LOCALGD_IN_PLACE bool with_short_exp(Real spread, Use&& use) {
   using Short = ShortExp<Real>;

@@ -1,7 +1,8 @@
-// Vector registers of reals, for loops that must be vector code whatever the compiler thinks of them.
+// Vector registers of reals, for loops that must be vector code whatever the compiler thinks of
+// them.
 //
-// GCC's and Clang's vector types; the width follows the instruction set that the file is compiled for.
-// Without them a register is one real.
+// GCC's and Clang's vector types; the width follows the instruction set that the file is compiled
+// for. Without them a register is one real.
 #pragma once
 
 #include <algorithm>
@@ -75,11 +76,13 @@ Real join_lanes(V x, Join&& join) {
 }
 
 // As many floats as a register has doubles.
-typedef float Floats __attribute__((vector_size(register_bytes / 2), aligned(sizeof(float)), may_alias));
+typedef float Floats
+    __attribute__((vector_size(register_bytes / 2), aligned(sizeof(float)), may_alias));
 
 inline Register<double> in_doubles(Floats x) {
 #if defined(__AVX512F__)
-  return (Register<double>)_mm512_cvtps_pd((__m256)x);  // GCC 12 makes four instructions of what is below
+  // GCC 12 makes four instructions of what is below
+  return (Register<double>)_mm512_cvtps_pd((__m256)x);
 #else
   return __builtin_convertvector(x, Register<double>);
 #endif
@@ -105,7 +108,9 @@ template <class V>
 LOCALGD_IN_PLACE V sums_of_pairs(V a, V b) {
   constexpr std::size_t width = sizeof(V) / sizeof(a[0]);
   return [&]<std::size_t... l>(std::index_sequence<l...>) LOCALGD_LAMBDA_IN_PLACE {
-    const auto from = [&](std::size_t place) LOCALGD_LAMBDA_IN_PLACE { return place < width ? a[place] : b[place - width]; };
+    const auto from = [&](std::size_t place) LOCALGD_LAMBDA_IN_PLACE {
+      return place < width ? a[place] : b[place - width];
+    };
     return V{from(2 * l)...} + V{from(2 * l + 1)...};
   }(std::make_index_sequence<width>{});
 }
@@ -200,7 +205,8 @@ Register<Real> all_lanes(Real x) {
   return x - Register<Real>{};
 }
 
-// Few reals, a power of two of them and no more than a register has, in as little of one as there is.
+// Few reals, a power of two of them and no more than a register has, in as little of one as there
+// is.
 #if defined(__GNUC__)
 namespace detail {
 template <class Real, int count>
@@ -250,8 +256,8 @@ LOCALGD_IN_PLACE void store_few(Real* x, V value) {
     for (int l = 0; l < count; ++l) x[l] = value[l];
 }
 
-// body(i) for i < count, which is a type: what a body keeps in arrays stays in registers, where the compiler
-// unrolls a loop too late for that.
+// body(i) for i < count, which is a type: what a body keeps in arrays stays in registers, where the
+// compiler unrolls a loop too late for that.
 template <int count, class Body>
 LOCALGD_IN_PLACE void unrolled([[maybe_unused]] Body&& body) {
   [&]<int... i>(std::integer_sequence<int, i...>) {

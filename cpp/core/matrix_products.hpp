@@ -1,5 +1,5 @@
-// Products of large matrices, which are Eigen's. They are compiled in one file: each that instantiates
-// them takes ten seconds more.
+// Products of large matrices, which are Eigen's. They are compiled in one file: each that
+// instantiates them takes ten seconds more.
 #pragma once
 
 #include "types.hpp"

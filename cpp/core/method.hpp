@@ -59,12 +59,12 @@ struct ServerRule {
 struct RoundPlan {
   double round;  // k; beyond 2^53 only where nothing but its size counts
   double lr;
-  const double* shares;               // M; p~_i, 0 for a client that sits the round out
-  bool same_shares = false;           // as in the engine's last round: they need not be read again
+  const double* shares;      // M; p~_i, 0 for a client that sits the round out
+  bool same_shares = false;  // as in the engine's last round: they need not be read again
   bool frozen = false;  // margins stand still within the round: all steps take the first derivative
   bool last = false;    // nobody reads the margins after it, nor goes on from there
-  // Of local steps that are had from fewer (local/ladder.hpp): their error relative to -l' at w_k, no
-  // less than a rounding error of Real.
+  // Of local steps that are had from fewer (local/ladder.hpp): their error relative to -l' at w_k,
+  // no less than a rounding error of Real.
   double tolerance = 0;
 };
 

@@ -13,8 +13,9 @@
 
 namespace localgd {
 
-// Numbers that begin at a cache line, without values. Large arrays get whole large pages where the system has
-// them: streams then miss the page tables less, and a cache keeps all of what fits, wherever it came to lie.
+// Numbers that begin at a cache line, without values. Large arrays get whole large pages where the
+// system has them: streams then miss the page tables less, and a cache keeps all of what fits,
+// wherever it came to lie.
 template <class Real>
 class LargeArray {
  public:

@@ -1,6 +1,6 @@
-// Philox4x64-10 (Salmon et al., doi:10.1145/2063384.2063405): random words that are a function of a key
-// and a place, so that every client draws its own on whichever thread has it. Words and places are those
-// of numpy.random.Philox(key=key, counter=counter).
+// Philox4x64-10 (Salmon et al., doi:10.1145/2063384.2063405): random words that are a function of a
+// key and a place, so that every client draws its own on whichever thread has it. Words and places
+// are those of numpy.random.Philox(key=key, counter=counter).
 #pragma once
 
 #include <array>
@@ -17,7 +17,8 @@ class Philox {
 
   // The block-th four words from counter first * blocks on.
   Block operator()(std::uint64_t first, std::uint64_t blocks, std::uint64_t block) const {
-    // NumPy counts up before it draws. The sum may carry: first is a round, of any number of blocks.
+    // NumPy counts up before it draws. The sum may carry: first is a round, of any number of
+    // blocks.
     auto [low, high] = product(first, blocks);
     const std::uint64_t place = low + block + 1;
     high += place < low;

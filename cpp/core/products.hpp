@@ -43,15 +43,16 @@ void wide_dots(const Real* rows, const double* w, Index d, double* out) {
   for (; j + at_once <= d; j += at_once)
     for (int v = 0; v < count; ++v) {
       const Register<double> entries = load(w + j + v * width);
-      for (int r = 0; r < R; ++r) sums[r][v] += load_as<double>(rows + r * d + j + v * width) * entries;
+      for (int r = 0; r < R; ++r)
+        sums[r][v] += load_as<double>(rows + r * d + j + v * width) * entries;
     }
   for (int r = 0; r < R; ++r) out[r] = sum_of_lanes<double>(detail::pairwise<count>(sums[r]));
   for (; j < d; ++j)
     for (int r = 0; r < R; ++r) out[r] += static_cast<double>(rows[r * d + j]) * w[j];
 }
 
-// row . w in float64 whatever the row's type, in sixteen running sums whose order is fixed: the same
-// bits on every thread and for every alignment.
+// row . w in float64 whatever the row's type, in sixteen running sums whose order is fixed: the
+// same bits on every thread and for every alignment.
 template <class Real>
 double wide_dot(const Real* row, const double* w, Index d) {
   double sum;

@@ -34,8 +34,8 @@ Recorder::Recorder(const Data& data, std::string_view loss, std::vector<std::int
 }
 
 void Recorder::resume(std::int64_t round, double drift) {
-  next_ = static_cast<std::size_t>(
-      std::lower_bound(rounds_.begin(), rounds_.end(), round) - rounds_.begin());
+  next_ = static_cast<std::size_t>(std::lower_bound(rounds_.begin(), rounds_.end(), round) -
+                                   rounds_.begin());
   resumed_drift_ = drift;
 }
 
@@ -106,7 +106,8 @@ double Recorder::loss(const Columns& margins) const {
 
 double Recorder::smallest_margin(const Columns& margins) const {
   if (!multiclass_)
-    return signed_rows_ ? margins.minCoeff() : margins.col(0).cwiseProduct(data_.targets).minCoeff();
+    return signed_rows_ ? margins.minCoeff()
+                        : margins.col(0).cwiseProduct(data_.targets).minCoeff();
   double smallest = std::numeric_limits<double>::infinity();
   for (Index j = 0; j < margins.rows(); ++j) {
     const Index own = static_cast<Index>(data_.targets[j]);

@@ -12,10 +12,10 @@ struct History {
   std::vector<std::int64_t> round;
   std::vector<std::int64_t> participations;  // of clients in rounds, since the start
   std::vector<double> loss;                  // sum_ij c_ij l(m_ij)
-  std::vector<double> margin;  // smallest margin over |w|; NaN for w = 0
-  std::vector<double> norm;    // |w|
-  std::vector<double> angle;   // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
-  std::vector<double> drift;   // sum_i p~_i |w_{k-1,i} - w_k|^2; NaN before the first round
+  std::vector<double> margin;                // smallest margin over |w|; NaN for w = 0
+  std::vector<double> norm;                  // |w|
+  std::vector<double> angle;  // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
+  std::vector<double> drift;  // sum_i p~_i |w_{k-1,i} - w_k|^2; NaN before the first round
   std::vector<double> grad_variance;       // sum_i p_i |g_i - g|^2, g_i = grad f_i(w_k)
   std::vector<double> grad_alignment;      // sum_i p_i cos(g_i, g); NaN for g = 0
   std::vector<double> grad_dissimilarity;  // sum_i p_i |g_i|^2 / |g|^2; NaN for g = 0
@@ -30,14 +30,15 @@ class Recorder {
 
   bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
 
-  // Measures the engine's state at this round. False, and nothing written, if the loss is not finite.
+  // Measures the engine's state at this round. False, and nothing written, if the loss is not
+  // finite.
   bool record(std::int64_t round, std::int64_t participations, double drift, Engine& engine) {
     return record(round, 1, participations, Vector<double>::Constant(1, drift), engine.margins(),
                   engine.weights());
   }
 
-  // The same of the first `count` of several models, their C columns side by side, under consecutive
-  // numbers: up to the first whose loss is not finite.
+  // The same of the first `count` of several models, their C columns side by side, under
+  // consecutive numbers: up to the first whose loss is not finite.
   bool record(std::int64_t first, Index count, std::int64_t participations,
               const Vector<double>& drifts, const Matrix<double>& margins,
               const Matrix<double>& weights);
@@ -46,10 +47,11 @@ class Recorder {
   // Nothing is written for one whose loss is not finite, and its entry of the answer is false.
   static std::vector<bool> record_runs(const std::vector<Recorder*>& runs, std::int64_t round,
                                        std::int64_t participations, const Vector<double>& drifts,
-                                       const Matrix<double>& margins, const Matrix<double>& weights);
+                                       const Matrix<double>& margins,
+                                       const Matrix<double>& weights);
 
-  // The drift of the round that led to the present model, or of those that led to several; NaN before
-  // the first.
+  // The drift of the round that led to the present model, or of those that led to several; NaN
+  // before the first.
   Vector<double> drifts(const LastRound& last, Index models = 1) const;
 
   // Goes on after the records of an earlier run, whose last round had this drift: rounds before
@@ -66,10 +68,10 @@ class Recorder {
   double angle(const Columns& weights, double norm) const;
   // Variance, alignment and dissimilarity of the clients' gradients, one row for each model.
   Matrix<double> gradients(const Matrix<double>& margins, Index models) const;
-  // All measures of one model but those of the gradients. False, and nothing written, if its loss is
-  // not finite.
-  bool add_model(std::int64_t round, std::int64_t participations, double drift, const Columns& margins,
-                 const Columns& weights);
+  // All measures of one model but those of the gradients. False, and nothing written, if its loss
+  // is not finite.
+  bool add_model(std::int64_t round, std::int64_t participations, double drift,
+                 const Columns& margins, const Columns& weights);
   void add_gradients(const Matrix<double>& measures, Index model);
   Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
 

@@ -45,13 +45,16 @@ Status Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, St
   for (std::size_t k = 0; round_ < until; ++k) {
     if (stop.poll()) return Status::interrupted;
     const RoundPlan plan{static_cast<double>(round_), plans.lrs[one_rate ? 0 : k],
-                         plans.shares.data() + (same_shares ? 0 : k * clients), same_shares && k > 0};
+                         plans.shares.data() + (same_shares ? 0 : k * clients),
+                         same_shares && k > 0};
     const Outcome outcome = engine_->round(plan, team, stop);
     if (outcome == Outcome::stopped) return Status::interrupted;
     if (outcome == Outcome::not_finite) return Status::diverged;
     if (outcome == Outcome::infeasible) return Status::infeasible;
     ++round_;
-    if (!plan.same_shares) taking_part = std::count_if(plan.shares, plan.shares + clients, [](double u) { return u > 0; });
+    if (!plan.same_shares)
+      taking_part =
+          std::count_if(plan.shares, plan.shares + clients, [](double u) { return u > 0; });
     participations_ += taking_part;
     if (recorder_.due(round_) && !record()) return Status::diverged;
   }
@@ -65,9 +68,10 @@ void Simulation::prepare(Team& team) {
   prepared_ = true;
 }
 
-bool Simulation::map(double round, const std::vector<double>& lrs, const double* shares, bool frozen,
-                     double tolerance, const Matrix<double>& coefficients, Matrix<double>& velocity,
-                     Matrix<double>& controls, std::vector<Matrix<double>>& changes) {
+bool Simulation::map(double round, const std::vector<double>& lrs, const double* shares,
+                     bool frozen, double tolerance, const Matrix<double>& coefficients,
+                     Matrix<double>& velocity, Matrix<double>& controls,
+                     std::vector<Matrix<double>>& changes) {
   bool finite = true;
   Team::run(threads_, [&](Team& team) {
     Stop never(nullptr);
@@ -100,15 +104,20 @@ constexpr std::size_t block = 64;  // models whose weights stay in the cache, ne
 class Gathered {
  public:
   Gathered(Index samples, Index outputs, Index models)
-      : outputs_(outputs), models_(models), changes_(Matrix<double>::Zero(samples, outputs * models)) {
+      : outputs_(outputs),
+        models_(models),
+        changes_(Matrix<double>::Zero(samples, outputs * models)) {
     last_.change = &changes_;
   }
   Gathered(const Gathered&) = delete;
 
   void put(Index model, const LastRound& round) {
     last_.shares = round.shares;
-    const auto columns = [&](Matrix<double>& all) { return all.middleCols(model * outputs_, outputs_); };
-    if (!last_.local_changes.size()) last_.local_changes = Matrix<double>::Zero(changes_.rows(), changes_.cols());
+    const auto columns = [&](Matrix<double>& all) {
+      return all.middleCols(model * outputs_, outputs_);
+    };
+    if (!last_.local_changes.size())
+      last_.local_changes = Matrix<double>::Zero(changes_.rows(), changes_.cols());
     columns(last_.local_changes) = round.local_changes;
     columns(changes_) = *round.change;
     if (!round.common.size()) return;
@@ -134,21 +143,26 @@ Matrix<double> columns(MatrixView<double> all, Index first, Index count) {
 }  // namespace
 
 bool Simulation::record_states(std::int64_t first, const std::vector<StatePlan>& states,
-                               const double* shares, double tolerance, MatrixView<double> coefficients,
-                               MatrixView<double> velocity, MatrixView<double> controls) {
+                               const double* shares, double tolerance,
+                               MatrixView<double> coefficients, MatrixView<double> velocity,
+                               MatrixView<double> controls) {
   bool finite = true;
   Team::run(threads_, [&](Team& team) {
     prepare(team);
     for (std::size_t j = 0; j < states.size() && finite; j += block)
-      finite = record_block(first, j, states, shares, tolerance, coefficients, velocity, controls, team);
+      finite =
+          record_block(first, j, states, shares, tolerance, coefficients, velocity, controls, team);
   });
   return finite;
 }
 
-// Blocks are filled up with models 0, so that the bits of a record do not depend on how many there are.
-bool Simulation::record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
-                              const double* shares, double tolerance, MatrixView<double> coefficients,
-                              MatrixView<double> velocity, MatrixView<double> controls, Team& team) {
+// Blocks are filled up with models 0, so that the bits of a record do not depend on how many there
+// are.
+bool Simulation::record_block(std::int64_t first, std::size_t begin,
+                              const std::vector<StatePlan>& states, const double* shares,
+                              double tolerance, MatrixView<double> coefficients,
+                              MatrixView<double> velocity, MatrixView<double> controls,
+                              Team& team) {
   const auto count = static_cast<Index>(std::min(block, states.size() - begin));
   const auto models = static_cast<Index>(block), start = static_cast<Index>(begin);
   const Index outputs = coefficients.cols() / static_cast<Index>(states.size());
@@ -159,7 +173,9 @@ bool Simulation::record_block(std::int64_t first, std::size_t begin, const std::
   Stop never(nullptr);
   for (Index s = 0; s < count; ++s) {
     const StatePlan& state = states[begin + static_cast<std::size_t>(s)];
-    const auto own = [&](MatrixView<double> of) { return columns(of, (start + s) * outputs, outputs); };
+    const auto own = [&](MatrixView<double> of) {
+      return columns(of, (start + s) * outputs, outputs);
+    };
     const Matrix<double> at = margins.middleCols(s * outputs, outputs);
     engine_->place(own(coefficients), &at, own(velocity), own(controls), team);
     RoundPlan plan{state.round, state.lr, shares};

@@ -29,8 +29,8 @@ class Simulation {
         recorder_(data, options.loss, std::move(record_rounds), reference, keep_weights),
         threads_(threads) {}
 
-  // Runs to round `until`. stop_wanted is asked about every 50 ms, on the calling thread. Once a run
-  // has diverged or was interrupted, its state is that of the last whole round.
+  // Runs to round `until`. stop_wanted is asked about every 50 ms, on the calling thread. Once a
+  // run has diverged or was interrupted, its state is that of the last whole round.
   Status advance(std::int64_t until, const Plans& plans,
                  const std::function<bool(std::int64_t round)>& stop_wanted);
 
@@ -55,8 +55,8 @@ class Simulation {
            Matrix<double>& controls, std::vector<Matrix<double>>& changes);
 
   // Records such states, C columns for each side by side, under the numbers first, first + 1, ...
-  // Their drift is that of the round that led to them, taken from the one or two that follow. False if
-  // numbers were not finite.
+  // Their drift is that of the round that led to them, taken from the one or two that follow. False
+  // if numbers were not finite.
   bool record_states(std::int64_t first, const std::vector<StatePlan>& states, const double* shares,
                      double tolerance, MatrixView<double> coefficients, MatrixView<double> velocity,
                      MatrixView<double> controls);

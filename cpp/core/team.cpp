@@ -109,7 +109,8 @@ void Work::gather(const std::vector<double>& costs_by_item, Index from_front) {
   double before = 0;
   for (const Index h : line) {
     spent.push_back(before);
-    for (Index at = handfuls[static_cast<std::size_t>(h)]; at < handfuls[static_cast<std::size_t>(h) + 1]; ++at)
+    for (Index at = handfuls[static_cast<std::size_t>(h)];
+         at < handfuls[static_cast<std::size_t>(h) + 1]; ++at)
       before += cost_at(at);
   }
   spent.push_back(before);
@@ -158,7 +159,8 @@ void Team::share(const Work& work, Call call, void* task) {
   task_ = task;
   done_.store(0, std::memory_order_relaxed);
   const std::uint32_t phase = ticket_.load(std::memory_order_relaxed).phase + 1;
-  ticket_.store({phase, 0, static_cast<std::uint16_t>(work.tickets())});  // publishes the fields above
+  // publishes the fields above
+  ticket_.store({phase, 0, static_cast<std::uint16_t>(work.tickets())});
   if (asleep_.load() > 0) ticket_.notify_all();
 
   Index mine = 0;
@@ -166,8 +168,9 @@ void Team::share(const Work& work, Call call, void* task) {
   if (done_.load(std::memory_order_acquire) == work.tickets()) return rethrow();
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
   // The dearest handfuls go first, so the leader's own share is at least average in cost.
-  const double rate = elapsed * static_cast<double>(work.tickets()) /
-                      (static_cast<double>(std::max<Index>(mine, 1)) * std::max(work.total, 1e-300));
+  const double rate =
+      elapsed * static_cast<double>(work.tickets()) /
+      (static_cast<double>(std::max<Index>(mine, 1)) * std::max(work.total, 1e-300));
   rate_ = rate_ == 0 ? rate : std::min(rate_ * 1.01, rate);
   await_helpers(work, rate_);
   rethrow();
@@ -180,13 +183,14 @@ void Team::rethrow() {
   }
 }
 
-// Fewer and fewer as the work runs out: threads hand cache lines over with each taking, and nobody may
-// wait long for the last one.
+// Fewer and fewer as the work runs out: threads hand cache lines over with each taking, and nobody
+// may wait long for the last one.
 Index Team::share_of(Ticket left, bool front) const {
   const auto spent = [&](Index place) { return work_->spent[static_cast<std::size_t>(place)]; };
   const double fair = (spent(left.back) - spent(left.front)) / (4.0 * threads_);
   const auto cost = [&](Index count) {
-    return front ? spent(left.front + count) - spent(left.front) : spent(left.back) - spent(left.back - count);
+    return front ? spent(left.front + count) - spent(left.front)
+                 : spent(left.back) - spent(left.back - count);
   };
   Index count = 1;
   while (count < left.left() && cost(count + 1) <= fair) ++count;
@@ -249,7 +253,8 @@ void Team::await_helpers(const Work& work, double seconds_per_cost) {
   const auto begin = Clock::now();
   while (!finished()) std::this_thread::yield();
   const auto end = Clock::now();
-  // A helper may rightly be busy with the dearest handful; much longer means that it was descheduled.
+  // A helper may rightly be busy with the dearest handful; much longer means that it was
+  // descheduled.
   const double dearest = std::max(work.largest, work.handful());
   const auto fair = std::chrono::duration<double>(3 * dearest * seconds_per_cost);
   if (end - begin < shortest_stall + fair) return;
@@ -283,7 +288,8 @@ void Team::help(int thread) {
 
 void Team::dismiss() {
   dismissed_.store(true);
-  ticket_.store({ticket_.load().phase + 1, 0, 0});  // a change to wake up for; no items are left in it
+  // a change to wake up for; no items are left in it
+  ticket_.store({ticket_.load().phase + 1, 0, 0});
   ticket_.notify_all();
 }
 

@@ -1,9 +1,9 @@
 // The threads of one call: a leader that runs the rounds and helpers that take clients from it.
 //
-// OpenMP supplies the threads; the hand-over is our own, because an OpenMP barrier per round of some
-// microseconds collapses when other processes want the cores. Here nobody waits for a thread that holds
-// no work: the leader takes items too, and if a helper is descheduled while it holds one, the leader
-// goes on alone for a while. Which thread does an item never changes the result.
+// OpenMP supplies the threads; the hand-over is our own, because an OpenMP barrier per round of
+// some microseconds collapses when other processes want the cores. Here nobody waits for a thread
+// that holds no work: the leader takes items too, and if a helper is descheduled while it holds
+// one, the leader goes on alone for a while. Which thread does an item never changes the result.
 #pragma once
 
 #include <algorithm>
@@ -19,10 +19,10 @@
 
 namespace localgd {
 
-// A fixed list of items with their costs (any unit); the dearest are handed out first. Many cheap items
-// are handed out by the handful, from two ends: every other one from the front, the rest from the back. So
-// a thread gets much the same items each time, and finds what it read of them in its own cache. In order, neighbours go
-// to the same thread.
+// A fixed list of items with their costs (any unit); the dearest are handed out first. Many cheap
+// items are handed out by the handful, from two ends: every other one from the front, the rest from
+// the back. So a thread gets much the same items each time, and finds what it read of them in its
+// own cache. In order, neighbours go to the same thread.
 struct Work {
   std::vector<Index> order;
   std::vector<Index> handfuls{0};  // where each begins in the order, and the end
@@ -85,12 +85,14 @@ class Team {
   template <class Task>
   void for_each(const Work& work, Task&& task) {
     using Object = std::remove_reference_t<Task>;
-    share(work, [](void* t, Index item, int thread) { (*static_cast<Object*>(t))(item, thread); },
-          const_cast<void*>(static_cast<const void*>(&task)));
+    share(
+        work, [](void* t, Index item, int thread) { (*static_cast<Object*>(t))(item, thread); },
+        const_cast<void*>(static_cast<const void*>(&task)));
   }
 
   int threads() const { return threads_; }
-  std::int64_t stalls() const { return stalls_; }  // times that the leader found a helper descheduled
+  // times that the leader found a helper descheduled
+  std::int64_t stalls() const { return stalls_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -99,15 +101,16 @@ class Team {
   explicit Team(int threads) : threads_(threads) {}
   void share(const Work& work, Call call, void* task);
   void alone(const Work& work, Call call, void* task);
-  // What of the line is left, and the number of the phase, so that a late helper can never take a handful of
-  // a phase that it did not see begin.
+  // What of the line is left, and the number of the phase, so that a late helper can never take a
+  // handful of a phase that it did not see begin.
   struct Ticket {
     std::uint32_t phase;
     std::uint16_t front, back;  // the first that is left, and the one after the last
     Index left() const { return back - front; }
   };
 
-  Index take(std::uint32_t phase, int thread);  // does handfuls of that phase if any are left; how many
+  // does handfuls of that phase if any are left; how many
+  Index take(std::uint32_t phase, int thread);
   Index share_of(Ticket left, bool front) const;  // how many to take at once
   void do_handfuls(Index first, Index last, int thread);
   void help(int thread);  // a helper's life

@@ -1,5 +1,5 @@
-// The one list of losses, engines, methods and number types that drives the tests: a new loss, engine
-// or method is one line here, and every test takes it up.
+// The one list of losses, engines, methods and number types that drives the tests: a new loss,
+// engine or method is one line here, and every test takes it up.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -37,9 +37,11 @@ inline long double sum_of_exp(const long double* u, long double shift, Index wit
 inline const std::vector<LossCase> losses{
     {"exponential", true, 1, [](const long double* m, long double) { return std::exp(-*m); },
      [](const long double* m, long double, Index) { return std::exp(-*m); }},
-    {"logistic", true, 1, [](const long double* m, long double) { return std::log1p(std::exp(-*m)); },
+    {"logistic", true, 1,
+     [](const long double* m, long double) { return std::log1p(std::exp(-*m)); },
      [](const long double* m, long double, Index) { return 1 / (1 + std::exp(*m)); }},
-    {"squared", false, 1, [](const long double* u, long double y) { return (*u - y) * (*u - y) / 2; },
+    {"squared", false, 1,
+     [](const long double* u, long double y) { return (*u - y) * (*u - y) / 2; },
      [](const long double* u, long double y, Index) { return y - *u; }},
     {"softmax", false, classes,
      [](const long double* u, long double y) {
@@ -182,10 +184,12 @@ inline bool has_engine(const MethodCase& method, const std::string& engine) {
 }
 
 inline const MethodCase& method_named(const std::string& name) {
-  return *std::find_if(methods.begin(), methods.end(), [&](const auto& m) { return m.name == name; });
+  return *std::find_if(methods.begin(), methods.end(),
+                       [&](const auto& m) { return m.name == name; });
 }
 
-// Calls body(case) for the engines and number types of a loss and a method; a failure names the case.
+// Calls body(case) for the engines and number types of a loss and a method; a failure names the
+// case.
 template <class Body>
 void for_each_engine(const LossCase& loss, const MethodCase& method, Body&& body,
                      const std::vector<std::string>& of = engines) {
@@ -214,7 +218,8 @@ void for_each_plain_case(Body&& body) {
 // Where a large client's local steps take different paths, in the engine that shares its rows out.
 template <class Body>
 void for_each_primal_case(Body&& body) {
-  for (const auto& name : {"local-gd", "client steps", "prox, client steps", "control", "displacement"})
+  for (const auto& name :
+       {"local-gd", "client steps", "prox, client steps", "control", "displacement"})
     for (const auto& loss : losses)
       if (loss.name != "squared") for_each_engine(loss, method_named(name), body, {"primal"});
 }

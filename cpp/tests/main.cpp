@@ -10,9 +10,9 @@
 
 namespace {
 
-// Every test runs on memory that holds NaN until it is written, so that one who reads before does not get
-// the zeros of a new page by luck. (Large blocks are pages of the system's, and zeros.) False where memory
-// is not glibc's: the address sanitizer has its own, and fills it.
+// Every test runs on memory that holds NaN until it is written, so that one who reads before does
+// not get the zeros of a new page by luck. (Large blocks are pages of the system's, and zeros.)
+// False where memory is not glibc's: the address sanitizer has its own, and fills it.
 bool fill_new_memory() {
 #if defined(__GLIBC__)
   return mallopt(M_PERTURB, 0x100) == 1;  // new bytes are ~0x100 = 0xff

@@ -1,5 +1,5 @@
-// Rounds of every method as mathematics.md section 1 writes them: in the weights of every client, rows
-// one at a time, and nothing of the core but the names of the rules.
+// Rounds of every method as mathematics.md section 1 writes them: in the weights of every client,
+// rows one at a time, and nothing of the core but the names of the rules.
 #pragma once
 
 #include "problems.hpp"
@@ -7,8 +7,8 @@
 namespace localgd::testing {
 
 // The rows of a client's steps, drawn from the half words as batches.hpp says: a row drawn without
-// replacement leaves its place to the first of those that are left, and an epoch begins with the rows in
-// the order of the last one.
+// replacement leaves its place to the first of those that are left, and an epoch begins with the
+// rows in the order of the last one.
 class Draws {
  public:
   Draws(Index rows, bool replacement, Philox::Key key, std::int64_t draws, double round)
@@ -113,8 +113,8 @@ class Oracle {
       const Index j = p.offsets[at(client)] + row;
       const auto u = outputs(j, model);
       for (Index c = 0; c < g.cols(); ++c) {
-        const auto e = static_cast<double>(
-            loss_.negative_derivative(u.data(), p.targets_for(loss_)[j], c));
+        const auto e =
+            static_cast<double>(loss_.negative_derivative(u.data(), p.targets_for(loss_)[j], c));
         for (Index f = 0; f < g.rows(); ++f)
           g(f, c) -= e * p.rows(j, f) / static_cast<double>(rows.size());
       }
@@ -139,7 +139,8 @@ class Oracle {
     return mean * u.cwiseQuotient(tau);
   }
 
-  // control: c_i - c with c = sum p_j c_j; displacement: beta (grad f_i - grad f) with f of this round.
+  // control: c_i - c with c = sum p_j c_j; displacement: beta (grad f_i - grad f) with f of this
+  // round.
   std::vector<Model> corrections(const RoundPlan& plan) const {
     std::vector<Model> q(controls_.size(), Model::Zero(w.rows(), w.cols()));
     if (local_.correction == Correction::none) return q;
@@ -172,10 +173,12 @@ class Oracle {
 
   Draws draws(Index i, double round) const {
     if (!local_.stochastic()) return {size(i), false, {}, 0, round};
-    return {size(i), local_.replacement, local_.keys[at(i)], steps(i) * local_.batches[at(i)], round};
+    return {size(i), local_.replacement, local_.keys[at(i)], steps(i) * local_.batches[at(i)],
+            round};
   }
 
-  // w + A_i^T lambda, one multiplier after the other until nothing moves: for rows that are independent.
+  // w + A_i^T lambda, one multiplier after the other until nothing moves: for rows that are
+  // independent.
   Model solve(Index i) const {
     Model model = w;
     Vector<double> lambda = Vector<double>::Zero(size(i));

@@ -1,5 +1,5 @@
-// Random problems with ragged clients, unequal weights and a start that is not 0; the inputs of their
-// rounds.
+// Random problems with ragged clients, unequal weights and a start that is not 0; the inputs of
+// their rounds.
 #pragma once
 
 #include <cstring>
@@ -50,7 +50,8 @@ struct Problem {
   }
 };
 
-inline Problem make_problem(const std::vector<Index>& sizes, Index features, std::uint64_t seed = 1) {
+inline Problem make_problem(const std::vector<Index>& sizes, Index features,
+                            std::uint64_t seed = 1) {
   Random random(seed);
   Problem p;
   p.offsets = {0};
@@ -68,26 +69,32 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features, std
 
 // Sizes that reach every path: one row, odd counts, a row more than a block or a vector holds, rows
 // that fill several blocks of the primal kernel (8 rows from 256 features on) or panels of a Gram
-// matrix (64 rows), more clients than features, and more features than one range of the server holds
-// (512 from 128 clients on).
+// matrix (64 rows), more clients than features, and more features than one range of the server
+// holds (512 from 128 clients on).
 struct Shape {
   std::vector<Index> sizes;
   Index features;
 };
 
 inline std::vector<Shape> shapes() {
-  return {{{1, 7, 3, 20, 12}, 9}, {{17, 2, 5}, 64}, {{9, 1, 6}, 700}, {{70, 3, 130}, 11},
-          {std::vector<Index>(150, 1), 600}, {{1, 1}, 1}};
+  return {{{1, 7, 3, 20, 12}, 9},
+          {{17, 2, 5}, 64},
+          {{9, 1, 6}, 700},
+          {{70, 3, 130}, 11},
+          {std::vector<Index>(150, 1), 600},
+          {{1, 1}, 1}};
 }
 
-// Clients whose rows the primal engine shares out in either number type (over 4 MB), and small ones.
+// Clients whose rows the primal engine shares out in either number type (over 4 MB), and small
+// ones.
 inline Problem large_problem() { return make_problem({1100, 3, 1061, 8}, 1000); }
 
 // Rates and shares of a run's rounds. In sampled runs one client sits out each round but
 // the first, another one each time.
 class Inputs {
  public:
-  Inputs(const Problem& p, std::int64_t rounds, bool sampled, double lr = 0.5) : clients_(p.clients()) {
+  Inputs(const Problem& p, std::int64_t rounds, bool sampled, double lr = 0.5)
+      : clients_(p.clients()) {
     for (std::int64_t k = 0; k < rounds; ++k) {
       lrs_.push_back(lr / (1 + 0.1 * static_cast<double>(k)));
       Vector<double> shares = p.weights;
@@ -98,7 +105,8 @@ class Inputs {
   }
 
   RoundPlan plan(std::int64_t k) const {
-    return {static_cast<double>(k), lrs_[static_cast<std::size_t>(k)], shares_.data() + k * clients_};
+    return {static_cast<double>(k), lrs_[static_cast<std::size_t>(k)],
+            shares_.data() + k * clients_};
   }
   // Those of rounds first to until - 1.
   Plans plans(std::int64_t first, std::int64_t until) const {
@@ -141,8 +149,8 @@ inline Vector<double> state_of(Engine& engine) {
 }
 inline Vector<double> snapshot(Engine& engine) {
   const LastRound& last = engine.last_round();
-  return joined({state_of(engine), last.shares, last.kappa.reshaped(), last.local_changes.reshaped(),
-                 last.common.reshaped(), last.change->reshaped()});
+  return joined({state_of(engine), last.shares, last.kappa.reshaped(),
+                 last.local_changes.reshaped(), last.common.reshaped(), last.change->reshaped()});
 }
 
 inline double relative_error(const Matrix<double>& got, const Matrix<double>& want) {

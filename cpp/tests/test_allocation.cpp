@@ -1,5 +1,5 @@
-// Rounds after the first take no memory: neither from Eigen nor from operator new; the loop over local
-// steps takes none whatever the method.
+// Rounds after the first take no memory: neither from Eigen nor from operator new; the loop over
+// local steps takes none whatever the method.
 #include <atomic>
 #include <cstdlib>
 #include <new>
@@ -50,7 +50,8 @@ struct Taken {
 };
 
 // forbid: Eigen aborts the test at an allocation of its own.
-Taken rounds(const Case& c, const Problem& p, int threads, std::int64_t steps, bool sampled, bool forbid) {
+Taken rounds(const Case& c, const Problem& p, int threads, std::int64_t steps, bool sampled,
+             bool forbid) {
   constexpr int first = 3, count = 5;
   const Data data = p.data(c.loss);
   const EngineOptions options = c.options(p.clients(), steps);
@@ -65,15 +66,16 @@ Taken rounds(const Case& c, const Problem& p, int threads, std::int64_t steps, b
     std::optional<NoEigenAllocation> forbidden;
     if (forbid) forbidden.emplace();
     const long before = allocations;
-    for (int k = first; k < first + count; ++k) taken.outcome = engine->round(inputs.plan(k), team, stop);
+    for (int k = first; k < first + count; ++k)
+      taken.outcome = engine->round(inputs.plan(k), team, stop);
     taken.memory = allocations - before;
   });
   return taken;
 }
 
 // What a round may not take memory for. Exempt are corrections and several outputs: sums over all
-// clients in the server's ranges, and matrix products whose workspace is Eigen's. They are of the round:
-// the loop over local steps takes none for any method.
+// clients in the server's ranges, and matrix products whose workspace is Eigen's. They are of the
+// round: the loop over local steps takes none for any method.
 bool exempt(const Case& c) {
   return c.loss.outputs > 1 || c.options(1, 1).local.correction != Correction::none;
 }
@@ -125,17 +127,21 @@ TEST_CASE("rounds and steps of every method do not allocate") {
 TEST_CASE("rounds of clients whose rows are shared out do not allocate") {
   const Problem p = large_problem();
   for (const auto& name : {"local-gd", "control"})
-    for_each_engine(losses.front(), method_named(name), [&](const Case& c) {
-      for (const int threads : {1, 3}) check_rounds(c, p, threads);
-      check_rounds(c, p, 1, true);
-    }, {"primal"});
+    for_each_engine(losses.front(), method_named(name),
+                    [&](const Case& c) {
+                      for (const int threads : {1, 3}) check_rounds(c, p, threads);
+                      check_rounds(c, p, 1, true);
+                    },
+                    {"primal"});
 }
 
 TEST_CASE("rounds of many clients do not allocate") {
   const Problem p = make_problem(std::vector<Index>(2500, 1), 3);
-  for_each_engine(losses.front(), methods.front(), [&](const Case& c) {
-    for (const int threads : {1, 3}) check_rounds(c, p, threads, true);
-  }, {"hybrid", "primal"});
+  for_each_engine(losses.front(), methods.front(),
+                  [&](const Case& c) {
+                    for (const int threads : {1, 3}) check_rounds(c, p, threads, true);
+                  },
+                  {"hybrid", "primal"});
 }
 
 TEST_CASE("rounds of clients with many rows do not allocate") {

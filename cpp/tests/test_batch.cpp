@@ -84,7 +84,8 @@ Vector<double> outcome(const Batch& batch, Index run) {
   const auto column = [](const std::vector<double>& v) {
     return Vector<double>(VectorView<double>(v.data(), static_cast<Index>(v.size())));
   };
-  return joined({batch.coefficients(run).reshaped(), column(h.loss), column(h.margin), column(h.norm)});
+  return joined(
+      {batch.coefficients(run).reshaped(), column(h.loss), column(h.margin), column(h.norm)});
 }
 
 }  // namespace
@@ -113,7 +114,8 @@ TEST_CASE("runs side by side are those by themselves") {
           REQUIRE(want.advance(run.rounds, plans, nullptr) == Status::completed);
           CHECK(batch.status(r) == Status::completed);
           CHECK(batch.round(r) == run.rounds);
-          CHECK(relative_error(batch.coefficients(r), want.engine().coefficients()) <= c.tolerance());
+          CHECK(relative_error(batch.coefficients(r), want.engine().coefficients()) <=
+                c.tolerance());
           CHECK(relative_error(batch.weights(r), want.engine().weights()) <= c.tolerance());
           check_equal(batch.history(r), want.history(), 10 * c.tolerance());
         }
@@ -122,7 +124,8 @@ TEST_CASE("runs side by side are those by themselves") {
   }
 }
 
-TEST_CASE("the bits of a model do not depend on the threads, and on its neighbours to rounding only") {
+TEST_CASE(
+    "the bits of a model do not depend on the threads, and on its neighbours to rounding only") {
   const Problem p = make_problem({13, 1, 70, 22}, 30);
   const auto runs = many_runs(p, 37);
   for_each_batch([&](const BatchCase& c) {
@@ -164,7 +167,8 @@ TEST_CASE("a run that diverges is taken out, the others go on") {
     for (Index r = 0; r < 5; ++r) {
       CAPTURE(r);
       Simulation want = alone(data, runs[static_cast<std::size_t>(r)], c, 3);
-      const Status status = want.advance(400, plain_plans(p, lrs[static_cast<std::size_t>(r)][0]), nullptr);
+      const Status status =
+          want.advance(400, plain_plans(p, lrs[static_cast<std::size_t>(r)][0]), nullptr);
       CHECK(batch.status(r) == status);
       CHECK(batch.round(r) == want.round());
       want.record_now();
@@ -188,7 +192,8 @@ TEST_CASE("a stop leaves all runs at their last whole round") {
   for (const int threads : {1, 2}) {
     Batch batch(data, {"exponential", false, 50}, runs, threads);
     const std::vector<std::vector<double>> lrs(3, {0.01});
-    REQUIRE(batch.advance(1 << 30, lrs, [](std::int64_t k) { return k > 3; }) == Status::interrupted);
+    REQUIRE(batch.advance(1 << 30, lrs, [](std::int64_t k) { return k > 3; }) ==
+            Status::interrupted);
     const std::int64_t round = batch.round();
     CHECK(round > 3);
     for (Index r = 0; r < 3; ++r) {
@@ -210,11 +215,14 @@ TEST_CASE("what a batch refuses") {
   const auto make = [&](const BatchOptions& options, const RunOptions& run) {
     return Batch(data, options, {good, run}, 1);
   };
-  CHECK_THROWS_WITH_AS(make({"softmax", false, 1}, good), "loss: want one of one output", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(make({"squared", false, 0}, good), "steps: want at least 1", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({"softmax", false, 1}, good), "loss: want one of one output",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({"squared", false, 0}, good), "steps: want at least 1",
+                       std::invalid_argument);
   RunOptions bad = good;
   bad.init = p.starts;
-  CHECK_THROWS_WITH_AS(make({}, bad), "init: want one column of one number for each feature", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(make({}, bad), "init: want one column of one number for each feature",
+                       std::invalid_argument);
   bad = good;
   bad.server.kind = ServerKind::adam;
   CHECK_THROWS_WITH_AS(make({}, bad), "server: a coordinate-wise one leaves the span of the rows",
@@ -223,10 +231,11 @@ TEST_CASE("what a batch refuses") {
   bad.rounds = -1;
   CHECK_THROWS_WITH_AS(make({}, bad), "rounds: want at least 0", std::invalid_argument);
   Batch batch = make({}, good);
-  CHECK_THROWS_WITH_AS(batch.advance(3, {{0.1}}, nullptr), "lrs: want a list for each run", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batch.advance(3, {{0.1}}, nullptr), "lrs: want a list for each run",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(batch.advance(3, {{0.1}, {0.1, 0.1}}, nullptr),
                        "lrs: want one learning rate, or one for each round", std::invalid_argument);
   REQUIRE(batch.advance(3, {{0.1}, {0.1}}, nullptr) == Status::completed);
-  CHECK_THROWS_WITH_AS(batch.advance(2, {{0.1}, {0.1}}, nullptr), "until: the runs are past that round",
-                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(batch.advance(2, {{0.1}, {0.1}}, nullptr),
+                       "until: the runs are past that round", std::invalid_argument);
 }

@@ -1,6 +1,5 @@
 // The rows of batches: which words they take, in which order, and how often each row comes.
 #include "core/local/batches.hpp"
-
 #include "oracle.hpp"
 
 using namespace localgd;
@@ -40,7 +39,8 @@ TEST_CASE("words are those of NumPy's Philox") {
   CHECK(words(12345, 7, 0) == far);  // counter = 12345 * 7
   CHECK(words(12344, 7, 7) == far);
   // Counters of more than 64 bits: 2^73 - 1 and 2^64 - 1, of which the block is the next.
-  CHECK(Philox({1, 2})(std::uint64_t{1} << 53, (std::uint64_t{1} << 20) - 1, (std::uint64_t{1} << 53) - 1) ==
+  CHECK(Philox({1, 2})(std::uint64_t{1} << 53, (std::uint64_t{1} << 20) - 1,
+                       (std::uint64_t{1} << 53) - 1) ==
         Block{0xb667013b038e3498, 0xc297ab5a24fcf9c0, 0x0c22ea4c0f52821c, 0x195c7f2646bf6ad0});
   CHECK(Philox({1, 2})(1, ~std::uint64_t{0}, 0) ==
         Block{0x93baf02a9b6e1e64, 0xc291f37088c2bdef, 0xb1363d2ce37f4eae, 0xf20b54a1cecf0a14});

@@ -12,12 +12,12 @@ namespace {
 constexpr std::int64_t local_steps = 4;
 constexpr int rounds = 12;
 
-EngineOptions options(const Case& c, const Problem& p) { return c.options(p.clients(), local_steps); }
+EngineOptions options(const Case& c, const Problem& p) {
+  return c.options(p.clients(), local_steps);
+}
 
 // Clients sit out in turn, rates differ. Exact solves ask for fewer rows than features in a client.
-Inputs inputs(const Problem& p) {
-  return Inputs(p, rounds, true, 0.3);
-}
+Inputs inputs(const Problem& p) { return Inputs(p, rounds, true, 0.3); }
 
 Vector<double> records(const History& h) {
   std::vector<Vector<double>> columns;
@@ -30,7 +30,8 @@ Vector<double> records(const History& h) {
 Vector<double> run(const Case& c, const Problem& p, const Data& data, int threads,
                    std::int64_t until = rounds) {
   const Inputs in = inputs(p);
-  Simulation simulation(data, p.start(c.loss), options(c, p), {0, 7, rounds}, p.start(c.loss), threads);
+  Simulation simulation(data, p.start(c.loss), options(c, p), {0, 7, rounds}, p.start(c.loss),
+                        threads);
   REQUIRE(simulation.advance(until, in.plans(0, until), nullptr) == Status::completed);
   return joined({snapshot(simulation.engine()), records(simulation.history())});
 }
@@ -42,9 +43,9 @@ struct Shifted {
     std::copy_n(p.rows.data(), p.rows.size(), room.get() + shift);
     const auto& wanted = p.targets_for(loss);
     std::copy_n(wanted.data(), wanted.size(), targets(p) + shift);
-    data = std::make_unique<Data>(RowsView<double>(room.get() + shift, p.rows.rows(), p.rows.cols()),
-                                  VectorView<double>(targets(p) + shift, p.targets.size()), p.offsets,
-                                  p.weights);
+    data = std::make_unique<Data>(
+        RowsView<double>(room.get() + shift, p.rows.rows(), p.rows.cols()),
+        VectorView<double>(targets(p) + shift, p.targets.size()), p.offsets, p.weights);
   }
   static std::size_t bytes(const Problem& p) {
     return (static_cast<std::size_t>(p.rows.size() + p.targets.size()) * 8 / 128 + 4) * 128;
@@ -97,18 +98,21 @@ TEST_CASE("any number of threads gives the same bits where the rows of a client 
   });
 }
 
-TEST_CASE("any number of threads gives the same bits where changes are summed in groups of clients") {
+TEST_CASE(
+    "any number of threads gives the same bits where changes are summed in groups of clients") {
   const Problem p = make_problem(std::vector<Index>(2500, 1), 3);
   for (const auto& name : {"local-gd", "control"})
     for (const auto& loss : losses)
-      for_each_engine(loss, method_named(name), [&](const Case& c) {
-        const Data data = p.data(c.loss);
-        const auto want = run(c, p, data, 1, 2);
-        for (const int threads : {2, 3}) {
-          CAPTURE(threads);
-          CHECK(same_bits(run(c, p, data, threads, 2), want));
-        }
-      }, {"hybrid", "primal"});
+      for_each_engine(loss, method_named(name),
+                      [&](const Case& c) {
+                        const Data data = p.data(c.loss);
+                        const auto want = run(c, p, data, 1, 2);
+                        for (const int threads : {2, 3}) {
+                          CAPTURE(threads);
+                          CHECK(same_bits(run(c, p, data, threads, 2), want));
+                        }
+                      },
+                      {"hybrid", "primal"});
 }
 
 TEST_CASE("the arrays' place in memory does not change the bits") {

@@ -28,8 +28,9 @@ void check_last_round(const Problem& p, const Oracle& oracle, const RoundPlan& p
       CHECK((local_model(p, last, i, oracle.before) - oracle.models[std::size_t(i)]).norm() <
             tolerance * scale);
     else
-      CHECK(last.local_changes.middleRows(p.offsets[std::size_t(i)],
-                                          p.offsets[std::size_t(i) + 1] - p.offsets[std::size_t(i)])
+      CHECK(last.local_changes
+                .middleRows(p.offsets[std::size_t(i)],
+                            p.offsets[std::size_t(i) + 1] - p.offsets[std::size_t(i)])
                 .isZero(0));
   }
 }
@@ -98,8 +99,8 @@ TEST_CASE("every method follows the plain loops") {
 
 TEST_CASE("clients whose rows are shared out follow the plain loops") {
   const Problem p = large_problem();
-  for (const auto& name : {"local-gd", "client steps", "prox, client steps", "control", "displacement",
-                           "batches in epochs", "adam"})
+  for (const auto& name : {"local-gd", "client steps", "prox, client steps", "control",
+                           "displacement", "batches in epochs", "adam"})
     for (const auto& loss : losses)
       if (loss.name == "logistic" || loss.name == "softmax")
         check(method_named(name), loss, p, 3, 2, true, {"primal"});
@@ -121,11 +122,13 @@ TEST_CASE("small clients side by side follow the plain loops") {
       {"local-gd", [](LocalRule&, ServerRule&) {}},
       {"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }},
       {"server rate", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8}; }},
-      {"nesterov", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8, 0.9, true}; }}};
+      {"nesterov",
+       [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8, 0.9, true}; }}};
   for (const auto& method : with_all_rows)
     for (const auto& loss : losses)
       for (const bool sampled : {false, true})
-        for (const std::int64_t steps : {1, 6, 30}) check(method, loss, p, steps, 3, sampled, {"gram", "hybrid"});
+        for (const std::int64_t steps : {1, 6, 30})
+          check(method, loss, p, steps, 3, sampled, {"gram", "hybrid"});
   for (const auto& loss : losses) check(method_named("adam"), loss, p, 6, 3, false, {"hybrid"});
 }
 
@@ -157,9 +160,12 @@ TEST_CASE("a client of weight 0 does not count") {
 TEST_CASE("proximal terms of any size are weighed as FedNova says") {
   // From pulls that vanish beside 1 to steps that go beyond w_k.
   const std::vector<MethodCase> pulls{
-      {"mu 1e-30", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1e-30; }},
-      {"mu 1e-11", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1e-11; }},
-      {"mu 1/eta", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1 / 0.3; }},
+      {"mu 1e-30",
+       [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1e-30; }},
+      {"mu 1e-11",
+       [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1e-11; }},
+      {"mu 1/eta",
+       [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 1 / 0.3; }},
       {"mu 5", [](LocalRule& local, ServerRule&) { set_client_steps(local), local.prox = 5; }},
   };
   const Problem p = make_problem({1, 7, 3, 10}, 9);
@@ -208,10 +214,11 @@ TEST_CASE("what does not fit is refused") {
   for (const auto& engine : engines)
     for (const auto kind : {ServerKind::adam, ServerKind::yogi, ServerKind::adagrad})
       if (engine != "primal")
-        refused("server: a coordinate-wise one leaves the span: want primal", [&](Options& o, Model&) {
-          o.engine = engine;
-          o.server.kind = kind;
-        });
+        refused("server: a coordinate-wise one leaves the span: want primal",
+                [&](Options& o, Model&) {
+                  o.engine = engine;
+                  o.server.kind = kind;
+                });
   const char* labels = "targets: want classes 0 to C - 1";
   refused(labels, [](Options&, Model& w) { w = Model::Zero(3, 1); }, softmax);
   for (const double wrong : {-1.0, 3.0, std::numeric_limits<double>::quiet_NaN()}) {

@@ -1,11 +1,11 @@
-#include "core/exp.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <limits>
 #include <random>
 #include <vector>
+
+#include "core/exp.hpp"
 
 using localgd::exp_lane;
 
@@ -40,7 +40,8 @@ double largest_error(double low, double high, int count) {
   std::uniform_real_distribution<double> uniform(low, high);
   std::vector<Real> x(static_cast<std::size_t>(count)), y(x.size());
   for (auto& v : x) v = static_cast<Real>(uniform(bits));
-  for (std::size_t j = 0; j < x.size(); ++j) y[j] = exp_lane(x[j]);  // vector code, as in the kernels
+  // vector code, as in the kernels
+  for (std::size_t j = 0; j < x.size(); ++j) y[j] = exp_lane(x[j]);
   double worst = 0;
   for (std::size_t j = 0; j < x.size(); ++j)
     worst = std::max(worst, ulps(y[j], std::exp(static_cast<long double>(x[j]))));
@@ -72,7 +73,8 @@ TEST_CASE_TEMPLATE("exp_bounded is within 2 ulp of exp", Real, double, float) {
   CHECK(std::isnan(localgd::exp_bounded(std::numeric_limits<Real>::quiet_NaN())));
 }
 
-TEST_CASE_TEMPLATE("exp_unreduced has the bits of exp_bounded up to its limit", Real, double, float) {
+TEST_CASE_TEMPLATE("exp_unreduced has the bits of exp_bounded up to its limit", Real, double,
+                   float) {
   constexpr Real most = localgd::ShortExp<Real>::unreduced;
   for (int j = -10'000; j <= 10'000; ++j) {
     const Real x = most * static_cast<Real>(j) / 10'000;
@@ -98,7 +100,8 @@ TEST_CASE_TEMPLATE("exp_lane at the edges", Real, double, float) {
   CHECK(std::isfinite(exp_lane(largest)));
   CHECK(exp_lane(largest + Real(0.01)) == inf);
   // Around the smallest denormal, which is exp of log(min) - (digits - 1) log 2.
-  const double bottom = std::log(static_cast<double>(Limits::min())) - (Limits::digits - 1) * std::log(2.0);
+  const double bottom =
+      std::log(static_cast<double>(Limits::min())) - (Limits::digits - 1) * std::log(2.0);
   CHECK(exp_lane(static_cast<Real>(bottom)) == Limits::denorm_min());
   CHECK(exp_lane(static_cast<Real>(bottom - 0.8)) == Real(0));
 }

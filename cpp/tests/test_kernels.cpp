@@ -27,8 +27,9 @@ struct Client {
 
   Client(Index n, Index d, const LossCase& loss) {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
-    rows = RowMatrix<double>::NullaryExpr(n, d, [&] { return random() / std::sqrt(double(d)); })
-               .template cast<Real>();
+    rows = RowMatrix<double>::NullaryExpr(n, d, [&] {
+             return random() / std::sqrt(double(d));
+           }).template cast<Real>();
     memory = std::make_shared<LargeArray<Real>>(PaddedGram<Real>::space(n));
     gram.place(n, memory->data());
     gram.values() = rows.lazyProduct(rows.transpose());
@@ -46,8 +47,9 @@ struct Mode {
   bool prox, pulled;
   Index batch;  // 0: all rows
 };
-const std::vector<Mode> modes{{false, false, 0}, {true, false, 0}, {false, true, 0}, {true, true, 0},
-                              {false, false, 1}, {true, true, 2}, {false, true, 7}, {true, false, 8}};
+const std::vector<Mode> modes{{false, false, 0}, {true, false, 0},  {false, true, 0},
+                              {true, true, 0},   {false, false, 1}, {true, true, 2},
+                              {false, true, 7},  {true, false, 8}};
 
 struct Steps {
   Matrix<double> margins, delta, sums;  // after the steps; sums of -l' with their decay
@@ -55,7 +57,9 @@ struct Steps {
 
 using Pieces = std::vector<std::int64_t>;
 
-std::int64_t total(const Pieces& pieces) { return std::accumulate(pieces.begin(), pieces.end(), std::int64_t{0}); }
+std::int64_t total(const Pieces& pieces) {
+  return std::accumulate(pieces.begin(), pieces.end(), std::int64_t{0});
+}
 
 RowDealer dealer(Index rows) {
   RowDealer dealer(rows, false, {1, 2}, 800);  // 100 steps of 8 rows
@@ -96,7 +100,8 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
     out.delta *= keep;
     for (Index j = 0; j < n; ++j)
       for (Index k = 0; k < outputs; ++k)
-        for (Index f = 0; f < d; ++f) out.delta(f, k) += double(c.step) * e(j, k) * double(c.rows(j, f));
+        for (Index f = 0; f < d; ++f)
+          out.delta(f, k) += double(c.step) * e(j, k) * double(c.rows(j, f));
     if (mode.pulled) out.delta += c.pull.template cast<double>();
   }
   for (Index j = 0; j < n; ++j)
@@ -117,19 +122,19 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
   const Matrix<double> start = c.rows.template cast<double>().lazyProduct(c.start);
   const auto kernels = Kernels<Real>::of(loss.name);
   const Index stride = c.gram.stride();
-  Matrix<Real> base = Matrix<Real>::Zero(stride, loss.outputs), origin = base, shift = base, delta = base,
-               scratch = base, sums = Matrix<Real>::Zero(n, loss.outputs);
+  Matrix<Real> base = Matrix<Real>::Zero(stride, loss.outputs), at_start = base, shift = base,
+               delta = base, scratch = base, sums = Matrix<Real>::Zero(n, loss.outputs);
   base.topRows(n) = start.template cast<Real>();
   shift.topRows(n) = c.rows.lazyProduct(c.pull);
   const Vector<double> targets = c.targets.template cast<double>();
-  kernels.origins(start.data(), targets.data(), n, loss.outputs, stride, origin.data());
+  kernels.values_at_start(start.data(), targets.data(), n, loss.outputs, stride, at_start.data());
   const SpanClient<Real> client{c.gram,
                                 c.targets.data(),
                                 loss.outputs,
                                 c.step,
                                 mode.prox ? c.pull_back : 0.0,
                                 base.data(),
-                                origin.data(),
+                                at_start.data(),
                                 mode.pulled ? shift.data() : nullptr,
                                 delta.data(),
                                 scratch.data(),
@@ -138,8 +143,8 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
     double tau = 0;
     for (std::int64_t l = 0; l < ladder->steps; ++l) tau += std::pow(1 - client.pull, double(l));
     LadderSpace<Real> space(base.size());
-    ladder->taken = kernels.ladder(client, ladder->steps, tau, std::numeric_limits<Real>::epsilon() / 2, space,
-                                   ladder->rung);
+    ladder->taken = kernels.ladder(client, ladder->steps, tau,
+                                   std::numeric_limits<Real>::epsilon() / 2, space, ladder->rung);
   }
   auto deal = dealer(n);
   BatchTurn<Real> turn(1, mode.batch, loss.outputs);
@@ -159,7 +164,7 @@ template <class Real>
 Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces& pieces) {
   const Index n = c.rows.rows(), d = c.rows.cols();
   Matrix<Real> base(n, loss.outputs), sums = Matrix<Real>::Zero(n, loss.outputs),
-               delta = Matrix<Real>::Zero(d, loss.outputs);
+                                      delta = Matrix<Real>::Zero(d, loss.outputs);
   PrimalScratch<Real> scratch(d, loss.outputs, mode.batch);
   const PrimalClient<Real> client{c.view(),
                                   c.targets.data(),
@@ -179,14 +184,16 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
     else
       kernels.primal(client, scratch, pieces[i], i > 0);
   }
-  return {base.template cast<double>(), delta.template cast<double>(), sums.template cast<double>()};
+  return {base.template cast<double>(), delta.template cast<double>(),
+          sums.template cast<double>()};
 }
 
 // Calls body(client, loss, mode) for all losses and modes, and for shapes with whole, broken and
 // single blocks.
 template <class Real, class Body>
 void for_each_client(Body&& body) {
-  const std::vector<std::pair<Index, Index>> shapes{{1, 1}, {1, 5}, {7, 3}, {16, 16}, {33, 8}, {9, 700}};
+  const std::vector<std::pair<Index, Index>> shapes{{1, 1},   {1, 5},  {7, 3},
+                                                    {16, 16}, {33, 8}, {9, 700}};
   for (const auto& loss : losses)
     for (const auto& [n, d] : shapes) {
       const Client<Real> client(n, d, loss);
@@ -290,7 +297,8 @@ TEST_CASE_TEMPLATE("batches go on beyond those that were drawn ahead", Real, dou
     const auto whole = span(c, loss, mode, {steps}), parts = span(c, loss, mode, {5, steps - 5});
     CHECK(same_bits(whole.margins, parts.margins));
     CHECK(same_bits(whole.sums, parts.sums));
-    CHECK(relative_error(whole.sums, plain_steps(c, loss, mode, steps).sums) < 20 * tolerance<Real>);
+    CHECK(relative_error(whole.sums, plain_steps(c, loss, mode, steps).sums) <
+          20 * tolerance<Real>);
   });
 }
 
@@ -317,7 +325,8 @@ TEST_CASE_TEMPLATE("products with K of a client follow the matrix products", Rea
       e.topRows(n) = random.matrix(n, columns).template cast<Real>();
       x.topRows(n) = random.matrix(n, columns).template cast<Real>();
       const Matrix<double> want = x.topRows(n).template cast<double>() +
-                                  0.5 * gram.values().template cast<double>().lazyProduct(e.topRows(n).template cast<double>());
+                                  0.5 * gram.values().template cast<double>().lazyProduct(
+                                            e.topRows(n).template cast<double>());
       const Matrix<Real> start = x;
       const auto check = [&] {
         x = start;
@@ -344,7 +353,8 @@ TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Rea
       Random random(static_cast<std::uint64_t>(n + columns));
       const RowMatrix<Real> a = random.matrix(n, d).template cast<Real>();
       const Matrix<double> x = random.matrix(n, columns), wide = a.template cast<double>();
-      const Matrix<double> products = wide.transpose().lazyProduct(x), want = wide.lazyProduct(products);
+      const Matrix<double> products = wide.transpose().lazyProduct(x),
+                           want = wide.lazyProduct(products);
       std::vector<Matrix<double>> got;
       for (const int threads : {1, 2, 3})
         Team::run(threads, [&](Team& team) {
@@ -379,7 +389,8 @@ TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, do
         add_weighted_rows(a.data(), rows, d, outputs, e.data(), rows, g.data());
         const Matrix<double> wide = a.template cast<double>();
         const Matrix<double> want_m = wide.lazyProduct(x.template cast<double>());
-        const Matrix<double> want_g = x.template cast<double>() + wide.transpose().lazyProduct(e.template cast<double>());
+        const Matrix<double> want_g =
+            x.template cast<double>() + wide.transpose().lazyProduct(e.template cast<double>());
         CHECK((m.template cast<double>() - want_m).norm() < tolerance<Real> * double(d));
         CHECK((g.template cast<double>() - want_g).norm() < tolerance<Real> * double(rows + d));
       }

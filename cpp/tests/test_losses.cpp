@@ -135,8 +135,8 @@ namespace {
 
 const LossCase& softmax = losses.back();
 
-// Outputs of many rows, n x C: every class far below, near and far above the others. Differences are
-// exact in float, so that what the loss loses is not the subtraction's.
+// Outputs of many rows, n x C: every class far below, near and far above the others. Differences
+// are exact in float, so that what the loss loses is not the subtraction's.
 template <class Real>
 Matrix<Real> output_grid(double reach) {
   std::vector<double> far{0, 0.125, 1, 3.5, reach / 8, reach / 2, reach};

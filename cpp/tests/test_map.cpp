@@ -51,8 +51,8 @@ TEST_CASE("the round map continues a run, which it leaves alone") {
     for (int repeat = 0; repeat < 2; ++repeat) {
       changes.clear();
       State at = state;
-      REQUIRE(map.map(5, inputs.plans(5, 8).lrs, p.weights.data(), false, 0, at.coefficients, at.velocity,
-                      at.controls, changes));
+      REQUIRE(map.map(5, inputs.plans(5, 8).lrs, p.weights.data(), false, 0, at.coefficients,
+                      at.velocity, at.controls, changes));
       REQUIRE(changes.size() == 3);
       for (std::size_t k = 0; k < 3; ++k) CHECK(relative_error(changes[k], want[k]) < tolerance(c));
       CHECK(at.velocity.size() == after.velocity.size());
@@ -76,8 +76,8 @@ TEST_CASE("rounds of small steps are nearly frozen") {
     std::vector<Matrix<double>> changes[2];
     for (const bool frozen : {false, true}) {
       State at = start;
-      REQUIRE(map.map(0, {1e-8, 1e-8}, p.weights.data(), frozen, 0, at.coefficients, at.velocity, at.controls,
-                      changes[frozen]));
+      REQUIRE(map.map(0, {1e-8, 1e-8}, p.weights.data(), frozen, 0, at.coefficients, at.velocity,
+                      at.controls, changes[frozen]));
     }
     for (std::size_t k = 0; k < 2; ++k) CHECK(relative_error(changes[0][k], changes[1][k]) < 1e-5);
   });
@@ -99,7 +99,8 @@ TEST_CASE("a frozen round takes the first derivative for all steps") {
       Simulation map(data, start, {"gram", loss.name, false, local, {}}, {}, {}, 1);
       std::vector<Matrix<double>> changes;
       State at(map.engine());
-      REQUIRE(map.map(1e200, {lr}, p.weights.data(), true, 0, at.coefficients, at.velocity, at.controls, changes));
+      REQUIRE(map.map(1e200, {lr}, p.weights.data(), true, 0, at.coefficients, at.velocity,
+                      at.controls, changes));
       for (Index i = 0; i < p.clients(); ++i) {
         double tau = 0;  // sum_l (1 - eta mu)^l
         for (std::int64_t l = 0; l < local.steps[std::size_t(i)]; ++l)
@@ -108,8 +109,8 @@ TEST_CASE("a frozen round takes the first derivative for all steps") {
           std::vector<long double> u;
           for (Index c = 0; c < loss.outputs; ++c) u.push_back(margins(j, c));
           for (Index c = 0; c < loss.outputs; ++c) {
-            const auto e = static_cast<double>(
-                loss.negative_derivative(u.data(), p.targets_for(loss)[j], c));
+            const auto e =
+                static_cast<double>(loss.negative_derivative(u.data(), p.targets_for(loss)[j], c));
             const double want = p.weights[i] * tau * lr / double(data.size(i)) * e;
             CHECK(changes.at(0)(j, c) == doctest::Approx(want).epsilon(1e-12));
           }
@@ -155,8 +156,10 @@ TEST_CASE("steps that are too large for a ladder are taken one by one") {
   Simulation exact(data, start, every_step, {}, {}, 1), few(data, start, options, {}, {}, 1);
   State at(exact.engine());
   std::vector<Matrix<double>> want, got;
-  REQUIRE(exact.map(0, {0.3}, p.weights.data(), false, 0, at.coefficients, at.velocity, at.controls, want));
-  REQUIRE(few.map(0, {0.3}, p.weights.data(), false, 1e-12, at.coefficients, at.velocity, at.controls, got));
+  REQUIRE(exact.map(0, {0.3}, p.weights.data(), false, 0, at.coefficients, at.velocity, at.controls,
+                    want));
+  REQUIRE(few.map(0, {0.3}, p.weights.data(), false, 1e-12, at.coefficients, at.velocity,
+                  at.controls, got));
   CHECK(few.engine().ladders()->others == 1);
   CHECK(want[0] == got[0]);
 }
@@ -170,8 +173,8 @@ TEST_CASE("a map that is not finite says so") {
     Simulation map(data, p.start(loss), c.options(2, steps), {}, {}, 1);
     State at(map.engine());
     std::vector<Matrix<double>> changes;
-    CHECK_FALSE(map.map(0, {0.1, 1e250, 0.1}, p.weights.data(), false, 0, at.coefficients, at.velocity,
-                        at.controls, changes));
+    CHECK_FALSE(map.map(0, {0.1, 1e250, 0.1}, p.weights.data(), false, 0, at.coefficients,
+                        at.velocity, at.controls, changes));
     CHECK(changes.size() < 3);
   });
 }
@@ -233,8 +236,8 @@ TEST_CASE("states that are recorded together have the bits of any number of them
       const auto view = [&](const Matrix<double>& m) {
         return MatrixView<double>(m.data(), m.rows(), m.size() ? count * outputs : 0);
       };
-      REQUIRE(other.record_states(0, {plans.begin(), plans.begin() + count}, p.weights.data(), 0, view(a),
-                                  view(v), view(q)));
+      REQUIRE(other.record_states(0, {plans.begin(), plans.begin() + count}, p.weights.data(), 0,
+                                  view(a), view(v), view(q)));
       return other.history();
     };
     const History all = recorded(models), few = recorded(3);
@@ -256,8 +259,8 @@ TEST_CASE("engines that work in the weights are not placed") {
     Simulation other(data, p.start(loss), c.options(2, steps), {}, {}, 1);
     State at(other.engine());
     std::vector<Matrix<double>> changes;
-    CHECK_THROWS_WITH_AS(other.map(0, {0.1}, p.weights.data(), false, 0, at.coefficients, at.velocity,
-                                   at.controls, changes),
+    CHECK_THROWS_WITH_AS(other.map(0, {0.1}, p.weights.data(), false, 0, at.coefficients,
+                                   at.velocity, at.controls, changes),
                          "place: want engine gram", std::logic_error);
   });
 }

@@ -1,8 +1,7 @@
 // The exact local solve: closed forms, optimality conditions, a search of all active sets.
-#include "core/local/projection.hpp"
-
 #include <limits>
 
+#include "core/local/projection.hpp"
 #include "problems.hpp"
 
 using namespace localgd;
@@ -31,7 +30,8 @@ Dense separable_rows(Index n, Index d, std::uint64_t seed, double gap = 0.05) {
 // lazyProduct, here and below: Eigen's large products take long to compile.
 Dense gram_of(const Dense& rows) { return rows.lazyProduct(rows.transpose()); }
 
-Projected solve(Projection& projection, const Vector<double>& margins, Vector<double>& multipliers) {
+Projected solve(Projection& projection, const Vector<double>& margins,
+                Vector<double>& multipliers) {
   Stop never(nullptr);
   multipliers.setConstant(margins.size(), std::numeric_limits<double>::quiet_NaN());
   return projection.solve(margins.data(), multipliers.data(), never);
@@ -59,7 +59,8 @@ Projected outcome(const Dense& rows) {
 
 // The largest violation of lambda >= 0, s >= 0, s_j = 0 where lambda_j > 0; each s_j relative to
 // max(1, |r_j|, sqrt(K_jj) sum_k sqrt(K_kk) lambda_k).
-double kkt_residual(const Dense& gram, const Vector<double>& margins, const Vector<double>& lambda) {
+double kkt_residual(const Dense& gram, const Vector<double>& margins,
+                    const Vector<double>& lambda) {
   const Index n = gram.rows();
   double worst = 0;
   const double total = (gram.diagonal().array().sqrt() * lambda.array()).sum();
@@ -80,7 +81,8 @@ Vector<double> eliminated(Dense gram, Vector<double> r) {
   const Index n = gram.rows();
   for (Index k = 0; k < n; ++k) {
     Index pivot;
-    if (!(gram.col(k).tail(n - k).cwiseAbs().maxCoeff(&pivot) > 1e-13 * gram.row(0).norm())) return {};
+    if (!(gram.col(k).tail(n - k).cwiseAbs().maxCoeff(&pivot) > 1e-13 * gram.row(0).norm()))
+      return {};
     gram.row(k).swap(gram.row(k + pivot));
     std::swap(r[k], r[k + pivot]);
     for (Index j = 0; j < n; ++j) {
@@ -171,7 +173,8 @@ TEST_CASE("the factor of chosen rows solves with them after rows came and went")
     Random random(5);
     Vector<double> z(n);
     for (Index j = 0; j < n; ++j) {
-      if (const double distance = factor.approach(j, z.data()); distance > 0) factor.append(j, distance);
+      if (const double distance = factor.approach(j, z.data()); distance > 0)
+        factor.append(j, distance);
       if (factor.size() > 2 && j % 3 == 2) factor.erase(j % factor.size());
     }
     const Index p = factor.size();
@@ -312,8 +315,8 @@ TEST_CASE("opposite rows: apart by less than K can tell, and by more") {
 TEST_CASE("margins that are not finite give no multipliers") {
   const Dense gram = gram_of(separable_rows(3, 5, 1));
   Projection projection(gram);
-  for (const double bad : {std::numeric_limits<double>::quiet_NaN(),
-                           std::numeric_limits<double>::infinity()}) {
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     Vector<double> margins = Vector<double>::Zero(3), multipliers;
     margins[1] = bad;
     CHECK(solve(projection, margins, multipliers) == Projected::unfinished);
@@ -377,8 +380,8 @@ TEST_CASE("kept rows are saved in their order, and what cannot be an order is re
   for (const double bad : {1.0, 5.0, 1.5, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
     Vector<double> wrong = places;
     wrong[2] = bad;
-    CHECK_THROWS_WITH_AS(projection.restore(wrong.data()),
-                         "places: want 0, or 1, 2, ... once each", std::invalid_argument);
+    CHECK_THROWS_WITH_AS(projection.restore(wrong.data()), "places: want 0, or 1, 2, ... once each",
+                         std::invalid_argument);
   }
   projection.save(back.data());
   CHECK(same_bits(places, back));
@@ -463,7 +466,8 @@ TEST_CASE("interpolation is the least-squares change of least norm") {
     const Index n = rows.rows();
     Vector<double> residual = Random(91).vector(n), lambda(n), again(n);
     interpolation.solve(residual.data(), lambda.data());
-    // delta = A^T lambda lies in the span of the rows, so that A^T (A delta - residual) = 0 says all.
+    // delta = A^T lambda lies in the span of the rows, so that A^T (A delta - residual) = 0 says
+    // all.
     const Vector<double> delta = rows.transpose() * lambda;
     const Vector<double> gradient = rows.transpose() * (rows * delta - residual);
     CHECK(gradient.norm() <= 1e-8 * rows.norm() * (rows.norm() * delta.norm() + residual.norm()));
@@ -498,7 +502,8 @@ TEST_CASE("interpolation of rows that are 0") {
 
 TEST_CASE_TEMPLATE("a Gram matrix that is not square or not finite is refused", Solve, Projection,
                    Interpolation) {
-  CHECK_THROWS_WITH_AS(Solve(Dense::Zero(2, 3)), "gram: want a square matrix", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(Solve(Dense::Zero(2, 3)), "gram: want a square matrix",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(Solve(Dense(0, 0)), "gram: want a square matrix", std::invalid_argument);
   Dense gram = Dense::Identity(2, 2);
   gram(1, 0) = std::numeric_limits<double>::quiet_NaN();

@@ -62,7 +62,9 @@ struct Fixture {
     double smallest = std::numeric_limits<double>::infinity();
     for (Index j = 0; j < data.samples(); ++j) {
       const auto u = outputs(j, model);
-      const auto take = [&](long double m) { smallest = std::min(smallest, static_cast<double>(m)); };
+      const auto take = [&](long double m) {
+        smallest = std::min(smallest, static_cast<double>(m));
+      };
       if (loss.outputs == 1) {
         take(u[0] * (loss.signed_rows ? 1 : p.targets[j]));
         continue;
@@ -167,8 +169,7 @@ TEST_CASE_FIXTURE(Fixture, "gradients that are 0 have no direction") {
   // One client's rows are met exactly: its gradient is 0, and it counts for 0 in the alignment.
   const LossCase& squared = losses[2];
   const auto measured = [&](const std::vector<Index>& met) {
-    for (const Index i : met)
-      p.targets.segment(first(i), size(i)).setZero();
+    for (const Index i : met) p.targets.segment(first(i), size(i)).setZero();
     const Data own_data = p.data(squared);
     Shown zero(own_data, Matrix<double>::Zero(12, 1));
     Recorder recorder(own_data, "squared", {}, {});
@@ -266,7 +267,8 @@ TEST_CASE_FIXTURE(Fixture, "rounds are due once and in order") {
   CHECK_FALSE(recorder.due(10));
 }
 
-TEST_CASE_FIXTURE(Fixture, "weights are kept if they are asked for, a feature's outputs side by side") {
+TEST_CASE_FIXTURE(Fixture,
+                  "weights are kept if they are asked for, a feature's outputs side by side") {
   const LossCase& softmax = losses.back();
   const Data own_data = p.data(softmax);
   const Matrix<double> model = Random(5).matrix(12, classes);

@@ -162,7 +162,8 @@ TEST_CASE("a round that takes for ever is stopped and leaves the state alone") {
   for_each_engine(loss, methods.front(), [&](const Case& c) {
     for (const int threads : {1, 3}) {
       CAPTURE(threads);
-      Simulation simulation(data, p.start(loss), c.options(3, std::int64_t{1} << 60), {0}, {}, threads);
+      Simulation simulation(data, p.start(loss), c.options(3, std::int64_t{1} << 60), {0}, {},
+                            threads);
       const auto before = snapshot(simulation.engine());
       std::int64_t asked = -1;
       const auto wanted = [&](std::int64_t round) {
@@ -181,17 +182,21 @@ TEST_CASE("local steps on rows that are shared out are stopped") {
   const Problem p = large_problem();
   const LossCase& loss = losses.front();
   const Data data = p.data(loss);
-  for_each_engine(loss, methods.front(), [&](const Case& c) {
-    for (const int threads : {1, 3}) {
-      CAPTURE(threads);
-      Simulation simulation(data, p.start(loss), c.options(4, std::int64_t{1} << 60), {}, {}, threads);
-      const auto before = snapshot(simulation.engine());
-      const auto always = [](std::int64_t) { return true; };
-      CHECK(simulation.advance(3, plain_plans(p, 1e-9), always) == Status::interrupted);
-      CHECK(simulation.round() == 0);
-      CHECK(same_bits(before, snapshot(simulation.engine())));
-    }
-  }, {"primal"});
+  for_each_engine(
+      loss, methods.front(),
+      [&](const Case& c) {
+        for (const int threads : {1, 3}) {
+          CAPTURE(threads);
+          Simulation simulation(data, p.start(loss), c.options(4, std::int64_t{1} << 60), {}, {},
+                                threads);
+          const auto before = snapshot(simulation.engine());
+          const auto always = [](std::int64_t) { return true; };
+          CHECK(simulation.advance(3, plain_plans(p, 1e-9), always) == Status::interrupted);
+          CHECK(simulation.round() == 0);
+          CHECK(same_bits(before, snapshot(simulation.engine())));
+        }
+      },
+      {"primal"});
 }
 
 TEST_CASE("a run stopped between rounds goes on with the same bits") {
@@ -201,7 +206,8 @@ TEST_CASE("a run stopped between rounds goes on with the same bits") {
   for_each_engine(loss, methods.front(), [&](const Case& c) {
     Simulation simulation(data, p.start(loss), c.options(3, 50), {}, {}, 2);
     const auto always = [](std::int64_t) { return true; };
-    REQUIRE(simulation.advance(std::int64_t{1} << 60, plain_plans(p, 0.01), always) == Status::interrupted);
+    REQUIRE(simulation.advance(std::int64_t{1} << 60, plain_plans(p, 0.01), always) ==
+            Status::interrupted);
     const auto stopped = simulation.round();
     REQUIRE(simulation.advance(stopped + 3, plain_plans(p, 0.01), nullptr) == Status::completed);
     CHECK(same_bits(snapshot(simulation.engine()), state_after(c, p, data, 50, 0.01, stopped + 3)));
@@ -212,7 +218,8 @@ TEST_CASE("rounds and plans that do not fit are refused") {
   const Problem p = make_problem({4, 3}, 5);
   const LossCase& loss = losses.front();
   const Data data = p.data(loss);
-  Simulation simulation(data, p.start(loss), {"gram", loss.name, false, {{1, 1}, {}}, {}}, {}, {}, 1);
+  Simulation simulation(data, p.start(loss), {"gram", loss.name, false, {{1, 1}, {}}, {}}, {}, {},
+                        1);
   REQUIRE(simulation.advance(4, plain_plans(p, 0.1), nullptr) == Status::completed);
   CHECK_THROWS_WITH_AS(simulation.advance(3, plain_plans(p, 0.1), nullptr),
                        "until: the run is past that round", std::invalid_argument);
@@ -220,7 +227,8 @@ TEST_CASE("rounds and plans that do not fit are refused") {
   for (const auto& lrs : {std::vector<double>{}, {0.1, 0.1}, {0.1, 0.1, 0.1, 0.1}}) {
     plans.lrs = lrs;
     CHECK_THROWS_WITH_AS(simulation.advance(7, plans, nullptr),
-                         "lrs: want one learning rate, or one for each round", std::invalid_argument);
+                         "lrs: want one learning rate, or one for each round",
+                         std::invalid_argument);
   }
   plans = plain_plans(p, 0.1);
   for (const std::size_t numbers : {0, 1, 3, 4, 8}) {
@@ -234,7 +242,8 @@ TEST_CASE("rounds and plans that do not fit are refused") {
   CHECK(simulation.advance(4, {}, nullptr) == Status::completed);
 }
 
-TEST_CASE("bundles of small clients keep the last whole round, and its drift, through stops and copies") {
+TEST_CASE(
+    "bundles of small clients keep the last whole round, and its drift, through stops and copies") {
   const Problem p = make_problem(std::vector<Index>(150, 3), 9);
   for (const auto& loss : losses) {
     if (loss.name == "softmax") continue;
@@ -244,8 +253,8 @@ TEST_CASE("bundles of small clients keep the last whole round, and its drift, th
       CAPTURE(loss.name);
       CAPTURE(single);
       const auto make = [&] {
-        return std::make_unique<Simulation>(data, p.start(loss), c.options(150, 4), std::vector<std::int64_t>{},
-                                            Matrix<double>(), 2);
+        return std::make_unique<Simulation>(data, p.start(loss), c.options(150, 4),
+                                            std::vector<std::int64_t>{}, Matrix<double>(), 2);
       };
       const Inputs inputs(p, 6, true, 0.1);
       auto whole = make(), pieces = make(), copy = make();

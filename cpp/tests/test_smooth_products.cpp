@@ -1,8 +1,8 @@
-// Products from those of earlier rounds: how far off they are, how many are saved, and when none is.
-#include "core/engine/smooth_products.hpp"
-
+// Products from those of earlier rounds: how far off they are, how many are saved, and when none
+// is.
 #include <functional>
 
+#include "core/engine/smooth_products.hpp"
 #include "core/engine/symmetric_gram.hpp"
 #include "problems.hpp"
 
@@ -18,7 +18,8 @@ using Curve = std::function<Matrix<double>(int k)>;
 // Like the clients' mean changes of a run on separable rows, of some outputs.
 Curve falling(Index columns) {
   Random random(3);
-  const Matrix<double> first = random.matrix(samples, columns), second = random.matrix(samples, columns);
+  const Matrix<double> first = random.matrix(samples, columns),
+                       second = random.matrix(samples, columns);
   return [=](int k) -> Matrix<double> {
     const double t = k + 20;
     return (first * std::log(t) + second) / t;
@@ -37,8 +38,9 @@ Counted follow(const Matrix<double>& K, const Curve& x, int rounds, double allow
   SmoothProducts products(samples, sum.cols());
   Counted counted;
   for (int k = 0; k < rounds; ++k) {
-    counted.products += products.next(x(k), {norm, 1e-16, allowed}, y,
-                                      [&](const Matrix<double>& in, Matrix<double>& out) { out = K * in; });
+    counted.products +=
+        products.next(x(k), {norm, 1e-16, allowed}, y,
+                      [&](const Matrix<double>& in, Matrix<double>& out) { out = K * in; });
     products.commit();
     sum += x(k);
     given += y;
@@ -77,7 +79,8 @@ TEST_CASE("changes that do not follow from one another have products of their ow
   SmoothProducts products(samples, 1);
   for (const auto& x : any) {
     Matrix<double> y(samples, 1);
-    products.next(x, {1, 0, 0}, y, [&](const Matrix<double>& in, Matrix<double>& out) { out = K * in; });
+    products.next(x, {1, 0, 0}, y,
+                  [&](const Matrix<double>& in, Matrix<double>& out) { out = K * in; });
     products.commit();
     CHECK(same_bits(y, Matrix<double>(K * x)));
   }
@@ -86,7 +89,9 @@ TEST_CASE("changes that do not follow from one another have products of their ow
 TEST_CASE("a jump of smooth changes is not overlooked") {
   const Matrix<double> K = some_gram();
   const Curve smooth = falling(1);
-  const auto jumping = [&](int k) -> Matrix<double> { return smooth(k) * (k % 100 == 99 ? 1 + 1e-6 : 1); };
+  const auto jumping = [&](int k) -> Matrix<double> {
+    return smooth(k) * (k % 100 == 99 ? 1 + 1e-6 : 1);
+  };
   const Counted counted = follow(K, jumping, 3000, 1e-10);
   CHECK(counted.products < 1500);
   CHECK(counted.error <= 1e-10 + counted.rounding);
@@ -95,7 +100,8 @@ TEST_CASE("a jump of smooth changes is not overlooked") {
 TEST_CASE("a change that is not finite has a product of its own") {
   const Matrix<double> K = some_gram();
   const Curve smooth = falling(1);
-  for (const double value : {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+  for (const double value :
+       {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     SmoothProducts products(samples, 1);
     Matrix<double> y(samples, 1);
     const auto product = [&](const Matrix<double>& in, Matrix<double>& out) { out = K * in; };
@@ -142,12 +148,14 @@ TEST_CASE("a run is that of one with all products, to rounding") {
             if (options.local.stochastic()) return;
             every_step.local.every_step = true;
             const Matrix<double> start = p.start(c.loss);
-            Simulation run(data, start, options, {}, {}, 1), exact(data, start, every_step, {}, {}, 1);
+            Simulation run(data, start, options, {}, {}, 1),
+                exact(data, start, every_step, {}, {}, 1);
             REQUIRE(run.advance(1500, plans, nullptr) == Status::completed);
             REQUIRE(exact.advance(1500, plans, nullptr) == Status::completed);
             const double tolerance = c.single ? 1e-5 : 1e-11;
             CHECK(relative_error(run.engine().weights(), exact.engine().weights()) < tolerance);
-            CHECK(relative_error(run.engine().margins(), p.rows * run.engine().weights()) < tolerance);
+            CHECK(relative_error(run.engine().margins(), p.rows * run.engine().weights()) <
+                  tolerance);
             others += !same_bits(run.engine().weights(), exact.engine().weights());
           },
           {"gram"});
@@ -165,7 +173,8 @@ TEST_CASE("a run that goes on from a saved state has the same bits") {
   Simulation whole(data, p.start(loss), options, {}, {}, 1);
   REQUIRE(whole.advance(last, plain_plans(p, 0.05), nullptr) == Status::completed);
   for (const std::int64_t half : {1, 1000, 1001, 1002, 1003, 1004, 1005, 2999}) {
-    Simulation first(data, p.start(loss), options, {}, {}, 1), second(data, p.start(loss), options, {}, {}, 1);
+    Simulation first(data, p.start(loss), options, {}, {}, 1),
+        second(data, p.start(loss), options, {}, {}, 1);
     REQUIRE(first.advance(half, plain_plans(p, 0.05), nullptr) == Status::completed);
     auto saved = first.engine().state(), restored = second.engine().state();
     for (std::size_t j = 0; j < saved.size(); ++j) *restored[j].second = *saved[j].second;

@@ -1,11 +1,11 @@
-#include "core/team.hpp"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
+
+#include "core/team.hpp"
 
 using namespace localgd;
 
@@ -108,11 +108,13 @@ TEST_CASE("work in order leaves neighbours to the same thread, unless few items 
   for (Index i = 0; i < 500; ++i) CHECK(work.order[std::size_t(i)] == i);
   for (Index h = 0; h < work.tickets(); ++h) CHECK(work.line[std::size_t(h)] == h);
   CHECK(work.spent.back() == work.total);
-  for (const int threads : {1, 2, 3}) Team::run(threads, [&](Team& team) { check_phase(team, work); });
+  for (const int threads : {1, 2, 3})
+    Team::run(threads, [&](Team& team) { check_phase(team, work); });
   Work some;
   some.select(work, [](Index item) { return item % 2 > 0; });
   CHECK(some.largest == 3);
-  for (Index i = 0; i < some.items(); ++i) CHECK(some.order[std::size_t(some.line[std::size_t(i)])] == 2 * i + 1);
+  for (Index i = 0; i < some.items(); ++i)
+    CHECK(some.order[std::size_t(some.line[std::size_t(i)])] == 2 * i + 1);
 
   costs[77] = 100;  // a tenth of all
   CHECK(Work::in_order(costs).order == Work(costs).order);
@@ -173,7 +175,8 @@ TEST_CASE("helpers take part") {
   });
 }
 
-// A team that met a stall works alone for a while, so the many short phases are those of many teams.
+// A team that met a stall works alone for a while, so the many short phases are those of many
+// teams.
 TEST_CASE("what items wrote is seen after the phase, and what the leader wrote inside it") {
   // Plain numbers, no atomics: a lost happens-before shows as a wrong sum.
   const Work work = equal_work(13);
@@ -195,7 +198,8 @@ TEST_CASE("phases of changing size follow each other without a mix-up") {
   const std::vector<Work> works{equal_work(2), equal_work(9), equal_work(1), equal_work(40)};
   for (int repeat = 0; repeat < 50; ++repeat)
     Team::run(2 + repeat % 3, [&](Team& team) {
-      for (std::size_t phase = 0; phase < 200; ++phase) check_phase(team, works[phase % works.size()]);
+      for (std::size_t phase = 0; phase < 200; ++phase)
+        check_phase(team, works[phase % works.size()]);
     });
 }
 
@@ -243,9 +247,8 @@ TEST_CASE("teams of several callers do not meet") {
 }
 
 TEST_CASE("a team inside a team works") {
-  Team::run(2, [](Team&) {
-    Team::run(3, [](Team& inner) { check_phase(inner, equal_work(11)); });
-  });
+  Team::run(2,
+            [](Team&) { Team::run(3, [](Team& inner) { check_phase(inner, equal_work(11)); }); });
 }
 
 TEST_CASE("the leader's exception comes through and the next team works") {

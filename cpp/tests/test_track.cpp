@@ -1,6 +1,5 @@
 // The server's steps against their formulas, and what commit() and the ranges of rows promise.
 #include "core/server/track.hpp"
-
 #include "problems.hpp"
 
 using namespace localgd;

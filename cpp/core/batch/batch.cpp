@@ -70,7 +70,8 @@ void Batch::record_due() {
 // The runs that go on: those at their end or without one are left behind.
 void Batch::gather() {
   for (Run* run : live_)
-    if (run->status == Status::running && run->round == run->rounds) run->status = Status::completed;
+    if (run->status == Status::running && run->round == run->rounds)
+      run->status = Status::completed;
   const auto ended = std::remove_if(live_.begin(), live_.end(),
                                     [](const Run* run) { return run->status != Status::running; });
   if (ended == live_.end() && columns_.size() == live_.size()) return;

@@ -22,9 +22,9 @@ class Batch {
   Batch(const Data& data, const BatchOptions& options, const std::vector<RunOptions>& runs,
         int threads);
 
-  // Takes all runs that go on to round `until`, or to their own end before it. lrs: of every run, one
-  // learning rate or one for each round. A run that diverges keeps the state of its last whole round,
-  // the others go on; once interrupted, all of them are at their last whole round.
+  // Takes all runs that go on to round `until`, or to their own end before it. lrs: of every run,
+  // one learning rate or one for each round. A run that diverges keeps the state of its last whole
+  // round, the others go on; once interrupted, all of them are at their last whole round.
   Status advance(std::int64_t until, const std::vector<std::vector<double>>& lrs,
                  const std::function<bool(std::int64_t round)>& stop_wanted);
 
@@ -39,7 +39,8 @@ class Batch {
   const Matrix<double>& coefficients(Index run) const { return at(run).column.coefficients.value; }
   Matrix<double> weights(Index run) const;
 
-  // Records the present round of a run if it is not the last one recorded (the end of a stopped run).
+  // Records the present round of a run if it is not the last one recorded (the end of a stopped
+  // run).
   void record_now(Index run);
 
  private:
@@ -52,7 +53,8 @@ class Batch {
   };
 
   const Run& at(Index run) const { return runs_.at(static_cast<std::size_t>(run)); }
-  bool rounds(std::int64_t until, const std::vector<std::vector<double>>& lrs, Team& team, Stop& stop);
+  bool rounds(std::int64_t until, const std::vector<std::vector<double>>& lrs, Team& team,
+              Stop& stop);
   void record_due();
   void record(const std::vector<Run*>& runs);
   void gather();
@@ -60,8 +62,8 @@ class Batch {
   const Data& data_;
   std::unique_ptr<BatchEngine> engine_;
   std::vector<Run> runs_;
-  std::vector<Run*> live_;         // those that go on
-  std::vector<Column*> columns_;   // theirs
+  std::vector<Run*> live_;        // those that go on
+  std::vector<Column*> columns_;  // theirs
   int threads_;
   std::int64_t round_ = 0, clients_ = 0;  // clients of a round
   bool prepared_ = false;

@@ -51,7 +51,8 @@ class GramBatch final : public BatchEngine {
       if constexpr (Loss::multiclass)
         throw std::invalid_argument("loss: want one of one output");
       else
-        take_steps_ = &strip_steps<Real, Loss>, climb_ = &strip_ladder<Real, Loss>, origins_ = &origins<Loss, Real>;
+        take_steps_ = &strip_steps<Real, Loss>, climb_ = &strip_ladder<Real, Loss>,
+        values_at_start_ = &values_at_start<Loss, Real>;
     });
     targets_ = data.targets.template cast<Real>().transpose().replicate(width, 1).reshaped();
     std::vector<double> costs;
@@ -103,7 +104,8 @@ class GramBatch final : public BatchEngine {
 
  private:
   static constexpr Index width = strip_width<Real>;
-  static constexpr Index group = 60 / Panels<Real>::tallest;  // panels that are made, or multiplied, at once
+  // panels that are made, or multiplied, at once
+  static constexpr Index group = 60 / Panels<Real>::tallest;
   static constexpr Index most_strips = 16 / strip_registers;  // of an item
 
   // Local steps of some runs on one client.
@@ -146,7 +148,8 @@ class GramBatch final : public BatchEngine {
     const Index n = data_.size(item.client), size = item.strips * n * width;
     Vector<Real>& scratch = scratch_[static_cast<std::size_t>(thread)];
     if (scratch.size() < 5 * size) scratch.resize(5 * size);
-    Real *base = scratch.data(), *origin = base + size, *delta = origin + size, *sums = delta + size;
+    Real *base = scratch.data(), *at_start = base + size, *delta = at_start + size,
+         *sums = delta + size;
     std::array<Real, most_strips * width> step{}, keep{};
     keep.fill(Real(1));
     for (Index lane = 0; lane < item.strips * width; ++lane)
@@ -154,7 +157,7 @@ class GramBatch final : public BatchEngine {
         step[static_cast<std::size_t>(lane)] = static_cast<Real>(c->lr / static_cast<double>(n));
         keep[static_cast<std::size_t>(lane)] = static_cast<Real>(1 - c->lr * c->prox);
       }
-    start(item, base, origin);
+    start(item, base, at_start);
     std::fill_n(delta, 2 * size, Real(0));  // and sums
     const StripClient<Real> client{blocks_[static_cast<std::size_t>(item.client)],
                                    targets_.data() + data_.begin(item.client) * width,
@@ -164,7 +167,7 @@ class GramBatch final : public BatchEngine {
                                    keep.data(),
                                    proximal_,
                                    base,
-                                   origin,
+                                   at_start,
                                    delta,
                                    sums,
                                    sums + size};
@@ -184,7 +187,8 @@ class GramBatch final : public BatchEngine {
     for (Index s = 0; climbs_ && s < item.strips; ++s)
       done[static_cast<std::size_t>(s)] = climb(client.strip(s), item.first + s, thread);
     bool complete = true;
-    if (std::all_of(done.begin(), done.begin() + item.strips, [&](auto steps) { return steps == done.front(); })) {
+    if (std::all_of(done.begin(), done.begin() + item.strips,
+                    [&](auto steps) { return steps == done.front(); })) {
       complete = go_on(client, done.front());
     } else {
       for (Index s = 0; s < item.strips; ++s)
@@ -196,20 +200,22 @@ class GramBatch final : public BatchEngine {
 
   // The steps that a ladder takes of one strip.
   std::int64_t climb(const StripClient<Real>& c, Index strip, int thread) {
-    std::array<double, width> pull{}, tau;
+    std::array<double, width> prox_step{}, tau;
     tau.fill(static_cast<double>(steps_));
     for (Index l = 0; proximal_ && l < width; ++l)
       if (const Column* run = column(strip * width + l)) {
-        pull[static_cast<std::size_t>(l)] = run->lr * run->prox;
+        prox_step[static_cast<std::size_t>(l)] = run->lr * run->prox;
         tau[static_cast<std::size_t>(l)] = sum_of_decays(run->lr * run->prox, steps_);
       }
     LadderSpace<Real>& space = ladders_[static_cast<std::size_t>(thread)];
     if (space.before.size() < c.rows * width) space = LadderSpace<Real>(c.rows * width);
     std::int64_t rung;
-    return climb_(c, steps_, pull.data(), tau.data(), Ladder::rounding<Real>(steps_), space, rung);
+    return climb_(c, steps_, prox_step.data(), tau.data(), Ladder::rounding<Real>(steps_), space,
+                  rung);
   }
 
-  // Calls body(column, place in the strips, stride of its rows there, lane) for the columns of an item.
+  // Calls body(column, place in the strips, stride of its rows there, lane) for the columns of an
+  // item.
   template <class Body>
   void for_lanes(Index first, Index strips, Index rows, Body&& body) const {
     for (Index lane = 0; lane < strips * width; ++lane)
@@ -217,15 +223,16 @@ class GramBatch final : public BatchEngine {
         body(*c, (lane / width) * rows * width + lane % width);
   }
 
-  // A_i w_k of the columns of an item, and what near() needs of it.
-  void start(const Item& item, Real* base, Real* origin) const {
+  // A_i w_k of the columns of an item, and what after_move() needs of it.
+  void start(const Item& item, Real* base, Real* at_start) const {
     const Index n = data_.size(item.client), begin = data_.begin(item.client);
     std::fill_n(base, 2 * item.strips * n * width, Real(0));
     for_lanes(item.first, item.strips, n, [&](const Column& c, Index place) {
       for (Index j = 0; j < n; ++j) {
         const double m = c.margins.value(begin + j);
         base[place + j * width] = static_cast<Real>(m);
-        origins_(&m, data_.targets.data() + begin + j, 1, 1, 1, &origin[place + j * width]);
+        values_at_start_(&m, data_.targets.data() + begin + j, 1, 1, 1,
+                         &at_start[place + j * width]);
       }
     });
   }
@@ -249,7 +256,8 @@ class GramBatch final : public BatchEngine {
 
   // The clients' mean change of the margins is K times that of the coefficients.
   void server_phase(double k, Index first, Index last) {
-    const Index samples = data_.samples(), begin = gram_.begin(first), count = gram_.begin(last) - begin;
+    const Index samples = data_.samples(), begin = gram_.begin(first),
+                count = gram_.begin(last) - begin;
     for (Index s = 0; s < strips_; ++s)
       std::fill_n(moved_.data() + (s * samples + begin) * width, count * width, Real(0));
     gram_.multiply(first, last, applied_.data(), strips_, ones_.data(), moved_.data());
@@ -266,7 +274,7 @@ class GramBatch final : public BatchEngine {
   const bool climbs_;
   void (*take_steps_)(const StripClient<Real>&, std::int64_t, bool) = nullptr;
   decltype(&strip_ladder<Real, Exponential>) climb_ = nullptr;
-  void (*origins_)(const double*, const double*, Index, Index, Index, Real*) = nullptr;
+  void (*values_at_start_)(const double*, const double*, Index, Index, Index, Real*) = nullptr;
   Vector<Real> targets_;  // each repeated for all lanes
   std::vector<Panels<Real>> blocks_;
   Panels<Real> gram_;
@@ -274,8 +282,8 @@ class GramBatch final : public BatchEngine {
   std::vector<Item> items_;
   std::vector<Vector<Real>> scratch_;  // of each thread, see StripClient
   std::vector<LadderSpace<Real>> ladders_;
-  Vector<Real> ones_;                  // of each lane
-  Vector<Real> applied_, moved_;       // mean changes of coefficients and margins, in strips
+  Vector<Real> ones_;             // of each lane
+  Vector<Real> applied_, moved_;  // mean changes of coefficients and margins, in strips
   const std::vector<Column*>* columns_ = nullptr;
   Index arranged_ = 0, strips_ = 0;
   bool proximal_ = false;

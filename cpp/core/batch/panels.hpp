@@ -1,9 +1,9 @@
 // Products of a symmetric matrix with several columns at once, the columns in strips.
 //
-// A strip holds `strip_width` columns row by row: an element of the matrix meets a whole row of it. The matrix
-// is stored in panels of a few rows, column after column, so that a panel's rows of a strip, twelve or more
-// registers of sums, are made from what is read in order. Each column is computed as it would be in any other
-// place of any other strip.
+// A strip holds `strip_width` columns row by row: an element of the matrix meets a whole row of it.
+// The matrix is stored in panels of a few rows, column after column, so that a panel's rows of a
+// strip, twelve or more registers of sums, are made from what is read in order. Each column is
+// computed as it would be in any other place of any other strip.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +13,9 @@
 
 namespace localgd {
 
-// One register with many rows wants an element from memory for each product, which some processors have for
-// nothing; and what a client's steps read and write besides K_ii is half as much then, near enough in a first-level
-// cache of 32 KiB.
+// One register with many rows wants an element from memory for each product, which some processors
+// have for nothing; and what a client's steps read and write besides K_ii is half as much then,
+// near enough in a first-level cache of 32 KiB.
 inline constexpr Index strip_registers = registers == 32 ? 1 : 2;
 template <class Real>
 inline constexpr Index strip_width = strip_registers * lanes<Real>;
@@ -27,7 +27,10 @@ class Panels {
 
   Panels() = default;
   Panels(Index rows, Index depth)
-      : rows_(rows), depth_(depth), count_((rows + tallest - 1) / tallest), numbers_(rows * depth) {}
+      : rows_(rows),
+        depth_(depth),
+        count_((rows + tallest - 1) / tallest),
+        numbers_(rows * depth) {}
 
   Index count() const { return count_; }
   Index begin(Index panel) const { return panel * rows_ / count_; }
@@ -45,8 +48,8 @@ class Panels {
     }
   }
 
-  // out += scale * (rows of the panels first to last - 1) e, for strips that lie one after the other:
-  // e and out have as many rows as the matrix, scale has one number for each lane.
+  // out += scale * (rows of the panels first to last - 1) e, for strips that lie one after the
+  // other: e and out have as many rows as the matrix, scale has one number for each lane.
   void multiply(Index first, Index last, const Real* e, Index strips, const Real* scale,
                 Real* out) const {
     constexpr Index width = strip_width<Real>;
@@ -65,7 +68,8 @@ class Panels {
   }
 
  private:
-  static constexpr Index deepest = 128;  // so much of a panel and of a strip stays in the first-level cache
+  // so much of a panel and of a strip stays in the first-level cache
+  static constexpr Index deepest = 128;
 
   template <int height>
   static void multiply(const Real* k, const Real* e, Index depth, const Real* scale, Real* out) {

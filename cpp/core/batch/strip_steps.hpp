@@ -1,5 +1,5 @@
-// Local steps of several runs on one client, side by side in strips (panels.hpp). With the numbers of
-// each run in its own lane, as in local/span_steps.hpp:
+// Local steps of several runs on one client, side by side in strips (panels.hpp). With the numbers
+// of each run in its own lane, as in local/span_steps.hpp:
 //
 //   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e
 #pragma once
@@ -18,7 +18,7 @@ struct StripClient {
   const Real* keep;          // 1 - eta mu
   bool decays;               // where that is not 1 for all
   const Real* base;          // A_i w_k
-  const Real* origin;        // of base, see near()
+  const Real* at_start;      // of base, see after_move()
   Real* delta;
   Real* sums;
   Real* scratch;
@@ -26,8 +26,8 @@ struct StripClient {
   // One of the strips.
   StripClient strip(Index s) const {
     const Index at = s * rows * strip_width<Real>, lane = s * strip_width<Real>;
-    return {gram, targets, rows, 1, step + lane, keep + lane, decays,
-            base + at, origin + at, delta + at, sums + at, scratch + at};
+    return {gram,   targets,   rows,          1,          step + lane, keep + lane,
+            decays, base + at, at_start + at, delta + at, sums + at,   scratch + at};
   }
 };
 
@@ -42,10 +42,10 @@ void strip_derivatives(const StripClient<Real>& c, Real spread) {
       store(c.sums + j, load(c.keep + j % width) * load(c.sums + j) + e);
     }
   };
-  const auto near = [&](auto power) {
-    take([&](Index j) { return Loss::near(load(c.origin + j), load(c.delta + j), power); });
+  const auto short_exp = [&](auto power) {
+    take([&](Index j) { return Loss::after_move(load(c.at_start + j), load(c.delta + j), power); });
   };
-  near_or_far<Loss>(spread, near, [&](auto loss) {
+  by_largest_move<Loss>(spread, short_exp, [&](auto loss) {
     take([&](Index j) { return loss.negative_derivative(load(c.base + j) + load(c.delta + j)); });
   });
 }
@@ -56,9 +56,11 @@ void strip_steps(const StripClient<Real>& c, std::int64_t steps, bool last) {
   constexpr Index width = strip_width<Real>;
   const Index size = c.rows * width;
   for (std::int64_t l = 0; l < steps; ++l) {
-    for (Index s = 0; s < c.strips; ++s) strip_derivatives<Loss>(c.strip(s), largest(c.delta + s * size, size));
+    for (Index s = 0; s < c.strips; ++s)
+      strip_derivatives<Loss>(c.strip(s), largest(c.delta + s * size, size));
     if (last && l + 1 == steps) return;
-    for (Index j = 0; c.decays && j < c.strips * size; ++j) c.delta[j] *= c.keep[j / size * width + j % width];
+    for (Index j = 0; c.decays && j < c.strips * size; ++j)
+      c.delta[j] *= c.keep[j / size * width + j % width];
     c.gram.multiply(0, c.gram.count(), c.scratch, c.strips, c.step, c.delta);
   }
 }
@@ -68,14 +70,14 @@ template <class Real, class Loss>
 struct StripLadder {
   static constexpr Index width = strip_width<Real>;
   const StripClient<Real>& c;
-  const double *pull, *tau;  // of each lane: eta mu, and sum_l keep^l
+  const double *prox_step, *tau;  // of each lane: eta mu, and sum_l keep^l
 
   Index count() const { return c.rows * width; }
-  NearRows<Real> rows(const Real* delta) const {
-    return {c.base, c.origin, delta, count(), c.targets, count(), 1};
+  MovedRows<Real> rows(const Real* delta) const {
+    return {c.base, c.at_start, delta, count(), c.targets, count(), 1};
   }
 
-  void derivatives(Real* e) const { derivatives_near<Loss>(rows(c.delta), Real(0), e); }
+  void derivatives(Real* e) const { derivatives_after_move<Loss>(rows(c.delta), Real(0), e); }
   Real first_move(const Real* e, Real* delta) const {
     move(e, 1, delta);
     return largest(delta, count());
@@ -85,7 +87,7 @@ struct StripLadder {
       c.gram.multiply(0, c.gram.count(), e + rung * count(), 1, c.step, delta + rung * count());
   }
   void change(Real spread, const Real* before, const Real* delta, Real* change) const {
-    change_near<Loss>(rows(delta), spread, before, change);
+    change_after_move<Loss>(rows(delta), spread, before, change);
   }
   Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
     climb_in_rows<Real>(*this, L, first, last, space, spread);
@@ -94,7 +96,8 @@ struct StripLadder {
   void decay(double ratio, Real* x) const {
     if (!c.decays) return;
     for (Index j = 0; j < c.rows; ++j)
-      for (Index l = 0; l < width; ++l) x[j * width + l] *= static_cast<Real>(1 - ratio * pull[l]);
+      for (Index l = 0; l < width; ++l)
+        x[j * width + l] *= static_cast<Real>(1 - ratio * prox_step[l]);
   }
   std::array<double, width> groups(const StripSizes<Real>& sizes) const {
     std::array<double, width> all;
@@ -103,7 +106,8 @@ struct StripLadder {
       if constexpr (strip_registers == 1)
         all[l] = static_cast<double>(lane<Real>(even + odd, l));
       else
-        all[l] = static_cast<double>(lane<Real>(l < all.size() / 2 ? even : odd, l % (all.size() / 2)));
+        all[l] =
+            static_cast<double>(lane<Real>(l < all.size() / 2 ? even : odd, l % (all.size() / 2)));
     return all;
   }
   template <class G>
@@ -111,9 +115,11 @@ struct StripLadder {
     std::array<Real, width> all;
     for (std::size_t l = 0; l < all.size(); ++l) all[l] = static_cast<Real>(tau[l]);
     for (Index j = 0; j < count(); j += lanes<Real>)
-      store(c.sums + j, load(all.data() + j % width) * load(before + j) + static_cast<Real>(L) * mixed(j));
+      store(c.sums + j,
+            load(all.data() + j % width) * load(before + j) + static_cast<Real>(L) * mixed(j));
   }
-  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
+  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance,
+               int most) const {
     return space.expected(L, moves, tolerance, most);
   }
   double least_error(int, double, double, double, double) const { return 0; }
@@ -125,9 +131,11 @@ struct StripLadder {
 };
 
 template <class Real, class Loss>
-std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* pull, const double* tau,
-                          double tolerance, LadderSpace<Real>& space, std::int64_t& rung) {
-  return climb_ladder<Real>(StripLadder<Real, Loss>{c, pull, tau}, L, Ladder::most(L), tolerance, space, rung);
+std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* prox_step,
+                          const double* tau, double tolerance, LadderSpace<Real>& space,
+                          std::int64_t& rung) {
+  return climb_ladder<Real>(StripLadder<Real, Loss>{c, prox_step, tau}, L, Ladder::most(L),
+                            tolerance, space, rung);
 }
 
 }  // namespace localgd

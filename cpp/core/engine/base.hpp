@@ -32,7 +32,8 @@ class BaseEngine : public Engine {
   }
 
  protected:
-  using Block = Eigen::Map<Matrix<Real>>;  // a client's n_i x C numbers, side by side in a flat array
+  // a client's n_i x C numbers, side by side in a flat array
+  using Block = Eigen::Map<Matrix<Real>>;
 
   // multiple: of clients in a group.
   BaseEngine(const Data& data, Index outputs, const EngineOptions& options, Index multiple = 1)
@@ -51,7 +52,8 @@ class BaseEngine : public Engine {
         coefficients_(options.server.coordinate_wise() ? ServerRule{} : options.server,
                       Matrix<double>::Zero(data.samples(), outputs)) {
     std::vector<double> rows;
-    for (Index i = 0; i < data.clients(); ++i) rows.push_back(static_cast<double>(data.size(i) * outputs));
+    for (Index i = 0; i < data.clients(); ++i)
+      rows.push_back(static_cast<double>(data.size(i) * outputs));
     rows_work_ = groups_.work(rows);
     rungs_.resize(rows.size());
     last_.local_changes = next_changes_;
@@ -62,26 +64,24 @@ class BaseEngine : public Engine {
     }
     if (local_.stochastic()) {
       for (Index i = 0; i < data.clients(); ++i)
-        dealers_.emplace_back(data.size(i), local_.replacement, local_.keys[static_cast<std::size_t>(i)],
-                              static_cast<std::uint64_t>(steps(i)) * static_cast<std::uint64_t>(batch(i)));
+        dealers_.emplace_back(
+            data.size(i), local_.replacement, local_.keys[static_cast<std::size_t>(i)],
+            static_cast<std::uint64_t>(steps(i)) * static_cast<std::uint64_t>(batch(i)));
       largest_batch_ = *std::max_element(local_.batches.begin(), local_.batches.end());
     }
   }
 
   bool correcting() const { return local_.correction != Correction::none; }
   std::int64_t steps(Index client) const { return local_.steps[static_cast<std::size_t>(client)]; }
-  std::int64_t steps_taken(Index client) const {
-    return plan_->frozen ? 1 : steps(client);
-  }
+  std::int64_t steps_taken(Index client) const { return plan_->frozen ? 1 : steps(client); }
 
   // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
-  double tau(Index client) const {
-    return sum_of_decays(pull(), steps(client));
-  }
+  double tau(Index client) const { return sum_of_decays(prox_step(), steps(client)); }
   Index batch(Index client) const {
     return local_.stochastic() ? local_.batches[static_cast<std::size_t>(client)] : 0;
   }
-  Index rows_of(Index first, Index end) const { return data_.begin(end) - data_.begin(first); }  // of some clients
+  // of some clients
+  Index rows_of(Index first, Index end) const { return data_.begin(end) - data_.begin(first); }
   bool takes_part(Index client) const { return plan_->shares[client] > 0; }
 
   bool anyone(Index first, Index end) const {
@@ -95,7 +95,7 @@ class BaseEngine : public Engine {
     const Index rows = batch(client) > 0 ? batch(client) : data_.size(client);
     return plan_->lr / static_cast<double>(rows);
   }
-  double pull() const { return plan_->lr * local_.prox; }  // eta mu
+  double prox_step() const { return plan_->lr * local_.prox; }  // eta mu
 
   Block block(Vector<Real>& flat, Index client) const {
     return Block(flat.data() + data_.begin(client) * outputs_, data_.size(client), outputs_);
@@ -126,7 +126,8 @@ class BaseEngine : public Engine {
     team.for_each(rows_work_, [&](Index g, int) { task(groups_.first(g), groups_.end(g)); });
   }
 
-  // Who works in this round, with which share u_i of the server's mean. The items of `work` are groups.
+  // Who works in this round, with which share u_i of the server's mean. The items of `work` are
+  // groups.
   void begin_round(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
     finite_.store(true, std::memory_order_relaxed);
@@ -139,9 +140,8 @@ class BaseEngine : public Engine {
     if (!correcting()) return;
     mean_kappa_ = 0;
     for (Index i = 0; i < data_.clients(); ++i) {
-      kappa_(i) = local_.correction == Correction::control
-                      ? plan.lr * static_cast<double>(steps(i))
-                      : 1.0;
+      kappa_(i) =
+          local_.correction == Correction::control ? plan.lr * static_cast<double>(steps(i)) : 1.0;
       mean_kappa_ += shares_[i] * kappa_(i);
     }
   }
@@ -149,12 +149,14 @@ class BaseEngine : public Engine {
   // Steps after which a stop should be looked for, from the flops of a step.
   static std::int64_t steps_of_piece(double flops) {
     constexpr double flops_per_piece = 5e7;  // some 20 ms
-    return std::max<std::int64_t>(1, static_cast<std::int64_t>(flops_per_piece / std::max(flops, 1.0)));
+    return std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(flops_per_piece / std::max(flops, 1.0)));
   }
 
-  // Calls steps(client, count, done, thread), which returns how many steps it took, until all L_i steps
-  // of every client of the round are done, in pieces short enough that a stop is noticed, then
-  // finish(client, thread). False if it was stopped. The costs of the work are flops per local step.
+  // Calls steps(client, count, done, thread), which returns how many steps it took, until all L_i
+  // steps of every client of the round are done, in pieces short enough that a stop is noticed,
+  // then finish(client, thread). False if it was stopped. The costs of the work are flops per local
+  // step.
   template <class Steps, class Finish>
   bool local_phase(Team& team, Stop& stop, Steps&& take_steps, Finish&& finish) {
     const std::int64_t piece = steps_of_piece(active_->largest);
@@ -203,11 +205,12 @@ class BaseEngine : public Engine {
     auto e = block(sums_, client);
     kernels_.derivatives(margins, targets_.data() + data_.begin(client), data_.size(client),
                          outputs_, e.data());
-    block(gamma_, client) = (-local_.beta / static_cast<double>(data_.size(client))) *
-                            e.template cast<double>();
+    block(gamma_, client) =
+        (-local_.beta / static_cast<double>(data_.size(client))) * e.template cast<double>();
   }
 
-  // The v_j of a correction: all clients keep their control variate, displacements are of the round.
+  // The v_j of a correction: all clients keep their control variate, displacements are of the
+  // round.
   double correction_share(Index client) const {
     return local_.correction == Correction::control ? data_.weights[client] : plan_->shares[client];
   }
@@ -216,12 +219,15 @@ class BaseEngine : public Engine {
       block(common_, i) = correction_share(i) * block(gamma_, i);
   }
 
-  // step, as often as the sums of the round count: once in steps, tau_i times if margins stand still.
+  // step, as often as the sums of the round count: once in steps, tau_i times if margins stand
+  // still.
   double change_per_sum(Index client) const { return change_per_sum(client, step_size(client)); }
-  double change_per_sum(Index client, double step) const { return step * (plan_->frozen ? tau(client) : 1.0); }
+  double change_per_sum(Index client, double step) const {
+    return step * (plan_->frozen ? tau(client) : 1.0);
+  }
 
-  // b_i = step s_i + kappa_i gamma_i of the round at work, the client's part of the mean change, and
-  // its next control variate, the mean gradient of its path: -step s_i / (eta L_i).
+  // b_i = step s_i + kappa_i gamma_i of the round at work, the client's part of the mean change,
+  // and its next control variate, the mean gradient of its path: -step s_i / (eta L_i).
   void finish_steps(Index client) {
     auto b = block(next_changes_, client);
     b = change_per_sum(client) * block(sums_, client).template cast<double>();
@@ -243,15 +249,19 @@ class BaseEngine : public Engine {
       double* mean = coefficients_.mean.col(c).data();
       if (!all_finite(b + row, rows)) note_not_finite();
       for (Index i = first; i < end; ++i)
-        for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j) mean[j] = shares_[i] * b[j];
+        for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j)
+          mean[j] = shares_[i] * b[j];
     }
-    if (correcting()) coefficients_.mean.middleRows(row, rows) -= mean_kappa_ * common_.middleRows(row, rows);
+    if (correcting())
+      coefficients_.mean.middleRows(row, rows) -= mean_kappa_ * common_.middleRows(row, rows);
   }
-  void note_not_finite() { finite_.store(false, std::memory_order_relaxed); }  // something in the clients' changes
+  // something in the clients' changes
+  void note_not_finite() { finite_.store(false, std::memory_order_relaxed); }
 
   // Takes the round into the state unless something in it is inf or NaN.
   Outcome commit(Track& state, Team& team) {
-    if (!finite_.load(std::memory_order_relaxed) || !(plan_->last || state.finite())) return Outcome::not_finite;
+    if (!finite_.load(std::memory_order_relaxed) || !(plan_->last || state.finite()))
+      return Outcome::not_finite;
     if (in_data_order_ && !server_.coordinate_wise()) {
       for_ranges(team, [&](Index first, Index end) {
         coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
@@ -263,7 +273,8 @@ class BaseEngine : public Engine {
       for (Index i = 0; i < data_.clients(); ++i)
         if (takes_part(i)) block(gamma_, i) = block(next_gamma_, i);
     if (in_data_order_) last_.local_changes.swap(next_changes_);
-    if (!plan_->same_shares) last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
+    if (!plan_->same_shares)
+      last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
     if (correcting()) {
       last_.kappa = kappa_;
       last_.common = common_;
@@ -280,19 +291,20 @@ class BaseEngine : public Engine {
   const bool normalizes_;
   const ServerRule server_;
   const Vector<Real> targets_;
-  Vector<Real> sums_;             // s, all clients
-  Vector<double> shares_;         // u_i of the round: p~_i, normalised where that is wanted
-  Matrix<double> kappa_;          // M x 1; how often q_i is in the change of client i
+  Vector<Real> sums_;      // s, all clients
+  Vector<double> shares_;  // u_i of the round: p~_i, normalised where that is wanted
+  Matrix<double> kappa_;   // M x 1; how often q_i is in the change of client i
   double mean_kappa_ = 0;
-  Matrix<double> next_changes_;   // b of the round at work
+  Matrix<double> next_changes_;                 // b of the round at work
   Matrix<double> gamma_, next_gamma_, common_;  // of the corrections, N x C
   Track coefficients_;
   LastRound last_;
   const RoundPlan* plan_ = nullptr;
   const Work* active_ = nullptr;
   bool all_take_part_ = false;  // in the round
-  bool in_data_order_ = true;  // coefficients and b; or a derived engine keeps them
-  std::vector<std::int64_t> rungs_;  // of each client: local steps of the last rung of its round, or 0
+  bool in_data_order_ = true;   // coefficients and b; or a derived engine keeps them
+  // of each client: local steps of the last rung of its round, or 0
+  std::vector<std::int64_t> rungs_;
   std::vector<RowDealer> dealers_;
   Index largest_batch_ = 0;
 
@@ -309,7 +321,7 @@ class BaseEngine : public Engine {
   }
 
   LaddersTaken ladders_taken_;
-  Work rows_work_;  // groups, by how many rows they have
+  Work rows_work_;                  // groups, by how many rows they have
   std::atomic<bool> finite_{true};  // the clients' changes of the round
 
   // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.

@@ -42,8 +42,7 @@ void check(const Data& data, const Matrix<double>& init, const EngineOptions& op
           throw std::invalid_argument("targets: want classes 0 to C - 1");
   });
   const bool corrected = local.correction != Correction::none;
-  if (local.prox > 0 && corrected)
-    throw std::invalid_argument("prox: want 0 with a correction");
+  if (local.prox > 0 && corrected) throw std::invalid_argument("prox: want 0 with a correction");
   if (local.solve && (init.cols() > 1 || local.stochastic() || local.prox > 0 || corrected))
     throw std::invalid_argument("solve: want one column, and no batches, prox or correction");
   if (options.server.coordinate_wise() && options.engine != "primal")

@@ -3,10 +3,12 @@
 // Whatever the representation, the state of a run is described by
 //   a   (N x C)  coefficients: w = w_0 + A^T a
 // and its last round by
-//   b       (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g, where g is `common` of the corrections
-//   change  (N x C)  w_{k+1} - w_k = A^T change; of coordinate-wise servers in the weights instead
-// The server state is float64 always; Real is the type of the local phase and of the stored rows and
-// Gram blocks, so that a float32 run does not freeze when steps become smaller than an ulp of w.
+//   b       (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g, where g is `common` of the
+//   corrections change  (N x C)  w_{k+1} - w_k = A^T change; of coordinate-wise servers in the
+//   weights instead
+// The server state is float64 always; Real is the type of the local phase and of the stored rows
+// and Gram blocks, so that a float32 run does not freeze when steps become smaller than an ulp of
+// w.
 #pragma once
 
 #include <memory>
@@ -25,16 +27,16 @@ enum class Outcome { done, stopped, not_finite, infeasible };
 // What the measures need of the round that led to the present model. Of the rounds that led to
 // several models where it says so: their C columns are side by side then.
 struct LastRound {
-  Vector<double> shares;          // p~; empty before the first round
-  Matrix<double> kappa;           // M x models; empty without corrections
-  Matrix<double> local_changes;   // b
-  Matrix<double> common;          // g; empty without corrections
+  Vector<double> shares;                   // p~; empty before the first round
+  Matrix<double> kappa;                    // M x models; empty without corrections
+  Matrix<double> local_changes;            // b
+  Matrix<double> common;                   // g; empty without corrections
   const Matrix<double>* change = nullptr;  // of coefficients, or of weights (d x C)
   bool in_weights = false;
 };
 
-// In how many rounds all local steps were had from fewer (local/ladder.hpp), in how many they were not,
-// and the most steps of a rung.
+// In how many rounds all local steps were had from fewer (local/ladder.hpp), in how many they were
+// not, and the most steps of a rung.
 struct LaddersTaken {
   std::int64_t rounds = 0, others = 0, most_steps = 0;
 };
@@ -49,7 +51,8 @@ class Engine {
   // One round. Unless it is done the state is as before the round.
   virtual Outcome round(const RoundPlan& plan, Team& team, Stop& stop) = 0;
 
-  // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the engine does not carry them.
+  // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the engine does not
+  // carry them.
   virtual const Matrix<double>& weights() = 0;
   virtual const Matrix<double>& margins() = 0;
   virtual const Matrix<double>& coefficients() = 0;

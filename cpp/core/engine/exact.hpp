@@ -15,9 +15,9 @@ class ExactSolves {
       : data_(data),
         interpolates_(loss == "squared"),
         solvers_(static_cast<std::size_t>(data.clients())),
-        places(Matrix<double>::Zero(data.samples(), 1)) {}
+        active_order(Matrix<double>::Zero(data.samples(), 1)) {}
 
-  // Takes a client's K_ii, and goes on from the rows in `places`.
+  // Takes a client's K_ii, and goes on from the rows in `active_order`.
   template <class Gram>
   void prepare(Index client, const Gram& gram) {
     Solver& solver = at(client);
@@ -31,7 +31,7 @@ class ExactSolves {
       solver.make(solver.copy, interpolates_);
     }
     solver.numbers.resize(gram.rows());
-    if (solver.projection) solver.projection->restore(&places(data_.begin(client), 0));
+    if (solver.projection) solver.projection->restore(&active_order(data_.begin(client), 0));
   }
 
   // b_i from the client's margins at w_k.
@@ -40,7 +40,8 @@ class ExactSolves {
     Solver& solver = at(client);
     solver.numbers = margins.template cast<double>();
     if (solver.interpolation) {
-      solver.numbers = data_.targets.segment(data_.begin(client), data_.size(client)) - solver.numbers;
+      solver.numbers =
+          data_.targets.segment(data_.begin(client), data_.size(client)) - solver.numbers;
       solver.interpolation->solve(solver.numbers.data(), multipliers);
       return Outcome::done;
     }
@@ -61,7 +62,7 @@ class ExactSolves {
     Solver& solver = at(client);
     if (!solver.projection) return;
     solver.projection->keep();
-    solver.projection->save(&places(data_.begin(client), 0));
+    solver.projection->save(&active_order(data_.begin(client), 0));
   }
 
  private:
@@ -85,7 +86,7 @@ class ExactSolves {
   std::vector<Solver> solvers_;
 
  public:
-  Matrix<double> places;  // active rows of all clients, N x 1: what a restored run needs
+  Matrix<double> active_order;  // active rows of all clients, N x 1: what a restored run needs
 };
 
 }  // namespace localgd

@@ -1,5 +1,6 @@
 // Engine "gram": the whole K = A A^T, so that margins follow without the weights.
-//   local step  2 n_i^2 flops;  round  2 N^2, half of it read, or 32 N;  memory  N^2 + sum n_i^2 reals
+//   local step  2 n_i^2 flops;  round  2 N^2, half of it read, or 32 N;  memory  N^2 + sum n_i^2
+//   reals
 #pragma once
 
 #include "smooth_products.hpp"
@@ -25,7 +26,8 @@ class GramEngine final : public SpanEngine<Real> {
         weights_(init) {}
 
   bool prepare(Team& team, Stop& stop) override {
-    if (!this->prepare_blocks(team, stop) || !gram_.prepare(this->rows_.all(), team, stop)) return false;
+    if (!this->prepare_blocks(team, stop) || !gram_.prepare(this->rows_.all(), team, stop))
+      return false;
     if (smooth()) norm_ = gram_.largest_row_sum();
     return true;
   }
@@ -91,7 +93,9 @@ class GramEngine final : public SpanEngine<Real> {
 
   // y = K x, x the mean change of the round, to the rounding of the margins.
   void multiply(const Matrix<double>& x, Matrix<double>& y, Team& team) {
-    const auto product = [&](const Matrix<double>& of, Matrix<double>& out) { gram_.multiply(of, out, team); };
+    const auto product = [&](const Matrix<double>& of, Matrix<double>& out) {
+      gram_.multiply(of, out, team);
+    };
     if (!smooth()) return product(x, y);
     constexpr double unit = std::numeric_limits<Real>::epsilon() / 2;
     const double largest = margins_.value.template lpNorm<Eigen::Infinity>();
@@ -111,7 +115,8 @@ class GramEngine final : public SpanEngine<Real> {
     std::fill_n(margins, client.n * width, 0.0);
     const Index first = bundle * width;
     for (Index i = first; i < std::min(first + width, data_.clients()); ++i)
-      for (Index j = 0; j < data_.size(i); ++j) margins[j * width + i - first] = margins_.value(data_.begin(i) + j);
+      for (Index j = 0; j < data_.size(i); ++j)
+        margins[j * width + i - first] = margins_.value(data_.begin(i) + j);
   }
 
   static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {

@@ -1,5 +1,6 @@
-// Groups of consecutive clients, each taken by one thread, client after client, and sums over all clients
-// by way of those of the groups: in an order that the data alone decides on, whatever the threads.
+// Groups of consecutive clients, each taken by one thread, client after client, and sums over all
+// clients by way of those of the groups: in an order that the data alone decides on, whatever the
+// threads.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +15,8 @@ class Groups {
  public:
   // Of `multiple` clients, or as many times that as keeps the groups few.
   Groups(Index clients, Index multiple)
-      : clients_(clients), size_(multiple * ((clients + most * multiple - 1) / (most * multiple))) {}
+      : clients_(clients),
+        size_(multiple * ((clients + most * multiple - 1) / (most * multiple))) {}
 
   Index count() const { return (clients_ + size_ - 1) / size_; }
   Index of(Index client) const { return client / size_; }
@@ -30,7 +32,8 @@ class Groups {
   }
 
  private:
-  static constexpr Index most = 512;  // enough for any number of threads, and 512 d reals are not much
+  // enough for any number of threads, and 512 d reals are not much
+  static constexpr Index most = 512;
 
   Index clients_, size_;
 };
@@ -60,7 +63,8 @@ class GroupSums {
     return sum;
   }
 
-  // sum = that over all clients, then(first, count) for ranges of features, which the threads share.
+  // sum = that over all clients, then(first, count) for ranges of features, which the threads
+  // share.
   template <class Then>
   void total(Team& team, Matrix<double>& sum, Then&& then) {
     team.for_each(work_, [&](Index item, int) {

@@ -1,6 +1,6 @@
 // Engine "hybrid": local steps on the blocks K_ii, the server in the weights.
-//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most; for bundles half of
-//   the former, and N d
+//   local step  2 n_i^2 flops;  round  4 N d;  memory  sum n_i^2 reals, and 512 d at most; for
+//   bundles half of the former, and N d
 #pragma once
 
 #include "../local/bundled_coefficients.hpp"
@@ -44,7 +44,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     if (bundled_coefficients_) begin_coefficients(team);
     if (this->correcting()) this->correct(team, this->work_, this->sums_);
     Outcome outcome = this->local_work(team, stop);
-    if (outcome == Outcome::done) outcome = this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0);
+    if (outcome == Outcome::done)
+      outcome = this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0);
     if (outcome == Outcome::done && bundled_coefficients_)
       bundled_coefficients_->commit(plan.lr * this->change_per_sum(0, 1));
     return outcome;
@@ -57,7 +58,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   const LastRound& last_round() override {
     auto& last = this->last_;
     if (bundled_coefficients_ && last.shares.size())
-      bundled_coefficients_->last_round(last.shares, last.local_changes, this->coefficients_.change);
+      bundled_coefficients_->last_round(last.shares, last.local_changes,
+                                        this->coefficients_.change);
     return last;
   }
   Engine::State state() override {
@@ -77,8 +79,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     this->columns(this->shift_, i) -= common;
   }
 
-  // The sum of the client's group grows by u_i A_i^T b_i. Its sums have been read: u_i b_i in Real takes the
-  // place.
+  // The sum of the client's group grows by u_i A_i^T b_i. Its sums have been read: u_i b_i in Real
+  // takes the place.
   void finish_client(Index i, int thread) override {
     auto b = block(this->sums_, i);
     b = (this->shares_[i] * block(this->next_changes_, i)).template cast<Real>();
@@ -99,11 +101,14 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     if (this->all_take_part_) return;
     team.for_each(this->work_, [&](Index g, int) {
       constexpr Index width = bundle_width<Real>;
-      bundled_coefficients_->stand_still(this->groups_.first(g) / width, (this->groups_.end(g) + width - 1) / width);
+      bundled_coefficients_->stand_still(this->groups_.first(g) / width,
+                                         (this->groups_.end(g) + width - 1) / width);
     });
   }
 
-  void begin_group(int thread) override { sums_of_features_[static_cast<std::size_t>(thread)].setZero(); }
+  void begin_group(int thread) override {
+    sums_of_features_[static_cast<std::size_t>(thread)].setZero();
+  }
   void begin_bundle(Index bundle, BundleClients<Real>& client) override {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
     const Index next = bundle + 1;
@@ -111,7 +116,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
       client.next = bundled_rows_->fetch(next);
       if (client.next.lines() > most) client.next = {};
     }
-    bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data(), client.next);
+    bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data(),
+                            client.next);
   }
   void finish_bundle(Index bundle, const BundleClients<Real>& client, int thread) override {
     constexpr Index width = bundle_width<Real>;
@@ -124,7 +130,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
       next = this->bundles_->fetch(bundle + 1);
       if (bundled_coefficients_) bundled_coefficients_->fetch(bundle + 1);
     }
-    bundled_rows_->add_weighted(bundle, b, sums_of_features_[static_cast<std::size_t>(thread)].data(), next);
+    bundled_rows_->add_weighted(bundle, b,
+                                sums_of_features_[static_cast<std::size_t>(thread)].data(), next);
     if (!bundled_coefficients_)
       this->note_changes(bundle, client);
     else if (!bundled_coefficients_->advance(bundle, at))
@@ -133,13 +140,15 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   void finish_group(Index group, int thread) override {
     auto sum = this->sums_of_groups_.of(this->groups_.first(group));
     const double* sums = sums_of_features_[static_cast<std::size_t>(thread)].data();
-    for (Index k = 0; k < data_.features(); ++k) sum(k) += sum_of_lanes<double>(load(sums + k * lanes<double>));
+    for (Index k = 0; k < data_.features(); ++k)
+      sum(k) += sum_of_lanes<double>(load(sums + k * lanes<double>));
   }
 
   std::vector<Matrix<Real>> changes_;  // of each thread: of the weights by some clients, in float32
   std::optional<BundledRows<Real>> bundled_rows_;
   std::optional<BundledCoefficients<Real>> bundled_coefficients_;
-  bool written_ = false;  // perhaps, by who asked for the state: the coefficients in the order of the data count
+  // perhaps, by who asked for the state: the coefficients in the order of the data count
+  bool written_ = false;
   std::vector<Vector<double>> sums_of_features_;  // of each thread: a register for each feature
 };
 

@@ -20,7 +20,7 @@ struct Kernels {
   decltype(&localgd::primal_start<Real, Exponential>) primal_start;
   decltype(&localgd::primal_changes<Real, Exponential>) primal_changes;
   decltype(&negative_derivatives<Exponential, Real>) derivatives;
-  decltype(&localgd::origins<Exponential, Real>) origins;
+  decltype(&localgd::values_at_start<Exponential, Real>) values_at_start;
 
   static Kernels of(std::string_view loss);
 };

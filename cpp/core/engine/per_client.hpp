@@ -1,4 +1,5 @@
-// A d x C matrix for each client in one array, so that many small clients follow each other in memory.
+// A d x C matrix for each client in one array, so that many small clients follow each other in
+// memory.
 #pragma once
 
 #include "../types.hpp"

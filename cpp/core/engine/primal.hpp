@@ -40,7 +40,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     scratch_.assign(threads, PrimalScratch<Real>(d, C, this->largest_batch_));
     Index large = 0, small = 0;  // rows of those that climb
     for (Index i = 0; i < data_.clients(); ++i)
-      if (most_rungs(i) > 0) (is_large(i) ? large : small) = std::max(is_large(i) ? large : small, data_.size(i));
+      if (most_rungs(i) > 0)
+        (is_large(i) ? large : small) = std::max(is_large(i) ? large : small, data_.size(i));
     if (std::max(large, small) == 0) return true;
     blocks_.assign(threads, RungBlock<Real>(d, C));
     // The first thread's also serve the large clients.
@@ -72,7 +73,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       small_.select(work_, [&](Index g) { return has_small(g); });
       this->active_ = &small_;
       for (const Large& client : large_)
-        if (this->takes_part(client.index) && !large_client(client, team, stop)) return Outcome::stopped;
+        if (this->takes_part(client.index) && !large_client(client, team, stop))
+          return Outcome::stopped;
     }
     const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
       if (!is_large(i)) finish_client(i, scratch_[static_cast<std::size_t>(thread)].delta);
@@ -84,7 +86,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
 
  private:
   // A client whose rows are shared out, in chunks that the data alone decides on: the bits must not
-  // depend on the number of threads. Each chunk has a gradient of its own, so rows must outweigh it.
+  // depend on the number of threads. Each chunk has a gradient of its own, so rows must outweigh
+  // it.
   struct Large {
     static constexpr Index bytes = 4 << 20;  // of rows; fewer stay in the caches of their thread
     static constexpr Index chunk_bytes = 512 << 10, fewest_rows = 32;
@@ -93,12 +96,14 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     Work forth, back;   // the chunks, and those from the last to the first
 
     Large(Index client, Index n, Index d, double cost) : index(client) {
-      const Index wanted = std::max(fewest_rows, chunk_bytes / (d * static_cast<Index>(sizeof(Real))));
+      const Index wanted =
+          std::max(fewest_rows, chunk_bytes / (d * static_cast<Index>(sizeof(Real))));
       const Index parts = (n + wanted - 1) / wanted, block = rows_per_block<Real>(d);
       rows = ((n + parts - 1) / parts + block - 1) / block * block;
       std::vector<double> costs;
       for (Index first = 0; first < n; first += rows)
-        costs.push_back(cost * static_cast<double>(std::min(rows, n - first)) / static_cast<double>(n));
+        costs.push_back(cost * static_cast<double>(std::min(rows, n - first)) /
+                        static_cast<double>(n));
       forth = Work(std::move(costs));
       back = forth.backwards();
     }
@@ -114,7 +119,9 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   int most_rungs(Index i) const override {
     constexpr Index all = PrimalRungs<Real>::most, fewest_features = 32;
     const Index d = data_.features(), L = this->steps(i);
-    if (this->takes_every_step() || displaced() || d < std::max(fewest_features, this->outputs_ * all)) return 0;
+    if (this->takes_every_step() || displaced() ||
+        d < std::max(fewest_features, this->outputs_ * all))
+      return 0;
     if (first_steps(i)) return L < FirstSteps::fewest ? 0 : static_cast<int>(std::min(all, L - 1));
     return Ladder::most(L);
   }
@@ -126,15 +133,16 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     return false;
   }
 
-  // All local steps of a large client. Every other one goes through its rows backwards: it starts with
-  // those that are still in the cache.
+  // All local steps of a large client. Every other one goes through its rows backwards: it starts
+  // with those that are still in the cache.
   bool large_client(const Large& large, Team& team, Stop& stop) {
     const Index i = large.index, n = data_.size(i);
     Matrix<Real>&delta = scratch_.front().delta, &sum = scratch_.front().gradient;
     start_client(i, delta);
     const PrimalClient<Real> client = view(i, delta);
     bool forth = true;
-    // Calls task(first row, count, thread, gradients) for all chunks; out: the sum of so many columns for each output.
+    // Calls task(first row, count, thread, gradients) for all chunks; out: the sum of so many
+    // columns for each output.
     const auto pass = [&](Index columns, Real* out, auto&& task) {
       const Index size = columns * sum.size();
       team.for_each(forth ? large.forth : large.back, [&](Index chunk, int thread) {
@@ -151,14 +159,16 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
         Eigen::Map<Vector<Real>> total(out + column * sum.size(), sum.size());
         total.setZero();
         for (Index chunk = 0; chunk < large.chunks(); ++chunk)
-          total += Eigen::Map<const Vector<Real>>(gradients_.data(chunk) + column * sum.size(), sum.size());
+          total += Eigen::Map<const Vector<Real>>(gradients_.data(chunk) + column * sum.size(),
+                                                  sum.size());
       });
     };
     std::int64_t l = this->climbs(i) ? climb(client, i, 0, pass) : 0;
     for (; l < this->steps_taken(i) && !stop.requested(); ++l) {
       const bool known = l > 0 || displaced();
       pass(1, sum.data(), [&](Index first, Index count, int thread, Real* gradient) {
-        this->kernels_.primal_gradient(client, first, count, known, scratch_[static_cast<std::size_t>(thread)], gradient);
+        this->kernels_.primal_gradient(client, first, count, known,
+                                       scratch_[static_cast<std::size_t>(thread)], gradient);
       });
       take_step(client, sum);
     }
@@ -172,25 +182,31 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   std::int64_t climb(const PrimalClient<Real>& client, Index i, int thread, Pass&& pass) {
     const auto own = static_cast<std::size_t>(thread);
     PrimalRungs<Real>& at = rungs_at_work_[own];
-    const auto block_of = [&](int t) -> RungBlock<Real>& { return blocks_[static_cast<std::size_t>(t)]; };
+    const auto block_of = [&](int t) -> RungBlock<Real>& {
+      return blocks_[static_cast<std::size_t>(t)];
+    };
     const auto start = [&](Real* before) {
       pass(1, at.gradients.data(), [&](Index first, Index count, int t, Real* gradient) {
-        this->kernels_.primal_start(client, data_.targets.data() + data_.begin(i), at, first, count, block_of(t), before,
-                                    gradient);
+        this->kernels_.primal_start(client, data_.targets.data() + data_.begin(i), at, first, count,
+                                    block_of(t), before, gradient);
       });
     };
     const auto changes = [&](const Real* before) {
       std::atomic<Real> most{0};
       pass(at.rungs, at.gradients.data(), [&](Index first, Index count, int t, Real* gradients) {
-        const Real moved = this->kernels_.primal_changes(client, at, first, count, block_of(t), before, gradients);
-        for (Real known = most.load(std::memory_order_relaxed); moved > known && !most.compare_exchange_weak(known, moved);) {}
+        const Real moved =
+            this->kernels_.primal_changes(client, at, first, count, block_of(t), before, gradients);
+        for (Real known = most.load(std::memory_order_relaxed);
+             moved > known && !most.compare_exchange_weak(known, moved);) {
+        }
       });
       return most.load();
     };
-    const PrimalRounds<Real, decltype(start), decltype(changes)> rounds{client, at, this->pull(), this->tau(i), start, changes};
+    const PrimalRounds<Real, decltype(start), decltype(changes)> rounds{
+        client, at, this->prox_step(), this->tau(i), start, changes};
     const auto take = [&](auto&& ladder) {
-      return climb_ladder<Real>(ladder, this->steps(i), most_rungs(i), this->ladder_tolerance(i), ladders_[own],
-                                this->rungs_[static_cast<std::size_t>(i)]);
+      return climb_ladder<Real>(ladder, this->steps(i), most_rungs(i), this->ladder_tolerance(i),
+                                ladders_[own], this->rungs_[static_cast<std::size_t>(i)]);
     };
     if (first_steps(i)) return take(PrimalFirstSteps{rounds});
     return take(PrimalLadder{rounds});
@@ -231,7 +247,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
             this->targets_.data() + data_.begin(i),
             this->outputs_,
             static_cast<Real>(this->step_size(i)),
-            static_cast<Real>(1 - this->pull()),
+            static_cast<Real>(1 - this->prox_step()),
             local_.correction == Correction::control ? this->corrections_.data(i) : nullptr,
             this->weights_.value,
             block(base_, i).data(),
@@ -241,8 +257,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
 
   Work work_, small_;
   std::vector<Large> large_;
-  PerClient<Real> gradients_;  // of the chunks of a large client, and there of all rungs
-  Work sum_work_;              // the columns of these
+  PerClient<Real> gradients_;            // of the chunks of a large client, and there of all rungs
+  Work sum_work_;                        // the columns of these
   std::vector<RungBlock<Real>> blocks_;  // of each thread
   std::vector<PrimalRungs<Real>> rungs_at_work_;
   std::vector<LadderSpace<Real>> ladders_;

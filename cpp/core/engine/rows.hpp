@@ -10,8 +10,8 @@ template <class Real>
 class Rows {
  public:
   explicit Rows(const Data& data)
-      : copy_(copy(data.rows)), view_(copy_.size() ? copy_.data() : source(data.rows),
-                                      data.samples(), data.features()) {}
+      : copy_(copy(data.rows)),
+        view_(copy_.size() ? copy_.data() : source(data.rows), data.samples(), data.features()) {}
   const RowsView<Real>& all() const { return view_; }
   RowsView<Real> of(const Data& data, Index client) const {
     return RowsView<Real>(view_.data() + data.begin(client) * view_.cols(), data.size(client),
@@ -24,7 +24,8 @@ class Rows {
       return {};
     } else {
       LargeArray<Real> copy(rows.size());
-      Eigen::Map<RowMatrix<Real>>(copy.data(), rows.rows(), rows.cols()) = rows.template cast<Real>();
+      Eigen::Map<RowMatrix<Real>>(copy.data(), rows.rows(), rows.cols()) =
+          rows.template cast<Real>();
       return copy;
     }
   }

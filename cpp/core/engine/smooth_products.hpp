@@ -1,13 +1,15 @@
 // Products K x_k of one round after another, most of them from those of earlier rounds.
 //
-// Where the clients' mean change x_k falls smoothly, so does its image. S(t) is the sum of the x since the
-// last node, a round whose product is computed, t the rounds since then. At the nodes before, it was minus the
-// sums S_0, S_0 + S_1, ... between them. Through the last p of those goes a polynomial,
+// Where the clients' mean change x_k falls smoothly, so does its image. S(t) is the sum of the x
+// since the last node, a round whose product is computed, t the rounds since then. At the nodes
+// before, it was minus the sums S_0, S_0 + S_1, ... between them. Through the last p of those goes
+// a polynomial,
 //
-//   S(t) ~ sum_j c_j(t) S_j,  so  K S(t) ~ sum_j c_j(t) K S_j,  off by ||K|| |S(t) - sum_j c_j(t) S_j| at most
+//   S(t) ~ sum_j c_j(t) S_j,  so  K S(t) ~ sum_j c_j(t) K S_j,  off by ||K|| |S(t) - sum_j c_j(t)
+//   S_j| at most
 //
-// in largest norms. If that is too much the round is a node. Its product is of S, all that came since the last
-// one, so that errors do not add up.
+// in largest norms. If that is too much the round is a node. Its product is of S, all that came
+// since the last one, so that errors do not add up.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +25,8 @@ namespace localgd {
 
 class SmoothProducts {
  public:
-  // norm: the largest row sum of |K|; unit: by what its products are rounded, relative; allowed: error.
+  // norm: the largest row sum of |K|; unit: by what its products are rounded, relative; allowed:
+  // error.
   struct Bounds {
     double norm, unit, allowed;
   };
@@ -41,8 +44,8 @@ class SmoothProducts {
     images_.setZero();
   }
 
-  // y = K x of the next round, by product(x, y) where it is needed. Returns whether it was. Nothing but
-  // commit() changes the state.
+  // y = K x of the next round, by product(x, y) where it is needed. Returns whether it was. Nothing
+  // but commit() changes the state.
   template <class Product>
   bool next(const Matrix<double>& x, const Bounds& bounds, Matrix<double>& y, Product&& product) {
     next_sum_ = sum_ + x;
@@ -52,7 +55,9 @@ class SmoothProducts {
     if (node_)
       product(next_sum_, image_);
     else
-      mix(images_, [&](Index first, const auto& mixed) { std::copy_n(mixed.data(), mixed.size(), image_.data() + first); });
+      mix(images_, [&](Index first, const auto& mixed) {
+        std::copy_n(mixed.data(), mixed.size(), image_.data() + first);
+      });
     y = image_ - given_;
     return node_;
   }
@@ -76,13 +81,16 @@ class SmoothProducts {
 
   // Of the state of an engine.
   void add_to(std::vector<std::pair<std::string, Matrix<double>*>>& state) {
-    state.insert(state.end(), {{"sums of nodes", &sums_}, {"images of nodes", &images_}, {"sum since node", &sum_},
-                               {"image since node", &given_}, {"nodes", &numbers_}});
+    state.insert(state.end(), {{"sums of nodes", &sums_},
+                               {"images of nodes", &images_},
+                               {"sum since node", &sum_},
+                               {"image since node", &given_},
+                               {"nodes", &numbers_}});
   }
 
  private:
-  static constexpr int most = 8;    // sums that are kept, and the highest order
-  static constexpr int rare = 16;   // rounds between two tries where none does
+  static constexpr int most = 8;   // sums that are kept, and the highest order
+  static constexpr int rare = 16;  // rounds between two tries where none does
 
   // What else is kept, as doubles: a state is made of matrices.
   enum Number {
@@ -92,14 +100,15 @@ class SmoothProducts {
     newest,  // column of S_0
     wait,    // rounds to the next try, and to the one after
     patience,
-    lengths,                // of S_0, S_1, ... in rounds
+    lengths,                 // of S_0, S_1, ... in rounds
     sizes = lengths + most,  // largest |K S_j|
     numbers = sizes + most
   };
   double& at(int number, int j = 0) { return next_numbers_(number + j, 0); }
   int whole(Number number) { return static_cast<int>(at(number)); }
 
-  // Whether a polynomial does, whose c_j are in weights_ then: the last one if it still does, else the best.
+  // Whether a polynomial does, whose c_j are in weights_ then: the last one if it still does, else
+  // the best.
   bool foreseen(const Bounds& bounds) {
     if (at(wait) > 0) {
       at(wait) -= 1;
@@ -185,9 +194,9 @@ class SmoothProducts {
   }
   Index column(int j) { return (whole(newest) + j) % most; }
 
-  Matrix<double> sums_, images_;  // S_j and K S_j, N C x most
-  Matrix<double> sum_, given_;    // S, and what K S was said to be
-  Matrix<double> next_sum_, image_;  // those of the round at work
+  Matrix<double> sums_, images_;        // S_j and K S_j, N C x most
+  Matrix<double> sum_, given_;          // S, and what K S was said to be
+  Matrix<double> next_sum_, image_;     // those of the round at work
   std::array<double, most> weights_{};  // c_j
   int used_ = 0;
   Matrix<double> numbers_, next_numbers_;

@@ -17,7 +17,7 @@ class SpanEngine : public BaseEngine<Real> {
   Index infeasible_client() const override { return infeasible_.load(); }
   Engine::State state() override {
     Engine::State state = Base::state();
-    if (local_.solve) state.emplace_back("active rows", &exact_.places);
+    if (local_.solve) state.emplace_back("active rows", &exact_.active_order);
     return state;
   }
 
@@ -32,7 +32,8 @@ class SpanEngine : public BaseEngine<Real> {
   SpanEngine(const Data& data, Index outputs, const EngineOptions& options)
       : SpanEngine(data, outputs, options, suiting_bundles(data, outputs, options)) {}
 
-  SpanEngine(const Data& data, Index outputs, const EngineOptions& options, std::optional<Bundles<Real>> bundles)
+  SpanEngine(const Data& data, Index outputs, const EngineOptions& options,
+             std::optional<Bundles<Real>> bundles)
       : Base(data, outputs, options, bundles ? bundle_width<Real> : 1),
         margins_at_start_(bundles ? 0 : data.samples() * outputs),
         bundles_(std::move(bundles)),
@@ -40,14 +41,15 @@ class SpanEngine : public BaseEngine<Real> {
     std::vector<double> costs;
     Index end = 0;
     for (Index i = 0; i < data.clients(); ++i) {
-      places_.push_back(end);
+      offsets_.push_back(end);
       if (!bundles_) end += padded<Real>(data.size(i)) * outputs;
       const auto n = static_cast<double>(data.size(i)), c = static_cast<double>(outputs);
       const auto rows = this->batch(i) > 0 ? static_cast<double>(this->batch(i)) : n;
       costs.push_back((2 * n * rows + 20 * rows) * c);
     }
     work_ = this->groups_.work(costs);
-    for (auto* numbers : {&base_, &origin_, &delta_, &scratch_}) *numbers = Vector<Real>::Zero(end);
+    for (auto* numbers : {&base_, &at_start_, &delta_, &scratch_})
+      *numbers = Vector<Real>::Zero(end);
     if (this->correcting()) shift_ = base_;
   }
 
@@ -56,7 +58,8 @@ class SpanEngine : public BaseEngine<Real> {
     if (bundles_) return prepare_bundles(team, stop);
     blocks_.resize(static_cast<std::size_t>(data_.clients()));
     std::vector<Index> begins{0};
-    for (Index i = 0; i < data_.clients(); ++i) begins.push_back(begins.back() + PaddedGram<Real>::space(data_.size(i)));
+    for (Index i = 0; i < data_.clients(); ++i)
+      begins.push_back(begins.back() + PaddedGram<Real>::space(data_.size(i)));
     grams_ = LargeArray<Real>(begins.back());
     Index longest = 0;
     for (Index i = 0; i < data_.clients(); ++i)
@@ -85,9 +88,12 @@ class SpanEngine : public BaseEngine<Real> {
   // May read b_i from next_changes_.
   virtual void finish_client(Index /*i*/, int /*thread*/) {}
 
-  // The same of a bundle: writes its margins at w_k, those of clients out of the round for nothing; takes its sums.
+  // The same of a bundle: writes its margins at w_k, those of clients out of the round for nothing;
+  // takes its sums.
   virtual void begin_bundle(Index bundle, BundleClients<Real>& client) = 0;
-  virtual void finish_bundle(Index bundle, const BundleClients<Real>& client, int /*thread*/) { note_changes(bundle, client); }
+  virtual void finish_bundle(Index bundle, const BundleClients<Real>& client, int /*thread*/) {
+    note_changes(bundle, client);
+  }
   // Of all bundles of a group.
   virtual void begin_group(int /*thread*/) {}
   virtual void finish_group(Index /*group*/, int /*thread*/) {}
@@ -101,7 +107,8 @@ class SpanEngine : public BaseEngine<Real> {
       const double change = client.at.change[i - first];
       const Real* sums = client.at.sums.data() + i - first;
       double* b = this->next_changes_.data() + data_.begin(i);
-      for (Index j = 0, rows = data_.size(i); j < rows; ++j) b[j] = change * static_cast<double>(sums[j * width]);
+      for (Index j = 0, rows = data_.size(i); j < rows; ++j)
+        b[j] = change * static_cast<double>(sums[j * width]);
     }
   }
 
@@ -127,25 +134,27 @@ class SpanEngine : public BaseEngine<Real> {
     auto gamma = columns(scratch_, i);
     gamma = block(this->gamma_, i).template cast<Real>();
     std::fill_n(at(shift_, i), padded<Real>(data_.size(i)) * outputs_, Real(0));
-    blocks_[static_cast<std::size_t>(i)].add_product(at(scratch_, i), outputs_, Real(1), at(shift_, i));
+    blocks_[static_cast<std::size_t>(i)].add_product(at(scratch_, i), outputs_, Real(1),
+                                                     at(shift_, i));
   }
 
   // A client's n_i x C numbers in an array of whole registers, and in one without gaps.
   auto columns(Vector<Real>& flat, Index i) const {
     const Index n = data_.size(i);
-    return Eigen::Map<Matrix<Real>, 0, Eigen::OuterStride<>>(
-        at(flat, i), n, outputs_, Eigen::OuterStride<>(padded<Real>(n)));
+    return Eigen::Map<Matrix<Real>, 0, Eigen::OuterStride<>>(at(flat, i), n, outputs_,
+                                                             Eigen::OuterStride<>(padded<Real>(n)));
   }
   auto start_margins(Index i) {
-    return Eigen::Map<Matrix<double>>(margins_at_start_.data() + data_.begin(i) * outputs_, data_.size(i),
-                                      outputs_);
+    return Eigen::Map<Matrix<double>>(margins_at_start_.data() + data_.begin(i) * outputs_,
+                                      data_.size(i), outputs_);
   }
 
   Work work_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
-  Vector<double> margins_at_start_;  // unless in bundles: A_i w_k of all clients, and A_i (w_k + q_i) with displacements
-  Vector<Real> base_, origin_, delta_, shift_, scratch_;  // see local/span_steps.hpp
+  // unless in bundles: A_i w_k of all clients, and A_i (w_k + q_i) with displacements
+  Vector<double> margins_at_start_;
+  Vector<Real> base_, at_start_, delta_, shift_, scratch_;  // see local/span_steps.hpp
   std::atomic<Index> infeasible_{-1};
   std::optional<Bundles<Real>> bundles_;  // in place of blocks_
 
@@ -170,8 +179,8 @@ class SpanEngine : public BaseEngine<Real> {
     return Outcome::done;
   }
 
-  // Steps with batches, of several clients in turn where they are short. The turns are such that two
-  // threads have as many.
+  // Steps with batches, of several clients in turn where they are short. The turns are such that
+  // two threads have as many.
   Outcome batch_work(Team& team, Stop& stop) {
     const Work& groups = *this->active_;
     const Index items = turns(groups.items());
@@ -180,7 +189,8 @@ class SpanEngine : public BaseEngine<Real> {
       BatchTurn<Real>& turn = turns_[static_cast<std::size_t>(thread)];
       turn.clients.clear();
       const auto start = [&](Index i) {
-        if (static_cast<Index>(turn.clients.size()) == clients_of_turn_) take_turn(turn, stop, thread);
+        if (static_cast<Index>(turn.clients.size()) == clients_of_turn_)
+          take_turn(turn, stop, thread);
         start_client(i);
         turn.add(i, view(i), this->dealers_[static_cast<std::size_t>(i)], this->batch(i));
       };
@@ -202,7 +212,8 @@ class SpanEngine : public BaseEngine<Real> {
     return std::min(groups, 2 * ((groups + several - 1) / several));
   }
 
-  // So many that nobody waits, of as many steps each: a few rows in all, or more if the blocks fit in a first-level cache.
+  // So many that nobody waits, of as many steps each: a few rows in all, or more if the blocks fit
+  // in a first-level cache.
   Index most_clients_of_turn() const {
     constexpr Index rows = 8, cache = 28 << 10, most = 16;
     if (outputs_ > 1 || !local_.equal_steps()) return 1;
@@ -213,7 +224,8 @@ class SpanEngine : public BaseEngine<Real> {
 
   void take_turn(BatchTurn<Real>& turn, Stop& stop, int thread) {
     if (turn.clients.empty()) return;
-    const std::int64_t steps = this->steps_taken(turn.clients.front().index), piece = this->steps_of_piece(turns_work_.largest);
+    const std::int64_t steps = this->steps_taken(turn.clients.front().index),
+                       piece = this->steps_of_piece(turns_work_.largest);
     for (std::int64_t done = 0; done < steps && !(done > 0 && stop.check(thread)); done += piece)
       this->kernels_.span_batch(turn, std::min(piece, steps - done), done + piece >= steps);
     for (const auto& client : turn.clients) {
@@ -224,12 +236,13 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   // Bundles take every step: of many steps a ladder needs fewer.
-  static std::optional<Bundles<Real>> suiting_bundles(const Data& data, Index outputs, const EngineOptions& options) {
+  static std::optional<Bundles<Real>> suiting_bundles(const Data& data, Index outputs,
+                                                      const EngineOptions& options) {
     constexpr std::int64_t many = 128;
     const LocalRule& local = options.local;
-    const bool plain = outputs == 1 && options.loss != "softmax" && !local.solve && !local.stochastic() &&
-                       local.correction == Correction::none && (local.every_step || local.steps.front() <= many) &&
-                       local.equal_steps();
+    const bool plain = outputs == 1 && options.loss != "softmax" && !local.solve &&
+                       !local.stochastic() && local.correction == Correction::none &&
+                       (local.every_step || local.steps.front() <= many) && local.equal_steps();
     if (!plain) return {};
     std::vector<Index> sizes;
     for (Index i = 0; i < data.clients(); ++i) sizes.push_back(data.size(i));
@@ -238,7 +251,8 @@ class SpanEngine : public BaseEngine<Real> {
 
   bool prepare_bundles(Team& team, Stop& stop) {
     bundles_->make();
-    bundle_spaces_.assign(static_cast<std::size_t>(team.threads()), BundleSpace<Real>(bundles_->most_rows()));
+    bundle_spaces_.assign(static_cast<std::size_t>(team.threads()),
+                          BundleSpace<Real>(bundles_->most_rows()));
     this->for_all_clients(team, work_, [&](Index i, int thread) {
       if (stop.check(thread)) return;
       const auto a = this->rows_.of(data_, i);
@@ -256,9 +270,11 @@ class SpanEngine : public BaseEngine<Real> {
       const Index last = this->groups_.end(g);
       begin_group(thread);
       for (Index first = this->groups_.first(g); first < last; first += bundle_width<Real>) {
-        const Index end = std::min(first + bundle_width<Real>, last), bundle = first / bundle_width<Real>;
+        const Index end = std::min(first + bundle_width<Real>, last),
+                    bundle = first / bundle_width<Real>;
         if (!this->anyone(first, end)) continue;
-        auto client = bundles_->of(bundle, static_cast<Real>(1 - this->pull()), bundle_spaces_[static_cast<std::size_t>(thread)]);
+        auto client = bundles_->of(bundle, static_cast<Real>(1 - this->prox_step()),
+                                   bundle_spaces_[static_cast<std::size_t>(thread)]);
         begin_bundle(bundle, client);
         start_bundle(client, first, end);
         for (std::int64_t done = 0; done < steps; done += piece) {
@@ -277,7 +293,8 @@ class SpanEngine : public BaseEngine<Real> {
     BundleSpace<Real>& at = client.at;
     const double steps_counted = this->change_per_sum(first, 1);
     for (Index l = 0; l < end - first; ++l) {  // without branches, for it to be vector code
-      const double u = this->shares_[first + l], step = u > 0 ? this->plan_->lr / static_cast<double>(data_.size(first + l)) : 0;
+      const double u = this->shares_[first + l],
+                   step = u > 0 ? this->plan_->lr / static_cast<double>(data_.size(first + l)) : 0;
       at.step[l] = static_cast<Real>(step);
       at.change[l] = step * steps_counted;
       at.share[l] = static_cast<Real>(u * at.change[l]);
@@ -292,7 +309,7 @@ class SpanEngine : public BaseEngine<Real> {
     Real* base = at.base.data();
     const double* margins = at.margins.data();
     for (Index t = 0; t < size; ++t) base[t] = static_cast<Real>(margins[t]);
-    this->kernels_.origins(margins, client.targets, size, 1, size, at.origin.data());
+    this->kernels_.values_at_start(margins, client.targets, size, 1, size, at.at_start.data());
     std::fill_n(at.delta.data(), size, Real(0));
     std::fill_n(at.sums.data(), size, Real(0));
   }
@@ -302,7 +319,8 @@ class SpanEngine : public BaseEngine<Real> {
   }
   std::int64_t climb(Index i, int thread) {
     return this->kernels_.ladder(view(i), this->steps(i), this->tau(i), this->ladder_tolerance(i),
-                                 ladders_[static_cast<std::size_t>(thread)], this->rungs_[static_cast<std::size_t>(i)]);
+                                 ladders_[static_cast<std::size_t>(thread)],
+                                 this->rungs_[static_cast<std::size_t>(i)]);
   }
 
   void start_client(Index i) {
@@ -314,14 +332,15 @@ class SpanEngine : public BaseEngine<Real> {
       margins += columns(shift_, i).template cast<double>();
     columns(base_, i) = margins.template cast<Real>();
     const Index n = data_.size(i);
-    this->kernels_.origins(margins.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
-                           at(origin_, i));
+    this->kernels_.values_at_start(margins.data(), data_.targets.data() + data_.begin(i), n,
+                                   outputs_, padded<Real>(n), at(at_start_, i));
     columns(delta_, i).setZero();
-    if (local_.correction == Correction::control) columns(shift_, i) *= static_cast<Real>(this->plan_->lr);
+    if (local_.correction == Correction::control)
+      columns(shift_, i) *= static_cast<Real>(this->plan_->lr);
   }
 
   Real* at(Vector<Real>& flat, Index i) const {
-    return flat.data() + places_[static_cast<std::size_t>(i)];
+    return flat.data() + offsets_[static_cast<std::size_t>(i)];
   }
 
   SpanClient<Real> view(Index i) {
@@ -329,9 +348,9 @@ class SpanEngine : public BaseEngine<Real> {
             this->targets_.data() + data_.begin(i),
             outputs_,
             static_cast<Real>(this->step_size(i)),
-            this->pull(),
+            this->prox_step(),
             at(base_, i),
-            at(origin_, i),
+            at(at_start_, i),
             local_.correction == Correction::control ? at(shift_, i) : nullptr,
             at(delta_, i),
             at(scratch_, i),
@@ -344,8 +363,7 @@ class SpanEngine : public BaseEngine<Real> {
       if (worst.load(std::memory_order_relaxed) != Outcome::done) return;
       begin_client(i);
       double* b = block(this->next_changes_, i).data();
-      const Outcome outcome =
-          exact_.solve(i, start_margins(i).col(0), b, stop, thread);
+      const Outcome outcome = exact_.solve(i, start_margins(i).col(0), b, stop, thread);
       if (outcome == Outcome::done) {
         finish_client(i, thread);
       } else {
@@ -357,7 +375,7 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   std::vector<BundleSpace<Real>> bundle_spaces_;  // of each thread
-  std::vector<Index> places_;  // of the clients in arrays of whole registers
+  std::vector<Index> offsets_;                    // of the clients in arrays of whole registers
   Index clients_of_turn_ = 1;
   std::vector<BatchTurn<Real>> turns_;  // of each thread
   Work turns_work_;

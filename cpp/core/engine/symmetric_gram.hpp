@@ -1,9 +1,10 @@
 // K = A A^T of all rows, and its products with a few vectors: the server of the gram engine.
 //
-// 2 N^2 flops for N^2 / 2 reals read: an entry above the diagonal counts for its row and for its column.
-// Strips of a few rows are stored from their diagonal on, column after column, a register of each row, so that a
-// strip is one stream. Its own columns count twice as well: they are stored halved. Strips are shared out in panels that the data alone decides on, and each panel adds to a result
-// of its own, so that the bits do not depend on the number of threads.
+// 2 N^2 flops for N^2 / 2 reals read: an entry above the diagonal counts for its row and for its
+// column. Strips of a few rows are stored from their diagonal on, column after column, a register
+// of each row, so that a strip is one stream. Its own columns count twice as well: they are stored
+// halved. Strips are shared out in panels that the data alone decides on, and each panel adds to a
+// result of its own, so that the bits do not depend on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -77,13 +78,14 @@ class SymmetricGram {
 
  private:
   static constexpr int strip = registers / 4;  // rows that share what is read of the vectors
-  static constexpr Index block = 64;    // rows made at once
+  static constexpr Index block = 64;           // rows made at once
   static constexpr Index width = 2048;  // columns whose part of the vectors stays in the L1 cache
 
-  // Panels of about as many entries, and so many that N / 2 reals of each cost little beside; an even number, for
-  // two threads.
+  // Panels of about as many entries, and so many that N / 2 reals of each cost little beside; an
+  // even number, for two threads.
   void share_out() {
-    const Index strips = (size_ + strip - 1) / strip, pairs = std::min<Index>(size_ / (2 * block), 16);
+    const Index strips = (size_ + strip - 1) / strip,
+                pairs = std::min<Index>(size_ / (2 * block), 16);
     const Index wanted = std::max<Index>(2 * pairs, 1);
     begins_ = {0};
     std::vector<double> costs;
@@ -98,7 +100,8 @@ class SymmetricGram {
     work_ = Work(std::move(costs));
   }
 
-  // The strip of rows `first` on from the rows r on of K's rows first - r on, right of their diagonal.
+  // The strip of rows `first` on from the rows r on of K's rows first - r on, right of their
+  // diagonal.
   void pack(const RowMatrix<Real>& part, Index r, Index first) {
     const auto entry = [&](Index i, Index j) {
       const bool inside = r + i < part.rows() && r + j < part.cols();
@@ -117,13 +120,13 @@ class SymmetricGram {
     for (Index done = 0; done < size_ - first; done += width)
       for (Index r = first; r < last; r += strip)
         for (Index c = 0; c < columns; ++c)
-          add_strip(numbers_.data() + strip_begin(r), done, std::min(size_ - r, done + width), x_.col(c).data() + r,
-                    sums_.col(p * columns + c).data() + r);
+          add_strip(numbers_.data() + strip_begin(r), done, std::min(size_ - r, done + width),
+                    x_.col(c).data() + r, sums_.col(p * columns + c).data() + r);
   }
 
   // The columns from - to from the strip's first on.
-  LOCALGD_IN_PLACE static void add_strip(const Real* __restrict k, Index from, Index to, const Real* __restrict x,
-                        Real* __restrict y) {
+  LOCALGD_IN_PLACE static void add_strip(const Real* __restrict k, Index from, Index to,
+                                         const Real* __restrict x, Real* __restrict y) {
     Register<Real> sums[strip], own[strip];
     for (int i = 0; i < strip; ++i) {
       sums[i] = Register<Real>{};
@@ -145,8 +148,11 @@ class SymmetricGram {
 
   Index panels() const { return static_cast<Index>(begins_.size()) - 1; }
   Index begin(Index panel) const { return begins_[static_cast<std::size_t>(panel)]; }
-  Index strip_begin(Index first) const { return begins_of_strips_[static_cast<std::size_t>(first / strip)]; }
-  Index vector() const { return size_ + strip + lanes<Real>; }  // the last strip and register end beyond
+  Index strip_begin(Index first) const {
+    return begins_of_strips_[static_cast<std::size_t>(first / strip)];
+  }
+  // the last strip and register end beyond
+  Index vector() const { return size_ + strip + lanes<Real>; }
 
   Index size_ = 0;
   LargeArray<Real> numbers_;

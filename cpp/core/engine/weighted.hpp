@@ -61,10 +61,11 @@ class WeightedEngine : public Local {
     if constexpr (std::is_same_v<Scalar, double>)
       if (m.cols() >= several_columns) {
         if constexpr (!std::is_same_v<Real, double> && registers >= 32)
-          return multiply_rows(a.data(), a.rows(), a.cols(), m.cols(), weights_.value.data(), m.data(), m.outerStride());
+          return multiply_rows(a.data(), a.rows(), a.cols(), m.cols(), weights_.value.data(),
+                               m.data(), m.outerStride());
         m.setZero();
-        add_product_by_tiles(a.data(), a.rows(), a.cols(), a.cols(), weights_.value.data(), m.cols(), a.cols(), 1.0,
-                             m.data(), m.outerStride());
+        add_product_by_tiles(a.data(), a.rows(), a.cols(), a.cols(), weights_.value.data(),
+                             m.cols(), a.cols(), 1.0, m.data(), m.outerStride());
         return;
       }
     for (Index c = 0; c < m.cols(); ++c) {
@@ -116,7 +117,8 @@ class WeightedEngine : public Local {
   Outcome aggregate(Team& team, double shared = 0) {
     sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
       if (shared != 0)
-        weights_.mean.middleRows(first, count) -= shared * shared_.middleRows(first, count).template cast<double>();
+        weights_.mean.middleRows(first, count) -=
+            shared * shared_.middleRows(first, count).template cast<double>();
       weights_.advance(this->plan_->round, first, count);
     });
     this->gather_coefficients(team);

@@ -1,7 +1,8 @@
-// Local steps with batches: as in local/span_steps.hpp, with e of the rows drawn alone. 2 n_i C flops per row.
+// Local steps with batches: as in local/span_steps.hpp, with e of the rows drawn alone. 2 n_i C
+// flops per row.
 //
-// A step with a small batch is less work than the wait for its exp, which the next step needs. So some
-// clients take their steps in turn: none waits for another.
+// A step with a small batch is less work than the wait for its exp, which the next step needs. So
+// some clients take their steps in turn: none waits for another.
 #pragma once
 
 #include "batches.hpp"
@@ -9,8 +10,8 @@
 
 namespace localgd {
 
-// Clients of one thread, and what is known of the rows that they draw. One client where there are several
-// outputs.
+// Clients of one thread, and what is known of the rows that they draw. One client where there are
+// several outputs.
 template <class Real>
 struct alignas(64) BatchTurn {
   using Row = RowDealer::Row;
@@ -19,19 +20,21 @@ struct alignas(64) BatchTurn {
     SpanClient<Real> span;
     RowDealer* dealer;
     Row* rows;  // of the steps ahead
-    Real spread = 0;  // largest |delta| of the rows drawn until now: a maximum, for the branches on it to be foreseen
+    // largest |delta| of the rows drawn until now: a maximum, for the branches on it to be foreseen
+    Real spread = 0;
   };
   std::vector<Client> clients;
   const std::int64_t ahead;  // steps whose rows are drawn in one go
   std::vector<Row> rows;
-  Vector<Real> targets, base, origin, delta, e;  // of a step: whole registers for each output
+  Vector<Real> targets, base, at_start, delta, e;  // of a step: whole registers for each output
 
   BatchTurn(Index most_clients, Index largest_batch, Index outputs)
       : ahead(steps_ahead(largest_batch)),
         rows(static_cast<std::size_t>(ahead * most_clients * largest_batch)),
         targets(padded<Real>(largest_batch)) {
     clients.reserve(static_cast<std::size_t>(most_clients));
-    for (auto* numbers : {&base, &origin, &delta, &e}) *numbers = Vector<Real>::Zero(targets.size() * outputs);
+    for (auto* numbers : {&base, &at_start, &delta, &e})
+      *numbers = Vector<Real>::Zero(targets.size() * outputs);
   }
 
   void add(Index index, const SpanClient<Real>& span, RowDealer& dealer, Index batch) {
@@ -46,8 +49,8 @@ struct alignas(64) BatchTurn {
 
 // e = -l' of `size` rows of a client, which the compiler may know.
 template <class Loss, class Real, class Size>
-LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const RowDealer::Row* rows, Size size, BatchTurn<Real>& turn,
-                             Real* e) {
+LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const RowDealer::Row* rows,
+                             Size size, BatchTurn<Real>& turn, Real* e) {
   const SpanClient<Real>& c = client.span;
   if constexpr (Loss::multiclass) {
     const Index whole = padded<Real>(size), stride = c.gram.stride();
@@ -56,23 +59,28 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
       turn.targets[t] = c.targets[j];
       for (Index k = 0; k < c.outputs; ++k) {
         turn.base[k * whole + t] = c.base[k * stride + j];
-        turn.origin[k * whole + t] = c.origin[k * stride + j];
+        turn.at_start[k * whole + t] = c.at_start[k * stride + j];
         turn.delta[k * whole + t] = c.delta[k * stride + j];
       }
     }
-    const NearRows<Real> drawn{turn.base.data(), turn.origin.data(), turn.delta.data(), whole,
-                               turn.targets.data(), size, c.outputs};
-    derivatives_near<Loss>(drawn, largest(turn.delta.data(), whole * c.outputs), e);
+    const MovedRows<Real> drawn{
+        turn.base.data(), turn.at_start.data(), turn.delta.data(), whole, turn.targets.data(), size,
+        c.outputs};
+    derivatives_after_move<Loss>(drawn, largest(turn.delta.data(), whole * c.outputs), e);
   } else {
     const auto derive_piece = [&](Index t, auto R) LOCALGD_LAMBDA_IN_PLACE {
       using Some = Few<Real, R>;
       const Some delta = gather<R>(c.delta, rows + t);
       Some of_rows;
       client.spread = std::max(client.spread, largest_of_few<R, Real>(delta));
-      near_or_far<Loss>(
+      by_largest_move<Loss>(
           client.spread,
-          [&](auto power) LOCALGD_LAMBDA_IN_PLACE { of_rows = Loss::near(gather<R>(c.origin, rows + t), delta, power); },
-          [&](auto loss) LOCALGD_LAMBDA_IN_PLACE { of_rows = loss.negative_derivative(gather<R>(c.base, rows + t) + delta); });
+          [&](auto power) LOCALGD_LAMBDA_IN_PLACE {
+            of_rows = Loss::after_move(gather<R>(c.at_start, rows + t), delta, power);
+          },
+          [&](auto loss) LOCALGD_LAMBDA_IN_PLACE {
+            of_rows = loss.negative_derivative(gather<R>(c.base, rows + t) + delta);
+          });
       store_few<R>(e + t, of_rows);
     };
     if constexpr (std::is_same_v<Size, Index>)
@@ -84,7 +92,8 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
 
 // A client's step from the derivatives e of its rows.
 template <class Loss, class Real, class Size>
-LOCALGD_IN_PLACE void take_step(const SpanClient<Real>& c, const RowDealer::Row* rows, Size size, const Real* e, bool moves) {
+LOCALGD_IN_PLACE void take_step(const SpanClient<Real>& c, const RowDealer::Row* rows, Size size,
+                                const Real* e, bool moves) {
   const Index stride = c.gram.stride(), outputs = Loss::multiclass ? c.outputs : 1;
   const Index whole = Loss::multiclass ? padded<Real>(size) : 0;
   const Real keep = c.keep();
@@ -129,22 +138,26 @@ LOCALGD_ONE_COPY void batch_steps_of(BatchTurn<Real>& turn, std::int64_t steps, 
   }
 }
 
-// The number of rows in a batch is known to the compiler where it is one or eight: there a step takes no longer than the
-// loops of any number.
+// The number of rows in a batch is known to the compiler where it is one or eight: there a step
+// takes no longer than the loops of any number.
 template <class Real, class Loss>
 void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
-  // Sums of clients share cache lines, which threads would take from each other in each step: meanwhile they are in scratch.
+  // Sums of clients share cache lines, which threads would take from each other in each step:
+  // meanwhile they are in scratch.
   const auto copy_sums = [&](auto copy) {
     for (const auto& client : turn.clients) {
       const SpanClient<Real>& c = client.span;
-      for (Index k = 0; k < c.outputs; ++k) copy(c.sums + k * c.gram.size(), c.gram.size(), c.scratch + k * c.gram.stride());
+      for (Index k = 0; k < c.outputs; ++k)
+        copy(c.sums + k * c.gram.size(), c.gram.size(), c.scratch + k * c.gram.stride());
     }
   };
   const auto all_of = [&]([[maybe_unused]] Index size) {
-    return std::all_of(turn.clients.begin(), turn.clients.end(), [=](const auto& client) { return client.size == size; });
+    return std::all_of(turn.clients.begin(), turn.clients.end(),
+                       [=](const auto& client) { return client.size == size; });
   };
   copy_sums([](const Real* sums, Index n, Real* scratch) { std::copy_n(sums, n, scratch); });
-  constexpr int several = !Loss::multiclass && lanes<Real> >= 8 ? 8 : 0, one = Loss::multiclass ? 0 : 1;
+  constexpr int several = !Loss::multiclass && lanes<Real> >= 8 ? 8 : 0,
+                one = Loss::multiclass ? 0 : 1;
   if (one && all_of(one))
     batch_steps_of<one, Loss>(turn, steps, last);
   else if (several && all_of(several))

@@ -16,16 +16,20 @@ constexpr std::int64_t steps_ahead(Index batch) {
 }
 
 // With replacement the half word u gives row floor(u n / 2^32). Without, the rows come in a random
-// order (Fisher-Yates, one half word per row), epoch after epoch. The words of a round have their own
-// place in the client's stream: no round depends on those before it.
+// order (Fisher-Yates, one half word per row), epoch after epoch. The words of a round have their
+// own place in the client's stream: no round depends on those before it.
 class alignas(64) RowDealer {
  public:
   using Row = std::int32_t;
 
   // draws: rows of a round.
   RowDealer(Index rows, bool replacement, Philox::Key key, std::uint64_t draws)
-      : rows_(rows), replacement_(replacement), philox_(key), blocks_((draws + per_block - 1) / per_block) {
-    if (!replacement) order_.resize(static_cast<std::size_t>((rows + Line::rows_in - 1) / Line::rows_in));
+      : rows_(rows),
+        replacement_(replacement),
+        philox_(key),
+        blocks_((draws + per_block - 1) / per_block) {
+    if (!replacement)
+      order_.resize(static_cast<std::size_t>((rows + Line::rows_in - 1) / Line::rows_in));
   }
 
   void begin_round(double round) {

@@ -1,10 +1,11 @@
-// The coefficients of clients in bundles, each number in its client's lane (see local/bundles.hpp), of servers
-// whose step is a multiple f of D = sum_i u_i b_i alone:
+// The coefficients of clients in bundles, each number in its client's lane (see local/bundles.hpp),
+// of servers whose step is a multiple f of D = sum_i u_i b_i alone:
 //
 //   b_i = c_i s,   a <- a + f u_i b_i
 //
-// They follow from the sums s of a bundle while those are in registers. Of a round its sums are kept alone: what
-// b_i and the change were is asked for rarely, and would be most of what a round writes.
+// They follow from the sums s of a bundle while those are in registers. Of a round its sums are
+// kept alone: what b_i and the change were is asked for rarely, and would be most of what a round
+// writes.
 #pragma once
 
 #include "../data.hpp"
@@ -43,13 +44,15 @@ class BundledCoefficients {
 
   void fetch(Index bundle) const {
     const Index begin = bundles_->begin_of_rows(bundle), end = bundles_->begin_of_rows(bundle + 1);
-    for (const auto* numbers : {&value_, &next_}) Fetch::of(numbers->data() + begin, numbers->data() + end).all();
+    for (const auto* numbers : {&value_, &next_})
+      Fetch::of(numbers->data() + begin, numbers->data() + end).all();
     Fetch::of(next_sums_.data() + begin, next_sums_.data() + end).all();
   }
 
   // A round without these bundles.
   void stand_still(Index first, Index end) {
-    const Index begin = bundles_->begin_of_rows(first), count = bundles_->begin_of_rows(end) - begin;
+    const Index begin = bundles_->begin_of_rows(first),
+                count = bundles_->begin_of_rows(end) - begin;
     std::copy_n(value_.data() + begin, count, next_.data() + begin);
     std::fill_n(next_sums_.data() + begin, count, Real(0));
   }
@@ -61,7 +64,8 @@ class BundledCoefficients {
     scale_ = scale;
   }
 
-  // In the order of the data: to and from the coefficients, and the b of the last round and what they changed by.
+  // In the order of the data: to and from the coefficients, and the b of the last round and what
+  // they changed by.
   void read(Matrix<double>& coefficients) const {
     for_rows([&](Index, Index row, Index place) { coefficients(row) = value_.data()[place]; });
   }
@@ -94,7 +98,7 @@ class BundledCoefficients {
   const Data* data_;
   const Bundles<Real>* bundles_;
   double factor_, scale_ = 0;
-  LargeArray<double> value_, next_;  // a
+  LargeArray<double> value_, next_;    // a
   LargeArray<Real> sums_, next_sums_;  // s
 };
 

@@ -1,8 +1,8 @@
-// The rows of a bundle's clients side by side, each client in its lane (see local/bundles.hpp): A_i w_k and
-// sum_i u_i A_i^T b_i, with sums over the lanes once for many bundles.
+// The rows of a bundle's clients side by side, each client in its lane (see local/bundles.hpp): A_i
+// w_k and sum_i u_i A_i^T b_i, with sums over the lanes once for many bundles.
 //
-// Up to `most` rows at a time, feature after feature: a bundle is one stream, and what is summed stays in
-// registers.
+// Up to `most` rows at a time, feature after feature: a bundle is one stream, and what is summed
+// stays in registers.
 #pragma once
 
 #include "bundles.hpp"
@@ -24,7 +24,8 @@ class BundledRows {
     Real* to = numbers_.data() + begin(client / width) + client % width;
     in_row_pieces(bundles_->rows(client / width), [&](Index first, auto R) {
       for (Index r = 0; r < R && first + r < rows.rows(); ++r)
-        for (Index k = 0; k < features_; ++k) to[(first * features_ + k * R + r) * width] = rows(first + r, k);
+        for (Index k = 0; k < features_; ++k)
+          to[(first * features_ + k * R + r) * width] = rows(first + r, k);
     });
   }
 
@@ -35,7 +36,8 @@ class BundledRows {
     });
   }
 
-  // To lanes<double> sums of each feature is added what A_i^T b_i is the sum of, for all clients of a bundle.
+  // To lanes<double> sums of each feature is added what A_i^T b_i is the sum of, for all clients of
+  // a bundle.
   void add_weighted(Index bundle, const Real* b, double* sums, Fetch& next) const {
     in_row_pieces(bundles_->rows(bundle), [&](Index first, auto R) {
       add_piece<R>(begin_of(bundle, first), features_, b + first * width, sums, next);
@@ -46,7 +48,8 @@ class BundledRows {
 
  private:
   static constexpr Index wide = lanes<double>, parts = width / wide;
-  static constexpr Index lines = parts;  // fetched for each number of w: more would wait for one another
+  // fetched for each number of w: more would wait for one another
+  static constexpr Index lines = parts;
   static constexpr int most = parts == 2 || registers == 32 ? 5 : 3;  // times parts sums
 
   template <class Body>
@@ -58,7 +61,8 @@ class BundledRows {
   }
 
   template <int R>
-  static void multiply_piece(const Real* a, Index features, const double* w, double* m, Fetch& fetch) {
+  static void multiply_piece(const Real* a, Index features, const double* w, double* m,
+                             Fetch& fetch) {
     Fetch next = fetch;
     Register<double> sums[R][parts];
     for (int r = 0; r < R; ++r)
@@ -67,7 +71,8 @@ class BundledRows {
       const Register<double> factor = all_lanes(w[k]);
       next.some(lines);
       for (int r = 0; r < R; ++r)
-        for (int p = 0; p < parts; ++p) sums[r][p] += load_as<double>(a + r * width + p * wide) * factor;
+        for (int p = 0; p < parts; ++p)
+          sums[r][p] += load_as<double>(a + r * width + p * wide) * factor;
     }
     for (int r = 0; r < R; ++r)
       for (int p = 0; p < parts; ++p) store(m + r * width + p * wide, sums[r][p]);
@@ -96,7 +101,9 @@ class BundledRows {
   }
 
   Index begin(Index bundle) const { return bundles_->begin_of_rows(bundle) * features_; }
-  const Real* begin_of(Index bundle, Index row = 0) const { return numbers_.data() + begin(bundle) + row * features_ * width; }
+  const Real* begin_of(Index bundle, Index row = 0) const {
+    return numbers_.data() + begin(bundle) + row * features_ * width;
+  }
 
   const Bundles<Real>* bundles_;
   Index features_;

@@ -1,6 +1,6 @@
-// Clients of few rows side by side, each in a lane of its own: a step of one would be all latency, and
-// its rows would leave most of a register empty. Row by row, with the numbers of each client in its lane
-// and as in span_steps.hpp:
+// Clients of few rows side by side, each in a lane of its own: a step of one would be all latency,
+// and its rows would leave most of a register empty. Row by row, with the numbers of each client in
+// its lane and as in span_steps.hpp:
 //
 //   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e
 //
@@ -24,14 +24,22 @@ inline constexpr Index bundle_width = 2 * lanes<Real>;
 template <class Real>
 struct BundleSpace {
   explicit BundleSpace(Index rows)
-      : margins(rows * bundle_width<Real>), base(margins.size()), origin(base), delta(base), sums(base), e(base),
-        step(bundle_width<Real>), share(step.size()), change(step.size()), weight(step.size()) {}
+      : margins(rows * bundle_width<Real>),
+        base(margins.size()),
+        at_start(base),
+        delta(base),
+        sums(base),
+        e(base),
+        step(bundle_width<Real>),
+        share(step.size()),
+        change(step.size()),
+        weight(step.size()) {}
 
-  Vector<double> margins;  // A_i w_k
-  Vector<Real> base, origin;        // of the margins, see near()
+  Vector<double> margins;       // A_i w_k
+  Vector<Real> base, at_start;  // of the margins, see after_move()
   Vector<Real> delta, sums, e;
-  // Of each lane: eta / n_i, what one of its sums is in the server's mean and in b_i, and u_i; 0 of who is not in the
-  // round.
+  // Of each lane: eta / n_i, what one of its sums is in the server's mean and in b_i, and u_i; 0 of
+  // who is not in the round.
   Vector<Real> step, share;
   Vector<double> change, weight;
 };
@@ -71,9 +79,10 @@ namespace detail {
 // Where a row begins in the lower triangle of K_ii, row by row.
 constexpr Index triangle(Index rows) { return rows * (rows + 1) / 2; }
 
-// What the lower triangle of R rows and columns of K_ii makes of e; `entry` has entries with column <= row.
-template <int R, class Entry, class V>
-LOCALGD_IN_PLACE void multiply_triangle(Entry&& entry, const V (&e)[R], V (&sums)[R]) {
+// What the lower triangle of R rows and columns of K_ii makes of e; `entry` has entries with column
+// <= row.
+template <int R, class EntryAt, class V>
+LOCALGD_IN_PLACE void multiply_triangle(EntryAt&& entry, const V (&e)[R], V (&sums)[R]) {
   unrolled<R>([&](auto r) { sums[r] = entry(r, r) * e[r]; });
   unrolled<R>([&](auto r) {
     unrolled<r>([&](auto c) {
@@ -86,7 +95,8 @@ LOCALGD_IN_PLACE void multiply_triangle(Entry&& entry, const V (&e)[R], V (&sums
 
 // delta <- keep delta + step sums, in rows `stride` apart. Returns the largest |delta|.
 template <int R, class Real>
-LOCALGD_IN_PLACE Register<Real> move_rows(const Register<Real> (&sums)[R], Register<Real> step, Real keep, Real* delta) {
+LOCALGD_IN_PLACE Register<Real> move_rows(const Register<Real> (&sums)[R], Register<Real> step,
+                                          Real keep, Real* delta) {
   Register<Real> most{};
   unrolled<R>([&](auto r) {
     Real* to = delta + r * bundle_width<Real>;
@@ -98,12 +108,14 @@ LOCALGD_IN_PLACE Register<Real> move_rows(const Register<Real> (&sums)[R], Regis
   return most;
 }
 
-// R rows of half of the lanes move by step K_ii e, from `row` on: a number, or a type. Returns the largest |delta|.
+// R rows of half of the lanes move by step K_ii e, from `row` on: a number, or a type. Returns the
+// largest |delta|.
 template <int R, class Row, class Real>
-LOCALGD_IN_PLACE Register<Real> move_bundle_rows(const Real* gram, Row row, Index n, const Real* e, Register<Real> step,
-                                                 Real keep, Real* delta) {
+LOCALGD_IN_PLACE Register<Real> move_bundle_rows(const Real* gram, Row row, Index n, const Real* e,
+                                                 Register<Real> step, Real keep, Real* delta) {
   constexpr Index width = bundle_width<Real>;
-  const auto entry = [=](Index i, Index j) { return load(gram + (triangle(i) + j) * width); };  // j <= i
+  // j <= i
+  const auto entry = [=](Index i, Index j) { return load(gram + (triangle(i) + j) * width); };
   Register<Real> own[R], sums[R];
   unrolled<R>([&](auto r) { own[r] = load(e + (row + r) * width); });
   multiply_triangle<R>([&](auto r, auto c) { return entry(row + r, row + c); }, own, sums);
@@ -126,8 +138,9 @@ LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
   Register<Real> most{};
   const auto move = [&](auto row, auto R) {
     for (Index l = 0; l < bundle_width<Real>; l += lanes<Real>) {
-      const Register<Real> size = detail::move_bundle_rows<R>(c.gram + l, row, c.n, c.at.e.data() + l,
-                                                              load(c.at.step.data() + l), c.keep, c.at.delta.data() + l);
+      const Register<Real> size =
+          detail::move_bundle_rows<R>(c.gram + l, row, c.n, c.at.e.data() + l,
+                                      load(c.at.step.data() + l), c.keep, c.at.delta.data() + l);
       most = size > most ? size : most;
     }
   };
@@ -144,7 +157,7 @@ LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
 template <int n, class Loss, class Real>
 void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
   constexpr Index width = bundle_width<Real>;
-  const Real *base = c.at.base.data(), *origin = c.at.origin.data(), keep = c.keep;
+  const Real *base = c.at.base.data(), *at_start = c.at.at_start.data(), keep = c.keep;
   Real *sums = c.at.sums.data(), *delta = c.at.delta.data();
   Real spread = largest(delta, n * width);
   const Index lines = (c.next.lines() + steps - 1) / steps;  // in each step
@@ -161,15 +174,25 @@ void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
         });
         if (last && l + 1 == steps) continue;
         detail::multiply_triangle<n>(
-            [&](auto r, auto k) { return load(c.gram + (detail::triangle(r) + k) * width + h); }, e, moved);
-        const Register<Real> size = detail::move_rows<n, Real>(moved, load(c.at.step.data() + h), keep, delta + h);
+            [&](auto r, auto k) { return load(c.gram + (detail::triangle(r) + k) * width + h); }, e,
+            moved);
+        const Register<Real> size =
+            detail::move_rows<n, Real>(moved, load(c.at.step.data() + h), keep, delta + h);
         most = size > most ? size : most;
       }
     };
-    near_or_far<Loss>(
+    by_largest_move<Loss>(
         spread,
-        [&](auto power) { step([&](Index at) { return Loss::near(load(origin + at), load(delta + at), power); }); },
-        [&](auto loss) { step([&](Index at) { return loss.negative_derivative(load(base + at) + load(delta + at)); }); });
+        [&](auto power) {
+          step([&](Index at) {
+            return Loss::after_move(load(at_start + at), load(delta + at), power);
+          });
+        },
+        [&](auto loss) {
+          step([&](Index at) {
+            return loss.negative_derivative(load(base + at) + load(delta + at));
+          });
+        });
     spread = largest_lane<Real>(most);
   }
 }
@@ -180,23 +203,27 @@ void bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
     constexpr int few = 5;
     if (c.n <= few)
-      return with_size<few>(c.n, [&](auto n) { small_bundle_steps<n.value, Loss>(c, steps, last); });
+      return with_size<few>(c.n,
+                            [&](auto n) { small_bundle_steps<n.value, Loss>(c, steps, last); });
     const Index size = c.n * bundle_width<Real>;
-    const NearRows<Real> rows{c.at.base.data(), c.at.origin.data(), c.at.delta.data(), size, nullptr, size, 1};
+    const MovedRows<Real> rows{
+        c.at.base.data(), c.at.at_start.data(), c.at.delta.data(), size, nullptr, size, 1};
     Real *sums = c.at.sums.data(), *e = c.at.e.data();
     Real spread = largest(c.at.delta.data(), size);
     const Index lines = (c.next.lines() + steps - 1) / steps;  // in each step
     for (std::int64_t l = 0; l < steps; ++l) {
       c.next.some(lines);
-      derivatives_near<Loss>(rows, spread, e);
-      for (Index t = 0; t < size; t += lanes<Real>) store(sums + t, c.keep * load(sums + t) + load(e + t));
+      derivatives_after_move<Loss>(rows, spread, e);
+      for (Index t = 0; t < size; t += lanes<Real>)
+        store(sums + t, c.keep * load(sums + t) + load(e + t));
       if (last && l + 1 == steps) return;
       spread = move_bundle(c);
     }
   }
 }
 
-// The K_ii, lower triangles, and targets of all bundles, one after the other; zeros for what a client does not have.
+// The K_ii, lower triangles, and targets of all bundles, one after the other; zeros for what a
+// client does not have.
 template <class Real>
 class Bundles {
  public:
@@ -245,7 +272,8 @@ class Bundles {
   }
 
   BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
-    return {numbers_.data() + begin(bundle), targets_.data() + begin_of_rows(bundle), rows(bundle), keep, space};
+    return {numbers_.data() + begin(bundle), targets_.data() + begin_of_rows(bundle), rows(bundle),
+            keep, space};
   }
   Fetch fetch(Index bundle) const {  // its K_ii
     return Fetch::of(numbers_.data() + begin(bundle), numbers_.data() + begin(bundle + 1));
@@ -254,7 +282,9 @@ class Bundles {
   Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
   Index most_rows() const { return most_rows_; }
   // Of what has `width` numbers for each row.
-  Index begin_of_rows(Index bundle) const { return begins_of_rows_[static_cast<std::size_t>(bundle)]; }
+  Index begin_of_rows(Index bundle) const {
+    return begins_of_rows_[static_cast<std::size_t>(bundle)];
+  }
 
  private:
   Index begin(Index bundle) const { return begins_[static_cast<std::size_t>(bundle)]; }

@@ -1,14 +1,15 @@
-// Many local steps from few: what a round of L steps eta makes of a client, from rungs of L' < L steps
-// of eta L / L'. Local steps are Euler's along the client's gradient flow, so that their result is a
-// smooth function of h = 1 / L', and the polynomial through some h is taken at 1 / L.
+// Many local steps from few: what a round of L steps eta makes of a client, from rungs of L' < L
+// steps of eta L / L'. Local steps are Euler's along the client's gradient flow, so that their
+// result is a smooth function of h = 1 / L', and the polynomial through some h is taken at 1 / L.
 //
-// With e_l = -l'(m) after l steps of a rung, keep' = 1 - eta mu L / L' and s = sum_l keep^(L-1-l) e_l:
+// With e_l = -l'(m) after l steps of a rung, keep' = 1 - eta mu L / L' and s = sum_l keep^(L-1-l)
+// e_l:
 //
 //   G(1/L') = (1/L') sum_l keep'^(L'-1-l) (e_l - e_0),   s = tau e_0 + L G(1/L),   G(1) = 0
 //
-// Only what e changes by is extrapolated, so that rounding errors stay below those of the L steps. The
-// change is of order delta, by how much the margins move in the round; a rung more brings a factor of
-// delta. The error is told from what the last rungs changed.
+// Only what e changes by is extrapolated, so that rounding errors stay below those of the L steps.
+// The change is of order delta, by how much the margins move in the round; a rung more brings a
+// factor of delta. The error is told from what the last rungs changed.
 #pragma once
 
 #include <algorithm>
@@ -21,12 +22,15 @@
 
 namespace localgd {
 
-// tau = sum_l (1 - pull)^l over L steps.
-inline double sum_of_decays(double pull, std::int64_t L) {
+// tau = sum_l (1 - prox_step)^l over L steps.
+inline double sum_of_decays(double prox_step, std::int64_t L) {
   const auto steps = static_cast<double>(L);
-  if (!(pull > 0)) return steps;
-  // A pull that is small beside 1 keeps its digits; one above 1 overshoots, and has no logarithm.
-  return (pull < 1 ? -std::expm1(steps * std::log1p(-pull)) : 1 - std::pow(1 - pull, steps)) / pull;
+  if (!(prox_step > 0)) return steps;
+  // A prox_step that is small beside 1 keeps its digits; one above 1 overshoots, and has no
+  // logarithm.
+  return (prox_step < 1 ? -std::expm1(steps * std::log1p(-prox_step))
+                        : 1 - std::pow(1 - prox_step, steps)) /
+         prox_step;
 }
 
 struct Ladder {
@@ -41,7 +45,8 @@ struct Ladder {
     return std::min(static_cast<double>(L) * unit, coarsest);
   }
 
-  // How many rungs are cheaper than L steps; 0 if they are too few, or save too little of few steps.
+  // How many rungs are cheaper than L steps; 0 if they are too few, or save too little of few
+  // steps.
   static constexpr int most(std::int64_t L) {
     if (L < 10) return 0;
     int count = 1;
@@ -60,15 +65,16 @@ struct Ladder {
       all[p] = 1.0 / nodes[p];
       for (std::size_t q = 0; q < count; ++q)
         if (q != p)
-          all[p] *= (1 / static_cast<double>(L) - 1.0 / nodes[q]) / (1.0 / nodes[p] - 1.0 / nodes[q]);
+          all[p] *=
+              (1 / static_cast<double>(L) - 1.0 / nodes[q]) / (1.0 / nodes[p] - 1.0 / nodes[q]);
     }
     return all;
   }
 };
 
-// Few steps from the first of them: e_l is smooth in l, too, and the polynomial through e_0, …, e_(order-1) is taken at
-// the others. No step is in vain then, if more of them turn out to be wanted; but of many steps the first tell little but
-// their rounding errors.
+// Few steps from the first of them: e_l is smooth in l, too, and the polynomial through e_0, …,
+// e_(order-1) is taken at the others. No step is in vain then, if more of them turn out to be
+// wanted; but of many steps the first tell little but their rounding errors.
 struct FirstSteps {
   template <class Real>
   static constexpr bool suit(std::int64_t L) {
@@ -90,11 +96,12 @@ struct FirstSteps {
     return all;
   }
 
-  // What the error of an order is likely to be at least, from the gap of the order before and its ratio to the one
-  // before that; of the least order from how far margins move, as with e^(-m): that two orders agree may be an
-  // accident of few rows.
+  // What the error of an order is likely to be at least, from the gap of the order before and its
+  // ratio to the one before that; of the least order from how far margins move, as with e^(-m):
+  // that two orders agree may be an accident of few rows.
   static double least_error(int order, double L, double moves, double gap, double ratio) {
-    return gap * (order == Ladder::least ? (L - 2) * (L - 3) / (12 * L * L) * moves * moves : ratio * ratio / 4);
+    return gap * (order == Ladder::least ? (L - 2) * (L - 3) / (12 * L * L) * moves * moves
+                                         : ratio * ratio / 4);
   }
 };
 
@@ -109,13 +116,17 @@ struct LadderSpace {
         deltas(in_rows ? size : 0, Ladder::nodes.size()),
         changes(deltas) {}
 
-  // The weights of each order for so many steps, which are mostly those of the last client: of rungs, or of the
-  // first steps as with FirstSteps.
+  // The weights of each order for so many steps, which are mostly those of the last client: of
+  // rungs, or of the first steps as with FirstSteps.
   void weigh(std::int64_t L) {
-    weigh(L, 0, [&](int order) { return Ladder::weights(L, order); }, [](std::size_t q) { return Ladder::nodes[q]; });
+    weigh(
+        L, 0, [&](int order) { return Ladder::weights(L, order); },
+        [](std::size_t q) { return Ladder::nodes[q]; });
   }
   void weigh_first_steps(std::int64_t L, double keep) {
-    weigh(L, keep, [&](int order) { return FirstSteps::weights(L, keep, order); }, [](std::size_t) { return 1; });
+    weigh(
+        L, keep, [&](int order) { return FirstSteps::weights(L, keep, order); },
+        [](std::size_t) { return 1; });
   }
   template <class Weights, class Changes>
   void weigh(std::int64_t L, double keep, Weights&& weights_of, Changes&& changes_in) {
@@ -133,20 +144,23 @@ struct LadderSpace {
     kept = keep;
   }
 
-  // The rungs that are likely to do where margins move by delta; 0 if none are. The factor is what was
-  // seen of the exponential loss: too many tries cost more than too few.
+  // The rungs that are likely to do where margins move by delta; 0 if none are. The factor is what
+  // was seen of the exponential loss: too many tries cost more than too few.
   int expected(std::int64_t L, double delta, double tolerance, int most) {
     weigh(L);
     double error = 0.05;
     for (int order = 1; order <= most; ++order) {
       const auto p = static_cast<std::size_t>(order - 1);
       error *= delta * (1.0 / Ladder::nodes[p] - 1.0 / static_cast<double>(L));
-      if (order >= Ladder::least && error + (delta < far ? delta : 1) * rounding(order) <= tolerance) return order;
+      if (order >= Ladder::least &&
+          error + (delta < large_move ? delta : 1) * rounding(order) <= tolerance)
+        return order;
     }
     return 0;
   }
 
-  // What an order makes of the rounding errors of the rungs, relative to them; they have either sign.
+  // What an order makes of the rounding errors of the rungs, relative to them; they have either
+  // sign.
   double rounding(int order) const {
     return noise[static_cast<std::size_t>(order - 1)] * std::numeric_limits<Real>::epsilon() / 8;
   }
@@ -161,18 +175,22 @@ struct LadderSpace {
       const Real* from = space.rungs.data() + j;
       Register<Real> value{};
       for (int p = 1; p < order; ++p)
-        value += static_cast<Real>(weights[static_cast<std::size_t>(p)]) * load(from + p * space.rungs.rows());
+        value += static_cast<Real>(weights[static_cast<std::size_t>(p)]) *
+                 load(from + p * space.rungs.rows());
       return value;
     }
   };
 
-  // How far margins may move for changes of e to be right relative to themselves, on the rung of two steps.
-  static constexpr double far = 2 * ShortExp<Real>::moderate;
+  // How far margins may move for changes of e to be right relative to themselves, on the rung of
+  // two steps.
+  static constexpr double large_move = 2 * ShortExp<Real>::moderate;
 
   Vector<Real> before, first;  // e_0, and the first step's delta
-  Matrix<Real> rungs;          // sum_l keep^(L'-1-l) (e_l - e_0), or e_l - e_0 of first steps, of each order
+  // sum_l keep^(L'-1-l) (e_l - e_0), or e_l - e_0 of first steps, of each order
+  Matrix<Real> rungs;
   Matrix<Real> deltas, changes;  // of the rungs at work, without gaps
-  std::array<Ladder::Weights, Ladder::nodes.size()> weights, gaps;  // of each order, and less those before
+  // of each order, and less those before
+  std::array<Ladder::Weights, Ladder::nodes.size()> weights, gaps;
   Ladder::Weights noise{};
   std::int64_t weighed = 0;
   double kept = 0;
@@ -194,14 +212,16 @@ StripSizes<Real> sizes_of(Index count, Value&& value) {
   return sizes;
 }
 
-// The rungs of the orders `first` to `last` side by side, the longest first: their sums of changes of e.
-// A step of several at once reads K once for them, and none waits for another's.
+// The rungs of the orders `first` to `last` side by side, the longest first: their sums of changes
+// of e. A step of several at once reads K once for them, and none waits for another's.
 template <class Real, class Client>
-void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<Real>& space, Real spread) {
+void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<Real>& space,
+                   Real spread) {
   const Index count = c.count();
   const auto node = [](int order) { return Ladder::nodes[static_cast<std::size_t>(order - 1)]; };
   const Real* __restrict start = space.first.data();
-  std::fill_n(space.changes.data(), count * (last - first + 1), Real(0));  // and beyond the last rows
+  // and beyond the last rows
+  std::fill_n(space.changes.data(), count * (last - first + 1), Real(0));
   std::array<Real, Ladder::nodes.size()> moved{};  // the largest |delta| of each rung
   for (int order = last; order >= first; --order) {
     const int at = last - order;
@@ -238,12 +258,13 @@ void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<R
   }
 }
 
-// Full batches from delta = 0: all L steps from so many rungs at most, their error below the tolerance relative to e,
-// or the first steps. Returns the steps taken; rung: the local steps of the last rung, or 0. Client is what a ladder
-// needs of a client: SpanLadder, StripLadder of batch/strip_steps.hpp, and those of primal_ladder.hpp.
+// Full batches from delta = 0: all L steps from so many rungs at most, their error below the
+// tolerance relative to e, or the first steps. Returns the steps taken; rung: the local steps of
+// the last rung, or 0. Client is what a ladder needs of a client: SpanLadder, StripLadder of
+// batch/strip_steps.hpp, and those of primal_ladder.hpp.
 template <class Real, class Client>
-std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tolerance, LadderSpace<Real>& space,
-                          std::int64_t& rung) {
+std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tolerance,
+                          LadderSpace<Real>& space, std::int64_t& rung) {
   const Index count = c.count();
   Real *before = space.before.data(), *first = space.first.data();
   c.derivatives(before);
@@ -251,7 +272,8 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tole
   Real spread = c.first_move(before, first);
   const auto total = static_cast<double>(L);
   const int expected = c.expected(space, L, total * static_cast<double>(spread), tolerance, most);
-  const auto size = c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
+  const auto size =
+      c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
   auto earlier = c.groups(StripSizes<Real>{}), change = earlier, ratios = earlier;
   int climbed = 1;
   for (int order = 2; expected && order <= most; ++order) {
@@ -262,16 +284,18 @@ std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tole
       climbed = last;
     }
     const double moves = total * static_cast<double>(spread);
-    const bool near = moves < space.far;
-    const auto gap = c.groups(sizes_of<Real>(count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order}));
+    const bool small_move = moves < space.large_move;
+    const auto gap = c.groups(
+        sizes_of<Real>(count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order}));
     bool accurate = order >= Ladder::least, hopeless = false;
     for (std::size_t g = 0; g < gap.size(); ++g) {
       // The gap is the error of the order before.
       if (order == 2) change[g] = gap[g];  // G, nearly
       const double ratio = gap[g] / earlier[g],
-                   rounding = space.rounding(order) * (near ? change[g] : size[g]),
+                   rounding = space.rounding(order) * (small_move ? change[g] : size[g]),
                    told = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding,
-                   error = std::max(told, c.least_error(order, total, moves, earlier[g], ratios[g]));
+                   error =
+                       std::max(told, c.least_error(order, total, moves, earlier[g], ratios[g]));
       double at_most = error;  // of all rungs, if they go on as they do
       for (int further = order; further < most; ++further) at_most *= ratio;
       accurate &= error <= tolerance * size[g] || gap[g] == 0;
@@ -296,26 +320,24 @@ struct SpanLadder {
   double tau;
 
   Index count() const { return c.gram.stride() * c.outputs; }
-  NearRows<Real> rows(const Real* delta) const {
-    return {c.base, c.origin, delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
+  MovedRows<Real> rows(const Real* delta) const {
+    return {c.base, c.at_start, delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
   }
 
-  // e at delta = 0, and 0 beyond the last rows, for sums over all registers; the delta of a step from there, of
-  // which it returns the largest.
+  // e at delta = 0, and 0 beyond the last rows, for sums over all registers; the delta of a step
+  // from there, of which it returns the largest.
   void derivatives(Real* e) const {
-    derivatives_near<Loss>(rows(c.delta), Real(0), e);
+    derivatives_after_move<Loss>(rows(c.delta), Real(0), e);
     for (Index k = 0; k < c.outputs; ++k)
       std::fill(e + k * c.gram.stride() + c.gram.size(), e + (k + 1) * c.gram.stride(), Real(0));
   }
-  Real first_move(const Real* e, Real* delta) const {
-    return move_margins<Loss>(c, e, delta);
-  }
+  Real first_move(const Real* e, Real* delta) const { return move_margins<Loss>(c, e, delta); }
   // delta += step K e for several rungs side by side; change = e - before at delta.
   void move(const Real* e, int rungs, Real* delta) const {
     c.gram.add_product(e, rungs * c.outputs, c.step, delta);
   }
   void change(Real spread, const Real* before, const Real* delta, Real* change) const {
-    change_near<Loss>(rows(delta), spread, before, change);
+    change_after_move<Loss>(rows(delta), spread, before, change);
   }
 
   Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
@@ -325,8 +347,8 @@ struct SpanLadder {
 
   // x <- (1 - ratio eta mu) x
   void decay(double ratio, Real* x) const {
-    if (!(c.pull > 0)) return;
-    const Real keep = static_cast<Real>(1 - ratio * c.pull);
+    if (!(c.prox_step > 0)) return;
+    const Real keep = static_cast<Real>(1 - ratio * c.prox_step);
     for (Index j = 0; j < count(); ++j) x[j] *= keep;
   }
 
@@ -342,10 +364,12 @@ struct SpanLadder {
       store(c.scratch + j, all * load(before + j) + rest * mixed(j));
     put(c.scratch);
   }
-  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
+  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance,
+               int most) const {
     return space.expected(L, moves, tolerance, most);
   }
-  double least_error(int, double, double, double, double) const { return 0; }  // its moves were known before
+  // its moves were known before
+  double least_error(int, double, double, double, double) const { return 0; }
   std::int64_t take_first(const LadderSpace<Real>& space, int /*climbed*/) const {
     put(space.before.data());
     std::copy_n(space.first.data(), count(), c.delta);
@@ -361,7 +385,8 @@ struct SpanLadder {
 template <class Real, class Loss>
 std::int64_t span_ladder(const SpanClient<Real>& c, std::int64_t L, double tau, double tolerance,
                          LadderSpace<Real>& space, std::int64_t& rung) {
-  return climb_ladder<Real>(SpanLadder<Real, Loss>{c, tau}, L, Ladder::most(L), tolerance, space, rung);
+  return climb_ladder<Real>(SpanLadder<Real, Loss>{c, tau}, L, Ladder::most(L), tolerance, space,
+                            rung);
 }
 
 }  // namespace localgd

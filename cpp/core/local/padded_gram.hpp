@@ -1,9 +1,9 @@
 // K_ii of a client, and its product with the derivatives of a local step.
 //
-// 2 n^2 flops for n^2 reals read: a vector of K per fused multiply-add, so that loads are the limit (two
-// vectors a cycle, as many as the multipliers take) while the block is in the first-level cache. Rows
-// are padded to whole vectors, and the sums of a panel of rows stay in registers while the columns pass:
-// no remainders, no reductions.
+// 2 n^2 flops for n^2 reals read: a vector of K per fused multiply-add, so that loads are the limit
+// (two vectors a cycle, as many as the multipliers take) while the block is in the first-level
+// cache. Rows are padded to whole vectors, and the sums of a panel of rows stay in registers while
+// the columns pass: no remainders, no reductions.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +39,8 @@ class PaddedGram {
   Index bytes() const { return size_ * stride_ * static_cast<Index>(sizeof(Real)); }
 
   auto values() const {
-    return Eigen::Map<RowMatrix<Real>, 0, Eigen::OuterStride<>>(memory_, size_, size_, Eigen::OuterStride<>(stride_));
+    return Eigen::Map<RowMatrix<Real>, 0, Eigen::OuterStride<>>(memory_, size_, size_,
+                                                                Eigen::OuterStride<>(stride_));
   }
 
   // K e where all rows together fill V registers.
@@ -50,7 +51,8 @@ class PaddedGram {
 
   // x += sum_t e_t K_{j_t} of some rows j_t; x as in add_product().
   template <class Row>
-  LOCALGD_IN_PLACE void add_rows(const Row* rows, Index count, const Real* e, Real scale, Real* x) const {
+  LOCALGD_IN_PLACE void add_rows(const Row* rows, Index count, const Real* e, Real scale,
+                                 Real* x) const {
     in_pieces<8, 4, 2, 1>(count, [&](Index t, auto R) { add_group<R>(rows + t, e + t, scale, x); });
   }
   template <int R, class Row>
@@ -69,18 +71,20 @@ class PaddedGram {
     }
   }
 
-  // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less where
-  // there is a NaN).
+  // x += scale K e for some columns of n reals, stride() apart. Returns the largest |x| (or less
+  // where there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
 
-  // For products with that many columns or more alone, once the values are there: a register or two of K
-  // after the other, as a block that does not stay in the cache is best read. False where it is not worth it.
+  // For products with that many columns or more alone, once the values are there: a register or two
+  // of K after the other, as a block that does not stay in the cache is best read. False where it
+  // is not worth it.
   bool arrange(Index columns) {
     if (columns < several_columns || size() < many_rows) return false;
     const RowMatrix<Real> rows = RowsView<Real>(memory_, size_, stride_);
     Real* to = memory_;
     for_panels([&](Index from, Index depth, Index i, Index width) {
-      for (Index t = from; t < from + depth; ++t, to += width) std::copy_n(rows.data() + t * stride() + i, width, to);
+      for (Index t = from; t < from + depth; ++t, to += width)
+        std::copy_n(rows.data() + t * stride() + i, width, to);
     });
     return arranged_ = true;
   }
@@ -119,8 +123,10 @@ class PaddedGram {
   }
 
   Real add_tiles(const Real* e, Index columns, Real scale, Real* x) const {
-    add_product_by_tiles(memory_, size(), size(), stride(), e, columns, stride(), scale, x, stride());
-    const Eigen::Map<const Matrix<Real>, 0, Eigen::OuterStride<>> xs(x, size(), columns, Eigen::OuterStride<>(stride()));
+    add_product_by_tiles(memory_, size(), size(), stride(), e, columns, stride(), scale, x,
+                         stride());
+    const Eigen::Map<const Matrix<Real>, 0, Eigen::OuterStride<>> xs(
+        x, size(), columns, Eigen::OuterStride<>(stride()));
     return xs.cwiseAbs().maxCoeff();
   }
 
@@ -142,8 +148,8 @@ class PaddedGram {
     return most;
   }
 
-  // Calls take(w, v, sum) for the products of V vectors of rows with W columns of e. Few of them take two
-  // entries at a time, for the latency.
+  // Calls take(w, v, sum) for the products of V vectors of rows with W columns of e. Few of them
+  // take two entries at a time, for the latency.
   template <int W, int V, class Take>
   LOCALGD_IN_PLACE void columns_times(const Real* gram, const Real* e, Take&& take) const {
     constexpr bool two = V * W <= sums_in_registers / 2;
@@ -181,7 +187,8 @@ class PaddedGram {
 
   // panel<W, vectors>, least <= vectors <= most_vectors.
   template <int W, int least, int most_vectors>
-  Register<Real> panel_of(Index vectors, const Real* gram, const Real* e, Real scale, Real* x) const {
+  Register<Real> panel_of(Index vectors, const Real* gram, const Real* e, Real scale,
+                          Real* x) const {
     if constexpr (least == most_vectors) {
       return panel<W, least>(gram, e, scale, x);
     } else {
@@ -193,7 +200,8 @@ class PaddedGram {
     }
   }
 
-  Index panels_[3] = {1, 1, 1};  // vectors of a panel for 1, 2 and 4 columns, which share what is read of K
+  // vectors of a panel for 1, 2 and 4 columns, which share what is read of K
+  Index panels_[3] = {1, 1, 1};
   bool arranged_ = false;
   Real* memory_ = nullptr;  // row by row; K is symmetric: its rows are its columns
   Index size_ = 0, stride_ = 0;

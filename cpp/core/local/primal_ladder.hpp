@@ -1,10 +1,12 @@
-// A ladder (ladder.hpp) of one client in the weights. Its rungs climb side by side, so that p of them read the rows p
-// times in place of L. With f = step A_i^T e_0 + pull and keep' = 1 - eta mu L / L' a rung of L' steps is
+// A ladder (ladder.hpp) of one client in the weights. Its rungs climb side by side, so that p of
+// them read the rows p times in place of L. With f = step A_i^T e_0 + correction_step and
+// keep' = 1 - eta mu L / L' a rung of L' steps is
 //
-//   D <- keep' D + A_i^T (e_l - e_0),   delta <- keep' delta + (L / L') (f + step A_i^T (e_l - e_0))
+//   D <- keep' D + A_i^T (e_l - e_0)
+//   delta <- keep' delta + (L / L') (f + step A_i^T (e_l - e_0))
 //
-// and the round is delta = tau f + L step G, with G mixed from the D of the rungs as s is from their sums. Few steps are
-// had from the first of them.
+// and the round is delta = tau f + L step G, with G mixed from the D of the rungs as s is from
+// their sums. Few steps are extrapolated from the first of them.
 #pragma once
 
 #include "ladder.hpp"
@@ -12,8 +14,8 @@
 
 namespace localgd {
 
-// Numbers of a client's rows stand in blocks of rows as the kernels take them: for each output whole registers, filled
-// up with 0.
+// Numbers of a client's rows stand in blocks of rows as the kernels take them: for each output
+// whole registers, filled up with 0.
 template <class Real>
 Index rows_of_block(Index features) {
   return padded<Real>(rows_per_block<Real>(features));
@@ -31,15 +33,15 @@ struct PrimalRungs {
 
   PrimalRungs(Index rows, Index features, Index outputs)
       : base(Vector<Real>::Zero(entries_in_blocks<Real>(rows, features, outputs))),
-        origin(base),
+        at_start(base),
         first(Vector<Real>::Zero(features * outputs)),
         images(first.size(), most),
         deltas(images),
         gradients(images) {}
 
-  Vector<Real> base, origin;  // of A_i w_k, in blocks
-  Vector<Real> first;         // f, d x C
-  Matrix<Real> images;        // D of each order, d C x rungs
+  Vector<Real> base, at_start;  // of A_i w_k, in blocks
+  Vector<Real> first;           // f, d x C
+  Matrix<Real> images;          // D of each order, d C x rungs
   // Of the rungs at work, the longest first:
   Matrix<Real> deltas, gradients;  // d C x rungs
   std::array<Real, most> keep{};   // keep'
@@ -55,7 +57,8 @@ struct RungBlock {
 
   RungBlock(Index features, Index outputs)
       : margins(rows_per_block<Real>(features) * outputs),
-        products(Vector<Real>::Zero(rows_of_block<Real>(features) * outputs * PrimalRungs<Real>::most)),
+        products(
+            Vector<Real>::Zero(rows_of_block<Real>(features) * outputs * PrimalRungs<Real>::most)),
         changes(products) {}
 
   // Nothing of a longer block after the last rows of a shorter one.
@@ -66,42 +69,50 @@ struct RungBlock {
   }
 };
 
-// Calls body(a, first row, rows, where their numbers begin) for blocks of the rows first to first + count - 1.
+// Calls body(a, first row, rows, where their numbers begin) for blocks of the rows first to first +
+// count - 1.
 template <class Real, class Body>
 void for_row_blocks(const PrimalClient<Real>& c, Index first, Index count, Body&& body) {
-  const Index d = c.rows.cols(), block = rows_per_block<Real>(d), whole = rows_of_block<Real>(d) * c.outputs;
+  const Index d = c.rows.cols(), block = rows_per_block<Real>(d),
+              whole = rows_of_block<Real>(d) * c.outputs;
   for (Index j = first, end = first + count; j < end; j += block)
     body(c.rows.data() + j * d, j, std::min(block, end - j), j / block * whole);
 }
 
-// Where a client begins, of rows first to first + count - 1: base, origin, e_0, and A^T e_0 to the gradient.
+// Where a client begins, of rows first to first + count - 1: base, at_start, e_0, and A^T e_0 to
+// the gradient.
 template <class Real, class Loss>
-void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRungs<Real>& at, Index first, Index count,
-                  RungBlock<Real>& block, Real* before, Real* gradient) {
+void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRungs<Real>& at,
+                  Index first, Index count, RungBlock<Real>& block, Real* before, Real* gradient) {
   const Index n = c.rows.rows(), d = c.rows.cols(), C = c.outputs, whole = rows_of_block<Real>(d);
   for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
-    Real *base = at.base.data() + place, *origin = at.origin.data() + place, *e = before + place;
-    for (auto* numbers : {base, origin, e}) std::fill_n(numbers, whole * C, Real(0));
+    Real *base = at.base.data() + place, *at_start = at.at_start.data() + place,
+         *e = before + place;
+    for (auto* numbers : {base, at_start, e}) std::fill_n(numbers, whole * C, Real(0));
     for (Index k = 0; k < C; ++k)
       in_pieces<2, 1>(rows, [&](Index j, auto R) {
         wide_dots<R>(a + j * d, c.start.col(k).data(), d, block.margins.data() + k * rows + j);
       });
     for (Index k = 0; k < C; ++k)
       for (Index j = 0; j < rows; ++j)
-        c.base[k * n + row + j] = base[k * whole + j] = static_cast<Real>(block.margins[k * rows + j]);
-    origins<Loss>(block.margins.data(), targets + row, rows, C, whole, origin);
+        c.base[k * n + row + j] = base[k * whole + j] =
+            static_cast<Real>(block.margins[k * rows + j]);
+    values_at_start<Loss>(block.margins.data(), targets + row, rows, C, whole, at_start);
     block.changes.head(whole * C).setZero();  // delta
-    derivatives_near<Loss>(NearRows<Real>{base, origin, block.changes.data(), whole, c.targets + row, rows, C}, Real(0), e);
+    derivatives_after_move<Loss>(
+        MovedRows<Real>{base, at_start, block.changes.data(), whole, c.targets + row, rows, C},
+        Real(0), e);
     for (Index k = 0; k < C; ++k) std::fill(e + k * whole + rows, e + (k + 1) * whole, Real(0));
     add_weighted_rows(a, rows, d, C, e, whole, gradient);
   });
 }
 
-// A step of all rungs at work on rows first to first + count - 1, read once: their sums move on, and the gradients
-// (d C x rungs) grow by A^T (e_l - e_0). Returns the largest |A delta| of the longest rung.
+// A step of all rungs at work on rows first to first + count - 1, read once: their sums move on,
+// and the gradients (d C x rungs) grow by A^T (e_l - e_0). Returns the largest |A delta| of the
+// longest rung.
 template <class Real, class Loss>
-Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, Index first, Index count, RungBlock<Real>& block,
-                    const Real* before, Real* gradients) {
+Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, Index first,
+                    Index count, RungBlock<Real>& block, const Real* before, Real* gradients) {
   const Index d = c.rows.cols(), C = c.outputs, whole = rows_of_block<Real>(d);
   Real moved = 0;
   for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
@@ -112,8 +123,14 @@ Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, In
       Real* change = block.changes.data() + rung * whole * C;
       const Real spread = largest(delta, whole * C);
       if (rung == 0) moved = std::max(moved, spread);
-      const NearRows<Real> near{at.base.data() + place, at.origin.data() + place, delta, whole, c.targets + row, rows, C};
-      change_near<Loss>(near, spread, before + place, change);
+      const MovedRows<Real> moved{at.base.data() + place,
+                                  at.at_start.data() + place,
+                                  delta,
+                                  whole,
+                                  c.targets + row,
+                                  rows,
+                                  C};
+      change_after_move<Loss>(moved, spread, before + place, change);
       const auto r = static_cast<std::size_t>(rung);
       Real* sums = at.sums[r] + place;
       for (Index j = 0; j < whole * C; j += lanes<Real>)
@@ -124,13 +141,14 @@ Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, In
   return moved;
 }
 
-// What climb_ladder() needs of a client, whichever way. Start and Changes are primal_start() and primal_changes() of all
-// rows, with the sum of the gradients in at.gradients; changes() returns the largest |A delta| of the longest rung.
+// What climb_ladder() needs of a client, whichever way. Start and Changes are primal_start() and
+// primal_changes() of all rows, with the sum of the gradients in at.gradients; changes() returns
+// the largest |A delta| of the longest rung.
 template <class Real, class Start, class Changes>
 struct PrimalRounds {
   const PrimalClient<Real>& c;
   PrimalRungs<Real>& at;
-  double pull, tau;  // eta mu, and sum_l keep^l
+  double prox_step, tau;  // eta mu, and sum_l keep^l
   Start start;
   Changes changes;
 
@@ -139,7 +157,7 @@ struct PrimalRounds {
   void derivatives(Real* e) const {
     start(e);
     at.first = c.step * at.gradients.col(0);
-    if (c.pull) at.first += MatrixView<Real>(c.pull, at.first.size(), 1);
+    if (c.correction_step) at.first += MatrixView<Real>(c.correction_step, at.first.size(), 1);
   }
 
   std::array<double, 1> groups(const StripSizes<Real>& sizes) const {
@@ -152,7 +170,8 @@ struct PrimalRounds {
     auto delta = deltas();
     delta = all * at.first;
     for (int p = 1; p < mixed.order; ++p)
-      delta += static_cast<Real>(L * mixed.weights[static_cast<std::size_t>(p)]) * c.step * at.images.col(p);
+      delta += static_cast<Real>(L * mixed.weights[static_cast<std::size_t>(p)]) * c.step *
+               at.images.col(p);
   }
 
   // The sums, from registers of numbers in blocks.
@@ -177,17 +196,19 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
   using PrimalRounds<Real, Start, Changes>::at;
   using PrimalRounds<Real, Start, Changes>::c;
 
-  // How far the first step moves the margins of some rows. The largest of all tells no more of the error, which is a sum
-  // over the rows.
+  // How far the first step moves the margins of some rows. The largest of all tells no more of the
+  // error, which is a sum over the rows.
   Real first_move(const Real* /*e*/, Real* /*delta*/) const {
-    const Index n = c.rows.rows(), d = c.rows.cols(), some = std::clamp<Index>(n / 16, std::min<Index>(8, n), 64);
+    const Index n = c.rows.rows(), d = c.rows.cols(),
+                some = std::clamp<Index>(n / 16, std::min<Index>(8, n), 64);
     Real most = 0;
     for (Index k = 0; k < c.outputs; ++k)
       for (Index t = 0; t < some; ++t)
         most = std::max(most, std::abs(c.rows.row(t * n / some).dot(at.first.segment(k * d, d))));
     return most;
   }
-  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance, int most) const {
+  int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance,
+               int most) const {
     return space.expected(L, moves, tolerance, most);
   }
   double least_error(int, double, double, double, double) const { return 0; }
@@ -203,14 +224,15 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
       at.rungs = 0;
       for (int order = last; order >= first && node(order) > l; --order, ++at.rungs) {
         const auto r = static_cast<std::size_t>(at.rungs);
-        at.keep[r] = static_cast<Real>(1 - L / node(order) * this->pull);
+        at.keep[r] = static_cast<Real>(1 - L / node(order) * this->prox_step);
         at.sums[r] = space.rungs.col(order - 1).data();
       }
       const Real moved = this->changes(space.before.data());
       if (l == 1) spread = std::max(spread, moved * static_cast<Real>(node(last) / L));
       for (int rung = 0; rung < at.rungs; ++rung) {
         const int order = last - rung;
-        const Real keep = at.keep[static_cast<std::size_t>(rung)], stretch = static_cast<Real>(L / node(order));
+        const Real keep = at.keep[static_cast<std::size_t>(rung)],
+                   stretch = static_cast<Real>(L / node(order));
         const auto gradient = at.gradients.col(rung);
         at.images.col(order - 1) = keep * at.images.col(order - 1) + gradient;
         at.deltas.col(rung) = keep * at.deltas.col(rung) + stretch * (at.first + c.step * gradient);
@@ -235,8 +257,9 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
     this->deltas() = at.first;
     return 0;
   }
-  int expected(LadderSpace<Real>& space, std::int64_t L, double /*moves*/, double /*tolerance*/, int /*most*/) const {
-    space.weigh_first_steps(L, 1 - this->pull);
+  int expected(LadderSpace<Real>& space, std::int64_t L, double /*moves*/, double /*tolerance*/,
+               int /*most*/) const {
+    space.weigh_first_steps(L, 1 - this->prox_step);
     return Ladder::least;
   }
   double least_error(int order, double L, double moves, double gap, double ratio) const {
@@ -260,7 +283,8 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
     this->put([&](Index j) {
       const Register<Real> e = load(space.before.data() + j);
       Register<Real> sums = e;
-      for (int l = 1; l < climbed; ++l) sums = c.keep * sums + e + load(space.rungs.col(l).data() + j);
+      for (int l = 1; l < climbed; ++l)
+        sums = c.keep * sums + e + load(space.rungs.col(l).data() + j);
       return sums;
     });
     return climbed;

@@ -1,7 +1,9 @@
-// Local steps of one client in the weights, as a deviation from w_k so that float32 keeps its digits:
-// w = w_k + delta. With e = -l'(m) on all rows or on those of a batch and keep = 1 - eta mu:
+// Local steps of one client in the weights, as a deviation from w_k so that float32 keeps its
+// digits: w = w_k + delta. With e = -l'(m) on all rows or on those of a batch and keep = 1 - eta
+// mu:
 //
-//   m = A_i w_k + A_i delta,   s <- keep s + e,   delta <- keep delta + step A_i^T e + pull
+//   m = A_i w_k + A_i delta,   s <- keep s + e,   delta <- keep delta + step A_i^T e +
+//   correction_step
 //
 // The kernels start from a given deviation and sums, so that the steps may be taken in pieces.
 #pragma once
@@ -19,27 +21,27 @@ template <class Real>
 struct PrimalClient {
   RowsView<Real> rows;
   const Real* targets;
-  Index outputs;  // C; base and sums are n x C, the others d x C, column by column
-  Real step;      // eta over the rows of a step
-  Real keep;      // 1 - eta mu
-  const Real* pull;             // eta q_i, or null
+  Index outputs;                // C; base and sums are n x C, the others d x C, column by column
+  Real step;                    // eta over the rows of a step
+  Real keep;                    // 1 - eta mu
+  const Real* correction_step;  // eta q_i, or null
   const Matrix<double>& start;  // w_k
   Real* base;                   // A_i w_k, filled in by the first step of a round
   Real* delta;
   Real* sums;
 
   auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
-  auto pulls() const { return MatrixView<Real>(pull, rows.cols(), outputs); }
+  auto correction_steps() const { return MatrixView<Real>(correction_step, rows.cols(), outputs); }
 };
 
-// Scratch space of one thread: the deviation of its client, a gradient, and margins and derivatives of a
-// block of rows.
+// Scratch space of one thread: the deviation of its client, a gradient, and margins and derivatives
+// of a block of rows.
 template <class Real>
 struct PrimalScratch {
   Matrix<Real> delta, gradient;
   std::int64_t ahead;  // steps whose batches are drawn in one go
   Vector<Real> margins, derivatives;
-  Vector<Real> targets;     // of a batch
+  Vector<Real> targets;              // of a batch
   std::vector<RowDealer::Row> rows;  // of the batches ahead
 
   PrimalScratch(Index features, Index outputs, Index largest_batch);
@@ -68,7 +70,7 @@ void take_step(const PrimalClient<Real>& c, const Matrix<Real>& gradient) {
   auto delta = c.deltas();
   if (c.keep != Real(1)) delta *= c.keep;
   delta += c.step * gradient;
-  if (c.pull) delta += c.pulls();
+  if (c.correction_step) delta += c.correction_steps();
 }
 
 // A_i w_k of some rows.
@@ -81,9 +83,9 @@ void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
           static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
 }
 
-// What rows first to first + count - 1 do in a step: 4 d C flops each, read once: margins and gradient
-// of a block while it is in cache. Their sums move on, and gradient (d x C) grows by A^T e.
-// known: base is filled in, and delta need not be 0.
+// What rows first to first + count - 1 do in a step: 4 d C flops each, read once: margins and
+// gradient of a block while it is in cache. Their sums move on, and gradient (d x C) grows by A^T
+// e. known: base is filled in, and delta need not be 0.
 template <class Real, class Loss>
 void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool known,
                      PrimalScratch<Real>& scratch, Real* gradient) {
@@ -154,7 +156,7 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
         delta.col(k) += (c.step * e) * c.rows.row(j).transpose();
       }
     }
-    if (c.pull) delta += c.pulls();
+    if (c.correction_step) delta += c.correction_steps();
   }
 }
 

@@ -15,9 +15,9 @@ namespace {
 constexpr double eps = std::numeric_limits<double>::epsilon();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-constexpr double aim = 1e-12;      // KKT residual that the steps go on to, in margins
-constexpr double roundings = 8;    // ... and in roundings of the sum K lambda
-constexpr double accepted = 64;    // times that, and the active rows are still met
+constexpr double aim = 1e-12;          // KKT residual that the steps go on to, in margins
+constexpr double roundings = 8;        // ... and in roundings of the sum K lambda
+constexpr double accepted = 64;        // times that, and the active rows are still met
 constexpr double cancelled = 0x1p-40;  // squared norm of a mean of unit rows that counts as 0
 
 // Plain loops with a fixed order instead of Eigen's products: these look at alignment.
@@ -37,8 +37,7 @@ const double* checked(const GramBlock& gram) {
 RowFactor::RowFactor(const GramBlock& gram)
     : gram_(checked(gram)), stride_(gram.outerStride()), inverse_norms_(gram.rows()) {
   const Index n = gram.rows();
-  for (Index j = 0; j < n; ++j)
-    inverse_norms_[j] = gram(j, j) > 0 ? 1 / std::sqrt(gram(j, j)) : 0;
+  for (Index j = 0; j < n; ++j) inverse_norms_[j] = gram(j, j) > 0 ? 1 / std::sqrt(gram(j, j)) : 0;
   packed_.resize(static_cast<std::size_t>(n * (n + 1) / 2));
   rows_.reserve(static_cast<std::size_t>(n));
   for (auto* scratch : {&lower_, &cosines_, &sines_}) scratch->resize(n);
@@ -67,8 +66,8 @@ void RowFactor::append(Index row, double squared_distance) {
   rows_.push_back(row);
 }
 
-// Without its row `place` the factor has one entry right of the diagonal in each later row; rotations of
-// neighbouring columns bring it back to triangular form.
+// Without its row `place` the factor has one entry right of the diagonal in each later row;
+// rotations of neighbouring columns bring it back to triangular form.
 void RowFactor::erase(Index place) {
   for (Index k = place; k + 1 < size(); ++k) {
     const double* from = line(k + 1);
@@ -126,7 +125,8 @@ Projected Projection::solve(const double* margins, double* multipliers, Stop& st
     double distance = 0;
     for (Index j = 0; j < n; ++j) {
       const double missed = -slack_[j], apart = missed * factor_.inverse_norm(j);
-      if (inside_[static_cast<std::size_t>(j)] || missed <= tolerance(j) || apart <= distance) continue;
+      if (inside_[static_cast<std::size_t>(j)] || missed <= tolerance(j) || apart <= distance)
+        continue;
       distance = apart;
       worst = j;
     }
@@ -144,8 +144,8 @@ double Projection::tolerance(Index row) const {
   return aim * std::max(1.0, std::abs(target_[row])) + (d > 0 ? roundings * eps * total_ / d : 0);
 }
 
-// The factor of the kept rows with the bits that appending them one by one gives, whatever the factor
-// holds now. Rows that depend on earlier ones are left out.
+// The factor of the kept rows with the bits that appending them one by one gives, whatever the
+// factor holds now. Rows that depend on earlier ones are left out.
 void Projection::start() {
   const auto& rows = factor_.rows();
   const std::size_t clean = std::min(static_cast<std::size_t>(clean_), kept_.size());
@@ -158,8 +158,9 @@ void Projection::start() {
       append(kept_[k], distance, 0);
 }
 
-// Meets the active rows exactly, without those that this would need a multiplier <= 0 for. The residual
-// is some roundings of the sum K lambda, which is all that iterative refinement could reach.
+// Meets the active rows exactly, without those that this would need a multiplier <= 0 for. The
+// residual is some roundings of the sum K lambda, which is all that iterative refinement could
+// reach.
 void Projection::settle() {
   for (;;) {
     const auto& rows = factor_.rows();
@@ -173,8 +174,8 @@ void Projection::settle() {
   find_slack();
 }
 
-// Raises the multiplier of a missed row until it is met, keeping the active rows met. One of these whose
-// multiplier falls to 0 leaves on the way. False if nothing limits the multiplier.
+// Raises the multiplier of a missed row until it is met, keeping the active rows met. One of these
+// whose multiplier falls to 0 leaves on the way. False if nothing limits the multiplier.
 bool Projection::enter(Index row) {
   double missed = -slack_[row] * factor_.inverse_norm(row), multiplier = 0;
   double* z = direction_.data();
@@ -264,21 +265,23 @@ Projected Projection::finish(double* multipliers) {
   return Projected::done;
 }
 
-void Projection::save(double* places) const {
-  std::fill_n(places, samples(), 0.0);
-  for (std::size_t k = 0; k < kept_.size(); ++k) places[kept_[k]] = static_cast<double>(k + 1);
+void Projection::save(double* active_order) const {
+  std::fill_n(active_order, samples(), 0.0);
+  for (std::size_t k = 0; k < kept_.size(); ++k)
+    active_order[kept_[k]] = static_cast<double>(k + 1);
 }
 
-void Projection::restore(const double* places) {
-  const auto count = static_cast<std::size_t>(
-      std::count_if(places, places + samples(), [](double place) { return place != 0; }));
+void Projection::restore(const double* active_order) {
+  const auto count = static_cast<std::size_t>(std::count_if(
+      active_order, active_order + samples(), [](double place) { return place != 0; }));
   std::vector<Index> rows(count, -1);
   for (Index j = 0; j < samples(); ++j) {
-    if (places[j] == 0) continue;
-    const bool fits = places[j] >= 1 && places[j] <= static_cast<double>(count) &&
-                      places[j] == std::floor(places[j]);
-    Index* row = fits ? &rows[static_cast<std::size_t>(places[j]) - 1] : nullptr;
-    if (!row || *row >= 0) throw std::invalid_argument("places: want 0, or 1, 2, ... once each");
+    if (active_order[j] == 0) continue;
+    const bool fits = active_order[j] >= 1 && active_order[j] <= static_cast<double>(count) &&
+                      active_order[j] == std::floor(active_order[j]);
+    Index* row = fits ? &rows[static_cast<std::size_t>(active_order[j]) - 1] : nullptr;
+    if (!row || *row >= 0)
+      throw std::invalid_argument("active_order: want 0, or 1, 2, ... once each");
     *row = j;
   }
   kept_.assign(rows.begin(), rows.end());

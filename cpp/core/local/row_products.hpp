@@ -1,6 +1,7 @@
-// Products with a few rows at a time, as the primal kernel needs them: a block of rows is read for the
-// margins, and again for the gradient while it is in cache. With AVX-512 the margins of rows in float32 and several
-// classes are had so in float64, too: a register of rows is converted for five columns.
+// Products with a few rows at a time, as the primal kernel needs them: a block of rows is read for
+// the margins, and again for the gradient while it is in cache. With AVX-512 the margins of rows in
+// float32 and several classes are had so in float64, too: a register of rows is converted for five
+// columns.
 //
 // Eigen's product kernels want larger matrices, and they may take memory. Here so many sums stay in
 // registers as hide the latency of the multiplications, and a vector of the gradient is loaded and
@@ -15,10 +16,11 @@ namespace localgd {
 
 namespace detail {
 
-// m(r, k) = a_r . x_k of R rows and K columns in the type of x; columns of x are d apart, those of m `stride`.
-// first: these columns are the first to read the rows, and fetch what is read some tiles later, if there is time.
-template <class Entry, class Real, int R, int K, bool first>
-void row_dots(const Entry* a, Index d, const Real* x, Real* m, Index stride) {
+// m(r, k) = a_r . x_k of R rows and K columns in the type of x; columns of x are d apart, those of
+// m `stride`. first: these columns are the first to read the rows, and fetch what is read some
+// tiles later, if there is time.
+template <class Stored, class Real, int R, int K, bool first>
+void row_dots(const Stored* a, Index d, const Real* x, Real* m, Index stride) {
   Register<Real> sums[K][R];
   for (int k = 0; k < K; ++k)
     for (int r = 0; r < R; ++r) sums[k][r] = Register<Real>{};
@@ -70,9 +72,8 @@ void add_rows(const Real* a, Index d, const Real* e, Index stride, Real* g) {
 template <class Body>
 void for_row_groups(Index rows, Index outputs, Body&& body) {
   if (outputs == 1)
-    in_pieces<8, 4, 1>(rows, [&](Index r, auto R) {
-      body(r, Index{0}, R, std::integral_constant<int, 1>{});
-    });
+    in_pieces<8, 4, 1>(
+        rows, [&](Index r, auto R) { body(r, Index{0}, R, std::integral_constant<int, 1>{}); });
   else
     in_pieces<4, 1>(rows, [&](Index r, auto R) {
       in_pieces<2, 1>(outputs, [&](Index k, auto K) { body(r, k, R, K); });
@@ -83,17 +84,19 @@ void for_row_groups(Index rows, Index outputs, Body&& body) {
 
 // m = a x and g += a^T e of rows that lie one after the other: x and g are d x outputs, m and e
 // rows x outputs, all column by column; those of m and e are `stride` apart.
-template <class Entry, class Real>
-LOCALGD_ONE_COPY void multiply_rows(const Entry* a, Index rows, Index d, Index outputs, const Real* x,
-                                    Real* m, Index stride) {
+template <class Stored, class Real>
+LOCALGD_ONE_COPY void multiply_rows(const Stored* a, Index rows, Index d, Index outputs,
+                                    const Real* x, Real* m, Index stride) {
   const auto dots = [&](Index r, auto R, Index k, auto K, auto first) {
-    detail::row_dots<Entry, Real, R.value, K.value, first.value>(a + r * d, d, x + k * d, m + k * stride + r, stride);
+    detail::row_dots<Stored, Real, R.value, K.value, first.value>(a + r * d, d, x + k * d,
+                                                                  m + k * stride + r, stride);
   };
   if (outputs == 1)
     return in_pieces<8, 4, 1>(rows, [&](Index r, auto R) {
       dots(r, R, Index{0}, std::integral_constant<int, 1>{}, std::true_type{});
     });
-  constexpr int widest = registers >= 32 ? 5 : 2;  // columns whose sums of four rows stay in registers
+  // columns whose sums of four rows stay in registers
+  constexpr int widest = registers >= 32 ? 5 : 2;
   const Index parts = (outputs + widest - 1) / widest;
   in_pieces<4, 1>(rows, [&](Index r, auto R) {
     for (Index part = 0; part < parts; ++part) {
@@ -105,9 +108,10 @@ LOCALGD_ONE_COPY void multiply_rows(const Entry* a, Index rows, Index d, Index o
   });
 }
 template <class Real>
-LOCALGD_ONE_COPY void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs, const Real* e,
-                                        Index stride, Real* g) {
-  if (outputs >= several_columns) return add_weighted_rows_by_panels(a, rows, d, outputs, e, stride, g);
+LOCALGD_ONE_COPY void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs,
+                                        const Real* e, Index stride, Real* g) {
+  if (outputs >= several_columns)
+    return add_weighted_rows_by_panels(a, rows, d, outputs, e, stride, g);
   detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
     detail::add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * stride + r,
                                                                    stride, g + k * d);

@@ -1,13 +1,16 @@
-// Local steps of one client in the span of its rows, w = w_k + A_i^T (step * s): margins move by K_ii
-// alone. With e = -l'(m) on all rows or on those of a batch, keep = 1 - eta mu, shift = eta A_i q_i:
+// Local steps of one client in the span of its rows, w = w_k + A_i^T (step * s): margins move by
+// K_ii alone. With e = -l'(m) on all rows or on those of a batch, keep = 1 - eta mu, shift = eta
+// A_i q_i:
 //
 //   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e + shift
 //
-// What moves is the deviation delta from the start of the round, so that float32 keeps its digits when
-// steps become smaller than an ulp of a margin. Most rounds hardly move the margins: e follows there
-// from what is known at A_i w_k by a short polynomial (near() of the losses) in place of an exp.
+// What moves is the deviation delta from the start of the round, so that float32 keeps its digits
+// when steps become smaller than an ulp of a margin. Most rounds hardly move the margins: e follows
+// there from what is known at A_i w_k by a short polynomial (after_move() of the losses) in place
+// of an exp.
 //
-// The kernels start from given deviations and sums, so that the steps of a round may be taken in pieces.
+// The kernels start from given deviations and sums, so that the steps of a round may be taken in
+// pieces.
 #pragma once
 
 #include "../loss/registry.hpp"
@@ -19,57 +22,62 @@ template <class Real>
 struct SpanClient {
   const PaddedGram<Real>& gram;  // K_ii
   const Real* targets;
-  Index outputs;       // C
-  Real step;           // eta over the rows of a step
-  double pull;         // eta mu
-  // C columns, gram.stride() apart: whole vectors, of which the numbers after the n-th count for nothing.
-  const Real* base;    // A_i w_k
-  const Real* origin;  // of base, see near()
-  const Real* shift;   // or null
+  Index outputs;     // C
+  Real step;         // eta over the rows of a step
+  double prox_step;  // eta mu
+  // C columns, gram.stride() apart: whole vectors, of which the numbers after the n-th count for
+  // nothing.
+  const Real* base;      // A_i w_k
+  const Real* at_start;  // of base, see after_move()
+  const Real* shift;     // or null
   Real* delta;
   Real* scratch;
   Real* sums;  // n x C, without gaps
 
-  Real keep() const { return static_cast<Real>(1 - pull); }
+  Real keep() const { return static_cast<Real>(1 - prox_step); }
 };
 
 // Rows whose margins are base + delta: those of a client, or those of a batch.
 template <class Real>
-struct NearRows {
-  const Real *base, *origin, *delta;
+struct MovedRows {
+  const Real *base, *at_start, *delta;
   Index stride;  // between the columns
   const Real* targets;
   Index n, outputs;
 };
 
-// e = of(origin, delta), a register of rows at a time.
+// e = of(at_start, delta), a register of rows at a time.
 template <class Real, class Of>
-void for_registers(const NearRows<Real>& at, Real* __restrict e, Of&& of) {
-  for (Index j = 0; j < at.stride; j += lanes<Real>) store(e + j, of(load(at.origin + j), load(at.delta + j)));
+void for_registers(const MovedRows<Real>& at, Real* __restrict e, Of&& of) {
+  for (Index j = 0; j < at.stride; j += lanes<Real>)
+    store(e + j, of(load(at.at_start + j), load(at.delta + j)));
 }
 
-// near(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else far(loss):
-// handed to it, as a loss with targets has no derivative that takes margins alone.
-template <class Loss, class Real, class Near, class Far>
-LOCALGD_IN_PLACE void near_or_far(Real spread, Near&& near, Far&& far) {
-  if (with_short_exp(spread, near)) return;
+// short_exp(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else
+// full_exp(loss): handed to it, as a loss with targets has no derivative that takes margins alone.
+template <class Loss, class Real, class ShortExpBody, class FullExpBody>
+LOCALGD_IN_PLACE void by_largest_move(Real spread, ShortExpBody&& short_exp,
+                                      FullExpBody&& full_exp) {
+  if (with_short_exp(spread, short_exp)) return;
   if constexpr (Loss::uses_target)
-    near([](auto x) { return x; });  // is exact
+    short_exp([](auto x) { return x; });  // is exact
   else
-    far(Loss{});
+    full_exp(Loss{});
 }
 
 // e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
 template <class Loss, class Real>
-void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e) {
-  const auto near = [&](auto power) {
+void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __restrict e) {
+  const auto short_exp = [&](auto power) {
     if constexpr (Loss::multiclass) {
-      Loss::near(at.origin, at.delta, at.targets, at.n, at.outputs, at.stride, e, power);
+      Loss::after_move(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, power);
     } else {
-      for_registers(at, e, [&](auto origin, auto delta) { return Loss::near(origin, delta, power); });
+      for_registers(at, e, [&](auto at_start, auto delta) {
+        return Loss::after_move(at_start, delta, power);
+      });
     }
   };
-  near_or_far<Loss>(spread, near, [&](auto loss) {
+  by_largest_move<Loss>(spread, short_exp, [&](auto loss) {
     if constexpr (Loss::multiclass) {
       for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
       loss.negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
@@ -84,12 +92,15 @@ void derivatives_near(const NearRows<Real>& at, Real spread, Real* __restrict e)
 
 // What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.
 template <class Loss, class Real>
-void change_near(const NearRows<Real>& at, Real spread, const Real* before, Real* __restrict e) {
+void change_after_move(const MovedRows<Real>& at, Real spread, const Real* before,
+                       Real* __restrict e) {
   const auto change = [&](auto less_one) {
     if constexpr (Loss::multiclass) {
-      Loss::change(at.origin, at.delta, at.targets, at.n, at.outputs, at.stride, e, less_one);
+      Loss::change(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, less_one);
     } else {
-      for_registers(at, e, [&](auto origin, auto delta) { return Loss::change(origin, delta, less_one); });
+      for_registers(at, e, [&](auto at_start, auto delta) {
+        return Loss::change(at_start, delta, less_one);
+      });
     }
   };
   if (Loss::uses_target || spread <= ShortExp<Real>::tiny)
@@ -98,13 +109,14 @@ void change_near(const NearRows<Real>& at, Real spread, const Real* before, Real
     return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_small>(x) * x; });
   if (spread <= ShortExp<Real>::moderate)
     return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_moderate>(x) * x; });
-  derivatives_near<Loss>(at, spread, e);
+  derivatives_after_move<Loss>(at, spread, e);
   for (Index k = 0; k < at.outputs; ++k)
     for (Index j = 0; j < at.stride; ++j)
       e[k * at.stride + j] = j < at.n ? e[k * at.stride + j] - before[k * at.stride + j] : Real(0);
 }
 
-// The largest |x| of whole registers; less where there is a NaN, which the derivatives will have too.
+// The largest |x| of whole registers; less where there is a NaN, which the derivatives will have
+// too.
 template <class Real>
 Real largest(const Real* x, Index n) {
   Register<Real> most{};
@@ -124,8 +136,9 @@ Real shift_margins(const SpanClient<Real>& c, Real* delta) {
   return largest(delta, size);
 }
 
-// span_steps() of a client whose rows fill V registers. K e stays in them, and all else where a number known
-// to the compiler finds it: a step takes less time than the calls that it is made of otherwise.
+// span_steps() of a client whose rows fill V registers. K e stays in them, and all else where a
+// number known to the compiler finds it: a step takes less time than the calls that it is made of
+// otherwise.
 template <class Real, class Loss, int V>
 void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   const Index n = c.gram.size();
@@ -143,11 +156,13 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
       const Register<Real> turned = -delta[v], size = delta[v] > turned ? delta[v] : turned;
       most = size > most ? size : most;
     }
-    const auto near = [&](auto power) {
-      for (int v = 0; v < V; ++v) e[v] = Loss::near(load(c.origin + v * lanes<Real>), delta[v], power);
+    const auto short_exp = [&](auto power) {
+      for (int v = 0; v < V; ++v)
+        e[v] = Loss::after_move(load(c.at_start + v * lanes<Real>), delta[v], power);
     };
-    near_or_far<Loss>(largest_lane<Real>(most), near, [&](auto loss) {
-      for (int v = 0; v < V; ++v) e[v] = loss.negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
+    by_largest_move<Loss>(largest_lane<Real>(most), short_exp, [&](auto loss) {
+      for (int v = 0; v < V; ++v)
+        e[v] = loss.negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
     });
     for (int v = 0; v < V; ++v) {
       sums[v] = keep * sums[v] + e[v];
@@ -178,8 +193,8 @@ void add_columns_before(Real* last, Index columns, Index stride, Real sign) {
   }
 }
 
-// delta <- delta + step K e + shift; the largest |delta|. The derivatives of several classes sum to 0 in each
-// row, so that the last class moves by what the others do, turned: one product less.
+// delta <- delta + step K e + shift; the largest |delta|. The derivatives of several classes sum to
+// 0 in each row, so that the last class moves by what the others do, turned: one product less.
 template <class Loss, class Real>
 Real move_margins(const SpanClient<Real>& c, const Real* e, Real* delta) {
   Real spread;
@@ -196,22 +211,23 @@ Real move_margins(const SpanClient<Real>& c, const Real* e, Real* delta) {
   return c.shift ? shift_margins(c, delta) : spread;
 }
 
-// Full batches: 2 n_i^2 C flops, n_i^2 reals read per step. last: nobody reads the margins after the
-// last step, so its matrix product is left out.
+// Full batches: 2 n_i^2 C flops, n_i^2 reals read per step. last: nobody reads the margins after
+// the last step, so its matrix product is left out.
 template <class Real, class Loss>
 void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
     constexpr int few = 14;
     const Index filled = c.gram.stride() / lanes<Real>;
     if (filled <= few)
-      return with_size<few>(filled, [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
+      return with_size<few>(filled,
+                            [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
   }
   const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
-  const NearRows<Real> rows{c.base, c.origin, c.delta, stride, c.targets, n, c.outputs};
+  const MovedRows<Real> rows{c.base, c.at_start, c.delta, stride, c.targets, n, c.outputs};
   const Real keep = c.keep();
   Real spread = largest(c.delta, moving);
   for (std::int64_t l = 0; l < steps; ++l) {
-    derivatives_near<Loss>(rows, spread, c.scratch);
+    derivatives_after_move<Loss>(rows, spread, c.scratch);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* __restrict sums = c.sums + k * n;
       const Real* __restrict e = c.scratch + k * stride;

@@ -1,9 +1,9 @@
-// Products of many rows with a few columns, for matrices that do not stay in the cache: A x by tiles, and
-// A^T e by panels. What comes from memory is asked for long before it is read.
+// Products of many rows with a few columns, for matrices that do not stay in the cache: A x by
+// tiles, and A^T e by panels. What comes from memory is asked for long before it is read.
 //
-// Tiles of a few rows and up to three vectors of columns: twelve registers of sums, so that the rows are
-// read once and in order, without packing, against entries of the columns that were put row by row into
-// the first-level cache. Loads take any alignment, so the bits never depend on it.
+// Tiles of a few rows and up to three vectors of columns: twelve registers of sums, so that the
+// rows are read once and in order, without packing, against entries of the columns that were put
+// row by row into the first-level cache. Loads take any alignment, so the bits never depend on it.
 #pragma once
 
 #include <algorithm>
@@ -13,16 +13,18 @@
 namespace localgd {
 
 inline constexpr Index several_columns = 4;  // from which on tiles and panels pay
-inline constexpr int tiles_ahead = 3;        // of rows, that are fetched into the second-level cache
+// of rows, that are fetched into the second-level cache
+inline constexpr int tiles_ahead = 3;
 
 namespace detail {
 
-// out += scale A x of R rows and W vectors of columns, of which `columns` count, x row by row; and of the X
-// columns after them, `stride` apart, as dot products: a register more would be nearly empty.
-template <int R, int W, int X, class Entry, class Real>
-void add_tile(const Entry* a, Index row, Index depth, const Real* x, const Real* after, Index stride, Index columns,
-              Real scale, Real* out, Index out_stride) {
-  constexpr Index wide = W * lanes<Real>, line = 64 / static_cast<Index>(sizeof(Entry));
+// out += scale A x of R rows and W vectors of columns, of which `columns` count, x row by row; and
+// of the X columns after them, `stride` apart, as dot products: a register more would be nearly
+// empty.
+template <int R, int W, int X, class Stored, class Real>
+void add_tile(const Stored* a, Index row, Index depth, const Real* x, const Real* after,
+              Index stride, Index columns, Real scale, Real* out, Index out_stride) {
+  constexpr Index wide = W * lanes<Real>, line = 64 / static_cast<Index>(sizeof(Stored));
   Register<Real> sums[R][W], dots[R][X + 1];
   for (int r = 0; r < R; ++r) {
     for (int w = 0; w < W; ++w) sums[r][w] = Register<Real>{};
@@ -62,51 +64,61 @@ void add_tile(const Entry* a, Index row, Index depth, const Real* x, const Real*
       }
 }
 
-template <int W, int X, class Entry, class Real>
-LOCALGD_ONE_COPY void add_tiles(const Entry* a, Index rows, Index depth, Index row, const Real* x, Index columns,
-                                Index x_stride, Real scale, Real* out, Index out_stride) {
+template <int W, int X, class Stored, class Real>
+LOCALGD_ONE_COPY void add_tiles(const Stored* a, Index rows, Index depth, Index row, const Real* x,
+                                Index columns, Index x_stride, Real scale, Real* out,
+                                Index out_stride) {
   constexpr int most = 12 / (W + X);
-  constexpr Index wide = W * lanes<Real>, deepest = 64 * 1024 / (wide * static_cast<Index>(sizeof(Real)));
+  constexpr Index wide = W * lanes<Real>,
+                  deepest = 64 * 1024 / (wide * static_cast<Index>(sizeof(Real)));
   Real block[deepest * wide];  // of x, row by row
   for (Index from = 0; from < depth; from += deepest) {
     const Index count = std::min(deepest, depth - from);
     for (Index c = 0; c < wide; ++c)
-      for (Index t = 0; t < count; ++t) block[t * wide + c] = c < columns ? x[c * x_stride + from + t] : Real(0);
+      for (Index t = 0; t < count; ++t)
+        block[t * wide + c] = c < columns ? x[c * x_stride + from + t] : Real(0);
     const Real* entries = block;
     in_pieces<most, 2, 1>(rows, [=](Index first, auto R) {
-      add_tile<R, W, X>(a + first * row + from, row, count, entries, x + wide * x_stride + from, x_stride, columns,
-                        scale, out + first, out_stride);
+      add_tile<R, W, X>(a + first * row + from, row, count, entries, x + wide * x_stride + from,
+                        x_stride, columns, scale, out + first, out_stride);
     });
   }
 }
 
 }  // namespace detail
 
-// out += scale A x in the type of x: rows of A (rows x depth) `row` apart, columns of x and out as given.
-template <class Entry, class Real>
-void add_product_by_tiles(const Entry* a, Index rows, Index depth, Index row, const Real* x, Index columns,
-                          Index x_stride, Real scale, Real* out, Index out_stride) {
+// out += scale A x in the type of x: rows of A (rows x depth) `row` apart, columns of x and out as
+// given.
+template <class Stored, class Real>
+void add_product_by_tiles(const Stored* a, Index rows, Index depth, Index row, const Real* x,
+                          Index columns, Index x_stride, Real scale, Real* out, Index out_stride) {
   if constexpr (registers >= 32) {  // ten classes are eight and two
     const Index rest = columns - lanes<Real>;
-    if (rest == 1) return detail::add_tiles<1, 1>(a, rows, depth, row, x, lanes<Real>, x_stride, scale, out, out_stride);
-    if (rest == 2) return detail::add_tiles<1, 2>(a, rows, depth, row, x, lanes<Real>, x_stride, scale, out, out_stride);
+    if (rest == 1)
+      return detail::add_tiles<1, 1>(a, rows, depth, row, x, lanes<Real>, x_stride, scale, out,
+                                     out_stride);
+    if (rest == 2)
+      return detail::add_tiles<1, 2>(a, rows, depth, row, x, lanes<Real>, x_stride, scale, out,
+                                     out_stride);
   }
   const Index vectors = (columns + lanes<Real> - 1) / lanes<Real>, parts = (vectors + 2) / 3;
   const Index width = (vectors + parts - 1) / parts;
   for (Index first = 0; first < columns; first += width * lanes<Real>) {
     const Index count = std::min(width * lanes<Real>, columns - first);
     const auto add = [&](auto tiles) {
-      tiles(a, rows, depth, row, x + first * x_stride, count, x_stride, scale, out + first * out_stride, out_stride);
+      tiles(a, rows, depth, row, x + first * x_stride, count, x_stride, scale,
+            out + first * out_stride, out_stride);
     };
-    if (width == 1) add(detail::add_tiles<1, 0, Entry, Real>);
-    if (width == 2) add(detail::add_tiles<2, 0, Entry, Real>);
-    if (width == 3) add(detail::add_tiles<3, 0, Entry, Real>);
+    if (width == 1) add(detail::add_tiles<1, 0, Stored, Real>);
+    if (width == 2) add(detail::add_tiles<2, 0, Stored, Real>);
+    if (width == 3) add(detail::add_tiles<3, 0, Stored, Real>);
   }
 }
 
-// Up to twelve columns as panels of a matrix meet them: row by row in the first-level cache, in one half
-// or two, so that two registers of the matrix and six columns have twelve sums, which stay in registers
-// while the panel passes. A panel is read for the second half where the first has left it.
+// Up to twelve columns as panels of a matrix meet them: row by row in the first-level cache, in one
+// half or two, so that two registers of the matrix and six columns have twelve sums, which stay in
+// registers while the panel passes. A panel is read for the second half where the first has left
+// it.
 template <class Real>
 class FewColumns {
  public:
@@ -126,14 +138,16 @@ class FewColumns {
     }
   }
 
-  // x_c += sum_t e_tc k_t of V registers k_t, `row` apart, and all columns c. next: what follows, to be read into
-  // the second-level cache meanwhile, a register of each row in each of two halves, or both in one.
+  // x_c += sum_t e_tc k_t of V registers k_t, `row` apart, and all columns c. next: what follows,
+  // to be read into the second-level cache meanwhile, a register of each row in each of two halves,
+  // or both in one.
   template <int V>
   void add_panel(const Real* k, Index row, const Real* next, Real* x, Index x_stride) const {
     for (Index from = 0; from < columns_; from += first_, next += lanes<Real>)
       with_size<half>(std::min(first_, columns_ - from), [&](auto W) {
         const auto add = [&](auto fetched) {
-          add_half<V, W.value, fetched.value>(k, row, next, entries_ + from * depth_, x + from * x_stride, x_stride);
+          add_half<V, W.value, fetched.value>(k, row, next, entries_ + from * depth_,
+                                              x + from * x_stride, x_stride);
         };
         if (first_ == columns_)
           add(std::integral_constant<int, V>{});
@@ -146,7 +160,8 @@ class FewColumns {
   static constexpr int half = most / 2;
 
   template <int V, int W, int fetched>
-  void add_half(const Real* k, Index row, const Real* next, const Real* e, Real* x, Index x_stride) const {
+  void add_half(const Real* k, Index row, const Real* next, const Real* e, Real* x,
+                Index x_stride) const {
     Register<Real> sums[W][V];
     for (int w = 0; w < W; ++w)
       for (int v = 0; v < V; ++v) sums[w][v] = load(x + w * x_stride + v * lanes<Real>);
@@ -180,13 +195,13 @@ void in_few_columns(Index columns, Task&& task) {
   }
 }
 
-// g += A^T e of rows (rows x d) one after the other, e and g column by column, those of e `stride` apart. Blocks of rows come in ranges of
-// features for which g stays in the first-level cache.
+// g += A^T e of rows (rows x d) one after the other, e and g column by column, those of e `stride`
+// apart. Blocks of rows come in ranges of features for which g stays in the first-level cache.
 template <class Real>
-LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Index d, Index columns, const Real* e,
-                                                  Index stride, Real* g) {
-  constexpr Index block = 32, width = 2 * lanes<Real>, wanted = 2048 / static_cast<Index>(sizeof(Real)),
-                  ahead = wanted / 2;
+LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Index d, Index columns,
+                                                  const Real* e, Index stride, Real* g) {
+  constexpr Index block = 32, width = 2 * lanes<Real>,
+                  wanted = 2048 / static_cast<Index>(sizeof(Real)), ahead = wanted / 2;
   const Index ranges = std::max<Index>((d + wanted / 2) / wanted, 1);
   const Index range = (d + ranges * width - 1) / (ranges * width) * width;
   FewColumns<Real> few;
@@ -197,17 +212,21 @@ LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Ind
         const Index depth = std::min(block, rows - first), end = std::min(begin + range, d);
         const Real* from = a + first * d;
         const Real* after = first + block < rows ? from + block * d + begin : a + end;
-        const auto later = [&](Index j) { return j + ahead < end ? from + j + ahead : after + (j + ahead - end); };
+        const auto later = [&](Index j) {
+          return j + ahead < end ? from + j + ahead : after + (j + ahead - end);
+        };
         few.put(e + c * stride + first, count, stride, depth, Real(1));
         Index j = begin;
-        for (; j + width <= end; j += width) few.template add_panel<2>(from + j, d, later(j), to + j, d);
+        for (; j + width <= end; j += width)
+          few.template add_panel<2>(from + j, d, later(j), to + j, d);
         if (j + lanes<Real> <= end) {
           few.template add_panel<1>(from + j, d, later(j), to + j, d);
           j += lanes<Real>;
         }
         for (; j < end; ++j)
           for (Index w = 0; w < count; ++w)
-            for (Index t = 0; t < depth; ++t) to[w * d + j] += e[(c + w) * stride + first + t] * from[t * d + j];
+            for (Index t = 0; t < depth; ++t)
+              to[w * d + j] += e[(c + w) * stride + first + t] * from[t * d + j];
       }
   });
 }

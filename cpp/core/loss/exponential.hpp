@@ -9,10 +9,11 @@ namespace localgd {
 
 struct Exponential {
   static constexpr bool signed_rows = true;
-  static constexpr bool uses_target = false;  // in near() and beside it
+  static constexpr bool uses_target = false;  // in after_move() and beside it
   static constexpr bool multiclass = false;
 
-  // -l'(m) = exp(-m). Overflows to inf for m < -709 (float: -88); the engine then reports divergence.
+  // -l'(m) = exp(-m). Overflows to inf for m < -709 (float: -88); the engine then reports
+  // divergence.
   template <class V>
   static V negative_derivative(V m) {
     return exp_lane(-m);
@@ -21,16 +22,17 @@ struct Exponential {
   static Real negative_derivative(Real m, Real /*y*/) {
     return negative_derivative(m);
   }
-  // Near m_0: -l'(m_0 + delta) from the origin of m_0 and a power of e that is had cheaply.
-  static double origin(double m, double /*y*/) { return exp_lane(-m); }
+  // Near m_0: -l'(m_0 + delta) from what is kept of m_0 (at_start) and a power of e that is had
+  // cheaply.
+  static double at_start(double m, double /*y*/) { return exp_lane(-m); }
   template <class V, class Exp>
-  static V near(V origin, V delta, Exp power) {
-    return origin * power(-delta);
+  static V after_move(V at_start, V delta, Exp power) {
+    return at_start * power(-delta);
   }
   // What -l' changes by on the way; less_one(x) = exp(x) - 1.
   template <class V, class Less>
-  static V change(V origin, V delta, Less less_one) {
-    return origin * less_one(-delta);
+  static V change(V at_start, V delta, Less less_one) {
+    return at_start * less_one(-delta);
   }
   static double value(double m, double /*y*/) { return std::exp(-m); }
 };

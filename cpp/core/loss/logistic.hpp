@@ -9,7 +9,7 @@ namespace localgd {
 
 struct Logistic {
   static constexpr bool signed_rows = true;
-  static constexpr bool uses_target = false;  // in near() and beside it
+  static constexpr bool uses_target = false;  // in after_move() and beside it
   static constexpr bool multiclass = false;
 
   // -l'(m) = 1 / (1 + exp(m)): 1 for m -> -inf, exp(-m) with full relative accuracy for m -> inf.
@@ -21,15 +21,16 @@ struct Logistic {
   static Real negative_derivative(Real m, Real /*y*/) {
     return negative_derivative(m);
   }
-  static double origin(double m, double /*y*/) { return exp_lane(m); }
+  static double at_start(double m, double /*y*/) { return exp_lane(m); }
   template <class V, class Exp>
-  static V near(V origin, V delta, Exp power) {
-    return 1 / (1 + origin * power(delta));
+  static V after_move(V at_start, V delta, Exp power) {
+    return 1 / (1 + at_start * power(delta));
   }
   // What -l' changes by on the way; less_one(x) = exp(x) - 1.
   template <class V, class Less>
-  static V change(V origin, V delta, Less less_one) {
-    const V moved = less_one(delta), before = 1 / (1 + origin), after = 1 / (1 + origin * (moved + 1));
+  static V change(V at_start, V delta, Less less_one) {
+    const V moved = less_one(delta), before = 1 / (1 + at_start),
+            after = 1 / (1 + at_start * (moved + 1));
     return (before - 1) * after * moved;
   }
   static double value(double m, double /*y*/) {

@@ -33,15 +33,17 @@ void negative_derivatives(const Real* margins, const Real* targets, Index n,
   }
 }
 
-// What near() needs of margins (n x C without gaps) to give derivatives close to them; the columns of
-// `origin` are `stride` apart.
+// What after_move() needs of margins (n x C without gaps) to give derivatives close to them; the
+// columns of `at_start` are `stride` apart.
 template <class Loss, class Real>
-void origins(const double* margins, const double* targets, Index n, [[maybe_unused]] Index outputs,
-             [[maybe_unused]] Index stride, Real* origin) {
+void values_at_start(const double* margins, const double* targets, Index n,
+                     [[maybe_unused]] Index outputs, [[maybe_unused]] Index stride,
+                     Real* at_start) {
   if constexpr (Loss::multiclass) {
-    Loss::origins(margins, n, outputs, stride, origin);
+    Loss::values_at_start(margins, n, outputs, stride, at_start);
   } else {
-    for (Index j = 0; j < n; ++j) origin[j] = static_cast<Real>(Loss::origin(margins[j], targets[j]));
+    for (Index j = 0; j < n; ++j)
+      at_start[j] = static_cast<Real>(Loss::at_start(margins[j], targets[j]));
   }
 }
 

@@ -10,15 +10,15 @@ namespace localgd {
 
 struct Softmax {
   static constexpr bool signed_rows = false;
-  static constexpr bool uses_target = false;  // in near() and beside it
+  static constexpr bool uses_target = false;  // in after_move() and beside it
   static constexpr bool multiclass = true;
 
   // e = onehot(y) - softmax(u) for n rows; the columns of u and e are
   // `stride` apart. The entry of the own
   // class is the sum of the others, so that it keeps its digits when they are small.
   template <class Real>
-  static void negative_derivatives(const Real* u, const Real* y, Index n, Index classes, Index stride,
-                                   Real* e) {
+  static void negative_derivatives(const Real* u, const Real* y, Index n, Index classes,
+                                   Index stride, Real* e) {
     constexpr Index block = 64;
     Real largest[block], others[block], total[block];
     for (Index first = 0; first < n; first += block) {
@@ -44,8 +44,8 @@ struct Softmax {
 
   // The powers in e become the derivatives, from the sums over the other classes and over all.
   template <class Real>
-  static void divide(const Real* others, Real* total, const Real* y, Index count, Index classes, Index stride,
-                     Real* e) {
+  static void divide(const Real* others, Real* total, const Real* y, Index count, Index classes,
+                     Index stride, Real* e) {
     for (Index j = 0; j < count; ++j) total[j] = 1 / total[j];
     for (Index c = 0; c < classes; ++c)
       for (Index j = 0; j < count; ++j) {
@@ -54,22 +54,23 @@ struct Softmax {
       }
   }
 
-  // Near u_0 (n x C without gaps): the origin of a row is exp(u_0 - max u_0).
+  // Near u_0 (n x C without gaps): at_start of a row is exp(u_0 - max u_0).
   template <class Real>
-  static void origins(const double* u, Index n, Index classes, Index stride, Real* origin) {
+  static void values_at_start(const double* u, Index n, Index classes, Index stride,
+                              Real* at_start) {
     for (Index j = 0; j < n; ++j) {
       double largest = u[j];
       for (Index c = 1; c < classes; ++c)
         largest = u[c * n + j] > largest || u[c * n + j] != u[c * n + j] ? u[c * n + j] : largest;
       for (Index c = 0; c < classes; ++c)
-        origin[c * stride + j] = static_cast<Real>(exp_lane(u[c * n + j] - largest));
+        at_start[c * stride + j] = static_cast<Real>(exp_lane(u[c * n + j] - largest));
     }
   }
 
   // e at u_0 + delta.
   template <class Real, class Exp>
-  static void near(const Real* origin, const Real* delta, const Real* y, Index n, Index classes,
-                   Index stride, Real* e, Exp power) {
+  static void after_move(const Real* at_start, const Real* delta, const Real* y, Index n,
+                         Index classes, Index stride, Real* e, Exp power) {
     constexpr Index block = 64;
     Real others[block], total[block];
     for (Index first = 0; first < n; first += block) {
@@ -78,7 +79,7 @@ struct Softmax {
       std::fill_n(total, count, Real(0));
       for (Index c = 0; c < classes; ++c)
         for (Index j = 0; j < count; ++j) {
-          const Real p = origin[c * stride + first + j] * power(delta[c * stride + first + j]);
+          const Real p = at_start[c * stride + first + j] * power(delta[c * stride + first + j]);
           e[c * stride + first + j] = p;
           total[j] += p;
           others[j] += y[first + j] == static_cast<Real>(c) ? Real(0) : p;
@@ -90,7 +91,7 @@ struct Softmax {
   // What e changes by on the way; less_one(x) = exp(x) - 1. With p_c = o_c / T, X = sum_c o_c x_c:
   // the other classes' p change by (o_c x_c - p_c X) / (T + X).
   template <class Real, class Less>
-  static void change(const Real* origin, const Real* delta, const Real* y, Index n, Index classes,
+  static void change(const Real* at_start, const Real* delta, const Real* y, Index n, Index classes,
                      Index stride, Real* e, Less less_one) {
     constexpr Index block = 64;
     Real others[block], total[block], moved[block];
@@ -101,7 +102,7 @@ struct Softmax {
       std::fill_n(moved, count, Real(0));
       for (Index c = 0; c < classes; ++c)
         for (Index j = 0; j < count; ++j) {
-          const Real o = origin[c * stride + first + j];
+          const Real o = at_start[c * stride + first + j];
           const Real x = o * less_one(delta[c * stride + first + j]);
           e[c * stride + first + j] = x;
           total[j] += o;
@@ -116,7 +117,7 @@ struct Softmax {
         for (Index j = 0; j < count; ++j) {
           const bool own = y[first + j] == static_cast<Real>(c);
           const Real x =
-              (e[c * stride + first + j] - origin[c * stride + first + j] * moved[j]) * total[j];
+              (e[c * stride + first + j] - at_start[c * stride + first + j] * moved[j]) * total[j];
           e[c * stride + first + j] = -x;
           others[j] += own ? Real(0) : x;
         }

@@ -12,13 +12,13 @@ struct Squared {
   static Real negative_derivative(Real u, Real y) {
     return y - u;
   }
-  static double origin(double u, double y) { return y - u; }
+  static double at_start(double u, double y) { return y - u; }
   template <class V, class Exp>
-  static V near(V origin, V delta, Exp /*power*/) {
-    return origin - delta;
+  static V after_move(V at_start, V delta, Exp /*power*/) {
+    return at_start - delta;
   }
   template <class V, class Less>
-  static V change(V /*origin*/, V delta, Less /*less_one*/) {
+  static V change(V /*at_start*/, V delta, Less /*less_one*/) {
     return -delta;
   }
   static double value(double u, double y) { return 0.5 * (u - y) * (u - y); }

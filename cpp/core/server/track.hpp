@@ -34,7 +34,7 @@ class Track {
           Matrix<double>::Constant(value.rows(), value.cols(), rule.tau * rule.tau);
   }
 
-  Matrix<double> value;    // x
+  Matrix<double> value;     // x
   Matrix<double> change;    // c of the last round
   Matrix<double> velocity;  // v
   Matrix<double> squares;   // s
