@@ -116,12 +116,12 @@ LOCALGD_IN_PLACE V sums_of_pairs(V a, V b) {
 }
 
 // Until each sum is in one lane: that of x_i in the i-th, from x_0 on.
-template <int parts, int count, class V>
-LOCALGD_IN_PLACE void sum_lanes(V* x) {
+template <int parts, int count, class Real>
+LOCALGD_IN_PLACE void sum_lanes(Register<Real>* x) {
   if constexpr (parts > 1) {
     for (int i = 0; i < count / 2; ++i) x[i] = sums_of_pairs(x[2 * i], x[2 * i + 1]);
     if constexpr (count == 1) x[0] = sums_of_pairs(x[0], x[0]);
-    sum_lanes<parts / 2, std::max(count / 2, 1)>(x);
+    sum_lanes<parts / 2, std::max(count / 2, 1), Real>(x);
   }
 }
 }  // namespace detail
@@ -130,7 +130,7 @@ LOCALGD_IN_PLACE void sum_lanes(V* x) {
 template <class Real, int count>
 LOCALGD_IN_PLACE void add_sums_of_lanes(Register<Real> (&x)[count], Real* y) {
   constexpr int width = static_cast<int>(sizeof(Register<Real>) / sizeof(Real));
-  detail::sum_lanes<width, count>(x);
+  detail::sum_lanes<width, count, Real>(x);
   for (int i = 0; i < count; ++i) y[i] += x[i / width][i % width];
 }
 #else

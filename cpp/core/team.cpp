@@ -48,8 +48,10 @@ bool forked_after_threads() {
 
 Work::Work(std::vector<double> costs_) : order(costs_.size()), costs(std::move(costs_)) {
   std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) {
-    return costs[static_cast<std::size_t>(a)] > costs[static_cast<std::size_t>(b)];
+  // Not std::stable_sort: Clang warns of what GCC 12's header does in it.
+  std::sort(order.begin(), order.end(), [&](Index a, Index b) {
+    const double x = costs[static_cast<std::size_t>(a)], y = costs[static_cast<std::size_t>(b)];
+    return x > y || (x == y && a < b);
   });
   total = std::accumulate(costs.begin(), costs.end(), 0.0);
   if (!costs.empty()) largest = *std::max_element(costs.begin(), costs.end());

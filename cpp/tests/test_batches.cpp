@@ -50,7 +50,7 @@ TEST_CASE("half words are taken in order, the low half first") {
   RowDealer dealer(1000, true, key, 16);  // two blocks a round
   dealer.begin_round(3);
   std::vector<Index> want;
-  for (const std::uint64_t block : {0, 1})
+  for (const std::uint64_t block : {0u, 1u})
     for (const std::uint64_t word : Philox(key)(3, 2, block))
       for (const std::uint64_t half : {word & 0xffffffffu, word >> 32})
         want.push_back(static_cast<Index>(half * 1000 >> 32));
@@ -61,7 +61,7 @@ TEST_CASE("every row comes once in an epoch, and epochs differ") {
   for (const Index rows : {1, 2, 3, 10, 57}) {
     CAPTURE(rows);
     const auto count = static_cast<std::size_t>(rows);
-    RowDealer dealer(rows, false, key, 4 * rows);
+    RowDealer dealer(rows, false, key, 4 * count);
     dealer.begin_round(0);
     std::vector<Index> every(count), before;
     std::iota(every.begin(), every.end(), Index{0});

@@ -20,10 +20,10 @@ struct Client {
   std::shared_ptr<LargeArray<Real>> memory;  // of the gram, also of copies
   PaddedGram<Real> gram;
   Vector<Real> targets;
-  Matrix<double> start;  // w_k
-  Matrix<Real> pull;     // eta q
+  Matrix<double> start;          // w_k
+  Matrix<Real> correction_step;  // eta q
   Real step = Real(0.3);
-  double pull_back = 0.15;  // eta mu
+  double prox_step = 0.15;  // eta mu
 
   Client(Index n, Index d, const LossCase& loss) {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
@@ -37,14 +37,14 @@ struct Client {
     if (loss.outputs > 1) y = (y.array() * 1.5 + 1.5).floor();
     targets = y.cast<Real>();
     start = random.matrix(d, loss.outputs);
-    pull = (0.1 * random.matrix(d, loss.outputs)).cast<Real>();
+    correction_step = (0.1 * random.matrix(d, loss.outputs)).cast<Real>();
   }
   RowsView<Real> view() const { return RowsView<Real>(rows.data(), rows.rows(), rows.cols()); }
 };
 
 // Which of the kernels' features a run of steps uses.
 struct Mode {
-  bool prox, pulled;
+  bool prox, corrected;
   Index batch;  // 0: all rows
 };
 const std::vector<Mode> modes{{false, false, 0}, {true, false, 0},  {false, true, 0},
@@ -73,13 +73,14 @@ Index draw(RowDealer& dealer) {
   return row;
 }
 
-// s <- keep s + e, w <- w_k + keep (w - w_k) + step sum_j e_j a_j + pull, one number at a time.
+// s <- keep s + e, w <- w_k + keep (w - w_k) + step sum_j e_j a_j + correction_step, one number at
+// a time.
 template <class Real>
 Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::int64_t steps) {
   const Index n = c.rows.rows(), d = c.rows.cols(), outputs = loss.outputs;
   Steps out{Matrix<double>::Zero(n, outputs), Matrix<double>::Zero(d, outputs),
             Matrix<double>::Zero(n, outputs)};
-  const double keep = mode.prox ? 1 - c.pull_back : 1.0;
+  const double keep = mode.prox ? 1 - c.prox_step : 1.0;
   const auto margin = [&](Index j, Index k) {
     double m = 0;
     for (Index f = 0; f < d; ++f) m += double(c.rows(j, f)) * (c.start(f, k) + out.delta(f, k));
@@ -102,7 +103,7 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
       for (Index k = 0; k < outputs; ++k)
         for (Index f = 0; f < d; ++f)
           out.delta(f, k) += double(c.step) * e(j, k) * double(c.rows(j, f));
-    if (mode.pulled) out.delta += c.pull.template cast<double>();
+    if (mode.corrected) out.delta += c.correction_step.template cast<double>();
   }
   for (Index j = 0; j < n; ++j)
     for (Index k = 0; k < outputs; ++k) out.margins(j, k) = margin(j, k);
@@ -125,23 +126,24 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
   Matrix<Real> base = Matrix<Real>::Zero(stride, loss.outputs), at_start = base, shift = base,
                delta = base, scratch = base, sums = Matrix<Real>::Zero(n, loss.outputs);
   base.topRows(n) = start.template cast<Real>();
-  shift.topRows(n) = c.rows.lazyProduct(c.pull);
+  shift.topRows(n) = c.rows.lazyProduct(c.correction_step);
   const Vector<double> targets = c.targets.template cast<double>();
   kernels.values_at_start(start.data(), targets.data(), n, loss.outputs, stride, at_start.data());
   const SpanClient<Real> client{c.gram,
                                 c.targets.data(),
                                 loss.outputs,
                                 c.step,
-                                mode.prox ? c.pull_back : 0.0,
+                                mode.prox ? c.prox_step : 0.0,
                                 base.data(),
                                 at_start.data(),
-                                mode.pulled ? shift.data() : nullptr,
+                                mode.corrected ? shift.data() : nullptr,
                                 delta.data(),
                                 scratch.data(),
                                 sums.data()};
   if (ladder) {
     double tau = 0;
-    for (std::int64_t l = 0; l < ladder->steps; ++l) tau += std::pow(1 - client.pull, double(l));
+    for (std::int64_t l = 0; l < ladder->steps; ++l)
+      tau += std::pow(1 - client.prox_step, double(l));
     LadderSpace<Real> space(base.size());
     ladder->taken = kernels.ladder(client, ladder->steps, tau,
                                    std::numeric_limits<Real>::epsilon() / 2, space, ladder->rung);
@@ -170,8 +172,8 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
                                   c.targets.data(),
                                   loss.outputs,
                                   c.step,
-                                  static_cast<Real>(mode.prox ? 1 - c.pull_back : 1.0),
-                                  mode.pulled ? c.pull.data() : nullptr,
+                                  static_cast<Real>(mode.prox ? 1 - c.prox_step : 1.0),
+                                  mode.corrected ? c.correction_step.data() : nullptr,
                                   c.start,
                                   base.data(),
                                   delta.data(),
@@ -195,14 +197,15 @@ void for_each_client(Body&& body) {
   const std::vector<std::pair<Index, Index>> shapes{{1, 1},   {1, 5},  {7, 3},
                                                     {16, 16}, {33, 8}, {9, 700}};
   for (const auto& loss : losses)
-    for (const auto& [n, d] : shapes) {
+    for (const auto& shape : shapes) {
+      const Index n = shape.first, d = shape.second;
       const Client<Real> client(n, d, loss);
       for (const Mode& mode : modes) {
         CAPTURE(loss.name);
         CAPTURE(n);
         CAPTURE(d);
         CAPTURE(mode.prox);
-        CAPTURE(mode.pulled);
+        CAPTURE(mode.corrected);
         CAPTURE(mode.batch);
         body(client, loss, mode);
       }
@@ -222,7 +225,7 @@ TEST_CASE_TEMPLATE("kernels take the steps of the plain loop", Real, double, flo
     if (!mode.batch)  // base keeps the margins at the start of the round
       CHECK(relative_error(in_weights.margins, plain_steps(c, loss, mode, 0).margins) <
             tolerance<Real>);
-    if (mode.pulled) return;
+    if (mode.corrected) return;
     // delta = step A^T s, which is what the engines make of the sums.
     const Matrix<double> delta =
         double(c.step) * c.rows.template cast<double>().transpose().lazyProduct(in_span.sums);
@@ -233,7 +236,7 @@ TEST_CASE_TEMPLATE("kernels take the steps of the plain loop", Real, double, flo
 TEST_CASE_TEMPLATE("small steps have the derivatives of the plain loop", Real, double, float) {
   // Margins that move by less than 1/64 or 1/1024 within the steps: polynomials in place of exp.
   for_each_client<Real>([](Client<Real> c, const LossCase& loss, Mode mode) {
-    if (mode.pulled) return;
+    if (mode.corrected) return;
     for (const double step : {1e-3, 1e-4, 1e-6}) {
       CAPTURE(step);
       c.step = static_cast<Real>(step / static_cast<double>(c.rows.rows()));
@@ -255,8 +258,8 @@ TEST_CASE_TEMPLATE("a ladder has the sums of all steps", Real, double, float) {
         const double step = moves / double(steps);
         Client<Real> slow = c;
         slow.step = static_cast<Real>(step / double(c.rows.rows()));
-        slow.pull_back = 0.2 * step;
-        slow.pull = c.pull * static_cast<Real>(step);
+        slow.prox_step = 0.2 * step;
+        slow.correction_step = c.correction_step * static_cast<Real>(step);
         Climb ladder{steps};
         const auto got = span(slow, loss, mode, {}, false, &ladder);
         const auto want = plain_steps(slow, loss, mode, ladder.taken);

@@ -231,7 +231,7 @@ TEST_CASE("rounds and plans that do not fit are refused") {
                          std::invalid_argument);
   }
   plans = plain_plans(p, 0.1);
-  for (const std::size_t numbers : {0, 1, 3, 4, 8}) {
+  for (const std::size_t numbers : {0u, 1u, 3u, 4u, 8u}) {
     plans.shares.assign(numbers, 0.5);
     CHECK_THROWS_WITH_AS(simulation.advance(7, plans, nullptr),
                          "shares: want one number for each client, or for each and round",

@@ -75,8 +75,9 @@ void step(Track& track, double k, const Matrix<double>& mean, Index range) {
 }  // namespace
 
 TEST_CASE("servers take the steps of their formulas") {
-  for (const auto& [name, rule] : servers) {
-    CAPTURE(name);
+  for (const auto& server : servers) {
+    const ServerRule& rule = server.rule;
+    CAPTURE(server.name);
     Random random(4);
     const Matrix<double> start = random.matrix(7, 2);
     Track track(rule, start);
@@ -100,8 +101,9 @@ TEST_CASE("servers take the steps of their formulas") {
 }
 
 TEST_CASE("ranges of rows give the bits of all rows at once") {
-  for (const auto& [name, rule] : servers) {
-    CAPTURE(name);
+  for (const auto& server : servers) {
+    const ServerRule& rule = server.rule;
+    CAPTURE(server.name);
     Random random(6);
     const Matrix<double> start = random.matrix(11, 3);
     Track whole(rule, start), parts(rule, start);
@@ -120,8 +122,9 @@ TEST_CASE("ranges of rows give the bits of all rows at once") {
 }
 
 TEST_CASE("a step that is not committed leaves no trace") {
-  for (const auto& [name, rule] : servers) {
-    CAPTURE(name);
+  for (const auto& server : servers) {
+    const ServerRule& rule = server.rule;
+    CAPTURE(server.name);
     Random random(8);
     const Matrix<double> start = random.matrix(5, 2), first = random.matrix(5, 2),
                          second = random.matrix(5, 2);
@@ -147,9 +150,10 @@ TEST_CASE("a step that is not committed leaves no trace") {
 TEST_CASE("linear servers move margins as they move weights") {
   Random random(10);
   const Matrix<double> rows = random.matrix(6, 4), start = random.matrix(4, 2);
-  for (const auto& [name, rule] : servers) {
+  for (const auto& server : servers) {
+    const ServerRule& rule = server.rule;
     if (rule.coordinate_wise()) continue;
-    CAPTURE(name);
+    CAPTURE(server.name);
     Track weights(rule, start), margins(rule, rows.lazyProduct(start));
     for (int k = 0; k < 30; ++k) {
       const Matrix<double> mean = random.matrix(4, 2);

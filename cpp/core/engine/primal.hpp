@@ -208,8 +208,10 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       return climb_ladder<Real>(ladder, this->steps(i), most_rungs(i), this->ladder_tolerance(i),
                                 ladders_[own], this->rungs_[static_cast<std::size_t>(i)]);
     };
-    if (first_steps(i)) return take(PrimalFirstSteps{rounds});
-    return take(PrimalLadder{rounds});
+    using Start = decltype(start);
+    using Changes = decltype(changes);
+    if (first_steps(i)) return take(PrimalFirstSteps<Real, Start, Changes>{rounds});
+    return take(PrimalLadder<Real, Start, Changes>{rounds});
   }
   std::int64_t climb(const PrimalClient<Real>& client, Index i, int thread) {
     return climb(client, i, thread, [&](Index columns, Real* out, auto&& task) {

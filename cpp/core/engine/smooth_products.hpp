@@ -13,7 +13,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -146,7 +145,7 @@ class SmoothProducts {
 
   // c_j = -(l_{j+1} + ... + l_p), with Lagrange's l of the nodes 0, -h_0, -(h_0 + h_1), ... at t.
   void weigh(int p) {
-    std::array<double, most + 1> nodes{}, l{};
+    double nodes[most + 1] = {}, l[most + 1] = {};
     for (int j = 0; j < p; ++j) nodes[j + 1] = nodes[j] - at(lengths, j);
     for (int i = 0; i <= p; ++i) {
       l[i] = 1;
@@ -194,10 +193,10 @@ class SmoothProducts {
   }
   Index column(int j) { return (whole(newest) + j) % most; }
 
-  Matrix<double> sums_, images_;        // S_j and K S_j, N C x most
-  Matrix<double> sum_, given_;          // S, and what K S was said to be
-  Matrix<double> next_sum_, image_;     // those of the round at work
-  std::array<double, most> weights_{};  // c_j
+  Matrix<double> sums_, images_;     // S_j and K S_j, N C x most
+  Matrix<double> sum_, given_;       // S, and what K S was said to be
+  Matrix<double> next_sum_, image_;  // those of the round at work
+  double weights_[most] = {};        // c_j
   int used_ = 0;
   Matrix<double> numbers_, next_numbers_;
   bool node_ = false;

@@ -81,12 +81,13 @@ constexpr Index triangle(Index rows) { return rows * (rows + 1) / 2; }
 
 // What the lower triangle of R rows and columns of K_ii makes of e; `entry` has entries with column
 // <= row.
-template <int R, class EntryAt, class V>
-LOCALGD_IN_PLACE void multiply_triangle(EntryAt&& entry, const V (&e)[R], V (&sums)[R]) {
+template <int R, class Real, class EntryAt>
+LOCALGD_IN_PLACE void multiply_triangle(EntryAt&& entry, const Register<Real> (&e)[R],
+                                        Register<Real> (&sums)[R]) {
   unrolled<R>([&](auto r) { sums[r] = entry(r, r) * e[r]; });
   unrolled<R>([&](auto r) {
     unrolled<r>([&](auto c) {
-      const V both = entry(r, c);
+      const Register<Real> both = entry(r, c);
       sums[r] += both * e[c];
       sums[c] += both * e[r];
     });
@@ -118,7 +119,7 @@ LOCALGD_IN_PLACE Register<Real> move_bundle_rows(const Real* gram, Row row, Inde
   const auto entry = [=](Index i, Index j) { return load(gram + (triangle(i) + j) * width); };
   Register<Real> own[R], sums[R];
   unrolled<R>([&](auto r) { own[r] = load(e + (row + r) * width); });
-  multiply_triangle<R>([&](auto r, auto c) { return entry(row + r, row + c); }, own, sums);
+  multiply_triangle<R, Real>([&](auto r, auto c) { return entry(row + r, row + c); }, own, sums);
   for (Index j = 0; j < row; ++j) {
     const Register<Real> other = load(e + j * width);
     unrolled<R>([&](auto r) { sums[r] += entry(row + r, j) * other; });
@@ -173,7 +174,7 @@ void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
           store(sums + at, keep * load(sums + at) + e[r]);
         });
         if (last && l + 1 == steps) continue;
-        detail::multiply_triangle<n>(
+        detail::multiply_triangle<n, Real>(
             [&](auto r, auto k) { return load(c.gram + (detail::triangle(r) + k) * width + h); }, e,
             moved);
         const Register<Real> size =
