@@ -21,7 +21,7 @@ class Refused(Exception):
 class Remote:
     """A contestant in a process of its own; closed at the end of a ``with``."""
 
-    def __init__(self, contestant: Contestant, threads: int):
+    def __init__(self, contestant: Contestant, threads: int, worker: str = "throughput.worker"):
         self.name = contestant.name
         folder = str(Path(__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
@@ -29,7 +29,7 @@ class Remote:
             name: value.format(threads=threads) for name, value in contestant.environment.items()
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "throughput.worker", contestant.name],
+            [sys.executable, "-m", worker, contestant.name],
             env={**os.environ, "PYTHONPATH": path, **settings},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -41,7 +41,7 @@ class Remote:
             raise
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """Call a method of :class:`throughput.worker.Contender` there."""
+        """Call a method of what the worker serves, there."""
         assert self.process.stdin is not None
         pickle.dump((method, arguments), self.process.stdin)
         self.process.stdin.flush()

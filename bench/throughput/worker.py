@@ -13,7 +13,8 @@ import os
 import pickle
 import sys
 import traceback
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import Any
 
 from .cases import Case
 from .rivals import CONTESTANTS
@@ -64,15 +65,22 @@ class Contender:
         self.ready.pop(form, None)
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, name: str) -> None:
-    """Answer requests ``(method, arguments)`` with ``(True, result)`` or ``(False, error)``."""
+def serve(make: Callable[[], Any]) -> None:
+    """Answer requests ``(method, arguments)`` with ``(True, result)`` or ``(False, error)``.
+
+    Requests come from standard input and go to what ``make`` returns; answers go to standard
+    output, and what libraries print to standard error.
+    """
+    requests = sys.stdin.buffer
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
 
     def answer(fine: bool, value: Any) -> None:
         pickle.dump((fine, value), answers)
         answers.flush()
 
     try:
-        contender = Contender(CONTESTANTS[name].module)
+        served = make()
     except ImportError as error:
         answer(False, str(error))
         return
@@ -83,14 +91,11 @@ def serve(requests: BinaryIO, answers: BinaryIO, name: str) -> None:
         except EOFError:
             return
         try:
-            answer(True, getattr(contender, method)(*arguments))
+            answer(True, getattr(served, method)(*arguments))
         except Exception as error:
             traceback.print_exc()
             answer(False, f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":
-    # What libraries print must not mix with the answers.
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, channel, sys.argv[1])
+    serve(lambda: Contender(CONTESTANTS[sys.argv[1]].module))

@@ -10,8 +10,10 @@
 #include <type_traits>
 #include <utility>
 
-#if defined(__GNUC__) && defined(__AVX512F__)
+#if defined(__GNUC__) && (defined(__AVX512F__) || defined(__FMA__))
 #include <immintrin.h>
+#elif defined(__GNUC__) && defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "types.hpp"
@@ -154,6 +156,46 @@ Real sum_of_lanes(Real x) {
 template <class Real, int count>
 void add_sums_of_lanes(const Real (&x)[count], Real* y) {
   for (int i = 0; i < count; ++i) y[i] += x[i];
+}
+#endif
+
+// x y + z, rounded once where the processor has an instruction for it and twice elsewhere, for one
+// number and for every lane of a register alike. What a compiler makes of `x * y + z` depends on
+// what is around it; where a result must not, it is written so.
+template <class Real>
+LOCALGD_IN_PLACE Real multiply_add(Real x, Real y, Real z)
+  requires std::is_floating_point_v<Real>
+{
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(x, y, z);
+#else
+  return x * y + z;
+#endif
+}
+#if defined(__GNUC__)
+LOCALGD_IN_PLACE Register<double> multiply_add(Register<double> x, Register<double> y,
+                                               Register<double> z) {
+#if defined(__AVX512F__)
+  return (Register<double>)_mm512_fmadd_pd((__m512d)x, (__m512d)y, (__m512d)z);
+#elif defined(__FMA__)
+  return (Register<double>)_mm256_fmadd_pd((__m256d)x, (__m256d)y, (__m256d)z);
+#elif defined(__aarch64__)
+  return (Register<double>)vfmaq_f64((float64x2_t)z, (float64x2_t)x, (float64x2_t)y);
+#else
+  return x * y + z;
+#endif
+}
+LOCALGD_IN_PLACE Register<float> multiply_add(Register<float> x, Register<float> y,
+                                              Register<float> z) {
+#if defined(__AVX512F__)
+  return (Register<float>)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)z);
+#elif defined(__FMA__)
+  return (Register<float>)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)z);
+#elif defined(__aarch64__)
+  return (Register<float>)vfmaq_f32((float32x4_t)z, (float32x4_t)x, (float32x4_t)y);
+#else
+  return x * y + z;
+#endif
 }
 #endif
 

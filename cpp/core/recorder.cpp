@@ -1,3 +1,4 @@
+// Compiled without contraction of products and sums to fused ones.
 #include "recorder.hpp"
 
 #include <algorithm>
@@ -5,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "loss/derivatives.hpp"
 #include "matrix_products.hpp"
 
 namespace localgd {
@@ -16,13 +18,14 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 Recorder::Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
                    Matrix<double> reference, bool keep_weights)
     : data_(data),
+      groups_(data.clients(), 1),
+      derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
       reference_(std::move(reference)),
       keep_weights_(keep_weights) {
   with_loss(loss, [&](auto l) {
     using Loss = decltype(l);
     loss_value_ = &loss_value<Loss>;
-    derivatives_ = &negative_derivatives<Loss, double>;
     signed_rows_ = Loss::signed_rows;
     multiclass_ = Loss::multiclass;
   });
@@ -94,14 +97,14 @@ void Recorder::add_gradients(const Matrix<double>& measures, Index model) {
 }
 
 double Recorder::loss(const Columns& margins) const {
-  double total = 0;
-  for (Index i = 0; i < data_.clients(); ++i) {
+  return groups_.sum(0.0, [&](Index i, double& sum) {
+    if (!(data_.weights[i] > 0)) return false;
     double client = 0;
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
       client += loss_value_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
-    total += data_.weights[i] * client / static_cast<double>(data_.size(i));
-  }
-  return total;
+    sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
+    return true;
+  });
 }
 
 double Recorder::smallest_margin(const Columns& margins) const {
@@ -128,25 +131,37 @@ Matrix<double> Recorder::client_rows(const Matrix<double>& coefficients, Index c
   return weighted_rows(data_.rows.middleRows(first, n), coefficients.middleRows(first, n));
 }
 
+// sum_i v_i A_i^T x_i (d x C) over the clients with a share above 0.
+Matrix<double> Recorder::mean_of_clients(const Matrix<double>& coefficients,
+                                         const Vector<double>& shares) const {
+  const Matrix<double> zero = Matrix<double>::Zero(data_.features(), coefficients.cols());
+  return groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
+    if (!(shares[i] > 0)) return false;
+    sum += shares[i] * client_rows(coefficients, i);
+    return true;
+  });
+}
+
 Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
   // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - (w_{k+1} - w_k)
-  Matrix<double> move = *last.change;
-  if (!last.in_weights) move = weighted_rows(data_.rows, *last.change);
+  const auto everyone = Vector<double>::Ones(data_.clients());
+  const Matrix<double> move =
+      last.in_weights ? *last.change : mean_of_clients(*last.change, everyone);
   Matrix<double> common;
-  if (last.common.size()) common = weighted_rows(data_.rows, last.common);
+  if (last.common.size()) common = mean_of_clients(last.common, everyone);
   const Index outputs = move.cols() / models;
-  Vector<double> totals = Vector<double>::Zero(models);
-  for (Index i = 0; i < data_.clients(); ++i) {
-    if (!(last.shares[i] > 0)) continue;
+  const Vector<double> zero = Vector<double>::Zero(models);
+  return groups_.sum(zero, [&](Index i, Vector<double>& sums) {
+    if (!(last.shares[i] > 0)) return false;
     Matrix<double> own = client_rows(last.local_changes, i) - move;
     for (Index s = 0; s < models; ++s) {
       auto columns = own.middleCols(s * outputs, outputs);
       if (common.size()) columns -= last.kappa(i, s) * common.middleCols(s * outputs, outputs);
-      totals[s] += last.shares[i] * columns.squaredNorm();
+      sums[s] += last.shares[i] * columns.squaredNorm();
     }
-  }
-  return totals;
+    return true;
+  });
 }
 
 // Of all models, so that the bits of the first are the same whatever the count.
@@ -168,30 +183,31 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
     unit[s] = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
     columns /= unit[s];
   }
-  Matrix<double> weighted = scaled;
-  for (Index i = 0; i < data_.clients(); ++i)
-    weighted.middleRows(data_.begin(i), data_.size(i)) *= data_.weights[i];
-  const Matrix<double> mean = weighted_rows(data_.rows, weighted);
-  Vector<double> variance = Vector<double>::Zero(models), alignment = variance, squares = variance;
-  Matrix<double> own;
-  for (Index i = 0; i < data_.clients(); ++i) {
-    if (!(data_.weights[i] > 0)) continue;
-    own = client_rows(scaled, i);
+  const Matrix<double> mean = mean_of_clients(scaled, data_.weights);
+  const auto model = [&](const Matrix<double>& all, Index s) {
+    return all.middleCols(s * outputs, outputs);
+  };
+  // Of each model: variance, alignment and squares.
+  const Matrix<double> zero = Matrix<double>::Zero(models, 3);
+  const Matrix<double> sums = groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
+    const double p = data_.weights[i];
+    if (!(p > 0)) return false;
+    const Matrix<double> own = client_rows(scaled, i);
     for (Index s = 0; s < models; ++s) {
-      const auto g = std::as_const(mean).middleCols(s * outputs, outputs);
-      const auto g_i = std::as_const(own).middleCols(s * outputs, outputs);
+      const auto g = model(mean, s), g_i = model(own, s);
       const double norm = g_i.norm(), length = g.norm();
-      variance[s] += data_.weights[i] * (g_i - g).squaredNorm();
-      squares[s] += data_.weights[i] * norm * norm;
-      if (norm > 0) alignment[s] += data_.weights[i] * (g_i / norm).cwiseProduct(g / length).sum();
+      sum(s, 0) += p * (g_i - g).squaredNorm();
+      if (norm > 0) sum(s, 1) += p * (g_i / norm).cwiseProduct(g / length).sum();
+      sum(s, 2) += p * norm * norm;
     }
-  }
+    return true;
+  });
   Matrix<double> measures(models, 3);
   for (Index s = 0; s < models; ++s) {
-    const double length = mean.middleCols(s * outputs, outputs).norm();
-    measures(s, 0) = variance[s] * unit[s] * unit[s];
-    measures(s, 1) = length > 0 ? alignment[s] : nan;
-    measures(s, 2) = length > 0 ? squares[s] / (length * length) : nan;
+    const double length = model(mean, s).norm();
+    measures(s, 0) = sums(s, 0) * unit[s] * unit[s];
+    measures(s, 1) = length > 0 ? sums(s, 1) : nan;
+    measures(s, 2) = length > 0 ? sums(s, 2) / (length * length) : nan;
   }
   return measures;
 }

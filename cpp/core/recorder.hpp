@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "engine/engine.hpp"
+#include "engine/groups.hpp"
+#include "loss/derivatives.hpp"
 #include "loss/registry.hpp"
 
 namespace localgd {
@@ -75,9 +77,13 @@ class Recorder {
   void add_gradients(const Matrix<double>& measures, Index model);
   Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
 
+  Matrix<double> mean_of_clients(const Matrix<double>& coefficients,
+                                 const Vector<double>& shares) const;
+
   const Data& data_;
+  const Groups groups_;
   double (*loss_value_)(const double*, Index, Index, double);
-  void (*derivatives_)(const double*, const double*, Index, Index, double*);
+  NegativeDerivatives derivatives_;
   bool signed_rows_, multiclass_;
   std::vector<std::int64_t> rounds_;
   std::size_t next_ = 0;

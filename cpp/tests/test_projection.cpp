@@ -354,13 +354,13 @@ TEST_CASE("a restored warm start goes on with the same bits") {
   for_each_shape([](const Dense& rows, const Dense& gram) {
     const Index n = rows.rows();
     Projection whole(gram), resumed(gram);
-    Vector<double> places(n);
+    Vector<double> order(n);
     for (std::uint64_t seed = 0; seed < 4; ++seed)
       for (const auto& margins : margins_for(rows, seed)) {
-        whole.save(places.data());
+        whole.save(order.data());
         Projection fresh(gram);
-        fresh.restore(places.data());
-        resumed.restore(places.data());  // its factor holds something else
+        fresh.restore(order.data());
+        resumed.restore(order.data());  // its factor holds something else
         const auto want = solved(whole, margins);
         CHECK(same_bits(solved(fresh, margins), want));
         CHECK(same_bits(solved(resumed, margins), want));
@@ -372,27 +372,27 @@ TEST_CASE("a restored warm start goes on with the same bits") {
 TEST_CASE("kept rows are saved in their order, and what cannot be an order is refused") {
   const Dense gram = gram_of(separable_rows(4, 9, 51));
   Projection projection(gram);
-  Vector<double> places(4), back(4);
-  places << 2, 0, 3, 1;
-  projection.restore(places.data());
+  Vector<double> order(4), back(4);
+  order << 2, 0, 3, 1;
+  projection.restore(order.data());
   projection.save(back.data());
-  CHECK(same_bits(places, back));
+  CHECK(same_bits(order, back));
   for (const double bad : {1.0, 5.0, 1.5, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    Vector<double> wrong = places;
+    Vector<double> wrong = order;
     wrong[2] = bad;
-    CHECK_THROWS_WITH_AS(projection.restore(wrong.data()), "places: want 0, or 1, 2, ... once each",
-                         std::invalid_argument);
+    CHECK_THROWS_WITH_AS(projection.restore(wrong.data()),
+                         "active_order: want 0, or 1, 2, ... once each", std::invalid_argument);
   }
   projection.save(back.data());
-  CHECK(same_bits(places, back));
+  CHECK(same_bits(order, back));
 }
 
 TEST_CASE("a warm start with rows that depend on each other") {
   const Dense rows = separable_rows(6, 9, 52).replicate(2, 1), gram = gram_of(rows);
-  const Vector<double> places = Vector<double>::LinSpaced(12, 1, 12);
+  const Vector<double> order = Vector<double>::LinSpaced(12, 1, 12);
   const Vector<double> margins = rows * Random(2).vector(9);
   Projection projection(gram);
-  projection.restore(places.data());
+  projection.restore(order.data());
   for (int round = 0; round < 2; ++round)
     CHECK(kkt_residual(gram, margins, solved(projection, margins)) <= 1e-10);
 }

@@ -253,13 +253,13 @@ TEST_CASE("a team inside a team works") {
 
 TEST_CASE("the leader's exception comes through and the next team works") {
   for (const int threads : {1, 2, 5}) {
-    const auto raise = [&] {
+    const auto raising = [&] {
       Team::run(threads, [](Team& team) {
         check_phase(team, equal_work(4));
         throw std::runtime_error("from the leader");
       });
     };
-    CHECK_THROWS_WITH_AS(raise(), "from the leader", std::runtime_error);
+    CHECK_THROWS_WITH_AS(raising(), "from the leader", std::runtime_error);
     Team::run(threads, [](Team& team) { check_phase(team, equal_work(4)); });
   }
 }
@@ -269,12 +269,12 @@ TEST_CASE("an item's exception comes through and the team goes on") {
     CAPTURE(threads);
     Team::run(threads, [](Team& team) {
       for (Index bad = 0; bad < 12; ++bad) {
-        const auto raise = [&] {
+        const auto raising = [&] {
           team.for_each(equal_work(12), [&](Index item, int) {
             if (item % 3 == bad % 3 || item == bad) throw std::runtime_error("from an item");
           });
         };
-        CHECK_THROWS_WITH_AS(raise(), "from an item", std::runtime_error);
+        CHECK_THROWS_WITH_AS(raising(), "from an item", std::runtime_error);
         check_phase(team, equal_work(12));
       }
     });

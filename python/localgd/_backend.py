@@ -19,11 +19,12 @@ def _load(level: str) -> ModuleType | None:
 
 def available() -> tuple[str, ...]:
     """The instruction sets that this installation has and this machine runs, best first."""
-    baseline = _load("baseline")
-    if baseline is None:
+    # Every wheel has the baseline; a build of one instruction set alone may not.
+    lowest = next(filter(None, map(_load, reversed(LEVELS))), None)
+    if lowest is None:
         raise ImportError("localgd was installed without its C++ core: reinstall it")
     return tuple(
-        level for level in LEVELS if baseline.machine_supports(level) and _load(level) is not None
+        level for level in LEVELS if lowest.machine_supports(level) and _load(level) is not None
     )
 
 

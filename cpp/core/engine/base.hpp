@@ -84,6 +84,16 @@ class BaseEngine : public Engine {
   Index rows_of(Index first, Index end) const { return data_.begin(end) - data_.begin(first); }
   bool takes_part(Index client) const { return plan_->shares[client] > 0; }
 
+  // sum_i u_i x(i)
+  template <class Value>
+  double sum_of_shares(Value&& x) const {
+    return groups_.sum(0.0, [&](Index i, double& sum) {
+      if (!takes_part(i)) return false;
+      sum = multiply_add(shares_[i], x(i), sum);
+      return true;
+    });
+  }
+
   bool anyone(Index first, Index end) const {
     for (Index i = first; i < end; ++i)
       if (takes_part(i)) return true;
@@ -138,12 +148,11 @@ class BaseEngine : public Engine {
       active_ = &selected_;
     }
     if (!correcting()) return;
-    mean_kappa_ = 0;
     for (Index i = 0; i < data_.clients(); ++i) {
       kappa_(i) =
           local_.correction == Correction::control ? plan.lr * static_cast<double>(steps(i)) : 1.0;
-      mean_kappa_ += shares_[i] * kappa_(i);
     }
+    mean_kappa_ = sum_of_shares([&](Index i) { return kappa_(i); });
   }
 
   // Steps after which a stop should be looked for, from the flops of a step.
@@ -229,12 +238,16 @@ class BaseEngine : public Engine {
   // b_i = step s_i + kappa_i gamma_i of the round at work, the client's part of the mean change,
   // and its next control variate, the mean gradient of its path: -step s_i / (eta L_i).
   void finish_steps(Index client) {
-    auto b = block(next_changes_, client);
-    b = change_per_sum(client) * block(sums_, client).template cast<double>();
-    if (correcting()) {
+    const Index first = data_.begin(client), n = data_.size(client);
+    const double per_sum = change_per_sum(client);
+    for (Index c = 0; c < outputs_; ++c) {
+      double* b = next_changes_.col(c).data() + first;
+      scale(per_sum, sums_.data() + first * outputs_ + c * n, n, b);
+      if (!correcting()) continue;
       if (local_.correction == Correction::control)
-        block(next_gamma_, client) = (-1 / (plan_->lr * static_cast<double>(steps(client)))) * b;
-      b += kappa_(client) * block(gamma_, client);
+        scale(-1 / (plan_->lr * static_cast<double>(steps(client))), b, n,
+              next_gamma_.col(c).data() + first);
+      add_scaled(kappa_(client), gamma_.col(c).data() + first, n, b);
     }
   }
 
@@ -252,8 +265,9 @@ class BaseEngine : public Engine {
         for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j)
           mean[j] = shares_[i] * b[j];
     }
-    if (correcting())
-      coefficients_.mean.middleRows(row, rows) -= mean_kappa_ * common_.middleRows(row, rows);
+    for (Index c = 0; correcting() && c < outputs_; ++c)
+      add_scaled(-mean_kappa_, common_.col(c).data() + row, rows,
+                 coefficients_.mean.col(c).data() + row);
   }
   // something in the clients' changes
   void note_not_finite() { finite_.store(false, std::memory_order_relaxed); }
@@ -326,8 +340,7 @@ class BaseEngine : public Engine {
 
   // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
   void normalize() {
-    double mean = 0;
-    for (Index i = 0; i < data_.clients(); ++i) mean += shares_[i] * tau(i);
+    const double mean = sum_of_shares([&](Index i) { return tau(i); });
     for (Index i = 0; i < data_.clients(); ++i) shares_[i] *= mean / tau(i);
   }
 

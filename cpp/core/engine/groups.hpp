@@ -1,9 +1,17 @@
-// Groups of consecutive clients, each taken by one thread, client after client, and sums over all
-// clients by way of those of the groups: in an order that the data alone decides on, whatever the
-// threads.
+// Sums over all clients, in an order that the data alone decides on, whatever the threads: groups
+// of consecutive clients are the leaves of a tree.
+//
+// The value of a leaf is the sum of its clients that take part, in their order; a leaf without one
+// is absent, and adds nothing (not even 0, which would turn -0 into +0). Leaves are filled up to a
+// power of two, and the value of a node is that of its left half plus that of its right half. So
+// whoever holds consecutive clients can add up the largest whole subtrees that it has, and the rest
+// follows in the order of the tree.
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "../team.hpp"
@@ -31,9 +39,33 @@ class Groups {
     return Work::in_order(std::move(sums));
   }
 
+  // The sum over the clients: add(client, sum) adds one to the sum of its group, a T that begins as
+  // `zero`, and returns whether it takes part. `zero` if nobody does.
+  template <class T, class Add>
+  T sum(const T& zero, Add&& add) const {
+    const auto leaf = [&](Index group) {
+      std::optional<T> value(zero);
+      bool present = false;
+      for (Index i = first(group); i < end(group); ++i) present |= add(i, *value);
+      if (!present) value.reset();
+      return value;
+    };
+    return node<T>(0, std::bit_ceil(static_cast<std::size_t>(count())), leaf).value_or(zero);
+  }
+
  private:
-  // enough for any number of threads, and 512 d reals are not much
-  static constexpr Index most = 512;
+  static constexpr Index most = 512;  // enough for any number of threads, and 512 d reals are few
+
+  template <class T, class Leaf>
+  std::optional<T> node(Index first, std::size_t leaves, Leaf&& leaf) const {
+    if (first >= count()) return {};
+    if (leaves == 1) return leaf(first);
+    auto left = node<T>(first, leaves / 2, leaf);
+    auto right = node<T>(first + static_cast<Index>(leaves / 2), leaves / 2, leaf);
+    if (!left) return right;
+    if (right) *left += *right;
+    return left;
+  }
 
   Index clients_, size_;
 };
@@ -41,27 +73,15 @@ class Groups {
 // sum_i x_i of d x C matrices.
 class GroupSums {
  public:
-  GroupSums(const Groups& groups, Index features, Index outputs)
-      : groups_(groups),
-        sums_(groups.count(), features, outputs),
-        filled_(static_cast<std::size_t>(groups.count())),
-        range_(std::max<Index>(512, 65536 / groups.count())),
-        features_(features) {
-    const Index ranges = (features + range_ - 1) / range_;
-    work_ = Work(std::vector<double>(static_cast<std::size_t>(ranges),
-                                     2.0 * static_cast<double>(groups.count() * range_ * outputs)));
-  }
+  GroupSums(const Groups& groups, Index features, Index outputs);
 
   void clear() { std::fill(filled_.begin(), filled_.end(), false); }
 
   // The sum of a client's group, to be added to by the thread that has the group.
-  PerClient<double>::Block of(Index client) {
-    const Index g = groups_.of(client);
-    auto sum = sums_.of(g);
-    if (!filled_[static_cast<std::size_t>(g)]) sum.setZero();
-    filled_[static_cast<std::size_t>(g)] = true;
-    return sum;
-  }
+  PerClient<double>::Block of(Index client);
+  // a x is added to it.
+  template <class Real>
+  void add(Index client, double a, const Real* x);
 
   // sum = that over all clients, then(first, count) for ranges of features, which the threads
   // share.
@@ -69,15 +89,17 @@ class GroupSums {
   void total(Team& team, Matrix<double>& sum, Then&& then) {
     team.for_each(work_, [&](Index item, int) {
       const Index first = item * range_, count = std::min(range_, features_ - first);
-      auto out = sum.middleRows(first, count);
-      out.setZero();
-      for (Index g = 0; g < groups_.count(); ++g)
-        if (filled_[static_cast<std::size_t>(g)]) out += sums_.of(g).middleRows(first, count);
+      for (Index c = 0; c < sum.cols(); ++c) add_up(first, count, c, sum.col(c).data() + first);
       then(first, count);
     });
   }
 
  private:
+  // The tree's sum of some features of an output.
+  void add_up(Index first, Index count, Index output, double* sum) const;
+
+  bool filled(Index group) const { return filled_[static_cast<std::size_t>(group)]; }
+
   const Groups& groups_;
   PerClient<double> sums_;
   std::vector<char> filled_;  // not bool: groups are written by several threads

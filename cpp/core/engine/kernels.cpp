@@ -1,5 +1,7 @@
 #include "kernels.hpp"
 
+#include "../loss/derivatives.hpp"
+
 namespace localgd {
 
 template <class Real>
@@ -18,6 +20,10 @@ Kernels<Real> Kernels<Real>::of(std::string_view loss) {
                    &negative_derivatives<Loss, Real>,
                    &localgd::values_at_start<Loss, Real>};
   });
+}
+
+NegativeDerivatives negative_derivatives_of(std::string_view loss) {
+  return Kernels<double>::of(loss).derivatives;
 }
 
 template float PaddedGram<float>::add_product(const float*, Index, float, float*) const;

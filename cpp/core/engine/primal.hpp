@@ -241,7 +241,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
 
   void finish_client(Index i, const Matrix<Real>& delta) {
     this->finish_steps(i);
-    this->sums_of_groups_.of(i) += this->shares_[i] * delta.template cast<double>();
+    this->sums_of_groups_.add(i, this->shares_[i], delta.data());
   }
 
   PrimalClient<Real> view(Index i, Matrix<Real>& delta) {

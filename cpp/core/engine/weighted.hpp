@@ -47,10 +47,8 @@ class WeightedEngine : public Local {
       corrections_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
       shared_ = Matrix<Real>::Zero(init.rows(), init.cols());
     }
-    if (options.server.coordinate_wise()) {
-      this->last_.in_weights = true;
-      this->last_.change = &weights_.change;
-    }
+    this->last_.in_weights = true;
+    this->last_.change = &weights_.change;
   }
 
   // A_i w_k of a client, n_i x C.
@@ -99,7 +97,7 @@ class WeightedEngine : public Local {
       auto own = corrections_.of(i);
       own.setZero();
       add_to_weights(i, gamma.data(), own);
-      sums_of_groups_.of(i) += this->correction_share(i) * own.template cast<double>();
+      sums_of_groups_.add(i, this->correction_share(i), own.data());
     };
     if (displaced)
       this->for_clients(team, *this->active_, add);
@@ -116,9 +114,9 @@ class WeightedEngine : public Local {
   // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i, less so many times shared_.
   Outcome aggregate(Team& team, double shared = 0) {
     sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
-      if (shared != 0)
-        weights_.mean.middleRows(first, count) -=
-            shared * shared_.middleRows(first, count).template cast<double>();
+      for (Index c = 0; shared != 0 && c < shared_.cols(); ++c)
+        add_scaled(-shared, shared_.col(c).data() + first, count,
+                   weights_.mean.col(c).data() + first);
       weights_.advance(this->plan_->round, first, count);
     });
     this->gather_coefficients(team);

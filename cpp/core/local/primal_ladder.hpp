@@ -123,14 +123,14 @@ Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, In
       Real* change = block.changes.data() + rung * whole * C;
       const Real spread = largest(delta, whole * C);
       if (rung == 0) moved = std::max(moved, spread);
-      const MovedRows<Real> moved{at.base.data() + place,
-                                  at.at_start.data() + place,
-                                  delta,
-                                  whole,
-                                  c.targets + row,
-                                  rows,
-                                  C};
-      change_after_move<Loss>(moved, spread, before + place, change);
+      const MovedRows<Real> in_block{at.base.data() + place,
+                                     at.at_start.data() + place,
+                                     delta,
+                                     whole,
+                                     c.targets + row,
+                                     rows,
+                                     C};
+      change_after_move<Loss>(in_block, spread, before + place, change);
       const auto r = static_cast<std::size_t>(rung);
       Real* sums = at.sums[r] + place;
       for (Index j = 0; j < whole * C; j += lanes<Real>)

@@ -35,7 +35,8 @@ void add_tile(const Stored* a, Index row, Index depth, const Real* x, const Real
       for (Index u = t; u + lanes<Real> <= std::min(t + line, depth); u += lanes<Real>)
         for (int r = 0; r < R; ++r) {
           const Register<Real> entries = load_as<Real>(a + r * row + u);
-          for (int c = 0; c < X; ++c) dots[r][c] += entries * load(after + c * stride + u);
+          for (int c = 0; c < X; ++c)
+            dots[r][c] = multiply_add(entries, load(after + c * stride + u), dots[r][c]);
         }
 #if defined(__GNUC__)
     for (int r = 0; r < R; ++r) __builtin_prefetch(a + (tiles_ahead * R + r) * row + t, 0, 2);
@@ -45,7 +46,7 @@ void add_tile(const Stored* a, Index row, Index depth, const Real* x, const Real
       for (int w = 0; w < W; ++w) entries[w] = load(x + w * lanes<Real>);
       for (int r = 0; r < R; ++r) {
         const Register<Real> factor = all_lanes(static_cast<Real>(a[r * row + t]));
-        for (int w = 0; w < W; ++w) sums[r][w] += factor * entries[w];
+        for (int w = 0; w < W; ++w) sums[r][w] = multiply_add(factor, entries[w], sums[r][w]);
       }
     }
   }
@@ -59,8 +60,9 @@ void add_tile(const Stored* a, Index row, Index depth, const Real* x, const Real
       for (int c = 0; c < X; ++c) {
         Real dot = sum_of_lanes<Real>(dots[r][c]);
         for (Index t = depth / lanes<Real> * lanes<Real>; t < depth; ++t)
-          dot += static_cast<Real>(a[r * row + t]) * after[c * stride + t];
-        out[(columns + c) * out_stride + r] += scale * dot;
+          dot = multiply_add(static_cast<Real>(a[r * row + t]), after[c * stride + t], dot);
+        Real& sum = out[(columns + c) * out_stride + r];
+        sum = multiply_add(scale, dot, sum);
       }
 }
 
@@ -114,6 +116,14 @@ void add_product_by_tiles(const Stored* a, Index rows, Index depth, Index row, c
     if (width == 3) add(detail::add_tiles<3, 0, Stored, Real>);
   }
 }
+
+// Compiled in row_products.cpp alone.
+extern template void add_product_by_tiles(const double*, Index, Index, Index, const double*, Index,
+                                          Index, double, double*, Index);
+extern template void add_product_by_tiles(const float*, Index, Index, Index, const float*, Index,
+                                          Index, float, float*, Index);
+extern template void add_product_by_tiles(const float*, Index, Index, Index, const double*, Index,
+                                          Index, double, double*, Index);
 
 // Up to twelve columns as panels of a matrix meet them: row by row in the first-level cache, in one
 // half or two, so that two registers of the matrix and six columns have twelve sums, which stay in
@@ -173,7 +183,7 @@ class FewColumns {
       for (int v = 0; v < V; ++v) entries[v] = load(k + v * lanes<Real>);
       for (int w = 0; w < W; ++w) {
         const Register<Real> factor = all_lanes(e[w]);
-        for (int v = 0; v < V; ++v) sums[w][v] += factor * entries[v];
+        for (int v = 0; v < V; ++v) sums[w][v] = multiply_add(factor, entries[v], sums[w][v]);
       }
     }
     for (int w = 0; w < W; ++w)
@@ -226,7 +236,8 @@ LOCALGD_ONE_COPY void add_weighted_rows_by_panels(const Real* a, Index rows, Ind
         for (; j < end; ++j)
           for (Index w = 0; w < count; ++w)
             for (Index t = 0; t < depth; ++t)
-              to[w * d + j] += e[(c + w) * stride + first + t] * from[t * d + j];
+              to[w * d + j] =
+                  multiply_add(e[(c + w) * stride + first + t], from[t * d + j], to[w * d + j]);
       }
   });
 }

@@ -11,8 +11,6 @@
 // is added is kept: it is accurate where a difference of two models would not be.
 #pragma once
 
-#include <cmath>
-
 #include "../method.hpp"
 #include "../products.hpp"
 
@@ -41,27 +39,9 @@ class Track {
 
   Matrix<double> mean;  // D of the round at work, from the caller; advance() makes c of it
 
-  // The step of round k on some rows; the state changes with commit() only.
-  void advance(double k, Index first, Index count) {
-    const auto rows = [&](Matrix<double>& m) { return m.middleRows(first, count); };
-    auto c = rows(mean);
-    if (const auto factor = rule_.factor()) {
-      if (*factor != 1) c *= *factor;
-    } else if (rule_.kind == ServerKind::anchored) {
-      const double left = 1 / (k + 2);  // 1 - a
-      c = (1 - left) * c - left * (rows(value) - rows(anchor_));
-    } else if (rule_.kind == ServerKind::sgd) {
-      auto v = rows(next_velocity_);
-      v = rule_.momentum * rows(velocity) + c;
-      if (rule_.nesterov)
-        c = rule_.lr * (c + rule_.momentum * v);
-      else
-        c = rule_.lr * v;
-    } else {
-      adapt(first, count);
-    }
-    rows(next_) = rows(value) + c;
-  }
+  // The step of round k on some rows; the state changes with commit() only. A row's bits do not
+  // depend on the others, whatever ranges the rows come in.
+  void advance(double k, Index first, Index count);
 
   bool finite() const { return all_finite(next_.data(), next_.size()); }
 
@@ -77,22 +57,8 @@ class Track {
     return rule_.coordinate_wise() || (rule_.kind == ServerKind::sgd && !rule_.factor());
   }
 
-  void adapt(Index first, Index count) {
-    for (Index col = 0; col < mean.cols(); ++col)
-      for (Index j = first; j < first + count; ++j) {
-        const double d = mean(j, col), d2 = d * d, old = squares(j, col);
-        double s = old + d2;  // adagrad
-        if (rule_.kind == ServerKind::adam) s = rule_.beta2 * old + (1 - rule_.beta2) * d2;
-        if (rule_.kind == ServerKind::yogi) {
-          const double sign = old > d2 ? 1 : old < d2 ? -1 : 0;
-          s = old - (1 - rule_.beta2) * d2 * sign;
-        }
-        const double v = rule_.beta1 * velocity(j, col) + (1 - rule_.beta1) * d;
-        next_squares_(j, col) = s;
-        next_velocity_(j, col) = v;
-        mean(j, col) = rule_.lr * v / (std::sqrt(s) + rule_.tau);
-      }
-  }
+  void advance_column(double k, Index column, Index first, Index count);
+  void adapt(Index column, Index first, Index count);
 
   ServerRule rule_;
   Matrix<double> next_, next_velocity_, next_squares_, anchor_;

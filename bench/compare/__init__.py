@@ -1,0 +1,1 @@
+"""Two versions of localgd side by side: ``python bench/compare OLD NEW``."""
