@@ -1,7 +1,9 @@
 #include "team.hpp"
 
 #include <algorithm>
+#include <new>
 #include <numeric>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -29,7 +31,29 @@ inline void pause() {
 #endif
 }
 
-#ifdef _OPENMP
+#if defined(_OPENMP) && !defined(LOCALGD_STD_THREADS)
+// libgomp ends the process where the system refuses it a thread (a limit on memory or processes).
+// So whoever wants more than there were before tries first how many can be had at once.
+int threads_to_be_had(int wanted) {
+  static std::atomic<int> had{1};
+  if (wanted <= had.load()) return wanted;
+  std::vector<std::thread> tried;
+  std::atomic<bool> leave{false};
+  try {
+    while (static_cast<int>(tried.size()) < wanted) tried.emplace_back([&] { leave.wait(false); });
+  } catch (const std::system_error&) {
+  } catch (const std::bad_alloc&) {
+  }
+  const int found = static_cast<int>(tried.size());
+  leave.store(true);
+  leave.notify_all();
+  for (auto& thread : tried) thread.join();
+  const int most = std::max(1, found < wanted ? found / 2 : wanted);  // libgomp takes memory, too
+  for (int known = had.load(); most > known && !had.compare_exchange_weak(known, most);) {
+  }
+  return most;
+}
+
 // libgomp cannot start threads in a child that was forked after its parent used some: such a child
 // works on one thread instead of hanging.
 bool forked_after_threads() {
@@ -118,8 +142,26 @@ void Work::gather(const std::vector<double>& costs_by_item, Index from_front) {
   spent.push_back(before);
 }
 
+#if defined(LOCALGD_STD_THREADS)
+// Threads of the standard library, for tools that OpenMP's own waiting confuses.
+void Team::run(int threads, const std::function<void(Team&)>& leader) {
+  Team team(threads);
+  std::vector<std::thread> helpers;
+  std::exception_ptr error;
+  for (int t = 1; t < threads; ++t) helpers.emplace_back([&team, t] { team.help(t); });
+  try {
+    leader(team);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  team.dismiss();
+  for (auto& helper : helpers) helper.join();
+  if (error) std::rethrow_exception(error);
+}
+#else
 void Team::run(int threads, const std::function<void(Team&)>& leader) {
 #ifdef _OPENMP
+  if (threads > 1 && !forked_after_threads()) threads = threads_to_be_had(threads);
   if (threads > 1 && !forked_after_threads()) {
     std::exception_ptr error;
     // The size is asked for here and read back inside: the runtime may give fewer.
@@ -146,6 +188,7 @@ void Team::run(int threads, const std::function<void(Team&)>& leader) {
   Team team(1);
   leader(team);
 }
+#endif
 
 void Team::alone(const Work& work, Call call, void* task) {
   for (Index item : work.order) call(task, item, 0);
@@ -296,7 +339,7 @@ void Team::dismiss() {
 }
 
 bool has_openmp() {
-#ifdef _OPENMP
+#if defined(_OPENMP) || defined(LOCALGD_STD_THREADS)
   return true;
 #else
   return false;
@@ -304,7 +347,9 @@ bool has_openmp() {
 }
 
 int available_threads() {
-#ifdef _OPENMP
+#if defined(LOCALGD_STD_THREADS)
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+#elif defined(_OPENMP)
   return omp_get_num_procs();
 #else
   return 1;

@@ -93,6 +93,12 @@ struct Clients {
   }
 };
 
+struct Width {
+  Index features, outputs;
+  double share;  // of the clients that take part, roughly (1 + share) / 2
+};
+const std::vector<Width> widths{{1, 1, 0.6},    {7, 3, 0.0},   {255, 1, -0.5},
+                                {256, 3, -0.9}, {257, 1, 0.3}, {1300, 2, -0.2}};
 const std::vector<Index> sizes{1, 2, 3, 5, 16, 17, 511, 512, 513, 1500, 5000};
 
 }  // namespace
@@ -135,34 +141,34 @@ TEST_CASE("holders of consecutive groups make the same bits of their parts") {
 
 TEST_CASE("sums of weights are the tree's, whatever ranges of features the threads take") {
   for (const Index count : {1, 3, 16, 100, 1500})
-    for (const Index features : {1, 7, 255, 256, 257, 1300})
-      for (const Index outputs : {1, 3}) {
-        CAPTURE(count);
-        CAPTURE(features);
-        CAPTURE(outputs);
-        const Groups groups(count, 1);
-        GroupSums sums(groups, features, outputs);
-        std::vector<Clients> numbers;
-        for (Index t = 0; t < std::min<Index>(features * outputs, 40); ++t)
-          numbers.emplace_back(count, 1, static_cast<std::uint64_t>(t));
-        const Clients chosen(count, 0.6, 99);
-        for (auto& clients : numbers) clients.active = chosen.active;
-        const auto of = [&](Index j, Index c) -> const Clients& {
-          return numbers[static_cast<std::size_t>((j + c * features) %
-                                                  static_cast<Index>(numbers.size()))];
-        };
-        Matrix<double> x(features, outputs), total(features, outputs);
-        for (Index i = 0; i < count; ++i) {
-          if (!chosen.active[static_cast<std::size_t>(i)]) continue;
-          for (Index c = 0; c < outputs; ++c)
-            for (Index j = 0; j < features; ++j) x(j, c) = of(j, c).numbers[i];
-          sums.add(i, 1.0, x.data());
-        }
-        Team::run(2, [&](Team& team) { sums.total(team, total, [](Index, Index) {}); });
+    for (const auto& shape : widths) {
+      const Index features = shape.features, outputs = shape.outputs;
+      CAPTURE(count);
+      CAPTURE(features);
+      CAPTURE(outputs);
+      const Groups groups(count, 1);
+      GroupSums sums(groups, features, outputs);
+      std::vector<Clients> numbers;
+      for (Index t = 0; t < std::min<Index>(features * outputs, 40); ++t)
+        numbers.emplace_back(count, 1, static_cast<std::uint64_t>(t));
+      const Clients chosen(count, shape.share, 99);
+      for (auto& clients : numbers) clients.active = chosen.active;
+      const auto of = [&](Index j, Index c) -> const Clients& {
+        return numbers[static_cast<std::size_t>((j + c * features) %
+                                                static_cast<Index>(numbers.size()))];
+      };
+      Matrix<double> x(features, outputs), total(features, outputs);
+      for (Index i = 0; i < count; ++i) {
+        if (!chosen.active[static_cast<std::size_t>(i)]) continue;
         for (Index c = 0; c < outputs; ++c)
-          for (Index j = 0; j < features; ++j)
-            REQUIRE(same(total(j, c), whole(of(j, c).leaves(groups)).value_or(0.0)));
+          for (Index j = 0; j < features; ++j) x(j, c) = of(j, c).numbers[i];
+        sums.add(i, 1.0, x.data());
       }
+      Team::run(2, [&](Team& team) { sums.total(team, total, [](Index, Index) {}); });
+      for (Index c = 0; c < outputs; ++c)
+        for (Index j = 0; j < features; ++j)
+          REQUIRE(same(total(j, c), whole(of(j, c).leaves(groups)).value_or(0.0)));
+    }
 }
 
 TEST_CASE("a group without a client that takes part adds nothing, not even 0") {

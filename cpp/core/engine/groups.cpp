@@ -55,8 +55,8 @@ class Tree {
     if (level == 0) return leaf_(first);
     const Index half = Index{1} << (level - 1);
     const double* left = node(first, level - 1, sum);
+    if (!left) return node(first + half, level - 1, sum);
     const double* right = node(first + half, level - 1, at(level));
-    if (!left) return right;
     if (!right) return left;
     add(left, right, count_, sum);
     return sum;
