@@ -120,15 +120,19 @@ class Rounds:
     def __call__(self, clients, shares, loss, w, k):
         """``w_{k+1} = server(w_k, Σ p̃_i (w_{k,i} - w_k))``; w_{k,i} = w_k for who sits out."""
         control = sum(p_i * c_i for p_i, c_i in zip(self.p, self.controls, strict=True))
-        models = [w] * len(clients)
+        models, starts = [w] * len(clients), [w] * len(clients)
         for i, start in self.starts(clients, shares, loss, w):
+            starts[i] = start
             correction = self.controls[i] - control
             models[i] = self.local_model(i, clients[i], loss, w, k, start, correction)
             if self.method.name == "Scaffold":
                 mean = (w - models[i]) / (self.method.steps(i) * self.method.lr(k))
                 self.controls[i] = correction + mean
         factors = self.factors(shares, k)
-        change = sum(a * (model - w) for a, model in zip(factors, models, strict=True))
+        # What the steps did: displacements cancel in the mean, so they are not normalised.
+        change = sum(
+            a * (model - start) for a, model, start in zip(factors, models, starts, strict=True)
+        )
         return self.server(w, change, k), models
 
     def starts(self, clients, shares, loss, w) -> Iterator[tuple[int, np.ndarray]]:

@@ -49,6 +49,13 @@ void wide_dots(const Real* rows, const double* w, Index d, double* out) {
       out[r] = multiply_add(static_cast<double>(rows[r * d + j]), w[j], out[r]);
 }
 
+void products_of_rows(const Data& data, const Matrix<double>& w, Matrix<double>& m) {
+  m.resize(data.samples(), w.cols());
+  for (Index c = 0; c < w.cols(); ++c)
+    for (Index j = 0; j < data.samples(); ++j)
+      m(j, c) = wide_dot(data.rows.row(j).data(), w.col(c).data(), w.rows());
+}
+
 template <class Real>
 void scale(double a, const Real* x, Index count, double* out) {
   for (Index j = 0; j < count; ++j) out[j] = a * static_cast<double>(x[j]);

@@ -1,6 +1,7 @@
 // Products that do not depend on where the caller's arrays start in memory.
 #pragma once
 
+#include "data.hpp"
 #include "lanes.hpp"
 
 namespace localgd {
@@ -20,6 +21,9 @@ double wide_dot(const Real* row, const double* w, Index d) {
   wide_dots<1>(row, w, d, &sum);
   return sum;
 }
+
+// m = A w of all rows, each as wide_dot() has it.
+void products_of_rows(const Data& data, const Matrix<double>& w, Matrix<double>& m);
 
 // Element by element, each product and each sum rounded by itself: out = a x, out += a x.
 template <class Real>

@@ -67,7 +67,10 @@ class Oracle {
     for (Index i = 0; i < p.clients(); ++i) {
       if (!(plan.shares[i] > 0)) continue;
       models[at(i)] = local_.solve ? solve(i) : descend(i, plan, extra[at(i)]);
-      mean += u[i] * (models[at(i)] - w);
+      // What the steps did: displacements cancel in the mean, so they are not normalised.
+      Model start = w;
+      if (local_.correction == Correction::displacement) start += extra[at(i)];
+      mean += u[i] * (models[at(i)] - start);
     }
     if (local_.correction == Correction::control)
       for (Index i = 0; i < p.clients(); ++i)

@@ -8,11 +8,15 @@ Batch::Batch(const Data& data, const BatchOptions& options, const std::vector<Ru
              int threads)
     : data_(data), engine_(make_batch_engine(data, options)), threads_(threads) {
   runs_.reserve(runs.size());
+  // A round has few steps at least, and a product with K that several columns share.
+  double flops = 0;
+  for (Index i = 0; i < data.clients(); ++i)
+    flops += 8 * static_cast<double>(data.size(i)) * static_cast<double>(data.size(i));
+  flops += static_cast<double>(data.samples()) * static_cast<double>(data.samples());
   for (const RunOptions& run : runs) {
     if (run.rounds < 0) throw std::invalid_argument("rounds: want at least 0");
-    runs_.push_back({Column(data, run.init, run.server, run.prox),
-                     Recorder(data, options.loss, run.record_rounds, run.reference), run.init,
-                     run.rounds});
+    runs_.push_back({Column(data, run.init, run.server, run.prox, flops),
+                     Recorder(data, options.loss, run.record_rounds, run.reference), run.rounds});
   }
   for (Run& run : runs_) live_.push_back(&run);
   clients_ = (data.weights.array() > 0).count();
@@ -93,10 +97,10 @@ void Batch::record(const std::vector<Run*>& runs) {
   std::vector<Recorder*> recorders;
   for (Index r = 0; r < models; ++r) {
     Run& run = *runs[static_cast<std::size_t>(r)];
-    coefficients.col(r) = run.column.coefficients.value;
+    coefficients.col(r) = run.column.model.since(run.column.coefficients);
     margins.col(r) = run.column.margins.value;
     change.col(r) = run.column.coefficients.change;
-    weights.col(r) = run.init;
+    weights.col(r) = run.column.model.base();
     last.local_changes.col(r) = run.column.last.local_changes;
     recorders.push_back(&run.recorder);
   }
@@ -111,7 +115,8 @@ void Batch::record(const std::vector<Run*>& runs) {
 }
 
 Matrix<double> Batch::weights(Index run) const {
-  return at(run).init + weighted_rows(data_.rows, coefficients(run));
+  const Column& column = at(run).column;
+  return column.model.weights(column.coefficients);
 }
 
 void Batch::record_now(Index run) {

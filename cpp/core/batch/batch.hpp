@@ -36,7 +36,10 @@ class Batch {
   Status status(Index run) const { return at(run).status; }
   std::int64_t round(Index run) const { return at(run).round; }
   const History& history(Index run) const { return at(run).recorder.history(); }
-  const Matrix<double>& coefficients(Index run) const { return at(run).column.coefficients.value; }
+  Matrix<double> coefficients(Index run) const {
+    const Column& column = at(run).column;
+    return column.model.coefficients(column.coefficients);
+  }
   Matrix<double> weights(Index run) const;
 
   // Records the present round of a run if it is not the last one recorded (the end of a stopped
@@ -47,7 +50,6 @@ class Batch {
   struct Run {
     Column column;
     Recorder recorder;
-    Matrix<double> init;
     std::int64_t rounds, round = 0;
     Status status = Status::running;
   };

@@ -9,17 +9,18 @@
 
 namespace localgd {
 
-Column::Column(const Data& data, const Matrix<double>& init, const ServerRule& server, double mu)
+Column::Column(const Data& data, const Matrix<double>& init, const ServerRule& server, double mu,
+               double flops)
     : prox(mu),
       coefficients(server, Matrix<double>::Zero(data.samples(), 1)),
+      model(data, init, flops),
       next_changes(Matrix<double>::Zero(data.samples(), 1)) {
   if (init.rows() != data.features() || init.cols() != 1)
     throw std::invalid_argument("init: want one column of one number for each feature");
   if (server.coordinate_wise())
     throw std::invalid_argument("server: a coordinate-wise one leaves the span of the rows");
-  Matrix<double> start(data.samples(), 1);
-  for (Index j = 0; j < data.samples(); ++j)
-    start(j) = wide_dot(data.rows.row(j).data(), init.data(), init.rows());
+  Matrix<double> start;
+  products_of_rows(data, init, start);
   margins = Track(server, std::move(start));
   last.local_changes = next_changes;
 }
@@ -31,6 +32,7 @@ void Column::commit(double k, const Vector<double>& shares) {
   coefficients.advance(k, 0, next_changes.rows());
   coefficients.commit();
   margins.commit();
+  model.after_round(coefficients, margins);
   last.local_changes.swap(next_changes);
   last.shares = shares;
 }

@@ -6,17 +6,21 @@
 #include <vector>
 
 #include "../engine/engine.hpp"
+#include "../engine/span_weights.hpp"
 #include "../server/track.hpp"
 
 namespace localgd {
 
 // One run: its server state, and its last round.
 struct Column {
-  Column(const Data& data, const Matrix<double>& init, const ServerRule& server, double prox);
+  // flops: of a round of this run, at least.
+  Column(const Data& data, const Matrix<double>& init, const ServerRule& server, double prox,
+         double flops);
   Column(Column&&) = default;
 
   double lr = 1, prox;  // eta of the round, mu
   Track coefficients, margins;
+  SpanWeights model;
   Matrix<double> next_changes;  // b of the round at work
   LastRound last;               // but for `change`, which is that of the coefficients
   bool finite = true;           // the last round was; otherwise the state is that before it

@@ -152,7 +152,10 @@ class BaseEngine : public Engine {
       kappa_(i) =
           local_.correction == Correction::control ? plan.lr * static_cast<double>(steps(i)) : 1.0;
     }
-    mean_kappa_ = sum_of_shares([&](Index i) { return kappa_(i); });
+    // Displacements cancel in the mean: they are where clients begin, not what their steps do.
+    mean_kappa_ = local_.correction == Correction::control
+                      ? sum_of_shares([&](Index i) { return kappa_(i); })
+                      : 0;
   }
 
   // Steps after which a stop should be looked for, from the flops of a step.
@@ -235,18 +238,18 @@ class BaseEngine : public Engine {
     return step * (plan_->frozen ? tau(client) : 1.0);
   }
 
-  // b_i = step s_i + kappa_i gamma_i of the round at work, the client's part of the mean change,
-  // and its next control variate, the mean gradient of its path: -step s_i / (eta L_i).
+  // b_i = step s_i, with control variates + kappa_i gamma_i, of the round at work: the client's
+  // part of the mean change. And its next control variate, the mean gradient of its path: -step s_i
+  // / (eta L_i).
   void finish_steps(Index client) {
     const Index first = data_.begin(client), n = data_.size(client);
     const double per_sum = change_per_sum(client);
     for (Index c = 0; c < outputs_; ++c) {
       double* b = next_changes_.col(c).data() + first;
       scale(per_sum, sums_.data() + first * outputs_ + c * n, n, b);
-      if (!correcting()) continue;
-      if (local_.correction == Correction::control)
-        scale(-1 / (plan_->lr * static_cast<double>(steps(client))), b, n,
-              next_gamma_.col(c).data() + first);
+      if (local_.correction != Correction::control) continue;
+      scale(-1 / (plan_->lr * static_cast<double>(steps(client))), b, n,
+            next_gamma_.col(c).data() + first);
       add_scaled(kappa_(client), gamma_.col(c).data() + first, n, b);
     }
   }
@@ -265,7 +268,7 @@ class BaseEngine : public Engine {
         for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j)
           mean[j] = shares_[i] * b[j];
     }
-    for (Index c = 0; correcting() && c < outputs_; ++c)
+    for (Index c = 0; mean_kappa_ != 0 && c < outputs_; ++c)
       add_scaled(-mean_kappa_, common_.col(c).data() + row, rows,
                  coefficients_.mean.col(c).data() + row);
   }
@@ -286,6 +289,9 @@ class BaseEngine : public Engine {
     if (local_.correction == Correction::control)
       for (Index i = 0; i < data_.clients(); ++i)
         if (takes_part(i)) block(gamma_, i) = block(next_gamma_, i);
+    if (local_.correction == Correction::displacement)  // of the models, not of the mean
+      for (Index i = 0; i < data_.clients(); ++i)
+        if (takes_part(i)) block(next_changes_, i) += block(gamma_, i);
     if (in_data_order_) last_.local_changes.swap(next_changes_);
     if (!plan_->same_shares)
       last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
@@ -305,11 +311,11 @@ class BaseEngine : public Engine {
   const bool normalizes_;
   const ServerRule server_;
   const Vector<Real> targets_;
-  Vector<Real> sums_;      // s, all clients
-  Vector<double> shares_;  // u_i of the round: p~_i, normalised where that is wanted
-  Matrix<double> kappa_;   // M x 1; how often q_i is in the change of client i
-  double mean_kappa_ = 0;
-  Matrix<double> next_changes_;                 // b of the round at work
+  Vector<Real> sums_;            // s, all clients
+  Vector<double> shares_;        // u_i of the round: p~_i, normalised where that is wanted
+  Matrix<double> kappa_;         // M x 1; how often q_i is in the change of client i
+  double mean_kappa_ = 0;        // how often the corrections' common part is in the mean change
+  Matrix<double> next_changes_;  // b of the round at work
   Matrix<double> gamma_, next_gamma_, common_;  // of the corrections, N x C
   Track coefficients_;
   LastRound last_;

@@ -5,6 +5,7 @@
 
 #include "smooth_products.hpp"
 #include "span.hpp"
+#include "span_weights.hpp"
 #include "symmetric_gram.hpp"
 
 namespace localgd {
@@ -23,6 +24,7 @@ class GramEngine final : public SpanEngine<Real> {
         margins_(options.server, first_margins_),
         products_(data.samples(), init.cols()),
         moved_(data.samples(), init.cols()),
+        model_(data, init, flops_of_round()),
         weights_(init) {}
 
   bool prepare(Team& team, Stop& stop) override {
@@ -43,13 +45,19 @@ class GramEngine final : public SpanEngine<Real> {
     multiply(this->coefficients_.mean, margins_.mean, team);
     margins_.advance(plan.round, 0, data_.samples());
     const Outcome committed = this->commit(margins_, team);
-    if (smooth() && committed == Outcome::done) products_.commit();
+    if (committed != Outcome::done) return committed;
+    if (smooth()) products_.commit();
+    model_.after_round(this->coefficients_, margins_);
     return committed;
   }
 
   const Matrix<double>& weights() override {
-    weights_ = init_ + weighted_rows(data_.rows, this->coefficients_.value);
+    weights_ = model_.weights(this->coefficients_);
     return weights_;
+  }
+  const Matrix<double>& coefficients() override {
+    all_coefficients_ = model_.coefficients(this->coefficients_);
+    return all_coefficients_;
   }
   const Matrix<double>& margins() override { return margins_.value; }
 
@@ -64,7 +72,9 @@ class GramEngine final : public SpanEngine<Real> {
 
   void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
              const Matrix<double>& velocity, const Matrix<double>& controls, Team& team) override {
+    model_.restart(init_);
     this->coefficients_.value = coefficients;
+    if (this->coefficients_.anchor.size()) this->coefficients_.anchor.setZero();
     if (margins) {
       margins_.value = *margins;
     } else {
@@ -84,6 +94,9 @@ class GramEngine final : public SpanEngine<Real> {
     state.emplace_back("margins", &margins_.value);
     if (margins_.velocity.size()) state.emplace_back("margins velocity", &margins_.velocity);
     if (smooth()) products_.add_to(state);
+    if (this->coefficients_.anchor.size())
+      state.emplace_back("coefficients' anchor", &this->coefficients_.anchor);
+    model_.add_to(state);
     return state;
   }
 
@@ -120,11 +133,22 @@ class GramEngine final : public SpanEngine<Real> {
   }
 
   static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {
-    Matrix<double> margins(data.samples(), init.cols());
-    for (Index c = 0; c < init.cols(); ++c)
-      for (Index j = 0; j < data.samples(); ++j)
-        margins(j, c) = wide_dot(data.rows.row(j).data(), init.col(c).data(), init.rows());
+    Matrix<double> margins;
+    products_of_rows(data, init, margins);
     return margins;
+  }
+
+  // The least that a round takes: few steps, where the others are extrapolated, and a product that
+  // follows from those of earlier rounds.
+  double flops_of_round() const {
+    constexpr std::int64_t few = 6;
+    double flops = 0;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      const auto n = static_cast<double>(data_.size(i));
+      const auto rows = this->batch(i) > 0 ? static_cast<double>(this->batch(i)) : n;
+      flops += 32 * n + 2 * n * rows * static_cast<double>(std::min(few, this->steps(i)));
+    }
+    return flops * static_cast<double>(this->outputs_);
   }
 
   // moved_ = A sum_j v_j A_j^T gamma_j, what the corrections of all clients have in common.
@@ -145,7 +169,8 @@ class GramEngine final : public SpanEngine<Real> {
   Track margins_;
   SmoothProducts products_;
   Matrix<double> moved_;  // A sum_j v_j A_j^T gamma_j, of corrections
-  Matrix<double> weights_;
+  SpanWeights model_;
+  Matrix<double> weights_, all_coefficients_;  // where somebody has asked for them
 };
 
 }  // namespace localgd

@@ -44,8 +44,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     if (bundled_coefficients_) begin_coefficients(team);
     if (this->correcting()) this->correct(team, this->work_, this->sums_);
     Outcome outcome = this->local_work(team, stop);
-    if (outcome == Outcome::done)
-      outcome = this->aggregate(team, this->correcting() ? this->mean_kappa_ : 0);
+    if (outcome == Outcome::done) outcome = this->aggregate(team, this->mean_kappa_);
     if (outcome == Outcome::done && bundled_coefficients_)
       bundled_coefficients_->commit(plan.lr * this->change_per_sum(0, 1));
     return outcome;

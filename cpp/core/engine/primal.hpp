@@ -38,6 +38,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     const auto threads = static_cast<std::size_t>(team.threads());
     const Index d = data_.features(), C = this->outputs_;
     scratch_.assign(threads, PrimalScratch<Real>(d, C, this->largest_batch_));
+    if (displaced()) starts_.assign(threads, Matrix<double>(d, C));
     Index large = 0, small = 0;  // rows of those that climb
     for (Index i = 0; i < data_.clients(); ++i)
       if (most_rungs(i) > 0)
@@ -59,14 +60,14 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
       if (is_large(i)) return this->steps_taken(i);  // has taken them
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
-      if (done == 0) start_client(i, scratch.delta);
-      const PrimalClient<Real> client = view(i, scratch.delta);
+      if (done == 0) start_client(i, thread);
+      const PrimalClient<Real> client = view(i, thread);
       if (done == 0 && this->climbs(i)) return climb(client, i, thread);
       if (local_.stochastic())
         this->kernels_.primal_batch(client, this->dealers_[static_cast<std::size_t>(i)],
                                     this->batch(i), scratch, count);
       else
-        this->kernels_.primal(client, scratch, count, done > 0 || displaced());
+        this->kernels_.primal(client, scratch, count, done > 0);
       return count;
     };
     if (!large_.empty()) {
@@ -138,8 +139,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   bool large_client(const Large& large, Team& team, Stop& stop) {
     const Index i = large.index, n = data_.size(i);
     Matrix<Real>&delta = scratch_.front().delta, &sum = scratch_.front().gradient;
-    start_client(i, delta);
-    const PrimalClient<Real> client = view(i, delta);
+    start_client(i, 0);
+    const PrimalClient<Real> client = view(i, 0);
     bool forth = true;
     // Calls task(first row, count, thread, gradients) for all chunks; out: the sum of so many
     // columns for each output.
@@ -165,7 +166,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     };
     std::int64_t l = this->climbs(i) ? climb(client, i, 0, pass) : 0;
     for (; l < this->steps_taken(i) && !stop.requested(); ++l) {
-      const bool known = l > 0 || displaced();
+      const bool known = l > 0;
       pass(1, sum.data(), [&](Index first, Index count, int thread, Real* gradient) {
         this->kernels_.primal_gradient(client, first, count, known,
                                        scratch_[static_cast<std::size_t>(thread)], gradient);
@@ -222,21 +223,19 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
 
   bool displaced() const { return local_.correction == Correction::displacement; }
 
-  void start_client(Index i, Matrix<Real>& delta) {
+  // A displaced client starts elsewhere, and its steps are counted from there.
+  void start_client(Index i, int thread) {
+    Matrix<Real>& delta = scratch_[static_cast<std::size_t>(thread)].delta;
+    delta.setZero();
     block(this->sums_, i).setZero();
     this->begin_batches(i);
-    if (!this->correcting()) {
-      delta.setZero();
-      return;
-    }
+    if (!this->correcting()) return;
     auto q = this->corrections_.of(i);
     q -= this->shared_;
-    if (displaced()) {
-      delta = q;
-    } else {
-      delta.setZero();
+    if (displaced())
+      starts_[static_cast<std::size_t>(thread)] = this->weights_.value + q.template cast<double>();
+    else
       q *= static_cast<Real>(this->plan_->lr);
-    }
   }
 
   void finish_client(Index i, const Matrix<Real>& delta) {
@@ -244,16 +243,17 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     this->sums_of_groups_.add(i, this->shares_[i], delta.data());
   }
 
-  PrimalClient<Real> view(Index i, Matrix<Real>& delta) {
+  PrimalClient<Real> view(Index i, int thread) {
+    const auto own = static_cast<std::size_t>(thread);
     return {this->rows_.of(data_, i),
             this->targets_.data() + data_.begin(i),
             this->outputs_,
             static_cast<Real>(this->step_size(i)),
             static_cast<Real>(1 - this->prox_step()),
             local_.correction == Correction::control ? this->corrections_.data(i) : nullptr,
-            this->weights_.value,
+            displaced() ? starts_[own] : this->weights_.value,
             block(base_, i).data(),
-            delta.data(),
+            scratch_[own].delta.data(),
             block(this->sums_, i).data()};
   }
 
@@ -264,7 +264,8 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   std::vector<RungBlock<Real>> blocks_;  // of each thread
   std::vector<PrimalRungs<Real>> rungs_at_work_;
   std::vector<LadderSpace<Real>> ladders_;
-  Vector<Real> base_;  // A w_k, all clients
+  Vector<Real> base_;                   // A w_k, all clients
+  std::vector<Matrix<double>> starts_;  // of each thread, where clients are displaced: w_k + q_i
   std::vector<PrimalScratch<Real>> scratch_;
 };
 

@@ -19,11 +19,7 @@ class WeightedEngine : public Local {
 
   const Matrix<double>& weights() override { return weights_.value; }
   const Matrix<double>& margins() override {
-    const Data& data = this->data_;
-    for (Index c = 0; c < margins_.cols(); ++c)
-      for (Index j = 0; j < data.samples(); ++j)
-        margins_(j, c) =
-            wide_dot(data.rows.row(j).data(), weights_.value.col(c).data(), data.features());
+    products_of_rows(data_, weights_.value, margins_);
     return margins_;
   }
 

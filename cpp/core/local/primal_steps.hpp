@@ -25,7 +25,7 @@ struct PrimalClient {
   Real step;                    // eta over the rows of a step
   Real keep;                    // 1 - eta mu
   const Real* correction_step;  // eta q_i, or null
-  const Matrix<double>& start;  // w_k
+  const Matrix<double>& start;  // w_k, or where a displaced client begins
   Real* base;                   // A_i w_k, filled in by the first step of a round
   Real* delta;
   Real* sums;

@@ -21,7 +21,7 @@ void Track::advance_column(double k, Index column, Index first, Index count) {
     for (Index j = 0; j < count; ++j) c[j] *= lr;
   } else if (rule_.kind == ServerKind::anchored) {
     const double left = 1 / (k + 2), a = 1 - left;
-    const double* x0 = at(anchor_);
+    const double* x0 = at(anchor);
     for (Index j = 0; j < count; ++j) c[j] = a * c[j] - left * (x[j] - x0[j]);
   } else {
     const double lr = rule_.lr, momentum = rule_.momentum;

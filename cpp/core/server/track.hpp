@@ -25,7 +25,7 @@ class Track {
         mean(change),
         rule_(rule),
         next_(value) {
-    if (rule.kind == ServerKind::anchored) anchor_ = value;
+    if (rule.kind == ServerKind::anchored) anchor = value;
     if (has_velocity()) velocity = next_velocity_ = change;
     if (rule.coordinate_wise())
       squares = next_squares_ =
@@ -36,12 +36,19 @@ class Track {
   Matrix<double> change;    // c of the last round
   Matrix<double> velocity;  // v
   Matrix<double> squares;   // s
+  Matrix<double> anchor;    // x_0
 
   Matrix<double> mean;  // D of the round at work, from the caller; advance() makes c of it
 
   // The step of round k on some rows; the state changes with commit() only. A row's bits do not
   // depend on the others, whatever ranges the rows come in.
   void advance(double k, Index first, Index count);
+
+  // x counts from here: what the anchor is away from it stays as it is.
+  void restart() {
+    if (anchor.size()) anchor -= value;
+    value.setZero();
+  }
 
   bool finite() const { return all_finite(next_.data(), next_.size()); }
 
@@ -61,7 +68,7 @@ class Track {
   void adapt(Index column, Index first, Index count);
 
   ServerRule rule_;
-  Matrix<double> next_, next_velocity_, next_squares_, anchor_;
+  Matrix<double> next_, next_velocity_, next_squares_;
 };
 
 }  // namespace localgd

@@ -1,0 +1,63 @@
+#include "span_weights.hpp"
+
+#include <algorithm>
+
+#include "../matrix_products.hpp"
+
+namespace localgd {
+
+namespace {
+
+// A w costs as much as a hundredth of the rounds in between. Numbers of the rows that come from
+// beyond the first-level cache, twice, take as long as some eight flops each.
+Index rounds_between(const Data& data, Index outputs, Index fold, double flops) {
+  constexpr double share = 100, flops_of_number = 16, most = 16384;
+  const double rows = static_cast<double>(data.samples() * data.features() * outputs);
+  const double wanted = share * flops_of_number * rows / std::max(flops, 1.0);
+  const auto folds = static_cast<Index>(std::min(wanted, most)) / fold + 1;
+  return fold * folds;
+}
+
+}  // namespace
+
+SpanWeights::SpanWeights(const Data& data, const Matrix<double>& init, double flops)
+    : data_(&data),
+      interval_(rounds_between(data, init.cols(), fold, flops)),
+      base_(init),
+      folded_(Matrix<double>::Zero(data.samples(), init.cols())),
+      before_(folded_),
+      rounds_(Matrix<double>::Zero(1, 1)) {}
+
+void SpanWeights::after_round(Track& coefficients, Track& margins) {
+  rounds_(0) += 1;
+  const auto rounds = static_cast<Index>(rounds_(0));
+  if (rounds % fold != 0) return;
+  folded_ += coefficients.value;
+  before_ += coefficients.value;
+  coefficients.restart();
+  if (rounds < interval_) return;
+  base_ += weighted_rows(data_->rows, folded_);
+  folded_.setZero();
+  rounds_.setZero();
+  products_of_rows(*data_, base_, margins.value);
+}
+
+Matrix<double> SpanWeights::weights(const Track& track) const {
+  return base_ + weighted_rows(data_->rows, since(track));
+}
+
+void SpanWeights::restart(const Matrix<double>& init) {
+  base_ = init;
+  folded_.setZero();
+  before_.setZero();
+  rounds_.setZero();
+}
+
+void SpanWeights::add_to(std::vector<std::pair<std::string, Matrix<double>*>>& state) {
+  state.insert(state.end(), {{"weights of the base", &base_},
+                             {"coefficients since the base", &folded_},
+                             {"coefficients before", &before_},
+                             {"rounds since the base", &rounds_}});
+}
+
+}  // namespace localgd
