@@ -14,8 +14,8 @@ from .. import _validation as check
 from ..problem import Problem
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, row_space
-from ._hard_margin import scaled_rows
 from ._max_margin import MaxMargin, max_margin
+from ._scaling import scaled_rows
 
 __all__ = ["Asymptote", "asymptote"]
 

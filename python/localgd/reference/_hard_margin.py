@@ -8,8 +8,9 @@ import numpy as np
 
 from ._equality import EXTENDED, both_products
 from ._least_distance import Unreachable, least_distance
+from ._scaling import SPREAD, row_norms, scaled_rows
 
-__all__ = ["TOLERANCE", "Certificate", "certify", "hard_margin", "scaled_rows"]
+__all__ = ["TOLERANCE", "Certificate", "certify", "hard_margin"]
 
 # Rows whose margin is below this share of their norm count as not separable: rounding of the
 # rows themselves is only a few thousand times smaller.
@@ -25,23 +26,18 @@ class Certificate:
     on_margin: np.ndarray
 
 
-def scaled_rows(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows divided by powers of two (so without rounding) to norms in [½, 1), and the exponents."""
-    exponents = np.frexp(np.abs(Z).max(axis=1))[1]
-    A = np.ldexp(Z, -exponents[:, None])
-    more = np.frexp(np.linalg.norm(A, axis=1))[1]
-    return np.ldexp(A, -more[:, None]), exponents + more
-
-
 def hard_margin(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """ŵ = argmin ½‖w‖² s.t. Z w ≥ 1 and its multipliers α.
 
-    None where no w has Z w > 0, or none that double precision could tell from that.
+    None where no w has Z w > 0, or none that double precision could tell from that. Rows should
+    come from :func:`common_scale` where w and α may leave the range of doubles.
     """
     if not Z.any(axis=1).all():
         return None
     A, exponents = scaled_rows(Z)
     least = exponents.min()
+    if exponents.max() - least > SPREAD + 64:  # more than norms and largest entries can differ
+        return None
     b = np.ldexp(1.0, least - exponents)
     solution = least_distance(A, b, tolerance=TOLERANCE)
     if isinstance(solution, Unreachable) or np.min(A @ solution.w / b) < 0.5:
@@ -66,6 +62,6 @@ def certify(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> Certificate:
     )
     # Any w bounds the margin from below by min z·w/‖w‖, any α ≥ 0 from above by ‖Zᵀα‖/Σα.
     ratio = (reach.min() / norm) * (alpha.astype(EXTENDED).sum() / pulled)
-    near = 1e-9 + 16 * np.finfo(float).eps * np.linalg.norm(Z, axis=1) * float(norm)
+    near = 1e-9 + 16 * np.finfo(float).eps * row_norms(Z) * float(norm)
     on_margin = np.flatnonzero((slack <= near) | (alpha > 0))
     return Certificate(float(residual), float(max(0, 1 - ratio * abs(ratio))), on_margin)
