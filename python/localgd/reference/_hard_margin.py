@@ -8,9 +8,9 @@ import numpy as np
 
 from ._equality import EXTENDED, both_products
 from ._least_distance import Unreachable, least_distance
-from ._scaling import SPREAD, row_norms, scaled_rows
+from ._scaling import SPREAD, common_scale, norm, row_norms, scaled_rows, too_far_apart
 
-__all__ = ["TOLERANCE", "Certificate", "certify", "hard_margin"]
+__all__ = ["TOLERANCE", "Certificate", "certify", "hard_margin", "solves"]
 
 # Rows whose margin is below this share of their norm count as not separable: rounding of the
 # rows themselves is only a few thousand times smaller.
@@ -65,3 +65,17 @@ def certify(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> Certificate:
     near = 1e-9 + 16 * np.finfo(float).eps * row_norms(Z) * float(norm)
     on_margin = np.flatnonzero((slack <= near) | (alpha > 0))
     return Certificate(float(residual), float(max(0, 1 - ratio * abs(ratio))), on_margin)
+
+
+def solves(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> bool:
+    """Whether w and α are the hard margin of these rows and its multipliers, to 1e-6."""
+    if w.shape != Z.shape[1:] or alpha.shape != Z.shape[:1]:
+        return False
+    if not Z.any(axis=1).all() or too_far_apart(Z):
+        return False
+    Z, exponent = common_scale(Z)
+    w, alpha = np.ldexp(w, exponent), np.ldexp(alpha, 2 * exponent)
+    if not (np.isfinite(w).all() and np.isfinite(alpha).all() and w.any()):
+        return False
+    slack = Z @ w - 1 + 16 * np.finfo(float).eps * row_norms(Z) * norm(w)
+    return bool(norm(w - alpha @ Z) < 1e-6 * norm(w) and slack.min() > -1e-6)
