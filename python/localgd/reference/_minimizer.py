@@ -44,12 +44,14 @@ class Minimizer:
     relative_gradient : float
         ‖∇f(w*)‖ over the sum of the norms of its N terms, before they cancel: for a binary loss
         Σ_j c_j |ℓ'(z_j·w*)| ‖x_j‖, for softmax Σ_j c_j ‖p_j - e_{y_j}‖ ‖x_j‖, for the squared loss
-        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖.
+        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖. Features are brought to similar size by powers of two
+        for it, so that none vanishes beside larger ones.
     margin_error : float
         No margin z_j·w* (x_j·w* for the squared loss, difference of two scores for softmax) is
         farther than this from that of the exact minimiser, which is thereby proved to exist.
     rank : int
-        Dimension of the span of the rows.
+        Dimension of the span of the rows: singular values above max(N, d) ε times the largest,
+        once rows and features are brought to similar size by powers of two.
     """
 
     weights: np.ndarray
