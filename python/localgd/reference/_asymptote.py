@@ -11,12 +11,13 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky
 
 from .. import _validation as check
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import checked_problem, signed_rows
 from ._facial_reduction import facial_reduction, row_space
 from ._hard_margin import solves
 from ._max_margin import MaxMargin, max_margin
-from ._scaling import common_scale, norm, rescaled, scaled_rows
+from ._scaling import common_scale, rescaled, scaled_rows
 
 __all__ = ["Asymptote", "asymptote"]
 

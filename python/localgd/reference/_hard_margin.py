@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..norms import norm
 from ._equality import EXTENDED, both_products
 from ._least_distance import Unreachable, least_distance
-from ._scaling import SPREAD, common_scale, norm, row_norms, scaled_rows, too_far_apart
+from ._scaling import SPREAD, common_scale, row_norms, scaled_rows, too_far_apart
 
 __all__ = ["TOLERANCE", "Certificate", "certify", "hard_margin", "solves"]
 

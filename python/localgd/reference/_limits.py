@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, outside, row_space
@@ -16,7 +17,7 @@ from ._losses import Margins
 from ._max_margin import refusal
 from ._minimizer import accurate
 from ._newton import Minimum, minimise
-from ._scaling import common_scale, heights, norm, rescaled, scaled_rows
+from ._scaling import common_scale, heights, rescaled, scaled_rows
 
 __all__ = ["Limits", "limits"]
 
@@ -256,7 +257,7 @@ def _split(Z: np.ndarray, objective: Margins) -> tuple[np.ndarray, np.ndarray, M
 def _ray(
     Z: np.ndarray, subset: np.ndarray, rest: np.ndarray, basis: np.ndarray
 ) -> tuple[np.ndarray | None, float, float]:
-    """Max-margin direction, margin and KKT residual of the rows of S beside the span of the rest."""
+    """Max-margin direction, margin and KKT residual of S beside the span of the rest."""
     if not len(subset):
         return None, 0.0, 0.0
     beside = outside(Z[subset], basis)

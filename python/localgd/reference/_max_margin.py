@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import NotSeparableError
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import checked_problem, signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
 from ._hard_margin import Certificate, certify, hard_margin
-from ._scaling import common_scale, norm, rescaled
+from ._scaling import common_scale, rescaled
 
 __all__ = ["MaxMargin", "max_margin", "refusal"]
 

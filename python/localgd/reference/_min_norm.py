@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import checked_problem
 from ._equality import EXTENDED
 from ._factors import factors
-from ._scaling import norm
 
 __all__ = ["MinNorm", "min_norm"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
+from ..norms import norm
 from ._equality import EXTENDED
 from ._factors import Factors, factors
 from ._losses import Classes, Margins
-from ._scaling import norm
 
 __all__ = ["Minimum", "minimise"]
 

@@ -9,7 +9,6 @@ __all__ = [
     "common_scale",
     "equilibrated",
     "heights",
-    "norm",
     "rescaled",
     "row_norms",
     "scaled_rows",
@@ -97,14 +96,8 @@ def equilibrated(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return A, largest + more, columns
 
 
-def norm(a: np.ndarray) -> float:
-    """‖a‖ where squares would over- or underflow."""
-    exponent = np.frexp(np.abs(a).max(initial=0.0))[1]
-    return float(np.ldexp(np.linalg.norm(np.ldexp(a, -exponent)), exponent))
-
-
 def row_norms(Z: np.ndarray) -> np.ndarray:
-    """The norm of each row, likewise."""
+    """The norm of each row, where squares would over- or underflow."""
     A, exponents = scaled_rows(Z)
     lengths: np.ndarray = np.ldexp(np.linalg.norm(A, axis=1), exponents)
     return lengths

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import signed_rows
 from ._facial_reduction import Faces, facial_reduction, outside, row_space
 from ._hard_margin import certify, hard_margin
-from ._scaling import common_scale, heights, norm, row_norms, scaled_rows, too_far_apart
+from ._scaling import common_scale, heights, row_norms, scaled_rows, too_far_apart
 
 __all__ = ["Separability", "separability"]
 
