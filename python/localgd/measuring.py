@@ -176,8 +176,8 @@ def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Sched
     if why is not None:
         raise UnsupportedError(
             f"asymptote: w_k = ŵ log(η L k) + ρ_k is not known for {why}; want the exponential or "
-            "logistic loss, a constant lr, plain local steps, the server Average(), and all clients "
-            "or clients of equal weight or sampling='weight'"
+            "logistic loss, a constant lr, plain local steps, the server Average() and, if only "
+            "some clients take part, equal weights or sampling='weight'"
         )
     return float(lr) * float(steps[0])  # type: ignore[arg-type]
 

@@ -23,6 +23,7 @@ __all__ = ["Asymptote", "asymptote"]
 
 EPS = np.finfo(float).eps
 STEPS = 200
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -207,11 +208,9 @@ class Asymptote:
         if not solves(problem.signed_rows, self.weights, self.dual):
             return False
         rows, c = problem.signed_rows[self.support], problem.row_weights[self.support]
-        offsets = rows @ self.rho
-        if (c == 0).any() or np.abs(offsets - self.offsets).max() > 1e-6:
+        if (c == 0).any() or np.abs(rows @ self.rho - self.offsets).max() > 1e-6:
             return False
-        off = np.abs(np.log(c) - offsets - np.log(self.dual[self.support]))
-        return bool(off.max() <= 1e-6 + 10 * self.residual)
+        return bool(np.abs(np.log(c / self.dual[self.support]) - self.offsets).max() <= 1e-6)
 
 
 def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
@@ -246,8 +245,8 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
     NotSeparableError
         If the rows are not separable.
     ValueError
-        If the task is not binary, ``ref`` belongs to another problem, or a support row belongs to a
-        client of weight 0.
+        If the task is not binary, ``ref`` belongs to another problem, a row on the margin belongs
+        to a client of weight 0, or rounding keeps ``residual`` above 1e-6.
     TypeError
         If ``problem`` or ``ref`` is something else.
 
@@ -285,6 +284,11 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
             stacklevel=2,
         )
     rho, offsets, basis, residual = _line(Z[support], ref.weights, c[support], start)
+    if not residual <= TOLERANCE:
+        raise ValueError(
+            f"problem: rounding hides the asymptote: its equations hold to {residual:.1g} only; "
+            "rescale the rows and features to similar size"
+        )
     dual = np.zeros(len(Z))
     dual[support] = c[support] * np.exp(-offsets)
     for array in (rho, support, dual, offsets, degenerate, basis):

@@ -157,6 +157,8 @@ class _Metric:
         except (LinAlgError, ValueError):
             return None
         inverse = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        if not np.isfinite(inverse).all():
+            return None
         noise = float(np.linalg.norm(inverse, 2)) * np.linalg.norm(A, axis=1)
         return cls(lower, objective.reach(A, lower), noise)
 

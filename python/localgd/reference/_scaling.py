@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 SPREAD = 900  # bits between the largest and the smallest row: products of two stay in range
-SWEEPS = 4
+SWEEPS = 1000
 TINY = np.finfo(float).tiny
 NOTHING = -(1 << 20)  # the exponent of an entry that is 0
 
@@ -83,11 +83,15 @@ def equilibrated(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     filled = Z != 0
     sizes = np.where(filled, np.frexp(Z)[1], 0)
+    places = filled.astype(float)
     in_row, in_column = np.maximum(filled.sum(axis=1), 1), np.maximum(filled.sum(axis=0), 1)
     columns = np.zeros(Z.shape[1])
-    for _ in range(SWEEPS):
-        rows = (sizes.sum(axis=1) - filled @ columns) / in_row
-        columns = (sizes.sum(axis=0) - rows @ filled) / in_column
+    for _ in range(SWEEPS):  # two where no entry is 0
+        before = columns
+        rows = (sizes.sum(axis=1) - places @ columns) / in_row
+        columns = (sizes.sum(axis=0) - rows @ places) / in_column
+        if np.abs(columns - before).max() < 0.5:
+            break
     columns = np.rint(columns).astype(int)
     # The largest entry of each row first, for entries may be out of range in between.
     largest = np.where(filled, sizes - columns, NOTHING).max(axis=1, initial=NOTHING)
