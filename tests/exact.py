@@ -40,7 +40,7 @@ def separable_part(Z: np.ndarray) -> list[int]:
     By the simplex method with Bland's rule on integers over a common denominator (Edmonds), from
     u = t = 0.
     """
-    Z = [[int(x) for x in row] for row in np.asarray(Z)]
+    Z = [[int(x) for x in row] for row in Z]
     N, d = len(Z), len(Z[0])
     width = 2 * d + N
     table = []
@@ -115,8 +115,9 @@ def carriers(Z: np.ndarray) -> tuple[list[int], list[int]]:
     The latter are the rows with z·u > 0 for some u with z·u ≥ 0 on the margin and z·u = 0 on the
     rows of one choice.
     """
+    Z = np.asarray(Z)
     w, alpha = max_margin(Z)
-    tight = [j for j, row in enumerate(np.asarray(Z).tolist()) if _dot(row, w) == 1]
+    tight = [j for j, row in enumerate(Z.tolist()) if _dot(row, w) == 1]
     fixed = np.array([Z[j] for j in alpha])
     without = [tight[j] for j in separable_part(np.vstack([Z[tight], -fixed])) if j < len(tight)]
     return [j for j in tight if j not in without], without

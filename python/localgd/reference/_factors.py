@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, inv, qr, solve_triangular, svd
 
+from ..norms import norm
 from ._facial_reduction import outside, row_space
-from ._scaling import common_scale, equilibrated
+from ._scaling import common_scale, equilibrated, row_norms
 
 __all__ = ["Factors", "factors"]
 
@@ -17,6 +18,8 @@ EPS = np.finfo(float).eps
 LEVEL = 20
 # Rows of a factor whose part outside the span of larger ones is below this share depend on them.
 DEPENDENT = 1e-10
+HIDDEN = 1e-3  # the largest relative error of weights that is let pass
+NOTHING = 1e-13  # the row of U of a row that is not 0 is longer than 1/(2 √N)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,18 @@ class Factors:
     @property
     def rank(self) -> int:
         return self.U.shape[1]
+
+    def check(self, X: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """The weights, refused where rounding of the scores alone may change them altogether."""
+        columns = w.reshape(len(w), -1)
+        scores = np.ldexp(np.abs(X) @ np.abs(columns), -self.rows[:, None])
+        off = EPS * row_norms(self.fit)[:, None] * np.linalg.norm(scores, axis=0)
+        if not np.isfinite(w).all() or not norm(off) <= HIDDEN * norm(w):
+            raise ValueError(
+                "problem: rounding hides the weights: features differ so much in scale that some "
+                "that hardly matter would be the largest; rescale the features to similar size"
+            )
+        return w
 
     def least_squares(self, y: np.ndarray) -> np.ndarray:
         """The shortest w that fits ``2^-rows X w`` to ``2^-rows y`` best."""
@@ -94,6 +109,7 @@ def _graded(U: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.ndarra
         top = int(exponents.max())
         Q, R = qr(np.ldexp(U, exponents[:, None] - top), mode="economic", check_finite=False)
         return Q, Q, np.ldexp(solve_triangular(R, np.eye(len(R)), check_finite=False), -top)
+    U = np.where(np.linalg.norm(U, axis=1)[:, None] > NOTHING, U, 0.0)
     levels = _levels(exponents)
     pivots = _independent(U, levels)
     if len(pivots) < U.shape[1]:
@@ -120,8 +136,8 @@ def _levels(exponents: np.ndarray) -> np.ndarray:
 
 def _independent(U: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Rows of U that are a basis, of as low a level as there is."""
-    lengths = np.linalg.norm(U, axis=1)
-    unit = np.divide(U, lengths[:, None], out=np.zeros_like(U), where=lengths[:, None] > 0)
+    lengths = np.linalg.norm(U, axis=1)[:, None]
+    unit = np.divide(U, lengths, out=np.zeros_like(U), where=lengths > 0)
     basis, pivots = np.zeros((0, U.shape[1])), np.zeros(0, dtype=int)
     for level in range(levels.max() + 1):
         members = np.flatnonzero(levels == level)

@@ -11,11 +11,12 @@ from ._equality import EXTENDED, both_products
 from ._least_distance import Unreachable, least_distance
 from ._scaling import SPREAD, common_scale, row_norms, scaled_rows, too_far_apart
 
-__all__ = ["TOLERANCE", "Certificate", "certify", "hard_margin", "solves"]
+__all__ = ["INEXACT", "TOLERANCE", "Certificate", "certify", "hard_margin", "solves"]
 
 # Rows whose margin is below this share of their norm count as not separable: rounding of the
 # rows themselves is only a few thousand times smaller.
 TOLERANCE = 1e-12
+INEXACT = 1e-6  # KKT residual of what is no solution
 
 
 @dataclass(frozen=True)
@@ -79,4 +80,4 @@ def solves(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> bool:
     if not (np.isfinite(w).all() and np.isfinite(alpha).all() and w.any()):
         return False
     slack = Z @ w - 1 + 16 * np.finfo(float).eps * row_norms(Z) * norm(w)
-    return bool(norm(w - alpha @ Z) < 1e-6 * norm(w) and slack.min() > -1e-6)
+    return bool(norm(w - alpha @ Z) < INEXACT * norm(w) and slack.min() > -INEXACT)

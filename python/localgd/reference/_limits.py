@@ -12,12 +12,12 @@ from ..norms import norm
 from ..problem import Problem
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, outside, row_space
-from ._hard_margin import certify, hard_margin
+from ._hard_margin import INEXACT, certify, hard_margin
 from ._losses import Margins
 from ._max_margin import refusal
 from ._minimizer import accurate
 from ._newton import Minimum, minimise
-from ._scaling import common_scale, heights, rescaled, scaled_rows
+from ._scaling import common_scale, rescaled, scaled_rows, splits
 
 __all__ = ["Limits", "limits"]
 
@@ -269,8 +269,7 @@ def _ray(
             "to similar size"
         )
     w, alpha = solution
-    length = norm(w)
-    shares, _ = heights(Z, w / length)
-    if shares[subset].min() <= np.abs(shares[rest]).max(initial=0.0):
+    length, residual = norm(w), certify(beside, w, alpha).kkt_residual
+    if not residual <= INEXACT or not splits(Z, w / length, subset, rest):
         raise ValueError(HIDDEN)
-    return w / length, 1.0 / length, certify(beside, w, alpha).kkt_residual
+    return w / length, 1.0 / length, residual

@@ -12,7 +12,7 @@ from ..problem import Problem
 from ._arguments import checked_problem, signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
-from ._hard_margin import Certificate, certify, hard_margin
+from ._hard_margin import INEXACT, Certificate, certify, hard_margin
 from ._scaling import common_scale, rescaled
 
 __all__ = ["MaxMargin", "max_margin", "refusal"]
@@ -103,7 +103,8 @@ def max_margin(problem: Problem) -> MaxMargin:
         Σ_jc v_jc x_j (e_{y_j} - e_c)ᵀ = 0.
     ValueError
         If the task is regression, the rows are separable by less than 1e-12 of their norm, differ
-        in size by more than 1e270, or are so small or large (1e±150) that α is no double.
+        in size by more than 1e270, or are so small or large (1e±150) that α is no double, or
+        rounding keeps ``kkt_residual`` above 1e-6.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`.
 
@@ -143,7 +144,7 @@ def _of_classes(problem: Problem) -> MaxMargin:
     solution = class_margin(X, y, problem.n_classes)
     if isinstance(solution, NoClassMargin):
         if solution.weights is None:
-            raise ValueError(TOO_CLOSE)
+            raise ValueError(TOO_CLOSE.replace("separable, but", "separable, if at all,"))
         solution.weights.setflags(write=False)
         raise NotSeparableError(
             "problem: the classes are not separable: no W puts the own score of each of the "
@@ -164,6 +165,11 @@ def _result(
     exponent: int,
 ) -> MaxMargin:
     """Of the rows times 2^exponent."""
+    if not certificate.kkt_residual <= INEXACT:
+        raise ValueError(
+            "problem: rounding hides the largest margin: the optimality conditions hold to "
+            f"{certificate.kkt_residual:.1g} only; rescale the features or rows to similar size"
+        )
     length = norm(w)
     result = MaxMargin(
         direction=w / length,

@@ -12,7 +12,7 @@ from ..norms import norm
 from ..problem import Problem
 from ._arguments import checked_problem
 from ._equality import EXTENDED
-from ._factors import factors
+from ._factors import Factors, factors
 
 __all__ = ["MinNorm", "min_norm"]
 
@@ -20,6 +20,7 @@ __all__ = ["MinNorm", "min_norm"]
 TOLERANCE = 1e-8
 # A target below this share of the terms x_jk w_k is fitted to the rounding of those.
 ROUNDING = 1e-5
+FAINTEST = 1e5  # but never worse than to 1e-3
 REFINEMENTS = 3  # after the first pass they take out rounding
 
 
@@ -33,8 +34,9 @@ class MinNorm:
     ----------
     weights : ndarray of shape (d,), float64, read-only
     residual : float
-        The largest over the rows of |x_j·w - y_j|/max(|y_j|, 1e-5 Σ_k |x_jk w_k|), so that no row
-        hides behind larger ones.
+        The largest over the rows of |x_j·w - y_j|/|y_j|, so that no row hides behind larger ones;
+        where |y_j| is below 1e-5 of Σ_k |x_jk w_k|, over that (1e5 |y_j| at most); where y_j = 0
+        over ‖x_j‖‖w‖, with features of similar size.
     row_space_residual : float
         The part of w - w_0 outside the span of the rows, relative to ‖w - w_0‖; 0 if w = w_0.
     rank : int
@@ -77,7 +79,8 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     ------
     ValueError
         If no w interpolates the rows (relative residual above 1e-8 for one of them), rows differ
-        in size by more than 1e270, or ``init`` has another shape or entries that are not finite.
+        in size by more than 1e270, rounding hides the weights, or ``init`` has another shape or
+        entries that are not finite.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or ``init`` is not of real numbers.
 
@@ -100,8 +103,8 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     w = start
     for _ in range(REFINEMENTS):
         if found:
-            w = w + found.least_squares(y - _products(X, w))
-    residual = _residual(X, w, y)
+            w = w + found.least_squares(_short(X, w, y))
+    residual = _residual(X, w, y, found)
     rank = found.rank if found else 0
     if not residual <= TOLERANCE:
         raise ValueError(
@@ -111,17 +114,24 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
         )
     moved = w - start
     outside, length = norm(found.outside(moved)) if found else 0.0, norm(moved)
+    if found:
+        found.check(X, moved)
     w.setflags(write=False)
     return MinNorm(w, residual, outside / length if length > 0 else 0.0, rank)
 
 
-def _products(X: np.ndarray, w: np.ndarray) -> np.ndarray:
-    products: np.ndarray = (X.astype(EXTENDED) @ w.astype(EXTENDED)).astype(float)
-    return products
+def _short(X: np.ndarray, w: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """``y - X w``."""
+    short: np.ndarray = (y - X.astype(EXTENDED) @ w.astype(EXTENDED)).astype(float)
+    return short
 
 
-def _residual(X: np.ndarray, w: np.ndarray, y: np.ndarray) -> float:
+def _residual(X: np.ndarray, w: np.ndarray, y: np.ndarray, found: Factors | None) -> float:
     """The largest over the rows, see :class:`MinNorm`."""
-    off = np.abs(_products(X, w) - y)
-    scale = np.maximum(np.abs(y), ROUNDING * (np.abs(X) @ np.abs(w)))
+    off = np.abs(_short(X, w, y))
+    terms = np.minimum(ROUNDING * (np.abs(X) @ np.abs(w)), FAINTEST * np.abs(y))
+    scale = np.maximum(np.abs(y), terms)
+    if found:
+        most = found.lengths * norm(np.ldexp(w, found.columns))
+        scale = np.where(y == 0, most, scale)
     return float(np.max(np.divide(off, scale, out=np.zeros_like(off), where=off > 0)))

@@ -133,7 +133,7 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     active = problem.row_weights > 0
     rows = problem.signed_rows if loss in ("exponential", "logistic") else problem.X
     found = minimise(rows[active], _objective(problem, active, loss))
-    if found is None or np.isinf(found.margin_error):
+    if found is None or not np.isfinite(found.margin_error):
         _refuse_separable(rows[active], loss)
     found = accurate(found, tolerance)
     norm = np.linalg.norm(found.w)
@@ -155,12 +155,12 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
 
 def accurate(found: Minimum | None, tolerance: float) -> Minimum:
     """A minimum that is proved and whose gradient is small enough."""
-    if found is None or np.isinf(found.margin_error):
+    if found is None or not np.isfinite(found.margin_error):
         raise ValueError(
             "problem: rounding hides the minimiser: it exists, but the loss is flat to double "
             "precision in some direction; rescale the rows and features to similar size"
         )
-    if found.relative_gradient > tolerance:
+    if not found.relative_gradient <= tolerance:
         raise ValueError(
             f"tolerance: got {tolerance:g}, but rounding keeps the relative gradient at "
             f"{found.relative_gradient:.2g}; rescale the rows and features to similar size, or ask "

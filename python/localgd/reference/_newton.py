@@ -134,6 +134,8 @@ def _polished(
             break
         w = w - objective.lift(back, step)
         moved += objective.spread(A, step)
+    if best is not None and np.isfinite(best.margin_error):
+        frame.check(X, best.w)
     return best
 
 

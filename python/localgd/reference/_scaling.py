@@ -12,12 +12,14 @@ __all__ = [
     "rescaled",
     "row_norms",
     "scaled_rows",
+    "splits",
     "too_far_apart",
 ]
 
 SPREAD = 900  # bits between the largest and the smallest row: products of two stay in range
 SWEEPS = 1000
-TINY = np.finfo(float).tiny
+FLAT = 1e-2  # heights above a hyperplane that count as 0 beside others
+LEAST = -1021  # the exponent of the smallest double with all its digits
 NOTHING = -(1 << 20)  # the exponent of an entry that is 0
 
 
@@ -52,12 +54,13 @@ def rescaled(name: str, array: np.ndarray, exponent: int, *, every: bool = False
 
     The small ones beside the largest may underflow, unless ``every`` one matters by itself.
     """
-    scaled: np.ndarray = np.ldexp(array, exponent)
+    with np.errstate(over="ignore", under="ignore"):
+        scaled: np.ndarray = np.ldexp(array, exponent)
     sizes = np.abs(array)
     sizes = sizes[sizes > 0]
     if len(sizes):
-        least = np.ldexp(sizes.min() if every else sizes.max(), exponent)
-        if not np.isfinite(scaled).all() or least < (TINY if every else TINY * 2.0**54):
+        bits = np.frexp(sizes.min() if every else sizes.max())[1] + exponent
+        if not np.isfinite(scaled).all() or bits <= (LEAST if every else LEAST + 54):
             size = np.log10(sizes.min() if exponent < 0 and every else sizes.max())
             raise ValueError(
                 f"problem: with rows of this size {name} would be near "
@@ -107,7 +110,14 @@ def row_norms(Z: np.ndarray) -> np.ndarray:
     return lengths
 
 
-def heights(Z: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """z·u of each row over its norm (to a factor 2), and the exponents of those norms."""
+def heights(Z: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """z·u of each row over its norm (to a factor 2), rounding of that, and the norms' exponents."""
     A, exponents = scaled_rows(Z)
-    return A @ u, exponents
+    return A @ u, len(u) * np.finfo(float).eps * (np.abs(A) @ np.abs(u)), exponents
+
+
+def splits(Z: np.ndarray, u: np.ndarray, subset: np.ndarray, rest: np.ndarray) -> bool:
+    """Whether z·u > 0 on the subset for certain, beside which it is 0 on the rest."""
+    shares, doubt, _ = heights(Z, u)
+    least = (shares - doubt)[subset].min()
+    return bool(least > 0 and (np.abs(shares) + doubt)[rest].max(initial=0.0) <= FLAT * least)

@@ -11,7 +11,7 @@ from ..problem import Problem
 from ._arguments import signed_rows
 from ._facial_reduction import Faces, facial_reduction, outside, row_space
 from ._hard_margin import certify, hard_margin
-from ._scaling import common_scale, heights, row_norms, scaled_rows, too_far_apart
+from ._scaling import common_scale, heights, row_norms, scaled_rows, splits, too_far_apart
 
 __all__ = ["Separability", "separability"]
 
@@ -136,8 +136,8 @@ def separability(problem: Problem) -> Separability:
 
 
 def _separable(Z: np.ndarray, u: np.ndarray, residual: float) -> Separability:
-    shares, exponents = heights(Z, u)
-    if shares.min() <= 0:
+    shares, doubt, exponents = heights(Z, u)
+    if (shares - doubt).min() <= 0:
         raise ValueError(
             "problem: the rows are separable, but rounding of any direction hides it; rescale the "
             "rows and features to similar size"
@@ -175,13 +175,11 @@ def _subset_direction(Z: np.ndarray, faces: Faces) -> np.ndarray | None:
         solution = hard_margin(outside(near[S], basis))
         if solution is not None:
             u: np.ndarray = solution[0] / norm(solution[0])
-            shares, _ = heights(Z, u)
-            if shares[S].min() > np.abs(shares[rest]).max():
+            if splits(Z, u, S, rest):
                 return u
     # Rows or features of very different scale: any u that splits them is worth more than the best.
     u = faces.separator(Z)
-    shares, _ = heights(Z, u)
-    if shares[S].min() <= np.abs(shares[rest]).max():
+    if not splits(Z, u, S, rest):
         raise ValueError(
             f"problem: {len(S)} of {len(Z)} rows can be separated at no cost to the others, but "
             "rounding of any direction hides it; rescale the rows and features to similar size"
