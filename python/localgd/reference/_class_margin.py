@@ -8,7 +8,7 @@ import numpy as np
 
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction
-from ._hard_margin import Certificate, hard_margin
+from ._hard_margin import Certificate, hard_margin, unknown
 from ._scaling import row_norms
 
 __all__ = ["ClassMargin", "NoClassMargin", "certify_classes", "class_margin"]
@@ -91,11 +91,12 @@ def certify_classes(X: np.ndarray, y: np.ndarray, solution: ClassMargin) -> Cert
     pulls, scores = zip(*(both_products(X, W[:, c], push[:, c]) for c in range(C)), strict=True)
     pull = np.stack(pulls, axis=1)
     slack = _gaps(np.stack(scores, axis=1), y) - 1
+    terms = (np.abs(X) @ np.abs(W)).max(axis=1)
     tight = np.where(alpha > 0, slack, EXTENDED(0))
     norm = np.linalg.norm(W.astype(EXTENDED))
     residual = max(
         np.linalg.norm(pull - W) / norm,
-        max(0, -slack.min()),
+        max(0, -(slack - unknown(2 * terms, len(W))[:, None]).min()),
         max(0, -alpha.min()) / norm**2,
         np.sum(np.abs(alpha * tight)) / norm**2,
     )

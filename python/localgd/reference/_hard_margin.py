@@ -11,7 +11,7 @@ from ._equality import EXTENDED, both_products
 from ._least_distance import Unreachable, least_distance
 from ._scaling import SPREAD, common_scale, row_norms, scaled_rows, too_far_apart
 
-__all__ = ["INEXACT", "TOLERANCE", "Certificate", "certify", "hard_margin", "solves"]
+__all__ = ["INEXACT", "TOLERANCE", "Certificate", "certify", "hard_margin", "solves", "unknown"]
 
 # Rows whose margin is below this share of their norm count as not separable: rounding of the
 # rows themselves is only a few thousand times smaller.
@@ -58,7 +58,7 @@ def certify(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> Certificate:
     slack = reach - 1
     residual = max(
         np.linalg.norm(pull - w) / norm,
-        max(0, -slack.min()),
+        max(0, -(slack - unknown(np.abs(Z) @ np.abs(w), len(w))).min()),
         max(0, -alpha.min()) / norm**2,
         np.sum(np.abs(alpha * slack)) / norm**2,
     )
@@ -67,6 +67,15 @@ def certify(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> Certificate:
     near = 1e-9 + 16 * np.finfo(float).eps * row_norms(Z) * float(norm)
     on_margin = np.flatnonzero((slack <= near) | (alpha > 0))
     return Certificate(float(residual), float(max(0, 1 - ratio * abs(ratio))), on_margin)
+
+
+def unknown(terms: np.ndarray, n_terms: int) -> np.ndarray:
+    """Rounding of sums of so many terms, from the sums of their sizes, where it is no trifle.
+
+    It is one where the rows have similar size; beside it a row 1e10 times larger may be violated.
+    """
+    doubt = n_terms * float(np.finfo(EXTENDED).eps) * terms
+    return np.where(doubt > 1e-9, doubt, 0.0)
 
 
 def solves(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> bool:
