@@ -101,8 +101,8 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     ------
     ValueError
         If there is no minimiser (the rows are separable at least in part: see :func:`limits` and
-        :func:`max_margin`), rounding keeps the gradient above ``tolerance``, or the loss does not
-        fit the task.
+        :func:`max_margin`), rounding hides it or its weights or keeps the gradient above
+        ``tolerance``, or the loss does not fit the task.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
 
