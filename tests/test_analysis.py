@@ -388,3 +388,63 @@ def test_residual_of_a_kernel_run():
     )
     assert other.norm == pytest.approx(one.norm, rel=1e-9)
     assert other.predicted_angle == pytest.approx(one.predicted_angle, rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e100])
+@pytest.mark.parametrize("s", [1.0, 300.0, 365.0, 370.0, 372.0, 400.0, 700.0])
+def test_alignment_does_not_depend_on_the_size_of_the_gradients(s, size):
+    rows = [np.array([[1.0, 0.0]]) * size, np.array([[1.0, 1.0]]) * size]
+    problem = lg.Problem([(row, [1]) for row in rows])
+    # w = (s, 0): gradients -e^-s (1, 0) and -e^-s (1, 1), whose mean is (1, 1/2) times that.
+    found = lg.analysis.gradient_alignment(problem, [s / size, 0.0], "exponential")
+    wanted = (1 / math.sqrt(1.25) + 1.5 / math.sqrt(2.5)) / 2
+    assert found.alignment == pytest.approx(wanted, rel=1e-14)
+    assert found.dissimilarity == pytest.approx(1.2, rel=1e-14)
+    assert found.gradient_norm == pytest.approx(math.exp(-s) * size * math.sqrt(1.25), rel=1e-13)
+
+
+def test_a_gradient_that_is_rounding_has_no_direction():
+    rng = np.random.default_rng(0)
+    for loss in ("exponential", "logistic"):
+        for _ in range(20):
+            rows = rng.standard_normal((3, 6))
+            both = np.vstack([rows, rows]), [1, 1, 1, -1, -1, -1]  # the gradient at 0 is 0
+            other = rng.standard_normal((2, 6)), [1, 1]
+            found = lg.analysis.gradient_alignment(lg.Problem([both, other]), np.zeros(6), loss)
+            assert found.alignment == pytest.approx(0.5, rel=1e-14)
+            assert found.dissimilarity == pytest.approx(2.0, rel=1e-14)
+            alone = lg.analysis.gradient_alignment(lg.Problem([both, both]), np.zeros(6), loss)
+            assert np.isnan(alone.alignment) and np.isnan(alone.dissimilarity)
+
+
+def test_alignment_of_a_model_of_infinite_loss():
+    problem = lg.Problem([([[1.0]], [1])])
+    with pytest.raises(ValueError, match="w: its exponential loss is not finite"):
+        lg.analysis.gradient_alignment(problem, [-800.0], "exponential")
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-150, 1e150, 1e170])
+def test_smoothness_at_extreme_scales(scale):
+    rows = np.array([[3.0, 0.0], [0.0, 1.0]]) * scale
+    problem = lg.Problem([(rows, [1, 1])])
+    if 1e-154 < scale < 1e154:
+        wanted = 4.5 / 4 * scale**2
+        assert lg.analysis.smoothness(problem, "logistic") == pytest.approx(wanted, rel=1e-14)
+    else:
+        with pytest.raises(ValueError, match="leave the range of double precision; rescale"):
+            lg.analysis.smoothness(problem, "logistic")
+
+
+def test_residual_refuses_the_reference_of_other_rows():
+    rng = np.random.default_rng(0)
+    first, second = (
+        lg.Problem([(np.abs(rng.standard_normal((4, 6))), np.ones(4))], task="binary")
+        for _ in range(2)
+    )
+    run = lg.run(first, lg.GD(lr=0.5), rounds=100)
+    with pytest.raises(ValueError, match="ref: it is not the max-margin solution of these rows"):
+        lg.analysis.residual(first, run, lg.reference.max_margin(second))
+    unseen = lg.Problem([([[1.0, 0.0]], [1]), ([[0.0, 1.0]], [1])], weights=[0, 1])
+    run = lg.run(unseen, lg.GD(lr=0.5), rounds=100)
+    with pytest.raises(ValueError, match="row 0 carries the margin but belongs to a client of wei"):
+        lg.analysis.residual(unseen, run, lg.reference.max_margin(unseen))

@@ -197,3 +197,36 @@ def test_presets_of_the_learning_rate(small_problem):
         plain = lg.run(small_problem, lg.LocalGD(5, number), **settings)
         np.testing.assert_allclose(preset.weights, plain.weights, rtol=1e-13)
         assert preset.config["method"]["lr"] == lr
+
+
+def test_asymptote_of_another_problem_is_refused(small_problem):
+    limit = lg.reference.asymptote(small_problem)
+    wide = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=40, seed=0)
+    longer = lg.datasets.make_separable(n_clients=5, n_samples=11, n_features=30, seed=0)
+    other = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=30, seed=1)
+    heavier = small_problem.with_weights([0.3, 0.3, 0.2, 0.1, 0.1])
+    for problem in (wide, longer, other, heavier):
+        assert not limit.fits(problem)
+        with pytest.raises(
+            ValueError, match=r"asymptote: got Asymptote.*other rows or client weig"
+        ):
+            lg.run(problem, METHOD, rounds=10, asymptote=limit)
+    assert limit.fits(small_problem)
+    with pytest.raises(TypeError, match="problem: got int"):
+        limit.fits(3)
+
+
+def test_residual_of_sampled_clients_where_it_has_a_limit():
+    clients = [([[1.0, 0.0]], [1]), ([[0.0, 1.0]], [1])]
+    uneven, even = (lg.Problem(clients, weights=p) for p in ([0.9, 0.1], [0.5, 0.5]))
+    with pytest.raises(lg.UnsupportedError, match="drawn uniformly, whose mean shares are not p"):
+        limit = lg.reference.asymptote(uneven)
+        lg.run(uneven, lg.GD(1.0, participation=1), rounds=10, asymptote=limit)
+    for problem, options in (
+        (even, {"participation": 1}),
+        (uneven, {"participation": 1, "sampling": "weight"}),
+        (uneven, {"participation": 2}),
+    ):
+        limit = lg.reference.asymptote(problem)
+        run = lg.run(problem, lg.GD(1.0, **options), rounds=100_000, asymptote=limit)
+        assert run.history["residual_distance"][-1] < 0.02

@@ -219,3 +219,15 @@ def test_result_is_frozen_and_prints_on_one_line():
             getattr(found, name)[0] = 0
     assert repr(found).startswith("Limits(logistic, subset of 8 rows, margin=")
     assert "\n" not in repr(found)
+
+
+def test_scale_of_all_rows_does_not_matter():
+    rows = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [5.0, 2.0]])
+    plain = lg.reference.limits(lg.Problem([(rows, np.ones(5))], task="binary"))
+    for k in (-900, -300, 300, 900):
+        problem = lg.Problem([(np.ldexp(rows, k), np.ones(5))], task="binary")
+        found = lg.reference.limits(problem)
+        np.testing.assert_array_equal(found.finite_part, np.ldexp(plain.finite_part, -k))
+        np.testing.assert_array_equal(found.direction, plain.direction)
+        assert found.margin == np.ldexp(plain.margin, k)
+        assert found.finite_error(found.finite_part) == 0

@@ -111,3 +111,50 @@ def test_result_is_read_only_and_prints_on_one_line():
         found.weights[0] = 0
     assert start.flags.writeable
     assert repr(found).startswith("MinNorm(norm=") and "rank=1" in repr(found)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-18, 1e-15, 1e-6, 1e6, 1e18, 1e100])
+def test_no_row_hides_behind_larger_ones(scale):
+    rng = np.random.default_rng(0)
+    R, t, factor = rng.standard_normal((4, 8)), rng.standard_normal(4), np.array([1, scale, 1, 1])
+    plain = lg.reference.min_norm(lg.Problem([(R, t)]))
+    found = lg.reference.min_norm(lg.Problem([(R * factor[:, None], t * factor)]))
+    np.testing.assert_allclose(found.weights, plain.weights, rtol=1e-12)
+    assert found.rank == 4 and found.residual < 1e-13
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-18, 1e-8])
+def test_no_feature_hides_beside_larger_ones(scale):
+    # The second feature alone tells the rows apart: w = (0, 1/scale, 0).
+    X = np.array([[1.0, 1.0, 1.0], [1.0, 2.0, 1.0]]) * [1, scale, 1]
+    found = lg.reference.min_norm(lg.Problem([(X, [1.0, 2.0])], task="regression"))
+    np.testing.assert_allclose(found.weights * [1, scale, 1], [0, 1, 0], rtol=0, atol=1e-14)
+    np.testing.assert_allclose(X @ found.weights, [1, 2], rtol=1e-14)
+    assert found.rank == 2
+
+
+def test_a_row_that_is_off_is_refused_at_any_scale():
+    for scale in (1e-150, 1e-18, 1e-6, 1.0, 1e6, 1e18):
+        X = np.array([[1.0, 0.0], [0.0, 1.0], [scale, scale]])
+        with pytest.raises(ValueError, match="no w interpolates the 3 rows"):
+            lg.reference.min_norm(lg.Problem([(X, [1.0, 2.0, 4 * scale])], task="regression"))
+        targets = [1.0, 2.0, 3 * scale]
+        found = lg.reference.min_norm(lg.Problem([(X, targets)], task="regression"))
+        np.testing.assert_allclose(found.weights, [1, 2], rtol=1e-14)
+
+
+def test_weights_that_rounding_hides_are_refused():
+    # w = (1e-60, 0, 1e-120), but rounding of the margins alone may put 1e-17 in the second place.
+    X = np.array([[0.0, 2, 0], [1, -2, 1], [1, 2, 1]]) * [2.0**200, 1, 1]
+    with pytest.raises(ValueError, match=r"rounding hides the weights.*rescale the features"):
+        lg.reference.min_norm(lg.Problem([(X, [0.0, 2.0, 2.0])], task="regression"))
+
+
+def test_targets_of_zero():
+    X = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    found = lg.reference.min_norm(lg.Problem([(X, [0.0, 0.5])]))
+    np.testing.assert_allclose(found.weights, [0, 0.5, 0], atol=1e-16)
+    still = lg.reference.min_norm(lg.Problem([(X, [0.0, 0.0])], task="regression"))
+    assert not still.weights.any() and still.residual == 0
+    none = lg.reference.min_norm(lg.Problem([(np.zeros((2, 2)), [0.0, 0.0])], task="regression"))
+    assert none.rank == 0 and not none.weights.any()

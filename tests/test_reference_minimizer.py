@@ -372,3 +372,34 @@ def test_result_is_frozen_and_prints_on_one_line():
         with pytest.raises(ValueError, match="read-only"):
             getattr(found, name)[0] = 0
     assert repr(found).startswith("Minimizer(logistic, value=0.") and "\n" not in repr(found)
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-18, 1e-15, 1e15, 1e18, 1e150])
+@pytest.mark.parametrize("loss", ["logistic", "exponential", "squared", "softmax"])
+def test_no_feature_hides_beside_larger_ones(loss, scale):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 3))
+    targets = {
+        "squared": rng.standard_normal(30),
+        "softmax": rng.integers(0, 3, 30).astype(float),
+    }
+    y = np.where(X @ [1.0, -2, 0.5] + 1.5 * rng.standard_normal(30) > 0, 1.0, -1.0)
+    y = targets.get(loss, y)
+    plain = lg.reference.minimizer(lg.Problem([(X, y)]), loss=loss)
+    for factor in ([1, scale, 1], [scale] * 3):
+        found = lg.reference.minimizer(lg.Problem([(X * factor, y)]), loss=loss)
+        assert found.rank == 3 and found.value == pytest.approx(plain.value, rel=1e-14)
+        off = np.abs((X * factor) @ found.weights - X @ plain.weights).max()
+        assert off <= found.margin_error + plain.margin_error < 1e-11
+
+
+def test_certificate_is_of_the_place_where_it_is_given():
+    # Steps of polishing move the margins of rows without a minimiser by 1 each: curvature taken
+    # before them would prove one.
+    from localgd.reference._losses import Margins
+    from localgd.reference._newton import minimise
+
+    for Z in ([[0, 0, 0], [4, -1, 3], [-3, -2, -5]], [[-9, -9], [9, 9], [-4, -3]]):
+        for loss in ("logistic", "exponential"):
+            found = minimise(np.array(Z, dtype=float), Margins(np.full(len(Z), 1 / 3), loss))
+            assert found is None or found.margin_error == np.inf

@@ -10,6 +10,7 @@ import numpy as np
 from .errors import UnsupportedError
 from .losses import SIGNED_LOSSES
 from .methods import Method
+from .norms import norm
 from .problem import Problem
 from .schedules import Schedule
 from .servers import Average
@@ -130,11 +131,18 @@ def _test_measure(problem: Problem, test: Any) -> dict[str, Timed]:
 def _residual_measures(
     problem: Problem, method: Method, loss: str, lr: Schedule, asymptote: Any
 ) -> dict[str, Timed]:
-    if not hasattr(asymptote, "rho") or not hasattr(asymptote, "distance"):
+    from .reference import Asymptote
+
+    if not isinstance(asymptote, Asymptote):
         raise TypeError(
             f"asymptote: got {type(asymptote).__name__}; want the result of reference.asymptote"
         )
     tau = _local_time_per_round(problem, method, loss, lr)
+    if not asymptote.fits(problem):
+        raise ValueError(
+            f"asymptote: got {asymptote!r}, which is of other rows or client weights than "
+            f"{problem!r}; want reference.asymptote(problem)"
+        )
     w_hat = asymptote.weights
 
     def rho(w: np.ndarray, round: int) -> np.ndarray | None:
@@ -142,7 +150,7 @@ def _residual_measures(
 
     def residual(w: np.ndarray, round: int) -> float:
         left = rho(w, round)
-        return float("nan") if left is None else float(np.linalg.norm(left))
+        return float("nan") if left is None else norm(left)
 
     def distance(w: np.ndarray, round: int) -> float:
         left = rho(w, round)
@@ -163,12 +171,23 @@ def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Sched
         why = repr(method)
     elif (steps != steps[0]).any():
         why = "different numbers of local steps"
+    elif _shares_are_biased(problem, method):
+        why = "clients of different weights that are drawn uniformly, whose mean shares are not p"
     if why is not None:
         raise UnsupportedError(
             f"asymptote: w_k = ŵ log(η L k) + ρ_k is not known for {why}; want the exponential or "
-            "logistic loss, a constant lr, plain local steps and the server Average()"
+            "logistic loss, a constant lr, plain local steps, the server Average() and, if only "
+            "some clients take part, equal weights or sampling='weight'"
         )
     return float(lr) * float(steps[0])  # type: ignore[arg-type]
+
+
+def _shares_are_biased(problem: Problem, method: Method) -> bool:
+    """Whether the mean over the rounds of p̃_i = p_i / Σ_{j drawn} p_j differs from p_i."""
+    p = problem.weights[problem.weights > 0]
+    if method.sampling == "weight" or method.clients_per_round(problem.n_clients) >= len(p):
+        return False
+    return bool(np.ptp(p) > 1e-12 * p.max())
 
 
 def columns(

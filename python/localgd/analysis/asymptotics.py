@@ -11,6 +11,10 @@ import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
+from ..norms import norm
+from ..reference._facial_reduction import row_space
+from ..reference._hard_margin import solves
+from ..reference._scaling import scaled_rows
 from ._arguments import binary_problem, hard_margin, result_of_run
 
 if TYPE_CHECKING:
@@ -87,8 +91,9 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
         For another loss, method or server, a learning-rate schedule, or different numbers of
         local steps.
     ValueError
-        If problem, run and ref are of different sizes, or η L k ≤ 1 (no rounds were run, say),
-        where log τ is not positive.
+        If problem, run and ref are of different sizes, ref is not of these rows, a support row
+        belongs to a client of weight 0, or η L k ≤ 1 (no rounds were run, say), where log τ is not
+        positive.
     TypeError
         If problem, run or ref is something else.
 
@@ -117,23 +122,23 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
             f"run: η L k = {tau:g} after {run.round} rounds; want above 1: run more rounds"
         )
     rho = w - w_hat * math.log(tau)
-    length = float(np.linalg.norm(w_hat))
+    length = norm(w_hat)
     unit = w_hat / length
     parallel = float(rho @ unit)
     rows = np.asarray(ref.support)
     support_part = _project(rho, problem.X[rows] * problem.y[rows, None])
     outside_part = rho - support_part
-    across = float(np.linalg.norm(rho - parallel * unit))
+    across = norm(rho - parallel * unit)
     for array in (rho, support_part, outside_part):
         array.setflags(write=False)
     return Residual(
         rho=rho,
         tau=tau,
-        norm=float(np.linalg.norm(rho)),
+        norm=norm(rho),
         parallel=parallel,
         support_part=support_part,
         outside_part=outside_part,
-        predicted_angle=across / (length * math.log(tau)),
+        predicted_angle=across / length / math.log(tau),
     )
 
 
@@ -180,11 +185,21 @@ def _same_size(problem: Problem, run: Any, ref: Any) -> tuple[np.ndarray, np.nda
         raise ValueError(
             f"ref: made from {len(ref.dual)} rows; want the reference of this problem of {N} rows"
         )
+    if not solves(problem.signed_rows, w_hat, check.real_array("ref.dual", ref.dual, 1)):
+        raise ValueError(
+            "ref: it is not the max-margin solution of these rows; want "
+            "lg.reference.max_margin(problem) of this problem"
+        )
+    unseen = np.flatnonzero(problem.row_weights[ref.support] == 0)
+    if len(unseen):
+        raise ValueError(
+            f"problem: row {ref.support[unseen[0]]} carries the margin but belongs to a client of "
+            "weight 0, which the run does not see; leave that client out"
+        )
     return w, w_hat
 
 
 def _project(rho: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Projection of rho on the span of the rows, which may be linearly dependent."""
-    _, s, Vt = np.linalg.svd(rows, full_matrices=False)
-    basis = Vt[s > s[0] * max(rows.shape) * np.finfo(np.float64).eps]
+    basis = row_space(scaled_rows(rows)[0], 16 * max(rows.shape) * np.finfo(np.float64).eps)
     return basis.T @ (basis @ rho)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _validation as check
+from ..norms import norm
 from ._arguments import binary_problem
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def angle(u: Any, v: Any) -> float:
     # The rounding of along / vv left a component of `across` along v: as large as the answer when
     # the angle is near 1e-16.
     across -= (float(across @ v) / vv) * v
-    return math.atan2(_norm(across), along / math.sqrt(vv))
+    return math.atan2(norm(across), along / math.sqrt(vv))
 
 
 def margins(problem: Problem, w: Any) -> np.ndarray:
@@ -112,7 +113,7 @@ def margins(problem: Problem, w: Any) -> np.ndarray:
             f"w: got {len(w)} entries; want one for each of {problem.n_features} features"
         )
     w = _scaled("w", w)
-    return problem.y * (problem.X @ w) / _norm(w)
+    return problem.y * (problem.X @ w) / norm(w)
 
 
 def _scaled(name: str, value: Any) -> np.ndarray:
@@ -140,9 +141,3 @@ def _split(a: Any) -> tuple[Any, Any]:
     c = 134217729.0 * a  # 2^27 + 1
     high = c - (c - a)
     return high, a - high
-
-
-def _norm(a: np.ndarray) -> float:
-    """‖a‖ where the squares of small entries would underflow."""
-    largest = float(np.abs(a).max(initial=0.0))
-    return largest * float(np.linalg.norm(a / largest)) if largest > 0 else 0.0

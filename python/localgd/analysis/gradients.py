@@ -13,6 +13,9 @@ from ..problem import Problem
 
 __all__ = ["GradientAlignment", "gradient_alignment"]
 
+# A gradient this short beside the norms of its terms is their rounding and has no direction.
+ROUNDING = 1e-14
+
 
 @dataclass(frozen=True)
 class GradientAlignment:
@@ -23,7 +26,8 @@ class GradientAlignment:
     variance : float
         Σ p_i‖∇f_i - ∇f‖².
     alignment : float
-        Σ p_i cos(∇f_i, ∇f), from -1 to 1; NaN where ∇f = 0.
+        Σ p_i cos(∇f_i, ∇f), from -1 to 1; NaN where ∇f = 0. A client with ∇f_i = 0 adds 0. What is
+        below 1e-14 of the sum of the norms of a gradient's terms, one per row, counts as 0.
     dissimilarity : float
         Σ p_i‖∇f_i‖²/‖∇f‖², at least 1; NaN where ∇f = 0.
     gradient_norm : float
@@ -58,7 +62,7 @@ def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment
     Raises
     ------
     ValueError
-        For a model of another shape, or a loss that does not fit the task.
+        For a model of another shape or of infinite loss, or a loss that does not fit the task.
     TypeError
         If problem is not a Problem.
 
@@ -83,43 +87,66 @@ def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment
     w = check.real_array("w", w, len(problem.weights_shape))
     if w.shape != problem.weights_shape:
         raise ValueError(f"w: got shape {w.shape}; want {problem.weights_shape}")
-    gradients = np.stack(
-        [_gradient(loss, problem.X[rows], problem.y[rows], w) for rows in _clients(problem)]
-    )
+    # In units of powers of two, so that squares neither under- nor overflow.
+    pulls, of_pulls = _scaled(_pulls(loss, problem, w))
+    X, of_rows = _scaled(problem.X)
+    lengths = np.linalg.norm(pulls.reshape(len(X), -1), axis=1) * np.linalg.norm(X, axis=1)
+    first = problem.offsets[:-1]
+    gradients = np.stack([X[rows].T @ pulls[rows] for rows in _clients(problem)])
+    terms = np.add.reduceat(lengths, first)
     p = problem.weights
     mean = np.tensordot(p, gradients, axes=1)
-    norms = np.array([np.linalg.norm(g) for g in gradients])
+    norms = np.linalg.norm(gradients.reshape(len(p), -1), axis=1)
     norm = float(np.linalg.norm(mean))
-    cosines = [
-        float(np.sum(g * mean)) / (length * norm) if length > 0 and norm > 0 else 0.0
-        for g, length in zip(gradients, norms, strict=True)
-    ]
+    known = norm > ROUNDING * (p @ terms)
+    pointing = norms > ROUNDING * terms
+    along = np.tensordot(gradients, mean, axes=mean.ndim)
+    cosines = np.divide(along, norms * norm, out=np.zeros_like(along), where=pointing & known)
+    deviations = (gradients - mean).reshape(len(p), -1)
+    unit = of_pulls + of_rows
     return GradientAlignment(
-        variance=float(p @ [np.sum((g - mean) ** 2) for g in gradients]),
-        alignment=float(p @ cosines) if norm > 0 else float("nan"),
-        dissimilarity=float(p @ norms**2) / norm**2 if norm > 0 else float("nan"),
-        gradient_norm=norm,
+        variance=float(np.ldexp(p @ np.sum(deviations**2, axis=1), 2 * unit)),
+        alignment=float(p @ cosines) if known else float("nan"),
+        dissimilarity=float(p @ norms**2) / norm**2 if known else float("nan"),
+        gradient_norm=float(np.ldexp(norm, unit)),
     )
+
+
+def _scaled(a: np.ndarray) -> tuple[np.ndarray, int]:
+    """Numbers with the largest in [½, 1), and the exponent."""
+    exponent = int(np.frexp(np.abs(a).max())[1])
+    return np.ldexp(a, -exponent), exponent
 
 
 def _clients(problem: Problem) -> list[slice]:
     return [problem.rows(i) for i in range(problem.n_clients)]
 
 
-def _gradient(loss: str, X: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """∇f_i, of the shape of w."""
-    u = X @ w
+def _pulls(loss: str, problem: Problem, w: np.ndarray) -> np.ndarray:
+    """ℓ'/n_i of each row, with its sign or per class."""
+    y, sizes = problem.y, np.repeat(problem.sizes, problem.sizes)
+    with np.errstate(over="ignore", invalid="ignore"):
+        pulls = _slopes(loss, problem.X @ w, y)
+    if not np.isfinite(pulls).all():
+        raise ValueError(f"w: its {loss} loss is not finite; want a model closer to 0")
+    scaled: np.ndarray = (pulls.T / sizes).T
+    return scaled
+
+
+def _slopes(loss: str, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The derivative of each row's loss by its score, or by those of the classes."""
     if loss == "softmax":
-        e = np.exp(u - u.max(axis=1, keepdims=True))
+        e: np.ndarray = np.exp(u - u.max(axis=1, keepdims=True))
         e /= e.sum(axis=1, keepdims=True)
-        e[np.arange(len(y)), y.astype(np.intp)] -= 1
-        pull: np.ndarray = e
-    elif loss == "squared":
-        pull = u - y
-    elif loss == "exponential":
-        pull = -y * np.exp(-y * u)
-    else:
-        m = y * u
-        small = np.exp(-np.abs(m))  # ≤ 1: no overflow in either tail
-        pull = -y * np.where(m > 0, small, 1.0) / (1.0 + small)
-    return X.T @ pull / len(y)
+        own = np.arange(len(y)), y.astype(np.intp)
+        e[own] = 0
+        e[own] = -e.sum(axis=1)  # 1 - p of a sure row, without cancellation
+        return e
+    if loss == "squared":
+        return u - y
+    m = y * u
+    if loss == "exponential":
+        return -y * np.exp(-m)
+    small = np.exp(-np.abs(m))  # ≤ 1: no overflow in either tail
+    slopes: np.ndarray = -y * np.where(m > 0, small, 1.0) / (1.0 + small)
+    return slopes

@@ -51,11 +51,19 @@ def smoothness(problem: Problem, loss: str) -> float:
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
     check_loss(loss, problem)
+    exponent = int(np.frexp(np.abs(problem.X).max())[1])  # so that squares stay in range
     largest = 0.0
     for i in range(problem.n_clients):
-        X = problem.X[problem.rows(i)]
+        X = np.ldexp(problem.X[problem.rows(i)], -exponent)
         gram = X @ X.T if X.shape[0] <= X.shape[1] else X.T @ X
         largest = max(largest, float(np.linalg.eigvalsh(gram)[-1]) / len(X))
     if largest <= 0:
         raise ValueError("problem: all rows are 0; want rows that differ from 0")
-    return CURVATURE[loss] * largest
+    with np.errstate(over="ignore"):
+        H = CURVATURE[loss] * float(np.ldexp(largest, 2 * exponent))
+    if not 0 < H < np.inf:
+        raise ValueError(
+            f"problem: rows of size 2^{exponent}, whose squares leave the range of double "
+            "precision; rescale the rows to size 1"
+        )
+    return H

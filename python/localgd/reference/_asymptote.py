@@ -11,16 +11,19 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky
 
 from .. import _validation as check
+from ..norms import norm
 from ..problem import Problem
-from ._arguments import signed_rows
+from ._arguments import checked_problem, signed_rows
 from ._facial_reduction import facial_reduction, row_space
-from ._hard_margin import scaled_rows
+from ._hard_margin import solves
 from ._max_margin import MaxMargin, max_margin
+from ._scaling import common_scale, rescaled, scaled_rows
 
 __all__ = ["Asymptote", "asymptote"]
 
 EPS = np.finfo(float).eps
 STEPS = 200
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +45,8 @@ class Asymptote:
     offsets : ndarray of shape (|S|,), float64, read-only
         r_j = z_j·ρ_S = log(c_j/α_j) of the rows of S, in their order.
     residual : float
-        ‖ŵ - Σ_S c_j exp(-z_j·ρ_S) z_j‖/‖ŵ‖: how well z_j·ρ_S = log(c_j/α_j) holds.
+        ‖ŵ - Σ_S c_j exp(-z_j·ρ_S) z_j‖/‖ŵ‖: how well z_j·ρ_S = log(c_j/α_j) holds. A ρ_S that
+        is rounding of 0 is set to 0.
     degenerate : ndarray of int64, read-only
         Rows with z_j·ŵ = 1 that carry a multiplier in no choice of α. Where there are any, ρ_k does
         not converge: the part that these rows drive grows at most like log log k.
@@ -106,9 +110,10 @@ class Asymptote:
         """
         log_tau = _log_tau(rounds, lr, local_steps)
         outside = check.number("outside", outside, minimum=0)
-        square = self.weights @ self.weights
-        across = self.rho - (self.rho @ self.weights / square) * self.weights
-        angle = math.hypot(np.linalg.norm(across), outside) / (math.sqrt(square) * log_tau)
+        length = norm(self.weights)
+        unit = self.weights / length
+        across = self.rho - (self.rho @ unit) * unit
+        angle = math.hypot(norm(across), outside) / length / log_tau
         return angle if angle.ndim else float(angle)
 
     def margin_gap(self, rounds: Any, *, lr: float, local_steps: int = 1) -> Any:
@@ -147,8 +152,9 @@ class Asymptote:
         """
         log_tau = _log_tau(rounds, lr, local_steps)
         alpha = self.dual[self.support]
+        alpha = alpha / alpha.max()
         mean = alpha @ self.offsets / alpha.sum()
-        gap = max(0.0, mean - self.offsets.min()) / (np.linalg.norm(self.weights) * log_tau)
+        gap = max(0.0, mean - self.offsets.min()) / norm(self.weights) / log_tau
         return gap if gap.ndim else float(gap)
 
     def distance(self, rho: Any) -> float:
@@ -174,7 +180,37 @@ class Asymptote:
         if len(rho) != len(self.rho):
             raise ValueError(f"rho: got {len(rho)} numbers; want {len(self.rho)}, one per feature")
         inside = self.basis.T @ (self.basis @ rho)
-        return float(np.linalg.norm(inside - self.rho) / (np.linalg.norm(self.rho) or 1.0))
+        return norm(inside - self.rho) / (norm(self.rho) or 1.0)
+
+    def fits(self, problem: Problem) -> bool:
+        """Whether this is the asymptote of a problem, by the equations that define it.
+
+        ``z_j·ŵ ≥ 1`` on all rows, ``c_j exp(-z_j·ρ_S) = α_j`` on S, ``Σ_S α_j z_j = ŵ``, to 1e-6
+
+        Rows off the margin play no part in them.
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        bool
+            False also for another task or number of rows or features.
+
+        Raises
+        ------
+        TypeError
+            If ``problem`` is not a :class:`localgd.Problem`.
+        """
+        if checked_problem(problem).task != "binary":
+            return False
+        if not solves(problem.signed_rows, self.weights, self.dual):
+            return False
+        rows, c = problem.signed_rows[self.support], problem.row_weights[self.support]
+        if (c == 0).any() or np.abs(rows @ self.rho - self.offsets).max() > 1e-6:
+            return False
+        return bool(np.abs(np.log(c / self.dual[self.support]) - self.offsets).max() <= 1e-6)
 
 
 def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
@@ -209,8 +245,8 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
     NotSeparableError
         If the rows are not separable.
     ValueError
-        If the task is not binary, ``ref`` belongs to another problem, or a support row belongs to a
-        client of weight 0.
+        If the task is not binary, ``ref`` belongs to another problem, a row on the margin belongs
+        to a client of weight 0, or rounding keeps ``residual`` above 1e-6.
     TypeError
         If ``problem`` or ``ref`` is something else.
 
@@ -247,13 +283,14 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
             RuntimeWarning,
             stacklevel=2,
         )
-    rows = Z[support]
-    basis = row_space(scaled_rows(rows)[0], max(rows.shape) * EPS)
-    rho = _offset(rows @ basis.T, basis @ ref.weights, c[support], start) @ basis
-    offsets = rows @ rho
+    rho, offsets, basis, residual = _line(Z[support], ref.weights, c[support], start)
+    if not residual <= TOLERANCE:
+        raise ValueError(
+            f"problem: rounding hides the asymptote: its equations hold to {residual:.1g} only; "
+            "rescale the rows and features to similar size"
+        )
     dual = np.zeros(len(Z))
     dual[support] = c[support] * np.exp(-offsets)
-    off = np.linalg.norm(ref.weights - dual[support] @ rows)
     for array in (rho, support, dual, offsets, degenerate, basis):
         array.setflags(write=False)
     return Asymptote(
@@ -261,7 +298,7 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
         support=support,
         dual=dual,
         offsets=offsets,
-        residual=float(off / np.linalg.norm(ref.weights)),
+        residual=residual,
         degenerate=degenerate,
         basis=basis,
         weights=ref.weights,
@@ -273,11 +310,7 @@ def _check_reference(ref: object, Z: np.ndarray) -> None:
         raise TypeError(
             f"ref: got {type(ref).__name__}; want the result of lg.reference.max_margin(problem)"
         )
-    fits = ref.dual.shape == Z.shape[:1] and ref.weights.shape == Z.shape[1:]
-    if fits:
-        off = np.linalg.norm(ref.weights - ref.dual @ Z) / np.linalg.norm(ref.weights)
-        fits = off < 1e-6 and (Z @ ref.weights).min() > 1 - 1e-6
-    if not fits:
+    if not solves(Z, ref.weights, ref.dual):
         raise ValueError(
             "ref: it is not the max-margin solution of these rows; want "
             "lg.reference.max_margin(problem) of this problem"
@@ -286,14 +319,43 @@ def _check_reference(ref: object, Z: np.ndarray) -> None:
 
 def _carriers(Z: np.ndarray, ref: MaxMargin) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows with positive multipliers in some choice, one such choice, and the degenerate rows."""
-    if len(ref.support) == len(ref.on_margin):
-        return ref.support.copy(), ref.dual[ref.support], np.zeros(0, dtype=np.int64)
-    # v > 0 on a row iff some v ≥ 0 with Σ v_j z_j = v_0 ŵ has it.
-    faces = facial_reduction(np.vstack([Z[ref.on_margin], -ref.weights]))
-    carried = faces.rest[:-1]
-    assert faces.weights is not None  # ŵ is a combination of the rows
-    start = faces.weights[carried] / faces.weights[-1]
-    return ref.on_margin[carried], start, ref.on_margin[faces.subset]
+    S, alpha = ref.support, ref.dual[ref.support]
+    others = np.setdiff1d(ref.on_margin, S)
+    if not len(others):
+        return S.copy(), alpha, others
+    # v > 0 on another row iff Σ_others v_j z_j = Σ_S b_j z_j for some v ≥ 0 that has it, with b
+    # of any sign. ŵ itself, which is rounded, plays no part.
+    faces = facial_reduction(np.vstack([Z[S], -Z[S], Z[others]]))
+    carry = np.setdiff1d(np.arange(len(others)), faces.subset - 2 * len(S))
+    degenerate = np.setdiff1d(others, others[carry])
+    if not len(carry):
+        return S.copy(), alpha, degenerate
+    assert faces.weights is not None  # opposite rows
+    up, down = faces.weights[: len(S)], faces.weights[len(S) : 2 * len(S)]
+    v, b = faces.weights[2 * len(S) :][carry], down - up
+    share = 0.5 * np.min(alpha / np.maximum(np.abs(b), 1e-3 * np.abs(b).max()))
+    rows = np.concatenate([S, others[carry]])
+    order = np.argsort(rows)
+    return rows[order], np.concatenate([alpha - share * b, share * v])[order], degenerate
+
+
+def _line(
+    rows: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """ρ_S, z_j·ρ_S, the basis of the span of S, and the residual."""
+    Z, exponent = common_scale(rows)
+    w, c, alpha = (
+        np.ldexp(array, times * exponent) for array, times in ((w, 1), (c, 2), (alpha, 2))
+    )
+    basis = row_space(scaled_rows(Z)[0], 16 * max(Z.shape) * EPS)
+    rho = _offset(Z @ basis.T, basis @ w, c, alpha) @ basis
+    offsets = Z @ rho
+    residual = norm(w - (c * np.exp(-offsets)) @ Z) / norm(w)
+    if np.abs(offsets).max() <= 8 * residual + 256 * EPS * max(1.0, np.abs(np.log(c)).max()):
+        # Rounding of 0 is no length that others could be measured by.
+        rho, offsets = np.zeros_like(rho), np.zeros_like(offsets)
+        residual = norm(w - c @ Z) / norm(w)
+    return rescaled("rho", rho, -exponent), offsets, basis, residual
 
 
 def _offset(A: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray) -> np.ndarray:

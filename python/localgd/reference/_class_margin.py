@@ -8,7 +8,8 @@ import numpy as np
 
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction
-from ._hard_margin import Certificate, hard_margin
+from ._hard_margin import Certificate, hard_margin, unknown
+from ._scaling import row_norms
 
 __all__ = ["ClassMargin", "NoClassMargin", "certify_classes", "class_margin"]
 
@@ -46,7 +47,7 @@ def class_margin(X: np.ndarray, y: np.ndarray, n_classes: int) -> ClassMargin | 
         first = int(np.argmin(X.any(axis=1)))
         weights[first, (y[first] + 1) % n_classes] = 1.0
         return NoClassMargin(weights)
-    lengths = np.linalg.norm(X, axis=1)
+    lengths = row_norms(X)
     means = np.stack([X[y == c].sum(axis=0) / max(1, np.sum(y == c)) for c in range(n_classes)])
     W, alpha = (means - means.mean(axis=0)).T, np.zeros((N, n_classes))
     pairs = np.zeros((0, 2), dtype=np.int64)
@@ -90,16 +91,17 @@ def certify_classes(X: np.ndarray, y: np.ndarray, solution: ClassMargin) -> Cert
     pulls, scores = zip(*(both_products(X, W[:, c], push[:, c]) for c in range(C)), strict=True)
     pull = np.stack(pulls, axis=1)
     slack = _gaps(np.stack(scores, axis=1), y) - 1
+    terms = (np.abs(X) @ np.abs(W)).max(axis=1)
     tight = np.where(alpha > 0, slack, EXTENDED(0))
     norm = np.linalg.norm(W.astype(EXTENDED))
     residual = max(
         np.linalg.norm(pull - W) / norm,
-        max(0, -slack.min()),
+        max(0, -(slack - unknown(2 * terms, len(W))[:, None]).min()),
         max(0, -alpha.min()) / norm**2,
         np.sum(np.abs(alpha * tight)) / norm**2,
     )
     ratio = ((1 + slack.min()) / norm) * (alpha.astype(EXTENDED).sum() / np.linalg.norm(pull))
-    near = 1e-9 + 16 * EPS * np.sqrt(2) * np.linalg.norm(X, axis=1) * float(norm)
+    near = 1e-9 + 16 * EPS * np.sqrt(2) * row_norms(X) * float(norm)
     on_margin = np.flatnonzero((slack.min(axis=1) <= near) | (alpha > 0).any(axis=1))
     return Certificate(float(residual), float(max(0, 1 - ratio * abs(ratio))), on_margin)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lstsq, qr, solve_triangular
 
-from ._hard_margin import scaled_rows
 from ._least_distance import Unreachable, least_distance
+from ._scaling import equilibrated
 
 __all__ = ["Faces", "facial_reduction", "outside", "row_space"]
 
@@ -33,8 +33,9 @@ class Faces:
 
     def separator(self, Z: np.ndarray) -> np.ndarray:
         """The unit u with these heights."""
-        A, _, columns = _equilibrated(Z)
-        u = np.ldexp(lstsq(A, self.heights, check_finite=False)[0], -columns)
+        A, _, columns = equilibrated(Z)
+        u = lstsq(A, self.heights, check_finite=False)[0]
+        u = np.ldexp(u, columns.min() - columns)
         return u / np.linalg.norm(u)
 
 
@@ -45,7 +46,7 @@ def facial_reduction(Z: np.ndarray) -> Faces:
     round finds such v for the remaining rows, projected on the complement of the rest's span; rows
     inside that span follow without weight, and get theirs at the end.
     """
-    A, exponents, _ = _equilibrated(Z)
+    A, exponents, _ = equilibrated(Z)
     B = row_space(A.T, max(A.shape) * EPS).T
     B[~Z.any(axis=1)] = 0  # to the last bit
     lengths = np.linalg.norm(B, axis=1)
@@ -93,21 +94,6 @@ def row_space(A: np.ndarray, cutoff: float) -> np.ndarray:
     P, S, _ = qr(R, pivoting=True, check_finite=False)
     pivots = np.abs(np.diag(S))
     return (Q @ P[:, pivots > cutoff * pivots[0]]).T
-
-
-def _equilibrated(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows and columns divided by powers of two that bring the entries near 1 in geometric mean.
-
-    Neither changes which rows can be separated, and rows or features that differ in scale by 1e6
-    do no harm after it. Also the exponents of rows and columns.
-    """
-    filled = Z != 0
-    sizes = np.where(filled, np.frexp(Z)[1], 0)
-    in_row, in_column = np.maximum(filled.sum(axis=1), 1), np.maximum(filled.sum(axis=0), 1)
-    rows = sizes.sum(axis=1) / in_row
-    columns = np.rint((sizes.sum(axis=0) - rows @ filled) / in_column).astype(int)
-    A, exponents = scaled_rows(np.ldexp(Z, -columns))
-    return A, exponents, columns
 
 
 def outside(C: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -8,18 +8,24 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, outside, row_space
-from ._hard_margin import certify, hard_margin
+from ._hard_margin import INEXACT, certify, hard_margin
 from ._losses import Margins
 from ._max_margin import refusal
 from ._minimizer import accurate
 from ._newton import Minimum, minimise
+from ._scaling import common_scale, rescaled, scaled_rows, splits
 
 __all__ = ["Limits", "limits"]
 
 EPS = np.finfo(float).eps
+HIDDEN = (
+    "problem: rounding hides the span of the rows that are not separable; rescale the rows and "
+    "features to similar size"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,9 +120,7 @@ class Limits:
             If w is not d finite numbers.
         """
         inside, _ = self.split(w)
-        return float(
-            np.linalg.norm(inside - self.finite_part) / (np.linalg.norm(self.finite_part) or 1.0)
-        )
+        return norm(inside - self.finite_part) / (norm(self.finite_part) or 1.0)
 
     def angle(self, w: Any) -> float:
         """The angle of a model's diverging part to its limit, in radians.
@@ -176,8 +180,8 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     Raises
     ------
     ValueError
-        If the task is not binary, rows are separable by less than 1e-12 of their norm, or rounding
-        keeps the gradient above ``tolerance``.
+        If the task is not binary, rows are separable by less than 1e-12 of their norm, rounding
+        keeps the gradient above ``tolerance``, or rows or features differ too much in scale.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
 
@@ -201,29 +205,35 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     check.one_of("loss", loss, ("exponential", "logistic"))
     tolerance = check.number("tolerance", tolerance, above=0)
     kept = np.flatnonzero(problem.row_weights > 0)
-    Z, c = Z[kept], problem.row_weights[kept]
+    Z, exponent = common_scale(Z[kept])
+    c = problem.row_weights[kept]
     subset, rest, low = _split(Z, Margins(c, loss))
     d = Z.shape[1]
-    basis = row_space(Z[rest], max(Z.shape) * EPS) if Z[rest].any() else np.zeros((0, d))
+    basis = np.zeros((0, d))
+    if Z[rest].any():
+        basis = row_space(scaled_rows(Z[rest])[0], max(Z.shape) * EPS)
     if not len(rest):
         low = Minimum(np.zeros(d), 0.0, 0.0, 0.0, 0.0, 0)
     elif low is None:
         low = minimise(Z[rest], Margins(c[rest], loss))
     low = accurate(low, tolerance)
-    direction, margin, residual = _ray(outside(Z[subset], basis))
+    direction, margin, residual = _ray(Z, subset, rest, basis)
+    if low.rank != len(basis):
+        raise ValueError(HIDDEN)
+    finite_part = rescaled("weights", low.w, -exponent)
     subset, rest = kept[subset], kept[rest]
-    for array in (subset, rest, basis, low.w, direction):
+    for array in (subset, rest, basis, finite_part, direction):
         if array is not None:
             array.setflags(write=False)
     return Limits(
         subset=subset,
         rest=rest,
         basis=basis,
-        finite_part=low.w,
+        finite_part=finite_part,
         direction=direction,
-        margin=margin,
+        margin=float(np.ldexp(margin, exponent)),
         loss=loss,
-        gradient_norm=low.gradient_norm,
+        gradient_norm=float(np.ldexp(low.gradient_norm, exponent)),
         relative_gradient=low.relative_gradient,
         margin_error=low.margin_error,
         kkt_residual=residual,
@@ -244,17 +254,22 @@ def _split(Z: np.ndarray, objective: Margins) -> tuple[np.ndarray, np.ndarray, M
     return faces.subset, faces.rest, None
 
 
-def _ray(Z: np.ndarray) -> tuple[np.ndarray | None, float, float]:
-    """Max-margin direction, margin and KKT residual of the projected rows of S."""
-    if not len(Z):
+def _ray(
+    Z: np.ndarray, subset: np.ndarray, rest: np.ndarray, basis: np.ndarray
+) -> tuple[np.ndarray | None, float, float]:
+    """Max-margin direction, margin and KKT residual of S beside the span of the rest."""
+    if not len(subset):
         return None, 0.0, 0.0
-    solution = hard_margin(Z)
+    beside = outside(Z[subset], basis)
+    solution = hard_margin(beside)
     if solution is None:
         raise ValueError(
-            f"problem: {len(Z)} rows are separable outside the span of the others, but by less "
-            "than 1e-12 of their norm, too little for double precision; rescale the features to "
-            "similar size"
+            f"problem: {len(subset)} rows are separable outside the span of the others, but by "
+            "less than 1e-12 of their norm, too little for double precision; rescale the features "
+            "to similar size"
         )
     w, alpha = solution
-    norm = float(np.linalg.norm(w))
-    return w / norm, 1.0 / norm, certify(Z, w, alpha).kkt_residual
+    length, residual = norm(w), certify(beside, w, alpha).kkt_residual
+    if not residual <= INEXACT or not splits(Z, w / length, subset, rest):
+        raise ValueError(HIDDEN)
+    return w / length, 1.0 / length, residual

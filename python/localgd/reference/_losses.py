@@ -47,6 +47,10 @@ class Margins:
         """The size of a row's slope before anything cancels."""
         return np.abs(self.slopes(m))
 
+    def slips(self, m: np.ndarray, doubt: np.ndarray) -> np.ndarray:
+        """How far a row's slope may be off where its score is by so much."""
+        return self.sizes(m) * np.expm1(np.minimum(doubt, 1.0))
+
     def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
         curvature = -self.slopes(m)
         if self.loss == "logistic":
@@ -89,6 +93,9 @@ class Targets(Margins):
 
     def sizes(self, m: np.ndarray) -> np.ndarray:
         return self.c * (np.abs(m) + np.abs(self.y))
+
+    def slips(self, m: np.ndarray, doubt: np.ndarray) -> np.ndarray:
+        return self.c * doubt
 
     def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
         return (A * self.c[:, None]).T @ A
@@ -143,6 +150,9 @@ class Classes:
 
     def sizes(self, s: np.ndarray) -> np.ndarray:
         return np.linalg.norm(self.slopes(s), axis=1)
+
+    def slips(self, s: np.ndarray, doubt: np.ndarray) -> np.ndarray:
+        return self.sizes(s) * np.expm1(np.minimum(2 * doubt, 1.0))
 
     def hessian(self, A: np.ndarray, s: np.ndarray) -> np.ndarray:
         P = softmax(s, axis=1)

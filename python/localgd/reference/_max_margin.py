@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import NotSeparableError
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import checked_problem, signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
-from ._hard_margin import Certificate, certify, hard_margin
+from ._hard_margin import INEXACT, Certificate, certify, hard_margin
+from ._scaling import common_scale, rescaled
 
 __all__ = ["MaxMargin", "max_margin", "refusal"]
 
 TOO_CLOSE = (
     "problem: the rows are separable, but by less than 1e-12 of their norm, too little for "
-    "double precision; rescale the features to similar size"
+    "double precision; rescale the features or rows to similar size"
 )
 
 
@@ -100,7 +102,9 @@ def max_margin(problem: Problem) -> MaxMargin:
         (N,), with Zᵀv = 0. For classes their shape is (N, C), 0 at a row's own class, with
         Σ_jc v_jc x_j (e_{y_j} - e_c)ᵀ = 0.
     ValueError
-        If the task is regression, or the rows are separable by less than 1e-12 of their norm.
+        If the task is regression, the rows are separable by less than 1e-12 of their norm, differ
+        in size by more than 1e270, or are so small or large (1e±150) that α is no double, or
+        rounding keeps ``kkt_residual`` above 1e-6.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`.
 
@@ -126,20 +130,21 @@ def max_margin(problem: Problem) -> MaxMargin:
     """
     if checked_problem(problem).task == "multiclass":
         return _of_classes(problem)
-    Z = signed_rows(problem, "max_margin")
+    Z, exponent = common_scale(signed_rows(problem, "max_margin"))
     solution = hard_margin(Z)
     if solution is None:
         raise refusal(facial_reduction(Z))
     w, alpha = solution
-    return _result(w, alpha, np.flatnonzero(alpha), certify(Z, w, alpha))
+    return _result(w, alpha, np.flatnonzero(alpha), certify(Z, w, alpha), exponent)
 
 
 def _of_classes(problem: Problem) -> MaxMargin:
-    X, y = problem.X, problem.y.astype(np.int64)
+    X, exponent = common_scale(problem.X)
+    y = problem.y.astype(np.int64)
     solution = class_margin(X, y, problem.n_classes)
     if isinstance(solution, NoClassMargin):
         if solution.weights is None:
-            raise ValueError(TOO_CLOSE)
+            raise ValueError(TOO_CLOSE.replace("separable, but", "separable, if at all,"))
         solution.weights.setflags(write=False)
         raise NotSeparableError(
             "problem: the classes are not separable: no W puts the own score of each of the "
@@ -148,24 +153,36 @@ def _of_classes(problem: Problem) -> MaxMargin:
             certificate=solution.weights,
         )
     support = np.flatnonzero(solution.alpha.any(axis=1))
-    return _result(solution.w, solution.alpha, support, certify_classes(X, y, solution))
+    certificate = certify_classes(X, y, solution)
+    return _result(solution.w, solution.alpha, support, certificate, exponent)
 
 
 def _result(
-    w: np.ndarray, alpha: np.ndarray, support: np.ndarray, certificate: Certificate
+    w: np.ndarray,
+    alpha: np.ndarray,
+    support: np.ndarray,
+    certificate: Certificate,
+    exponent: int,
 ) -> MaxMargin:
-    norm = float(np.linalg.norm(w))
+    """Of the rows times 2^exponent."""
+    if not certificate.kkt_residual <= INEXACT:
+        raise ValueError(
+            "problem: rounding hides the largest margin: the optimality conditions hold to "
+            f"{certificate.kkt_residual:.1g} only; rescale the features or rows to similar size"
+        )
+    length = norm(w)
     result = MaxMargin(
-        direction=w / norm,
-        weights=w,
-        margin=1.0 / norm,
-        dual=alpha,
+        direction=w / length,
+        weights=rescaled("weights", w, -exponent),
+        margin=float(rescaled("the margin", np.array([1.0 / length]), exponent)[0]),
+        dual=rescaled("multipliers", alpha, -2 * exponent, every=True),
         support=support,
         on_margin=certificate.on_margin,
         kkt_residual=certificate.kkt_residual,
         duality_gap=certificate.duality_gap,
     )
-    for array in (result.direction, w, alpha, support, result.on_margin):
+    arrays = (result.direction, result.weights, result.dual, support, result.on_margin)
+    for array in arrays:
         array.setflags(write=False)
     return result
 

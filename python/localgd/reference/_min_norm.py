@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import svd
 
 from .. import _validation as check
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import checked_problem
+from ._equality import EXTENDED
+from ._factors import Factors, factors
 
 __all__ = ["MinNorm", "min_norm"]
 
 # Relative residual above which rows count as not interpolable.
 TOLERANCE = 1e-8
+# A target below this share of the terms x_jk w_k is fitted to the rounding of those.
+ROUNDING = 1e-5
+FAINTEST = 1e5  # but never worse than to 1e-3
+REFINEMENTS = 3  # after the first pass they take out rounding
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,11 +34,14 @@ class MinNorm:
     ----------
     weights : ndarray of shape (d,), float64, read-only
     residual : float
-        ‖X w - y‖/‖y‖ (over ‖X w_0‖ where y = 0).
+        The largest over the rows of |x_j·w - y_j|/|y_j|, so that no row hides behind larger ones;
+        where |y_j| is below 1e-5 of Σ_k |x_jk w_k|, over that (1e5 |y_j| at most); where y_j = 0
+        over ‖x_j‖‖w‖, with features of similar size.
     row_space_residual : float
         The part of w - w_0 outside the span of the rows, relative to ‖w - w_0‖; 0 if w = w_0.
     rank : int
-        Singular values of X above max(N, d) ε times the largest.
+        Singular values above max(N, d) ε times the largest, once rows and features are brought to
+        similar size by powers of two.
     """
 
     weights: np.ndarray
@@ -52,8 +61,9 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
 
     ``w_0 + X⁺(y - X w_0)``
 
-    X⁺ comes from a singular value decomposition; values below max(N, d) ε times the largest count
-    as 0. Labels -1 and +1 of a binary problem serve as targets.
+    X⁺ comes from a singular value decomposition of the rows and features brought to similar size;
+    values below max(N, d) ε times the largest count as 0. Labels -1 and +1 of a binary problem
+    serve as targets.
 
     Parameters
     ----------
@@ -68,8 +78,9 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     Raises
     ------
     ValueError
-        If no w interpolates the rows (relative residual above 1e-8), or ``init`` has another shape
-        or entries that are not finite.
+        If no w interpolates the rows (relative residual above 1e-8 for one of them), rows differ
+        in size by more than 1e270, rounding hides the weights, or ``init`` has another shape or
+        entries that are not finite.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or ``init`` is not of real numbers.
 
@@ -88,22 +99,39 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     start = np.zeros(X.shape[1]) if init is None else check.real_array("init", init, 1)
     if len(start) != X.shape[1]:
         raise ValueError(f"init: got {len(start)} numbers; want {X.shape[1]}, one per feature")
-    U, s, Vt = svd(X, full_matrices=False, check_finite=False)
-    rank = int(np.sum(s > max(X.shape) * np.finfo(float).eps * s[0]))
-    U, s, Vt = U[:, :rank], s[:rank], Vt[:rank]
+    found = factors(X) if X.any() else None
     w = start
-    for _ in range(2):  # the second pass takes out the rounding of the first
-        w = w + Vt.T @ ((U.T @ (y - X @ w)) / s)
-    scale = np.linalg.norm(y) or np.linalg.norm(X @ start) or 1.0
-    residual = float(np.linalg.norm(X @ w - y) / scale)
-    if residual > TOLERANCE:
+    for _ in range(REFINEMENTS):
+        if found:
+            w = w + found.least_squares(_short(X, w, y))
+    residual = _residual(X, w, y, found)
+    rank = found.rank if found else 0
+    if not residual <= TOLERANCE:
         raise ValueError(
             f"problem: no w interpolates the {len(y)} rows (rank {rank}, {X.shape[1]} features; "
             f"least relative residual {residual:.2g}); want consistent targets: more features "
             "than rows, or fewer rows"
         )
     moved = w - start
-    outside = np.linalg.norm(moved - Vt.T @ (Vt @ moved))
-    length = np.linalg.norm(moved)
+    outside, length = norm(found.outside(moved)) if found else 0.0, norm(moved)
+    if found:
+        found.check(X, moved)
     w.setflags(write=False)
-    return MinNorm(w, residual, float(outside / length) if length > 0 else 0.0, rank)
+    return MinNorm(w, residual, outside / length if length > 0 else 0.0, rank)
+
+
+def _short(X: np.ndarray, w: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """``y - X w``."""
+    short: np.ndarray = (y - X.astype(EXTENDED) @ w.astype(EXTENDED)).astype(float)
+    return short
+
+
+def _residual(X: np.ndarray, w: np.ndarray, y: np.ndarray, found: Factors | None) -> float:
+    """The largest over the rows, see :class:`MinNorm`."""
+    off = np.abs(_short(X, w, y))
+    terms = np.minimum(ROUNDING * (np.abs(X) @ np.abs(w)), FAINTEST * np.abs(y))
+    scale = np.maximum(np.abs(y), terms)
+    if found:
+        most = found.lengths * norm(np.ldexp(w, found.columns))
+        scale = np.where(y == 0, most, scale)
+    return float(np.max(np.divide(off, scale, out=np.zeros_like(off), where=off > 0)))

@@ -44,12 +44,14 @@ class Minimizer:
     relative_gradient : float
         ‖∇f(w*)‖ over the sum of the norms of its N terms, before they cancel: for a binary loss
         Σ_j c_j |ℓ'(z_j·w*)| ‖x_j‖, for softmax Σ_j c_j ‖p_j - e_{y_j}‖ ‖x_j‖, for the squared loss
-        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖.
+        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖. Features are brought to similar size by powers of two
+        for it, so that none vanishes beside larger ones.
     margin_error : float
         No margin z_j·w* (x_j·w* for the squared loss, difference of two scores for softmax) is
         farther than this from that of the exact minimiser, which is thereby proved to exist.
     rank : int
-        Dimension of the span of the rows.
+        Dimension of the span of the rows: singular values above max(N, d) ε times the largest,
+        once rows and features are brought to similar size by powers of two.
     """
 
     weights: np.ndarray
@@ -99,8 +101,8 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     ------
     ValueError
         If there is no minimiser (the rows are separable at least in part: see :func:`limits` and
-        :func:`max_margin`), rounding keeps the gradient above ``tolerance``, or the loss does not
-        fit the task.
+        :func:`max_margin`), rounding hides it or its weights or keeps the gradient above
+        ``tolerance``, or the loss does not fit the task.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
 
@@ -131,7 +133,7 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     active = problem.row_weights > 0
     rows = problem.signed_rows if loss in ("exponential", "logistic") else problem.X
     found = minimise(rows[active], _objective(problem, active, loss))
-    if found is None or np.isinf(found.margin_error):
+    if found is None or not np.isfinite(found.margin_error):
         _refuse_separable(rows[active], loss)
     found = accurate(found, tolerance)
     norm = np.linalg.norm(found.w)
@@ -153,12 +155,12 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
 
 def accurate(found: Minimum | None, tolerance: float) -> Minimum:
     """A minimum that is proved and whose gradient is small enough."""
-    if found is None or np.isinf(found.margin_error):
+    if found is None or not np.isfinite(found.margin_error):
         raise ValueError(
             "problem: rounding hides the minimiser: it exists, but the loss is flat to double "
             "precision in some direction; rescale the rows and features to similar size"
         )
-    if found.relative_gradient > tolerance:
+    if not found.relative_gradient <= tolerance:
         raise ValueError(
             f"tolerance: got {tolerance:g}, but rounding keeps the relative gradient at "
             f"{found.relative_gradient:.2g}; rescale the rows and features to similar size, or ask "

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular, svd
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
+from ..norms import norm
+from ._equality import EXTENDED
+from ._factors import Factors, factors
 from ._losses import Classes, Margins
 
 __all__ = ["Minimum", "minimise"]
@@ -14,6 +17,8 @@ __all__ = ["Minimum", "minimise"]
 STEPS = 200
 SWEEPS = 5
 EPS = np.finfo(float).eps
+EXTENDED_ENTRIES = 1 << 24  # of products, above which they are left to BLAS in double precision
+STALE = 1e-3  # spread of the steps since the Hessian was taken, beyond which it is taken anew
 NEAR = 1e-6  # a step this short in every score: what is left is its square
 
 
@@ -21,7 +26,8 @@ NEAR = 1e-6  # a step this short in every score: what is left is its square
 class Minimum:
     """``margin_error``: no score of w differs more than this from the minimiser's; inf: unproved.
 
-    ``relative_gradient`` is ‖∇f(w)‖ over the sum of the norms of its N terms.
+    ``relative_gradient`` is ‖∇f(w)‖ over the sum of the norms of its N terms, with features brought
+    to similar size by powers of two.
     """
 
     w: np.ndarray
@@ -38,16 +44,13 @@ def minimise(X: np.ndarray, objective: Margins | Classes) -> Minimum | None:
     By Newton's method in coordinates where the rows have condition number 1. None if the rows are
     found separable, or the Hessian becomes singular, as it does where no minimiser exists.
     """
-    U, s, Vt = svd(X, full_matrices=False, check_finite=False)
-    rank = int(np.sum(s > max(X.shape) * EPS * s[0]))
-    if not rank:
+    if not X.any():
         w = objective.lift(np.zeros((X.shape[1], 1)), np.zeros(objective.columns))
         return Minimum(w, objective.value(X @ w), 0.0, 0.0, 0.0, 0)
-    scale = np.sqrt(len(X))
-    A, back = U[:, :rank] * scale, Vt[:rank].T * (scale / s[:rank])
-    with np.errstate(over="ignore", invalid="ignore"):  # a step that rounding made wild
-        v = _descend(A, objective)
-        return None if v is None else _polished(X, A, back, v, objective)
+    frame = factors(X)
+    with np.errstate(all="ignore"):  # a step that rounding made wild
+        v = _descend(frame.scores, objective)
+        return None if v is None else _polished(X, frame, v, objective)
 
 
 def _descend(A: np.ndarray, objective: Margins | Classes) -> np.ndarray | None:
@@ -92,43 +95,102 @@ def _share(
 
 
 def _polished(
-    X: np.ndarray, A: np.ndarray, back: np.ndarray, v: np.ndarray, objective: Margins | Classes
+    X: np.ndarray, frame: Factors, v: np.ndarray, objective: Margins | Classes
 ) -> Minimum | None:
     """Newton corrections of the weights, from gradients of the rows as they are."""
+    A, back = frame.scores, frame.back
     w = objective.lift(back, v)
+    if not np.isfinite(w).all():
+        return None
     if np.abs(X @ w).max() <= 64 * EPS * objective.unit:
         w = np.zeros_like(w)
-    try:
-        lower = cholesky(objective.hessian(A, X @ w), lower=True, check_finite=False)
-    except LinAlgError:
-        return None
-    reach = objective.reach(A, lower)
-    # Rounding of the gradient, in the norm of the decrement: without it, a direction that is flat
-    # to double precision would count as a minimum.
-    inverse = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
-    noise = 4 * EPS * float(np.linalg.norm(inverse, 2)) * np.linalg.norm(A, axis=1)
-    lengths = np.linalg.norm(X, axis=1)
     best = None
+    metric, moved = _Metric.at(A, X @ w, objective), 0.0
     for _ in range(SWEEPS):
-        scores = X @ w
-        gradient = X.T @ objective.slopes(scores)
-        norm = float(np.linalg.norm(gradient))
-        if not (norm < np.inf if best is None else norm < best.gradient_norm):
+        scores, doubt = _scores(X, w)
+        if moved > STALE:
+            metric, moved = _Metric.at(A, scores, objective), 0.0
+        if metric is None:
             break
+        gradient = _gradient(X, objective.slopes(scores))
         inner = objective.pull(back, gradient)
-        step = cho_solve((lower, True), inner, check_finite=False)
+        step = metric.solve(inner)
         sizes = objective.sizes(scores)
-        terms = float(sizes @ lengths)
-        decrement = float(np.sqrt(max(0.0, inner @ step))) + float(sizes @ noise)
+        relative = _relative(gradient, sizes, frame)
+        if not (relative < np.inf if best is None else relative < best.relative_gradient):
+            break
+        decrement = float(np.sqrt(max(0.0, inner @ step)))
+        decrement += float((4 * EPS * sizes + objective.slips(scores, doubt)) @ metric.noise)
         best = Minimum(
             w=w,
             value=objective.value(scores),
-            gradient_norm=norm,
-            relative_gradient=norm / terms if terms > 0 else 0.0,
-            margin_error=objective.error(reach * decrement),
-            rank=A.shape[1],
+            gradient_norm=norm(gradient),
+            relative_gradient=relative,
+            # The curvature has changed by a factor e^moved at most since it was taken.
+            margin_error=objective.error(metric.reach * decrement * float(np.exp(moved))),
+            rank=frame.rank,
         )
         if not w.any():
             break
         w = w - objective.lift(back, step)
+        moved += objective.spread(A, step)
+    if best is not None and np.isfinite(best.margin_error):
+        frame.check(X, best.w)
     return best
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """The Hessian L Lᵀ at some scores, and what a step of length 1 in its norm can do.
+
+    ``reach``: the largest spread of such a step. ``noise``: the most that rounding of a row's slope
+    can add to the decrement; without it, a direction that is flat to double precision would count
+    as a minimum.
+    """
+
+    lower: np.ndarray
+    reach: float
+    noise: np.ndarray
+
+    @classmethod
+    def at(cls, A: np.ndarray, scores: np.ndarray, objective: Margins | Classes) -> _Metric | None:
+        try:
+            lower = cholesky(objective.hessian(A, scores), lower=True, check_finite=False)
+        except (LinAlgError, ValueError):
+            return None
+        inverse = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        if not np.isfinite(inverse).all():
+            return None
+        noise = float(np.linalg.norm(inverse, 2)) * np.linalg.norm(A, axis=1)
+        return cls(lower, objective.reach(A, lower), noise)
+
+    def solve(self, gradient: np.ndarray) -> np.ndarray:
+        step: np.ndarray = cho_solve((self.lower, True), gradient, check_finite=False)
+        return step
+
+
+def _scores(X: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``X w``, in extended precision where that is affordable, and a bound on its rounding."""
+    terms = np.abs(X) @ np.abs(w)
+    if X.size * w[:1].size > EXTENDED_ENTRIES:
+        scores, unit = X @ w, float(EPS)
+    else:
+        scores = (X.astype(EXTENDED) @ w.astype(EXTENDED)).astype(float)
+        unit = float(np.finfo(EXTENDED).eps)
+    # The rounding of the scores themselves moves a slope by no more than its last digits.
+    return scores, (X.shape[1] * unit * terms).reshape(len(X), -1).max(axis=1)
+
+
+def _gradient(X: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """``Xᵀ s``, likewise."""
+    if X.size * slopes[:1].size > EXTENDED_ENTRIES:
+        return X.T @ slopes
+    gradient: np.ndarray = (X.T.astype(EXTENDED) @ slopes.astype(EXTENDED)).astype(float)
+    return gradient
+
+
+def _relative(gradient: np.ndarray, sizes: np.ndarray, frame: Factors) -> float:
+    """‖∇f‖ over the sum of the norms of its terms, with features brought to similar size."""
+    terms = sizes @ frame.lengths
+    scaled = np.ldexp(gradient, -frame.columns.reshape(-1, *[1] * (gradient.ndim - 1)))
+    return float(norm(scaled) / terms) if terms > 0 else 0.0

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..norms import norm
 from ..problem import Problem
 from ._arguments import signed_rows
 from ._facial_reduction import Faces, facial_reduction, outside, row_space
 from ._hard_margin import certify, hard_margin
+from ._scaling import common_scale, heights, row_norms, scaled_rows, splits, too_far_apart
 
 __all__ = ["Separability", "separability"]
 
@@ -84,7 +86,8 @@ def separability(problem: Problem) -> Separability:
     Raises
     ------
     ValueError
-        If the task is not binary.
+        If the task is not binary, or rows or features differ so much in scale (1e100, say) that
+        rounding hides every certificate.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`.
 
@@ -103,23 +106,29 @@ def separability(problem: Problem) -> Separability:
     (False, array([2]), array([0., 1.]), array([0.66666667, 0.33333333, 0.        ]))
     """
     Z = signed_rows(problem, "separability")
-    solution = hard_margin(Z)
-    if solution is not None:
-        w, alpha = solution
-        return _separable(Z, w / np.linalg.norm(w), certify(Z, w, alpha).kkt_residual)
+    if not too_far_apart(Z):
+        near, _ = common_scale(Z)
+        solution = hard_margin(near)
+        if solution is not None:
+            w, alpha = solution
+            return _separable(Z, w / norm(w), certify(near, w, alpha).kkt_residual)
     faces = facial_reduction(Z)
     if faces.weights is None:
         return _separable(Z, faces.separator(Z), np.inf)
+    if not (faces.weights[faces.rest] > 0).all():
+        raise ValueError(
+            "problem: the rows are not separable, but differ so much in size that their weights "
+            "are no doubles; rescale the rows to similar size"
+        )
     direction = _subset_direction(Z, faces)
     if direction is not None:
         direction.setflags(write=False)
-    largest = np.linalg.norm(Z, axis=1).max()
     return Separability(
         separable=False,
         direction=None,
         margin=0.0,
         weights=faces.weights,
-        residual=float(np.linalg.norm(faces.weights @ Z) / largest) if largest > 0 else 0.0,
+        residual=_imbalance(Z, faces.weights),
         subset=faces.subset,
         subset_direction=direction,
         n_samples=len(Z),
@@ -127,13 +136,19 @@ def separability(problem: Problem) -> Separability:
 
 
 def _separable(Z: np.ndarray, u: np.ndarray, residual: float) -> Separability:
+    shares, doubt, exponents = heights(Z, u)
+    if (shares - doubt).min() <= 0:
+        raise ValueError(
+            "problem: the rows are separable, but rounding of any direction hides it; rescale the "
+            "rows and features to similar size"
+        )
     subset = np.arange(len(Z))
     for array in (u, subset):
         array.setflags(write=False)
     return Separability(
         separable=True,
         direction=u,
-        margin=float(np.min(Z @ u)),
+        margin=float(np.ldexp(shares, exponents).min()),
         weights=None,
         residual=residual,
         subset=subset,
@@ -142,16 +157,31 @@ def _separable(Z: np.ndarray, u: np.ndarray, residual: float) -> Separability:
     )
 
 
+def _imbalance(Z: np.ndarray, weights: np.ndarray) -> float:
+    """‖Zᵀv‖ over the largest row norm."""
+    exponent = np.frexp(np.abs(Z).max(initial=0.0))[1]
+    Z = np.ldexp(Z, -exponent)
+    return float(np.linalg.norm(weights @ Z) / row_norms(Z).max()) if Z.any() else 0.0
+
+
 def _subset_direction(Z: np.ndarray, faces: Faces) -> np.ndarray | None:
     """The max-margin direction of the subset's rows projected on the complement of the rest."""
-    if not len(faces.subset):
+    S, rest = faces.subset, faces.rest
+    if not len(S):
         return None
-    basis = row_space(Z[faces.rest], max(Z.shape) * np.finfo(float).eps)
-    solution = hard_margin(outside(Z[faces.subset], basis))
-    if solution is not None:
-        u: np.ndarray = solution[0] / np.linalg.norm(solution[0])
-        heights = Z @ u / np.maximum(np.linalg.norm(Z, axis=1), np.finfo(float).tiny)
-        if heights[faces.subset].min() > np.abs(heights[faces.rest]).max():
-            return u
+    if not too_far_apart(Z):
+        near, _ = common_scale(Z)
+        basis = row_space(scaled_rows(near[rest])[0], max(Z.shape) * np.finfo(float).eps)
+        solution = hard_margin(outside(near[S], basis))
+        if solution is not None:
+            u: np.ndarray = solution[0] / norm(solution[0])
+            if splits(Z, u, S, rest):
+                return u
     # Rows or features of very different scale: any u that splits them is worth more than the best.
-    return faces.separator(Z)
+    u = faces.separator(Z)
+    if not splits(Z, u, S, rest):
+        raise ValueError(
+            f"problem: {len(S)} of {len(Z)} rows can be separated at no cost to the others, but "
+            "rounding of any direction hides it; rescale the rows and features to similar size"
+        )
+    return u
