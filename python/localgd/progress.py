@@ -28,12 +28,20 @@ def progress_report(
         return
     if not isinstance(progress, bool):
         raise TypeError(f"progress: got {progress!r}; want True, False or a callable round -> None")
-    if not progress or not sys.stderr.isatty():
+    if not progress or not _on_terminal():
         yield None
         return
     bar, task = _bar(total, unit)
     with bar:
         yield lambda round: bar.update(task, completed=round)
+
+
+def _on_terminal() -> bool:
+    """Whether there is a standard error to draw on; services and windowed programs have none."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except (AttributeError, ValueError):  # replaced by an object that can only write, or closed
+        return False
 
 
 def _bar(total: float, unit: str) -> tuple[Any, Any]:

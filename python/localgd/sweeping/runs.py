@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, as_completed
-from pathlib import Path
+from concurrent.futures import Executor, Future, as_completed
 from typing import Any
 
 from .. import _validation as check
@@ -15,7 +15,8 @@ from ..running import run
 from .batched import batch_entries
 from .grid import Case, cases, settings_of_run
 from .groups import Column, parts
-from .table import Entry, Sweep, drop_cut_off_line, read_entries
+from .keys import Keys
+from .table import Entry, OutputFile, Sweep
 
 __all__ = ["sweep"]
 
@@ -62,8 +63,11 @@ def sweep(
     batch : bool, default True
         Whether runs that can be taken side by side are.
     out : path, optional
-        A file (JSON, one run per line) that takes each run as it finishes. Runs that it holds
-        already are not run again.
+        A file (JSON, one run per line; null for NaN) that takes each run as it finishes. Runs that
+        it holds already are not run again: those of the same rows, method and settings, whatever
+        they are called and on however many threads they ran. Runs that failed are, and so are those
+        in which a function or an object of the caller's takes part (a schedule, a measure), since
+        it cannot be told from others; a UserWarning says so.
     progress : bool or callable, default False
         True: a bar if standard error is a terminal; a callable is given the number of runs done.
     **settings
@@ -80,6 +84,9 @@ def sweep(
     ------
     ValueError, TypeError
         For names that neither the method nor run has, empty lists, or a file of something else.
+    OSError
+        For a file that cannot be written, before the first run. If that happens later, there is a
+        RuntimeWarning and the sweep goes on.
 
     References
     ----------
@@ -107,22 +114,43 @@ def sweep(
     if executor is not None:
         fixed.setdefault("threads", 1)
     wanted = cases(problem, method, grid or {}, fixed)
-    path = None if out is None else Path(out)
-    done: dict[str, Entry] = {}
-    if path is not None and path.exists():
-        done = read_entries(path)
-        drop_cut_off_line(path)
-    keys = [case.key for case in wanted]
-    left = {key: case for key, case in zip(keys, wanted, strict=True) if key not in done}
+    file = None if out is None else OutputFile(out)
+    keys = Keys()
+    named = [(keys.of(case), case) for case in wanted]
+    done = {} if file is None else _found(file, named, keys)
+    left = {key: case for key, case in named if key not in done}
     with progress_report(progress, len(left), unit="runs") as report:
         for count, entry in enumerate(_finished(left, executor, batch), start=1):
             done[entry.key] = entry
-            if path is not None and entry.status != "interrupted":
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(entry.to_json() + "\n")
+            if file is not None and entry.status != "interrupted":
+                file.add(entry)
             if report is not None:
                 report(count)
-    return Sweep([done[key] for key in keys if key in done])
+    if file is not None:
+        file.write_waiting()
+    # Runs that are the same have one entry in the file, under the names of one of them.
+    return Sweep(
+        [dataclasses.replace(done[key], values=case.values) for key, case in named if key in done]
+    )
+
+
+def _found(file: OutputFile, named: list[tuple[str, Case]], keys: Keys) -> dict[str, Entry]:
+    """The entries of a file that need not be run again; what failed may work now."""
+    if file.entries and keys.unidentified:
+        first, *others = {repr(value): None for value in keys.unidentified.values()}
+        more = f" and {len(others)} more" if others else ""
+        warnings.warn(
+            f"out: {first}{more} cannot be told from others by a file: runs with it are not looked "
+            f"up in {file.path} but run anew",
+            UserWarning,
+            stacklevel=3,
+        )
+    wanted = {key for key, _ in named} - {*keys.unidentified}
+    return {
+        key: entry
+        for key, entry in file.entries.items()
+        if key in wanted and entry.status != "failed"
+    }
 
 
 def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) -> Iterator[Entry]:
@@ -137,15 +165,27 @@ def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) 
                 if any(entry.status == "interrupted" for entry in entries):
                     return
             return
-        futures = [executor.submit(_entries, job) for job in jobs]
+        futures = {executor.submit(_entries, job): job for job in jobs}
         try:
             for future in as_completed(futures):
-                yield from future.result()
+                yield from _result(future, futures[future])
         finally:
             for future in futures:
                 future.cancel()
     except KeyboardInterrupt:
         return
+
+
+def _result(future: Future[list[Entry]], job: list[Column] | tuple[str, Case]) -> list[Entry]:
+    """What a worker has come to, be it that it is gone, or could not be given its job."""
+    try:
+        return future.result()
+    except Exception as error:
+        return [_failed(key, case, error) for key, case in _cases(job)]
+
+
+def _cases(job: list[Column] | tuple[str, Case]) -> list[tuple[str, Case]]:
+    return [job] if isinstance(job, tuple) else [run for column in job for run in column.cases]
 
 
 def _entries(job: list[Column] | tuple[str, Case]) -> list[Entry]:
@@ -154,11 +194,10 @@ def _entries(job: list[Column] | tuple[str, Case]) -> list[Entry]:
         return [_entry(*job)]
     try:
         found = batch_entries(job)
-    except (ValueError, TypeError, MemoryError):  # of one of the schedules, or all are too much
+    except Exception:  # of one of the schedules, or all are too much
         found = []
     known = {entry.key for entry in found}
-    runs = [run for column in job for run in column.cases]
-    return found + [_entry(*run) for run in runs if run[0] not in known]
+    return found + [_entry(*run) for run in _cases(job) if run[0] not in known]
 
 
 def _entry(key: str, case: Case) -> Entry:
@@ -167,8 +206,15 @@ def _entry(key: str, case: Case) -> Entry:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
             found = run(case.problem, case.method, **case.settings)
-    except (ValueError, TypeError, MemoryError) as error:
-        return Entry(case.values, "failed", str(error), "", 0.0, {}, key)
+    except Exception as error:  # of a function of the caller's it may be any
+        return _failed(key, case, error)
     return Entry(
         case.values, found.status, found.message, found.engine, found.elapsed, found.history, key
     )
+
+
+def _failed(key: str, case: Case, error: Exception) -> Entry:
+    told = str(error)
+    if not isinstance(error, ValueError | TypeError) or not told:
+        told = f"{type(error).__name__}: {told}"
+    return Entry(case.values, "failed", told, "", 0.0, {}, key)
