@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import _validation as check
+from .writing import Stream
 
 Report = Callable[[Any], None]
 
@@ -46,7 +47,9 @@ def _on_terminal() -> bool:
 
 def _bar(total: float, unit: str) -> tuple[Any, Any]:
     rich = check.require("rich.progress", "cli", "a progress bar")
-    console = check.require("rich.console", "cli", "a progress bar").Console(stderr=True)
+    console = check.require("rich.console", "cli", "a progress bar").Console(
+        stderr=True, file=Stream("stderr")
+    )
 
     class Speed(rich.ProgressColumn):  # type: ignore[name-defined, misc]
         def render(self, task: Any) -> str:
