@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _validation as check
 from .identification import digest
+from .read_only import protect
 
 __all__ = ["Problem"]
 
@@ -251,8 +252,7 @@ class Problem:
 
     def _protect(self) -> None:
         """What is derived from the arrays is kept, so that they must not change."""
-        for array in (self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights):
-            array.setflags(write=False)
+        protect(self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in DERIVED}

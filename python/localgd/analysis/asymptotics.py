@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
+from ..read_only import ReadOnlyArrays
 from ._arguments import binary_problem, hard_margin, result_of_run
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ METHODS = (*ONE_STEP, "LocalGD", "LocalSGD", "Scaffold", "FedGA")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Residual:
+class Residual(ReadOnlyArrays):
     """The residual of a run, from :func:`residual`.
 
     Attributes

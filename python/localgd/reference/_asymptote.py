@@ -12,6 +12,7 @@ from scipy.linalg import LinAlgError, cho_solve, cholesky
 
 from .. import _validation as check
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, row_space
 from ._hard_margin import scaled_rows
@@ -24,7 +25,7 @@ STEPS = 200
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Asymptote:
+class Asymptote(ReadOnlyArrays):
     """The line that gradient descent and Local-GD approach on the span of the support rows.
 
     ``w_k = ŵ log τ + ρ_k``,  ``P_S ρ_k → ρ_S``,  ``τ = η L k``

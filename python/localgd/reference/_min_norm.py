@@ -10,6 +10,7 @@ from scipy.linalg import svd
 
 from .. import _validation as check
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import checked_problem
 
 __all__ = ["MinNorm", "min_norm"]
@@ -19,7 +20,7 @@ TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MinNorm:
+class MinNorm(ReadOnlyArrays):
     """The interpolant of a problem's rows nearest to w_0.
 
     ``w = argmin ‖w - w_0‖  s.t.  X w = y``, that is ``w_0 + X⁺(y - X w_0)``
