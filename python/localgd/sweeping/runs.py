@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import Any
 
 from .. import _validation as check
@@ -19,6 +20,8 @@ from .keys import Keys
 from .table import Entry, OutputFile, Sweep
 
 __all__ = ["sweep"]
+
+Job = list[Column] | tuple[str, Case]  # a batch, or a single run with its key
 
 # Columns of a batch: enough to keep the core busy, few enough that finished runs come now and then,
 # or that several workers have something to do.
@@ -119,8 +122,11 @@ def sweep(
     named = [(keys.of(case), case) for case in wanted]
     done = {} if file is None else _found(file, named, keys)
     left = {key: case for key, case in named if key not in done}
+    most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
+    jobs = _jobs(dict(named), done, most) if batch else list(left.items())
     with progress_report(progress, len(left), unit="runs") as report:
-        for count, entry in enumerate(_finished(left, executor, batch), start=1):
+        new = (entry for entry in _finished(jobs, executor) if entry.key in left)
+        for count, entry in enumerate(new, start=1):
             done[entry.key] = entry
             if file is not None and entry.status != "interrupted":
                 file.add(entry)
@@ -153,11 +159,27 @@ def _found(file: OutputFile, named: list[tuple[str, Case]], keys: Keys) -> dict[
     }
 
 
-def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) -> Iterator[Entry]:
+def _jobs(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: int) -> list[Job]:
+    """What is to be run for those that are not done.
+
+    The bits of runs side by side depend on which these are. So a batch of which a process that was
+    killed has left a part is run as a whole again, as it would have been without the stop.
+    """
+    jobs: list[Job] = []
+    for job in parts(wanted, most):
+        runs = _cases(job)
+        left = {key: case for key, case in runs if key not in done}
+        if len(left) == len(runs):
+            jobs.append(job)
+        elif left:
+            of_the_same = {done[key].batch for key, _ in runs if key in done} == {_batch(job)}
+            jobs += [job] if of_the_same else parts(left, most)
+    return jobs
+
+
+def _finished(jobs: Sequence[Job], executor: Executor | None) -> Iterator[Entry]:
     """Entries as they finish; Ctrl-C ends them."""
-    most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
     try:
-        jobs = parts(left, most) if batch else list(left.items())
         if executor is None:
             for job in jobs:
                 entries = _entries(job)
@@ -165,8 +187,10 @@ def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) 
                 if any(entry.status == "interrupted" for entry in entries):
                     return
             return
-        futures = {executor.submit(_entries, job): job for job in jobs}
+        futures: dict[Future[list[Entry]], Job] = {}
         try:
+            for job in jobs:
+                yield from _submit(executor, job, futures)
             for future in as_completed(futures):
                 yield from _result(future, futures[future])
         finally:
@@ -176,7 +200,18 @@ def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) 
         return
 
 
-def _result(future: Future[list[Entry]], job: list[Column] | tuple[str, Case]) -> list[Entry]:
+def _submit(executor: Executor, job: Job, futures: dict[Future[list[Entry]], Job]) -> list[Entry]:
+    """Give an executor a job; its entries if that fails since a worker has died meanwhile."""
+    try:
+        futures[executor.submit(_entries, job)] = job
+    except BrokenExecutor as error:
+        if not futures:
+            raise
+        return [_failed(key, case, error) for key, case in _cases(job)]
+    return []
+
+
+def _result(future: Future[list[Entry]], job: Job) -> list[Entry]:
     """What a worker has come to, be it that it is gone, or could not be given its job."""
     try:
         return future.result()
@@ -184,16 +219,23 @@ def _result(future: Future[list[Entry]], job: list[Column] | tuple[str, Case]) -
         return [_failed(key, case, error) for key, case in _cases(job)]
 
 
-def _cases(job: list[Column] | tuple[str, Case]) -> list[tuple[str, Case]]:
+def _cases(job: Job) -> list[tuple[str, Case]]:
     return [job] if isinstance(job, tuple) else [run for column in job for run in column.cases]
 
 
-def _entries(job: list[Column] | tuple[str, Case]) -> list[Entry]:
+def _batch(job: Job) -> str:
+    """By what a batch is told from others; empty for a single run."""
+    keys = [key for key, _ in _cases(job)]
+    return "" if isinstance(job, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
+
+
+def _entries(job: Job) -> list[Entry]:
     """A batch, or a single run. What a batch has no answer for is run by itself."""
     if isinstance(job, tuple):
         return [_entry(*job)]
     try:
-        found = batch_entries(job)
+        batch = _batch(job)
+        found = [dataclasses.replace(entry, batch=batch) for entry in batch_entries(job)]
     except Exception:  # of one of the schedules, or all are too much
         found = []
     known = {entry.key for entry in found}

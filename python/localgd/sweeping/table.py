@@ -21,6 +21,14 @@ from .. import _validation as check
 __all__ = ["Entry", "OutputFile", "Sweep", "load_sweep"]
 
 CHECKSUM = ', "checksum": "'  # of what comes before it in a line
+NOT_AN_ENTRY = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
 INFINITY = ("-Infinity", "Infinity")
 
 
@@ -42,6 +50,8 @@ class Entry:
         As of :class:`localgd.Run`.
     key : str
         A hash of all that the result depends on.
+    batch : str
+        A hash of the keys of the runs that were taken side by side; empty for a single run.
     """
 
     values: dict[str, Any]
@@ -51,6 +61,7 @@ class Entry:
     elapsed: float
     history: dict[str, np.ndarray]
     key: str
+    batch: str = ""
 
     def to_json(self) -> str:
         """A line of the output file; floats keep all their digits."""
@@ -66,19 +77,19 @@ class Entry:
             raise ValueError("its checksum differs: it was changed")
         try:
             fields = json.loads(f"{body}}}" if found else line)  # older lines have none
-            if {*fields} != {field.name for field in dataclasses.fields(cls)}:
+            if {*fields, "batch"} != {field.name for field in dataclasses.fields(cls)}:
                 raise ValueError("it has other fields")
             history = {name: _column(values) for name, values in fields["history"].items()}
             entry = cls(**{**fields, "history": history})
-        except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-            raise ValueError(str(error)) from error
+        except NOT_AN_ENTRY as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
         if not entry._sound():
             raise ValueError("its fields are of other kinds")
         return entry
 
     def _sound(self) -> bool:
         """Whether the fields are of the kinds that runs have."""
-        texts = (self.status, self.message, self.engine, self.key)
+        texts = (self.status, self.message, self.engine, self.key, self.batch)
         lengths = {column.shape for column in self.history.values()}
         return (
             all(isinstance(text, str) for text in texts)
@@ -275,16 +286,21 @@ class OutputFile:
         """Whole lines, after the last whole one: those of a process that was killed are cut off."""
         with open(self.path, "ab", buffering=0) as file:
             if not self.path.is_file():  # a device or a pipe
-                file.write(content)
+                _write(file, content)
                 return
             end = _end_of_last_line(self.path)
             file.truncate(end)
             try:
-                if file.write(content) < len(content):  # as much as the disk has room for
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                _write(file, content)
             except OSError:
                 file.truncate(end)
                 raise
+
+
+def _write(file: Any, content: bytes) -> None:
+    """All of it: a disk that fills up takes a part without an error."""
+    if file.write(content) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _end_of_last_line(path: Path) -> int:
