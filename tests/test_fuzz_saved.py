@@ -21,7 +21,7 @@ OPTIONS = {"engine": "primal", "reference": np.ones(6), "measures": {"first": la
 GRID = {"lr": [0.1, 0.2, 0.3], "seed": [0, 1]}
 
 # So many examples every day; `python -m pytest -m slow` tries more.
-EVERY_DAY, ON_DEMAND = 150, 20_000
+EVERY_DAY, ON_DEMAND = 150, 5_000
 
 
 @st.composite

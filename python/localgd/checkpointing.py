@@ -222,4 +222,7 @@ def _has_fields(meta: dict[str, Any]) -> bool:
     numbers = all(type(meta.get(name)) is kind for name, kind in NUMBERS.items())
     identity = meta.get("identity")
     known = isinstance(identity, dict) and identity.get("engine") in ENGINES
-    return known and numbers and "rates" in meta and 0 <= meta["round"] <= 2**53
+    if not (known and numbers and "rates" in meta):
+        return False
+    counts = [meta[name] for name, kind in NUMBERS.items() if kind is int]
+    return min(counts) >= 0 and max(counts) < 2**63

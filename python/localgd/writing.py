@@ -78,8 +78,8 @@ class Stream:
     """
 
     def __init__(self, name: str, lost: Callable[[OSError], None] | None = None):
-        self._name, self._lost = name, lost
-        self._closed = False
+        self._stream, self._lost = getattr(sys, name), lost
+        self._closed = self._stream is None
 
     def write(self, text: str) -> int:
         """Write while that is possible."""
@@ -91,19 +91,18 @@ class Stream:
         self._try(lambda stream: stream.flush())
 
     def _try(self, action: Callable[[Any], Any]) -> None:
-        stream = getattr(sys, self._name)
-        if self._closed or stream is None:
+        if self._closed:
             return
         try:
-            action(stream)
+            action(self._stream)
         except OSError as error:
             self._closed = True
-            _discard(stream)
+            _discard(self._stream)
             if self._lost is not None and not isinstance(error, BrokenPipeError):
                 self._lost(error)
 
     def __getattr__(self, name: str) -> Any:  # encoding, isatty, fileno
-        return getattr(getattr(sys, self._name), name)
+        return getattr(self.__dict__["_stream"], name)
 
 
 def _discard(stream: Any) -> None:
