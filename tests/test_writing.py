@@ -1,8 +1,10 @@
 """Files appear whole or not at all, whatever their name and place; streams may close."""
 
+import contextlib
 import io
 import os
 import sys
+import time
 
 import pytest
 
@@ -87,6 +89,24 @@ def test_what_fails_in_the_middle_leaves_the_old_file(tmp_path):
         raise LookupError
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a"]
+
+
+def test_what_killed_processes_left_is_cleared_away(tmp_path):
+    path = tmp_path / "a"
+
+    def leave(name, age):
+        with contextlib.suppress(KeyboardInterrupt), replaced(tmp_path / name):
+            left = max(tmp_path.glob(".*.tmp"), key=lambda path: path.stat().st_mtime_ns)
+            kept = left.with_name(left.name.replace("-", "-0"))
+            kept.write_text("half of")
+            os.utime(kept, (time.time() - age,) * 2)
+            raise KeyboardInterrupt
+        return kept
+
+    old, young, other = leave("a", 7200), leave("a", 10), leave("b", 7200)
+    write_text(path, "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([path, young, other])
+    assert not old.exists()
 
 
 @posix

@@ -6,10 +6,14 @@ import errno
 import os
 import secrets
 import sys
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+ABANDONED = 3600.0  # seconds without a write
 
 __all__ = ["Stream", "probed", "replaced", "write_text"]
 
@@ -39,13 +43,16 @@ def probed(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 @contextmanager
 def _beside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path, Path]]:
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{secrets.token_hex(4)}.tmp")  # short: the name may be long
+    # Short, since the name of the target may be as long as the system takes.
+    start = f".{zlib.crc32(os.fsencode(target.name)):08x}"
+    temporary = target.with_name(f"{start}-{secrets.token_hex(4)}.tmp")
     try:
         if target.exists() and not target.is_file():
             kind = "is a folder" if target.is_dir() else "is not a regular file"
             raise OSError(errno.EINVAL, f"cannot be written: it {kind}")
         if len(os.fsencode(target.name)) > _longest_name(target.parent):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        _clear_away(target.parent, start)
         try:
             with open(temporary, "xb") as file:
                 yield file, temporary, target
@@ -54,6 +61,14 @@ def _beside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path, Path
                 temporary.unlink(missing_ok=True)
     except OSError as error:  # often without a name, or with that of the temporary file
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _clear_away(folder: Path, start: str) -> None:
+    """What processes that were killed while they wrote have left; who still writes is younger."""
+    for path in folder.glob(f"{start}-*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink()
 
 
 def _longest_name(folder: Path) -> int:
