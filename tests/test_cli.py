@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import dataclasses
 import importlib
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -623,3 +625,161 @@ def test_rounds_beyond_counting_of_a_random_method_are_refused(here, capsys):
 def test_short_runs_are_exact(here, capsys):
     assert main(["run", "--data", "digits", "--rounds", "50", "--no-pooled"]) == 0
     assert "fast-forward" not in capsys.readouterr().out
+
+
+# What fails after a run ------------------------------------------------------------------------
+
+
+def in_bash(words, folder, **variables):
+    """A line of bash in which $L is the command."""
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words}"],
+        cwd=folder,
+        env=environment(L=f"{sys.executable} -m localgd", **variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+WRITTEN = ["convergence.pdf", "convergence.png", "history.csv", "run.npz", "run.toml"]
+posix = pytest.mark.skipif(os.name != "posix", reason="a shell")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("| head -1", ""),
+        ("2>&1 | head -1", ""),
+        (">&-", ""),
+        (">&- 2>&-", ""),
+        ("2>/dev/full", ""),
+        (">/dev/full", "localgd: standard output: No space left on device; what follows is not"),
+    ],
+)
+def test_a_run_is_written_whoever_reads_what_it_prints(tmp_path, output, said):
+    if "/dev/full" in output and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    write_csv(tmp_path / "rows.csv")
+    done = in_bash(f"$L run --data rows.csv --rounds 20 {output}", tmp_path)
+    assert (done.returncode, done.stderr[: len(said)]) == (0, said), done.stderr
+    assert said or done.stderr == ""
+    figures = [name for name in WRITTEN if "conv" not in name or has_matplotlib()]
+    assert sorted(path.name for path in (tmp_path / "localgd-run").iterdir()) == figures
+    assert lg.load(tmp_path / "localgd-run" / "run.npz").round == 20
+
+
+def has_matplotlib():
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+@posix
+@pytest.mark.parametrize("words", ["info", "info --json", "--help", "reproduce --list"])
+def test_no_words_about_a_closed_pipe(tmp_path, words):
+    assert in_bash(f"$L {words} | head -1", tmp_path).stderr == ""
+
+
+@pytest.mark.parametrize("backend", ["nonsense", "module://matplotlib_inline.backend_inline"])
+def test_a_backend_that_is_not_there(tmp_path, backend):
+    pytest.importorskip("matplotlib")
+    write_csv(tmp_path / "rows.csv")
+    env = environment(MPLBACKEND=backend)
+    done = shell("run", "--data", "rows.csv", "--rounds", 5, folder=tmp_path, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "localgd-run" / "convergence.png").exists()
+
+
+def test_a_model_that_stays_at_zero(tmp_path):
+    """Each row comes with both labels: there is nothing to learn, and nothing went wrong."""
+    pytest.importorskip("matplotlib")
+    rows = [f"{a},{b},{c}" for a, b in ((1, 2), (2, 1), (3, 5)) for c in (0, 1)]
+    (tmp_path / "rows.csv").write_text("\n".join(["a,b,label", *rows]))
+    words = "run --data rows.csv --clients 1 --scheme iid --rounds 50".split()
+    for more in ([], ["--loss", "squared", "--task", "regression"]):
+        done = shell(*words, *more, "--quiet", folder=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), more
+        assert (tmp_path / "localgd-run" / "convergence.png").exists()
+
+
+def test_an_error_of_the_figure_is_a_line(here, capsys, monkeypatch):
+    """Of whatever kind, and no half of a figure is left."""
+
+    class Figure:
+        def savefig(self, path):
+            path.write_text("half of it")
+            if path.suffix == ".pdf":
+                raise RuntimeError("latex was not found")
+
+    write_csv(here / "rows.csv")
+    monkeypatch.setattr(importlib.import_module("localgd.cli.files"), "draw", lambda *_: Figure())
+    assert main("run --data rows.csv --rounds 3".split()) == 0
+    assert "Figure      none: latex was not found" in capsys.readouterr().out
+    assert not list((here / "localgd-run").glob("convergence*"))
+
+
+def test_a_disk_that_is_full_after_the_run(here, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    write_csv(here / "rows.csv")
+    monkeypatch.setattr(np, "savez", full)
+    assert main("run --data rows.csv --rounds 20".split()) == 2
+    printed = capsys.readouterr()
+    assert "localgd-run/run.npz: No space left on device; the rest goes on" in printed.err
+    assert "Run         none: it could not be written" in printed.out
+    assert "% of best" in printed.out
+    assert len(Path("localgd-run/history.csv").read_text().splitlines()) > 10
+
+
+def test_a_folder_that_vanishes_during_the_run_is_made_again(here, monkeypatch):
+    module = importlib.import_module("localgd.cli.run")
+
+    def run(*words, **options):
+        shutil.rmtree("localgd-run")
+        return lg.run(*words, **options)
+
+    write_csv(here / "rows.csv")
+    monkeypatch.setattr(module, "run", run)
+    assert main("run --data rows.csv --rounds 20".split()) == 0
+    assert lg.load("localgd-run/run.npz").round == 20
+
+
+def test_an_error_of_the_comparison_is_a_line(here, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    write_csv(here / "rows.csv")
+    monkeypatch.setattr(importlib.import_module("localgd.cli.run"), "angles_to_pooled", fail)
+    assert main("run --data rows.csv --rounds 20 --pooled".split()) == 0
+    assert "Pooled GD   none: Unable to allocate 9 TiB" in capsys.readouterr().out
+    assert lg.load("localgd-run/run.npz").round == 20
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told(here, capsys, monkeypatch):
+    write_csv(here / "rows.csv")
+    base = "run --data rows.csv --rounds 20 --checkpoint"
+    assert main([*base.split(), "nowhere/c"]) == 2
+    assert "checkpoint: there is no folder" in capsys.readouterr().err
+    assert not Path("localgd-run").exists()  # before the reference is computed
+    calls = iter(range(100))
+    savez = np.savez
+
+    def full(file, **arrays):
+        if next(calls) in range(1, 3):  # after the probe, before the result
+            raise OSError(28, "No space left on device")
+        savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    assert main([*base.split(), "c", "--checkpoint-seconds", "1e9"]) in (0, 2)
+    assert "localgd: checkpoint: [Errno 28] No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["-1", "soon", "nan"])
+def test_intervals_of_checkpoints(here, capsys, value):
+    write_csv(here / "rows.csv")
+    words = ["run", "--data", "rows.csv", "--rounds", "2", "--checkpoint", "c"]
+    assert main([*words, "--checkpoint-seconds", value]) == 2
+    assert "checkpoint_seconds: got" in capsys.readouterr().err
+    assert main([*words, "--checkpoint-seconds", "0"]) == 0
+    assert "checkpoint_" not in Path("localgd-run/run.toml").read_text()

@@ -143,3 +143,61 @@ def test_float32_overflows_earlier(engine):
     with pytest.warns(RuntimeWarning, match=r"round 1 of 5: .*a margin below -88"):
         run = lg.run(problem, method, dtype="float32", **settings)
     assert (run.status, run.round, run.weights.tolist()) == ("diverged", 0, [-100.0])
+
+
+def noisy(task):
+    """Rows that no model separates."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 5)), rng.integers(0, 3, 30).astype(float)
+    if task == "binary":
+        y = np.where(y > 0, 1.0, -1.0)
+    return lg.Problem([(X[:15], y[:15]), (X[15:], y[15:])], task=task)
+
+
+BOUNDED = [("softmax", "multiclass"), ("logistic", "binary")]
+
+
+@pytest.mark.parametrize(("loss", "task"), BOUNDED)
+@pytest.mark.parametrize(("engine", "dtype"), registry.engine_cases())
+@pytest.mark.parametrize("lr", [1e30, 1e300, 1.7e308])
+def test_losses_that_cannot_overflow_diverge_as_well(loss, task, engine, dtype, lr):
+    """Their derivatives are bounded: nothing overflows, but margins are lost in rounding."""
+    with pytest.warns(RuntimeWarning, match="diverged (within|in round)"):
+        run = lg.run(
+            noisy(task), lg.LocalGD(5, lr), rounds=20, loss=loss, engine=engine, dtype=dtype
+        )
+    assert run.status == "diverged"
+    assert np.isfinite(run.weights).all()
+    with pytest.raises(lg.DivergedError, match="use a smaller lr"):
+        run.raise_for_status()
+
+
+@pytest.mark.filterwarnings("ignore:diverged:RuntimeWarning")
+@pytest.mark.parametrize(("loss", "task"), BOUNDED)
+def test_divergence_without_overflow_is_the_same_from_a_checkpoint_and_a_sweep(
+    tmp_path, loss, task
+):
+    problem, options = noisy(task), {"rounds": 20, "loss": loss, "engine": "gram"}
+    file = tmp_path / "c"
+    statuses = [
+        lg.run(problem, lg.LocalGD(5, 1e300), checkpoint=file, **options).status for _ in range(2)
+    ]
+    lrs = [0.1, *np.geomspace(1e250, 1e300, 9)]
+    table = lg.sweep(problem, lg.LocalGD(5, 0.1), grid={"lr": lrs}, **options)
+    statuses += [entry.status for entry in table]
+    assert statuses == ["diverged"] * 2 + ["completed"] + ["diverged"] * 9
+
+
+@pytest.mark.parametrize(("loss", "task"), BOUNDED)
+def test_a_start_that_is_far_off_has_not_diverged(loss, task):
+    """Its loss is as large, but it does not grow."""
+    problem = noisy(task)
+    init = np.full(problem.weights_shape, 1e20) * np.arange(problem.weights_shape[-1])
+    run = lg.run(problem, lg.LocalGD(5, 0.1), rounds=20, loss=loss, init=init)
+    assert run.status == "completed"
+
+
+def test_huge_rates_that_separate_the_rows_are_no_divergence():
+    problem = lg.Problem([([[1.0, 0.1]], [1]), ([[-1.0, 0.1]], [-1])])
+    run = lg.run(problem, lg.GD(1e300), rounds=20, loss="logistic")
+    assert (run.status, run.history["loss"][-1]) == ("completed", 0.0)

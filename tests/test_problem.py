@@ -1,5 +1,7 @@
 """Rows held by clients: what a Problem makes of its input, and what it refuses."""
 
+import copy
+import pickle
 from decimal import Decimal
 from fractions import Fraction
 
@@ -387,3 +389,62 @@ def test_bad_client_ids(ids, error, message):
 def test_options_are_keyword_only():
     with pytest.raises(TypeError, match="positional"):
         lg.Problem([PAIR], "equal")
+
+
+COPIES = {
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),
+    "protocol 2": lambda value: pickle.loads(pickle.dumps(value, protocol=2)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
+
+
+def arrays_of(value):
+    return {name: a for name, a in vars(value).items() if isinstance(a, np.ndarray)}
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_arrays_are_read_only_in_every_copy(small_problem, kind):
+    _ = small_problem.signed_rows, small_problem.row_weights, small_problem.fingerprint
+    kernel = lg.Problem.from_gram(np.eye(3), [1, -1, 1], [0, 1, 1])
+    for problem in (small_problem, kernel, small_problem.with_weights("samples")):
+        same = COPIES[kind](problem)
+        found = {**arrays_of(same), "Z": same.signed_rows, "c": same.row_weights}
+        assert [name for name, array in found.items() if array.flags.writeable] == []
+        assert same.X.ctypes.data % 64 == 0
+        assert (same.fingerprint, same.kernel) == (problem.fingerprint, problem.kernel)
+        np.testing.assert_array_equal(same.signed_rows, problem.signed_rows)
+        np.testing.assert_array_equal(same.row_weights, problem.row_weights)
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_arrays_of_references_are_read_only_in_every_copy(small_problem, kind):
+    run = lg.run(small_problem, lg.GD(1.0), rounds=100)
+    best = lg.reference.max_margin(small_problem)
+    asymptote = lg.reference.asymptote(small_problem)
+    for value in (
+        best,
+        asymptote,
+        lg.reference.separability(small_problem),
+        lg.reference.limits(lg.Problem([([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], [1, 1, 1])])),
+        lg.reference.min_norm(lg.Problem([([[1.0, 2.0]], [0.5])])),
+        lg.reference.minimizer(lg.Problem([([[1.0], [2.0]], [0.5, 0.25])]), loss="squared"),
+        lg.analysis.heterogeneity(small_problem),
+        lg.analysis.residual(small_problem, run, best),
+    ):
+        same = arrays_of(COPIES[kind](value))
+        assert same.keys() == arrays_of(value).keys()
+        for name, array in arrays_of(value).items():
+            assert not same[name].flags.writeable, (type(value).__name__, name)
+            np.testing.assert_array_equal(same[name], array)
+
+
+def test_a_pickle_holds_the_rows_once(small_problem):
+    _ = small_problem.signed_rows
+    assert len(pickle.dumps(small_problem)) < 1.2 * small_problem.X.nbytes + 3000
+
+
+def test_the_fingerprint_follows_the_weights(small_problem):
+    before = small_problem.fingerprint
+    assert small_problem.with_weights([1, 2, 3, 4, 5]).fingerprint != before
+    assert small_problem.with_weights("samples").fingerprint == before  # all have as many rows

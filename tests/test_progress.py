@@ -1,5 +1,6 @@
 """A bar on a terminal, silence in a pipe, rounds for a callable."""
 
+import io
 import sys
 
 import pytest
@@ -86,3 +87,34 @@ def test_import_loads_neither_scipy_nor_the_extras(run_python):
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert done.stdout == "[]\n"
+
+
+class Closed(io.StringIO):
+    def isatty(self):
+        raise ValueError("I/O operation on closed file")
+
+
+@pytest.mark.parametrize("stderr", [None, Closed(), object()], ids=["none", "closed", "object"])
+def test_without_a_standard_error_nothing_is_shown(monkeypatch, small_problem, stderr):
+    monkeypatch.setattr(sys, "stderr", stderr)
+    assert lg.run(small_problem, lg.GD(lr=0.1), rounds=5, progress=True).status == "completed"
+    table = lg.sweep(small_problem, lg.GD(lr=0.1), rounds=5, progress=True)
+    assert len(table) == 1
+    far = lg.fast_forward(small_problem, lg.GD(lr=0.1), rounds=1e10, progress=True)
+    assert far.status == "completed"
+
+
+def test_a_terminal_that_goes_away_does_not_cost_the_run(monkeypatch, small_problem):
+    pytest.importorskip("rich")
+
+    class Gone(io.StringIO):
+        def isatty(self):
+            return True
+
+        def write(self, text):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setenv("TERM", "xterm")
+    method = lg.LocalGD(local_steps=200, lr=0.01)
+    assert lg.run(small_problem, method, rounds=2000, progress=True).round == 2000

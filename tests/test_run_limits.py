@@ -316,3 +316,24 @@ def test_float32_follows_float64(engine):
     )
     assert np.linalg.norm(other - one) < 1e-5 * np.linalg.norm(one)
     assert (other != one).any()
+
+
+@pytest.mark.parametrize("power", [200.0, 1e4, 1e308])
+@pytest.mark.parametrize("kind", [int, float, np.int64, np.float64])
+def test_steep_schedules_underflow(power, kind):
+    """They do not overflow: Python's power has no infinity."""
+    schedule = lg.Polynomial(1.0, power)
+    with np.errstate(over="ignore"):
+        assert [schedule(kind(k)) for k in (0, 10**9)] == [1.0, 0.0]
+
+
+def test_a_rate_that_underflows_is_refused(small_problem, tmp_path):
+    message = r"lr: the schedule gave 0\.0 for round \d+; want numbers above 0"
+    method = lg.GD(lg.Polynomial(1.0, 200.0))
+    with pytest.raises(ValueError, match=message):
+        lg.run(small_problem, method, rounds=100)
+    with pytest.raises(ValueError, match=message):
+        lg.run(small_problem, method, rounds=100, checkpoint=tmp_path / "c")
+    assert lg.run(small_problem, method, rounds=30).status == "completed"
+    table = lg.sweep(small_problem, method, rounds=5, grid={"rounds": [30, 100]})
+    assert [entry.status for entry in table] == ["completed", "failed"]

@@ -1,12 +1,16 @@
 """Sweeps: every run as by itself, none twice, failures beside the others."""
 
+import errno
 import json
+import os
+import shutil
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import localgd as lg
+from localgd.sweeping.table import OutputFile
 
 GRID = {"lr": [0.1, 1.0], "local_steps": [1, 5]}
 METHOD = lg.LocalGD(local_steps=1, lr=1.0)
@@ -198,3 +202,155 @@ def test_objects_are_told_as_they_are_written(small_problem):
     ]
     names = dict.fromkeys(entry.values["method"] for entry in table)
     assert list(names) == ["LocalGD(local_steps=1, lr=1.0)", "LocalGD(local_steps=5, lr=1.0)", "GD"]
+
+
+# What fails -----------------------------------------------------------------------------------
+
+
+def inverse(k):
+    return 1 / k
+
+
+def key_error(w):
+    return {}["x"]
+
+
+def out_of_memory(w):
+    raise MemoryError
+
+
+def overflow(k):
+    return 1.0 / (k + 1) ** 1e4
+
+
+FAILURES = {
+    "schedule": ({"lr": [0.1, inverse, 0.2]}, "ZeroDivisionError: division by zero"),
+    "overflow": ({"lr": [0.1, overflow, 0.2]}, "OverflowError: "),
+    "rate": ({"lr": [0.1, lambda k: 0.3 - k, 0.2]}, "lr: the schedule gave "),
+    "measure": ({"measures": [None, {"m": key_error}, {"m": len}]}, "KeyError: 'x'"),
+    "memory": ({"measures": [None, {"m": out_of_memory}, {"n": len}]}, "MemoryError"),
+    "setting": ({"dtype": ["float64", "float16", "float32"]}, "dtype: got 'float16'"),
+    "rounds": ({"rounds": [5, -5, 6]}, "rounds: got -5"),
+    "clients": ({"participation": [1.0, 99, 3]}, "participation: got 99 clients per round"),
+}
+
+
+@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize("name", FAILURES)
+def test_one_bad_run_leaves_the_others_alone(small_problem, tmp_path, name, batch):
+    grid, message = FAILURES[name]
+    file = tmp_path / "s.jsonl"
+    options = {"grid": grid, "batch": batch, "engine": "gram"}
+    table = lg.sweep(small_problem, METHOD, **{"rounds": 5, **options}, out=file)
+    assert [entry.status for entry in table] == ["completed", "failed", "completed"]
+    assert table.entries[1].message.startswith(message)
+    assert table.entries[1].history == {}
+    assert np.isfinite(table.last("loss")).tolist() == [True, False, True]
+    assert len(lg.load_sweep(file)) == 3
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_failures_in_workers_are_entries(small_problem, kind):
+    grid = {"measures": [None, {"m": key_error}, {"m": lambda w: 1.0}]}
+    with kind(2) as executor:
+        table = lg.sweep(small_problem, METHOD, grid=grid, rounds=5, executor=executor)
+    last = "completed" if kind is ThreadPoolExecutor else "failed"  # it cannot be pickled
+    assert [entry.status for entry in table] == ["completed", "failed", last]
+    assert ("pickle" in table.entries[2].message) == (kind is ProcessPoolExecutor)
+
+
+def die(w):
+    os._exit(1)
+
+
+def test_a_worker_that_dies_costs_no_finished_run(small_problem, tmp_path):
+    file = tmp_path / "s.jsonl"
+    options = {"rounds": 5, "out": file}
+    lg.sweep(small_problem, METHOD, grid={"lr": [0.1, 0.2]}, **options)
+    with ProcessPoolExecutor(1) as executor:
+        table = lg.sweep(
+            small_problem,
+            METHOD,
+            grid={"lr": [0.1, 0.2, 0.3]},
+            measures={},
+            executor=executor,
+            **options,
+        )
+        assert [entry.status for entry in table] == ["completed"] * 3
+        grid = {"measures": [None, {"m": die}]}
+        with pytest.warns(UserWarning, match="run anew"):
+            table = lg.sweep(small_problem, METHOD, grid=grid, executor=executor, **options)
+    assert table.entries[1].status == "failed"
+    assert "BrokenProcessPool" in table.entries[1].message
+
+
+def test_a_run_that_failed_is_tried_again(small_problem, tmp_path, monkeypatch):
+    file = tmp_path / "s.jsonl"
+
+    def no_memory(*_, **__):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("localgd.sweeping.runs.run", no_memory)
+        table = lg.sweep(small_problem, METHOD, rounds=5, out=file)
+    assert [entry.status for entry in table] == ["failed"]
+    table = lg.sweep(small_problem, METHOD, rounds=5, out=file)
+    assert [entry.status for entry in table] == ["completed"]
+    assert [entry.status for entry in lg.load_sweep(file)] == ["completed"]
+
+
+def never(w):
+    raise AssertionError("a run has begun")
+
+
+@pytest.mark.parametrize("place", ["nowhere/s.jsonl", "folder", "file/s.jsonl", "m" * 256])
+def test_a_file_that_cannot_be_written_is_refused_before_the_first_run(
+    small_problem, tmp_path, place
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises((OSError, ValueError), match=place.partition("/")[0]):
+        lg.sweep(small_problem, METHOD, rounds=5, out=tmp_path / place, progress=never, batch=False)
+
+
+def test_a_disk_that_fills_up_costs_no_run(small_problem, tmp_path, monkeypatch):
+    """Half of a line is taken back, and what did not fit is written once there is room."""
+    file = tmp_path / "s.jsonl"
+    writes = []
+    append = OutputFile._append
+
+    def flaky(self, content):
+        writes.append(content)
+        if content and len(writes) in (3, 4):
+            with monkeypatch.context() as patched:
+                patched.setattr("localgd.sweeping.table._write", full)
+                append(self, content)
+        append(self, content)
+
+    def full(stream, content):
+        stream.write(content[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(OutputFile, "_append", flaky)
+    grid = {"lr": [0.1, 0.2, 0.3, 0.4]}
+    with pytest.warns(RuntimeWarning, match=r"out: .*No space left .* goes on") as told:
+        table = lg.sweep(small_problem, METHOD, grid=grid, rounds=5, out=file, batch=False)
+    assert len(told) == 1
+    assert [entry.status for entry in table] == ["completed"] * 4
+    read = lg.load_sweep(file)
+    assert [entry.values["lr"] for entry in read] == grid["lr"]
+    assert len(file.read_text().splitlines()) == 4
+
+
+def test_a_folder_that_vanishes_costs_no_run(small_problem, tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+
+    def remove(done):
+        shutil.rmtree(folder, ignore_errors=True)
+
+    grid = {"lr": [0.1, 0.2, 0.3]}
+    options = {"rounds": 5, "batch": False, "out": folder / "s", "progress": remove}
+    with pytest.warns(RuntimeWarning, match=r"out: .*No such file"):
+        table = lg.sweep(small_problem, METHOD, grid=grid, **options)
+    assert [entry.status for entry in table] == ["completed"] * 3

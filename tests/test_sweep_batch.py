@@ -395,3 +395,22 @@ def test_a_few_runs_go_one_by_one_bit_for_bit(small_problem):
 def test_batch_is_a_bool(small_problem):
     with pytest.raises(TypeError, match="batch: got 1; want True or False"):
         lg.sweep(small_problem, lg.GD(0.1), rounds=1, batch=1)
+
+
+@pytest.mark.parametrize("left", [0, 1, 5, 9, 17, 23])
+def test_a_sweep_that_was_killed_ends_with_the_same_bits(small_problem, tmp_path, batches, left):
+    """Runs side by side share their rounding: a part of a batch is not run without the rest."""
+    file = tmp_path / "sweep.jsonl"
+    methods = [lg.LocalGD(4, 0.1), lg.FedProx(4, 0.1, 0.2), lg.LocalSGD(4, 0.1, batch_size=2)]
+    options = {"grid": {"lr": np.geomspace(0.01, 3, 11).tolist()}, "rounds": 200, "engine": "gram"}
+    whole = lg.sweep(small_problem, methods, out=file, **options)
+    assert batches
+    batches.clear()
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:left]) + lines[left][:30])
+    table = lg.sweep(small_problem, methods, out=file, **options)
+    for one, other in zip(table, whole, strict=True):
+        for name, column in other.history.items():
+            np.testing.assert_array_equal(one.history[name], column, err_msg=name)
+    assert len(file.read_text().splitlines()) == len(lines) == 33
+    assert [entry.key for entry in table] == [entry.key for entry in whole]

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ._backend import core
+from .identification import UnidentifiedError, identify, refuse
 from .methods import Method
 from .problem import Problem
 from .randomness import batch_keys
 from .recording import LogSpaced, log_spaced
+from .schedules import Schedule
 
-__all__ = ["describe", "identity", "local_options", "make_config", "server_options"]
+__all__ = [
+    "describe",
+    "identity",
+    "local_options",
+    "make_config",
+    "server_options",
+    "unidentified_lr",
+    "work_of",
+]
 
 
 def make_config(
@@ -51,13 +62,38 @@ def make_config(
     }
 
 
-def identity(config: dict[str, Any], engine: str, data: str) -> dict[str, Any]:
-    """What a run must share with a checkpoint; a schedule that has but a name is compared there."""
-    method = config["method"]
-    if isinstance(method.get("lr"), str):
-        method = {**method, "lr": "callable"}
-    kept = {key: config[key] for key in ("loss", "init", "dtype", "seed", "every_step", "problem")}
-    return {**kept, "method": method, "engine": engine, "data": data}
+def identity(method: Method, config: dict[str, Any], engine: str, data: Any) -> dict[str, Any]:
+    """What a run must share with a checkpoint, beside the values of a schedule that has no more."""
+    kept = {key: config[key] for key in ("loss", "dtype", "seed", "every_step")}
+    lr = unidentified_lr(method)
+    return {
+        **kept,
+        "method": work_of(method),
+        "lr": "callable" if lr is not None else identify(getattr(method, "lr", None)),
+        "engine": engine,
+        "data": data,
+    }
+
+
+def unidentified_lr(method: Method) -> Schedule | None:
+    """The schedule of a method if it is a function or object that cannot be told from others."""
+    lr: Schedule | None = getattr(method, "lr", None)
+    try:
+        identify(lr)
+    except UnidentifiedError:
+        return lr
+    return None
+
+
+def work_of(method: Method, unknown: Callable[[Any], Any] = refuse) -> dict[str, Any]:
+    """All that runs depend on of a method but its learning rate; see :func:`identify`."""
+    return {
+        "rule": identify(method.rule, unknown),
+        "server": identify(method.server, unknown),
+        "participation": method.participation,
+        "sampling": method.sampling,
+        "normalize": method.normalize,
+    }
 
 
 def describe(option: Any) -> Any:

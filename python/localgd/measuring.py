@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from .errors import UnsupportedError
+from .identification import UnidentifiedError, digest, identify
 from .losses import SIGNED_LOSSES
 from .methods import Method
 from .norms import norm
@@ -15,13 +16,14 @@ from .problem import Problem
 from .schedules import Schedule
 from .servers import Average
 
-__all__ = ["Measure", "Recording", "columns", "further_measures"]
+__all__ = ["Measure", "Recording", "columns", "further_measures", "held_out_rows", "identified"]
 
 Measure = Callable[[np.ndarray], float]
 Timed = Callable[[np.ndarray, int], float]  # of the weights and the round
 
 # Measures of the core in the order of the history's columns.
 CORE = ("norm", "angle", "drift", "grad_variance", "grad_alignment", "grad_dissimilarity")
+RESIDUALS = ("residual", "residual_distance")
 RESERVED = ("round", "local_steps", "loss", "margin", "bytes", "weights", "participations", *CORE)
 
 
@@ -29,10 +31,17 @@ class Recording:
     """The records of a run: those of the core, with further measures taken at the same rounds."""
 
     def __init__(
-        self, session: Any, problem: Problem, schedule: np.ndarray, measures: Mapping[str, Timed]
+        self,
+        session: Any,
+        problem: Problem,
+        schedule: np.ndarray,
+        measures: Mapping[str, Timed],
+        unknown: Collection[str] = (),
     ):
+        self._unknown = unknown  # measures that cannot be told from others of their name
         self._session = session
         self._shape = problem.weights_shape
+        self._width = int(np.prod(self._shape))
         self._schedule = schedule
         self._measures = measures
         self._values: dict[str, dict[int, float]] = {name: {} for name in measures}
@@ -65,10 +74,37 @@ class Recording:
         if self._measures:
             self._measure(self._session.round)
 
+    def recorded(self, saved: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The columns that an earlier session has left, without those of unknown measures.
+
+        A KeyError or TypeError if they are not such columns.
+        """
+        columns = {}
+        for name, empty in self.history().items():
+            if name in self._unknown:
+                continue
+            width = (self._width,) if name == "weights" else ()
+            columns[name] = saved[name]
+            if saved[name].shape != (len(saved["round"]), *width):
+                raise TypeError(name)
+            if saved[name].dtype != empty.dtype:
+                raise TypeError(name)
+        return columns
+
+    def completed(self, recorded: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """With the unknown measures, taken again of the models that were recorded."""
+        for name in self._unknown:
+            models = zip(recorded["round"].tolist(), recorded["weights"], strict=True)
+            values = [float(self._measures[name](w.reshape(self._shape), k)) for k, w in models]
+            recorded[name] = np.array(values, dtype=np.float64)
+        return recorded
+
     def history(self) -> dict[str, np.ndarray]:
         """All columns; NaN where a run was stopped before a measure was taken."""
         history = dict(self._session.history())
         rounds = history["round"].tolist()
+        if "weights" in history:  # whose width the core does not know before the first record
+            history["weights"] = history["weights"].reshape(len(rounds), self._width)
         for name, values in self._values.items():
             history[name] = np.array([values.get(k, np.nan) for k in rounds], dtype=np.float64)
         return history
@@ -102,7 +138,28 @@ def further_measures(
     return chosen
 
 
-def _test_measure(problem: Problem, test: Any) -> dict[str, Timed]:
+def identified(
+    problem: Problem, test: Any, asymptote: Any, measures: Mapping[str, Measure] | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What tells measures from others of their names, and the columns of those of which it cannot.
+
+    The arguments are those that :func:`further_measures` has checked.
+    """
+    unknown = tuple(measures or ())
+    told: dict[str, Any] = {"measures": sorted(unknown), "test": None, "asymptote": None}
+    if test is not None:
+        told["test"] = digest(*held_out_rows(problem, test))
+    if asymptote is not None:
+        try:
+            told["asymptote"] = identify(asymptote)
+        except UnidentifiedError:
+            told["asymptote"] = "unknown"
+            unknown += RESIDUALS
+    return told, unknown
+
+
+def held_out_rows(problem: Problem, test: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Held-out rows that fit the problem."""
     if problem.kernel:
         raise UnsupportedError("test: a kernel problem has no weights to apply to other rows")
     from .problem import check_rows, check_task
@@ -117,13 +174,16 @@ def _test_measure(problem: Problem, test: Any) -> dict[str, Timed]:
             f"test: rows of {X.shape[1]} features; want {problem.n_features}, as the problem has"
         )
     check_task(y, problem.task)
+    if problem.task == "multiclass" and y.max() >= problem.n_classes:
+        raise ValueError(f"test: class {y.max():g}; the problem has 0 to {problem.n_classes - 1}")
+    return X, y
+
+
+def _test_measure(problem: Problem, test: Any) -> dict[str, Timed]:
+    X, y = held_out_rows(problem, test)
     if problem.task == "regression":
         return {"test_loss": lambda w, _: 0.5 * float(np.mean((X @ w - y) ** 2))}
     if problem.task == "multiclass":
-        if y.max() >= problem.n_classes:
-            raise ValueError(
-                f"test: class {y.max():g}; the problem has 0 to {problem.n_classes - 1}"
-            )
         return {"test_accuracy": lambda w, _: float(np.mean(np.argmax(X @ w, axis=1) == y))}
     return {"test_accuracy": lambda w, _: float(np.mean(y * (X @ w) > 0))}
 
@@ -156,7 +216,7 @@ def _residual_measures(
         left = rho(w, round)
         return float("nan") if left is None else float(asymptote.distance(left))
 
-    return {"residual": residual, "residual_distance": distance}
+    return dict(zip(RESIDUALS, (residual, distance), strict=True))
 
 
 def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Schedule) -> float:

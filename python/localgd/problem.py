@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from . import _validation as check
+from .identification import digest
+from .read_only import protect
 
 __all__ = ["Problem"]
 
 TASKS = ("binary", "multiclass", "regression")
+DERIVED = ("signed_rows", "row_weights", "fingerprint")
 MAX_CLASSES = 10_000  # a model holds as many columns; larger labels are ids, not classes
 
 
@@ -235,8 +238,7 @@ class Problem:
         client_ids: tuple[Hashable, ...],
         row_order: np.ndarray,
     ) -> None:
-        self.X = _empty_rows(np.shape(X))
-        self.X[...] = X
+        self.X = _aligned(X)
         self.y = np.array(y, dtype=np.float64)
         self.sizes = np.asarray(sizes, dtype=np.int64)
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
@@ -246,8 +248,20 @@ class Problem:
         self.n_classes = int(self.y.max()) + 1 if self.task == "multiclass" else 1
         self.kernel = False
         self.weights = _check_weights(weights, self.sizes)
-        for array in (self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights):
-            array.setflags(write=False)
+        self._protect()
+
+    def _protect(self) -> None:
+        """What is derived from the arrays is kept, so that they must not change."""
+        protect(self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in DERIVED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy or in another process, where arrays come unaligned and free to be written."""
+        self.__dict__.update(state)
+        self.X = _aligned(self.X)
+        self._protect()
 
     @property
     def n_clients(self) -> int:
@@ -286,6 +300,12 @@ class Problem:
         c.setflags(write=False)
         return c
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that runs depend on: rows, labels, task, sizes and weights."""
+        numbers = digest(self.X, self.y, self.offsets, self.weights)
+        return f"{self.task}-{'kernel' if self.kernel else 'rows'}-{numbers}"
+
     def rows(self, client: int) -> slice:
         """The stored rows of a client, as a slice of ``X`` and ``y``."""
         return slice(int(self.offsets[client]), int(self.offsets[client + 1]))
@@ -294,7 +314,8 @@ class Problem:
         """The same rows on the same clients with other client weights p_i."""
         other = self.__class__.__new__(self.__class__)
         other.__dict__.update(self.__dict__)
-        other.__dict__.pop("row_weights", None)
+        for name in ("row_weights", "fingerprint"):
+            other.__dict__.pop(name, None)
         other.weights = _check_weights(weights, self.sizes)
         other.weights.setflags(write=False)
         return other
@@ -362,6 +383,13 @@ def _check_classes(y: np.ndarray) -> None:
         )
     if y.max() < 1:
         raise ValueError("y: every label of a multiclass task is 0; want at least two classes")
+
+
+def _aligned(X: np.ndarray) -> np.ndarray:
+    """A copy of the rows in a place of its own."""
+    rows = _empty_rows(np.shape(X))
+    rows[...] = X
+    return rows
 
 
 def _empty_rows(shape: tuple[int, ...]) -> np.ndarray:

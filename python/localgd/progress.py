@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import _validation as check
+from .writing import Stream
 
 Report = Callable[[Any], None]
 
@@ -28,7 +29,7 @@ def progress_report(
         return
     if not isinstance(progress, bool):
         raise TypeError(f"progress: got {progress!r}; want True, False or a callable round -> None")
-    if not progress or not sys.stderr.isatty():
+    if not progress or not _on_terminal():
         yield None
         return
     bar, task = _bar(total, unit)
@@ -36,9 +37,19 @@ def progress_report(
         yield lambda round: bar.update(task, completed=round)
 
 
+def _on_terminal() -> bool:
+    """Whether there is a standard error to draw on; services and windowed programs have none."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except (AttributeError, ValueError):  # replaced by an object that can only write, or closed
+        return False
+
+
 def _bar(total: float, unit: str) -> tuple[Any, Any]:
     rich = check.require("rich.progress", "cli", "a progress bar")
-    console = check.require("rich.console", "cli", "a progress bar").Console(stderr=True)
+    console = check.require("rich.console", "cli", "a progress bar").Console(
+        stderr=True, file=Stream("stderr")
+    )
 
     class Speed(rich.ProgressColumn):  # type: ignore[name-defined, misc]
         def render(self, task: Any) -> str:

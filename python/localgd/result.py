@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 
 from . import _validation as check
 from .errors import DivergedError
+from .writing import probed, replaced
 
 __all__ = ["Run", "load"]
 
-FORMAT = 2  # of saved runs and checkpoints
+FORMAT = 2  # of saved runs
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -190,8 +192,7 @@ class Run:
         write_npz(
             path,
             meta,
-            **kept,
-            **{f"history/{name}": column for name, column in self.history.items()},
+            {**kept, **{f"history/{name}": column for name, column in self.history.items()}},
         )
         return path
 
@@ -230,41 +231,47 @@ def load(path: str | os.PathLike[str]) -> Run:
     FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.npz'
     """
     meta, arrays = read_npz(path, "a run saved by localgd", "config")
-    return Run(
-        weights=arrays.pop("weights", None),
-        coefficients=arrays.pop("coefficients", None),
-        recorded_weights=arrays.pop("recorded_weights", None),
-        history={name.removeprefix("history/"): column for name, column in arrays.items()},
-        **{key: meta[key] for key in meta if key not in ("format", "arrays")},
-    )
-
-
-def write_npz(path: str | os.PathLike[str], meta: dict[str, Any], **arrays: np.ndarray) -> None:
-    """Arrays and JSON in one file, which appears whole or not at all."""
-    path = Path(path)
-    meta = {**meta, "arrays": list(arrays)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **{"meta": np.array(json.dumps(meta))}, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        return Run(
+            weights=arrays.pop("weights", None),
+            coefficients=arrays.pop("coefficients", None),
+            recorded_weights=arrays.pop("recorded_weights", None),
+            history={name.removeprefix("history/"): column for name, column in arrays.items()},
+            **{key: meta[key] for key in meta if key not in ("format", "arrays")},
+        )
+    except TypeError as error:  # a field too many or too few
+        raise ValueError(f"{path}: not a run saved by localgd, or damaged") from error
+
+
+def write_npz(
+    path: str | os.PathLike[str],
+    meta: dict[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    *,
+    probe: bool = False,
+) -> None:
+    """Arrays and JSON in one file, which appears whole or not at all; ``probe``: not at all."""
+    meta = {**meta, "arrays": list(arrays)}
+    with (probed if probe else replaced)(path) as file:
+        np.savez(file, **{"meta": np.array(json.dumps(meta))}, **arrays)  # type: ignore[arg-type]
 
 
 def read_npz(
-    path: str | os.PathLike[str], what: str, key: str
+    path: str | os.PathLike[str], what: str, key: str, format: int = FORMAT
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What :func:`write_npz` wrote with a ``key`` in meta; ``what`` names that kind of file."""
     with open(path, "rb") as file:
         try:
             with np.load(file, allow_pickle=False) as stored:
+                # NumPy reads as much as a header asks for, which may be too little for a checksum.
+                if stored.zip.testzip() is not None:
+                    raise ValueError("a checksum differs")
                 arrays = {name: stored[name] for name in stored.files}
             meta = json.loads(str(arrays.pop("meta")))
             if key not in meta or set(meta["arrays"]) != set(arrays):
                 raise KeyError(key)
         except Exception as error:  # damaged zip files raise a dozen kinds
             raise ValueError(f"{path}: not {what}, or damaged") from error
-    if meta.get("format") != FORMAT:
-        raise ValueError(f"{path}: not {what} (format {meta.get('format')!r}; want {FORMAT})")
+    if meta.get("format") != format:
+        raise ValueError(f"{path}: not {what} (format {meta.get('format')!r}; want {format})")
     return meta, arrays

@@ -12,12 +12,19 @@ import numpy as np
 from . import _validation as check
 from ._backend import core
 from .arguments import check_init, check_reference
-from .checkpointing import Checkpoint, fingerprint
-from .configuration import identity, local_options, make_config, server_options
+from .checkpointing import SECONDS_BETWEEN, Checkpoint
+from .configuration import (
+    identity,
+    local_options,
+    make_config,
+    server_options,
+    unidentified_lr,
+)
 from .engines import DEFAULT_MEMORY_LIMIT, choose_engine, choose_threads
 from .errors import NotSeparableError
+from .identification import digest
 from .losses import LOSSES, SIGNED_LOSSES, check_loss, default_loss
-from .measuring import Measure, Recording, columns, further_measures
+from .measuring import Measure, Recording, columns, further_measures, identified
 from .methods import Method, check_method
 from .problem import Problem
 from .progress import Report, progress_report
@@ -28,6 +35,7 @@ from .rounds import RoundInputs, learning_rate, shortened_rounds
 __all__ = ["LOSSES", "run"]
 
 DTYPES = {"float64": 8, "float32": 4}
+BOUNDED = ("logistic", "softmax")  # their derivatives are, so that hardly any rate overflows
 MAX_ROUNDS = 2**53  # rounds are exact in float64 columns up to here
 
 
@@ -49,6 +57,7 @@ def run(
     measures: Mapping[str, Measure] | None = None,
     progress: bool | Callable[[int], None] = False,
     checkpoint: Any = None,
+    checkpoint_seconds: float = SECONDS_BETWEEN,
     keep_weights: bool = False,
     every_step: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
@@ -100,7 +109,13 @@ def run(
         about 20 times a second.
     checkpoint : path, optional
         File that keeps the state. If it exists the run continues from it, with the same bits as a
-        run that was never stopped; it is written every 30 s and at the end.
+        run that was never stopped. Further ``measures`` are functions, which cannot be told from
+        others: their columns are computed anew then, from the models of all records, which the
+        file keeps for it. A file that cannot be written is refused before the run; when that
+        happens later, there is a RuntimeWarning and the run goes on.
+    checkpoint_seconds : float >= 0, default 30
+        Seconds between two times that the file is written, rounded up to whole chunks of rounds of
+        about a second; it is written at the end always, and when a callable raises an error.
     keep_weights : bool, default False
         Keep the model of every record in ``Run.recorded_weights``: memory records × d.
     every_step : bool, default False
@@ -115,7 +130,8 @@ def run(
     -------
     Run
         Its ``status`` is "completed"; "interrupted" after Ctrl-C; or "diverged" if an iterate
-        overflowed or became NaN (with a RuntimeWarning). In each case the weights are those of the
+        overflowed or became NaN, or if a logistic or softmax loss has grown so far that margins
+        are lost in rounding (with a RuntimeWarning). In each case the weights are those of the
         last whole round and the history is kept.
 
     Raises
@@ -123,6 +139,8 @@ def run(
     ValueError
         For ranges and shapes, a loss that does not fit the task, an ``init`` of infinite loss, or
         a checkpoint of another run.
+    OSError
+        For a checkpoint that cannot be written, before the run.
     TypeError
         For arguments of the wrong kind.
     UnsupportedError
@@ -163,7 +181,12 @@ def run(
     check.flag("every_step", every_step)
     lr = learning_rate(problem, method, loss)
     further = further_measures(problem, method, loss, lr, test, asymptote, measures)
-    saved = None if checkpoint is None else Checkpoint(checkpoint)
+    seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
+    saved = None if checkpoint is None else Checkpoint(checkpoint, seconds)
+    told, unknown = identified(problem, test, asymptote, measures) if saved else ({}, ())
+    keeps = keep_weights or bool(unknown)
+    if unknown:
+        _check_records_fit(len(schedule) * w0.nbytes, memory_limit)
 
     plan = choose_engine(
         problem,
@@ -193,26 +216,34 @@ def run(
         record_rounds=schedule,
         reference=direction,
         threads=threads,
-        keep_weights=keep_weights,
+        keep_weights=keeps,
     )
-    recording = Recording(session, problem, schedule, further)
+    recording = Recording(session, problem, schedule, further, unknown)
     if saved is not None:
         saved.resume(
             session,
             {
-                **identity(config, plan.engine, fingerprint(problem, w0, direction)),
+                **identity(
+                    method, config, plan.engine, [problem.fingerprint, digest(w0, direction)]
+                ),
                 "keep_weights": keep_weights,
-                "measures": sorted(further),
+                **told,
             },
             recording,
-            lr=lr,
+            lr=unidentified_lr(method),
             rounds=rounds,
             schedule=schedule,
         )
+        saved.probe(session, recording)
 
     start = time.perf_counter()
-    with progress_report(progress, rounds) as report:
-        status = _advance(session, rounds, inputs, recording, report, saved, start)
+    try:
+        with progress_report(progress, rounds) as report:
+            status = _advance(session, rounds, inputs, recording, report, saved, start)
+    except Exception:  # of a schedule, a measure or the report: all of the caller's
+        if saved is not None:
+            saved.write(session, recording, time.perf_counter() - start)
+        raise
     elapsed = time.perf_counter() - start
     if status == "infeasible":
         raise _not_separable(problem, session.infeasible_client)
@@ -222,11 +253,11 @@ def run(
         saved.write(session, recording, elapsed)
     if status != "completed":
         recording.record_now()
-    message = ending(status, session.round, rounds, loss, dtype)
+    history = recording.history() if saved is None else saved.joined(recording.history())
+    status, message = ending(status, session.round, rounds, loss, dtype, history["loss"])
     if status == "diverged":
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-    history = recording.history() if saved is None else saved.joined(recording.history())
-    kept = history.get("weights")
+    kept = history["weights"] if keep_weights else None
     return Run(
         weights=None if problem.kernel else session.weights().reshape(problem.weights_shape),
         coefficients=_coefficients(session, problem, method),
@@ -268,6 +299,8 @@ def _advance(
             until = recording.stop_before(min(rounds, first + chunk))
             begin = time.perf_counter()
             lrs, shares = inputs.of(first, until)
+            if saved is not None:
+                saved.begin(first, lrs)
             outcome = session.advance(until, lrs, shares, report)
             if outcome != "completed":
                 return str(outcome)
@@ -295,18 +328,34 @@ def _not_separable(problem: Problem, client: int) -> NotSeparableError:
     )
 
 
-def ending(status: str, round: int, rounds: int, loss: str, dtype: str) -> str:
+def _check_records_fit(size: int, memory_limit: int) -> None:
+    if size > memory_limit:
+        raise ValueError(
+            f"measures: a checkpoint keeps the models of all records for them, {size / 1e9:.3g} "
+            "GB; want fewer records, or a larger memory_limit"
+        )
+
+
+def ending(
+    status: str, round: int, rounds: int, loss: str, dtype: str, losses: np.ndarray
+) -> tuple[str, str]:
+    """The status at the end and what is to be said of it; ``losses`` are those of the records."""
     if status == "interrupted":
-        return f"interrupted after round {round:,} of {rounds:,}"
+        return status, f"interrupted after round {round:,} of {rounds:,}"
+    advice = "use a smaller lr, or divide the rows by their largest norm"
     if status == "diverged":
         limit = {"float64": -709, "float32": -88}[dtype]
         cause = f" (a margin below {limit})" if loss == "exponential" else ""
-        return (
+        return status, (
             f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
-            f"use a smaller lr, or divide the rows by their largest norm. The result is that of "
-            f"round {round:,}"
+            f"{advice}. The result is that of round {round:,}"
         )
-    return ""
+    if loss in BOUNDED and losses[-1] > max(losses[0], 1 / np.finfo(dtype).eps):
+        return "diverged", (
+            f"diverged within {rounds:,} rounds: the loss has grown from {losses[0]:.3g} to "
+            f"{losses[-1]:.3g}, where rounding moves margins by more than 1; {advice}"
+        )
+    return status, ""
 
 
 def check_dtype(dtype: Any) -> str:

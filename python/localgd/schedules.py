@@ -96,7 +96,10 @@ class Polynomial:
 
     def __call__(self, round: int) -> float:
         """The learning rate of that round."""
-        return self.lr0 / (round + 1) ** self.power
+        try:
+            return self.lr0 / (round + 1) ** self.power
+        except OverflowError:  # of Python's power, where that of NumPy would be infinite
+            return 0.0
 
 
 def check_schedule(lr: Any) -> Schedule:

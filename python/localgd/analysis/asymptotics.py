@@ -12,6 +12,7 @@ import numpy as np
 from .. import _validation as check
 from ..errors import UnsupportedError
 from ..norms import norm
+from ..read_only import ReadOnlyArrays
 from ..reference._facial_reduction import row_space
 from ..reference._hard_margin import solves
 from ..reference._scaling import scaled_rows
@@ -30,7 +31,7 @@ METHODS = (*ONE_STEP, "LocalGD", "LocalSGD", "Scaffold", "FedGA")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Residual:
+class Residual(ReadOnlyArrays):
     """The residual of a run, from :func:`residual`.
 
     Attributes

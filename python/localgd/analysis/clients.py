@@ -8,13 +8,14 @@ import numpy as np
 
 from ..errors import NotSeparableError
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import binary_problem
 
 __all__ = ["Heterogeneity", "heterogeneity"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Heterogeneity:
+class Heterogeneity(ReadOnlyArrays):
     """Disagreement of the clients, from :func:`heterogeneity`. All angles are in radians.
 
     Attributes

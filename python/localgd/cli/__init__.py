@@ -6,13 +6,16 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
+from ..writing import Stream
+
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command ``localgd``; the exit code.
 
-    0 done, 1 diverged, or an experiment failed, 2 wrong input, 130 stopped with Ctrl-C
+    0 done, 1 diverged, or an experiment failed, 2 wrong input, or a file that could not be
+    written, 130 stopped with Ctrl-C
 
     Parameters
     ----------
@@ -44,3 +47,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("localgd: interrupted", file=sys.stderr)
         return 130
+    finally:
+        Stream("stdout").flush()  # here a closed pipe is no error; when Python ends it is

@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import MissingExtraError
 from . import words
 from .methods import ENTRIES
-from .screen import Screen
+from .screen import Screen, one_line
 from .settings import Settings, read_config
 
 __all__ = ["app", "call"]
@@ -59,23 +59,24 @@ def call(arguments: Sequence[str] | None) -> int:
         if outcome == INTERRUPTED:  # typer ends without a word
             Screen().error("interrupted")
         return outcome or 0
+    except BrokenPipeError:  # whoever reads has had enough
+        return 0
     except USER_ERRORS as error:
-        Screen().error(_one_line(error))
+        Screen().error(_told(error))
         return 2
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's own: options that do not exist, …
             raise
-        Screen().error(f"{_one_line(error)} (see localgd --help)")
+        Screen().error(f"{_told(error)} (see localgd --help)")
         return 2
 
 
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    text = error.format_message() if hasattr(error, "format_message") else str(error)
-    name, colon, rest = " ".join(text.split()).partition(": ")
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return one_line(error)
     # Functions of localgd speak of their arguments; the user gave settings.
-    return NAMES.get(name, name) + colon + rest or type(error).__name__
+    name, colon, rest = one_line(error).partition(": ")
+    return NAMES.get(name, name) + colon + rest
 
 
 def _show_version(wanted: bool) -> None:

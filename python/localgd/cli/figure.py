@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..result import Run
 from .report import relative_distance
 from .target import Target
 
-__all__ = ["draw"]
+__all__ = ["draw", "without_window"]
 
 DISTANCES = {
     "min-norm": "Distance to least-norm interpolant",
@@ -19,9 +20,20 @@ DISTANCES = {
 }
 
 
+def without_window(purpose: str) -> None:
+    """Let matplotlib draw into files, whatever else the environment says."""
+    # A notebook's names a backend that may not be installed, with which the import fails.
+    asked = os.environ.pop("MPLBACKEND", None)
+    try:
+        check.require("matplotlib", "plot", purpose).use("Agg")
+    finally:
+        if asked is not None:
+            os.environ["MPLBACKEND"] = asked
+
+
 def draw(run: Run, gd: Run | None, target: Target, name: str) -> Any:
     """A matplotlib Figure of page width; nothing is shown in a window. ``gd``: to compare with."""
-    check.require("matplotlib", "plot", "the figure").use("Agg")
+    without_window("the figure")
     from ..plot import _style, overview
 
     runs = {name: run}
@@ -34,12 +46,16 @@ def draw(run: Run, gd: Run | None, target: Target, name: str) -> Any:
     figure = _style.new_figure("the figure", 2 * _style.COLUMN_WIDTH, 2.6)
     for place, label in enumerate(_panels(run, target), start=1):
         ax = _style.axes(_style.add_axes(figure, (1, 2, place)), "the figure")
-        handles = []
+        handles, scale = [], "linear"
         for (name, one), colour in zip(runs.items(), _style.colours(len(runs)), strict=True):
             values = _panels(one, target)[label]
             shown = (one.history["round"] > 0) & (values > 0)
+            if shown.any():  # a log axis needs something
+                scale = "log"
+            else:
+                shown = one.history["round"] > 0
             handles += ax.plot(one.history["round"][shown], values[shown], color=colour, label=name)
-        ax.set(xscale="log", yscale="log", xlabel="Communication rounds", ylabel=label)
+        ax.set(xscale="log", yscale=scale, xlabel="Communication rounds", ylabel=label)
     _style.legend_outside(figure, handles)
     return figure
 

@@ -19,6 +19,7 @@ from ..reproducing import Context, Experiment, Outcome, OwnRows, all_experiments
 from ..reproducing.experiment import CAVEAT, FAILS, HOLDS
 from ..reproducing.report import Report
 from ..reproducing.running import FAILED
+from .figure import without_window
 from .info import collect
 from .rows import prepare
 from .screen import PLAIN, Screen
@@ -48,7 +49,7 @@ class Request:
 def execute(request: Request, screen: Screen) -> int:
     """Do it all; the exit code: 1 if an experiment failed to run, 130 after Ctrl-C."""
     wanted = find(request.ids)
-    check.require("matplotlib", "plot", "localgd reproduce").use("Agg")
+    without_window("localgd reproduce")
     check.integer("seed", request.seed, 0)
     if request.threads is not None:
         check.integer("threads", request.threads, 1)

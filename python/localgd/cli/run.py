@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .._backend import core
+from ..checkpointing import Checkpoint
 from ..engines import choose_engine
 from ..losses import check_loss
 from ..methods import Method
@@ -23,13 +26,14 @@ from .far import about_far, far_run, is_far
 from .pooled import angles_to_pooled
 from .report import table
 from .rows import Prepared, prepare
-from .screen import Screen
+from .screen import Screen, one_line
 from .settings import Settings, write_config
 from .target import Target, find_target
 
 __all__ = ["execute"]
 
 EXIT_CODES = {"completed": 0, "diverged": 1, "interrupted": 130}
+NOT_WRITTEN = 2
 
 
 def execute(settings: Settings, screen: Screen) -> int:
@@ -42,6 +46,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     _refuse_early(settings, problem, method)
     folder = Path(settings.out)
     folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
+    write_config(settings, folder / "run.toml")
     screen.line("Data", prepared.data)
     screen.line("Clients", prepared.clients)
     with screen.busy("computing the reference"):
@@ -49,28 +54,51 @@ def execute(settings: Settings, screen: Screen) -> int:
     target = dataclasses.replace(target, measures={**target.measures, **_accuracy(problem)})
     screen.line("Reference", target.about)
     screen.line("Method", _about_method(settings, problem, method))
-    write_config(settings, folder / "run.toml")
 
     far = is_far(settings, problem, method)
     result = (far_run if far else _run)(prepared, method, target, screen)
+    # From here on there is something to lose: what fails is told, and the rest goes on.
+    paths = {"Run": folder / "run.npz", "History": folder / "history.csv"}
+    written = {"Run": _written(lambda: result.save(paths["Run"]), folder, screen)}
     if far:
         screen.line("Far", about_far(result))
     else:
         screen.line("Engine", _about_engine(result, "solves" if method.rule.solve else "steps"))
-    result.save(folder / "run.npz")
     if result.status == "interrupted":  # the rest takes seconds
         screen.error(f"{result.message}; writing the table and the figure")
     gd = None
     angles: dict[int, float] | None = None
     if settings.pooled and not far and result.status == "completed":
         gd, angles = _compare(settings, problem, method, result, target, screen)
-    _show(result, gd, target, angles, methods.title(settings), folder, screen)
-    return _outcome(result, gd, screen)
+    written["History"] = _written(
+        lambda: files.write_history(result, angles, paths["History"]), folder, screen
+    )
+    _show_table(result, target, angles, screen)
+    with screen.busy("drawing the figure"):
+        figure = files.write_figure(result, gd, target, methods.title(settings), folder)
+    for name, path in paths.items():
+        screen.path(name, str(path) if written[name] else "none: it could not be written")
+    screen.path("Figure", figure)
+    screen.path("Repeat", f"localgd run --config {folder / 'run.toml'}")
+    return _outcome(result, gd, screen) or (0 if all(written.values()) else NOT_WRITTEN)
+
+
+def _written(write: Callable[[], Any], folder: Path, screen: Screen) -> bool:
+    """Whether a file could be written; if not, a line says why."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # again: it may have gone during the run
+        write()
+    except (OSError, MemoryError) as error:
+        screen.error(f"{one_line(error)}; the rest goes on")
+        return False
+    return True
 
 
 def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
     """What ``localgd.run`` would refuse, before a reference is computed for minutes."""
     check_loss(settings.loss, problem)
+    if settings.checkpoint is not None:
+        Checkpoint(settings.checkpoint)
     method.clients_per_round(problem.n_clients)
     choose_engine(
         problem,
@@ -93,8 +121,7 @@ def _accuracy(problem: Problem) -> dict[str, Callable[[np.ndarray], float]]:
 def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
     settings = prepared.settings
     name = methods.title(settings).partition(",")[0]
-    with screen.progress(name, settings.rounds, "rounds") as tell, warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
+    with screen.progress(name, settings.rounds, "rounds") as tell, _warnings_as_lines(screen):
         return run(
             prepared.problem,
             method,
@@ -110,9 +137,21 @@ def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> 
             measures=target.measures,
             memory_limit=settings.memory_limit,
             checkpoint=settings.checkpoint,
+            checkpoint_seconds=settings.checkpoint_seconds,
             keep_weights=bool(settings.pooled),
             progress=tell or False,
         )
+
+
+@contextmanager
+def _warnings_as_lines(screen: Screen) -> Iterator[None]:
+    """What a run warns of, but a divergence, which its status tells."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.filterwarnings("always", "checkpoint", RuntimeWarning)
+        yield
+    for warning in told:
+        screen.error(str(warning.message))
 
 
 def _compare(
@@ -122,42 +161,33 @@ def _compare(
     result: Run,
     target: Target,
     screen: Screen,
-) -> tuple[Run, dict[int, float]]:
+) -> tuple[Run | None, dict[int, float] | None]:
     steps = int(result.history["local_steps"][-1])
-    with screen.progress("Pooled GD", steps, "steps") as tell:
-        gd, angles = angles_to_pooled(
-            problem,
-            method,
-            result,
-            reference=target.solution,
-            measures=target.measures,
-            threads=settings.threads,
-            memory_limit=settings.memory_limit,
-            progress=tell,
-        )
+    try:
+        with screen.progress("Pooled GD", steps, "steps") as tell:
+            gd, angles = angles_to_pooled(
+                problem,
+                method,
+                result,
+                reference=target.solution,
+                measures=target.measures,
+                threads=settings.threads,
+                memory_limit=settings.memory_limit,
+                progress=tell,
+            )
+    except (ValueError, ArithmeticError, MemoryError) as error:
+        screen.line("Pooled GD", f"none: {one_line(error)}")
+        return None, None
     screen.line("Pooled GD", f"{gd.round:,} steps in {gd.config['dtype']}, {_seconds(gd)}")
     return gd, angles
 
 
-def _show(
-    run: Run,
-    gd: Run | None,
-    target: Target,
-    angles: Mapping[int, float] | None,
-    name: str,
-    folder: Path,
-    screen: Screen,
+def _show_table(
+    run: Run, target: Target, angles: Mapping[int, float] | None, screen: Screen
 ) -> None:
     screen.blank()
     screen.table(*table(run, target, angles))
     screen.blank()
-    files.write_history(run, angles, folder / "history.csv")
-    with screen.busy("drawing the figure"):
-        figure = files.write_figure(run, gd, target, name, folder)
-    screen.path("Run", str(folder / "run.npz"))
-    screen.path("History", str(folder / "history.csv"))
-    screen.path("Figure", figure)
-    screen.path("Repeat", f"localgd run --config {folder / 'run.toml'}")
 
 
 def _outcome(run: Run, gd: Run | None, screen: Screen) -> int:

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -20,7 +21,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Screen"]
+from ..writing import Stream
+
+__all__ = ["Screen", "one_line"]
 
 NAME_WIDTH = 10
 PLAIN = box.Box("    \n    \n -- \n" + "    \n" * 5, ascii=True)  # a line under the headings
@@ -33,9 +36,14 @@ class Screen:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # an old code page has no "°"
                 stream.reconfigure(errors="replace")
-        self.out = Console(highlight=False, quiet=quiet)
-        self.err = Console(highlight=False, stderr=True)
+        out: Any = Stream("stdout", self._lost)
+        err: Any = Stream("stderr")
+        self.out = Console(highlight=False, quiet=quiet, file=out)
+        self.err = Console(highlight=False, stderr=True, file=err)
         self.live = self.err.is_terminal and not quiet
+
+    def _lost(self, error: OSError) -> None:
+        self.error(f"standard output: {error.strerror}; what follows is not printed")
 
     def line(self, name: str, text: str) -> None:
         """A line (or more, where it is long) that begins with a name."""
@@ -100,6 +108,14 @@ class Screen:
         task = bar.add_task(f"{name:<{NAME_WIDTH + 1}}", total=total)
         with bar:
             yield lambda done: bar.update(task, completed=done)
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in a line."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 class _Speed(ProgressColumn):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..checkpointing import SECONDS_BETWEEN
 from ..losses import LOSSES
 from . import words
 from .methods import DEFAULTS, ENTRIES, Entry, takers
@@ -221,6 +222,9 @@ class Settings:
     checkpoint: str | None = setting(
         None, words.text, OUTPUT, "FILE", "Keep the state here; continue from it if it exists."
     )
+    checkpoint_seconds: float = setting(
+        SECONDS_BETWEEN, words.nonnegative, OUTPUT, "SECONDS", "Write it so often."
+    )
     quiet: bool = setting(False, words.flag, OUTPUT, "", "Print errors only.", short="-q")
 
     @classmethod
@@ -268,7 +272,7 @@ def _stays_behind(name: str, value: Any, old: Entry, new: Entry) -> bool:
 
 
 # They do not bear on the result.
-NOT_WRITTEN = ("checkpoint", "quiet")
+NOT_WRITTEN = ("checkpoint", "checkpoint_seconds", "quiet")
 
 
 def read_config(path: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from scipy.linalg import LinAlgError, cho_solve, cholesky
 from .. import _validation as check
 from ..norms import norm
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import checked_problem, signed_rows
 from ._facial_reduction import facial_reduction, row_space
 from ._hard_margin import solves
@@ -27,7 +28,7 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Asymptote:
+class Asymptote(ReadOnlyArrays):
     """The line that gradient descent and Local-GD approach on the span of the support rows.
 
     ``w_k = ŵ log τ + ρ_k``,  ``P_S ρ_k → ρ_S``,  ``τ = η L k``

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _validation as check
 from ..norms import norm
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, outside, row_space
 from ._hard_margin import INEXACT, certify, hard_margin
@@ -29,7 +30,7 @@ HIDDEN = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Limits:
+class Limits(ReadOnlyArrays):
     """The split of a problem's rows, and the limit of the iterates on either side.
 
     ``P w_k → v̄``,  ``(w_k - P w_k)/‖w_k - P w_k‖ → ū``,  P the projection on span(rest)

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import NotSeparableError
 from ..norms import norm
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import checked_problem, signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
@@ -24,7 +25,7 @@ TOO_CLOSE = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MaxMargin:
+class MaxMargin(ReadOnlyArrays):
     """The hard-margin separator of a problem's rows, without bias.
 
     ``ŵ = argmin ½‖w‖²  s.t.  z_j·w ≥ 1 for all rows j``,  ``ŵ = Σ_j α_j z_j``,  ``α ≥ 0``

@@ -10,6 +10,7 @@ import numpy as np
 from .. import _validation as check
 from ..norms import norm
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import checked_problem
 from ._equality import EXTENDED
 from ._factors import Factors, factors
@@ -25,7 +26,7 @@ REFINEMENTS = 3  # after the first pass they take out rounding
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MinNorm:
+class MinNorm(ReadOnlyArrays):
     """The interpolant of a problem's rows nearest to w_0.
 
     ``w = argmin ‖w - w_0‖  s.t.  X w = y``, that is ``w_0 + X⁺(y - X w_0)``

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import checked_problem
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins, Targets
@@ -24,7 +25,7 @@ TASKS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Minimizer:
+class Minimizer(ReadOnlyArrays):
     """The minimiser of a problem's loss on the span of its rows.
 
     ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w)``

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..norms import norm
 from ..problem import Problem
+from ..read_only import ReadOnlyArrays
 from ._arguments import signed_rows
 from ._facial_reduction import Faces, facial_reduction, outside, row_space
 from ._hard_margin import certify, hard_margin
@@ -17,7 +18,7 @@ __all__ = ["Separability", "separability"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Separability:
+class Separability(ReadOnlyArrays):
     """Whether some w has z_j·w > 0 on all rows, and what proves it.
 
     ``z_j·u > 0 for all j``  or  ``Zᵀv = 0, v ≥ 0, Σ_j v_j = 1``

@@ -115,6 +115,7 @@ def _entries(session: Any, place: int, column: Column, elapsed: float) -> Iterat
         bool(column.direction.size),
         (),
     )
-    message = ending(status, round, column.rounds, column.loss, column.dtype)
+    losses = history["loss"]
+    status, message = ending(status, round, column.rounds, column.loss, column.dtype, losses)
     for key, twin in column.cases:
         yield Entry(twin.values, status, message, "gram", elapsed, history, key)

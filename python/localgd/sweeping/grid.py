@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from ..checkpointing import fingerprint
 from ..configuration import describe
 from ..methods import Method, check_method
 from ..problem import Problem
 from ..running import run
 
 __all__ = ["Case", "cases", "settings_of_run"]
+
+OF_SINGLE_RUNS = {"progress", "checkpoint", "checkpoint_seconds", "keep_weights"}
 
 
 @dataclass(frozen=True)
@@ -35,17 +32,6 @@ class Case:
     method: Method
     settings: dict[str, Any]
 
-    @property
-    def key(self) -> str:
-        """A hash of all that the result depends on."""
-        plain = {
-            "rows": fingerprint(self.problem),
-            "method": describe(self.method),
-            "values": self.values,
-            "settings": {name: _hashable(value) for name, value in self.settings.items()},
-        }
-        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
 
 def cases(
     problems: Any, methods: Any, grid: Mapping[str, Iterable[Any]], settings: Mapping[str, Any]
@@ -54,14 +40,15 @@ def cases(
     named_problems = list(_named("problem", problems, _check_problem))
     named_methods = list(_named("method", methods, check_method))
     axes = {name: _axis(name, values) for name, values in grid.items()}
+    names = {name: _names(axis) for name, axis in axes.items()}
     found = []
     for (problem_name, problem), (method_name, method) in itertools.product(
         named_problems, named_methods
     ):
-        for combination in itertools.product(*axes.values()):
-            values = dict(zip(axes, combination, strict=True))
+        for places in itertools.product(*(range(len(axis)) for axis in axes.values())):
+            values = {name: axes[name][i] for name, i in zip(axes, places, strict=True)}
             made, others = _applied(method, values)
-            told = {name: _told(value) for name, value in values.items()}
+            told = {name: names[name][place] for name, place in zip(axes, places, strict=True)}
             if len(named_problems) > 1:
                 told = {"problem": problem_name, **told}
             told = {"method": method_name, **told}
@@ -72,7 +59,16 @@ def cases(
 def settings_of_run() -> set[str]:
     """The keyword arguments of run that a sweep may vary or fix."""
     names = set(inspect.signature(run).parameters)
-    return names - {"problem", "method", "progress", "checkpoint", "keep_weights"}
+    return names - OF_SINGLE_RUNS - {"problem", "method"}
+
+
+def _names(axis: list[Any]) -> list[Any]:
+    """The values as a table shows them; functions of the same name are numbered."""
+    told = [_told(value) for value in axis]
+    return [
+        f"{name} {i}" if callable(axis[i]) and told.count(name) > 1 else name
+        for i, name in enumerate(told)
+    ]
 
 
 def _told(value: Any) -> Any:
@@ -129,16 +125,3 @@ def _applied(method: Method, values: Mapping[str, Any]) -> tuple[Method, dict[st
         dataclasses.replace(method, **changed),
         {name: value for name, value in values.items() if name not in fields},
     )
-
-
-def _hashable(value: Any) -> Any:
-    direction = getattr(value, "direction", None)
-    if direction is not None:
-        value = direction
-    if isinstance(value, np.ndarray):
-        return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-    if isinstance(value, list | tuple | range):
-        return [_hashable(entry) for entry in value]
-    if isinstance(value, Mapping):
-        return {str(name): _hashable(entry) for name, entry in value.items()}
-    return describe(value)

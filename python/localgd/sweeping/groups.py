@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 
 from .. import _validation as check
 from ..arguments import check_init, check_reference
+from ..configuration import work_of
 from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_batch, choose_threads
+from ..identification import identify
 from ..losses import check_loss, default_loss
 from ..participation import Participation
 from ..recording import log_spaced, record_rounds
@@ -58,13 +61,12 @@ class Column:
     @property
     def run(self) -> tuple[Any, ...]:
         """What tells it from the others of its group: all but the seed, which it does not use."""
-        method: Any = self.case.method
-        try:
-            hash(method)
-        except TypeError:  # its schedule is an object of the caller's that has no hash
-            method = id(method)
+        method = self.case.method
+        # A function or an object of the caller's is the same as itself alone, whatever it says.
+        lr = identify(getattr(method, "lr", None), unknown=id)
+        told = json.dumps([work_of(method, unknown=id), lr])
         arrays = (self.init, self.direction, self.schedule)
-        return method, self.rounds, *(array.tobytes() for array in arrays)
+        return told, self.rounds, *(array.tobytes() for array in arrays)
 
 
 def parts(left: Mapping[str, Case], most: int) -> list[list[Column] | tuple[str, Case]]:

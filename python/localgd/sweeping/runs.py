@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor, as_completed
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import Any
 
 from .. import _validation as check
@@ -15,9 +16,12 @@ from ..running import run
 from .batched import batch_entries
 from .grid import Case, cases, settings_of_run
 from .groups import Column, parts
-from .table import Entry, Sweep, drop_cut_off_line, read_entries
+from .keys import Keys
+from .table import Entry, OutputFile, Sweep
 
 __all__ = ["sweep"]
+
+Job = list[Column] | tuple[str, Case]  # a batch, or a single run with its key
 
 # Columns of a batch: enough to keep the core busy, few enough that finished runs come now and then,
 # or that several workers have something to do.
@@ -62,8 +66,11 @@ def sweep(
     batch : bool, default True
         Whether runs that can be taken side by side are.
     out : path, optional
-        A file (JSON, one run per line) that takes each run as it finishes. Runs that it holds
-        already are not run again.
+        A file (JSON, one run per line; null for NaN) that takes each run as it finishes. Runs that
+        it holds already are not run again: those of the same rows, method and settings, whatever
+        they are called and on however many threads they ran. Runs that failed are, and so are those
+        in which a function or an object of the caller's takes part (a schedule, a measure), since
+        it cannot be told from others; a UserWarning says so.
     progress : bool or callable, default False
         True: a bar if standard error is a terminal; a callable is given the number of runs done.
     **settings
@@ -80,6 +87,9 @@ def sweep(
     ------
     ValueError, TypeError
         For names that neither the method nor run has, empty lists, or a file of something else.
+    OSError
+        For a file that cannot be written, before the first run. If that happens later, there is a
+        RuntimeWarning and the sweep goes on.
 
     References
     ----------
@@ -107,29 +117,69 @@ def sweep(
     if executor is not None:
         fixed.setdefault("threads", 1)
     wanted = cases(problem, method, grid or {}, fixed)
-    path = None if out is None else Path(out)
-    done: dict[str, Entry] = {}
-    if path is not None and path.exists():
-        done = read_entries(path)
-        drop_cut_off_line(path)
-    keys = [case.key for case in wanted]
-    left = {key: case for key, case in zip(keys, wanted, strict=True) if key not in done}
+    file = None if out is None else OutputFile(out)
+    keys = Keys()
+    named = [(keys.of(case), case) for case in wanted]
+    done = {} if file is None else _found(file, named, keys)
+    left = {key: case for key, case in named if key not in done}
+    most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
+    jobs = _jobs(dict(named), done, most) if batch else list(left.items())
     with progress_report(progress, len(left), unit="runs") as report:
-        for count, entry in enumerate(_finished(left, executor, batch), start=1):
+        new = (entry for entry in _finished(jobs, executor) if entry.key in left)
+        for count, entry in enumerate(new, start=1):
             done[entry.key] = entry
-            if path is not None and entry.status != "interrupted":
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(entry.to_json() + "\n")
+            if file is not None and entry.status != "interrupted":
+                file.add(entry)
             if report is not None:
                 report(count)
-    return Sweep([done[key] for key in keys if key in done])
+    if file is not None:
+        file.write_waiting()
+    # Runs that are the same have one entry in the file, under the names of one of them.
+    return Sweep(
+        [dataclasses.replace(done[key], values=case.values) for key, case in named if key in done]
+    )
 
 
-def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) -> Iterator[Entry]:
+def _found(file: OutputFile, named: list[tuple[str, Case]], keys: Keys) -> dict[str, Entry]:
+    """The entries of a file that need not be run again; what failed may work now."""
+    if file.entries and keys.unidentified:
+        first, *others = {repr(value): None for value in keys.unidentified.values()}
+        more = f" and {len(others)} more" if others else ""
+        warnings.warn(
+            f"out: {first}{more} cannot be told from others by a file: runs with it are not looked "
+            f"up in {file.path} but run anew",
+            UserWarning,
+            stacklevel=3,
+        )
+    wanted = {key for key, _ in named} - {*keys.unidentified}
+    return {
+        key: entry
+        for key, entry in file.entries.items()
+        if key in wanted and entry.status != "failed"
+    }
+
+
+def _jobs(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: int) -> list[Job]:
+    """What is to be run for those that are not done.
+
+    The bits of runs side by side depend on which these are. So a batch of which a process that was
+    killed has left a part is run as a whole again, as it would have been without the stop.
+    """
+    jobs: list[Job] = []
+    for job in parts(wanted, most):
+        runs = _cases(job)
+        left = {key: case for key, case in runs if key not in done}
+        if len(left) == len(runs):
+            jobs.append(job)
+        elif left:
+            of_the_same = {done[key].batch for key, _ in runs if key in done} == {_batch(job)}
+            jobs += [job] if of_the_same else parts(left, most)
+    return jobs
+
+
+def _finished(jobs: Sequence[Job], executor: Executor | None) -> Iterator[Entry]:
     """Entries as they finish; Ctrl-C ends them."""
-    most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
     try:
-        jobs = parts(left, most) if batch else list(left.items())
         if executor is None:
             for job in jobs:
                 entries = _entries(job)
@@ -137,10 +187,12 @@ def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) 
                 if any(entry.status == "interrupted" for entry in entries):
                     return
             return
-        futures = [executor.submit(_entries, job) for job in jobs]
+        futures: dict[Future[list[Entry]], Job] = {}
         try:
+            for job in jobs:
+                yield from _submit(executor, job, futures)
             for future in as_completed(futures):
-                yield from future.result()
+                yield from _result(future, futures[future])
         finally:
             for future in futures:
                 future.cancel()
@@ -148,17 +200,46 @@ def _finished(left: Mapping[str, Case], executor: Executor | None, batch: bool) 
         return
 
 
-def _entries(job: list[Column] | tuple[str, Case]) -> list[Entry]:
+def _submit(executor: Executor, job: Job, futures: dict[Future[list[Entry]], Job]) -> list[Entry]:
+    """Give an executor a job; its entries if that fails since a worker has died meanwhile."""
+    try:
+        futures[executor.submit(_entries, job)] = job
+    except BrokenExecutor as error:
+        if not futures:
+            raise
+        return [_failed(key, case, error) for key, case in _cases(job)]
+    return []
+
+
+def _result(future: Future[list[Entry]], job: Job) -> list[Entry]:
+    """What a worker has come to, be it that it is gone, or could not be given its job."""
+    try:
+        return future.result()
+    except Exception as error:
+        return [_failed(key, case, error) for key, case in _cases(job)]
+
+
+def _cases(job: Job) -> list[tuple[str, Case]]:
+    return [job] if isinstance(job, tuple) else [run for column in job for run in column.cases]
+
+
+def _batch(job: Job) -> str:
+    """By what a batch is told from others; empty for a single run."""
+    keys = [key for key, _ in _cases(job)]
+    return "" if isinstance(job, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
+
+
+def _entries(job: Job) -> list[Entry]:
     """A batch, or a single run. What a batch has no answer for is run by itself."""
     if isinstance(job, tuple):
         return [_entry(*job)]
     try:
-        found = batch_entries(job)
-    except (ValueError, TypeError, MemoryError):  # of one of the schedules, or all are too much
+        batch = _batch(job)
+        found = [dataclasses.replace(entry, batch=batch) for entry in batch_entries(job)]
+    except Exception:  # of one of the schedules, or all are too much
         found = []
     known = {entry.key for entry in found}
-    runs = [run for column in job for run in column.cases]
-    return found + [_entry(*run) for run in runs if run[0] not in known]
+    return found + [_entry(*run) for run in _cases(job) if run[0] not in known]
 
 
 def _entry(key: str, case: Case) -> Entry:
@@ -167,8 +248,15 @@ def _entry(key: str, case: Case) -> Entry:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
             found = run(case.problem, case.method, **case.settings)
-    except (ValueError, TypeError, MemoryError) as error:
-        return Entry(case.values, "failed", str(error), "", 0.0, {}, key)
+    except Exception as error:  # of a function of the caller's it may be any
+        return _failed(key, case, error)
     return Entry(
         case.values, found.status, found.message, found.engine, found.elapsed, found.history, key
     )
+
+
+def _failed(key: str, case: Case, error: Exception) -> Entry:
+    told = str(error)
+    if not isinstance(error, ValueError | TypeError) or not told:
+        told = f"{type(error).__name__}: {told}"
+    return Entry(case.values, "failed", told, "", 0.0, {}, key)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
+import math
 import os
+import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +18,18 @@ import numpy as np
 
 from .. import _validation as check
 
-__all__ = ["Entry", "Sweep", "load_sweep"]
+__all__ = ["Entry", "OutputFile", "Sweep", "load_sweep"]
+
+CHECKSUM = ', "checksum": "'  # of what comes before it in a line
+NOT_AN_ENTRY = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
+INFINITY = ("-Infinity", "Infinity")
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,8 @@ class Entry:
         As of :class:`localgd.Run`.
     key : str
         A hash of all that the result depends on.
+    batch : str
+        A hash of the keys of the runs that were taken side by side; empty for a single run.
     """
 
     values: dict[str, Any]
@@ -43,18 +61,68 @@ class Entry:
     elapsed: float
     history: dict[str, np.ndarray]
     key: str
+    batch: str = ""
 
     def to_json(self) -> str:
         """A line of the output file; floats keep all their digits."""
-        history = {name: column.tolist() for name, column in self.history.items()}
-        return json.dumps({**self.__dict__, "history": history})
+        history = {name: _written(column.tolist()) for name, column in self.history.items()}
+        body = json.dumps({**_written(self.__dict__), "history": history}, allow_nan=False)
+        return f'{body[:-1]}{CHECKSUM}{_checksum(body[:-1])}"}}'
 
     @classmethod
     def from_json(cls, line: str) -> Entry:
-        """What :meth:`to_json` wrote."""
-        fields = json.loads(line)
-        history = {name: np.array(column) for name, column in fields["history"].items()}
-        return cls(**{**fields, "history": history})
+        """What :meth:`to_json` wrote; a ValueError if it is not that."""
+        body, found, rest = line.rpartition(CHECKSUM)
+        if found and rest != f'{_checksum(body)}"}}':
+            raise ValueError("its checksum differs: it was changed")
+        try:
+            fields = json.loads(f"{body}}}" if found else line)  # older lines have none
+            if {*fields, "batch"} != {field.name for field in dataclasses.fields(cls)}:
+                raise ValueError("it has other fields")
+            history = {name: _column(values) for name, values in fields["history"].items()}
+            entry = cls(**{**fields, "history": history})
+        except NOT_AN_ENTRY as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        if not entry._sound():
+            raise ValueError("its fields are of other kinds")
+        return entry
+
+    def _sound(self) -> bool:
+        """Whether the fields are of the kinds that runs have."""
+        texts = (self.status, self.message, self.engine, self.key, self.batch)
+        lengths = {column.shape for column in self.history.values()}
+        return (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(self.values, dict)
+            and isinstance(self.elapsed, int | float)
+            and (not lengths or len(lengths) == 1)
+        )
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def _written(value: Any) -> Any:
+    """A value in JSON, which has no NaN (null stands for it) and no infinity (a text does)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else INFINITY[value > 0]
+    if isinstance(value, list | tuple):
+        return [_written(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: _written(entry) for name, entry in value.items()}
+    return value
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    """A column of numbers from what :func:`_written` made of it."""
+    if not isinstance(values, list):
+        raise TypeError("a column of its history is not a list")
+    if all(type(value) is int for value in values):
+        return np.array(values, dtype=np.int64 if values else np.float64)
+    known = {None: math.nan, INFINITY[0]: -math.inf, INFINITY[1]: math.inf}
+    numbers = [value if type(value) in (int, float) else known[value] for value in values]
+    return np.array(numbers, dtype=np.float64)
 
 
 class Sweep:
@@ -167,22 +235,85 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
 def read_entries(path: Path) -> dict[str, Entry]:
     """The entries of an output file by key. A last line that was cut off is left out."""
     entries = {}
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines[:-1], start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            entry = Entry.from_json(line)
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{path}: line {number} is not of a sweep of localgd") from error
+            entry = Entry.from_json(line.decode("utf-8"))
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: line {number} is not of a sweep of localgd ({error})"
+            ) from error
         entries[entry.key] = entry
     return entries
 
 
-def drop_cut_off_line(path: Path) -> None:
-    """Shorten an output file whose last line was not finished, so that more can be added."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
+class OutputFile:
+    """The file that takes the entries of a sweep as they come.
+
+    It can be written when it is opened, or there is an error. If that fails later, there is a
+    warning, and the entries are tried again with the next one and at the end.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        folder = Path(os.path.realpath(self.path)).parent
+        if not folder.is_dir():
+            raise ValueError(f"out: there is no folder {folder}; make it first")
+        self.entries = read_entries(self.path) if self.path.is_file() else {}
+        self._waiting: list[Entry] = []
+        self._warned = False
+        self._append(b"")
+
+    def add(self, entry: Entry) -> None:
+        """Write an entry, and those that could not be written before."""
+        self._waiting.append(entry)
+        self.write_waiting()
+
+    def write_waiting(self) -> None:
+        """Write what could not be written before."""
+        if not self._waiting:
+            return
+        try:
+            self._append("".join(f"{entry.to_json()}\n" for entry in self._waiting).encode())
+        except OSError as error:
+            if not self._warned:
+                text = f"out: {self.path}: {error.strerror}; the sweep goes on and will try again"
+                warnings.warn(text, RuntimeWarning, stacklevel=4)
+            self._warned = True
+        else:
+            self._waiting.clear()
+
+    def _append(self, content: bytes) -> None:
+        """Whole lines, after the last whole one: those of a process that was killed are cut off."""
+        with open(self.path, "ab", buffering=0) as file:
+            if not self.path.is_file():  # a device or a pipe
+                _write(file, content)
+                return
+            end = _end_of_last_line(self.path)
+            file.truncate(end)
+            try:
+                _write(file, content)
+            except OSError:
+                file.truncate(end)
+                raise
+
+
+def _write(file: Any, content: bytes) -> None:
+    """All of it: a disk that fills up takes a part without an error."""
+    if file.write(content) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _end_of_last_line(path: Path) -> int:
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            begin = max(0, end - 2**16)
+            file.seek(begin)
+            place = file.read(end - begin).rfind(b"\n")
+            if place >= 0:
+                return begin + place + 1
+            end = begin
+    return 0
 
 
 def _plain(value: Any) -> Any:

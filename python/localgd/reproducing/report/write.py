@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...writing import write_text
 from ..context import Context
 from ..running import Outcome
 from .data import csv_files, markdown, summary
@@ -66,7 +66,7 @@ class Report:
         """
         figures = {p.name: self._figure(outcome, p.name, p.figure) for p in outcome.pictures}
         for name, text in csv_files(outcome).items():
-            _write(self.folder / "data" / name, text)
+            write_text(self.folder / "data" / name, text)
         self.outcomes.append(outcome)
         self.sections.append(section(outcome, self.context, figures))
         self.waiting = [name for name in self.waiting if name != outcome.experiment.id]
@@ -75,21 +75,11 @@ class Report:
     def _figure(self, outcome: Outcome, name: str, figure: object) -> str:
         full = f"{outcome.experiment.id}_{name}"
         svg = render(figure, full)
-        _write(self.folder / "figures" / f"{full}.svg", svg)
+        write_text(self.folder / "figures" / f"{full}.svg", svg)
         return svg
 
     def _write_pages(self) -> None:
         text = page(self.outcomes, self.sections, self.context, self.about, self.waiting)
-        _write(self.index, text)
-        _write(self.folder / "summary.json", summary(self.outcomes, self.context))
-        _write(self.folder / "summary.md", markdown(self.outcomes))
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: Ctrl-C comes at any time."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_text(self.index, text)
+        write_text(self.folder / "summary.json", summary(self.outcomes, self.context))
+        write_text(self.folder / "summary.md", markdown(self.outcomes))

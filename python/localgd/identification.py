@@ -1,0 +1,68 @@
+"""What makes two inputs the same: their values, where those can be told.
+
+A function cannot: its name says nothing of what it closes over, and its code may change between two
+sessions. Nor can an object of a class of the caller's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["UnidentifiedError", "digest", "identify", "refuse"]
+
+PLAIN = (type(None), bool, int, float, str)
+OWN = __name__.partition(".")[0]  # the package whose classes are known
+
+
+class UnidentifiedError(TypeError):
+    """A value that cannot be told from another one."""
+
+
+def refuse(value: Any) -> Any:
+    """An UnidentifiedError."""
+    raise UnidentifiedError(f"{value!r} cannot be told from another {type(value).__name__}")
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """A hash of the types, shapes and numbers of arrays, of which no copies are made."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype.str}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def identify(value: Any, unknown: Callable[[Any], Any] = refuse) -> Any:
+    """A value as JSON can hold it, equal for equal values and different for others.
+
+    Objects are told by their fields if their class is one of localgd's own. For anything that
+    cannot be told ``unknown(value)`` stands, an UnidentifiedError if it is not given.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
+        return _array(np.asarray(value), unknown)
+    if type(value) in (list, tuple, range):
+        return [identify(entry, unknown) for entry in value]
+    if isinstance(value, Mapping):
+        pairs = [[str(name), identify(entry, unknown)] for name, entry in value.items()]
+        return {"mapping": sorted(pairs, key=lambda pair: pair[0])}
+    own = type(value).__module__.partition(".")[0] == OWN
+    if own and dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        fields = [[name, identify(getattr(value, name), unknown)] for name in names]
+        return {"class": type(value).__qualname__, "fields": fields}
+    return unknown(value)
+
+
+def _array(array: np.ndarray, unknown: Callable[[Any], Any]) -> Any:
+    if array.dtype.hasobject:  # whose bytes are addresses
+        return identify(array.tolist(), unknown)
+    return {"array": digest(array)}
