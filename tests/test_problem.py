@@ -252,12 +252,12 @@ def test_rounding_in_the_kernel_is_forgiven():
         (
             np.diag([1.0, 2.0, -0.5]),
             ValueError,
-            "K: its smallest eigenvalue is -0.5; want a positive semidefinite matrix",
+            "K: its smallest eigenvalue is -0.5, beyond the rounding of a float64 matrix",
         ),
         (
             [[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
             ValueError,
-            "K: its smallest eigenvalue is -1; want a positive semidefinite matrix",
+            "K: its smallest eigenvalue is -1, beyond the rounding of a float64 matrix",
         ),
     ],
 )
@@ -317,7 +317,7 @@ BAD_CLIENTS = {
     "labels 0 and 1": (
         [([[1.0], [2.0]], [1, 0])],
         ValueError,
-        r"y: integer label 0 at row 1; want -1 and \+1 .*2\*y - 1.* or task='regression'",
+        r"y: integer label 0 at row 1; want -1 and \+1 .*2\.0\*y - 1.* or task='regression'",
     ),
     "bool labels": ([([[1.0], [2.0]], [True, False])], ValueError, r"integer label 0 at row 1"),
     "classes": ([([[1.0], [2.0]], [1, 2])], ValueError, r"integer label 2 at row 1"),
@@ -333,7 +333,7 @@ def test_bad_rows_and_labels(case):
 
 def test_label_0_in_a_binary_task():
     message = (
-        r"y: label 0 at row 1 of a binary task; want -1 and \+1 \(for labels 0 and 1 pass 2\*y"
+        r"y: label 0 at row 1 of a binary task; want -1 and \+1 \(for labels 0 and 1 pass 2.0\*y"
     )
     with pytest.raises(ValueError, match=message):
         lg.Problem([([[1.0], [2.0]], [1, 0])], task="binary")
@@ -371,12 +371,14 @@ def test_bad_client_weights(weights, error, message):
     ("ids", "error", "message"),
     [
         ([0, 1], ValueError, r"clients: got shape \(2,\); want one id for each of the 3 rows"),
-        (
-            [0.0, 1.0, 2.0],
-            TypeError,
-            r"clients: got ids of dtype float64; want integers or strings",
-        ),
-        ([None, 1, 2], TypeError, r"clients: got ids of dtype object; want integers or strings"),
+        ([0.0, 1.0, 2.0], TypeError, r"clients: got 0.0 of type float at row 0; want integers or"),
+        (np.arange(3.0), TypeError, r"clients: got ids of dtype float64; want integers or strings"),
+        ([1j, 1, 2], TypeError, r"clients: got 1j of type complex at row 0; want integers or str"),
+        ([1, "a", 2], TypeError, r"clients: got 1 at row 0 and 'a' at row 1; .* one kind for all"),
+        ([None, 1, 2], ValueError, r"clients: no id at row 0 \(None\); want one for each row"),
+        (["a", "b", np.nan], ValueError, r"clients: no id at row 2 \(nan\)"),
+        ([1, np.datetime64("NaT"), 2], ValueError, r"clients: no id at row 1"),
+        ([[1], [2], [3]], ValueError, r"clients: got shape \(3, 1\)"),
     ],
 )
 def test_bad_client_ids(ids, error, message):

@@ -23,7 +23,7 @@ from .far import about_far, far_run, is_far
 from .pooled import angles_to_pooled
 from .report import table
 from .rows import Prepared, prepare
-from .screen import Screen
+from .screen import Screen, quoted
 from .settings import Settings, write_config
 from .target import Target, find_target
 
@@ -43,6 +43,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     folder = Path(settings.out)
     folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     screen.line("Data", prepared.data)
+    screen.guessed(prepared.guessed)
     screen.line("Clients", prepared.clients)
     with screen.busy("computing the reference"):
         target = find_target(problem, str(settings.loss), settings.reference)
@@ -157,7 +158,7 @@ def _show(
     screen.path("Run", str(folder / "run.npz"))
     screen.path("History", str(folder / "history.csv"))
     screen.path("Figure", figure)
-    screen.path("Repeat", f"localgd run --config {folder / 'run.toml'}")
+    screen.path("Repeat", f"localgd run --config {quoted(folder / 'run.toml')}")
 
 
 def _outcome(run: Run, gd: Run | None, screen: Screen) -> int:
