@@ -80,7 +80,9 @@ def _classes(labels: Labels, place: Place) -> tuple[np.ndarray, tuple[str, ...]]
                 "numbers or texts, one for each class"
             )
     if len(labels.values) < 2:
-        raise ValueError(f"labels: all are {listed(labels.values)}; want two or more classes")
+        raise ValueError(
+            f"{place(0, 'label')}: all labels are {listed(labels.values)}; want two or more classes"
+        )
     return labels.which.astype(np.float64), tuple(map(_name, labels.values))
 
 

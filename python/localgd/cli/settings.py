@@ -326,7 +326,7 @@ def in_options(text: str) -> str:
             return f"--{name}" if value == "True" else f"--no-{name}"
         return f"--{name} {value}".rstrip(" …")
 
-    return re.sub(rf"\b({'|'.join(names)})=('[^']*'|\w+|…|)", option, text)
+    return re.sub(rf"(?<!['\w])({'|'.join(names)})=('[^']*'|\w+|…|)", option, text)
 
 
 def _stays_behind(name: str, value: Any, old: Entry, new: Entry) -> bool:

@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,19 +19,12 @@ __all__ = ["read_npz", "read_svmlight"]
 def read_npz(path: Path, label: str | int | None, client: str | int | None) -> RawRows:
     """Arrays ``X`` (N, d), ``y`` (N,) and client ids (N,) of an NPZ file; pickles are refused."""
     label = "y" if label is None else label
-    for role, name in (("label", label), ("client", client)):
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"{role}: got {name!r} for {path.name}; want the name of an array")
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except Exception as error:  # whatever zipfile and NumPy make of broken bytes
-        raise ValueError(f"{path.name}: not an NPZ file: {error}") from None
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise ValueError(f"{path.name}: one NPY array; want an NPZ file with arrays X and {label}")
-    with stored:
-        X = _real_rows(f"{path.name}: X", _array(path, stored, "X"))
-        labels = _array(path, stored, str(label))
-        clients = None if client is None else _array(path, stored, str(client))
+    if not isinstance(label, str):
+        raise TypeError(f"label: got {label!r} for {path.name}; want the name of an array")
+    if not (client is None or isinstance(client, str)):
+        raise TypeError(f"client: got {client!r} for {path.name}; want the name of an array")
+    with path.open("rb") as file:  # NumPy leaves the file open where it fails
+        X, labels, clients = _arrays(path, file, label, client)
     for name, array in ((label, labels), (client, clients)):
         if array is not None and array.shape != (len(X),):
             raise ValueError(
@@ -145,6 +138,22 @@ def _columns(
     guessed = zero_based is None and start == 1 and len(indices) and largest < d
     guesses = ("indices as starting at 1 (zero_based=True: at 0)",) if guessed else ()
     return sparse[:, start:], guesses
+
+
+def _arrays(
+    path: Path, file: BinaryIO, label: str, client: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """X, labels and client ids."""
+    try:
+        stored = np.load(file, allow_pickle=False)
+    except Exception as error:  # whatever zipfile and NumPy make of broken bytes
+        raise ValueError(f"{path.name}: not an NPZ file: {error}") from None
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ValueError(f"{path.name}: one NPY array; want an NPZ file with arrays X and {label}")
+    with stored:
+        X = _real_rows(f"{path.name}: X", _array(path, stored, "X"))
+        labels = _array(path, stored, label)
+        return X, labels, None if client is None else _array(path, stored, client)
 
 
 def _array(path: Path, stored: np.lib.npyio.NpzFile, name: str) -> np.ndarray:

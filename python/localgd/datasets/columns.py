@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 Place = Callable[[int, str], str]
+MISSING = ("NA", "N/A", "<NA>", "NaT", "None", "null", "NULL")  # as R, pandas and SQL write it
 LONGEST = 60  # characters of a value in a message
 
 
@@ -57,6 +58,11 @@ def read_labels(values: Any, place: Place) -> Labels:
     """Labels of any type: numbers, without rounding them, if all are numbers, else texts."""
     entries, index = _distinct(values, "label", place)
     texts = [k for k, entry in enumerate(entries) if isinstance(entry, str)]
+    for k in texts:
+        if entries[k] in MISSING:
+            raise ValueError(
+                f"{place(_first(index, k), 'label')}: no label ({entries[k]}); want one per row"
+            )
     words = [k for k in texts if not is_number(entries[k])]
     if words and len(words) < len(entries):
         k = words[0]
@@ -69,8 +75,10 @@ def read_labels(values: Any, place: Place) -> Labels:
             entries[k] = _number(entries[k])
         for k, entry in enumerate(entries):
             if not _is_finite(entry):
+                missing = ": drop the rows without a label" if entry != entry else ""
                 raise ValueError(
                     f"{place(_first(index, k), 'label')}: label {entry}; want a finite number"
+                    + missing
                 )
     ordered = sorted(set(entries))
     rank = {entry: k for k, entry in enumerate(ordered)}
@@ -88,8 +96,8 @@ def numeric_labels(labels: Labels, task: str | None, place: Place) -> np.ndarray
             return np.where(which == 0, -1.0, 1.0)
         if task == "binary":
             raise ValueError(
-                f"labels: {len(values)} distinct values ({listed(values)}); want two for "
-                "task='binary'"
+                f"{place(0, 'label')}: {len(values)} distinct labels in all ({listed(values)}); "
+                "want two for task='binary'"
             )
         lost = [k for k, value in enumerate(values) if whole and int(float(value)) != value]
         if lost:
@@ -112,6 +120,9 @@ def client_ids(values: Any, place: Place) -> np.ndarray:
                 f"{place(_first(index, k), 'client')}: client id {id} of type {type(id).__name__}; "
                 "want integers or strings"
             )
+    if all(isinstance(id, int) for id in found):
+        large = max(found) >= 2**63
+        return np.array(found, dtype=np.uint64 if large and min(found) >= 0 else np.int64)[index]
     # Ids such as 007 stay strings, and so do those that int64 cannot hold.
     if all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", str(id)) for id in found):
         return np.array([int(id) for id in found], dtype=np.int64)[index]
@@ -193,7 +204,8 @@ def _entry(value: Any) -> bool | int | float | str | None:
 def _number(text: str) -> int | float:
     """The number in a cell, exact if it is written as an integer."""
     number = float(text)
-    return int(text) if math.isfinite(number) and re.fullmatch(r"[+-]?[0-9]+", text) else number
+    whole = re.fullmatch(r"([+-]?[0-9]+)(\.0*)?", text)
+    return int(whole[1]) if math.isfinite(number) and whole else number
 
 
 def _is_finite(value: float) -> bool:

@@ -218,6 +218,8 @@ def read_raw(
 ) -> tuple[Path, RawRows]:
     """Rows with labels and ids as the file has them; options that are None count as not given."""
     path = _file(path)
+    if path.is_dir():
+        raise ValueError(f"path: {path.absolute()} is a folder; want one file of rows")
     if kind is not None:
         check.one_of("kind", kind, tuple(READERS))
     elif path.suffix.lower() not in KINDS:
@@ -230,7 +232,7 @@ def read_raw(
     if not path.exists():
         raise FileNotFoundError(f"path: no file at {path.absolute()}")
     if not path.is_file():
-        raise ValueError(f"path: {path.absolute()} is no file; want one file of rows")
+        raise ValueError(f"path: {path.absolute()} is no regular file; want a file of rows")
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name}: the file is empty; want rows")
     return path, reader(path, label, client, **options)

@@ -53,7 +53,8 @@ def read_csv(
     has_names, guesses = _header(path, first_line, first, label, client, header)
     names: list[str | int] = [c.strip() for c in first] if has_names else list(range(len(first)))
     index = [0] if has_names and len(names) > 1 and NAMELESS.fullmatch(str(names[0])) else []
-    layout = _Layout(path, names, label, client, index, keep_index, count_index=True)
+    other = " (is the delimiter right? delimiter=';' reads another)"
+    layout = _Layout(path, names, label, client, index, keep_index, count_index=True, advice=other)
     try:
         X, labels, clients = _cells(text, stream if has_names else text.stream(), layout)
     except ValueError as error:
@@ -66,7 +67,10 @@ def read_csv(
         guesses += ("its first column, which has no name, as an index (keep_index=True: feature)",)
 
     def place(i: int, role: str) -> str:
-        return layout.place(f"line {text.line(i + has_names)}", getattr(layout, role))
+        where = f"line {text.line(i + has_names)}"
+        if i == 0 and header is None and not has_names:
+            where += " (read as a row; header=True: as column names)"
+        return layout.place(where, getattr(layout, role))
 
     labels = [text.label(cell) for cell in labels]
     return RawRows(X, labels, None if client is None else clients, place, guesses)
@@ -110,15 +114,16 @@ def read_parquet(path: Path, label: Wanted, client: Wanted, *, keep_index: bool 
         # As one file: read_table would look for columns in the names of its folders.
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-            described = (table.schema.pandas_metadata or {}).get("index_columns", [])
             names = [str(name) for name in table.column_names]
     except Exception as error:  # whatever the parser makes of broken bytes
         raise ValueError(f"{path.name}: not a parquet file: {error}") from None
-    index = [
-        i
-        for i, name in enumerate(names)
-        if name in described or re.fullmatch(r"__index_level_\d+__", name)
-    ]
+    try:
+        described = (table.schema.pandas_metadata or {}).get("index_columns", [])
+        stored = [name for name in described if isinstance(name, str)]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path.name}: its metadata of pandas is broken: {error}") from None
+    unnamed = re.compile(r"__index_level_\d+__")
+    index = [i for i, name in enumerate(names) if name in stored or unnamed.fullmatch(name)]
     layout = _Layout(path, names, label, client, index, keep_index, count_index=False)
     if table.num_rows == 0:
         raise ValueError(f"{path.name}: no rows; want at least one")
@@ -179,15 +184,18 @@ class _Layout:
         keep_index: bool,
         *,
         count_index: bool,
+        advice: str = "",
     ):
         self.path, self.names = path, names
         own = [i for i in range(len(names)) if i not in index]
+        if not own:
+            raise ValueError(f"{path.name}: no columns beside an index; want rows with labels")
         self.counted = list(range(len(names))) if count_index else own
         self.client = None if client is None else self._column("client", client)
         self.guesses: tuple[str, ...] = ()
         if label is None:
             # A file of one column keeps it as label and is refused below for want of features.
-            self.label = next((i for i in reversed(own) if i != self.client), (own or [0])[-1])
+            self.label = next((i for i in reversed(own) if i != self.client), own[-1])
             self.guesses = (f"column {shown(names[self.label])} as the label (label=…: another)",)
         else:
             self.label = self._column("label", label)
@@ -201,7 +209,7 @@ class _Layout:
         if not self.features:
             raise ValueError(
                 f"{path.name}: {len(names)} column(s) ({listed(names)}), none left for features; "
-                "want at least one (is the delimiter right?)"
+                f"want at least one{advice}"
             )
 
     def _column(self, role: str, wanted: str | int | Word) -> int:
