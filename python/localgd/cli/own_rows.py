@@ -39,16 +39,18 @@ def read_own(
     kind = options.get("kind") or KINDS.get(path.suffix.lower())
     if client is None and kind == "npz" and path.is_file() and zipfile.is_zipfile(path):
         client = "clients" if _holds(path, "clients.npy") else None
-    column = Word if kind in ("csv", "parquet") else str
-    path, raw = read_raw(
-        path,
-        None if label is None else column(label),
-        None if client is None else column(client),
-        **options,
-    )
+    in_order = kind in ("csv", "parquet")
+    path, raw = read_raw(path, _column(label, in_order), _column(client, in_order), **options)
     y, names = _labels(read_labels(raw.labels, raw.place), task, raw.place)
     ids = None if raw.clients is None else client_ids(raw.clients, raw.place)
     return OwnRows(raw.X, y, ids, client, names, guessed(path, raw) if raw.guesses else "")
+
+
+def _column(place: str | None, in_order: bool) -> str | Word | None:
+    """A column by its name, or by its index where the file has columns in order."""
+    if place is None or not in_order:
+        return place
+    return Word(place) if place.removeprefix("-").isdecimal() else place
 
 
 def _holds(path: Path, name: str) -> bool:

@@ -24,7 +24,7 @@ NAMELESS = re.compile(r"|Unnamed: 0(\.\d+)*")  # an index in CSV, as pandas and 
 
 @dataclass(frozen=True)
 class Word:
-    """A column as one types it on a shell: its name, or its index if no column has that name."""
+    """Digits that one typed on a shell: a column's name, or its index if none has that name."""
 
     text: str
 
@@ -214,8 +214,7 @@ class _Layout:
 
     def _column(self, role: str, wanted: str | int | Word) -> int:
         if isinstance(wanted, Word):
-            is_index = re.fullmatch(r"-?[0-9]+", wanted.text) and wanted.text not in self.names
-            wanted = int(wanted.text) if is_index else wanted.text
+            wanted = wanted.text if wanted.text in self.names else int(wanted.text)
         if isinstance(wanted, str):
             found = [i for i, name in enumerate(self.names) if name == wanted]
             if len(found) != 1:
@@ -242,7 +241,8 @@ class _Text:
         self.path, self.delimiter, self.decimal = path, delimiter, decimal
         data = path.read_bytes()
         try:
-            self.text = data.decode("utf-8-sig")
+            # A byte order mark may also stand where files were put together.
+            self.text = data.decode().replace("\ufeff", "")
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise ValueError(
@@ -251,6 +251,8 @@ class _Text:
         if "\0" in self.text:
             line = self.text.count("\n", 0, self.text.index("\0")) + 1
             raise ValueError(f"{path.name} line {line}: a NUL character; want UTF-8 text")
+        if delimiter == " ":  # pandas would take a line of spaces for a row
+            self.text = re.sub(r"(?<![^\r\n]) +(?![^\r\n])", "", self.text)
         self.has_underscores = "_" in self.text
 
     def stream(self) -> io.StringIO:
