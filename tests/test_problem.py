@@ -1,5 +1,6 @@
 """Rows held by clients: what a Problem makes of its input, and what it refuses."""
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -384,6 +385,98 @@ def test_bad_client_weights(weights, error, message):
 def test_bad_client_ids(ids, error, message):
     with pytest.raises(error, match=message):
         lg.Problem.from_arrays(ROWS, [1, 1, 1], ids)
+
+
+def string_dtype():
+    return np.dtypes.StringDType() if hasattr(np.dtypes, "StringDType") else object
+
+
+SAME_IDS = {
+    "list": lambda: (["b", "a", "b"], ("a", "b")),
+    "tuple": lambda: ((3, 1, 3), (1, 3)),
+    "strings": lambda: (np.array(["b", "a", "b"]), ("a", "b")),
+    "StringDType": lambda: (np.array(["b", "a", "b"], dtype=string_dtype()), ("a", "b")),
+    "bytes": lambda: (np.array([b"b", b"a", b"b"]), (b"a", b"b")),
+    "objects": lambda: (np.array(["b", "a", "b"], dtype=object), ("a", "b")),
+    "np.str_": lambda: ([np.str_("b"), np.str_("a"), "b"], ("a", "b")),
+    "np.int64": lambda: (np.array([np.int64(3), np.int8(1), 3], dtype=object), (1, 3)),
+    "bool": lambda: (np.array([True, False, True]), (False, True)),
+    "np.bool_": lambda: ([np.True_, np.False_, np.True_], (False, True)),
+    "uint64": lambda: (np.array([2**64 - 1, 1, 2**64 - 1], np.uint64), (1, 2**64 - 1)),
+    "beyond int64": lambda: ([2**70, -1, 2**70], (-1, 2**70)),
+    "beyond 2^53": lambda: ([2**53 + 1, 2**53, 2**53 + 1], (2**53, 2**53 + 1)),
+    "empty text": lambda: (["b", "", "b"], ("", "b")),
+}
+
+
+@pytest.mark.parametrize("kind", SAME_IDS)
+def test_client_ids_of_any_type(kind):
+    ids, wanted = SAME_IDS[kind]()
+    problem = lg.Problem.from_arrays(ROWS, [1, 1, 1], ids)
+    assert problem.client_ids == wanted
+    assert [type(id) for id in problem.client_ids] == [type(id) for id in wanted]
+    assert problem.sizes.tolist() == [1, 2]
+    assert problem.row_order.tolist() == [1, 0, 2]
+
+
+def test_client_ids_of_other_libraries():
+    pandas = pytest.importorskip("pandas")
+    arrow = pytest.importorskip("pyarrow")
+    texts, numbers = ["b", "a", "b"], [3, 1, 3]
+    columns = [
+        pandas.Series(texts),
+        pandas.Series(texts, dtype="string"),
+        pandas.Series(texts, dtype="category"),
+        pandas.Series(texts, dtype=object),
+        pandas.Index(texts),
+        arrow.array(texts),
+        arrow.chunked_array([texts[:1], texts[1:]]),
+    ]
+    for column in columns:
+        assert lg.Problem.from_arrays(ROWS, [1, 1, 1], column).client_ids == ("a", "b")
+    for column in (pandas.Series(numbers, dtype="Int64"), pandas.Series(numbers, dtype="category")):
+        assert lg.Problem.from_arrays(ROWS, [1, 1, 1], column).client_ids == (1, 3)
+    gaps = [
+        pandas.Series(["b", None, "a"]),
+        pandas.Series(["b", pandas.NA, "a"], dtype="string"),
+        pandas.Series(["b", None, "a"], dtype="category"),
+        pandas.Series([1, pandas.NA, 2], dtype="Int64").astype(object),
+        pandas.Series([1, pandas.NaT, 2], dtype=object),
+        arrow.array(["b", None, "a"]),
+    ]
+    for column in gaps:
+        with pytest.raises(ValueError, match=r"clients: no id at row 1 \("):
+            lg.Problem.from_arrays(ROWS, [1, 1, 1], column)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "bool", "float16", object])
+def test_the_advice_for_labels_0_and_1_holds_for_any_type(dtype):
+    y = np.array([0, 1, 0, 1]).astype(dtype)
+    with pytest.raises(ValueError, match="labels 0 and 1 pass ") as refused:
+        lg.Problem([(np.eye(4), y)])
+    advice = re.search(r"labels 0 and 1 pass ([^)]*)\)", str(refused.value))[1]
+    problem = lg.Problem([(np.eye(4), eval(advice, {"y": y}))])
+    assert problem.y.tolist() == [-1, 1, -1, 1]
+    with pytest.raises(ValueError, match=re.escape(f"pass {advice})")):
+        lg.Problem([(np.eye(4), y)], task="binary")
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (200, 5), (60, 300)])
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 1e-5), ("float16", 1e-2)])
+def test_gram_matrices_computed_in_few_digits(n, d, dtype, digits):
+    X = np.random.default_rng(0).standard_normal((n, d)).astype(dtype)
+    y = np.where(X[:, 0] > 0, 1, -1)
+    K = X @ X.T
+    problem = lg.Problem.from_gram(K, y, np.zeros(n, int))
+    assert problem.n_features <= min(n, d) + (dtype == "float16") * n
+    np.testing.assert_allclose(problem.X @ problem.X.T, K, atol=digits * K.max())
+    # As float64 the same numbers are no Gram matrix, where rows are more than features.
+    if n > d:
+        with pytest.raises(ValueError, match="beyond the rounding of a float64 matrix"):
+            lg.Problem.from_gram(K.astype(float), y, np.zeros(n, int))
+    K[0, 1] = K[1, 0] = 2 * np.sqrt(float(K[0, 0]) * float(K[1, 1]))
+    with pytest.raises(ValueError, match=f"beyond the rounding of a {dtype} matrix"):
+        lg.Problem.from_gram(K, y, np.zeros(n, int))
 
 
 def test_options_are_keyword_only():

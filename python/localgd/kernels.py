@@ -17,10 +17,10 @@ def kernel_coordinates(K: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
     scale = float(np.abs(K).max())
     gap = np.abs(K - K.T)
-    rounding = len(K) * float(np.finfo(np.float64).eps)
+    rounding, slack = len(K) * float(np.finfo(np.float64).eps), 100
     if dtype.kind == "f" and dtype.itemsize < 8:
-        # Errors of either sign; N times as much would be a share of K.
-        rounding = np.sqrt(len(K)) * float(np.finfo(dtype).eps)
+        # Errors of either sign; N times as much, or 100 times, would be a share of K.
+        rounding, slack = np.sqrt(len(K)) * float(np.finfo(dtype).eps), 4
     if gap.max() > max(1e-10, rounding) * scale:
         j, k = (int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
         raise ValueError(
@@ -33,7 +33,7 @@ def kernel_coordinates(K: np.ndarray, dtype: np.dtype) -> np.ndarray:
     X[pivots - 1] = np.tril(factor)[:, : X.shape[1]] if rank else 0.0
     # What pivoted Cholesky leaves of a semidefinite matrix is rounding.
     left = np.abs(K - X @ X.T).max()
-    if left > 100 * tolerance:
+    if left > slack * tolerance:
         lowest = float(np.linalg.eigvalsh(K)[0])
         raise ValueError(
             f"K: its smallest eigenvalue is {lowest:.3g}, beyond the rounding of a {dtype} matrix; "
