@@ -700,12 +700,19 @@ def test_the_repeat_line_is_for_a_shell(here, capfdbinary, folder):
 @pytest.mark.parametrize(
     "name", [b"caf\xe9.csv", b"\xff %41.csv", b"a\tb\x7f.csv", "é.csv".encode()]
 )
-def test_file_names_of_any_bytes_repeat(here, capsys, name):
+def test_file_names_of_any_bytes_repeat(here, capsys, monkeypatch, name):
     write_csv(here / os.fsdecode(name))
     options = ["--data", os.fsdecode(name), *SMALL.split()]
     assert main(["run", *options, "-o", os.fsdecode(b"o\xe9")]) == 0
     config = os.path.join(os.fsdecode(b"o\xe9"), "run.toml")
     Path(config).read_text(encoding="utf-8")
+    reproduce = importlib.import_module("localgd.cli.reproduce")
+    monkeypatch.setattr(sys, "argv", ["localgd", "reproduce", *options])
+    about = reproduce._own_rows(reproduce.Request(data=os.fsdecode(name)), Screen(quiet=True)).about
+    command = reproduce._about(reproduce.Request())["command"]
+    (about + command).encode()  # a report can hold them
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True).stdout
+    assert name in words.split(b"\0")
     kept = Settings.from_values(read_config(config))
     assert os.fsencode(kept.data) == os.fsencode(here) + b"/" + name
     assert os.fsencode(kept.out).endswith(b"o\xe9")

@@ -780,6 +780,25 @@ def test_where_csv_is_wrong(write, data, message):
         datasets.read(write("rows.csv", data))
 
 
+@pytest.mark.parametrize("cells", [1, 4, 6, 100])
+@pytest.mark.parametrize("at", range(7))
+def test_csv_in_pieces(write, monkeypatch, cells, at):
+    monkeypatch.setattr(datasets.tables, "CHUNK", cells)
+    rows = [f"{i},{i % 2}" for i in range(6)]
+    X, y = datasets.read(write("rows.csv", "\n".join(rows)), header=False)
+    assert (X.ravel().tolist(), y.tolist()) == ([0, 1, 2, 3, 4, 5], [-1, 1] * 3)
+    for row, message in (
+        ("7,1,1", ": 3 cells; line 1 has 2"),
+        ("7,1,", ": 3 cells; line 1 has 2"),
+        ("x,1", ", column 'a': 'x' is not a finite number"),
+        ("7,", ", column 'y': no label"),
+        ('7,"\n"', ", column 'y': no label"),
+    ):
+        text = "\n".join(["a,y", *rows[:at], row, *rows[at:]])
+        with pytest.raises(ValueError, match=f"rows.csv line {at + 2}{message}"):
+            datasets.read(write("rows.csv", text))
+
+
 def test_folders_are_no_files(tmp_path):
     (tmp_path / "rows.parquet").mkdir()
     for name in ("rows.parquet", "."):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from ..reproducing.running import FAILED
 from . import words
 from .info import collect
 from .rows import prepare
-from .screen import PLAIN, Screen
+from .screen import PLAIN, Screen, quoted
 from .settings import Settings
 
 __all__ = ["Request", "execute", "show_list"]
@@ -156,7 +155,7 @@ def _about(request: Request) -> dict[str, str]:
     versions = {"python": build["python"], "numpy": build["numpy"], "scipy": build["scipy"]}
     versions["matplotlib"] = build["extras"]["plot"]["matplotlib"]
     return {
-        "command": shlex.join(["localgd", *sys.argv[1:]]),
+        "command": " ".join(map(quoted, ["localgd", *sys.argv[1:]])),
         "date": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
         "seed": str(request.seed),
         "localgd": build["version"],

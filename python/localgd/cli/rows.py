@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
     own = read_own(path, settings.label, settings.client, _task(settings), **options)
     # Absolute, so that the written settings repeat the run from any folder.
     settled = dataclasses.replace(settings, data=str(path.resolve()), client=own.client)
-    return Rows(own.X, own.y, own.ids, path.name, own.names, own.guessed), settled
+    title = os.fsencode(path.name).decode(errors="replace")  # to be written to reports
+    return Rows(own.X, own.y, own.ids, title, own.names, own.guessed), settled
 
 
 def _task(settings: Settings) -> str | None:

@@ -125,8 +125,8 @@ class Screen:
             yield lambda done: bar.update(task, completed=done)
 
 
-def quoted(path: Path) -> str:
-    """A path as one word of a shell."""
+def quoted(path: str | Path) -> str:
+    """A path, or what else may hold bytes that are no text, as one word of a shell."""
     text = str(path)
     if text.isprintable():
         return shlex.quote(text)

@@ -291,8 +291,10 @@ class _Text:
 
     def label(self, cell: str) -> str:
         """A label with a decimal point where it is a number."""
+        if self.decimal == ".":
+            return cell
         swapped = self._swapped(cell)
-        return swapped if self.decimal != "." and is_number(swapped) else cell
+        return swapped if is_number(swapped) else cell
 
     def _swapped(self, cell: str) -> str:
         return cell.translate(str.maketrans("." + self.decimal, self.decimal + "."))
