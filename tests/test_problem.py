@@ -388,7 +388,8 @@ def test_bad_client_ids(ids, error, message):
 
 
 def string_dtype():
-    return np.dtypes.StringDType() if hasattr(np.dtypes, "StringDType") else object
+    kinds = getattr(np, "dtypes", None)  # from NumPy 2 on
+    return kinds.StringDType() if hasattr(kinds, "StringDType") else object
 
 
 SAME_IDS = {
@@ -447,6 +448,29 @@ def test_client_ids_of_other_libraries():
     for column in gaps:
         with pytest.raises(ValueError, match=r"clients: no id at row 1 \("):
             lg.Problem.from_arrays(ROWS, [1, 1, 1], column)
+
+
+def test_missing_labels_and_entries_of_other_libraries():
+    pandas = pytest.importorskip("pandas")
+    for gap in (None, np.nan, pandas.NA, pandas.NaT, np.datetime64("NaT")):
+        y = np.array([1, gap, 1], dtype=object)
+        with pytest.raises(
+            ValueError, match=r"y: nan at row 1 \(1 such entries\); .* drop or impute"
+        ):
+            lg.Problem([(ROWS, y)])
+        X = np.array([[1, 2], [3, gap], [5, 6]], dtype=object)
+        with pytest.raises(ValueError, match=r"X: nan at row 1, column 1 \(1 such entries\)"):
+            lg.Problem([(X, [1, 1, 1])])
+    for column in (
+        pandas.Series([1, pandas.NA, -1], dtype="Int64"),
+        pandas.Series([1, pandas.NA, -1], dtype="Float64"),
+        pandas.Series([True, pandas.NA, False], dtype="boolean"),
+    ):
+        with pytest.raises(ValueError, match="y: nan at row 1"):
+            lg.Problem([(ROWS, column)])
+    for column in (pandas.Series(["a", "b", "a"], dtype="category"), ["1", "-1", "1"]):
+        with pytest.raises(TypeError, match=r"y: got dtype .*; want real numbers"):
+            lg.Problem([(ROWS, column)])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "bool", "float16", object])
