@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import importlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +28,13 @@ import localgd as lg
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
+from rich.console import Console
+
 from localgd.cli import main, words
 from localgd.cli.pooled import angles_to_pooled
 from localgd.cli.report import relative_distance, table_rounds
-from localgd.cli.settings import Settings, read_config, write_config
+from localgd.cli.screen import Screen
+from localgd.cli.settings import OF_FILE, Settings, in_options, read_config, write_config
 from localgd.cli.target import find_target
 
 COMMAND = [sys.executable, "-m", "localgd"]
@@ -158,7 +163,9 @@ def test_schemes():
 PLAIN = st.fixed_dictionaries(
     {},
     optional={
-        "data": st.text(min_size=1).filter(lambda t: t.strip() and "\x7f" not in t),
+        "data": st.text(min_size=1).filter(
+            lambda t: t.strip() and "\0" not in t and not t.startswith(("~", "file:"))
+        ),
         "lr": st.one_of(
             st.floats(1e-300, 1e300), st.just("two-stage:0.1,1,100"), st.just("polynomial:1,0.5")
         ),
@@ -783,3 +790,259 @@ def test_intervals_of_checkpoints(here, capsys, value):
     assert "checkpoint_seconds: got" in capsys.readouterr().err
     assert main([*words, "--checkpoint-seconds", "0"]) == 0
     assert "checkpoint_" not in Path("localgd-run/run.toml").read_text()
+
+
+# Paths, quoting, encodings, options of files --------------------------------------------------
+
+SMALL = "--rounds 2 --clients 2 --no-pooled --no-reference"
+
+
+def printed_lines(text, name):
+    """What the lines with a name say."""
+    return [line[12:] for line in text.splitlines() if line.startswith(f"{name:<12}")]
+
+
+def test_the_home_folder_in_every_path(here, capsys, monkeypatch):
+    home = here / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    write_csv(home / "rows.csv")
+    base = ["run", "--data=~/rows.csv", *SMALL.split(), "-q"]
+    assert main([*base, "--out=~/one", "--checkpoint=~/state.npz"]) == 0
+    assert (home / "one" / "run.npz").exists()
+    assert (home / "state.npz").exists()
+    (home / "study.toml").write_text('out = "~/two"\ndata = "~/rows.csv"\nrounds = 2\n')
+    assert main(["run", "--config=~/study.toml", "--no-pooled", "--no-reference", "-q"]) == 0
+    assert (home / "two" / "run.npz").exists()
+    assert f'out = "{home}/two"' in (home / "two" / "run.toml").read_text()
+    assert not (here / "~").exists()
+    for option in ("--out", "--checkpoint", "--data", "--config"):
+        assert main(["run", *SMALL.split(), option, "~nobody-here/x"]) == 2
+        name = option.removeprefix("--")
+        message = f"localgd: {name}: got '~nobody-here/x'; there is no such home folder\n"
+        assert capsys.readouterr().err == message
+
+
+def test_the_home_folder_of_a_report(here, capsys, monkeypatch):
+    reproduce = importlib.import_module("localgd.cli.reproduce")
+    monkeypatch.setenv("HOME", str(here))
+    seen = []
+
+    def report(folder, *rest):
+        seen.append(folder)
+        raise ValueError("out: enough")
+
+    monkeypatch.setattr(reproduce, "Report", report)
+    monkeypatch.setattr(reproduce.check, "require", lambda *names: types.SimpleNamespace(use=id))
+    assert main(["reproduce", "E1", "--quick", "--out=~/report"]) == 2
+    assert seen == [here / "report"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names that Windows does not take")
+@pytest.mark.parametrize(
+    "folder",
+    [b"plain", b"my results", b"it's; here", b'a"b', b"$HOME", b"two\nlines", b"caf\xe9 '"],
+)
+def test_the_repeat_line_is_for_a_shell(here, capfdbinary, folder):
+    write_csv(here / "rows.csv")
+    out = os.fsdecode(folder)
+    assert main(["run", "--data", "rows.csv", *SMALL.split(), "--out", out]) == 0
+    said = capfdbinary.readouterr().out.decode()
+    (line,) = printed_lines(said, "Repeat")
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True).stdout
+    assert words.split(b"\0")[:-1] == [b"localgd", b"run", b"--config", folder + b"/run.toml"]
+    before = lg.load(Path(out, "run.npz")).weights
+    assert main(["run", "--config", os.path.join(out, "run.toml"), "-o", "again"]) == 0
+    np.testing.assert_array_equal(lg.load("again/run.npz").weights, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names of any bytes")
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.csv", b"\xff %41.csv", b"a\tb\x7f.csv", "é.csv".encode()]
+)
+def test_file_names_of_any_bytes_repeat(here, capsys, monkeypatch, name):
+    write_csv(here / os.fsdecode(name))
+    options = ["--data", os.fsdecode(name), *SMALL.split()]
+    assert main(["run", *options, "-o", os.fsdecode(b"o\xe9")]) == 0
+    config = os.path.join(os.fsdecode(b"o\xe9"), "run.toml")
+    Path(config).read_text(encoding="utf-8")
+    reproduce = importlib.import_module("localgd.cli.reproduce")
+    monkeypatch.setattr(sys, "argv", ["localgd", "reproduce", *options])
+    about = reproduce._own_rows(reproduce.Request(data=os.fsdecode(name)), Screen(quiet=True)).about
+    command = reproduce._about(reproduce.Request())["command"]
+    (about + command).encode()  # a report can hold them
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True).stdout
+    assert name in words.split(b"\0")
+    kept = Settings.from_values(read_config(config))
+    assert os.fsencode(kept.data) == os.fsencode(here) + b"/" + name
+    assert os.fsencode(kept.out).endswith(b"o\xe9")
+    assert main(["run", "-c", config, "-o", "two"]) == 0
+    one, two = (lg.load(Path(folder, "run.npz")) for folder in (kept.out, "two"))
+    np.testing.assert_array_equal(one.weights, two.weights)
+
+
+def test_toml_with_a_byte_order_mark_or_in_utf_16(here, capsys):
+    path = here / "my.toml"
+    for text in (b"rounds = 20\r\nlr = 2\r\n", b"# \xc3\xa9\nrounds = 20\nlr = 2"):
+        path.write_bytes(b"\xef\xbb\xbf" + text)
+        assert read_config("my.toml") == {"rounds": 20, "lr": 2}
+    path.write_bytes("rounds = 20\n".encode("utf-16"))
+    with pytest.raises(
+        ValueError, match=r"my.toml line 1: not UTF-8 text \(UTF-16 text with a BOM"
+    ):
+        read_config("my.toml")
+    path.write_bytes(b"rounds = 20\ndata = 'caf\xe9'\n")
+    with pytest.raises(ValueError, match=r"my.toml line 2: not UTF-8 text"):
+        read_config("my.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rounds = " + "9" * 5000, "my.toml: not TOML: "),
+        ("rounds = " + "9" * 400, "my.toml: rounds: got 9+; want a whole number"),
+        ("lr = " + "9" * 400, "my.toml: lr: got "),
+        ("data = " + "[" * 5000 + "]" * 5000, "my.toml: (not TOML|data: got)"),
+        ("rounds = 3\nrounds = 4\n", r"my.toml: not TOML: .*line 2"),
+        ('data = "a\\u0000b"', "my.toml: data: got .*; want a path, which has no NUL"),
+    ],
+)
+def test_toml_beyond_reason(here, text, message):
+    (here / "my.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_config("my.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message", "options"),
+    [
+        ("rows.csv", "a;y\n1;0\n2;1\n", "--delimiter ; reads another", "--delimiter ;"),
+        ("rows.csv", "a\ty\n1\t0\n2\t1\n", "is the delimiter right?", "--delimiter tab"),
+        ("rows.csv", "a\ty\n1\t0\n2\t1\n", "is the delimiter right?", "--delimiter \\t"),
+        ("rows.csv", "2019,label\n1,0\n2,1\n", "--header: as column names", "--header"),
+        ("rows.csv", "2019,x\n1,0\n2,1\n", "--header", "--header --label x"),
+        ("rows.csv", "x,2019\n1,0\n2,1\n", "pass --header", "--header --label 2019"),
+        ("rows.csv", "x,2019\n1,0\n2,1\n", "pass --header", "--header --label 1"),
+        ("rows.csv", "0,1\n1,0\n2,1\n", "pass --header for names", "--header"),
+        ("rows.csv", 'a,y\n"1,0",0\n2,1\n', "pass --decimal ,", "--delimiter ; --decimal ,"),
+        ("a9a", "1 1:1\n-1 1:2\n", "as --kind (csv, npz, parquet, svmlight)", "--kind svmlight"),
+        ("rows.svm", "1 0:1\n-1 0:2\n", "", "--zero-based --n-features 1 --max-bytes 1kB"),
+    ],
+)
+def test_what_a_message_advises_can_be_said(here, capsys, name, text, message, options):
+    if "decimal" in message:  # the same rows with another character between cells
+        (here / name).write_text(text)
+        assert main(["run", "--data", name, *SMALL.split()]) == 2
+        assert message in capsys.readouterr().err
+        text = 'a;y\n"1,0";0\n2;1\n'
+    # The report deals rows to ten clients.
+    head, rows = ("", text) if ":" in text else text.split("\n", 1)
+    text = (head + "\n" if head else "") + 6 * rows
+    (here / name).write_text(text)
+    given = options.split()
+    if message and "decimal" not in message:
+        assert main(["run", "--data", name, *SMALL.split()]) == 2
+        printed = capsys.readouterr().err
+        assert message in printed
+        assert given[0] in printed or "delimiter" in printed
+        assert "=True" not in printed
+    assert main(["run", "--data", name, *SMALL.split(), *given]) == 0
+    assert "12 rows of 1 features" in capsys.readouterr().out
+    (saved,) = (here / "localgd-run").glob("run.toml")
+    assert main(["run", "-c", str(saved), "-o", "again"]) == 0
+    np.testing.assert_array_equal(
+        lg.load("again/run.npz").weights, lg.load("localgd-run/run.npz").weights
+    )
+    # The report reads the same files.
+    reproduce = importlib.import_module("localgd.cli.reproduce")
+    values = {key: value for key, value in read_config(str(saved)).items() if key in OF_FILE}
+    label = {"label": read_config(str(saved))["label"]} if "--label" in options else {}
+    own = reproduce._own_rows(
+        reproduce.Request(data=name, file={**values, **label}), Screen(quiet=True)
+    )
+    assert (own.problem.n_samples, own.problem.n_features) == (12, 1)
+
+
+def test_options_of_files_belong_to_every_command(here, capsys):
+    for command in ("run", "reproduce"):
+        assert main([command, "--help"]) == 0
+        printed = capsys.readouterr().out
+        for name in OF_FILE:
+            assert f"--{name.replace('_', '-')}" in printed, (command, name)
+    reproduce = importlib.import_module("localgd.cli.reproduce")
+    with pytest.raises(ValueError, match="delimiter: got ';' without data; want --data FILE"):
+        reproduce._own_rows(reproduce.Request(file={"delimiter": ";"}), Screen())
+    assert main(["run", "--data", "digits", "--header"]) == 2
+    assert "header: got True for digits; want a FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("pass header=True", "pass --header"),
+        ("(header=False: as a row)", "(--no-header: as a row)"),
+        ("delimiter=';' reads", "--delimiter ; reads"),
+        ("task='regression'", "--task regression"),
+        ("(label=…: another)", "(--label: another)"),
+        ("keep_index=True", "--keep-index"),
+        ("as kind= (csv, …)", "as --kind (csv, …)"),
+        ("label 'task=x' and LocalGD(lr=1.0)", "label 'task=x' and LocalGD(lr=1.0)"),
+    ],
+)
+def test_messages_speak_of_options(text, wanted):
+    assert in_options(text) == wanted
+
+
+def test_guesses_are_told(here, capsys):
+    write_csv(here / "rows.csv")
+    assert main(["run", "--data", "rows.csv", *SMALL.split()]) == 0
+    (said,) = printed_lines(capsys.readouterr().out, "Guessed")
+    assert said == (
+        "rows.csv: read line 1 as column names (--no-header: as a row), column 'y' as the label "
+        "(--label: another)"
+    )
+    assert main(["run", "--data", "rows.csv", "--label", "y", *SMALL.split()]) == 0
+    assert not printed_lines(capsys.readouterr().out, "Guessed")
+
+
+def test_npz_arrays_that_are_no_rows_are_one_line(here, capsys):
+    for array in (
+        np.ones((6, 2)).astype(str),
+        np.ones((6, 2), complex),
+        np.zeros(6, [("a", float)]),
+    ):
+        np.savez(here / "rows.npz", X=array, y=np.array([0, 1] * 3))
+        assert main(["run", "--data", "rows.npz", *SMALL.split()]) == 2
+        printed = capsys.readouterr().err
+        assert printed.startswith("localgd: rows.npz: X: got dtype ")
+        assert printed.count("\n") == 1
+
+
+WIDE = [["1,234,567", *(f"{k}.123e+300" for k in range(9))]]
+HEADINGS = ["round", *(f"measure\nnumber {k}" for k in range(9))]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_tables_are_never_cut(monkeypatch, terminal, width):
+    out = io.StringIO()
+    screen = Screen()
+    screen.out = Console(file=out, width=width, force_terminal=terminal, color_system=None)
+    screen.table(HEADINGS, WIDE)
+    *_, last = [line for line in out.getvalue().splitlines() if line.strip()]
+    assert last.split() == WIDE[0]
+    assert screen.out.width == width
+
+
+def test_a_table_in_a_file_is_whole(tmp_path):
+    write_csv(tmp_path / "rows.csv")
+    options = "run --data rows.csv --rounds 200 --test 0.2 --clients 3".split()
+    done = shell(*options, folder=tmp_path, env=environment(COLUMNS="40"))
+    assert done.returncode == 0, done.stderr
+    assert "…" not in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if line[:5].strip().isdigit()]
+    assert len(rows) > 5
+    assert {len(row) for row in rows} == {7}  # one of them with a unit
+    done = shell("reproduce", "--list", folder=tmp_path, env=environment(COLUMNS="40"))
+    assert sum(line.startswith("E") for line in done.stdout.splitlines()) == 12
+    assert len([line for line in done.stdout.splitlines() if line.strip()]) < 16

@@ -69,7 +69,8 @@ def test_labels_and_their_names(tmp_path, labels, task, y, names):
     np.testing.assert_array_equal(own.y, y)
     assert own.names == names
     if task != "multiclass" and len(set(labels)) < 3:
-        np.testing.assert_array_equal(own.y, lg.datasets.read(path, task=task)[1])
+        y = lg.datasets.read(path, task=task, label="y")[1]
+        np.testing.assert_array_equal(own.y, y)
 
 
 def test_labels_of_an_npz_file(tmp_path):
@@ -93,7 +94,11 @@ def test_labels_of_an_npz_file(tmp_path):
         (["a", "b", ""], "--task multiclass", "rows.csv line 4, column 'y': no label"),
         (["a", "b", "c"], "--task binary", "3 distinct labels in all ('a', 'b', 'c')"),
         (["a", "b", "3"], "--task multiclass", "label 'a' is not a number, others are"),
-        ([1, 1, 1], "--task multiclass", "labels: all are '1'; want two or more classes"),
+        (
+            [1, 1, 1],
+            "--task multiclass",
+            "rows.csv line 2, column 'y': all labels are 1; want two or more classes",
+        ),
         ([0, 1, 2], "--loss logistic", "loss: 'logistic' does not fit a multiclass task; want sof"),
         (["a", "b", "b"], "--loss softmax --task binary", "loss: 'softmax' does not fit a binary"),
     ],

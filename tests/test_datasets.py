@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import importlib.util
 import re
+import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +18,9 @@ from scipy.optimize import linprog
 
 import localgd as lg
 from localgd import datasets
+
+# What was guessed of a file: test_guesses_are_said_in_one_line.
+pytestmark = pytest.mark.filterwarnings("ignore:.* read :UserWarning")
 
 # ---------------------------------------------------------------------------------- generated
 
@@ -507,15 +515,27 @@ def test_labels_in_npz(tmp_path, labels, task, wanted):
         (CSV, {"delimiter": ", "}, "delimiter: got ', '; want one character"),
         (CSV, {"header": False, "client": "ill"}, "header: got False and a column named 'ill'"),
         (CSV.split("\n")[0], {}, "a header and no rows"),
-        ("0,1,y\n1,2,-1\n", {}, "line 1, column 2: label 'y' is not a number, others are"),
+        (
+            "0,1,y\n1,2,-1\n",
+            {},
+            r"line 1 \(read as a row; header=True: as column names\), column 2: label 'y' is",
+        ),
         ("x,1,1\n1,2,-1\n", {}, "line 1, column 0: 'x' .* a header pass header=True"),
-        ("1,nan\n2,1\n", {}, "line 1, column 1: label nan; want a finite number"),
-        ("1,0\n2,1\n3,2\n", {"task": "binary"}, "labels: 3 distinct values .* want two"),
-        ("1,0\n2,0\n", {"task": "binary"}, "labels: 1 distinct values .0.0."),
+        (
+            "1,nan\n2,1\n",
+            {},
+            "line 1 .*, column 1: label nan; want a finite number: drop the rows without",
+        ),
+        (
+            "1,0\n2,1\n3,2\n",
+            {"task": "binary"},
+            "line 1 .*: 3 distinct labels in all .0, 1, 2.; want two",
+        ),
+        ("1,0\n2,0\n", {"task": "binary"}, "line 1 .*: 1 distinct labels in all .0.;"),
         ("", {}, "rows.csv: the file is empty; want rows"),
         ("\n \n", {}, "rows.csv: no lines with text"),
-        (b"1,2\n\xff\xfe,1\n", {}, "rows.csv: not UTF-8 text"),
-        (CSV, {"n_features": 3}, r"n_features: got 3 for rows.csv; want it only for .svm"),
+        (b"1,2\n\xff\xfe,1\n", {}, "rows.csv line 2: not UTF-8 text"),
+        (CSV, {"n_features": 3}, r"n_features: got 3 for rows.csv; want it only for svmlight"),
         (CSV, {"task": "multilabel"}, "task: got 'multilabel'; want one of 'binary', 'regression'"),
     ],
 )
@@ -534,10 +554,10 @@ def test_csv_errors(write, text, options, message):
         ({"X": [[np.nan]], "y": [1]}, {}, "rows.npz: X: nan at row 0, column 0"),
         ({"X": [[1.0]], "y": [1, 2]}, {}, r"rows.npz: y has shape \(2,\); want \(1,\)"),
         ({"X": [[1.0]], "y": [np.inf]}, {}, r"rows.npz: y\[0\]: label inf"),
-        ({"X": np.empty((0, 2)), "y": []}, {}, "rows.npz: no rows"),
+        ({"X": np.empty((0, 2)), "y": []}, {}, r"rows.npz: X has shape \(0, 2\); want a row"),
         ({"X": np.array([[None]]), "y": [1]}, {}, "array 'X' cannot be read"),
         ({"X": [[1.0]], "y": [1], "c": [0.5]}, {"client": "c"}, r"c\[0\]: client id 0.5 of type"),
-        ({"X": [[1.0]], "y": [1]}, {"header": True}, "header: got True .* only for .csv"),
+        ({"X": [[1.0]], "y": [1]}, {"header": True}, "header: got True .* only for csv"),
     ],
 )
 def test_npz_errors(tmp_path, arrays, options, message):
@@ -562,17 +582,17 @@ def test_npz_that_is_something_else(write, tmp_path):
     [
         ("1 1:2\n-1 1:x\n1 1:3\n", {}, "rows.svm line 2: could not convert"),
         ("1 1:2\n1 2:2\n# note\n-1 3:1 2:4\n", {}, "rows.svm line 4: Feature indices .* sorted"),
-        ("1 1:2\n1 5:2\n", {"n_features": 3}, "rows.svm: n_features was set to 3"),
+        ("1 1:2\n1 5:2\n", {"n_features": 3}, "rows.svm: n_features: got 3, but an index of 5"),
         ("1 1:2\n-1 100000000:1\n", {}, "2 rows of 100000000 features take 1.6 GB|max_bytes"),
-        ("1 1:nan\n", {}, "rows.svm: X: nan at row 0, column 0"),
-        ("nan 1:1\n", {}, "rows.svm row 0: label nan"),
+        ("1 1:nan\n", {}, "rows.svm line 1: nan as feature 0"),
+        ("nan 1:1\n", {}, "rows.svm line 1: label nan"),
         ("# only a comment\n", {}, "rows.svm: no rows"),
         ("1 qid:1 1:2\n-1 1:3\n", {"client": "qid"}, "qid on 1 of 2 rows"),
         ("1 1:2\n", {"client": "site"}, "client: got 'site' for rows.svm; want 'qid' or None"),
         ("1 1:2\n", {"label": 0}, "label: got 0 for rows.svm; want None"),
         ("1 1:2\n", {"n_features": 0}, "n_features: got 0; want an integer of at least 1"),
         ("1 1:2\n", {"max_bytes": 0}, "max_bytes: got 0"),
-        ("1 1:2\n", {"delimiter": ","}, "delimiter: got ',' for rows.svm; want it only for .csv"),
+        ("1 1:2\n", {"delimiter": ","}, "delimiter: got ',' for rows.svm; want it only for csv"),
     ],
 )
 def test_svmlight_errors(write, text, options, message):
@@ -596,5 +616,417 @@ def test_paths(write, tmp_path):
         datasets.read(write("rows.csv", CSV), label=True)
     with pytest.raises(TypeError, match=r"client: got 1.5; want a name, an index or None"):
         datasets.read(write("rows.csv", CSV), client=1.5)
-    with pytest.raises(TypeError, match="header: got 1; want True, False or None"):
+    with pytest.raises(TypeError, match="header: got 1; want True or False"):
         datasets.read(write("rows.csv", CSV), header=1)
+
+
+# Guesses, and the options against them -------------------------------------------------------
+
+PARQUET = pytest.mark.skipif(
+    importlib.util.find_spec("pyarrow") is None, reason="needs pyarrow, the extra data"
+)
+NAMES = "line 1 as column names (header=False: as a row)"
+A_ROW = "line 1 as a row (header=True: as column names)"
+LABEL = "column 'y' as the label (label=…: another)"
+AN_INDEX = "its first column, which has no name, as an index (keep_index=True: feature)"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "guesses"),
+    [
+        ("a,y\n1,0\n2,1\n", {}, [NAMES, LABEL]),
+        ("a,y\n1,0\n2,1\n", {"header": True}, [LABEL]),
+        ("a,y\n1,0\n2,1\n", {"label": 1}, [NAMES]),
+        ("a,y\n1,0\n2,1\n", {"label": "y"}, []),
+        ("a,y\n1,0\n2,1\n", {"label": 1, "header": True}, []),
+        ("c,a,y\nu,1,0\nv,2,1\n", {"client": "c"}, [LABEL]),
+        ("1,0\n2,1\n", {"label": 1}, [A_ROW]),
+        ("1,0\n2,1\n", {"label": 1, "header": False}, []),
+        ("\n\n1,0\n2,1\n", {"label": 1}, [A_ROW.replace("1", "3", 1)]),
+        (",a,y\n8,1,0\n9,2,1\n", {"label": "y"}, [AN_INDEX]),
+        (",a,y\n8,1,0\n9,2,1\n", {"label": "y", "keep_index": True}, []),
+        (",a,y\nu,1,0\nv,2,1\n", {"label": "y", "client": 0}, []),
+        ("a,,y\n1,8,0\n2,9,1\n", {"label": "y"}, []),
+    ],
+)
+def test_guesses_are_said_in_one_line(write, text, options, guesses):
+    path = write("rows.csv", text)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        datasets.read(path, **options)
+    wanted = [f"rows.csv: read {', '.join(guesses)}"] if guesses else []
+    assert [str(one.message) for one in said] == wanted
+    assert all(one.filename == __file__ for one in said)
+
+
+def test_line_1_of_pandas_numbers_is_ambiguous(write):
+    path = write("rows.csv", "0,1,2\n5,6,0\n7,8,1\n")
+    message = "rows.csv line 1: 0, 1, 2, … may be a row .*; pass header=True .*, header=False for a"
+    for options in ({}, {"label": 2}, {"task": "regression"}):
+        with pytest.raises(ValueError, match=message):
+            datasets.read(path, **options)
+    X, y = datasets.read(path, header=True)
+    assert (X.tolist(), y.tolist()) == ([[5, 6], [7, 8]], [-1, 1])
+    X, y = datasets.read(path, header=False)
+    assert (X.tolist(), y.tolist()) == ([[0, 1], [5, 6], [7, 8]], [2, 0, 1])
+    # Beside an index there is no doubt.
+    X, y = datasets.read(write("rows.csv", ",0,1,2\n0,5,6,0\n1,7,8,1\n"))
+    assert (X.tolist(), y.tolist()) == ([[5, 6], [7, 8]], [-1, 1])
+
+
+@pytest.mark.parametrize("first", ["", '""', "Unnamed: 0", "Unnamed: 0.1"])
+def test_an_index_in_csv_is_no_feature(write, first):
+    path = write("rows.csv", f"{first},a,y\n8,1,0\n9,2,1\n")
+    assert datasets.read(path)[0].tolist() == [[1], [2]]
+    assert datasets.read(path, keep_index=True)[0].tolist() == [[8, 1], [9, 2]]
+    X, y, clients = datasets.read(path, client=0)
+    assert (X.tolist(), y.tolist(), clients.tolist()) == ([[1], [2]], [-1, 1], [8, 9])
+
+
+def test_svmlight_indices_from_0_or_1(write):
+    pytest.importorskip("sklearn")
+    part = write("rows.svm", "1 1:2 4:3\n-1 2:1\n")  # no index 0
+    with pytest.warns(UserWarning, match=r"rows.svm: read indices as starting at 1 \(zero_based=T"):
+        X, _ = datasets.read(part, n_features=5)
+    assert X.tolist() == [[2, 0, 0, 3, 0], [0, 1, 0, 0, 0]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        X, _ = datasets.read(part, n_features=5, zero_based=True)
+        assert X.tolist() == [[0, 2, 0, 0, 3], [0, 0, 1, 0, 0]]
+        X, _ = datasets.read(part, n_features=5, zero_based=False)
+        assert X.tolist() == [[2, 0, 0, 3, 0], [0, 1, 0, 0, 0]]
+        assert datasets.read(part, n_features=4)[0].shape == (2, 4)  # fits from 1 on alone
+        assert datasets.read(part)[0].shape == (2, 4)
+        assert datasets.read(part, zero_based=True)[0].shape == (2, 5)
+        whole = write("rows.svm", "1 0:2 4:3\n-1 2:1\n")
+        assert datasets.read(whole, n_features=6)[0].shape == (2, 6)
+    with pytest.raises(ValueError, match=r"rows.svm: an index 0 and zero_based=False"):
+        datasets.read(whole, zero_based=False)
+    with pytest.raises(TypeError, match="zero_based: got 1; want True or False"):
+        datasets.read(whole, zero_based=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 1:.5 2:1\n-1 1:2\n",
+        "1 1: .5 2:\t1\n-1 1:   2\n",
+        "\ufeff1 1:.5 2:1\r\n-1 1:2",
+        "# rows_1\n\n+1 1:5e-1 2:1 # 3: 4\n-1.0 1:2\n",
+    ],
+)
+def test_svmlight_as_libsvm_reads_it(write, text):
+    pytest.importorskip("sklearn")
+    X, y = datasets.read(write("rows.svm", text))
+    assert (X.tolist(), y.tolist()) == ([[0.5, 1], [2, 0]], [1, -1])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a9a", "svmlight"), ("a9a.t", "svmlight"), ("rows.txt", "csv")]
+)
+def test_kind_of_files_without_their_suffix(write, name, kind):
+    text = "1 1:2\n-1 2:3\n" if kind == "svmlight" else "2,0,1\n0,3,-1\n"
+    path = write(name, text)
+    with pytest.raises(ValueError, match=r"want .csv, .*or its format as kind= \(csv, npz, parqu"):
+        datasets.read(path)
+    X, y = datasets.read(path, kind=kind)
+    assert (X.tolist(), y.tolist()) == ([[2, 0], [0, 3]], [1, -1])
+    with pytest.raises(ValueError, match="kind: got 'xls'; want one of 'csv', 'npz'"):
+        datasets.read(path, kind="xls")
+
+
+def test_decimal_commas(write):
+    path = write("rows.csv", "a;y\n1,5;-0,5\n2;1\n")
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'a': '1,5' .* decimal comma pass decimal"
+    ):
+        datasets.read(path, delimiter=";")
+    X, y = datasets.read(path, delimiter=";", decimal=",")
+    assert (X.tolist(), y.tolist()) == ([[1.5], [2]], [-0.5, 1])
+    path = write("rows.csv", "a;y\n1.500,5;0\n2;1\n")
+    with pytest.raises(ValueError, match=r"line 2, column 'a': '1.500,5' is not a finite number$"):
+        datasets.read(path, delimiter=";", decimal=",")
+    for options, message in (
+        ({"decimal": ","}, "delimiter, decimal: both are ','; want two"),
+        ({"decimal": "'"}, "decimal: got \"'\"; want '.' or ','"),
+        ({"delimiter": '"'}, "delimiter: got '\"'; want a character such as"),
+        ({"delimiter": "1"}, "delimiter: got '1'; want a character such as"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            datasets.read(path, **options)
+
+
+def test_csv_without_pandas_names_the_extra(write, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(lg.MissingExtraError, match=re.escape("pip install 'localgd[data]'")):
+        datasets.read(write("rows.csv", CSV))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("a,y\n1,0\n".encode("utf-16"), "rows.csv line 1: not UTF-8 text"),
+        (b"a,y\n1,0\n2\x00,1\n", "rows.csv line 3: a NUL character; want UTF-8 text"),
+        (b'a,y\n1,no\n2,"yes\n', "rows.csv line 3: unexpected end of data"),
+        (b'"a\nb",y\n1,no\n\n2,"y\ns"\nx,no', "rows.csv line 7, column 'a.nb': 'x' is not a"),
+        (b"a,y\n1,0\n# 2,1\n", "rows.csv line 3, column 'a': '# 2' is not a finite number"),
+        (b"a,y\n1,0\n2,1,\n", "rows.csv line 3: 3 cells; line 1 has 2"),
+        (b"a,y\nTrue,0\n", "rows.csv line 2, column 'a': 'True' is not a finite number"),
+        (b"a,y\n" + 200 * b"1" + b"x,0\n", "line 2, column 'a': '1{59}… is not a finite"),
+    ],
+)
+def test_where_csv_is_wrong(write, data, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.read(write("rows.csv", data))
+
+
+@pytest.mark.parametrize("cells", [1, 4, 6, 100])
+@pytest.mark.parametrize("at", range(7))
+def test_csv_in_pieces(write, monkeypatch, cells, at):
+    monkeypatch.setattr(datasets.tables, "CHUNK", cells)
+    rows = [f"{i},{i % 2}" for i in range(6)]
+    X, y = datasets.read(write("rows.csv", "\n".join(rows)), header=False)
+    assert (X.ravel().tolist(), y.tolist()) == ([0, 1, 2, 3, 4, 5], [-1, 1] * 3)
+    for row, message in (
+        ("7,1,1", ": 3 cells; line 1 has 2"),
+        ("7,1,", ": 3 cells; line 1 has 2"),
+        ("x,1", ", column 'a': 'x' is not a finite number"),
+        ("7,", ", column 'y': no label"),
+        ('7,"\n"', ", column 'y': no label"),
+    ):
+        text = "\n".join(["a,y", *rows[:at], row, *rows[at:]])
+        with pytest.raises(ValueError, match=f"rows.csv line {at + 2}{message}"):
+            datasets.read(write("rows.csv", text))
+
+
+def test_folders_are_no_files(tmp_path):
+    (tmp_path / "rows.parquet").mkdir()
+    for name in ("rows.parquet", "."):
+        with pytest.raises(ValueError, match=r"path: .* is a folder; want one file of rows"):
+            datasets.read(tmp_path / name)
+    with pytest.raises(
+        ValueError, match=r"path: got '~nobody-here/rows.csv'; there is no such home"
+    ):
+        datasets.read("~nobody-here/rows.csv")
+
+
+# Parquet as it comes -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    """Writes a table of pyarrow, or columns by name; the path."""
+    arrow = pytest.importorskip("pyarrow")
+    writer = pytest.importorskip("pyarrow.parquet")
+
+    def write(table=None, **columns):
+        writer.write_table(arrow.table(columns) if table is None else table, tmp_path / "r.parquet")
+        return tmp_path / "r.parquet"
+
+    return write
+
+
+@PARQUET
+def test_parquet_columns_of_one_name(parquet):
+    import pyarrow
+
+    arrays = [pyarrow.array(values) for values in ([1.0, 2, 3], [4.0, 5, 6], [0, 1, 1], [7, 7, 8])]
+    path = parquet(pyarrow.Table.from_arrays(arrays, names=["a", "a", "y", "site"]))
+    X, y, clients = datasets.read(path, client="site")
+    assert X.tolist() == [[1, 4], [2, 5], [3, 6]]
+    assert (y.tolist(), clients.tolist()) == ([-1, 1, 1], [7, 7, 8])
+    with pytest.raises(ValueError, match=r"label: 2 columns 'a' in r.parquet"):
+        datasets.read(path, label="a")
+    assert datasets.read(path, label=1, task="regression")[1].tolist() == [4, 5, 6]
+
+
+@PARQUET
+def test_parquet_index_as_what_is_asked_for(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2, 3], "y": [0, 1, 0]}, index=[5, 6, 7])
+    frame.index.name = "patient"
+    frame.to_parquet(tmp_path / "rows.parquet")
+    X, y, clients = datasets.read(tmp_path / "rows.parquet", client="patient")
+    assert (X.ravel().tolist(), y.tolist(), clients.tolist()) == ([1, 2, 3], [-1, 1, -1], [5, 6, 7])
+    X, y = datasets.read(tmp_path / "rows.parquet", keep_index=True)
+    assert (X.tolist(), y.tolist()) == ([[1, 5], [2, 6], [3, 7]], [-1, 1, -1])
+    assert datasets.read(tmp_path / "rows.parquet", label=-1)[1].tolist() == [-1, 1, -1]
+    with pytest.raises(ValueError, match=r"label: got column 2 of rows.parquet; it has 2 columns"):
+        datasets.read(tmp_path / "rows.parquet", label=2)
+    folder = tmp_path / "ward=3"  # no column, though partitioned data sets have such
+    folder.mkdir()
+    frame.to_parquet(folder / "rows.parquet")
+    assert datasets.read(folder / "rows.parquet")[0].shape == (3, 1)
+    frame[[]].to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ValueError, match=r"rows.parquet: no columns beside an index"):
+        datasets.read(tmp_path / "rows.parquet")
+
+
+@PARQUET
+def test_parquet_numbers_of_any_type(parquet):
+    import pyarrow
+
+    path = parquet(
+        half=pyarrow.array(np.array([1, 2, 3], dtype=np.float16)),
+        uint8=pyarrow.array([0, 255, 3], pyarrow.uint8()),
+        decimal=pyarrow.array([decimal.Decimal("0.50"), decimal.Decimal(2), decimal.Decimal(3)]),
+        bool=pyarrow.array([True, False, True]),
+        category=pyarrow.array([7, 8, 7]).dictionary_encode(),
+        y=pyarrow.array([decimal.Decimal("0.0"), decimal.Decimal("1.0"), decimal.Decimal("1.0")]),
+    )
+    X, y = datasets.read(path)
+    assert X.tolist() == [[1, 0, 0.5, 1, 7], [2, 255, 2, 0, 8], [3, 3, 3, 1, 7]]
+    assert y.tolist() == [-1, 1, 1]
+
+
+@PARQUET
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": ["1", "2"]}, "r.parquet column 'a': values of type string; want numbers"),
+        ({"a": [[1.0], [2.0]]}, "r.parquet column 'a': values of type list.*; want numbers"),
+        ({"a": [None, None]}, "r.parquet column 'a': values of type null; want numbers"),
+        ({"a": [1, None]}, "r.parquet row 1, column 'a': nan or missing"),
+        ({"a": [True, None]}, "r.parquet row 1, column 'a': nan or missing"),
+        ({"y": [[0], [1]]}, "r.parquet row 0, column 'y': label of type list; want numbers or te"),
+        ({"y": [datetime.date(2020, 1, 2)] * 2}, "row 0, column 'y': label .* of type date; want"),
+        ({"c": [1.0, 2.0]}, "row 0, column 'c': client id 1.0 of type float; want integers or st"),
+        ({"c": [True, False]}, "row 0, column 'c': client id True of type bool; want integers"),
+        ({"c": [1, None]}, "r.parquet row 1, column 'c': no client id; want one per row"),
+        ({"c": ["u", " "]}, "r.parquet row 1, column 'c': no client id; want one per row"),
+    ],
+)
+def test_parquet_columns_that_are_refused(parquet, columns, message):
+    path = parquet(**{"a": [1.0, 2.0], "c": [1, 2], "y": [0, 1], **columns})
+    with pytest.raises(ValueError, match=message):
+        datasets.read(path, client="c")
+
+
+@PARQUET
+@pytest.mark.parametrize("text", [b"{no", b"[1]", b'{"index_columns": 3}'])
+def test_parquet_with_broken_metadata(parquet, text):
+    import pyarrow
+
+    table = pyarrow.table({"a": [1.0], "y": [1]}).replace_schema_metadata({b"pandas": text})
+    with pytest.raises(ValueError, match=r"r.parquet: its metadata of pandas is broken"):
+        datasets.read(parquet(table))
+
+
+# Labels and ids as they come ------------------------------------------------------------------
+
+LARGE = 2**53
+
+
+def every_kind(tmp_path, labels):
+    """Files of every kind with these whole numbers as labels, and as ids where ids go."""
+    n = len(labels)
+    np.savez(tmp_path / "r.npz", X=np.eye(n), y=np.array(labels), c=np.array(labels))
+    lines = [f"{i},{label},{label}" for i, label in enumerate(labels)]
+    (tmp_path / "r.csv").write_text("\n".join(["a,c,y", *lines]))
+    (tmp_path / "r.svm").write_text("".join(f"{k} qid:{k} 1:{i}\n" for i, k in enumerate(labels)))
+    yield from ((tmp_path / "r.npz", "c"), (tmp_path / "r.csv", "c"), (tmp_path / "r.svm", "qid"))
+    if importlib.util.find_spec("pyarrow"):
+        arrow, parquet = (importlib.import_module(f"pyarrow{m}") for m in ("", ".parquet"))
+        parquet.write_table(
+            arrow.table({"a": range(n), "c": labels, "y": labels}), tmp_path / "r.parquet"
+        )
+        yield tmp_path / "r.parquet", "c"
+
+
+def test_labels_and_ids_beyond_2_to_53(tmp_path):
+    pytest.importorskip("sklearn")
+    for path, client in every_kind(tmp_path, [LARGE + 1, LARGE, LARGE + 1]):
+        _, y, clients = datasets.read(path, client=client)
+        assert y.tolist() == [1, -1, 1], path.suffix
+        assert clients.tolist() == [LARGE + 1, LARGE, LARGE + 1]
+        assert lg.Problem.from_arrays(np.eye(3), y, clients).client_ids == (LARGE, LARGE + 1)
+    for path, _ in every_kind(tmp_path, [LARGE, 5, LARGE + 1]):
+        place = {".npz": r"y\[2\]", ".csv": "line 4, column 'y'", ".svm": "line 3"}
+        message = rf"{place.get(path.suffix, 'row 2')}.*: label {LARGE + 1}, which float64 cannot"
+        with pytest.raises(ValueError, match=message):
+            datasets.read(path)
+        # Numbers to predict are rounded as any number is.
+        y = datasets.read(path, task="regression")[1]
+        assert y.tolist() == [LARGE, 5, LARGE]
+
+
+def test_labels_of_pandas_floats_beyond_2_to_53(write):
+    with pytest.raises(ValueError, match=f"line 3, column 'y': label {LARGE + 1}, which float64"):
+        datasets.read(write("rows.csv", f"a,y\n1,{LARGE}.0\n2,{LARGE + 1}.0\n3,7.0\n"))
+    _, y = datasets.read(write("rows.csv", "a,y\n1,1e23\n2,0.5\n3,7\n"))
+    assert y.tolist() == [1e23, 0.5, 7]
+
+
+@pytest.mark.parametrize("text", ["", " ", "NA", "N/A", "<NA>", "None", "NULL", "NaT"])
+@pytest.mark.parametrize("others", ["01", "uv"])
+def test_missing_labels_in_csv(write, text, others):
+    rows = f"a,y\n1,{others[0]}\n2,{text}\n3,{others[1]}\n"
+    for task in (None, "binary", "regression"):
+        with pytest.raises(ValueError, match=r"rows.csv line 3, column 'y': no label"):
+            datasets.read(write("rows.csv", rows), task=task)
+
+
+@PARQUET
+def test_missing_labels_in_parquet(parquet):
+    for labels in ([0, None, 1], ["u", None, "v"], [True, None, False], ["u", "", "v"]):
+        with pytest.raises(
+            ValueError, match=r"r.parquet row 1, column 'y': no label; want one per"
+        ):
+            datasets.read(parquet(a=[1.0, 2.0, 3.0], y=labels))
+    with pytest.raises(
+        ValueError, match=r"row 1, column 'y': label nan; .*: drop the rows without"
+    ):
+        datasets.read(parquet(a=[1.0, 2.0, 3.0], y=[0.0, np.nan, 1.0]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([1, 1j, 1]), r"rows.npz: y\[0\]: label of type complex128; want numbers or"),
+        (np.array([1, 2, 3], "M8[s]"), r"rows.npz: y\[0\]: label of type datetime64\[s\]; want"),
+        (np.array(["u", "", "v"]), r"rows.npz: y\[1\]: no label; want one per row"),
+        (np.array([b"u", b"\xe9", b"u"]), r"rows.npz: y\[1\]: label b'\\xe9' is not UTF-8 text"),
+        (
+            np.array([0, np.nan, 1]),
+            r"rows.npz: y\[1\]: label nan; .* drop the rows without a label",
+        ),
+    ],
+)
+def test_labels_in_npz_that_are_refused(tmp_path, labels, message):
+    np.savez(tmp_path / "rows.npz", X=np.eye(3), y=labels)
+    with pytest.raises(ValueError, match=message):
+        datasets.read(tmp_path / "rows.npz")
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int16", "uint64", "bool", "float16", "longdouble", "U1"]
+)
+def test_labels_of_any_type_in_npz(tmp_path, dtype):
+    labels = np.array([0, 1, 0]).astype(dtype)
+    np.savez(tmp_path / "rows.npz", X=np.eye(3).astype("float16"), y=labels)
+    X, y = datasets.read(tmp_path / "rows.npz")
+    assert (X.tolist(), y.tolist(), y.dtype) == (np.eye(3).tolist(), [-1, 1, -1], np.float64)
+
+
+@pytest.mark.parametrize("options", [{"label": "notes"}, {"label": "y", "client": "notes"}])
+def test_one_long_text_takes_its_own_memory(write, options):
+    """Not as much for each of the rows, which would be 400 MB here."""
+    pytest.importorskip("pandas")
+    notes = ["x" * 20_000, *(f"ok {i % 7}" for i in range(4_999))]
+    path = write("rows.csv", "\n".join(["a,y,notes", *(f"{i},1,{t}" for i, t in enumerate(notes))]))
+    tracemalloc.start()
+    try:
+        if "client" in options:
+            _, _, clients = datasets.read(path, **options)
+            problem = lg.Problem.from_arrays(np.ones((5_000, 1)), np.ones(5_000), clients)
+            assert problem.client_ids == (*(f"ok {k}" for k in range(7)), "x" * 20_000)
+            again = lg.Problem.from_arrays(np.ones((5_000, 1)), np.ones(5_000), notes)
+            assert again.client_ids == problem.client_ids
+        else:
+            with pytest.raises(
+                ValueError, match=r"8 distinct labels in all \('ok 0', .*'x+…\); wa"
+            ):
+                datasets.read(path, **options)
+        assert tracemalloc.get_traced_memory()[1] < 40e6
+    finally:
+        tracemalloc.stop()

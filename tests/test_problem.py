@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -254,12 +255,12 @@ def test_rounding_in_the_kernel_is_forgiven():
         (
             np.diag([1.0, 2.0, -0.5]),
             ValueError,
-            "K: its smallest eigenvalue is -0.5; want a positive semidefinite matrix",
+            "K: its smallest eigenvalue is -0.5, beyond the rounding of a float64 matrix",
         ),
         (
             [[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
             ValueError,
-            "K: its smallest eigenvalue is -1; want a positive semidefinite matrix",
+            "K: its smallest eigenvalue is -1, beyond the rounding of a float64 matrix",
         ),
     ],
 )
@@ -319,7 +320,7 @@ BAD_CLIENTS = {
     "labels 0 and 1": (
         [([[1.0], [2.0]], [1, 0])],
         ValueError,
-        r"y: integer label 0 at row 1; want -1 and \+1 .*2\*y - 1.* or task='regression'",
+        r"y: integer label 0 at row 1; want -1 and \+1 .*2\.0\*y - 1.* or task='regression'",
     ),
     "bool labels": ([([[1.0], [2.0]], [True, False])], ValueError, r"integer label 0 at row 1"),
     "classes": ([([[1.0], [2.0]], [1, 2])], ValueError, r"integer label 2 at row 1"),
@@ -335,7 +336,7 @@ def test_bad_rows_and_labels(case):
 
 def test_label_0_in_a_binary_task():
     message = (
-        r"y: label 0 at row 1 of a binary task; want -1 and \+1 \(for labels 0 and 1 pass 2\*y"
+        r"y: label 0 at row 1 of a binary task; want -1 and \+1 \(for labels 0 and 1 pass 2.0\*y"
     )
     with pytest.raises(ValueError, match=message):
         lg.Problem([([[1.0], [2.0]], [1, 0])], task="binary")
@@ -373,17 +374,135 @@ def test_bad_client_weights(weights, error, message):
     ("ids", "error", "message"),
     [
         ([0, 1], ValueError, r"clients: got shape \(2,\); want one id for each of the 3 rows"),
-        (
-            [0.0, 1.0, 2.0],
-            TypeError,
-            r"clients: got ids of dtype float64; want integers or strings",
-        ),
-        ([None, 1, 2], TypeError, r"clients: got ids of dtype object; want integers or strings"),
+        ([0.0, 1.0, 2.0], TypeError, r"clients: got 0.0 of type float at row 0; want integers or"),
+        (np.arange(3.0), TypeError, r"clients: got ids of dtype float64; want integers or strings"),
+        ([1j, 1, 2], TypeError, r"clients: got 1j of type complex at row 0; want integers or str"),
+        ([1, "a", 2], TypeError, r"clients: got 1 at row 0 and 'a' at row 1; .* one kind for all"),
+        ([None, 1, 2], ValueError, r"clients: no id at row 0 \(None\); want one for each row"),
+        (["a", "b", np.nan], ValueError, r"clients: no id at row 2 \(nan\)"),
+        ([1, np.datetime64("NaT"), 2], ValueError, r"clients: no id at row 1"),
+        ([[1], [2], [3]], ValueError, r"clients: got shape \(3, 1\)"),
     ],
 )
 def test_bad_client_ids(ids, error, message):
     with pytest.raises(error, match=message):
         lg.Problem.from_arrays(ROWS, [1, 1, 1], ids)
+
+
+def string_dtype():
+    kinds = getattr(np, "dtypes", None)  # from NumPy 2 on
+    return kinds.StringDType() if hasattr(kinds, "StringDType") else object
+
+
+SAME_IDS = {
+    "list": lambda: (["b", "a", "b"], ("a", "b")),
+    "tuple": lambda: ((3, 1, 3), (1, 3)),
+    "strings": lambda: (np.array(["b", "a", "b"]), ("a", "b")),
+    "StringDType": lambda: (np.array(["b", "a", "b"], dtype=string_dtype()), ("a", "b")),
+    "bytes": lambda: (np.array([b"b", b"a", b"b"]), (b"a", b"b")),
+    "objects": lambda: (np.array(["b", "a", "b"], dtype=object), ("a", "b")),
+    "np.str_": lambda: ([np.str_("b"), np.str_("a"), "b"], ("a", "b")),
+    "np.int64": lambda: (np.array([np.int64(3), np.int8(1), 3], dtype=object), (1, 3)),
+    "bool": lambda: (np.array([True, False, True]), (False, True)),
+    "np.bool_": lambda: ([np.True_, np.False_, np.True_], (False, True)),
+    "uint64": lambda: (np.array([2**64 - 1, 1, 2**64 - 1], np.uint64), (1, 2**64 - 1)),
+    "beyond int64": lambda: ([2**70, -1, 2**70], (-1, 2**70)),
+    "beyond 2^53": lambda: ([2**53 + 1, 2**53, 2**53 + 1], (2**53, 2**53 + 1)),
+    "empty text": lambda: (["b", "", "b"], ("", "b")),
+}
+
+
+@pytest.mark.parametrize("kind", SAME_IDS)
+def test_client_ids_of_any_type(kind):
+    ids, wanted = SAME_IDS[kind]()
+    problem = lg.Problem.from_arrays(ROWS, [1, 1, 1], ids)
+    assert problem.client_ids == wanted
+    assert [type(id) for id in problem.client_ids] == [type(id) for id in wanted]
+    assert problem.sizes.tolist() == [1, 2]
+    assert problem.row_order.tolist() == [1, 0, 2]
+
+
+def test_client_ids_of_other_libraries():
+    pandas = pytest.importorskip("pandas")
+    arrow = pytest.importorskip("pyarrow")
+    texts, numbers = ["b", "a", "b"], [3, 1, 3]
+    columns = [
+        pandas.Series(texts),
+        pandas.Series(texts, dtype="string"),
+        pandas.Series(texts, dtype="category"),
+        pandas.Series(texts, dtype=object),
+        pandas.Index(texts),
+        arrow.array(texts),
+        arrow.chunked_array([texts[:1], texts[1:]]),
+    ]
+    for column in columns:
+        assert lg.Problem.from_arrays(ROWS, [1, 1, 1], column).client_ids == ("a", "b")
+    for column in (pandas.Series(numbers, dtype="Int64"), pandas.Series(numbers, dtype="category")):
+        assert lg.Problem.from_arrays(ROWS, [1, 1, 1], column).client_ids == (1, 3)
+    gaps = [
+        pandas.Series(["b", None, "a"]),
+        pandas.Series(["b", pandas.NA, "a"], dtype="string"),
+        pandas.Series(["b", None, "a"], dtype="category"),
+        pandas.Series([1, pandas.NA, 2], dtype="Int64").astype(object),
+        pandas.Series([1, pandas.NaT, 2], dtype=object),
+        arrow.array(["b", None, "a"]),
+    ]
+    for column in gaps:
+        with pytest.raises(ValueError, match=r"clients: no id at row 1 \("):
+            lg.Problem.from_arrays(ROWS, [1, 1, 1], column)
+
+
+def test_missing_labels_and_entries_of_other_libraries():
+    pandas = pytest.importorskip("pandas")
+    for gap in (None, np.nan, pandas.NA, pandas.NaT, np.datetime64("NaT")):
+        y = np.array([1, gap, 1], dtype=object)
+        with pytest.raises(
+            ValueError, match=r"y: nan at row 1 \(1 such entries\); .* drop or impute"
+        ):
+            lg.Problem([(ROWS, y)])
+        X = np.array([[1, 2], [3, gap], [5, 6]], dtype=object)
+        with pytest.raises(ValueError, match=r"X: nan at row 1, column 1 \(1 such entries\)"):
+            lg.Problem([(X, [1, 1, 1])])
+    for column in (
+        pandas.Series([1, pandas.NA, -1], dtype="Int64"),
+        pandas.Series([1, pandas.NA, -1], dtype="Float64"),
+        pandas.Series([True, pandas.NA, False], dtype="boolean"),
+    ):
+        with pytest.raises(ValueError, match="y: nan at row 1"):
+            lg.Problem([(ROWS, column)])
+    for column in (pandas.Series(["a", "b", "a"], dtype="category"), ["1", "-1", "1"]):
+        with pytest.raises(TypeError, match=r"y: got dtype .*; want real numbers"):
+            lg.Problem([(ROWS, column)])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "bool", "float16", object])
+def test_the_advice_for_labels_0_and_1_holds_for_any_type(dtype):
+    y = np.array([0, 1, 0, 1]).astype(dtype)
+    with pytest.raises(ValueError, match="labels 0 and 1 pass ") as refused:
+        lg.Problem([(np.eye(4), y)])
+    advice = re.search(r"labels 0 and 1 pass ([^)]*)\)", str(refused.value))[1]
+    problem = lg.Problem([(np.eye(4), eval(advice, {"y": y}))])
+    assert problem.y.tolist() == [-1, 1, -1, 1]
+    with pytest.raises(ValueError, match=re.escape(f"pass {advice})")):
+        lg.Problem([(np.eye(4), y)], task="binary")
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 6), (200, 5), (60, 300)])
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 1e-5), ("float16", 1e-2)])
+def test_gram_matrices_computed_in_few_digits(n, d, dtype, digits):
+    X = np.random.default_rng(0).standard_normal((n, d)).astype(dtype)
+    y = np.where(X[:, 0] > 0, 1, -1)
+    K = X @ X.T
+    problem = lg.Problem.from_gram(K, y, np.zeros(n, int))
+    assert problem.n_features <= min(n, d) + (dtype == "float16") * n
+    np.testing.assert_allclose(problem.X @ problem.X.T, K, atol=digits * K.max())
+    # As float64 the same numbers are no Gram matrix, where rows are more than features.
+    if n > d:
+        with pytest.raises(ValueError, match="beyond the rounding of a float64 matrix"):
+            lg.Problem.from_gram(K.astype(float), y, np.zeros(n, int))
+    K[0, 1] = K[1, 0] = 2 * np.sqrt(float(K[0, 0]) * float(K[1, 1]))
+    with pytest.raises(ValueError, match=f"beyond the rounding of a {dtype} matrix"):
+        lg.Problem.from_gram(K, y, np.zeros(n, int))
 
 
 def test_options_are_keyword_only():

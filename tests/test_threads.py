@@ -8,7 +8,7 @@ import pytest
 import registry
 
 import localgd as lg
-from localgd import configuration
+from localgd import cgroups, configuration
 from localgd._backend import core
 from localgd.engines import usable_cores
 
@@ -166,3 +166,71 @@ def test_default_threads_stay_within_the_machine_and_the_clients(small_problem, 
     assert lg.run(small_problem, lg.GD(lr=0.1), rounds=1).threads == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert lg.run(heavy, lg.LocalGD(local_steps=100, lr=0.1), rounds=1).threads == 1
+
+
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    """Writes the files of control groups; this process has 64 cores but for them."""
+    monkeypatch.setattr(cgroups, "MOUNT", tmp_path)
+    monkeypatch.setattr(cgroups, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def write(membership, **files):
+        (tmp_path / "membership").write_text(membership)
+        for name, text in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "cores"),
+    [
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 64),
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "50000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "99900000 100000\n"}, 64),
+        ("0::/\n", {"cpu.max": "nonsense\n"}, 64),
+        ("0::/\n", {}, 64),
+        ("", {}, 64),
+        # The smallest of the group and all above it.
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "300000 100000"}, 3),
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000", "a/cpu.max": "800000 100000"}, 4),
+        # A container that sees the path of its host, but only its own files.
+        ("0::/docker/1f\n", {"cpu.max": "500000 100000"}, 5),
+        ("0::/../../x\n", {"cpu.max": "500000 100000"}, 5),
+        (
+            "4:memory:/m\n3:cpu,cpuacct:/a\n",
+            {
+                "cpu,cpuacct/a/cpu.cfs_quota_us": "600000",
+                "cpu,cpuacct/a/cpu.cfs_period_us": "100000",
+            },
+            6,
+        ),
+        (
+            "3:cpuacct,cpu:/docker/1f\n0::/\n",
+            {"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "50000\n"},
+            5,
+        ),
+        ("1:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
+        ("1:cpuset:/\n", {"cpuset/cpu.cfs_quota_us": "1", "cpuset/cpu.cfs_period_us": "1"}, 64),
+    ],
+)
+def test_quotas_of_control_groups(groups, monkeypatch, membership, files, cores):
+    groups(membership, **files)
+    assert usable_cores() == cores
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert usable_cores() == min(cores, 3)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5}, raising=False)
+    assert usable_cores() == min(cores, 2)
+
+
+def test_default_threads_stay_within_a_quota(groups):
+    groups("0::/\n", **{"cpu.max": "200000 100000"})
+    heavy = registry.problem("exponential", sizes=(300,) * 3, d=50)
+    run = lg.run(heavy, lg.LocalGD(local_steps=100, lr=0.1), rounds=1)
+    assert run.threads == (2 if core.build_info()["openmp"] else 1)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import MissingExtraError
+from .ids import is_missing
 
 
 def real_array(
@@ -29,7 +30,8 @@ def real_array(
         raise ValueError(f"{name}: rows of different lengths; want a rectangular array") from error
     if array.dtype == object and not any(isinstance(entry, (str, bytes)) for entry in array.flat):
         with contextlib.suppress(TypeError, ValueError):
-            array = array.astype(np.float64)
+            gaps = np.array([is_missing(entry) for entry in array.flat], dtype=bool)
+            array = np.where(gaps.reshape(array.shape), math.nan, array).astype(np.float64)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: got dtype {array.dtype}; want real numbers")
     if array.ndim != ndim:

@@ -26,6 +26,7 @@ import numpy as np
 
 from . import _validation as check
 from ._backend import core
+from .cgroups import cpu_quota
 from .errors import UnsupportedError
 from .methods import LocalRule, Method
 from .problem import Problem
@@ -223,9 +224,12 @@ def choose_threads(threads: Any, plan: Plan) -> int:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: its affinity, or fewer if OMP_NUM_THREADS says so."""
+    """Cores that this process may use: its affinity, or fewer by a quota or OMP_NUM_THREADS."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return min(cores, int(wanted)) if wanted.isdigit() and int(wanted) > 0 else cores
+    if wanted.isdigit() and int(wanted) > 0:
+        cores = min(cores, int(wanted))
+    # With a thread for a part of a core the others would wait until it is let run again.
+    return int(max(1, min(cores, cpu_quota())))

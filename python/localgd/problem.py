@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _validation as check
 from .identification import digest
+from .ids import client_index
 from .read_only import protect
 
 __all__ = ["Problem"]
@@ -129,7 +130,7 @@ class Problem:
         X : array of shape (N, d)
         y : array of shape (N,)
         clients : array of shape (N,)
-            Integers or strings; the clients are ordered by sorted id.
+            Integers or strings, of any library; the clients are ordered by sorted id.
         weights, task
             As for :class:`Problem`.
 
@@ -139,8 +140,10 @@ class Problem:
 
         Raises
         ------
-        ValueError, TypeError
-            As for :class:`Problem`.
+        ValueError
+            As for :class:`Problem`, and for rows without an id.
+        TypeError
+            As for :class:`Problem`, and for ids that are neither integers nor strings, or both.
 
         Examples
         --------
@@ -151,22 +154,10 @@ class Problem:
         (('a', 'b'), [1, 0, 2])
         """
         X, y = check_rows("X, y", X, y)
-        ids = np.asarray(clients)
-        if ids.shape != y.shape:
-            raise ValueError(
-                f"clients: got shape {ids.shape}; want one id for each of the {len(y)} rows"
-            )
-        kinds = {type(name) for name in ids.flat} if ids.dtype == object else set()
-        if kinds == {str} or kinds == {int}:  # a column of pandas
-            ids = np.array(ids.tolist())
-        if ids.dtype.kind not in "biuUS":
-            raise TypeError(f"clients: got ids of dtype {ids.dtype}; want integers or strings")
-        unique, index = np.unique(ids, return_inverse=True)
+        ids, index = client_index(clients, len(y))
         order = np.argsort(index, kind="stable")
         problem = cls.__new__(cls)
-        problem._set(
-            X[order], y[order], np.bincount(index), weights, task, tuple(unique.tolist()), order
-        )
+        problem._set(X[order], y[order], np.bincount(index), weights, task, ids, order)
         return problem
 
     @classmethod
@@ -199,8 +190,8 @@ class Problem:
         Raises
         ------
         ValueError
-            If K is not square, symmetric and positive semidefinite to rounding, and as for
-            :class:`Problem`.
+            If K is not square, symmetric and positive semidefinite to the rounding of its dtype,
+            and as for :class:`Problem`.
         TypeError
             As for :class:`Problem`.
 
@@ -218,13 +209,16 @@ class Problem:
         """
         from .kernels import kernel_coordinates
 
+        dtype = np.asarray(K).dtype
         K = check.real_array("K", K, 2)
         if K.shape[0] != K.shape[1] or len(K) != np.size(y):
             raise ValueError(
                 f"K, y: got shapes {K.shape} and {np.shape(y)}; want (N, N) and (N,), one label "
                 "for each row"
             )
-        problem = cls.from_arrays(kernel_coordinates(K), y, clients, weights=weights, task=task)
+        problem = cls.from_arrays(
+            kernel_coordinates(K, dtype), y, clients, weights=weights, task=task
+        )
         problem.kernel = True
         return problem
 
@@ -354,7 +348,7 @@ def check_task(y: np.ndarray, task: str | None) -> str:
     if task == "binary" and len(outside):
         raise ValueError(
             f"y: label {y[outside[0]]:g} at row {outside[0]} of a binary task; want -1 and +1 "
-            "(for labels 0 and 1 pass 2*y - 1)"
+            "(for labels 0 and 1 pass 2.0*y - 1)"
         )
     if task == "multiclass":
         _check_classes(y)
@@ -369,7 +363,7 @@ def check_task(y: np.ndarray, task: str | None) -> str:
         return "multiclass"
     raise ValueError(
         f"y: integer label {y[outside[0]]:g} at row {outside[0]}; want -1 and +1 for a binary "
-        "task (for labels 0 and 1 pass 2*y - 1), each of 0, 1, …, C-1 or task='multiclass' for "
+        "task (for labels 0 and 1 pass 2.0*y - 1), each of 0, 1, …, C-1 or task='multiclass' for "
         "classes, or task='regression' for numeric targets"
     )
 

@@ -14,7 +14,7 @@ from ..errors import MissingExtraError
 from . import words
 from .methods import ENTRIES
 from .screen import Screen, one_line
-from .settings import Settings, read_config
+from .settings import OF_FILE, Settings, in_options, read_config
 
 __all__ = ["app", "call"]
 
@@ -72,11 +72,11 @@ def call(arguments: Sequence[str] | None) -> int:
 
 
 def _told(error: Exception) -> str:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.filename is not None:
         return one_line(error)
     # Functions of localgd speak of their arguments; the user gave settings.
     name, colon, rest = one_line(error).partition(": ")
-    return NAMES.get(name, name) + colon + rest
+    return in_options(NAMES.get(name, name) + colon + rest) or type(error).__name__
 
 
 def _show_version(wanted: bool) -> None:
@@ -97,21 +97,27 @@ def _localgd(
         print(context.get_help())
 
 
-def _with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command one option per field of Settings; those not used arrive as None."""
-    parameters = [inspect.signature(command, eval_str=True).parameters["config"]]
-    for field in dataclasses.fields(Settings):
-        parameters.append(
-            inspect.Parameter(
-                field.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None,
-                annotation=Annotated[_kind(field), _option(field)],
-            )
-        )
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command
+def _with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command one option per field of Settings, or some; those not used arrive as None."""
+
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [p for p in own if p.kind is not p.VAR_KEYWORD]
+        for field in dataclasses.fields(Settings):
+            if not names or field.name in names:
+                parameters.append(
+                    inspect.Parameter(
+                        field.name,
+                        inspect.Parameter.KEYWORD_ONLY,
+                        default=None,
+                        annotation=Annotated[_kind(field), _option(field)],
+                    )
+                )
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorated
 
 
 def _kind(field: dataclasses.Field[Any]) -> Any:
@@ -142,7 +148,7 @@ def _option(field: dataclasses.Field[Any]) -> Any:
 
 
 @app.command(help=HELP)
-@_with_settings
+@_with_settings()
 def run(
     config: Annotated[
         str | None,
@@ -176,6 +182,7 @@ def info(
 
 
 @app.command()
+@_with_settings("label", "client", "task", *OF_FILE)
 def reproduce(
     experiments: Annotated[
         list[str] | None,
@@ -191,26 +198,19 @@ def reproduce(
     data: Annotated[
         str | None, typer.Option(metavar="FILE", help="Your rows: .csv .npz .parquet .svm")
     ] = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Labels in FILE: name or index.")
-    ] = None,
-    client: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Client ids in FILE.")
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(metavar="TASK", help="binary, multiclass or regression.")
-    ] = None,
     seed: Annotated[
         int, typer.Option(metavar="N", help="Added to the seed of every data set.")
     ] = 0,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Threads.", show_default="as many as help")
     ] = None,
+    **options: Any,
 ) -> Done:
     """Try the claims of the theory and its open questions, and write a report."""
     from .reproduce import Request, execute, show_list
 
     if show:
         return Done(show_list(Screen()))
-    request = Request(experiments or (), out, quick, data, label, client, task, seed, threads)
+    file = {name: value for name, value in options.items() if value is not None}
+    request = Request(experiments or (), out, quick, data, file, seed, threads)
     return Done(execute(request, Screen()))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -19,10 +19,11 @@ from ..reproducing import Context, Experiment, Outcome, OwnRows, all_experiments
 from ..reproducing.experiment import CAVEAT, FAILS, HOLDS
 from ..reproducing.report import Report
 from ..reproducing.running import FAILED
+from . import words
 from .figure import without_window
 from .info import collect
 from .rows import prepare
-from .screen import PLAIN, Screen
+from .screen import PLAIN, Screen, quoted
 from .settings import Settings
 
 __all__ = ["Request", "execute", "show_list"]
@@ -39,9 +40,7 @@ class Request:
     out: str = "report"
     quick: bool = False
     data: str | None = None
-    label: str | None = None
-    client: str | None = None
-    task: str | None = None
+    file: Mapping[str, Any] = field(default_factory=dict)  # how to read it
     seed: int = 0
     threads: int | None = None
 
@@ -59,7 +58,10 @@ def execute(request: Request, screen: Screen) -> int:
     with _progress(screen, len(wanted)) as (begin, tell):
         context = Context(request.quick, request.seed, own, request.threads, tell)
         report = Report(
-            Path(request.out), context, _about(request), [experiment.id for experiment in wanted]
+            Path(words.path("out", request.out)),
+            context,
+            _about(request),
+            [experiment.id for experiment in wanted],
         )
         try:
             for experiment in wanted:
@@ -93,16 +95,12 @@ def show_list(screen: Screen) -> int:
         source = ("open; " if experiment.open else "") + experiment.sources[0].label
         own = f" Own rows: {', '.join(experiment.tasks)}." if experiment.tasks else ""
         table.add_row(experiment.id, Text(experiment.question + own), Text(source))
-    screen.out.print(table)
+    screen.print_table(table)
     return 0
 
 
 def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
-    given = {
-        name: getattr(request, name)
-        for name in ("label", "client", "task")
-        if getattr(request, name) is not None
-    }
+    given = request.file
     if request.data is None:
         if given:
             raise ValueError(
@@ -111,6 +109,7 @@ def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
         return None
     with screen.busy("loading the rows"):
         prepared = prepare(Settings.merged({"data": request.data, "seed": request.seed}, given))
+    screen.guessed(prepared.guessed)
     return OwnRows(prepared.problem, f"{prepared.data}; clients: {prepared.clients}")
 
 
@@ -157,7 +156,7 @@ def _about(request: Request) -> dict[str, str]:
     versions = {"python": build["python"], "numpy": build["numpy"], "scipy": build["scipy"]}
     versions["matplotlib"] = build["extras"]["plot"]["matplotlib"]
     return {
-        "command": shlex.join(["localgd", *sys.argv[1:]]),
+        "command": " ".join(map(quoted, ["localgd", *sys.argv[1:]])),
         "date": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
         "seed": str(request.seed),
         "localgd": build["version"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ..partitioning import partition
 from ..problem import Problem, check_task
 from ..randomness import random_generator
 from .own_rows import read_own
-from .settings import Settings
+from .settings import OF_FILE, Settings, in_options
 from .words import partition_scheme
 
 __all__ = ["Prepared", "prepare"]
@@ -36,6 +37,7 @@ class Rows:
     ids: np.ndarray | None
     title: str
     names: tuple[str, ...]  # of the labels -1 and +1, or 0, 1, …, C-1
+    guessed: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Prepared:
     settings: Settings
     data: str
     clients: str
+    guessed: str  # of the user's file, or empty
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -77,7 +80,8 @@ def prepare(settings: Settings) -> Prepared:
     )
     if test is not None:
         data += f"; {len(test[1]):,} more rows held out as a test"
-    return Prepared(problem, test, settings, data, _about_clients(problem, settings, dealing))
+    clients = _about_clients(problem, settings, dealing)
+    return Prepared(problem, test, settings, data, clients, in_options(rows.guessed))
 
 
 def _load(settings: Settings) -> tuple[Rows, Settings]:
@@ -92,7 +96,7 @@ def _load(settings: Settings) -> tuple[Rows, Settings]:
     name = settings.data
     if name not in BUILT_IN:
         return _read(settings, Path(name))
-    for option in ("label", "client"):
+    for option in ("label", "client", *OF_FILE):
         if getattr(settings, option) is not None:
             raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
     if name in DIGITS:
@@ -105,16 +109,17 @@ def _load(settings: Settings) -> tuple[Rows, Settings]:
 
 
 def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
-    if not path.suffix and not path.exists():
+    if not path.suffix and settings.kind is None and not path.exists():
         raise ValueError(
             f"data: got {str(path)!r}; want {', '.join(BUILT_IN)}, or a file of rows "
             "(.csv, .npz, .parquet, .svm)"
         )
-    path = path.expanduser()
-    own = read_own(path, settings.label, settings.client, _task(settings))
+    options = {name: getattr(settings, name) for name in OF_FILE}
+    own = read_own(path, settings.label, settings.client, _task(settings), **options)
     # Absolute, so that the written settings repeat the run from any folder.
     settled = dataclasses.replace(settings, data=str(path.resolve()), client=own.client)
-    return Rows(own.X, own.y, own.ids, path.name, own.names), settled
+    title = os.fsencode(path.name).decode(errors="replace")  # to be written to reports
+    return Rows(own.X, own.y, own.ids, title, own.names, own.guessed), settled
 
 
 def _task(settings: Settings) -> str | None:

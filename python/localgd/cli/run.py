@@ -26,7 +26,7 @@ from .far import about_far, far_run, is_far
 from .pooled import angles_to_pooled
 from .report import table
 from .rows import Prepared, prepare
-from .screen import Screen, one_line
+from .screen import Screen, one_line, quoted
 from .settings import Settings, write_config
 from .target import Target, find_target
 
@@ -48,6 +48,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
     write_config(settings, folder / "run.toml")
     screen.line("Data", prepared.data)
+    screen.guessed(prepared.guessed)
     screen.line("Clients", prepared.clients)
     with screen.busy("computing the reference"):
         target = find_target(problem, str(settings.loss), settings.reference)
@@ -79,7 +80,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     for name, path in paths.items():
         screen.path(name, str(path) if written[name] else "none: it could not be written")
     screen.path("Figure", figure)
-    screen.path("Repeat", f"localgd run --config {folder / 'run.toml'}")
+    screen.path("Repeat", f"localgd run --config {quoted(folder / 'run.toml')}")
     return _outcome(result, gd, screen) or (0 if all(written.values()) else NOT_WRITTEN)
 
 

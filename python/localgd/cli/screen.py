@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     Progress,
@@ -23,9 +27,10 @@ from rich.text import Text
 
 from ..writing import Stream
 
-__all__ = ["Screen", "one_line"]
+__all__ = ["Screen", "one_line", "quoted"]
 
 NAME_WIDTH = 10
+WIDEST = 10_000  # columns
 PLAIN = box.Box("    \n    \n -- \n" + "    \n" * 5, ascii=True)  # a line under the headings
 
 
@@ -63,6 +68,11 @@ class Screen:
         start = f"{name:<{NAME_WIDTH}}  "
         self.out.print(Text.assemble((start, "bold cyan"), text), soft_wrap=True)
 
+    def guessed(self, text: str) -> None:
+        """A line about what was guessed, if anything."""
+        if text:
+            self.path("Guessed", text)
+
     def blank(self) -> None:
         """An empty line."""
         self.out.print()
@@ -79,7 +89,20 @@ class Screen:
             table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
         for row in rows:
             table.add_row(*row)
-        self.out.print(table)
+        self.print_table(table)
+
+    def print_table(self, table: Table) -> None:
+        """A table at full width, but for text that a terminal may break into lines.
+
+        Only a terminal has an edge; there numbers that do not fit go on in the next line.
+        """
+        width = self.out.width
+        needs = Measurement.get(self.out, self.out.options.update(width=WIDEST), table)
+        self.out.width = max(width, needs.minimum if self.out.is_terminal else needs.maximum)
+        try:
+            self.out.print(table, crop=False)
+        finally:
+            self.out.width = width
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
@@ -116,6 +139,16 @@ def one_line(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     text = error.format_message() if hasattr(error, "format_message") else str(error)
     return " ".join(text.split()) or type(error).__name__
+
+
+def quoted(path: str | Path) -> str:
+    """A path, or what else may hold bytes that are no text, as one word of a shell."""
+    text = str(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    # Line ends, and bytes that are not UTF-8.
+    signs = (repr(bytes([byte]))[2:-1] for byte in os.fsencode(text))
+    return "$'" + "".join("\\'" if sign == "'" else sign for sign in signs) + "'"
 
 
 class _Speed(ProgressColumn):

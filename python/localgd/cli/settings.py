@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from .. import __version__
 from ..checkpointing import SECONDS_BETWEEN
+from ..datasets.files import READERS
 from ..losses import LOSSES
 from . import words
 from .methods import DEFAULTS, ENTRIES, Entry, takers
@@ -22,7 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # type: ignore[import-not-found]
 
-__all__ = ["Settings", "read_config", "write_config"]
+__all__ = ["OF_FILE", "Settings", "in_options", "read_config", "write_config"]
 
 DATA, METHOD, ENGINE, OUTPUT = "Data", "Method", "Engine", "Output"
 
@@ -51,7 +53,7 @@ class Settings:
 
     data: str | None = setting(
         None,
-        words.text,
+        words.path,
         DATA,
         "NAME|FILE",
         "mnist, digits, breast-cancer, or your rows: a .csv .npz .parquet .svm file.",
@@ -65,7 +67,7 @@ class Settings:
         "Which digits (mnist, digits), two or more, or all; groups: 024,135.",
     )
     label: str | None = setting(
-        None, words.text, DATA, "COLUMN", "Labels in FILE: name or index.", shown="the last column"
+        None, words.text, DATA, "COLUMN", "Labels in FILE: name, or index.", shown="the last column"
     )
     client: str | None = setting(
         None, words.text, DATA, "COLUMN", "Client ids in FILE; without it rows are dealt out."
@@ -77,6 +79,49 @@ class Settings:
         "TASK",
         "binary, multiclass or regression.",
         shown="from the labels",
+    )
+    kind: str | None = setting(
+        None,
+        words.choice(*READERS),
+        DATA,
+        "KIND",
+        f"Format of FILE: {', '.join(READERS)}.",
+        shown="from its suffix",
+    )
+    header: bool | None = setting(
+        None,
+        words.flag,
+        DATA,
+        "",
+        "Line 1 of a CSV file holds column names, or is a row. Default: names if no cell is a "
+        "number.",
+    )
+    delimiter: str | None = setting(
+        None,
+        words.character,
+        DATA,
+        "CHAR",
+        "Between the cells of a CSV file; tab works.",
+        shown=",",
+    )
+    decimal: str | None = setting(
+        None, words.choice(".", ","), DATA, "CHAR", "Before decimals in a CSV file.", shown="."
+    )
+    keep_index: bool | None = setting(
+        None, words.flag, DATA, "", "An index, of pandas or without a name, is a feature, too."
+    )
+    n_features: int | None = setting(
+        None, words.whole(1), DATA, "D", "Of an svmlight file.", shown="from the largest index"
+    )
+    zero_based: bool | None = setting(
+        None,
+        words.flag,
+        DATA,
+        "",
+        "Indices of an svmlight file start at 0. Default: if it has an index 0.",
+    )
+    max_bytes: int | None = setting(
+        None, words.memory, DATA, "BYTES", "Of svmlight rows as a dense array.", shown="4GB"
     )
     normalize: bool = setting(
         True, words.flag, DATA, "", "Divide all rows by the largest row norm: keeps lr 1 stable."
@@ -214,13 +259,13 @@ class Settings:
     )
 
     out: str = setting(
-        "localgd-run", words.text, OUTPUT, "FOLDER", "Where the results go.", short="-o"
+        "localgd-run", words.path, OUTPUT, "FOLDER", "Where the results go.", short="-o"
     )
     records_per_decade: int = setting(
         10, words.whole(1), OUTPUT, "N", "Measurements per factor of ten in rounds."
     )
     checkpoint: str | None = setting(
-        None, words.text, OUTPUT, "FILE", "Keep the state here; continue from it if it exists."
+        None, words.path, OUTPUT, "FILE", "Keep the state here; continue from it if it exists."
     )
     checkpoint_seconds: float = setting(
         SECONDS_BETWEEN, words.nonnegative, OUTPUT, "SECONDS", "Write it so often."
@@ -260,6 +305,34 @@ class Settings:
         return cls(**checked)
 
 
+# How to read FILE; `localgd reproduce` has them, too.
+OF_FILE = (
+    "kind",
+    "header",
+    "delimiter",
+    "decimal",
+    "keep_index",
+    "n_features",
+    "zero_based",
+    "max_bytes",
+)
+
+
+def in_options(text: str) -> str:
+    """A message of localgd's functions with the options that stand for arguments of theirs."""
+    names = [
+        field.name for field in dataclasses.fields(Settings) if field.metadata["panel"] == DATA
+    ]
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found[1].replace("_", "-"), found[2].strip("'")
+        if value in ("True", "False"):
+            return f"--{name}" if value == "True" else f"--no-{name}"
+        return f"--{name} {value}".rstrip(" …")
+
+    return re.sub(rf"(?<!['\w])({'|'.join(names)})=('[^']*'|\w+|…|)", option, text)
+
+
 def _stays_behind(name: str, value: Any, old: Entry, new: Entry) -> bool:
     """Whether a setting of one method means nothing to another, or was its default only."""
     if name == "pooled":
@@ -277,9 +350,16 @@ NOT_WRITTEN = ("checkpoint", "checkpoint_seconds", "quiet")
 
 def read_config(path: str) -> dict[str, Any]:
     """The values of a TOML file, checked."""
+    path = words.path("config", path)
+    data = Path(path).read_bytes()
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # Notepad and PowerShell begin their UTF-8 files with a byte order mark.
+        values = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        what = "UTF-16 text with a BOM" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else error.reason
+        raise ValueError(f"{path} line {line}: not UTF-8 text ({what}); save it as UTF-8") from None
+    except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets in brackets
         raise ValueError(f"{path}: not TOML: {error}") from None
     Settings.from_values(values, f"{path}: ")
     return values
@@ -304,4 +384,16 @@ def _toml(value: str | int | float | bool) -> str:
     """A TOML value. JSON writes strings, true and false the same way."""
     if isinstance(value, int) and abs(value) >= 2**63:  # TOML's integers end there
         value = float(value)
-    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, str) and not _is_unicode(value):
+        value = Path(value).absolute().as_uri()  # the only texts with bytes in them are paths
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
+import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -66,6 +68,28 @@ def text(name: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
         raise ValueError(f"{name}: got {value!r}; want a text")
     return str(value)
+
+
+def path(name: str, value: Any) -> str:
+    """A file or folder; ~ is the home folder, and a file: URI may hold any byte."""
+    value = text(name, value)
+    if value.startswith("file:"):
+        value = os.fsdecode(urllib.parse.unquote_to_bytes(urllib.parse.urlsplit(value).path))
+    if "\0" in value:
+        raise ValueError(f"{name}: got {value!r}; want a path, which has no NUL character")
+    expanded = os.path.expanduser(value)
+    if expanded.startswith("~") and os.path.dirname(expanded):
+        raise ValueError(f"{name}: got {value!r}; there is no such home folder")
+    return expanded
+
+
+def character(name: str, value: Any) -> str:
+    r"""One character; a tab may be written \t or tab."""
+    if value in ("\\t", "tab"):
+        return "\t"
+    if not isinstance(value, str) or len(value) != 1:
+        raise ValueError(f"{name}: got {value!r}; want one character, or tab")
+    return value
 
 
 def flag(name: str, value: Any) -> bool:
@@ -264,6 +288,9 @@ def _number(value: Any) -> int | float | None:
             except ValueError:
                 continue
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # an integer beyond 1e308
+        return None

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import decimal
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["RawRows", "client_ids", "is_number", "listed", "numeric_labels"]
+from ..ids import factorize, is_missing
+
+__all__ = [
+    "Labels",
+    "RawRows",
+    "client_ids",
+    "is_number",
+    "listed",
+    "numeric_labels",
+    "read_labels",
+    "shown",
+]
 
 Place = Callable[[int, str], str]
+MISSING = ("NA", "N/A", "<NA>", "NaT", "None", "null", "NULL")  # as R, pandas and SQL write it
+LONGEST = 60  # characters of a value in a message
 
 
 class RawRows(NamedTuple):
@@ -18,60 +33,112 @@ class RawRows(NamedTuple):
 
     ``X`` (N, d) float64 and finite, ``labels`` (N,), ``clients`` (N,) or None;
     ``place(i, "label")`` or ``place(i, "client")`` says for messages where row i has it.
+    ``guesses`` say what was taken for granted that neither the file nor an argument told.
     """
 
     X: np.ndarray
     labels: Sequence[Any] | np.ndarray
     clients: Sequence[Any] | np.ndarray | None
     place: Place
+    guesses: tuple[str, ...] = ()
 
 
-def numeric_labels(values: Any, task: str | None, place: Place) -> np.ndarray:
-    """Labels as float64 of shape (N,); two classes become -1 and +1."""
-    array = np.asarray(values)
-    if array.dtype.kind in "biuf":
-        numbers = array.astype(np.float64)
-    else:
-        texts = _texts(array)
-        numeric = [is_number(text) for text in texts]
-        if not any(numeric):
-            return _two_strings(texts, task, place)
-        if not all(numeric):
-            i = numeric.index(False)
+class Labels(NamedTuple):
+    """The distinct labels in sorted order, all numbers or all texts, and which one each row has."""
+
+    values: Sequence[Any]
+    which: np.ndarray
+
+    @property
+    def are_texts(self) -> bool:
+        return isinstance(self.values[0], str)
+
+
+def read_labels(values: Any, place: Place) -> Labels:
+    """Labels of any type: numbers, without rounding them, if all are numbers, else texts."""
+    entries, index = _distinct(values, "label", place)
+    texts = [k for k, entry in enumerate(entries) if isinstance(entry, str)]
+    for k in texts:
+        if entries[k] in MISSING:
             raise ValueError(
-                f"{place(i, 'label')}: label {texts[i]!r} is not a number, others are; want "
-                "numbers only or two distinct strings"
+                f"{place(_first(index, k), 'label')}: no label ({entries[k]}); want one per row"
             )
-        numbers = np.array([float(text) for text in texts])
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if len(bad):
-        i = int(bad[0])
-        raise ValueError(f"{place(i, 'label')}: label {numbers[i]}; want a finite number")
-    return _two_numbers(numbers, task)
+    words = [k for k in texts if not is_number(entries[k])]
+    if words and len(words) < len(entries):
+        k = words[0]
+        raise ValueError(
+            f"{place(_first(index, k), 'label')}: label {shown(entries[k])} is not a number, "
+            "others are; want numbers only or two distinct strings"
+        )
+    if not words:
+        for k in texts:
+            entries[k] = _number(entries[k])
+        for k, entry in enumerate(entries):
+            if not _is_finite(entry):
+                missing = ": drop the rows without a label" if entry != entry else ""
+                raise ValueError(
+                    f"{place(_first(index, k), 'label')}: label {entry}; want a finite number"
+                    + missing
+                )
+    ordered = sorted(set(entries))
+    rank = {entry: k for k, entry in enumerate(ordered)}
+    return Labels(ordered, np.array([rank[entry] for entry in entries])[index])
+
+
+def numeric_labels(labels: Labels, task: str | None, place: Place) -> np.ndarray:
+    """Labels as float64 of shape (N,); two classes become -1 and +1."""
+    if labels.are_texts:
+        return _two_texts(labels, task, place)
+    values, which = labels
+    whole = all(value == int(value) for value in values)
+    if task != "regression" and not set(values) <= {-1, 1}:
+        if len(values) == 2 and (task == "binary" or whole):
+            return np.where(which == 0, -1.0, 1.0)
+        if task == "binary":
+            raise ValueError(
+                f"{place(0, 'label')}: {len(values)} distinct labels in all ({listed(values)}); "
+                "want two for task='binary'"
+            )
+        lost = [k for k, value in enumerate(values) if whole and int(float(value)) != value]
+        if lost:
+            raise ValueError(
+                f"{place(_first(which, lost[0]), 'label')}: label {values[lost[0]]}, which float64 "
+                "cannot tell from its neighbours (beyond 2**53); want smaller numbers or texts, or "
+                "task='regression'"
+            )
+    return np.array([float(value) for value in values])[which]
 
 
 def client_ids(values: Any, place: Place) -> np.ndarray:
-    """Client ids, shape (N,): integers if all are written as integers, else strings."""
-    array = np.asarray(values)
-    if array.dtype.kind in "iu":
-        return array
-    texts = _texts(array)
-    if "" in texts:
-        raise ValueError(f"{place(texts.index(''), 'client')}: no client id; want one per row")
-    if array.dtype.kind not in "OUS":
-        raise ValueError(
-            f"{place(0, 'client')}: client id {texts[0]} of type {array.dtype}; want integers or "
-            "strings"
-        )
+    """Client ids, shape (N,): integers if all are written as integers, else strings (objects)."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        return values
+    found, index = _distinct(values, "client", place)
+    for k, id in enumerate(found):
+        if isinstance(id, bool) or not isinstance(id, (int, str)):
+            raise ValueError(
+                f"{place(_first(index, k), 'client')}: client id {id} of type {type(id).__name__}; "
+                "want integers or strings"
+            )
+    if all(isinstance(id, int) for id in found):
+        large = max(found) >= 2**63
+        return np.array(found, dtype=np.uint64 if large and min(found) >= 0 else np.int64)[index]
     # Ids such as 007 stay strings, and so do those that int64 cannot hold.
-    if all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", text) for text in texts):
-        return np.array([int(text) for text in texts], dtype=np.int64)
-    return np.array(texts)
+    if all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", str(id)) for id in found):
+        return np.array([int(id) for id in found], dtype=np.int64)[index]
+    # Objects: an array of strings has room for the longest in every row.
+    return np.array([str(id) for id in found], dtype=object)[index]
 
 
 def listed(values: Sequence[Any]) -> str:
     """The first few of some values, for a message."""
-    return ", ".join(map(repr, values[:8])) + (", …" if len(values) > 8 else "")
+    return ", ".join(map(shown, values[:8])) + (", …" if len(values) > 8 else "")
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = repr(value[: LONGEST + 1] if isinstance(value, str) else value)
+    return text if len(text) <= LONGEST + 2 else text[:LONGEST] + "…"
 
 
 def is_number(text: str) -> bool:
@@ -83,38 +150,86 @@ def is_number(text: str) -> bool:
     return "_" not in text  # Python reads 1_000 as 1000; in data it is no number
 
 
-def _texts(array: np.ndarray) -> list[str]:
-    if array.dtype.kind == "S":
-        array = array.astype(np.str_)
-    return ["" if value is None else str(value).strip() for value in array.tolist()]
+def _distinct(values: Any, role: str, place: Place) -> tuple[list[Any], np.ndarray]:
+    """The distinct entries of a column (bool, int, float, str), and which one each row has."""
+    what = "label" if role == "label" else "client id"
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind not in "biufOSUT":
+            raise ValueError(
+                f"{place(0, role)}: {what} of type {values.dtype}; want numbers or texts"
+            )
+        if values.dtype.kind in "biuf":
+            numbers = values.astype(np.float64) if values.dtype.kind == "f" else values
+            unique, index = np.unique(numbers, return_inverse=True)
+            return unique.tolist(), index
+        values = values.tolist()
+    try:
+        found, index = factorize(values)
+    except TypeError:  # lists and the like
+        kind = type(values[0]).__name__
+        raise ValueError(
+            f"{place(0, role)}: {what} of type {kind}; want numbers or texts"
+        ) from None
+    entries = []
+    for k, value in enumerate(found):
+        try:
+            entries.append(_entry(value))
+        except ValueError as error:
+            raise ValueError(f"{place(_first(index, k), role)}: {what} {error}") from None
+        if entries[k] is None:
+            raise ValueError(f"{place(_first(index, k), role)}: no {what}; want one per row")
+    return entries, index
 
 
-def _two_strings(texts: list[str], task: str | None, place: Place) -> np.ndarray:
+def _entry(value: Any) -> bool | int | float | str | None:
+    """A label or id as a plain value, None for a missing one."""
+    if isinstance(value, bytes):
+        try:
+            value = value.decode()
+        except UnicodeDecodeError:
+            raise ValueError(f"{shown(value)} is not UTF-8 text") from None
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, decimal.Decimal) and value.is_finite():
+        return int(value) if value == int(value) else float(value)
+    if isinstance(value, float) and math.isnan(value):
+        return value  # its message says so
+    if is_missing(value):
+        return None
+    if isinstance(value, (bool, int, float)):
+        return value
+    raise ValueError(f"{shown(value)} of type {type(value).__name__}; want numbers or texts")
+
+
+def _number(text: str) -> int | float:
+    """The number in a cell, exact if it is written as an integer."""
+    number = float(text)
+    whole = re.fullmatch(r"([+-]?[0-9]+)(\.0*)?", text)
+    return int(whole[1]) if math.isfinite(number) and whole else number
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond 1e308
+        return False
+
+
+def _first(index: np.ndarray, k: int) -> int:
+    """The first row with the k-th entry."""
+    return int(np.argmax(index == k))
+
+
+def _two_texts(labels: Labels, task: str | None, place: Place) -> np.ndarray:
+    first = labels.values[labels.which[0]]
     if task == "regression":
         raise ValueError(
-            f"{place(0, 'label')}: label {texts[0]!r} is not a number; want numbers for "
+            f"{place(0, 'label')}: label {shown(first)} is not a number; want numbers for "
             "task='regression'"
         )
-    if "" in texts:
-        raise ValueError(f"{place(texts.index(''), 'label')}: no label; want one per row")
-    classes = sorted(set(texts))
-    if len(classes) != 2:
+    if len(labels.values) != 2:
         raise ValueError(
-            f"{place(0, 'label')}: {len(classes)} distinct labels in all ({listed(classes)}); "
-            "want numbers or two distinct strings"
+            f"{place(0, 'label')}: {len(labels.values)} distinct labels in all "
+            f"({listed(labels.values)}); want numbers or two distinct strings"
         )
-    return np.array([-1.0 if text == classes[0] else 1.0 for text in texts])
-
-
-def _two_numbers(numbers: np.ndarray, task: str | None) -> np.ndarray:
-    classes = np.unique(numbers)
-    if task == "regression" or np.isin(classes, (-1.0, 1.0)).all():
-        return numbers
-    if len(classes) == 2 and (task == "binary" or (classes == np.rint(classes)).all()):
-        return np.where(numbers == classes[0], -1.0, 1.0)
-    if task == "binary":
-        raise ValueError(
-            f"labels: {len(classes)} distinct values ({listed(classes.tolist())}); want two for "
-            "task='binary'"
-        )
-    return numbers
+    return np.where(labels.which == 0, -1.0, 1.0)

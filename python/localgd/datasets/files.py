@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, overload
@@ -11,19 +12,26 @@ import numpy as np
 
 from .. import _validation as check
 from .arrays import read_npz, read_svmlight
-from .columns import RawRows, client_ids, numeric_labels
-from .tables import read_csv, read_parquet
+from .columns import RawRows, client_ids, numeric_labels, read_labels
+from .tables import Word, read_csv, read_parquet
 
-__all__ = ["read"]
+__all__ = ["KINDS", "READERS", "guessed", "read", "read_raw"]
 
-# Suffix -> reader and the options that it takes beside `label` and `client`.
+# Kind -> reader and the options that it takes beside `label` and `client`.
+SVMLIGHT = ("n_features", "zero_based", "max_bytes")
 READERS: dict[str, tuple[Callable[..., RawRows], tuple[str, ...]]] = {
-    ".csv": (read_csv, ("header", "delimiter")),
-    ".npz": (read_npz, ()),
-    ".parquet": (read_parquet, ()),
-    ".svm": (read_svmlight, ("n_features", "max_bytes")),
-    ".svmlight": (read_svmlight, ("n_features", "max_bytes")),
-    ".libsvm": (read_svmlight, ("n_features", "max_bytes")),
+    "csv": (read_csv, ("header", "delimiter", "decimal", "keep_index")),
+    "npz": (read_npz, ()),
+    "parquet": (read_parquet, ("keep_index",)),
+    "svmlight": (read_svmlight, SVMLIGHT),
+}
+KINDS = {
+    ".csv": "csv",
+    ".npz": "npz",
+    ".parquet": "parquet",
+    ".svm": "svmlight",
+    ".svmlight": "svmlight",
+    ".libsvm": "svmlight",
 }
 
 
@@ -34,9 +42,13 @@ def read(
     label: str | int | None = ...,
     task: str | None = ...,
     client: None = ...,
+    kind: str | None = ...,
     header: bool | None = ...,
     delimiter: str | None = ...,
+    decimal: str | None = ...,
+    keep_index: bool | None = ...,
     n_features: int | None = ...,
+    zero_based: bool | None = ...,
     max_bytes: float | None = ...,
 ) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -48,9 +60,13 @@ def read(
     label: str | int | None = ...,
     task: str | None = ...,
     client: str | int,
+    kind: str | None = ...,
     header: bool | None = ...,
     delimiter: str | None = ...,
+    decimal: str | None = ...,
+    keep_index: bool | None = ...,
     n_features: int | None = ...,
+    zero_based: bool | None = ...,
     max_bytes: float | None = ...,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
@@ -61,9 +77,13 @@ def read(
     label: str | int | None = None,
     task: str | None = None,
     client: str | int | None = None,
+    kind: str | None = None,
     header: bool | None = None,
     delimiter: str | None = None,
+    decimal: str | None = None,
+    keep_index: bool | None = None,
     n_features: int | None = None,
+    zero_based: bool | None = None,
     max_bytes: float | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Rows and labels from a ``.csv``, ``.npz``, ``.parquet`` or svmlight file.
@@ -80,6 +100,10 @@ def read(
     ``.svm .svmlight .libsvm``       (starts the line)            ``"qid"``
     ================================ ============================ ===============================
 
+    What neither the file nor an argument tells is guessed, and one warning says so: whether the
+    first line of a CSV file is a row, that the last column holds the labels, that a column without
+    a name is an index, that svmlight indices start at 1 where both fit ``n_features``.
+
     Labels. Two distinct integers other than -1 and +1 (such as 0 and 1), or two distinct strings,
     become -1 and +1 in sorted order; under ``task="binary"`` any two numbers do. All other numbers
     are kept as they are. Strings are refused if there are not exactly two, if only some labels are
@@ -94,13 +118,24 @@ def read(
         How to read the labels.
     client : str or int, optional
         Where the client ids are (table above). They stay strings unless all are whole numbers.
+    kind : "csv", "npz", "parquet" or "svmlight", optional
+        The format, where the suffix does not tell it.
     header : bool, optional
         CSV: whether line 1 holds column names. By default it does if none of its cells is a number
-        or if ``label`` or ``client`` is a name.
+        or if ``label`` or ``client`` is a name; 0, 1, 2, … is refused as ambiguous.
     delimiter : str, default ","
         CSV: the character between cells.
+    decimal : "." or ",", default "."
+        CSV: the character before the decimals of a number.
+    keep_index : bool, default False
+        CSV, parquet: whether an index is a feature, too. In parquet it is what the metadata of
+        pandas calls so, and not counted by ``label`` and ``client``; in CSV a first column without
+        a name beside others with names. It may be named as ``label`` or ``client`` in any case.
     n_features : int, optional
         svmlight: d, where it is more than the largest index in the file.
+    zero_based : bool, optional
+        svmlight: whether indices start at 0, not at 1. By default they do if the file has an index
+        0; a test file or one client's may have none, so say it there, with ``n_features``.
     max_bytes : float, default 4e9
         svmlight: sparse rows are made dense; refuse if that takes more bytes.
 
@@ -109,7 +144,7 @@ def read(
     X : ndarray of shape (N, d), float64
         All columns other than labels and client ids, in the order of the file.
     y : ndarray of shape (N,), float64
-    clients : ndarray of shape (N,), integers or strings
+    clients : ndarray of shape (N,), integers or strings (as objects)
         Only if ``client`` is given; pass it to :meth:`localgd.Problem.from_arrays`.
 
     Raises
@@ -117,12 +152,19 @@ def read(
     FileNotFoundError
         If there is no such file.
     ValueError
-        For an unknown suffix, an empty file, options of another kind of file, missing columns or
-        arrays, and cells that are not finite numbers: the message names file, line and column.
+        For an unknown suffix, a folder, an empty file, options of another kind of file, missing
+        columns or arrays, labels that float64 cannot hold, and cells that are not finite numbers:
+        the message names file, line and column.
     TypeError
         For arguments of the wrong kind.
     MissingExtraError
-        Without scikit-learn (svmlight) or pyarrow (parquet): ``pip install 'localgd[data]'``.
+        Without pandas (CSV), pyarrow (parquet) or scikit-learn (svmlight): ``pip install
+        'localgd[data]'``.
+
+    Warns
+    -----
+    UserWarning
+        One line for all that was guessed.
 
     References
     ----------
@@ -141,42 +183,81 @@ def read(
     Problem(binary: 2 clients, 3 rows (1 to 2 per client), 2 features)
     >>> folder.cleanup()
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"path: got {path!r}; want a string or a path")
-    path = Path(path).expanduser()
-    if path.suffix.lower() not in READERS:
-        raise ValueError(f"path: {path.name} ends in {path.suffix!r}; want {', '.join(READERS)}")
-    for name, place in (("label", label), ("client", client)):
-        if place is not None and (isinstance(place, bool) or not isinstance(place, (str, int))):
-            raise TypeError(f"{name}: got {place!r}; want a name, an index or None")
+    for name, column in (("label", label), ("client", client)):
+        if column is not None and (isinstance(column, bool) or not isinstance(column, (str, int))):
+            raise TypeError(f"{name}: got {column!r}; want a name, an index or None")
     if task is not None:
         check.one_of("task", task, ("binary", "regression"))
-    reader, known = READERS[path.suffix.lower()]
-    options = _options(
+    path, raw = read_raw(
         path,
-        known,
+        label,
+        client,
+        kind=kind,
         header=header,
         delimiter=delimiter,
+        decimal=decimal,
+        keep_index=keep_index,
         n_features=n_features,
+        zero_based=zero_based,
         max_bytes=max_bytes,
     )
-    if not path.is_file():
+    y = numeric_labels(read_labels(raw.labels, raw.place), task, raw.place)
+    ids = None if raw.clients is None else client_ids(raw.clients, raw.place)
+    if raw.guesses:
+        warnings.warn(guessed(path, raw), UserWarning, stacklevel=2)
+    return (raw.X, y) if ids is None else (raw.X, y, ids)
+
+
+def read_raw(
+    path: str | os.PathLike[str],
+    label: str | int | Word | None,
+    client: str | int | Word | None,
+    *,
+    kind: str | None = None,
+    **options: Any,
+) -> tuple[Path, RawRows]:
+    """Rows with labels and ids as the file has them; options that are None count as not given."""
+    path = _file(path)
+    if path.is_dir():
+        raise ValueError(f"path: {path.absolute()} is a folder; want one file of rows")
+    if kind is not None:
+        check.one_of("kind", kind, tuple(READERS))
+    elif path.suffix.lower() not in KINDS:
+        raise ValueError(
+            f"path: {path.name} ends in {path.suffix!r}; want {', '.join(KINDS)}, or its format as "
+            f"kind= ({', '.join(READERS)})"
+        )
+    reader, known = READERS[kind or KINDS[path.suffix.lower()]]
+    options = _options(path, known, options)
+    if not path.exists():
         raise FileNotFoundError(f"path: no file at {path.absolute()}")
+    if not path.is_file():
+        raise ValueError(f"path: {path.absolute()} is no regular file; want a file of rows")
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name}: the file is empty; want rows")
-    raw = reader(path, label, client, **options)
-    y = numeric_labels(raw.labels, task, raw.place)
-    if raw.clients is None:
-        return raw.X, y
-    return raw.X, y, client_ids(raw.clients, raw.place)
+    return path, reader(path, label, client, **options)
 
 
-def _options(path: Path, known: tuple[str, ...], **given: Any) -> dict[str, Any]:
+def guessed(path: Path, raw: RawRows) -> str:
+    """One line that says what was guessed, and what to say instead."""
+    return f"{path.name}: read {', '.join(raw.guesses)}"
+
+
+def _file(path: Any) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path: got {path!r}; want a string or a path")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # a user that there is not
+        raise ValueError(f"path: got {str(path)!r}; there is no such home folder") from None
+
+
+def _options(path: Path, known: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     """The options that were given; one that this kind of file does not know is an error."""
     options = {name: value for name, value in given.items() if value is not None}
     for name, value in options.items():
         if name not in known:
-            kinds = [suffix for suffix, (_, takes) in READERS.items() if name in takes]
+            kinds = [kind for kind, (_, takes) in READERS.items() if name in takes]
             raise ValueError(
                 f"{name}: got {value!r} for {path.name}; want it only for {', '.join(kinds)}"
             )
