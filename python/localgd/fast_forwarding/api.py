@@ -157,7 +157,8 @@ def fast_forward(
         0 if verify is False else 10_000 if verify is True else check.integer("verify", verify, 1)
     )
     start = time.perf_counter()
-    found = linear_run(job) if loss == "squared" else log_time_run(job)
+    with np.errstate(all="ignore"):  # whatever the caller's state: underflows are of no account
+        found = linear_run(job) if loss == "squared" else log_time_run(job)
     if exact:
         found.further["deviation"] = deviations(job, found, min(exact, int(min(last, 2**53))))
     return found.result(job, time.perf_counter() - start)

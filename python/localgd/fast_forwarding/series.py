@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class Series:
     tolerance: float  # relative, of what is left out
     within: float  # k times the relative change of an increment if margins stood still in its round
     most: int = MOST_TERMS
+    lag: float = 1.0  # rounds by which increments follow the model: 1/(1 - m) with momentum m
 
     def terms(self, k: float) -> int:
         """How many differences the derivative at round k needs."""
@@ -33,7 +34,12 @@ class Series:
     @property
     def frozen_from(self) -> float:
         """The round from which on margins stand still within a round, to the tolerance."""
-        return self.within / self.tolerance
+        return self.unsteady / self.tolerance
+
+    @property
+    def unsteady(self) -> float:
+        """k times the relative error of an increment if margins stood still from then on."""
+        return max(self.within, self.scale * self.lag)
 
     def frozen(self, k: float) -> bool:
         """Whether margins stand still within a round, to the tolerance."""
@@ -47,7 +53,7 @@ class Series:
         gain = 2 / (1 - momentum)
         most = int(math.log(max(self.tolerance / NOISE, gain)) / math.log(gain))
         terms = max(1, min(self.most, most))
-        return Series(self.scale / (1 - momentum), self.tolerance, self.within, terms)
+        return replace(self, scale=self.scale / (1 - momentum), most=terms)
 
 
 def series_terms(increments: np.ndarray) -> np.ndarray:

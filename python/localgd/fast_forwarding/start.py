@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,16 @@ from ..schedules import TwoStage, rates
 from .flow import Flow
 from .job import Job
 from .series import MOST_TERMS, Series, series_terms
+from .stability import first_unstable
 
-__all__ = ["Settled", "exact_start"]
+__all__ = ["Settled", "advance", "exact_start"]
 
 FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
 FEWEST = 64  # the same where local steps are many
 MANY = 16  # local steps: exact rounds at the beginning, where they are taken one by one, are dear
 CHUNK = 2**14  # rounds whose learning rates are prepared together
+EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class Settled:
     within : float
         Relative change of an increment if margins stood still within its round.
     smooth : bool
-        Whether the series converges to the tolerance.
+        Whether the series converges to the tolerance, or to rounding.
+    overshoots : bool
+        Whether small perturbations grow from round to round: the run is unstable.
     fixed : bool
         Whether the model stands still.
     """
@@ -46,6 +51,7 @@ class Settled:
     left: float = 0.0
     within: float = 0.0
     smooth: bool = False
+    overshoots: bool = False
     fixed: bool = False
 
 
@@ -56,35 +62,48 @@ def exact_start(
     most: int,
     separable: bool,
     tell: Callable[[float], object],
-) -> tuple[str, Settled | None]:
-    """Exact rounds until the flow is smooth, or the model stands still; the status."""
+) -> tuple[str, Settled | None, bool]:
+    """Exact rounds until the flow is smooth, or the model stands still.
+
+    Returns the status, what the last differences say, and whether the run was unstable before: what
+    rounds one by one lead to depends on rounding then.
+    """
+    unstable = False
     many = job.method.rule.core_steps(job.problem.n_clients).min() >= MANY
-    target = min(FEWEST if many else FIRST, most)
+    target = max(session.round, min(FEWEST if many else FIRST, most))
     while True:
-        status = _advance(job, session, target, tell)
+        status = advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
-            return status, None
+            return status, None, unstable
         if not separable:
             status, settled = _rest(job, session, tell)
             if status != "completed" or session.round >= job.rounds:
-                return status, None
+                return status, None, unstable
         else:
             with np.errstate(over="ignore", invalid="ignore"):  # of a memory far from settled
                 settled = _look(flow, session.round, session.coefficients(), job.rtol / 100)
         past = not isinstance(job.lr, TwoStage) or session.round > job.lr.switch_round
         if past and (settled.fixed or settled.smooth):
-            return status, settled
+            return status, settled, unstable
+        unstable = unstable or settled.overshoots
         if session.round >= most:
             raise UnsupportedError(_unsettled(job, session.round, settled, separable))
         target = min(2 * target, most)
 
 
-def _advance(job: Job, session: Any, target: int, tell: Callable[[float], object]) -> str:
+def advance(
+    job: Job, session: Any, target: int, tell: Callable[[float], object], off: float = 0.0
+) -> str:
+    """Exact rounds until a round, at learning rates that are off by so much; the status."""
     shares = job.problem.weights[None, :]
+    signs = np.random.default_rng(0)
     try:
         while True:
-            until = min(target, session.round + CHUNK) if callable(job.lr) else target
+            chunks = callable(job.lr) or off > 0
+            until = min(target, session.round + CHUNK) if chunks else target
             lrs = rates(job.lr, session.round, until) or [1.0]
+            if off > 0:
+                lrs = lrs * (1 + off * signs.choice([-1, 1], max(until - session.round, 1)))
             status = session.advance(until, lrs, shares, tell)
             if status != "completed" or session.round >= target:
                 return str(status)
@@ -96,20 +115,38 @@ def _look(flow: Flow, k: int, a: np.ndarray, tolerance: float) -> Settled:
     """The forward differences from round k on; the session is left as it was."""
     session = flow.session
     saved = session.round, session.participations, session.drift, session.state()
-    column, every = a.ravel(order="F"), Series(float(k), tolerance, within=float(k))
     try:
-        increments = flow.increments(float(k), column, MOST_TERMS + 1, every)
-        memory = flow.unsettled(float(k), column, MOST_TERMS, every, saved[-1])
-        within = flow.within(float(k), column, every)
+        return _differences(flow, float(k), a.ravel(order="F"), tolerance, saved[-1])
     except DivergedError:  # of the memory that was looked for: the run itself is finite
-        return Settled(np.inf, np.inf)
+        return Settled(np.inf, np.inf, overshoots=True)
     finally:
         session.restore(*saved)
+
+
+def _differences(
+    flow: Flow, k: float, a: np.ndarray, tolerance: float, state: Mapping[str, np.ndarray]
+) -> Settled:
+    every = Series(k, tolerance, within=k)
+    increments = flow.increments(k, a, MOST_TERMS + 1, every)
+    memory = flow.unsettled(k, a, MOST_TERMS, every, state)
+    within = flow.within(k, a, every)
     sizes = np.abs(series_terms(increments)).max(axis=1)
-    terms = sizes / max(sizes[0], np.finfo(np.float64).tiny)
-    falls = bool((terms[1:4] < 0.5 * terms[:3]).all())
-    left = max(float(terms[MOST_TERMS]), memory / np.abs(a).max())
-    return Settled(2 * float(terms[1]), left, within, smooth=falls and left < tolerance)
+    terms = sizes / max(sizes[0], TINY)
+    rounding = _rounding(flow, k, state["margins"])
+    falls = bool((terms[1:4] < np.maximum(0.5 * terms[:3], rounding[1:4])).all())
+    left = max(float(terms[MOST_TERMS]), memory / max(np.abs(a).max(), TINY))
+    smooth = falls and left < max(tolerance, float(rounding[MOST_TERMS]))
+    overshoots = not falls
+    if smooth:
+        overshoots = first_unstable(flow, every, np.array([k]), a[None]) is not None
+    return Settled(2 * float(terms[1]), left, within, smooth and not overshoots, overshoots)
+
+
+def _rounding(flow: Flow, k: float, margins: np.ndarray) -> np.ndarray:
+    """Rounding errors in the terms of the series, relative to the first."""
+    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + flow.rounding(k)
+    terms = np.arange(MOST_TERMS + 1)
+    return np.minimum(of_one, 1e-6) * 2.0**terms / (terms + 1)
 
 
 def _rest(job: Job, session: Any, tell: Callable[[float], object]) -> tuple[str, Settled]:
@@ -118,7 +155,7 @@ def _rest(job: Job, session: Any, tell: Callable[[float], object]) -> tuple[str,
     Coefficients of rows that are not separable grow for ever while the model stands still.
     """
     before = session.state()["margins"]
-    status = _advance(job, session, session.round + 1, tell)
+    status = advance(job, session, session.round + 1, tell)
     after = session.state()["margins"]
     moved = float(np.abs(after - before).max())
     size = float(np.abs(after).max())
