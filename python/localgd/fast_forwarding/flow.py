@@ -15,7 +15,7 @@ from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
 from .series import SUMS, Series
-from .shares import mean_shares
+from .shares import displaced_shares, mean_shares
 
 __all__ = ["Flow"]
 
@@ -220,15 +220,9 @@ class Flow:
         return self._by_rows(clients)
 
     def displacement_rates(self) -> np.ndarray:
-        """The same of what the clients' displaced starts leave in their mean, shape (N,).
-
-        Exactly 0 unless clients count by more than their weight p_i.
-        """
-        problem, beta = self.problem, self.beta
-        _, shares = mean_shares(problem, self.method, 1.0)
-        if beta == 0 or shares is problem.weights:
-            return np.zeros(problem.n_samples)
-        return self._by_rows(-beta * (shares - shares.sum() * problem.weights))
+        """The same of what the clients' displaced starts leave in their mean, shape (N,)."""
+        _, shares = mean_shares(self.problem, self.method, 1.0)  # whatever the rate
+        return self._by_rows(-self.beta * displaced_shares(self.problem, shares))
 
     def _by_rows(self, clients: np.ndarray) -> np.ndarray:
         sizes = self.problem.sizes
@@ -261,8 +255,13 @@ class Flow:
         """
         if self.beta == 0:
             return 0.0
-        tau, _ = mean_shares(self.problem, self.method, self.rate(k))
-        return EPS * self.beta / (self.rate(k) * float(tau.min()))
+        return EPS * self.beta / float(self.stride(k).min())
+
+    def stride(self, k: float) -> np.ndarray:
+        """Learning rate times local steps of each client."""
+        lr = self.rate(k)
+        tau, _ = mean_shares(self.problem, self.method, lr)
+        return lr * tau
 
     def rate(self, k: float) -> float:
         """The learning rate at any real round."""

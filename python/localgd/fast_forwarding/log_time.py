@@ -31,7 +31,6 @@ NOT_AMPLIFIED = 1e-11  # relative difference of two exact runs that is but round
 DENSELY = 4.0  # decades in which the path is looked at most
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
-REST = 64 * EPS  # error of a model at rest, per round that led there
 
 
 def log_time_run(job: Job) -> Found:
@@ -58,7 +57,7 @@ def log_time_run(job: Job) -> Found:
             far = job.records[job.records > exact]
             a = session.coefficients()
             if settled.fixed:
-                return _standing_still(job, flow, threads, far, a)
+                return _standing_still(job, flow, threads, far, a, settled.left)
             before = exact, session.participations, session.drift, session.state()
             found = _integrate(job, flow, _series(job, flow, settled, exact), exact, a, far, tell)
             session.restore(*before)
@@ -288,7 +287,9 @@ def _stopped(job: Job, session: Any, threads: int, status: str, rough: bool = Fa
     )
 
 
-def _standing_still(job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.ndarray) -> Found:
+def _standing_still(
+    job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.ndarray, error: float
+) -> Found:
     """The model does not move any more: every later record is that of the fixed point."""
     session = flow.session
     exact = session.round
@@ -305,7 +306,7 @@ def _standing_still(job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.n
     return Found(
         history=history,
         coefficients=a,
-        error=np.where(np.arange(count) < count - len(far), 0.0, REST * exact),
+        error=np.where(np.arange(count) < count - len(far), 0.0, error),
         about={"exact_rounds": exact, "evaluations": flow.evaluations, "how": "fixed point"},
         threads=threads,
     )

@@ -12,6 +12,7 @@ from ..errors import DivergedError, UnsupportedError
 from ..schedules import TwoStage, rates
 from .flow import Flow
 from .job import Job
+from .rest import distance_to_rest
 from .series import MOST_TERMS, Series, series_terms
 from .stability import first_unstable
 
@@ -20,6 +21,7 @@ __all__ = ["Settled", "advance", "exact_start"]
 FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
 FEWEST = 64  # the same where local steps are many
 MANY = 16  # local steps: exact rounds at the beginning, where they are taken one by one, are dear
+REST = 64 * float(np.finfo(np.float64).eps)  # error of a model at rest, per round that led there
 CHUNK = 2**14  # rounds whose learning rates are prepared together
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
@@ -36,7 +38,8 @@ class Settled:
         are not separable.
     left : float
         The first term of the series that is left out, relative to the first; or what the server's
-        momentum or the control variates still remember of the beginning, relative to the model.
+        momentum or the control variates still remember of the beginning, relative to the model. How
+        far the model is from its limit, if the rows are not separable.
     within : float
         Relative change of an increment if margins stood still within its round.
     smooth : bool
@@ -76,7 +79,7 @@ def exact_start(
         if status != "completed" or session.round >= job.rounds:
             return status, None, unstable
         if not separable:
-            status, settled = _rest(job, session, tell)
+            status, settled = _rest(job, flow, tell)
             if status != "completed" or session.round >= job.rounds:
                 return status, None, unstable
         else:
@@ -149,18 +152,26 @@ def _rounding(flow: Flow, k: float, margins: np.ndarray) -> np.ndarray:
     return np.minimum(of_one, 1e-6) * 2.0**terms / (terms + 1)
 
 
-def _rest(job: Job, session: Any, tell: Callable[[float], object]) -> tuple[str, Settled]:
+def _rest(job: Job, flow: Flow, tell: Callable[[float], object]) -> tuple[str, Settled]:
     """One more round, and whether it moved the margins by more than rounding.
 
     Coefficients of rows that are not separable grow for ever while the model stands still.
     """
+    session = flow.session
     before = session.state()["margins"]
     status = advance(job, session, session.round + 1, tell)
     after = session.state()["margins"]
     moved = float(np.abs(after - before).max())
     size = float(np.abs(after).max())
-    fixed = moved <= 8 * np.finfo(np.float64).eps * size
-    return status, Settled(moved / max(size, np.finfo(np.float64).tiny), fixed=fixed)
+    ratio, k = moved / max(size, TINY), session.round
+    if moved > 8 * EPS * size:
+        return status, Settled(ratio)
+    saved = k, session.participations, session.drift, session.state()
+    a, w = session.coefficients(), session.weights()
+    left = distance_to_rest(flow, float(k), a.ravel(order="F"), job.rows, w)
+    session.restore(*saved)
+    left = max(REST * k, 0.0 if np.isnan(left) else left)
+    return status, Settled(ratio, left, fixed=left <= max(job.rtol, REST * k))
 
 
 def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
@@ -173,8 +184,8 @@ def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
     if not separable:
         return (
             f"rounds: after {k:,} exact rounds the model still moves, by {settled.ratio:.2g} "
-            "relative per round, towards the minimiser of rows that are not separable; raise "
-            f"max_exact_rounds (now {most:,})"
+            f"relative per round{_distance(settled)}, towards the minimiser of rows that are not "
+            f"separable; raise max_exact_rounds (now {most:,}) or lr, or see reference.minimizer"
         )
     return (
         f"rounds: after {k:,} exact rounds the increments of the rounds still do not change "
@@ -182,3 +193,7 @@ def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
         f"leaves out {settled.left:.1g}): the run is unstable or slow to settle; use a smaller "
         f"lr, or raise max_exact_rounds (now {most:,})"
     )
+
+
+def _distance(settled: Settled) -> str:
+    return f", with {settled.left:.2g} relative to go" if settled.left > 0 else ""
