@@ -267,27 +267,26 @@ class Flow:
         """The learning rate at any real round."""
         return _rate(self.lr, k)
 
-    def record(self, series: Series, first: int, rounds: np.ndarray, found: np.ndarray) -> None:
+    def record(self, first: int, rounds: np.ndarray, found: np.ndarray) -> None:
         """Have the session measure the models at some rounds, under consecutive numbers."""
-        memory = [self.followers(k, a, series) for k, a in zip(rounds, found, strict=True)]
-        velocity, controls = (
-            np.array([part.ravel(order="F") for part in parts])
-            for parts in zip(*memory, strict=True)
-        )
         finite = self.session.record_states(
             first,
             rounds,
             [self.rate(k) for k in rounds],
             self._shares,
-            [series.frozen(k) for k in rounds],
-            series.tolerance,
+            np.ones(len(rounds), dtype=bool),  # drift comes from the rounds before
+            0.0,
             found,
-            velocity,
-            controls,
+            self._none,
+            self._none,
         )
         if not finite:
             raise DivergedError(f"the round map overflows after round {rounds[0]:.3g}", None)
 
+    def drift(self, k: float, a: np.ndarray, series: Series) -> float:
+        """Of round k, that is of the record after it."""
+        self.increments(k, a, 1, series)
+        return float(self.session.drift)
 
 def _rate(lr: Schedule, k: float) -> float:
     """The learning rate at any real round: a schedule that jumps from round to round is no flow."""

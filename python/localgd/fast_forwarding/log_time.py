@@ -28,6 +28,7 @@ COARSER = 30.0  # and that of the run that gives the error estimate, in units of
 LEAST_SCALE = 2.0  # of the series: what changes slowly at first, as with small rates, may do so late
 SPREAD = 10.0  # of what a rounding error at the start leads to: there are others in every round
 NOT_AMPLIFIED = 1e-11  # relative difference of two exact runs that is but rounding
+SAME = 1e12  # round, from which on the next is the same to rounding in the drift
 DENSELY = 4.0  # decades in which the path is looked at most
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
@@ -72,9 +73,11 @@ def log_time_run(job: Job) -> Found:
         return _stopped(job, session, threads, "interrupted", rough)
     count = len(session.history()["round"])
     near = _of_rounding(job, session) if rough else np.zeros(count)
-    flow.record(found.series, count, far, fine)
+    flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
     history = {**session.history(), "round": rounds}
+    before = zip(_before(far), found.before, strict=True)
+    history["drift"][count:] = [flow.drift(k, a, found.series) for k, a in before]
     interrupted = rounds[-1] < job.records[-1]
     errors = _relative(history["weights"][count:], found.errors, max(found.least, near[-1]))
     return Found(
@@ -114,13 +117,14 @@ def _past(
 
 @dataclass(frozen=True)
 class _Path:
-    """The coefficients at the far records, and how far to trust them.
+    """The coefficients at the far records and a round before them, and how far to trust them.
 
     ``errors`` are absolute, of w; ``least`` is relative to w. ``unstable`` is the round from which
     on real rounds leave the path, if there is one.
     """
 
     fine: np.ndarray
+    before: np.ndarray
     errors: np.ndarray
     least: float
     series: Series
@@ -143,17 +147,17 @@ def _integrate(
     """
     start, flow.loose = a.ravel(order="F"), 0.0
     rtol = FINER * job.rtol
-    grid = np.union1d(far, _between(exact, float(far[-1])))
+    grid = np.unique(np.concatenate([far, _before(far), _between(exact, float(far[-1]))]))
     way = trajectory(flow, series, exact, start, grid, rtol=rtol, report=tell)
     fine, series = way.coefficients, way.series
     grid = grid[: len(fine)]
     chosen = np.isin(grid, far)
     least = max(rtol, way.unsteady, flow.loose)
     if not chosen.any():
-        return _Path(fine[:0], np.zeros(0), least, series)
+        return _Path(fine[:0], fine[:0], np.zeros(0), least, series)
     unstable = first_unstable(flow, series, grid, fine)
     if unstable is not None:
-        return _Path(fine[:0], np.zeros(0), least, series, unstable)
+        return _Path(fine[:0], fine[:0], np.zeros(0), least, series, unstable)
     rough = replace(series, tolerance=COARSER * series.tolerance, most=MOST_TERMS - 1)
     coarse = trajectory(
         flow, rough, exact, start, grid, rtol=COARSER * rtol, report=lambda k: None
@@ -162,7 +166,14 @@ def _integrate(
     gaps[: len(coarse)] = _norms(fine[: len(coarse)] - coarse, flow.gram, a.shape[1])
     x = np.log10(grid)
     near = np.array([gaps[np.abs(x - here) <= 1.0].max() for here in x[chosen]])
-    return _Path(fine[chosen], near, least, series)
+    before = fine[np.isin(grid, _before(grid[chosen]))]
+    return _Path(fine[chosen], before, near, least, series)
+
+
+def _before(rounds: np.ndarray) -> np.ndarray:
+    """The rounds that lead to some models; late ones are as good as their successors."""
+    before: np.ndarray = np.where(rounds < SAME, rounds - 1, rounds)
+    return before
 
 
 def _of_rounding(job: Job, session: Any) -> np.ndarray:
