@@ -21,7 +21,8 @@ __all__ = ["Flow"]
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
-SWEEPS = 12  # of the state that follows the model: momentum, control variates
+SMALL = 1e-6  # relative change of a sweep, below which it may be rounding
+SWEEPS = 60  # of the state that follows the model: momentum, control variates
 
 
 class Flow:
@@ -143,33 +144,45 @@ class Flow:
 
     def _settled_velocity(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
         """``V_k = Σ_j (-Δ)^j D_k / (1 - m)^(j+1)`` with D the clients' mean changes."""
-        m, count = self._momentum, series.delayed(self._momentum).terms(k)
+        m, count = self._momentum, series.terms(k, self.lag)
         velocity: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
+        server: Any = self.method.server
+        gap = math.inf
         for _ in range(SWEEPS):
             means, v = [], velocity
             b = a
             for j in range(count):
-                step, after, _ = self.rounds_from(k + j, b, 1, v, self._none, series)
-                means.append((after - m * v).ravel(order="F"))
-                b, v = b + step[0], after
+                mean = self._mean_change(k + j, b, series)
+                v = m * v + mean
+                step = mean + m * v if server.nesterov else v
+                means.append(mean.ravel(order="F"))
+                b = b + server.lr * step.ravel(order="F")
             total = np.zeros_like(a)
             differences = np.array(means)
             for j in range(len(means)):
                 total += (-1.0) ** j * differences[0] / (1 - m) ** (j + 1)
                 differences = np.diff(differences, axis=0)
             found = total.reshape(self._shape, order="F")
-            gap = np.abs(found - velocity).max()
+            gap, before = float(np.abs(found - velocity).max()), gap
             velocity = found
-            if gap <= 1e-13 * np.abs(found).max():
+            if _converged(gap, before, velocity, series):
                 break
         self._note(gap, velocity)
         self._last = velocity
         return velocity
 
+    def _mean_change(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
+        """The clients' mean change in a round: its step from rest, whatever the velocity is."""
+        server: Any = self.method.server
+        step = self.rounds_from(k, a, 1, np.zeros(self._shape), self._none, series)[0][0]
+        mean = step / (server.lr * (1 + server.momentum if server.nesterov else 1.0))
+        return mean.reshape(self._shape, order="F")
+
     def _settled_controls(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
         """Control variates from which those of the next rounds are extrapolated backwards."""
         controls: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
         order = 1 if series.frozen(k) else max(2, series.terms(k))
+        gap = math.inf
         for _ in range(SWEEPS):
             following, b, c = [], a, controls
             for j in range(order):
@@ -179,9 +192,9 @@ class Flow:
             found: Any = sum(
                 (-1.0) ** j * math.comb(order, j + 1) * following[j] for j in range(order)
             )
-            gap = np.abs(found - controls).max()
+            gap, before = float(np.abs(found - controls).max()), gap
             controls = found
-            if gap <= 1e-13 * np.abs(controls).max():
+            if _converged(gap, before, controls, series):
                 break
         self._note(gap, controls)
         self._last = controls
@@ -287,6 +300,12 @@ class Flow:
         """Of round k, that is of the record after it."""
         self.increments(k, a, 1, series)
         return float(self.session.drift)
+
+def _converged(gap: float, before: float, found: np.ndarray, series: Series) -> bool:
+    """Whether sweeps have come to an end: to the tolerance, or to where rounding holds them."""
+    size = float(np.abs(found).max())
+    return gap <= max(1e-13, 1e-3 * series.tolerance) * size or before <= gap < SMALL * size
+
 
 def _rate(lr: Schedule, k: float) -> float:
     """The learning rate at any real round: a schedule that jumps from round to round is no flow."""

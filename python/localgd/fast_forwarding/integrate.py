@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,10 @@ DENSE = 600  # unknowns up to which LSODA's own factorisations are fast
 FEW = 40  # rows of which it is not worth to leave out some
 NEGLIGIBLE = 1e-3  # what left-out rows may still add to the coefficients, in units of rtol
 RETURNS = 3  # of rows that were left out, after which none are any more
+SHRUNK = 0.1  # of the coefficients, after which the integrator begins anew
 GROWTH = 4.0  # that is allowed to what falls like 1/k, if it falls a little more slowly
 MOST_STEPS = 100_000  # of the integrator: a hundred decades take some hundred
+MOST_EVALUATIONS = 500_000  # of rounds, of which the same take some thousand
 LAST = 1e305  # a round that is later than any
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -41,6 +42,7 @@ class Trajectory:
     report: Callable[[float], object] = field(default=lambda k: None)
     unsteady: float = 0.0  # relative error of the increments where the late flow began
     steps: int = 0
+    most_evaluations: int = 0
 
     @property
     def coefficients(self) -> np.ndarray:
@@ -64,12 +66,15 @@ def trajectory(
     unknowns. Fewer rows come back if ``report`` (or Ctrl-C) raises KeyboardInterrupt.
     """
     way = Trajectory(np.log(rounds), np.empty((len(rounds), a.size)), series, report=report)
+    way.most_evaluations = flow.evaluations + MOST_EVALUATIONS
     x, last = math.log(first), float(np.log(rounds[-1]))
     while x < last and not way.interrupted:
         until = min(max(math.log(_late_from(flow, way.series, first)), x), last)
         if until > x:
             ahead = flow.derivative(way.series), flow.jacobian()
-            x, a = _integrate(way, *ahead, x, a, until, rtol=rtol)
+            x, a = _integrate(way, flow, *ahead, x, a, until, rtol=rtol, enough=_shrunk(a))
+            if x < until:
+                continue
         if x >= last or way.interrupted:
             break
         k = math.exp(x)
@@ -81,6 +86,15 @@ def trajectory(
         later = GROWTH * max(way.unsteady * k, way.series.unsteady)
         way.series = replace(way.series, within=later)
     return way
+
+
+def _shrunk(a: np.ndarray) -> Callable[[float, np.ndarray], bool]:
+    """Whether the coefficients are so much smaller that their tolerance must follow them.
+
+    The anchor draws a model that no longer moves by itself back like 1/k.
+    """
+    least = SHRUNK * float(np.abs(a).max())
+    return lambda x, y: bool(np.abs(y).max() < least)
 
 
 def _late_from(flow: Flow, series: Series, first: float) -> float:
@@ -96,6 +110,7 @@ def _late_from(flow: Flow, series: Series, first: float) -> float:
 
 def _integrate(
     way: Trajectory,
+    flow: Flow,
     derivative: RightHandSide,
     jacobian: RightHandSide,
     x: float,
@@ -117,7 +132,8 @@ def _integrate(
             before = solver.t
             solver.step()
             way.steps += 1
-            if solver.status == "failed" or solver.t <= before or way.steps > MOST_STEPS:
+            stuck = way.steps > MOST_STEPS or flow.evaluations > way.most_evaluations
+            if solver.status == "failed" or solver.t <= before or stuck:
                 raise UnsupportedError(
                     f"rounds: after round {math.exp(before):.6g} the integrator's steps become too "
                     f"small for rtol {rtol:.2g}: rounds do not follow a flow that is smooth to "
@@ -146,18 +162,20 @@ def _late(
     rtol: float,
 ) -> None:
     """Segments of which each has fewer rows than the one before."""
-    limit = NEGLIGIBLE * rtol * float(np.abs(a).max()) / (last - x)
     everything = np.arange(len(flow.gram))
     rows, returns = everything, 0
     while x < last and not way.interrupted:
+        least = NEGLIGIBLE * 100.0**-returns
+        limit = least * rtol * float(np.abs(a).max()) / (last - x)
         late = LateFlow(flow, x, a, rows)
         paces = late.pace(x, late.start())
         moves = (paces > limit) | (paces == paces.max())
         if returns < RETURNS and len(rows) > FEW and not moves.all():
             late = LateFlow(flow, x, a, rows[moves])
-        begun, before = way.done, (x, a)
+        begun, before, shrunk = way.done, (x, a), _shrunk(late.start())
         x, active = _integrate(
             way,
+            flow,
             late.derivative,
             late.jacobian,
             x,
@@ -165,7 +183,7 @@ def _late(
             last,
             rtol=rtol,
             whole=late.whole,
-            enough=partial(_half_rest, late, limit),
+            enough=lambda x, a: shrunk(x, a) or _half_rest(late, limit, x, a),
         )
         a = late.whole(np.array([x]), active[None])[0]
         rows = late.rows
@@ -174,7 +192,6 @@ def _late(
             paces = LateFlow(flow, x, a, everything).pace(x, a)
             if (np.delete(paces, rows) > 10 * limit).any():
                 (x, a), rows, way.done = before, everything, begun
-                limit /= 100
                 returns += 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import NotSeparableError, UnsupportedError
+from ..errors import DivergedError, NotSeparableError, UnsupportedError
 from ..progress import progress_report
 from ..recording import far_rounds, log_spaced
 from ..servers import Anchored
@@ -24,13 +24,14 @@ from .start import Settled, advance, exact_start
 __all__ = ["log_time_run"]
 
 FINER = 0.5  # the integrator's tolerance in units of rtol: errors add up over the decades
+LOOSEST, FINEST = 3e-4, 1e-12  # tolerances of the integrator
 COARSER = 30.0  # and that of the run that gives the error estimate, in units of the fine one
 LEAST_SCALE = 2.0  # of the series: what changes slowly at first, as with small rates, may do so late
-SPREAD = 10.0  # of what a rounding error at the start leads to: there are others in every round
 NOT_AMPLIFIED = 1e-11  # relative difference of two exact runs that is but rounding
 SAME = 1e12  # round, from which on the next is the same to rounding in the drift
 DENSELY = 4.0  # decades in which the path is looked at most
 EPS = float(np.finfo(np.float64).eps)
+OFF = 32 * EPS  # by which two runs are off that tell what rounding errors lead to
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -49,30 +50,29 @@ def log_time_run(job: Job) -> Found:
     decades = math.log10(max(job.rounds, 10))
     with progress_report(job.progress, decades, unit="decades") as report:
         tell = _tell(job, report)
-        rough = False
         while True:
-            status, settled, unstable = exact_start(job, session, flow, most, separable, tell)
-            rough, exact = rough or unstable, session.round
+            status, settled = exact_start(job, session, flow, most, separable, tell)
+            exact = session.round
             if settled is None:
-                return _stopped(job, session, threads, status, rough)
+                return _stopped(job, session, flow, threads, status)
             far = job.records[job.records > exact]
             a = session.coefficients()
             if settled.fixed:
                 return _standing_still(job, flow, threads, far, a, settled.left)
             before = exact, session.participations, session.drift, session.state()
-            found = _integrate(job, flow, _series(job, flow, settled, exact), exact, a, far, tell)
+            found = _accurate(job, flow, settled, exact, a, far, tell)
             session.restore(*before)
             if found.unstable is None:
                 break
             # What real rounds do there, only real rounds tell.
-            rough, status = True, _past(job, session, found.unstable, most, tell)
+            status = _past(job, session, found.unstable, most, tell)
             if status != "completed":
-                return _stopped(job, session, threads, status, rough)
+                return _stopped(job, session, flow, threads, status)
     fine, far = found.fine, far[: len(found.fine)]
     if not len(fine):  # interrupted at once
-        return _stopped(job, session, threads, "interrupted", rough)
+        return _stopped(job, session, flow, threads, "interrupted")
     count = len(session.history()["round"])
-    near = _of_rounding(job, session) if rough else np.zeros(count)
+    near = _of_rounding(job, session, flow)
     flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
     history = {**session.history(), "round": rounds}
@@ -96,10 +96,34 @@ def log_time_run(job: Job) -> Found:
     )
 
 
-def _series(job: Job, flow: Flow, settled: Settled, exact: int) -> Series:
+def _accurate(
+    job: Job,
+    flow: Flow,
+    settled: Settled,
+    exact: int,
+    a: np.ndarray,
+    far: np.ndarray,
+    tell: Callable[[float], object],
+) -> _Path:
+    """The path, with a finer tolerance where a loose one loses it: margins are exponents."""
     scale = max(settled.ratio * exact, LEAST_SCALE)
     within = max(GROWTH * settled.within * exact, scale)
-    return Series(scale, FINER * job.rtol, within=within, lag=flow.lag)
+    rtol = min(FINER * job.rtol, LOOSEST)
+    while True:
+        series = Series(scale, rtol, within=within, lag=flow.lag)
+        try:
+            path = _integrate(job, flow, series, exact, a, far, tell)
+            if np.isfinite(path.errors).all():
+                return path
+            problem: Exception = DivergedError("the integration in log k overflows", None)
+        except (DivergedError, _CoarseError) as error:
+            problem = error
+        rtol /= COARSER
+        if rtol < FINEST:
+            raise UnsupportedError(
+                f"rounds: {problem}; the rounds follow no flow that can be integrated to the rtol "
+                f"asked for ({job.rtol:g}); use a smaller lr, or run"
+            ) from problem
 
 
 def _past(
@@ -113,6 +137,10 @@ def _past(
             f"fewer rounds, a smaller lr, or max_exact_rounds above that (now {most:,})"
         )
     return advance(job, session, min(math.ceil(unstable) + 1, most), tell)
+
+
+class _CoarseError(ArithmeticError):
+    """The coarser integration, by which the error is told, fails."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +173,7 @@ def _integrate(
     It is the difference to a coarser integration, the largest within a decade of rounds: two
     solutions cross now and then.
     """
-    start, flow.loose = a.ravel(order="F"), 0.0
-    rtol = FINER * job.rtol
+    start, rtol, flow.loose = a.ravel(order="F"), series.tolerance, 0.0
     grid = np.unique(np.concatenate([far, _before(far), _between(exact, float(far[-1]))]))
     way = trajectory(flow, series, exact, start, grid, rtol=rtol, report=tell)
     fine, series = way.coefficients, way.series
@@ -159,9 +186,12 @@ def _integrate(
     if unstable is not None:
         return _Path(fine[:0], fine[:0], np.zeros(0), least, series, unstable)
     rough = replace(series, tolerance=COARSER * series.tolerance, most=MOST_TERMS - 1)
-    coarse = trajectory(
-        flow, rough, exact, start, grid, rtol=COARSER * rtol, report=lambda k: None
-    ).coefficients
+    try:
+        coarse = trajectory(
+            flow, rough, exact, start, grid, rtol=COARSER * rtol, report=lambda k: None
+        ).coefficients
+    except UnsupportedError as error:
+        raise _CoarseError(str(error)) from error
     gaps = np.full(len(fine), np.nan)
     gaps[: len(coarse)] = _norms(fine[: len(coarse)] - coarse, flow.gram, a.shape[1])
     x = np.log10(grid)
@@ -176,26 +206,28 @@ def _before(rounds: np.ndarray) -> np.ndarray:
     return before
 
 
-def _of_rounding(job: Job, session: Any) -> np.ndarray:
-    """What rounding errors make of an unstable run, relative to w at the records of a session.
+def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
+    """What rounding errors make of exact rounds, relative to w at the records of a session.
 
-    Told from a run beside it, with learning rates and a start that are off by a rounding error; and
-    where that comes to something, from how far the rounds jump to and fro: which way is chance.
+    Told from two runs, with learning rates and a start that are off by somewhat more than rounding
+    errors, to either side: of a run that comes to jump to and fro, one of them jumps the other way.
     """
     history = session.history()
     weights, rounds = history["weights"], np.asarray(history["round"])
     norms = np.maximum(np.linalg.norm(weights, axis=1), TINY)
-    wanted = np.unique(rounds[:, None] + np.arange(3))
-    twin, _ = job.session(wanted, EPS * float(norms.max()))
-    advance(job, twin, int(wanted[-1]), lambda k: None, off=4 * EPS)
-    beside = np.full((len(wanted), weights.shape[1]), np.inf)
-    found = twin.history()["weights"]
-    beside[: len(found)] = found
-    here, next, after = (beside[np.searchsorted(wanted, rounds + j)] for j in range(3))
-    gaps = np.linalg.norm(here - weights, axis=1) / norms
-    jumps = np.linalg.norm(here - 2 * next + after, axis=1) / norms
-    error: np.ndarray = SPREAD * np.nan_to_num(gaps, nan=np.inf)
-    return np.where(error < NOT_AMPLIFIED, 0.0, np.fmax(error, jumps))
+    error = np.zeros(len(weights))
+    for off in (OFF, -OFF):
+        twin, _ = job.session(rounds, off * float(norms.max()))
+        advance(job, twin, int(rounds[-1]), lambda k: None, off=off)
+        beside = twin.history()["weights"]
+        gaps = np.full(len(weights), np.inf)
+        gaps[: len(beside)] = np.linalg.norm(beside - weights[: len(beside)], axis=1) / norms
+        error = np.fmax(error, gaps)
+    error[error < NOT_AMPLIFIED] = 0.0
+    error[rounds == 0] = 0.0
+    # that of displaced starts is the same in both
+    own = np.maximum.accumulate([0.0 if k == 0 else flow.rounding(k - 1) for k in rounds])
+    return np.maximum(error, np.where(own < NOT_AMPLIFIED, 0.0, own))
 
 
 def _between(exact: int, last: float) -> np.ndarray:
@@ -272,13 +304,15 @@ def _tell(job: Job, report: Callable[[Any], object] | None) -> Callable[[float],
     return lambda k: report(math.log10(max(k, 1)))
 
 
-def _stopped(job: Job, session: Any, threads: int, status: str, rough: bool = False) -> Found:
-    """A run that ended among its exact rounds; ``rough`` if they were unstable."""
+def _stopped(job: Job, session: Any, flow: Flow, threads: int, status: str) -> Found:
+    """A run that ended among its exact rounds."""
     if status == "diverged" and not len(session.history()["round"]):
         raise ValueError(f"init: its {job.loss} loss is not finite; start closer to 0")
     session.record_now()
     history = dict(session.history())
-    error = _of_rounding(job, session) if rough else np.zeros(len(history["round"]))
+    error = np.zeros(len(history["round"]))
+    if status != "diverged":
+        error = _of_rounding(job, session, flow)
     kept = np.isin(history["round"], job.records) | (history["round"] == session.round)
     history = {name: column[kept] for name, column in history.items()}
     message = "" if status == "completed" else f"{status} after round {session.round:,}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DivergedError, UnsupportedError
 from ..schedules import TwoStage, rates
+from ..servers import Anchored
 from .flow import Flow
 from .job import Job
 from .rest import distance_to_rest
@@ -65,30 +66,24 @@ def exact_start(
     most: int,
     separable: bool,
     tell: Callable[[float], object],
-) -> tuple[str, Settled | None, bool]:
-    """Exact rounds until the flow is smooth, or the model stands still.
-
-    Returns the status, what the last differences say, and whether the run was unstable before: what
-    rounds one by one lead to depends on rounding then.
-    """
-    unstable = False
+) -> tuple[str, Settled | None]:
+    """Exact rounds until the flow is smooth, or the model stands still; the status."""
     many = job.method.rule.core_steps(job.problem.n_clients).min() >= MANY
     target = max(session.round, min(FEWEST if many else FIRST, most))
     while True:
         status = advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
-            return status, None, unstable
+            return status, None
         if not separable:
             status, settled = _rest(job, flow, tell)
             if status != "completed" or session.round >= job.rounds:
-                return status, None, unstable
+                return status, None
         else:
             with np.errstate(over="ignore", invalid="ignore"):  # of a memory far from settled
                 settled = _look(flow, session.round, session.coefficients(), job.rtol / 100)
         past = not isinstance(job.lr, TwoStage) or session.round > job.lr.switch_round
         if past and (settled.fixed or settled.smooth):
-            return status, settled, unstable
-        unstable = unstable or settled.overshoots
+            return status, settled
         if session.round >= most:
             raise UnsupportedError(_unsettled(job, session.round, settled, separable))
         target = min(2 * target, most)
@@ -102,10 +97,10 @@ def advance(
     signs = np.random.default_rng(0)
     try:
         while True:
-            chunks = callable(job.lr) or off > 0
+            chunks = callable(job.lr) or off != 0
             until = min(target, session.round + CHUNK) if chunks else target
             lrs = rates(job.lr, session.round, until) or [1.0]
-            if off > 0:
+            if off != 0:
                 lrs = lrs * (1 + off * signs.choice([-1, 1], max(until - session.round, 1)))
             status = session.advance(until, lrs, shares, tell)
             if status != "completed" or session.round >= target:
@@ -135,19 +130,30 @@ def _differences(
     within = flow.within(k, a, every)
     sizes = np.abs(series_terms(increments)).max(axis=1)
     terms = sizes / max(sizes[0], TINY)
-    rounding = _rounding(flow, k, state["margins"])
+    road = float(np.abs(a).max()) / max(sizes[0], TINY)
+    rounding = _rounding(flow, k, state["margins"], road, memory / flow.lag / max(sizes[0], TINY))
     falls = bool((terms[1:4] < np.maximum(0.5 * terms[:3], rounding[1:4])).all())
-    left = max(float(terms[MOST_TERMS]), memory / max(np.abs(a).max(), TINY))
-    smooth = falls and left < max(tolerance, float(rounding[MOST_TERMS]))
+    remembered = memory / max(float(np.abs(a).max()), TINY)
+    left = max(float(terms[MOST_TERMS]), remembered)
+    settled = terms[MOST_TERMS] < max(tolerance, rounding[MOST_TERMS]) and remembered < tolerance
+    smooth = falls and settled
     overshoots = not falls
     if smooth:
         overshoots = first_unstable(flow, every, np.array([k]), a[None]) is not None
-    return Settled(2 * float(terms[1]), left, within, smooth and not overshoots, overshoots)
+    return Settled(2 * float(terms[1]), left, within, bool(smooth and not overshoots), overshoots)
 
 
-def _rounding(flow: Flow, k: float, margins: np.ndarray) -> np.ndarray:
-    """Rounding errors in the terms of the series, relative to the first."""
-    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + flow.rounding(k)
+def _rounding(
+    flow: Flow, k: float, margins: np.ndarray, road: float, memory: float
+) -> np.ndarray:
+    """Rounding errors in the terms of the series, relative to the first.
+
+    ``road`` is the size of the coefficients in units of an increment, ``memory`` in the same units
+    what is not known of the memory.
+    """
+    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + flow.rounding(k) + memory
+    if isinstance(flow.method.server, Anchored):  # an increment is what the anchor leaves
+        of_one += 4 * EPS * road / k
     terms = np.arange(MOST_TERMS + 1)
     return np.minimum(of_one, 1e-6) * 2.0**terms / (terms + 1)
 
