@@ -50,15 +50,14 @@ class AffineRounds:
             self._changes, B, self._t = _with_controls(problem, method, lr, self.basis, w0)
         else:
             begun, moved = _client_changes(problem, method, lr, self.basis, w0)
-            self._changes = [
-                (D + P, d + q) for (D, d), (P, q) in zip(begun, moved, strict=True)
-            ]
+            self._changes = [(D + P, d + q) for (D, d), (P, q) in zip(begun, moved, strict=True)]
             _, shares = mean_shares(problem, method, lr)
             left = displaced_shares(problem, shares)
-            mean = _mean(shares, moved)
+            B, t = _mean(shares, moved)
             if left.any():
-                mean = tuple(part + own for part, own in zip(mean, _mean(left, begun), strict=True))
-            B, self._t = _with_server(*mean, method)
+                own = _mean(left, begun)
+                B, t = B + own[0], t + own[1]
+            B, self._t = _with_server(B, t, method)
         if noise > 0:
             signs = np.random.default_rng(0).choice([-1.0, 1.0], B.shape)
             B = B + noise * np.abs(B).max() * signs
@@ -113,7 +112,7 @@ class AffineRounds:
 def _client_changes(
     problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
 ) -> tuple[list[_Change], list[_Change]]:
-    """Where every client begins, ``D_i``, and ``G_i (b_i - H_i (y + D_i))``, what its steps do.
+    """Where every client begins, ``D_i``, and what its steps do, ``G_i (b_i - H_i (y + D_i))``.
 
     ``G_i = η Σ_{l<L_i} ((1 - ημ) I - η H_i)^l`` with H_i the Hessian of f_i, b_i - H_i y minus its
     gradient, and D_i = β (∇f_i - ∇f) the displacement.
@@ -157,7 +156,9 @@ def _clients(
 def _with_controls(
     problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
 ) -> tuple[list[_Change], np.ndarray, np.ndarray]:
-    """The clients' changes, T - I and t for (y, c_1, …, c_M): ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
+    """The clients' changes, and T - I and t for (y, c_1, …, c_M).
+
+    ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
     ``c_i ← c_i - c - Δ_i/(L_i η)``, ``y ← y + lr Σ u_i Δ_i``."""
     M, r = problem.n_clients, basis.shape[1]
     steps, shares = mean_shares(problem, method, lr)  # without a proximal term τ_i is L_i

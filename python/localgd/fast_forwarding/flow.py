@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,8 @@ class Flow:
         own = state.get("velocity", self._none), state.get("controls", self._none)
         found = self.followers(k, a, series)
         one, other = (
-            self.rounds_from(k, a, count, memory[0], memory[1], series)[0] for memory in (own, found)
+            self.rounds_from(k, a, count, memory[0], memory[1], series)[0]
+            for memory in (own, found)
         )
         return float(np.abs((one - other).sum(axis=0)).max()) / (1 - self._momentum)
 
@@ -298,8 +300,11 @@ class Flow:
 
     def drift(self, k: float, a: np.ndarray, series: Series) -> float:
         """Of round k, that is of the record after it."""
+        if self._controls:  # they cancel what clients have apart, but for what moves in a round
+            series = replace(series, within=math.inf, tolerance=min(series.tolerance, 1e-9))
         self.increments(k, a, 1, series)
         return float(self.session.drift)
+
 
 def _converged(gap: float, before: float, found: np.ndarray, series: Series) -> bool:
     """Whether sweeps have come to an end: to the tolerance, or to where rounding holds them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ LAST = 1e305  # a round that is later than any
 TINY = float(np.finfo(np.float64).tiny)
 
 RightHandSide = Callable[[float, np.ndarray], np.ndarray]
+_Condition = Callable[[float, np.ndarray], bool]  # of log k and the coefficients
 
 
 @dataclass
@@ -88,7 +90,7 @@ def trajectory(
     return way
 
 
-def _shrunk(a: np.ndarray) -> Callable[[float, np.ndarray], bool]:
+def _shrunk(a: np.ndarray) -> _Condition:
     """Whether the coefficients are so much smaller that their tolerance must follow them.
 
     The anchor draws a model that no longer moves by itself back like 1/k.
@@ -119,7 +121,7 @@ def _integrate(
     *,
     rtol: float,
     whole: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda xs, rows: rows,
-    enough: Callable[[float, np.ndarray], bool] = lambda x, a: False,
+    enough: _Condition = lambda x, a: False,
 ) -> tuple[float, np.ndarray]:
     """Steps until log k = ``until`` or ``enough``, storing what is passed; where it ended."""
     from scipy.integrate import BDF, LSODA
@@ -172,7 +174,7 @@ def _late(
         moves = (paces > limit) | (paces == paces.max())
         if returns < RETURNS and len(rows) > FEW and not moves.all():
             late = LateFlow(flow, x, a, rows[moves])
-        begun, before, shrunk = way.done, (x, a), _shrunk(late.start())
+        begun, before = way.done, (x, a)
         x, active = _integrate(
             way,
             flow,
@@ -183,7 +185,7 @@ def _late(
             last,
             rtol=rtol,
             whole=late.whole,
-            enough=lambda x, a: shrunk(x, a) or _half_rest(late, limit, x, a),
+            enough=_either(_shrunk(late.start()), partial(_half_rest, late, limit)),
         )
         a = late.whole(np.array([x]), active[None])[0]
         rows = late.rows
@@ -193,6 +195,10 @@ def _late(
             if (np.delete(paces, rows) > 10 * limit).any():
                 (x, a), rows, way.done = before, everything, begun
                 returns += 1
+
+
+def _either(*conditions: _Condition) -> _Condition:
+    return lambda x, a: any(holds(x, a) for holds in conditions)
 
 
 def _half_rest(late: LateFlow, limit: float, x: float, a: np.ndarray) -> bool:

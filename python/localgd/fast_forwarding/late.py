@@ -100,8 +100,9 @@ class LateFlow:
 
     def _displaced(self, x: float, m: np.ndarray) -> np.ndarray:
         """What the displacement adds to the margins of each client's own rows."""
-        slopes = self._loss.slopes(x, m) * math.exp(-x)
-        return np.einsum("ij,jc->ic", self._shift, slopes)
+        assert self._shift is not None
+        displaced: np.ndarray = self._shift @ (self._loss.slopes(x, m) * math.exp(-x))
+        return displaced
 
     def _rates(self, x: float) -> np.ndarray:
         if self._constant is not None:

@@ -26,8 +26,11 @@ __all__ = ["log_time_run"]
 FINER = 0.5  # the integrator's tolerance in units of rtol: errors add up over the decades
 LOOSEST, FINEST = 3e-4, 1e-12  # tolerances of the integrator
 COARSER = 30.0  # and that of the run that gives the error estimate, in units of the fine one
-LEAST_SCALE = 2.0  # of the series: what changes slowly at first, as with small rates, may do so late
+LEAST_SCALE = (
+    2.0  # of the series: what changes slowly at first, as with small rates, may do so late
+)
 NOT_AMPLIFIED = 1e-11  # relative difference of two exact runs that is but rounding
+SPREAD = 3.0  # of what such runs show, in what other rounding errors may lead to
 SAME = 1e12  # round, from which on the next is the same to rounding in the drift
 DENSELY = 4.0  # decades in which the path is looked at most
 EPS = float(np.finfo(np.float64).eps)
@@ -76,8 +79,9 @@ def log_time_run(job: Job) -> Found:
     flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
     history = {**session.history(), "round": rounds}
-    before = zip(_before(far), found.before, strict=True)
-    history["drift"][count:] = [flow.drift(k, a, found.series) for k, a in before]
+    history["drift"][count:] = [
+        flow.drift(k, b, found.series) for k, b in zip(_before(far), found.before, strict=True)
+    ]
     interrupted = rounds[-1] < job.records[-1]
     errors = _relative(history["weights"][count:], found.errors, max(found.least, near[-1]))
     return Found(
@@ -221,9 +225,9 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
         advance(job, twin, int(rounds[-1]), lambda k: None, off=off)
         beside = twin.history()["weights"]
         gaps = np.full(len(weights), np.inf)
-        gaps[: len(beside)] = np.linalg.norm(beside - weights[: len(beside)], axis=1) / norms
-        error = np.fmax(error, gaps)
-    error[error < NOT_AMPLIFIED] = 0.0
+        gaps[: len(beside)] = np.linalg.norm(beside - weights[: len(beside)], axis=1)
+        error = np.fmax(error, gaps / norms)
+    error = np.where(error < NOT_AMPLIFIED, 0.0, SPREAD * error)
     error[rounds == 0] = 0.0
     # that of displaced starts is the same in both
     own = np.maximum.accumulate([0.0 if k == 0 else flow.rounding(k - 1) for k in rounds])

@@ -143,9 +143,7 @@ def _differences(
     return Settled(2 * float(terms[1]), left, within, bool(smooth and not overshoots), overshoots)
 
 
-def _rounding(
-    flow: Flow, k: float, margins: np.ndarray, road: float, memory: float
-) -> np.ndarray:
+def _rounding(flow: Flow, k: float, margins: np.ndarray, road: float, memory: float) -> np.ndarray:
     """Rounding errors in the terms of the series, relative to the first.
 
     ``road`` is the size of the coefficients in units of an increment, ``memory`` in the same units
