@@ -135,6 +135,34 @@ def test_rounds_that_become_unstable_after_they_were_smooth():
         lg.fast_forward(problem, method, rounds=1e30, loss="logistic", max_exact_rounds=400)
 
 
+def test_rounds_that_become_unstable_late_are_refused():
+    """FedNova's factors let displacements move the model: curvature outgrows the falling rate.
+
+    From round 18,000 on every other round jumps by 3 %, which way is chance.
+    """
+    X = np.array(
+        [
+            [-0.308, -0.023, 0.234, 0.397, -0.525, -0.079],
+            [0.039, 0.189, -0.396, -0.057, -0.102, -0.397],
+            [-0.090, 0.271, -0.350, -0.072, 0.394, 0.611],
+            [-0.468, -0.255, 0.520, -0.116, -0.053, -0.655],
+            [0.017, -0.118, 0.197, -0.224, -0.013, 0.106],
+            [0.106, 0.794, 0.144, 0.269, -0.445, -0.259],
+            [-0.310, -0.205, -0.261, 0.299, -0.031, -0.168],
+        ]
+    )
+    y = [-1, -1, -1, 1, 1, -1, -1]
+    problem = lg.Problem.from_arrays(X, y, [0, 0, 0, 0, 1, 1, 1], weights=[0.227, 0.773])
+    method, options = lg.FedGA((10, 26), lg.Polynomial(0.3, 1.0), 0.01), {"loss": "logistic"}
+    try:
+        far = lg.fast_forward(problem, method, rounds=19_953, threads=1, **options)
+    except lg.UnsupportedError as error:
+        assert "unstable" in str(error)
+        return
+    right = exact(problem, method, 19_953, **options)
+    assert relative(far.weights, right.weights) <= 3 * max(far.history["error"][-1], 1e-11)
+
+
 @pytest.mark.parametrize("momentum", [0.5, 0.9, 0.99])
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum_keeps_what_it_claims(momentum, nesterov):

@@ -23,8 +23,8 @@ NEGLIGIBLE = 1e-3  # what left-out rows may still add to the coefficients, in un
 RETURNS = 3  # of rows that were left out, after which none are any more
 SHRUNK = 0.1  # of the coefficients, after which the integrator begins anew
 GROWTH = 4.0  # that is allowed to what falls like 1/k, if it falls a little more slowly
-MOST_STEPS = 100_000  # of the integrator: a hundred decades take some hundred
-MOST_EVALUATIONS = 500_000  # of rounds, of which the same take some thousand
+MOST_STEPS = 50_000  # of the integrator: a hundred decades take some hundred
+MOST_EVALUATIONS = 150_000  # of rounds, of which the same take some thousand
 LAST = 1e305  # a round that is later than any
 TINY = float(np.finfo(np.float64).tiny)
 

@@ -31,6 +31,7 @@ LEAST_SCALE = (
 )
 NOT_AMPLIFIED = 1e-11  # relative difference of two exact runs that is but rounding
 SPREAD = 3.0  # of what such runs show, in what other rounding errors may lead to
+CHANCE = 1e-3  # error by rounding, of a run that was smooth at first, that is no result
 SAME = 1e12  # round, from which on the next is the same to rounding in the drift
 DENSELY = 4.0  # decades in which the path is looked at most
 EPS = float(np.finfo(np.float64).eps)
@@ -53,11 +54,12 @@ def log_time_run(job: Job) -> Found:
     decades = math.log10(max(job.rounds, 10))
     with progress_report(job.progress, decades, unit="decades") as report:
         tell = _tell(job, report)
+        left = 0.0  # the round in which real rounds left a smooth path
         while True:
             status, settled = exact_start(job, session, flow, most, separable, tell)
             exact = session.round
             if settled is None:
-                return _stopped(job, session, flow, threads, status)
+                return _stopped(job, session, flow, threads, status, left)
             far = job.records[job.records > exact]
             a = session.coefficients()
             if settled.fixed:
@@ -68,14 +70,16 @@ def log_time_run(job: Job) -> Found:
             if found.unstable is None:
                 break
             # What real rounds do there, only real rounds tell.
+            left = found.unstable
             status = _past(job, session, found.unstable, most, tell)
             if status != "completed":
-                return _stopped(job, session, flow, threads, status)
+                return _stopped(job, session, flow, threads, status, left)
     fine, far = found.fine, far[: len(found.fine)]
     if not len(fine):  # interrupted at once
         return _stopped(job, session, flow, threads, "interrupted")
     count = len(session.history()["round"])
     near = _of_rounding(job, session, flow)
+    _check_chance(left, near)
     flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
     history = {**session.history(), "round": rounds}
@@ -308,7 +312,19 @@ def _tell(job: Job, report: Callable[[Any], object] | None) -> Callable[[float],
     return lambda k: report(math.log10(max(k, 1)))
 
 
-def _stopped(job: Job, session: Any, flow: Flow, threads: int, status: str) -> Found:
+def _check_chance(left: float, near: np.ndarray) -> None:
+    """Refuses rounds that left a smooth path for one that rounding errors choose."""
+    if left > 0 and near[-1] > CHANCE:
+        raise UnsupportedError(
+            f"rounds: near round {left:.3g} the rounds become unstable, and rounding errors decide "
+            f"where they go (by {near[-1]:.1g} of the model): no result is right to the rtol asked "
+            "for; want fewer rounds or a smaller lr, or see with run where one of them goes"
+        )
+
+
+def _stopped(
+    job: Job, session: Any, flow: Flow, threads: int, status: str, left: float = 0.0
+) -> Found:
     """A run that ended among its exact rounds."""
     if status == "diverged" and not len(session.history()["round"]):
         raise ValueError(f"init: its {job.loss} loss is not finite; start closer to 0")
@@ -317,6 +333,8 @@ def _stopped(job: Job, session: Any, flow: Flow, threads: int, status: str) -> F
     error = np.zeros(len(history["round"]))
     if status != "diverged":
         error = _of_rounding(job, session, flow)
+    if status == "completed":
+        _check_chance(left, error)
     kept = np.isin(history["round"], job.records) | (history["round"] == session.round)
     history = {name: column[kept] for name, column in history.items()}
     message = "" if status == "completed" else f"{status} after round {session.round:,}"
