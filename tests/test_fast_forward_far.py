@@ -254,7 +254,7 @@ def test_what_is_not_smooth_is_refused(problem, method, reason):
 def test_a_run_that_does_not_settle_in_time(problem):
     with pytest.raises(lg.UnsupportedError, match=r"after 16 exact rounds.*max_exact_rounds"):
         forward(problem, lg.LocalGD(10, 1000.0), loss="logistic", max_exact_rounds=16)
-    slow = lg.LocalGD(1, 1.0, server=lg.ServerSGD(1.0, 0.99))
+    slow = lg.LocalGD(1, 1.0, server=lg.ServerSGD(1.0, 0.999))
     with pytest.raises(lg.UnsupportedError, match=r"do not change smoothly.*smaller lr"):
         forward(problem, slow, max_exact_rounds=5000)
     late = lg.LocalGD(1, lg.TwoStage(0.1, 1.0, 10_000))

@@ -9,9 +9,12 @@ import numpy as np
 from ..methods import Method
 from ..problem import Problem
 from ..servers import Anchored, ServerSGD
-from .shares import geometric, mean_shares
+from .shares import displaced_shares, geometric, mean_shares
 
 __all__ = ["AffineRounds"]
+
+
+_Change = tuple[np.ndarray, np.ndarray]  # P, q: a client changes the model by P s + q in state s
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,20 @@ class AffineRounds:
         self.basis = Vt[s > s[0] * max(problem.X.shape) * np.finfo(np.float64).eps].T
         self._w0 = w0
         self._anchored = isinstance(method.server, Anchored)
+        self._shares = problem.weights
+        self._changes: list[_Change]  # of the clients
         if method.rule.correction == "control":
-            B, self._t = _with_controls(problem, method, lr, self.basis, w0)
+            self._changes, B, self._t = _with_controls(problem, method, lr, self.basis, w0)
         else:
-            B, self._t = _with_server(*_mean_change(problem, method, lr, self.basis, w0), method)
+            begun, moved = _client_changes(problem, method, lr, self.basis, w0)
+            self._changes = [(D + P, d + q) for (D, d), (P, q) in zip(begun, moved, strict=True)]
+            _, shares = mean_shares(problem, method, lr)
+            left = displaced_shares(problem, shares)
+            B, t = _mean(shares, moved)
+            if left.any():
+                own = _mean(left, begun)
+                B, t = B + own[0], t + own[1]
+            B, self._t = _with_server(B, t, method)
         if noise > 0:
             signs = np.random.default_rng(0).choice([-1.0, 1.0], B.shape)
             B = B + noise * np.abs(B).max() * signs
@@ -52,18 +65,34 @@ class AffineRounds:
 
     def weights(self, rounds: float) -> np.ndarray:
         """w after so many rounds, shape (d,)."""
-        y = self._anchored_state(rounds) if self._anchored else self._sums(rounds)[0]
-        return self._w0 + self.basis @ y[: self.basis.shape[1]]
+        return self._w0 + self.basis @ self._state(int(rounds))[: self.basis.shape[1]]
 
-    def _anchored_state(self, rounds: float) -> np.ndarray:
+    def drift(self, rounds: float) -> float:
+        """``Σ p_i ‖w_{k,i} - w_{k+1}‖²`` of the last of so many rounds; NaN if there is none."""
+        k, r = int(rounds) - 1, self.basis.shape[1]
+        if k < 0:
+            return float("nan")
+        state = self._state(k)
+        step = (self._powers[0].B @ state + self._t)[:r]
+        if self._anchored:
+            step = ((k + 1) * step - state[:r]) / (k + 2)
+        total = 0.0
+        for u, (P, q) in zip(self._shares, self._changes, strict=True):
+            apart = P @ state[: P.shape[1]] + q - step
+            total += float(u * (apart @ apart))
+        return total
+
+    def _state(self, rounds: int) -> np.ndarray:
         A, C = self._sums(rounds)
+        if not self._anchored:
+            return A
         return (rounds / (rounds + 1)) * A - C / (rounds + 1)
 
-    def _sums(self, rounds: float) -> tuple[np.ndarray, np.ndarray]:
+    def _sums(self, rounds: int) -> tuple[np.ndarray, np.ndarray]:
         """A_k and C_k by the binary digits of k; A_k is the state after k rounds from 0."""
         A, C = np.zeros_like(self._t), np.zeros_like(self._t)
-        for j in reversed(range(int(rounds).bit_length())):
-            if int(rounds) >> j & 1:
+        for j in reversed(range(rounds.bit_length())):
+            if rounds >> j & 1:
                 power = self._power(j)
                 # k = n + m: the first n rounds are moved on by those that are counted already
                 moved = C + power.n * A
@@ -80,26 +109,30 @@ class AffineRounds:
         return self._powers[j]
 
 
-def _mean_change(
+def _client_changes(
     problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """T - I and t of the plain average, ``Δ_i = D_i + G_i (b_i - H_i (y + D_i))``.
+) -> tuple[list[_Change], list[_Change]]:
+    """Where every client begins, ``D_i``, and what its steps do, ``G_i (b_i - H_i (y + D_i))``.
 
     ``G_i = η Σ_{l<L_i} ((1 - ημ) I - η H_i)^l`` with H_i the Hessian of f_i, b_i - H_i y minus its
     gradient, and D_i = β (∇f_i - ∇f) the displacement.
     """
-    rule = method.rule
-    _, shares = mean_shares(problem, method, lr)
-    r = basis.shape[1]
     hessians, slopes, filters = _clients(problem, method, lr, basis, w0)
     H = np.einsum("i,ijk->jk", problem.weights, hessians)
     b = problem.weights @ np.array(slopes)
-    beta = rule.beta if rule.correction == "displacement" else 0.0
-    B, t = np.zeros((r, r)), np.zeros(r)
-    for u, H_i, b_i, G_i in zip(shares, hessians, slopes, filters, strict=True):
+    beta = method.rule.beta if method.rule.correction == "displacement" else 0.0
+    begun, moved = [], []
+    for H_i, b_i, G_i in zip(hessians, slopes, filters, strict=True):
         D, d = beta * (H_i - H), -beta * (b_i - b)  # D_i = D y + d
-        B += u * (D - G_i @ (H_i + H_i @ D))
-        t += u * (d + G_i @ (b_i - H_i @ d))
+        begun.append((D, d))
+        moved.append((-G_i @ (H_i + H_i @ D), G_i @ (b_i - H_i @ d)))
+    return begun, moved
+
+
+def _mean(shares: np.ndarray, changes: list[_Change]) -> _Change:
+    pairs = list(zip(shares, changes, strict=True))
+    B: np.ndarray = np.sum([u * P for u, (P, _) in pairs], axis=0)
+    t: np.ndarray = np.sum([u * q for u, (_, q) in pairs], axis=0)
     return B, t
 
 
@@ -122,8 +155,10 @@ def _clients(
 
 def _with_controls(
     problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """T - I and t for (y, c_1, …, c_M): ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
+) -> tuple[list[_Change], np.ndarray, np.ndarray]:
+    """The clients' changes, and T - I and t for (y, c_1, …, c_M).
+
+    ``Δ_i = G_i (b_i - H_i y + c_i - c)``,
     ``c_i ← c_i - c - Δ_i/(L_i η)``, ``y ← y + lr Σ u_i Δ_i``."""
     M, r = problem.n_clients, basis.shape[1]
     steps, shares = mean_shares(problem, method, lr)  # without a proximal term τ_i is L_i
@@ -131,17 +166,19 @@ def _with_controls(
     B, t = np.zeros(((M + 1) * r, (M + 1) * r)), np.zeros((M + 1) * r)
     common = np.kron(problem.weights, np.eye(r))  # c
     own = np.eye(M * r) - np.tile(common, (M, 1))  # c_i - c
+    changes = []
     for i, (H_i, b_i, G_i) in enumerate(
         zip(*_clients(problem, method, lr, basis, w0), strict=True)
     ):
         place = slice((i + 1) * r, (i + 2) * r)
         change = np.hstack([-G_i @ H_i, G_i @ own[i * r : (i + 1) * r]])
+        changes.append((change, G_i @ b_i))
         B[:r] += server_lr * shares[i] * change
         t[:r] += server_lr * shares[i] * (G_i @ b_i)
         B[place] = -change / (steps[i] * lr)
         B[place, r:] -= common
         t[place] = -(G_i @ b_i) / (steps[i] * lr)
-    return B, t
+    return changes, B, t
 
 
 def _with_server(B: np.ndarray, t: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:

@@ -59,7 +59,9 @@ def fast_forward(
     the coefficients are integrated in log k with scipy's integrators. Local steps are real, or
     extrapolated from fewer and larger ones where that is much cheaper (L in the hundreds and more),
     as long as margins move within a round by more than the tolerance; after that, rows that do not
-    move the model any more are left out. A second, coarser integration gives the error estimate of
+    move the model any more are left out. Along the way perturbations are watched: where a round
+    makes them overshoot and grow, real rounds leave the smooth path, and exact rounds are taken to
+    beyond that, or the run is refused. A second, coarser integration gives the error estimate of
     every record. With the squared loss the round map is affine and any power of it is had by
     repeated squaring. Rows that are not separable: exact rounds until the model stands still.
 
@@ -90,18 +92,21 @@ def fast_forward(
     -------
     Run
         Of the same type as from :func:`localgd.run`; ``history["round"]`` is float64, and
-        ``history["error"]`` estimates the relative error of w_k (0 for exact rounds): the largest
-        difference from the coarser integration within a decade of rounds.
-        ``config["fast_forward"]`` tells the exact rounds, the rounds that were evaluated, how their
-        local steps were taken and from which round on at once. Drift at a record after the exact
-        rounds is extrapolated from the two rounds that follow it.
+        ``history["error"]`` estimates the relative error of w_k: the largest difference from the
+        coarser integration within a decade of rounds, never less than the integrator's tolerance.
+        For exact rounds it is 0, unless they amplify rounding errors (as unstable rounds do): then
+        it is what two runs beside them show. ``config["fast_forward"]`` tells the exact rounds, the
+        rounds that were evaluated, how their local steps were taken and from which round on at
+        once. Drift at a record is that of the round before it.
 
     Raises
     ------
     UnsupportedError
         For what is not smooth (batches, sampled clients, exact solves, coordinate-wise servers,
-        rows of which only a part is separable), or a run that is still unstable after
-        ``max_exact_rounds``.
+        rows of which only a part is separable), a run that is still unstable after
+        ``max_exact_rounds`` or becomes so later, rows that are not separable where the model is not
+        at rest by then, rounds that cannot be integrated to ``rtol``, and rows whose squares leave
+        the range of float64.
     DivergedError
         If the rounds overflow: with the squared loss, or in the integration. A run that overflows
         among its exact rounds comes back with ``status`` "diverged" and a RuntimeWarning.
@@ -157,7 +162,8 @@ def fast_forward(
         0 if verify is False else 10_000 if verify is True else check.integer("verify", verify, 1)
     )
     start = time.perf_counter()
-    found = linear_run(job) if loss == "squared" else log_time_run(job)
+    with np.errstate(all="ignore"):  # whatever the caller's state: underflows are of no account
+        found = linear_run(job) if loss == "squared" else log_time_run(job)
     if exact:
         found.further["deviation"] = deviations(job, found, min(exact, int(min(last, 2**53))))
     return found.result(job, time.perf_counter() - start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,14 @@ from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
 from .series import SUMS, Series
-from .shares import mean_shares
+from .shares import displaced_shares, mean_shares
 
 __all__ = ["Flow"]
 
-SWEEPS = 12  # of the state that follows the model: momentum, control variates
+EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
+SMALL = 1e-6  # relative change of a sweep, below which it may be rounding
+SWEEPS = 60  # of the state that follows the model: momentum, control variates
 
 
 class Flow:
@@ -38,6 +42,7 @@ class Flow:
         loss: str,
         lr: Schedule,
         first_margins: np.ndarray,
+        gram: np.ndarray,
     ):
         self.session = session
         self.problem = problem
@@ -45,7 +50,9 @@ class Flow:
         self.loss = loss
         self.lr = lr
         self.first_margins = first_margins  # A w_0, (N, C)
+        self.gram = gram  # A A^T
         self.evaluations = 0  # of rounds
+        self.loose = 0.0  # relative, the worst of what the memory was found to, in the last sweeps
         self._shares = problem.weights[None, :].copy()
         self._shape = (problem.n_samples, problem.n_classes)
         self._none = np.zeros((0, 0))
@@ -67,7 +74,7 @@ class Flow:
     def increments(self, k: float, a: np.ndarray, count: int, series: Series) -> np.ndarray:
         """The changes of the coefficients in rounds k, k + 1, …, shape (count, N C)."""
         velocity, controls = self.followers(k, a, series)
-        return self._rounds(k, a, count, velocity, controls, series)[0]
+        return self.rounds_from(k, a, count, velocity, controls, series)[0]
 
     def unsettled(self, k: float, a: np.ndarray, count: int, series: Series, state: Any) -> float:
         """What the memory of a real run changes, against the one that follows the model.
@@ -79,7 +86,8 @@ class Flow:
         own = state.get("velocity", self._none), state.get("controls", self._none)
         found = self.followers(k, a, series)
         one, other = (
-            self._rounds(k, a, count, memory[0], memory[1], series)[0] for memory in (own, found)
+            self.rounds_from(k, a, count, memory[0], memory[1], series)[0]
+            for memory in (own, found)
         )
         return float(np.abs((one - other).sum(axis=0)).max()) / (1 - self._momentum)
 
@@ -87,11 +95,23 @@ class Flow:
         """Relative change of an increment if margins stood still within its round."""
         memory = self.followers(k, a, series)
         state = a.reshape(self._shape, order="F"), *memory
+        self.evaluations += 2
         real, still = (
-            self.session.map(k, [_rate(self.lr, k)], self._shares, frozen, 0.0, *state)[0][0]
+            self.session.map(k, [self.rate(k)], self._shares, frozen, 0.0, *state)[0][0]
             for frozen in (False, True)
         )
-        return float(np.abs(real - still).max() / max(np.abs(real).max(), np.finfo(float).tiny))
+        return float(np.abs(real - still).max() / max(np.abs(real).max(), TINY))
+
+    def changing(self, k: float, a: np.ndarray, series: Series) -> float:
+        """Relative error of an increment if margins stood still within a round and its memory."""
+        first, second = self.increments(k, a, 2, series)
+        change = float(np.abs(second - first).max()) / max(np.abs(first).max(), TINY)
+        return max(0.5 * change * self.lag, self.within(k, a, series))
+
+    @property
+    def lag(self) -> float:
+        """How many rounds the server's momentum goes back."""
+        return 1 / (1 - self._momentum)
 
     @property
     def has_memory(self) -> bool:
@@ -106,7 +126,7 @@ class Flow:
             return self._none, self._settled_controls(k, a, series)
         return self._none, self._none
 
-    def _rounds(
+    def rounds_from(
         self,
         k: float,
         a: np.ndarray,
@@ -115,8 +135,9 @@ class Flow:
         controls: np.ndarray,
         series: Series,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Real rounds from a state: changes of the coefficients, velocity and controls after."""
         self.evaluations += count
-        lrs = [_rate(self.lr, k + j) for j in range(count)]
+        lrs = [self.rate(k + j) for j in range(count)]
         state = a.reshape(self._shape, order="F"), velocity, controls
         result = self.session.map(k, lrs, self._shares, series.frozen(k), series.tolerance, *state)
         if result is None:
@@ -125,55 +146,73 @@ class Flow:
 
     def _settled_velocity(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
         """``V_k = Σ_j (-Δ)^j D_k / (1 - m)^(j+1)`` with D the clients' mean changes."""
-        m, count = self._momentum, series.delayed(self._momentum).terms(k)
+        m, count = self._momentum, series.terms(k, self.lag)
         velocity: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
+        server: Any = self.method.server
+        gap = math.inf
         for _ in range(SWEEPS):
             means, v = [], velocity
             b = a
             for j in range(count):
-                step, after, _ = self._rounds(k + j, b, 1, v, self._none, series)
-                means.append((after - m * v).ravel(order="F"))
-                b, v = b + step[0], after
+                mean = self._mean_change(k + j, b, series)
+                v = m * v + mean
+                step = mean + m * v if server.nesterov else v
+                means.append(mean.ravel(order="F"))
+                b = b + server.lr * step.ravel(order="F")
             total = np.zeros_like(a)
             differences = np.array(means)
             for j in range(len(means)):
                 total += (-1.0) ** j * differences[0] / (1 - m) ** (j + 1)
                 differences = np.diff(differences, axis=0)
             found = total.reshape(self._shape, order="F")
-            gap = np.abs(found - velocity).max()
+            gap, before = float(np.abs(found - velocity).max()), gap
             velocity = found
-            if gap <= 1e-13 * np.abs(found).max():
+            if _converged(gap, before, velocity, series):
                 break
+        self._note(gap, velocity)
         self._last = velocity
         return velocity
+
+    def _mean_change(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
+        """The clients' mean change in a round: its step from rest, whatever the velocity is."""
+        server: Any = self.method.server
+        step = self.rounds_from(k, a, 1, np.zeros(self._shape), self._none, series)[0][0]
+        mean = step / (server.lr * (1 + server.momentum if server.nesterov else 1.0))
+        return mean.reshape(self._shape, order="F")
 
     def _settled_controls(self, k: float, a: np.ndarray, series: Series) -> np.ndarray:
         """Control variates from which those of the next rounds are extrapolated backwards."""
         controls: np.ndarray = np.zeros(self._shape) if self._last is None else self._last
         order = 1 if series.frozen(k) else max(2, series.terms(k))
+        gap = math.inf
         for _ in range(SWEEPS):
             following, b, c = [], a, controls
             for j in range(order):
-                step, _, c = self._rounds(k + j, b, 1, self._none, c, series)
+                step, _, c = self.rounds_from(k + j, b, 1, self._none, c, series)
                 following.append(c)
                 b = b + step[0]
             found: Any = sum(
                 (-1.0) ** j * math.comb(order, j + 1) * following[j] for j in range(order)
             )
-            gap = np.abs(found - controls).max()
+            gap, before = float(np.abs(found - controls).max()), gap
             controls = found
-            if gap <= 1e-13 * np.abs(controls).max():
+            if _converged(gap, before, controls, series):
                 break
+        self._note(gap, controls)
         self._last = controls
         return controls
 
-    def jacobian(self, gram: np.ndarray) -> Callable[[float, np.ndarray], np.ndarray]:
+    def _note(self, gap: float, memory: np.ndarray) -> None:
+        self.loose = max(self.loose, gap / max(float(np.abs(memory).max()), TINY))
+
+    def jacobian(self) -> Callable[[float, np.ndarray], np.ndarray]:
         """Its derivative in the coefficients, for margins that stand still within a round."""
-        first = self.first_margins
+        first, gram = self.first_margins, self.gram
 
         def of(x: float, a: np.ndarray) -> np.ndarray:
             k = math.exp(x)
-            matrix = _curvature(self.loss, self.problem, gram, first, a, self.row_rates(k), k)
+            rates = self.row_rates(k) + self.displacement_rates()
+            matrix = _curvature(self.loss, self.problem, gram, first, a, rates, k)
             if isinstance(self.method.server, Anchored):
                 matrix *= (k + 1) / (k + 2)
                 matrix[np.diag_indices(len(matrix))] -= k / (k + 2)
@@ -186,55 +225,98 @@ class Flow:
 
         For margins that stand still within it; the velocity of a server is in it. Control variates
         are the clients' gradients then, so that all move along c: what is left is c's weights.
-        Displacements average out unless clients count by more than their weight p_i.
         """
-        problem, rule = self.problem, self.method.rule
-        lr = _rate(self.lr, k)
+        problem = self.problem
+        lr = self.rate(k)
         tau, shares = mean_shares(problem, self.method, lr)
         clients = lr * tau * shares
         if self._controls:
             clients = clients.sum() * problem.weights
-        elif rule.correction == "displacement":
-            clients = clients - rule.beta * (shares - shares.sum() * problem.weights)
-        rates: np.ndarray = np.repeat(clients / problem.sizes, problem.sizes)
+        return self._by_rows(clients)
+
+    def displacement_rates(self) -> np.ndarray:
+        """The same of what the clients' displaced starts leave in their mean, shape (N,)."""
+        _, shares = mean_shares(self.problem, self.method, 1.0)  # whatever the rate
+        return self._by_rows(-self.beta * displaced_shares(self.problem, shares))
+
+    def _by_rows(self, clients: np.ndarray) -> np.ndarray:
+        sizes = self.problem.sizes
+        rates: np.ndarray = np.repeat(clients / sizes, sizes)
         if isinstance(self.method.server, ServerSGD):
             rates *= self.method.server.lr / (1 - self._momentum)
         return rates
 
-    def displaced(self) -> float:
-        """How much farther than a round the displaced start of the clients is."""
-        rule = self.method.rule
-        if rule.correction != "displacement":
-            return 0.0
-        steps = rule.core_steps(self.problem.n_clients)
-        return rule.beta / (_rate(self.lr, 0.0) * float(steps.min()))
+    def displacements(self) -> np.ndarray | None:
+        """S: ``S e`` is what ``β (∇f_i - ∇f)`` adds to the margins of each client's own rows."""
+        if self.beta == 0:
+            return None
+        problem = self.problem
+        weights = np.repeat(problem.weights, problem.sizes)
+        client = np.repeat(np.arange(problem.n_clients), problem.sizes)
+        own = client[:, None] == client
+        shift: np.ndarray = self.beta * self.gram * ((weights - own) / problem.sizes[client])
+        return shift
 
-    def record(self, series: Series, first: int, rounds: np.ndarray, found: np.ndarray) -> None:
+    @property
+    def beta(self) -> float:
+        """The size of the clients' displacements, 0 for methods without."""
+        rule = self.method.rule
+        return rule.beta if rule.correction == "displacement" else 0.0
+
+    def rounding(self, k: float) -> float:
+        """Relative rounding errors that the displaced starts leave in an increment.
+
+        They cancel in the clients' mean but for rounding, which does not fall with the rate.
+        """
+        if self.beta == 0:
+            return 0.0
+        return EPS * self.beta / float(self.stride(k).min())
+
+    def stride(self, k: float) -> np.ndarray:
+        """Learning rate times local steps of each client."""
+        lr = self.rate(k)
+        tau, _ = mean_shares(self.problem, self.method, lr)
+        return lr * tau
+
+    def rate(self, k: float) -> float:
+        """The learning rate at any real round."""
+        return _rate(self.lr, k)
+
+    def record(self, first: int, rounds: np.ndarray, found: np.ndarray) -> None:
         """Have the session measure the models at some rounds, under consecutive numbers."""
-        memory = [self.followers(k, a, series) for k, a in zip(rounds, found, strict=True)]
-        velocity, controls = (
-            np.array([part.ravel(order="F") for part in parts])
-            for parts in zip(*memory, strict=True)
-        )
         finite = self.session.record_states(
             first,
             rounds,
-            [_rate(self.lr, k) for k in rounds],
+            [self.rate(k) for k in rounds],
             self._shares,
-            [series.frozen(k) for k in rounds],
-            series.tolerance,
+            np.ones(len(rounds), dtype=bool),  # drift comes from the rounds before
+            0.0,
             found,
-            velocity,
-            controls,
+            self._none,
+            self._none,
         )
         if not finite:
             raise DivergedError(f"the round map overflows after round {rounds[0]:.3g}", None)
+
+    def drift(self, k: float, a: np.ndarray, series: Series) -> float:
+        """Of round k, that is of the record after it."""
+        if self._controls:  # they cancel what clients have apart, but for what moves in a round
+            series = replace(series, within=math.inf, tolerance=min(series.tolerance, 1e-9))
+        self.increments(k, a, 1, series)
+        return float(self.session.drift)
+
+
+def _converged(gap: float, before: float, found: np.ndarray, series: Series) -> bool:
+    """Whether sweeps have come to an end: to the tolerance, or to where rounding holds them."""
+    size = float(np.abs(found).max())
+    return gap <= max(1e-13, 1e-3 * series.tolerance) * size or before <= gap < SMALL * size
 
 
 def _rate(lr: Schedule, k: float) -> float:
     """The learning rate at any real round: a schedule that jumps from round to round is no flow."""
     if isinstance(lr, Polynomial):
-        return float(lr.lr0 * (k + 1) ** -lr.power)  # underflows where the quotient would overflow
+        # The power underflows where the quotient would overflow; a rate of 0 would be no rate.
+        return max(float(lr.lr0 * (k + 1) ** -lr.power), TINY)
     if isinstance(lr, TwoStage):
         return lr.lr1 if k < lr.switch_round else lr.lr2
     return float(lr)  # type: ignore[arg-type]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..errors import UnsupportedError
 from .flow import Flow
-from .late import LateFlow, has_late_flow
+from .late import LateFlow
 from .series import Series
 
 __all__ = ["Trajectory", "trajectory"]
@@ -19,8 +20,16 @@ __all__ = ["Trajectory", "trajectory"]
 DENSE = 600  # unknowns up to which LSODA's own factorisations are fast
 FEW = 40  # rows of which it is not worth to leave out some
 NEGLIGIBLE = 1e-3  # what left-out rows may still add to the coefficients, in units of rtol
+RETURNS = 3  # of rows that were left out, after which none are any more
+SHRUNK = 0.1  # of the coefficients, after which the integrator begins anew
+GROWTH = 4.0  # that is allowed to what falls like 1/k, if it falls a little more slowly
+MOST_STEPS = 50_000  # of the integrator: a hundred decades take some hundred
+MOST_EVALUATIONS = 150_000  # of rounds, of which the same take some thousand
+LAST = 1e305  # a round that is later than any
+TINY = float(np.finfo(np.float64).tiny)
 
 RightHandSide = Callable[[float, np.ndarray], np.ndarray]
+_Condition = Callable[[float, np.ndarray], bool]  # of log k and the coefficients
 
 
 @dataclass
@@ -29,9 +38,13 @@ class Trajectory:
 
     xs: np.ndarray  # log k, increasing
     found: np.ndarray  # (R, N C)
+    series: Series  # by which they were found
     done: int = 0
     interrupted: bool = False
     report: Callable[[float], object] = field(default=lambda k: None)
+    unsteady: float = 0.0  # relative error of the increments where the late flow began
+    steps: int = 0
+    most_evaluations: int = 0
 
     @property
     def coefficients(self) -> np.ndarray:
@@ -46,27 +59,60 @@ def trajectory(
     rounds: np.ndarray,
     *,
     rtol: float,
-    gram: np.ndarray,
     report: Callable[[float], object],
-) -> np.ndarray:
+) -> Trajectory:
     """The coefficients at some rounds after ``first``, one row each, shape (R, N C).
 
     LSODA, which is stiff or not as the support rows' relaxation asks, and BDF where the unknowns
     are many. Once margins stand still within a round only rows that still move the model are
     unknowns. Fewer rows come back if ``report`` (or Ctrl-C) raises KeyboardInterrupt.
     """
-    way = Trajectory(np.log(rounds), np.empty((len(rounds), a.size)), report=report)
+    way = Trajectory(np.log(rounds), np.empty((len(rounds), a.size)), series, report=report)
+    way.most_evaluations = flow.evaluations + MOST_EVALUATIONS
     x, last = math.log(first), float(np.log(rounds[-1]))
-    late = min(max(math.log(series.frozen_from), x), last) if has_late_flow(flow) else last
-    if late > x:
-        x, a = _integrate(way, flow.derivative(series), flow.jacobian(gram), x, a, late, rtol=rtol)
-    if late < last and not way.interrupted:
-        _late(way, flow, x, a, last, rtol=rtol, gram=gram)
-    return way.coefficients
+    while x < last and not way.interrupted:
+        until = min(max(math.log(_late_from(flow, way.series, first)), x), last)
+        if until > x:
+            ahead = flow.derivative(way.series), flow.jacobian()
+            x, a = _integrate(way, flow, *ahead, x, a, until, rtol=rtol, enough=_shrunk(a))
+            if x < until:
+                continue
+        if x >= last or way.interrupted:
+            break
+        k = math.exp(x)
+        way.unsteady = flow.changing(k, a, replace(way.series, within=math.inf))
+        if way.unsteady <= max(series.tolerance, 10 * flow.rounding(k)):
+            _late(way, flow, x, a, last, rtol=rtol)
+            break
+        # It fell more slowly than it promised, as with small rates before they have moved much.
+        later = GROWTH * max(way.unsteady * k, way.series.unsteady)
+        way.series = replace(way.series, within=later)
+    return way
+
+
+def _shrunk(a: np.ndarray) -> _Condition:
+    """Whether the coefficients are so much smaller that their tolerance must follow them.
+
+    The anchor draws a model that no longer moves by itself back like 1/k.
+    """
+    least = SHRUNK * float(np.abs(a).max())
+    return lambda x, y: bool(np.abs(y).max() < least)
+
+
+def _late_from(flow: Flow, series: Series, first: float) -> float:
+    """The round from which on the late flow is as good as the real rounds."""
+    below, above = first, min(max(series.frozen_from, first), LAST)
+    if flow.rounding(above) <= series.tolerance:
+        return above
+    while above > 1.01 * below:  # where what the late flow leaves out is as much as rounding
+        k = math.sqrt(below * above)
+        below, above = (k, above) if flow.rounding(k) * k < series.unsteady else (below, k)
+    return above
 
 
 def _integrate(
     way: Trajectory,
+    flow: Flow,
     derivative: RightHandSide,
     jacobian: RightHandSide,
     x: float,
@@ -75,21 +121,25 @@ def _integrate(
     *,
     rtol: float,
     whole: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda xs, rows: rows,
-    enough: Callable[[float, np.ndarray], bool] = lambda x, a: False,
+    enough: _Condition = lambda x, a: False,
 ) -> tuple[float, np.ndarray]:
     """Steps until log k = ``until`` or ``enough``, storing what is passed; where it ended."""
     from scipy.integrate import BDF, LSODA
 
     method: Any = LSODA if a.size <= DENSE else BDF
-    solver = method(
-        derivative, x, a, until, rtol=rtol, atol=rtol * float(np.abs(a).max()), jac=jacobian
-    )
+    atol = max(rtol * float(np.abs(a).max()), TINY)
+    solver = method(derivative, x, a, until, rtol=rtol, atol=atol, jac=jacobian)
     try:
         while solver.status == "running":
-            message = solver.step()
-            if solver.status == "failed":
-                raise ArithmeticError(
-                    f"the integrator stopped at round e^{solver.t:.6g}: {message}"
+            before = solver.t
+            solver.step()
+            way.steps += 1
+            stuck = way.steps > MOST_STEPS or flow.evaluations > way.most_evaluations
+            if solver.status == "failed" or solver.t <= before or stuck:
+                raise UnsupportedError(
+                    f"rounds: after round {math.exp(before):.6g} the integrator's steps become too "
+                    f"small for rtol {rtol:.2g}: rounds do not follow a flow that is smooth to "
+                    "this accuracy; use a smaller lr, a larger rtol, or run"
                 )
             ready = int(np.searchsorted(way.xs, solver.t, side="right"))
             if ready > way.done:
@@ -112,20 +162,22 @@ def _late(
     last: float,
     *,
     rtol: float,
-    gram: np.ndarray,
 ) -> None:
     """Segments of which each has fewer rows than the one before."""
-    limit = NEGLIGIBLE * rtol * float(np.abs(a).max()) / (last - x)
-    everything = np.arange(len(a))
-    rows = everything
+    everything = np.arange(len(flow.gram))
+    rows, returns = everything, 0
     while x < last and not way.interrupted:
-        late = LateFlow(flow, gram, x, a, rows)
-        moves = np.abs(late.pace(x, late.start())) > limit
-        if len(rows) > FEW and not moves.all():
-            late = LateFlow(flow, gram, x, a, rows[moves])
+        least = NEGLIGIBLE * 100.0**-returns
+        limit = least * rtol * float(np.abs(a).max()) / (last - x)
+        late = LateFlow(flow, x, a, rows)
+        paces = late.pace(x, late.start())
+        moves = (paces > limit) | (paces == paces.max())
+        if returns < RETURNS and len(rows) > FEW and not moves.all():
+            late = LateFlow(flow, x, a, rows[moves])
         begun, before = way.done, (x, a)
         x, active = _integrate(
             way,
+            flow,
             late.derivative,
             late.jacobian,
             x,
@@ -133,20 +185,24 @@ def _late(
             last,
             rtol=rtol,
             whole=late.whole,
-            enough=partial(_half_rest, late, limit),
+            enough=_either(_shrunk(late.start()), partial(_half_rest, late, limit)),
         )
         a = late.whole(np.array([x]), active[None])[0]
         rows = late.rows
         if len(rows) < len(everything):
             # Rows that were left out must not have come back.
-            paces = LateFlow(flow, gram, x, a, everything).pace(x, a)
-            if (np.abs(np.delete(paces, rows)) > 10 * limit).any():
+            paces = LateFlow(flow, x, a, everything).pace(x, a)
+            if (np.delete(paces, rows) > 10 * limit).any():
                 (x, a), rows, way.done = before, everything, begun
-                limit /= 100
+                returns += 1
+
+
+def _either(*conditions: _Condition) -> _Condition:
+    return lambda x, a: any(holds(x, a) for holds in conditions)
 
 
 def _half_rest(late: LateFlow, limit: float, x: float, a: np.ndarray) -> bool:
     """Whether the model would be followed as well by half of the rows."""
     if len(late.rows) <= FEW:
         return False
-    return 2 * np.count_nonzero(np.abs(late.pace(x, a)) > limit) < len(late.rows)
+    return 2 * np.count_nonzero(late.pace(x, a) > limit) < len(late.rows)

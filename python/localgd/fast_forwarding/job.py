@@ -51,8 +51,11 @@ class Job:
         problem = self.problem
         return problem.signed_rows if self.loss in SIGNED_LOSSES else problem.X
 
-    def session(self, records: np.ndarray) -> tuple[Any, int]:
-        """A simulation with the Gram engine that records at these rounds, and its threads."""
+    def session(self, records: np.ndarray, moved: float = 0.0) -> tuple[Any, int]:
+        """A simulation with the Gram engine that records at these rounds, and its threads.
+
+        It starts from w_0, or from as far beside it as ``moved``.
+        """
         problem, method = self.problem, self.method
         plan = choose_engine(
             problem,
@@ -71,7 +74,7 @@ class Job:
             problem.y,
             problem.offsets,
             problem.weights,
-            self.w0,
+            self.w0 + moved * _unit(self.w0.shape) if moved else self.w0,
             engine="gram",
             loss=self.loss,
             single=False,
@@ -135,3 +138,9 @@ class Found:
 
 def _whole(rounds: float) -> Any:
     return int(rounds) if rounds <= 2**53 else float(rounds)
+
+
+def _unit(shape: tuple[int, ...]) -> np.ndarray:
+    direction = np.random.default_rng(0).standard_normal(shape)
+    unit: np.ndarray = direction / np.linalg.norm(direction)
+    return unit

@@ -10,12 +10,7 @@ from ..losses import SIGNED_LOSSES
 from ..servers import Anchored
 from .flow import Flow
 
-__all__ = ["LateFlow", "has_late_flow"]
-
-
-def has_late_flow(flow: Flow) -> bool:
-    """Whether a round's increment is a multiple of -ℓ' at w_k, row by row."""
-    return flow.loss in SIGNED_LOSSES
+__all__ = ["LateFlow", "Slopes"]
 
 
 class LateFlow:
@@ -25,67 +20,100 @@ class LateFlow:
     rows off the max-margin boundary grow faster than log k, so that ever fewer rows are left. With
     the anchored server coefficients also shrink by 1/(k + 2) in round k, those of the other rows
     like ``(k_0 + 1)/(k + 1)``.
+
+    Clients that start displaced (GradAlign, FedGA) have ``e = -ℓ'(m + S e(m))``. The displacement
+    itself moves nothing, as its mean is 0: that is known here, where rounding in the sum of the
+    shares would outgrow a falling learning rate.
     """
 
-    def __init__(self, flow: Flow, gram: np.ndarray, x: float, a: np.ndarray, rows: np.ndarray):
+    def __init__(self, flow: Flow, x: float, a: np.ndarray, rows: np.ndarray):
+        N, C = flow.first_margins.shape
         self.rows = rows
+        self._columns = (rows[:, None] + N * np.arange(C)).ravel(order="F")
         self._flow, self._first, self._a = flow, x, a
         self._anchored = isinstance(flow.method.server, Anchored)
-        self._logistic = flow.loss == "logistic"
-        self._gram = np.ascontiguousarray(gram[np.ix_(rows, rows)])
+        self._loss = Slopes(flow, rows)
+        self._gram = np.ascontiguousarray(flow.gram[np.ix_(rows, rows)])
         rest = a.copy()
-        rest[rows] = 0.0
-        self._start = flow.first_margins[rows, 0]
-        self._rest = (gram @ rest)[rows]
+        rest[self._columns] = 0.0
+        self._start = flow.first_margins[rows]
+        self._rest = (flow.gram @ rest.reshape((N, C), order="F"))[rows]
         self._constant = None if callable(flow.lr) else flow.row_rates(1.0)[rows]
+        self._own = flow.displacement_rates()[rows]
+        self._shift = flow.displacements()
+        if self._shift is not None:
+            self._shift = np.ascontiguousarray(self._shift[np.ix_(rows, rows)])
 
     def start(self) -> np.ndarray:
         """The coefficients of these rows where this flow begins."""
-        return self._a[self.rows]
+        return self._a[self._columns]
 
     def whole(self, xs: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """All coefficients at some log k, shape (len(xs), N), from those of these rows."""
+        """All coefficients at some log k, shape (len(xs), N C), from those of these rows."""
         kept = np.array([self._kept(x) for x in xs])
         found = kept[:, None] * self._a
-        found[:, self.rows] = active
+        found[:, self._columns] = active
         return found
 
     def derivative(self, x: float, a: np.ndarray) -> np.ndarray:
         """The right-hand side."""
-        pace = self.pace(x, a)
+        pace = self._paces(x, a).ravel(order="F")
         return pace - self._shrinking(x) * a if self._anchored else pace
 
     def pace(self, x: float, a: np.ndarray) -> np.ndarray:
-        """``k s_j e_j`` of these rows."""
-        speed, m = self._speed(x, a)
-        if self._logistic:
-            speed /= 1 + np.exp(-m)
-        return speed
+        """``k s_j |e_j|`` of these rows, of the class where it is largest."""
+        largest: np.ndarray = np.abs(self._paces(x, a)).max(axis=1)
+        return largest
 
     def jacobian(self, x: float, a: np.ndarray) -> np.ndarray:
         """Its derivative in the coefficients."""
-        speed, m = self._speed(x, a)
-        if self._logistic:
-            speed /= (1 + np.exp(-m)) ** 2
-        matrix = -speed[:, None] * self._gram
+        m, n, C = self._margins(x, a), len(self.rows), self._start.shape[1]
+        # d(k e)/da of each class by each class, without and with the displacement
+        plain = -_times_rows(self._loss.curvatures(x, m), self._gram)
+        slopes = plain
+        if self._shift is not None:
+            moved = self._shift @ (plain * math.exp(-x))
+            moved[range(C), range(C)] += self._gram
+            there = self._loss.curvatures(x, m + self._displaced(x, m))
+            slopes = -np.einsum("icf,feil->ceil", there, moved)
+        total = self._rates(x)[:, None] * slopes + self._own[:, None] * plain
+        matrix: np.ndarray = self._damped(x) * total.transpose(0, 2, 1, 3).reshape(n * C, n * C)
         if self._anchored:
             matrix[np.diag_indices(len(matrix))] -= self._shrinking(x)
         return matrix
 
-    def _speed(self, x: float, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``k s_j e^{-m_j}`` and the margins m_j."""
+    def _paces(self, x: float, a: np.ndarray) -> np.ndarray:
+        """``k s_j e_j``, (n, C)."""
+        m = self._margins(x, a)
+        there = m if self._shift is None else m + self._displaced(x, m)
+        paces: np.ndarray = self._rates(x)[:, None] * self._loss.slopes(x, there)
+        if self._own.any():
+            paces += self._own[:, None] * self._loss.slopes(x, m)
+        return self._damped(x) * paces
+
+    def _margins(self, x: float, a: np.ndarray) -> np.ndarray:
+        active = a.reshape(self._start.shape, order="F")
         # Not by BLAS, whose threads cost more than such a product, the more so on a busy machine.
-        m = self._start + self._kept(x) * self._rest + np.einsum("ij,j->i", self._gram, a)
-        # k e^{-m} stays in range where its factors might not
-        speed = np.exp(x - m)
-        speed *= self._constant if self._constant is not None else self._rates(x)
-        if self._anchored:
-            k = math.exp(x)
-            speed *= (k + 1) / (k + 2)
-        return speed, m
+        product = np.einsum("ij,jc->ic", self._gram, active)
+        m: np.ndarray = self._start + self._kept(x) * self._rest + product
+        return m
+
+    def _displaced(self, x: float, m: np.ndarray) -> np.ndarray:
+        """What the displacement adds to the margins of each client's own rows."""
+        assert self._shift is not None
+        displaced: np.ndarray = self._shift @ (self._loss.slopes(x, m) * math.exp(-x))
+        return displaced
 
     def _rates(self, x: float) -> np.ndarray:
+        if self._constant is not None:
+            return self._constant
         return self._flow.row_rates(math.exp(x))[self.rows]
+
+    def _damped(self, x: float) -> float:
+        if not self._anchored:
+            return 1.0
+        k = math.exp(x)
+        return (k + 1) / (k + 2)
 
     def _shrinking(self, x: float) -> float:
         k = math.exp(x)
@@ -95,3 +123,47 @@ class LateFlow:
         if not self._anchored:
             return 1.0
         return (math.exp(self._first) + 1) / (math.exp(x) + 1)
+
+
+class Slopes:
+    """``k e`` and ``k ℓ''`` from log k and the margins: the products stay in range where their
+    factors might not."""
+
+    def __init__(self, flow: Flow, rows: np.ndarray):
+        self._logistic = flow.loss == "logistic"
+        self._signed = flow.loss in SIGNED_LOSSES
+        if not self._signed:
+            self._own = (np.arange(len(rows)), flow.problem.y[rows].astype(int))  # its class
+
+    def slopes(self, x: float, m: np.ndarray) -> np.ndarray:
+        """``k e``, (n, C)."""
+        if self._signed:
+            slopes: np.ndarray = np.exp(x - m)
+            return slopes / (1 + np.exp(-m)) if self._logistic else slopes
+        slopes = -np.exp(x + self._log_chances(m))
+        slopes[self._own] = 0.0
+        slopes[self._own] = -slopes.sum(axis=1)
+        return slopes
+
+    def curvatures(self, x: float, m: np.ndarray) -> np.ndarray:
+        """``k ℓ''`` between the classes, (n, C, C)."""
+        if self._signed:
+            slopes = np.exp(x - m)
+            return (slopes / (1 + np.exp(-m)) ** 2 if self._logistic else slopes)[:, :, None]
+        logs = self._log_chances(m)
+        curvatures: np.ndarray = -np.exp(x + logs[:, :, None] + logs[:, None, :])
+        every = range(m.shape[1])
+        curvatures[:, every, every] = 0.0
+        curvatures[:, every, every] = -curvatures.sum(axis=2)
+        return curvatures
+
+    def _log_chances(self, m: np.ndarray) -> np.ndarray:
+        ahead = m - m.max(axis=1, keepdims=True)
+        logs: np.ndarray = ahead - np.log(np.exp(ahead).sum(axis=1, keepdims=True))
+        return logs
+
+
+def _times_rows(curvatures: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """``W_jce K_jl`` in blocks of classes, (C, C, n, n)."""
+    blocks: np.ndarray = curvatures.transpose(1, 2, 0)[:, :, :, None] * gram
+    return blocks

@@ -16,8 +16,8 @@ EPS = float(np.finfo(np.float64).eps)
 def linear_run(job: Job) -> Found:
     """The records of a run with the squared loss."""
     rows, rate = job.rows, job.lr
-    assert isinstance(rate, float), "schedules are refused before"
-    weights, beside = (_weights(job, noise) for noise in (0.0, 2 * EPS))
+    maps = [_rounds(job, noise) for noise in (0.0, 2 * EPS)]
+    weights, beside = (np.array([each.weights(k) for k in job.records]) for each in maps)
     if not np.isfinite(weights).all():
         first = job.records[~np.isfinite(weights).all(axis=1)][0]
         raise DivergedError(
@@ -31,22 +31,23 @@ def linear_run(job: Job) -> Found:
     session, threads = job.session(job.records[:1])
     session.advance(0, [1.0], job.problem.weights[None, :], None)
     later, none = job.records[1:], np.zeros((0, 0))
-    session.record_states(
+    finite = session.record_states(
         1,
         later,
         np.full(len(later), rate),
         job.problem.weights,
-        np.zeros(len(later), dtype=bool),
+        np.ones(len(later), dtype=bool),  # drift is known better than from further rounds
         0.0,
         coefficients[1:],
         none,
         none,
     )
+    if not finite:
+        raise DivergedError("the loss of a record overflows; want a smaller lr", None)
     history = dict(session.history())
     history["round"] = job.records
     history["weights"] = weights
-    if job.method.rule.correction == "control" or getattr(job.method.server, "momentum", 0) > 0:
-        history["drift"] = np.full(len(job.records), np.nan)  # it takes more than the model
+    history["drift"] = np.array([maps[0].drift(k) for k in job.records])
     return Found(
         history=history,
         coefficients=coefficients[-1][:, None],
@@ -60,12 +61,10 @@ def linear_run(job: Job) -> Found:
     )
 
 
-def _weights(job: Job, noise: float) -> np.ndarray:
-    """w of every record, from a map that is known but for so much relative noise."""
+def _rounds(job: Job, noise: float) -> AffineRounds:
+    """The round map, known but for so much relative noise."""
     assert isinstance(job.lr, float), "schedules are refused before"
-    rounds = AffineRounds(job.problem, job.method, job.lr, job.w0[:, 0], noise=noise)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.array([rounds.weights(k) for k in job.records])
+    return AffineRounds(job.problem, job.method, job.lr, job.w0[:, 0], noise=noise)
 
 
 def _error(weights: np.ndarray, beside: np.ndarray, n: int) -> np.ndarray:

@@ -5,26 +5,38 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import NotSeparableError, UnsupportedError
+from ..errors import DivergedError, NotSeparableError, UnsupportedError
 from ..progress import progress_report
 from ..recording import far_rounds, log_spaced
 from ..servers import Anchored
 from .flow import Flow
-from .integrate import trajectory
+from .integrate import GROWTH, trajectory
 from .job import Found, Job
 from .series import MOST_TERMS, Series
-from .start import exact_start
+from .stability import first_unstable
+from .start import Settled, advance, exact_start
 
 __all__ = ["log_time_run"]
 
 FINER = 0.5  # the integrator's tolerance in units of rtol: errors add up over the decades
+LOOSEST, FINEST = 3e-4, 1e-12  # tolerances of the integrator
 COARSER = 30.0  # and that of the run that gives the error estimate, in units of the fine one
-GROWTH = 4.0  # that is allowed to what falls like 1/k, if it falls a little more slowly
-REST = 64 * float(np.finfo(np.float64).eps)  # error of a model at rest, per round that led there
+LEAST_SCALE = (
+    2.0  # of the series: what changes slowly at first, as with small rates, may do so late
+)
+NOT_AMPLIFIED = 1e-11  # relative difference of two exact runs that is but rounding
+SPREAD = 3.0  # of what such runs show, in what other rounding errors may lead to
+CHANCE = 1e-3  # error by rounding, of a run that was smooth at first, that is no result
+SAME = 1e12  # round, from which on the next is the same to rounding in the drift
+DENSELY = 4.0  # decades in which the path is looked at most
+EPS = float(np.finfo(np.float64).eps)
+OFF = 32 * EPS  # by which two runs are off that tell what rounding errors lead to
+TINY = float(np.finfo(np.float64).tiny)
 
 
 def log_time_run(job: Job) -> Found:
@@ -37,47 +49,122 @@ def log_time_run(job: Job) -> Found:
         )
     most = int(min(job.max_exact_rounds, job.rounds))
     session, threads = job.session(np.unique(np.append(job.records[job.records <= most], 0)))
-    flow = Flow(session, job.problem, job.method, job.loss, job.lr, job.rows @ job.w0)
+    gram = job.rows @ job.rows.T
+    flow = Flow(session, job.problem, job.method, job.loss, job.lr, job.rows @ job.w0, gram)
     decades = math.log10(max(job.rounds, 10))
     with progress_report(job.progress, decades, unit="decades") as report:
         tell = _tell(job, report)
-        status, settled = exact_start(job, session, flow, most, separable, tell)
-        exact = session.round
-        if settled is None:
-            return _stopped(job, session, threads, status)
-        far = job.records[job.records > exact]
-        a = session.coefficients()
-        if settled.fixed:
-            return _standing_still(job, flow, threads, far, a)
-        scale = settled.ratio * exact
-        within = GROWTH * settled.within * exact * max(1.0, flow.displaced())
-        series = Series(scale, FINER * job.rtol, within=max(within, scale))
-        before = exact, session.participations, session.drift, session.state()
-        fine, errors = _integrate(job, flow, series, exact, a, far, tell)
-        if not len(fine):  # interrupted at once
+        left = 0.0  # the round in which real rounds left a smooth path
+        while True:
+            status, settled = exact_start(job, session, flow, most, separable, tell)
+            exact = session.round
+            if settled is None:
+                return _stopped(job, session, flow, threads, status, left)
+            far = job.records[job.records > exact]
+            a = session.coefficients()
+            if settled.fixed:
+                return _standing_still(job, flow, threads, far, a, settled.left)
+            before = exact, session.participations, session.drift, session.state()
+            found = _accurate(job, flow, settled, exact, a, far, tell)
             session.restore(*before)
-            return _stopped(job, session, threads, "interrupted")
+            if found.unstable is None:
+                break
+            # What real rounds do there, only real rounds tell.
+            left = found.unstable
+            status = _past(job, session, found.unstable, most, tell)
+            if status != "completed":
+                return _stopped(job, session, flow, threads, status, left)
+    fine, far = found.fine, far[: len(found.fine)]
+    if not len(fine):  # interrupted at once
+        return _stopped(job, session, flow, threads, "interrupted")
     count = len(session.history()["round"])
-    flow.record(series, count, far[: len(fine)], fine)
-    rounds = np.concatenate([job.records[job.records <= exact], far[: len(fine)]])
+    near = _of_rounding(job, session, flow)
+    _check_chance(left, near)
+    flow.record(count, far, fine)
+    rounds = np.concatenate([job.records[job.records <= exact], far])
     history = {**session.history(), "round": rounds}
-    interrupted = len(fine) < len(far)
+    history["drift"][count:] = [
+        flow.drift(k, b, found.series) for k, b in zip(_before(far), found.before, strict=True)
+    ]
+    interrupted = rounds[-1] < job.records[-1]
+    errors = _relative(history["weights"][count:], found.errors, max(found.least, near[-1]))
     return Found(
         history=history,
         coefficients=fine[-1].reshape(a.shape, order="F"),
-        error=np.concatenate(
-            [np.zeros(count), _relative(history["weights"][count:], errors, FINER * job.rtol)]
-        ),
+        error=np.concatenate([near, errors]),
         about={
             "exact_rounds": exact,
             "evaluations": flow.evaluations,
-            "local_steps": _local_steps(series, session, far[-1]),
+            "local_steps": _local_steps(found.series, session, far[-1]),
             "how": "log k",
         },
         threads=threads,
         status="interrupted" if interrupted else "completed",
         message=f"interrupted after round {rounds[-1]:.6g}" if interrupted else "",
     )
+
+
+def _accurate(
+    job: Job,
+    flow: Flow,
+    settled: Settled,
+    exact: int,
+    a: np.ndarray,
+    far: np.ndarray,
+    tell: Callable[[float], object],
+) -> _Path:
+    """The path, with a finer tolerance where a loose one loses it: margins are exponents."""
+    scale = max(settled.ratio * exact, LEAST_SCALE)
+    within = max(GROWTH * settled.within * exact, scale)
+    rtol = min(FINER * job.rtol, LOOSEST)
+    while True:
+        series = Series(scale, rtol, within=within, lag=flow.lag)
+        try:
+            path = _integrate(job, flow, series, exact, a, far, tell)
+            if np.isfinite(path.errors).all():
+                return path
+            problem: Exception = DivergedError("the integration in log k overflows", None)
+        except (DivergedError, _CoarseError) as error:
+            problem = error
+        rtol /= COARSER
+        if rtol < FINEST:
+            raise UnsupportedError(
+                f"rounds: {problem}; the rounds follow no flow that can be integrated to the rtol "
+                f"asked for ({job.rtol:g}); use a smaller lr, or run"
+            ) from problem
+
+
+def _past(
+    job: Job, session: Any, unstable: float, most: int, tell: Callable[[float], object]
+) -> str:
+    """Exact rounds to where the smooth path is unstable."""
+    if unstable >= most and job.rounds > most:
+        raise UnsupportedError(
+            f"rounds: near round {unstable:.3g} the rounds become unstable (what one changes, the "
+            "next overshoots by more), so that from there on they follow no smooth flow; want "
+            f"fewer rounds, a smaller lr, or max_exact_rounds above that (now {most:,})"
+        )
+    return advance(job, session, min(math.ceil(unstable) + 1, most), tell)
+
+
+class _CoarseError(ArithmeticError):
+    """The coarser integration, by which the error is told, fails."""
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The coefficients at the far records and a round before them, and how far to trust them.
+
+    ``errors`` are absolute, of w; ``least`` is relative to w. ``unstable`` is the round from which
+    on real rounds leave the path, if there is one.
+    """
+
+    fine: np.ndarray
+    before: np.ndarray
+    errors: np.ndarray
+    least: float
+    series: Series
+    unstable: float | None = None
 
 
 def _integrate(
@@ -88,45 +175,94 @@ def _integrate(
     a: np.ndarray,
     far: np.ndarray,
     tell: Callable[[float], object],
-) -> tuple[np.ndarray, np.ndarray]:
-    """The coefficients at the far records, and an estimate of their error in w, absolute.
+) -> _Path:
+    """The coefficients at the far records, and an estimate of their error.
 
     It is the difference to a coarser integration, the largest within a decade of rounds: two
     solutions cross now and then.
     """
-    gram = job.rows @ job.rows.T
-    start = a.ravel(order="F")
-    rtol = FINER * job.rtol
-    between = far_rounds(log_spaced(per_decade=5), float(far[-1]))
-    grid = np.union1d(far, between[between > exact])
-    fine = trajectory(flow, series, exact, start, grid, rtol=rtol, gram=gram, report=tell)
+    start, rtol, flow.loose = a.ravel(order="F"), series.tolerance, 0.0
+    grid = np.unique(np.concatenate([far, _before(far), _between(exact, float(far[-1]))]))
+    way = trajectory(flow, series, exact, start, grid, rtol=rtol, report=tell)
+    fine, series = way.coefficients, way.series
     grid = grid[: len(fine)]
     chosen = np.isin(grid, far)
+    least = max(rtol, way.unsteady, flow.loose)
     if not chosen.any():
-        return fine[:0], np.zeros(0)
-    rough = Series(series.scale, COARSER * series.tolerance, series.within, MOST_TERMS - 1)
-    coarse = trajectory(
-        flow, rough, exact, start, grid, rtol=COARSER * rtol, gram=gram, report=lambda k: None
-    )
+        return _Path(fine[:0], fine[:0], np.zeros(0), least, series)
+    unstable = first_unstable(flow, series, grid, fine)
+    if unstable is not None:
+        return _Path(fine[:0], fine[:0], np.zeros(0), least, series, unstable)
+    rough = replace(series, tolerance=COARSER * series.tolerance, most=MOST_TERMS - 1)
+    try:
+        coarse = trajectory(
+            flow, rough, exact, start, grid, rtol=COARSER * rtol, report=lambda k: None
+        ).coefficients
+    except UnsupportedError as error:
+        raise _CoarseError(str(error)) from error
     gaps = np.full(len(fine), np.nan)
-    gaps[: len(coarse)] = _norms(fine[: len(coarse)] - coarse, gram, a.shape[1])
+    gaps[: len(coarse)] = _norms(fine[: len(coarse)] - coarse, flow.gram, a.shape[1])
     x = np.log10(grid)
     near = np.array([gaps[np.abs(x - here) <= 1.0].max() for here in x[chosen]])
-    return fine[chosen], near
+    before = fine[np.isin(grid, _before(grid[chosen]))]
+    return _Path(fine[chosen], before, near, least, series)
+
+
+def _before(rounds: np.ndarray) -> np.ndarray:
+    """The rounds that lead to some models; late ones are as good as their successors."""
+    before: np.ndarray = np.where(rounds < SAME, rounds - 1, rounds)
+    return before
+
+
+def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
+    """What rounding errors make of exact rounds, relative to w at the records of a session.
+
+    Told from two runs, with learning rates and a start that are off by somewhat more than rounding
+    errors, to either side: of a run that comes to jump to and fro, one of them jumps the other way.
+    """
+    history = session.history()
+    weights, rounds = history["weights"], np.asarray(history["round"])
+    norms = np.maximum(np.linalg.norm(weights, axis=1), TINY)
+    error = np.zeros(len(weights))
+    for off in (OFF, -OFF):
+        twin, _ = job.session(rounds, off * float(norms.max()))
+        advance(job, twin, int(rounds[-1]), lambda k: None, off=off)
+        beside = twin.history()["weights"]
+        gaps = np.full(len(weights), np.inf)
+        gaps[: len(beside)] = np.linalg.norm(beside - weights[: len(beside)], axis=1)
+        error = np.fmax(error, gaps / norms)
+    error = np.where(error < NOT_AMPLIFIED, 0.0, SPREAD * error)
+    error[rounds == 0] = 0.0
+    # that of displaced starts is the same in both
+    own = np.maximum.accumulate([0.0 if k == 0 else flow.rounding(k - 1) for k in rounds])
+    return np.maximum(error, np.where(own < NOT_AMPLIFIED, 0.0, own))
+
+
+def _between(exact: int, last: float) -> np.ndarray:
+    """Rounds at which the path is looked at beside the records: more of them at its beginning."""
+    early = np.floor(exact * 10 ** np.arange(0.05, DENSELY, 0.05))
+    usual = far_rounds(log_spaced(per_decade=5), last)
+    both = np.union1d(early, usual)
+    return both[(both > exact) & (both < last)]
 
 
 def _norms(a: np.ndarray, gram: np.ndarray, classes: int) -> np.ndarray:
     """‖Aᵀa‖ of every row of coefficients, column by column."""
     blocks = a.reshape(len(a), classes, len(gram))
+    # Squares of small numbers are none.
+    scales = np.maximum(np.abs(blocks).max(axis=(1, 2), keepdims=True), TINY)
+    blocks = blocks / scales
     squares = ((blocks @ gram) * blocks).sum(axis=(1, 2))
-    norms: np.ndarray = np.sqrt(np.maximum(squares, 0.0))
+    norms: np.ndarray = scales[:, 0, 0] * np.sqrt(np.maximum(squares, 0.0))
     return norms
 
 
 def _relative(weights: np.ndarray, errors: np.ndarray, least: float) -> np.ndarray:
     """Errors of w relative to its norm; nothing below the integrator's tolerance is claimed."""
-    norms = np.linalg.norm(weights.reshape(len(weights), -1), axis=1)
-    relative: np.ndarray = np.maximum(errors / norms, least)
+    flat = weights.reshape(len(weights), -1)
+    scales = np.maximum(np.abs(flat).max(axis=1), TINY)
+    norms = np.linalg.norm(flat / scales[:, None], axis=1)
+    relative: np.ndarray = np.maximum(errors / scales / norms, least)
     return relative
 
 
@@ -176,12 +312,29 @@ def _tell(job: Job, report: Callable[[Any], object] | None) -> Callable[[float],
     return lambda k: report(math.log10(max(k, 1)))
 
 
-def _stopped(job: Job, session: Any, threads: int, status: str) -> Found:
+def _check_chance(left: float, near: np.ndarray) -> None:
+    """Refuses rounds that left a smooth path for one that rounding errors choose."""
+    if left > 0 and near[-1] > CHANCE:
+        raise UnsupportedError(
+            f"rounds: near round {left:.3g} the rounds become unstable, and rounding errors decide "
+            f"where they go (by {near[-1]:.1g} of the model): no result is right to the rtol asked "
+            "for; want fewer rounds or a smaller lr, or see with run where one of them goes"
+        )
+
+
+def _stopped(
+    job: Job, session: Any, flow: Flow, threads: int, status: str, left: float = 0.0
+) -> Found:
     """A run that ended among its exact rounds."""
     if status == "diverged" and not len(session.history()["round"]):
         raise ValueError(f"init: its {job.loss} loss is not finite; start closer to 0")
     session.record_now()
     history = dict(session.history())
+    error = np.zeros(len(history["round"]))
+    if status != "diverged":
+        error = _of_rounding(job, session, flow)
+    if status == "completed":
+        _check_chance(left, error)
     kept = np.isin(history["round"], job.records) | (history["round"] == session.round)
     history = {name: column[kept] for name, column in history.items()}
     message = "" if status == "completed" else f"{status} after round {session.round:,}"
@@ -193,7 +346,7 @@ def _stopped(job: Job, session: Any, threads: int, status: str) -> Found:
     return Found(
         history=history,
         coefficients=session.coefficients(),
-        error=np.zeros(len(history["round"])),
+        error=error[kept],
         about={"exact_rounds": session.round, "evaluations": 0, "how": "exact rounds"},
         threads=threads,
         status=status,
@@ -201,7 +354,9 @@ def _stopped(job: Job, session: Any, threads: int, status: str) -> Found:
     )
 
 
-def _standing_still(job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.ndarray) -> Found:
+def _standing_still(
+    job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.ndarray, error: float
+) -> Found:
     """The model does not move any more: every later record is that of the fixed point."""
     session = flow.session
     exact = session.round
@@ -218,7 +373,7 @@ def _standing_still(job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.n
     return Found(
         history=history,
         coefficients=a,
-        error=np.where(np.arange(count) < count - len(far), 0.0, REST * exact),
+        error=np.where(np.arange(count) < count - len(far), 0.0, error),
         about={"exact_rounds": exact, "evaluations": flow.evaluations, "how": "fixed point"},
         threads=threads,
     )

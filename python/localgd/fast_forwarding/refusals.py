@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numbers
 
+import numpy as np
+
 from ..errors import UnsupportedError
 from ..methods import Method
 from ..participation import Participation
@@ -13,11 +15,18 @@ from ..servers import Anchored, ServerSGD
 
 __all__ = ["check_smooth"]
 
+SMALLEST = 1e-140  # size of rows
 MOST_STATES = 6000  # of the linear map of SCAFFOLD with the squared loss
 
 
 def check_smooth(problem: Problem, method: Method, loss: str, lr: Schedule) -> None:
     """UnsupportedError with the reason if the rounds are not a smooth flow."""
+    largest = float(np.abs(problem.X).max(initial=0.0)) if not problem.kernel else 1.0
+    if largest > 0 and not SMALLEST < largest < 1 / SMALLEST:
+        raise UnsupportedError(
+            f"problem: its largest number is {largest:.2g}, whose square leaves the range of "
+            "floating-point numbers; divide the rows by their largest norm"
+        )
     reason = _reason(problem, method, loss, lr)
     if reason is not None:
         raise UnsupportedError(f"method: {method!r} cannot be fast-forwarded: {reason}")

@@ -21,33 +21,33 @@ class Series:
     tolerance: float  # relative, of what is left out
     within: float  # k times the relative change of an increment if margins stood still in its round
     most: int = MOST_TERMS
+    lag: float = 1.0  # rounds by which increments follow the model: 1/(1 - m) with momentum m
 
-    def terms(self, k: float) -> int:
-        """How many differences the derivative at round k needs."""
-        ratio = self.scale / k
+    def terms(self, k: float, lag: float = 1.0) -> int:
+        """How many differences the derivative at round k needs; or what follows by ``lag`` rounds.
+
+        No more of them than rounding lets be told to the tolerance.
+        """
+        ratio, noise = self.scale * lag / k, NOISE
         for p in range(1, self.most):
-            if math.factorial(p) * ratio**p < self.tolerance:
+            noise *= 2 * lag
+            if math.factorial(p) * ratio**p < self.tolerance or noise > self.tolerance:
                 return p
         return self.most
 
     @property
     def frozen_from(self) -> float:
         """The round from which on margins stand still within a round, to the tolerance."""
-        return self.within / self.tolerance
+        return self.unsteady / self.tolerance
+
+    @property
+    def unsteady(self) -> float:
+        """k times the relative error of an increment if margins stood still from then on."""
+        return max(self.within, self.scale * self.lag)
 
     def frozen(self, k: float) -> bool:
         """Whether margins stand still within a round, to the tolerance."""
         return k > self.frozen_from
-
-    def delayed(self, momentum: float) -> Series:
-        """The same of what follows with momentum m: differences count 1/(1 - m) times.
-
-        So does the rounding in them, which bounds their number.
-        """
-        gain = 2 / (1 - momentum)
-        most = int(math.log(max(self.tolerance / NOISE, gain)) / math.log(gain))
-        terms = max(1, min(self.most, most))
-        return Series(self.scale / (1 - momentum), self.tolerance, self.within, terms)
 
 
 def series_terms(increments: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +10,22 @@ import numpy as np
 
 from ..errors import DivergedError, UnsupportedError
 from ..schedules import TwoStage, rates
+from ..servers import Anchored
 from .flow import Flow
 from .job import Job
+from .rest import distance_to_rest
 from .series import MOST_TERMS, Series, series_terms
+from .stability import first_unstable
 
-__all__ = ["Settled", "exact_start"]
+__all__ = ["Settled", "advance", "exact_start"]
 
 FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
 FEWEST = 64  # the same where local steps are many
 MANY = 16  # local steps: exact rounds at the beginning, where they are taken one by one, are dear
+REST = 64 * float(np.finfo(np.float64).eps)  # error of a model at rest, per round that led there
 CHUNK = 2**14  # rounds whose learning rates are prepared together
+EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,14 @@ class Settled:
         are not separable.
     left : float
         The first term of the series that is left out, relative to the first; or what the server's
-        momentum or the control variates still remember of the beginning, relative to the model.
+        momentum or the control variates still remember of the beginning, relative to the model. How
+        far the model is from its limit, if the rows are not separable.
     within : float
         Relative change of an increment if margins stood still within its round.
     smooth : bool
-        Whether the series converges to the tolerance.
+        Whether the series converges to the tolerance, or to rounding.
+    overshoots : bool
+        Whether small perturbations grow from round to round: the run is unstable.
     fixed : bool
         Whether the model stands still.
     """
@@ -46,6 +55,7 @@ class Settled:
     left: float = 0.0
     within: float = 0.0
     smooth: bool = False
+    overshoots: bool = False
     fixed: bool = False
 
 
@@ -59,13 +69,13 @@ def exact_start(
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
     many = job.method.rule.core_steps(job.problem.n_clients).min() >= MANY
-    target = min(FEWEST if many else FIRST, most)
+    target = max(session.round, min(FEWEST if many else FIRST, most))
     while True:
-        status = _advance(job, session, target, tell)
+        status = advance(job, session, target, tell)
         if status != "completed" or session.round >= job.rounds:
             return status, None
         if not separable:
-            status, settled = _rest(job, session, tell)
+            status, settled = _rest(job, flow, tell)
             if status != "completed" or session.round >= job.rounds:
                 return status, None
         else:
@@ -79,12 +89,19 @@ def exact_start(
         target = min(2 * target, most)
 
 
-def _advance(job: Job, session: Any, target: int, tell: Callable[[float], object]) -> str:
+def advance(
+    job: Job, session: Any, target: int, tell: Callable[[float], object], off: float = 0.0
+) -> str:
+    """Exact rounds until a round, at learning rates that are off by so much; the status."""
     shares = job.problem.weights[None, :]
+    signs = np.random.default_rng(0)
     try:
         while True:
-            until = min(target, session.round + CHUNK) if callable(job.lr) else target
+            chunks = callable(job.lr) or off != 0
+            until = min(target, session.round + CHUNK) if chunks else target
             lrs = rates(job.lr, session.round, until) or [1.0]
+            if off != 0:
+                lrs = lrs * (1 + off * signs.choice([-1, 1], max(until - session.round, 1)))
             status = session.advance(until, lrs, shares, tell)
             if status != "completed" or session.round >= target:
                 return str(status)
@@ -96,34 +113,69 @@ def _look(flow: Flow, k: int, a: np.ndarray, tolerance: float) -> Settled:
     """The forward differences from round k on; the session is left as it was."""
     session = flow.session
     saved = session.round, session.participations, session.drift, session.state()
-    column, every = a.ravel(order="F"), Series(float(k), tolerance, within=float(k))
     try:
-        increments = flow.increments(float(k), column, MOST_TERMS + 1, every)
-        memory = flow.unsettled(float(k), column, MOST_TERMS, every, saved[-1])
-        within = flow.within(float(k), column, every)
+        return _differences(flow, float(k), a.ravel(order="F"), tolerance, saved[-1])
     except DivergedError:  # of the memory that was looked for: the run itself is finite
-        return Settled(np.inf, np.inf)
+        return Settled(np.inf, np.inf, overshoots=True)
     finally:
         session.restore(*saved)
+
+
+def _differences(
+    flow: Flow, k: float, a: np.ndarray, tolerance: float, state: Mapping[str, np.ndarray]
+) -> Settled:
+    every = Series(k, tolerance, within=k)
+    increments = flow.increments(k, a, MOST_TERMS + 1, every)
+    memory = flow.unsettled(k, a, MOST_TERMS, every, state)
+    within = flow.within(k, a, every)
     sizes = np.abs(series_terms(increments)).max(axis=1)
-    terms = sizes / max(sizes[0], np.finfo(np.float64).tiny)
-    falls = bool((terms[1:4] < 0.5 * terms[:3]).all())
-    left = max(float(terms[MOST_TERMS]), memory / np.abs(a).max())
-    return Settled(2 * float(terms[1]), left, within, smooth=falls and left < tolerance)
+    terms = sizes / max(sizes[0], TINY)
+    road = float(np.abs(a).max()) / max(sizes[0], TINY)
+    rounding = _rounding(flow, k, state["margins"], road, memory / flow.lag / max(sizes[0], TINY))
+    falls = bool((terms[1:4] < np.maximum(0.5 * terms[:3], rounding[1:4])).all())
+    remembered = memory / max(float(np.abs(a).max()), TINY)
+    left = max(float(terms[MOST_TERMS]), remembered)
+    settled = terms[MOST_TERMS] < max(tolerance, rounding[MOST_TERMS]) and remembered < tolerance
+    smooth = falls and settled
+    overshoots = not falls
+    if smooth:
+        overshoots = first_unstable(flow, every, np.array([k]), a[None]) is not None
+    return Settled(2 * float(terms[1]), left, within, bool(smooth and not overshoots), overshoots)
 
 
-def _rest(job: Job, session: Any, tell: Callable[[float], object]) -> tuple[str, Settled]:
+def _rounding(flow: Flow, k: float, margins: np.ndarray, road: float, memory: float) -> np.ndarray:
+    """Rounding errors in the terms of the series, relative to the first.
+
+    ``road`` is the size of the coefficients in units of an increment, ``memory`` in the same units
+    what is not known of the memory.
+    """
+    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + flow.rounding(k) + memory
+    if isinstance(flow.method.server, Anchored):  # an increment is what the anchor leaves
+        of_one += 4 * EPS * road / k
+    terms = np.arange(MOST_TERMS + 1)
+    return np.minimum(of_one, 1e-6) * 2.0**terms / (terms + 1)
+
+
+def _rest(job: Job, flow: Flow, tell: Callable[[float], object]) -> tuple[str, Settled]:
     """One more round, and whether it moved the margins by more than rounding.
 
     Coefficients of rows that are not separable grow for ever while the model stands still.
     """
+    session = flow.session
     before = session.state()["margins"]
-    status = _advance(job, session, session.round + 1, tell)
+    status = advance(job, session, session.round + 1, tell)
     after = session.state()["margins"]
     moved = float(np.abs(after - before).max())
     size = float(np.abs(after).max())
-    fixed = moved <= 8 * np.finfo(np.float64).eps * size
-    return status, Settled(moved / max(size, np.finfo(np.float64).tiny), fixed=fixed)
+    ratio, k = moved / max(size, TINY), session.round
+    if moved > 8 * EPS * size:
+        return status, Settled(ratio)
+    saved = k, session.participations, session.drift, session.state()
+    a, w = session.coefficients(), session.weights()
+    left = distance_to_rest(flow, float(k), a.ravel(order="F"), job.rows, w)
+    session.restore(*saved)
+    left = max(REST * k, 0.0 if np.isnan(left) else left)
+    return status, Settled(ratio, left, fixed=left <= max(job.rtol, REST * k))
 
 
 def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
@@ -136,8 +188,8 @@ def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
     if not separable:
         return (
             f"rounds: after {k:,} exact rounds the model still moves, by {settled.ratio:.2g} "
-            "relative per round, towards the minimiser of rows that are not separable; raise "
-            f"max_exact_rounds (now {most:,})"
+            f"relative per round{_distance(settled)}, towards the minimiser of rows that are not "
+            f"separable; raise max_exact_rounds (now {most:,}) or lr, or see reference.minimizer"
         )
     return (
         f"rounds: after {k:,} exact rounds the increments of the rounds still do not change "
@@ -145,3 +197,7 @@ def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
         f"leaves out {settled.left:.1g}): the run is unstable or slow to settle; use a smaller "
         f"lr, or raise max_exact_rounds (now {most:,})"
     )
+
+
+def _distance(settled: Settled) -> str:
+    return f", with {settled.left:.2g} relative to go" if settled.left > 0 else ""
