@@ -394,7 +394,7 @@ def test_asymptotes_are_told_by_their_numbers(small_problem, tmp_path):
     wrong = lg.reference.asymptote(small_problem.with_weights([1, 2, 3, 4, 5]))
     assert limit is not other
     lg.run(small_problem, method, asymptote=limit, checkpoint=file, **settings(rounds=70))
-    with pytest.raises(ValueError, match="asymptote: .* of other rows or client weights"):
+    with pytest.raises(ValueError, match=r"asymptote: .* of other rows or client weights"):
         lg.run(small_problem, method, asymptote=wrong, checkpoint=file, **settings())
     run = lg.run(small_problem, method, asymptote=other, checkpoint=file, **settings())
     registry.assert_same_bits(run, lg.run(small_problem, method, asymptote=limit, **settings()))
