@@ -230,3 +230,36 @@ def test_residual_of_sampled_clients_where_it_has_a_limit():
         limit = lg.reference.asymptote(problem)
         run = lg.run(problem, lg.GD(1.0, **options), rounds=100_000, asymptote=limit)
         assert run.history["residual_distance"][-1] < 0.02
+
+
+# Gradients that are rounding, and rows of any scale ----------------------------------------------
+
+
+@pytest.mark.parametrize("engine", registry.ENGINES)
+def test_a_gradient_that_is_rounding_has_no_direction(engine):
+    """A client whose rows come with both labels: at w = 0 its gradient is 0."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        rows = rng.standard_normal((3, 6))
+        both = np.vstack([rows, rows]), [1, 1, 1, -1, -1, -1]
+        other = rng.standard_normal((2, 6)), [1, 1]
+        problem = lg.Problem([both, other], weights="equal")
+        history = lg.run(problem, lg.GD(0.1), rounds=0, engine=engine).history
+        gradient = other[0].mean(axis=0)
+        assert history["grad_alignment"][0] == pytest.approx(0.5, rel=1e-12)
+        assert history["grad_dissimilarity"][0] == pytest.approx(2, rel=1e-12)
+        assert history["grad_variance"][0] == pytest.approx(gradient @ gradient / 4, rel=1e-12)
+        nobody = lg.Problem([both, both], weights="equal")
+        history = lg.run(nobody, lg.GD(0.1), rounds=0, engine=engine).history
+        assert np.isnan([history["grad_alignment"][0], history["grad_dissimilarity"][0]]).all()
+
+
+@pytest.mark.parametrize("engine", registry.ENGINES)
+@pytest.mark.parametrize("k", [1e-200, 1e-160, 1e-20, 1.0, 1e20, 1e100])
+def test_alignment_of_rows_of_any_scale(engine, k):
+    problem = lg.Problem([([[k, 0.0]], [1]), ([[k, k]], [1])], weights="equal")
+    run = lg.run(problem, lg.GD(0.1), rounds=0, engine=engine, init=[1 / k, 0.0])
+    assert run.history["grad_alignment"][0] == pytest.approx(
+        (2 / 5**0.5 + 3 / 10**0.5) / 2, rel=1e-12
+    )
+    assert run.history["grad_dissimilarity"][0] == pytest.approx(1.2, rel=1e-12)

@@ -13,7 +13,8 @@ namespace localgd {
 
 namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-}
+constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that it is the sum of
+}  // namespace
 
 Recorder::Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
                    Matrix<double> reference, bool keep_weights)
@@ -164,6 +165,16 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   });
 }
 
+const Recorder::Rows& Recorder::sizes_of_rows() const {
+  if (rows_.norms.size() == data_.samples()) return rows_;
+  rows_.norms.resize(data_.samples());
+  for (Index j = 0; j < data_.samples(); ++j) rows_.norms[j] = data_.rows.row(j).stableNorm();
+  const double largest = rows_.norms.maxCoeff();
+  rows_.unit = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
+  rows_.norms /= rows_.unit;
+  return rows_;
+}
+
 // Of all models, so that the bits of the first are the same whatever the count.
 Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) const {
   const Index outputs = margins.cols() / models;
@@ -183,31 +194,43 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
     unit[s] = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
     columns /= unit[s];
   }
-  const Matrix<double> mean = mean_of_clients(scaled, data_.weights);
+  const Rows& rows = sizes_of_rows();
+  const Matrix<double> mean = mean_of_clients(scaled, data_.weights) / rows.unit;
   const auto model = [&](const Matrix<double>& all, Index s) {
     return all.middleCols(s * outputs, outputs);
   };
-  // Of each model: variance, alignment and squares.
-  const Matrix<double> zero = Matrix<double>::Zero(models, 3);
+  // What a client's gradient is the sum of, in size: one that is smaller by as much as rounding is
+  // has no direction.
+  const auto terms_of = [&](Index i, Index s) {
+    double terms = 0;
+    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
+      terms += scaled.block(j, s * outputs, 1, outputs).norm() * rows.norms[j];
+    return terms;
+  };
+  // Of each model: variance, alignment, squares, and the terms.
+  const Matrix<double> zero = Matrix<double>::Zero(models, 4);
   const Matrix<double> sums = groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
     const double p = data_.weights[i];
     if (!(p > 0)) return false;
-    const Matrix<double> own = client_rows(scaled, i);
+    const Matrix<double> own = client_rows(scaled, i) / rows.unit;
     for (Index s = 0; s < models; ++s) {
       const auto g = model(mean, s), g_i = model(own, s);
-      const double norm = g_i.norm(), length = g.norm();
+      const double norm = g_i.norm(), length = g.norm(), terms = terms_of(i, s);
       sum(s, 0) += p * (g_i - g).squaredNorm();
-      if (norm > 0) sum(s, 1) += p * (g_i / norm).cwiseProduct(g / length).sum();
+      if (norm > rounding * terms) sum(s, 1) += p * (g_i / norm).cwiseProduct(g / length).sum();
       sum(s, 2) += p * norm * norm;
+      sum(s, 3) += p * terms;
     }
     return true;
   });
   Matrix<double> measures(models, 3);
   for (Index s = 0; s < models; ++s) {
     const double length = model(mean, s).norm();
-    measures(s, 0) = sums(s, 0) * unit[s] * unit[s];
-    measures(s, 1) = length > 0 ? sums(s, 1) : nan;
-    measures(s, 2) = length > 0 ? sums(s, 2) / (length * length) : nan;
+    const bool directed = length > rounding * sums(s, 3);
+    const double scale = unit[s] * rows.unit;
+    measures(s, 0) = sums(s, 0) * scale * scale;
+    measures(s, 1) = directed ? sums(s, 1) : nan;
+    measures(s, 2) = directed ? sums(s, 2) / (length * length) : nan;
   }
   return measures;
 }

@@ -77,6 +77,13 @@ class Recorder {
   void add_gradients(const Matrix<double>& measures, Index model);
   Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
 
+  // Norms of the rows in units of a power of two near the largest, so that squares of gradients
+  // neither under- nor overflow.
+  struct Rows {
+    double unit = 1;
+    Vector<double> norms;
+  };
+  const Rows& sizes_of_rows() const;
   Matrix<double> mean_of_clients(const Matrix<double>& coefficients,
                                  const Vector<double>& shares) const;
 
@@ -89,6 +96,7 @@ class Recorder {
   std::size_t next_ = 0;
   Matrix<double> reference_;  // unit, or empty
   bool keep_weights_;
+  mutable Rows rows_;  // taken when a gradient is first asked for
   double resumed_drift_ = std::numeric_limits<double>::quiet_NaN();
   History history_;
 };
