@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -40,8 +39,6 @@ def build(commit: str, folder: Path, instruction_set: str | None) -> None:
     settings = []
     if instruction_set:
         settings += ["-C", f"cmake.define.LOCALGD_INSTRUCTION_SETS={instruction_set}"]
-    launcher = shutil.which("ccache")
-    environment = {**os.environ, **({"CMAKE_CXX_COMPILER_LAUNCHER": launcher} if launcher else {})}
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         source, target = Path(scratch, "source"), Path(scratch, "target")
@@ -50,9 +47,7 @@ def build(commit: str, folder: Path, instruction_set: str | None) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(source, filter="data")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*command, "--target", str(target), *settings, str(source)], env=environment
-        )
+        done = subprocess.run([*command, "--target", str(target), *settings, str(source)])
         if done.returncode:
             raise SystemExit(f"{commit[:12]} cannot be built")
         target.rename(folder)
