@@ -102,8 +102,9 @@ class Team {
   void share(const Work& work, Call call, void* task);
   void alone(const Work& work, Call call, void* task);
   // What of the line is left, and the number of the phase, so that a late helper can never take a
-  // handful of a phase that it did not see begin.
-  struct Ticket {
+  // handful of a phase that it did not see begin. Aligned as a whole: Clang calls a library for
+  // what could lie across two words.
+  struct alignas(8) Ticket {
     std::uint32_t phase;
     std::uint16_t front, back;  // the first that is left, and the one after the last
     Index left() const { return back - front; }
