@@ -78,7 +78,7 @@ def log_time_run(job: Job) -> Found:
     if not len(fine):  # interrupted at once
         return _stopped(job, session, flow, threads, "interrupted")
     count = len(session.history()["round"])
-    near = _of_rounding(job, session, flow)
+    near = _of_rounding(job, session)
     _check_chance(left, near)
     flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
@@ -214,7 +214,7 @@ def _before(rounds: np.ndarray) -> np.ndarray:
     return before
 
 
-def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
+def _of_rounding(job: Job, session: Any) -> np.ndarray:
     """What rounding errors make of exact rounds, relative to w at the records of a session.
 
     Told from two runs, with learning rates and a start that are off by somewhat more than rounding
@@ -233,9 +233,7 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
         error = np.fmax(error, gaps / norms)
     error = np.where(error < NOT_AMPLIFIED, 0.0, SPREAD * error)
     error[rounds == 0] = 0.0
-    # that of displaced starts is the same in both
-    own = np.maximum.accumulate([0.0 if k == 0 else flow.rounding(k - 1) for k in rounds])
-    return np.maximum(error, np.where(own < NOT_AMPLIFIED, 0.0, own))
+    return error
 
 
 def _between(exact: int, last: float) -> np.ndarray:
@@ -332,7 +330,7 @@ def _stopped(
     history = dict(session.history())
     error = np.zeros(len(history["round"]))
     if status != "diverged":
-        error = _of_rounding(job, session, flow)
+        error = _of_rounding(job, session)
     if status == "completed":
         _check_chance(left, error)
     kept = np.isin(history["round"], job.records) | (history["round"] == session.round)

@@ -38,9 +38,8 @@ def _stiffness(flow: Flow, rounds: np.ndarray, found: np.ndarray) -> np.ndarray:
     for j, (k, a) in enumerate(zip(rounds, found, strict=True)):
         margins = flow.first_margins + flow.gram @ a.reshape((N, C), order="F")
         curved = np.abs(slopes.curvatures(0.0, margins)).sum(axis=2).max(axis=1) * reach
-        own, left = np.abs(flow.row_rates(k)), np.abs(flow.displacement_rates())
         displaced = 1 + 2 * flow.beta * (curved / sizes).max()
-        stiffness[j] = (curved * (own * displaced + left)).max()
+        stiffness[j] = (curved * np.abs(flow.row_rates(k))).max() * displaced
     return stiffness
 
 

@@ -149,7 +149,7 @@ def _rounding(flow: Flow, k: float, margins: np.ndarray, road: float, memory: fl
     ``road`` is the size of the coefficients in units of an increment, ``memory`` in the same units
     what is not known of the memory.
     """
-    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + flow.rounding(k) + memory
+    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + memory
     if isinstance(flow.method.server, Anchored):  # an increment is what the anchor leaves
         of_one += 4 * EPS * road / k
     terms = np.arange(MOST_TERMS + 1)
