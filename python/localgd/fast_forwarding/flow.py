@@ -58,6 +58,7 @@ class Flow:
         self._momentum = float(getattr(method.server, "momentum", 0.0))
         self._controls = method.rule.correction == "control"
         self._last: np.ndarray | None = None  # the controls or the velocity found last
+        self._rates: tuple[float, np.ndarray] | None = None  # the row rates of a learning rate
 
     def derivative(self, series: Series) -> Callable[[float, np.ndarray], np.ndarray]:
         """The right-hand side, of log k and the coefficients, column by column."""
@@ -224,8 +225,13 @@ class Flow:
         For margins that stand still within it; the velocity of a server is in it. Control variates
         are the clients' gradients then, so that all move along c: what is left is c's weights.
         """
-        problem = self.problem
         lr = self.rate(k)
+        if self._rates is None or self._rates[0] != lr:
+            self._rates = lr, self._row_rates(lr)
+        return self._rates[1]
+
+    def _row_rates(self, lr: float) -> np.ndarray:
+        problem = self.problem
         tau, shares = mean_shares(problem, self.method, lr)
         clients = lr * tau * shares
         if self._controls:

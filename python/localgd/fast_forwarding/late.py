@@ -36,7 +36,6 @@ class LateFlow:
         rest[self._columns] = 0.0
         self._start = flow.first_margins[rows]
         self._rest = (flow.gram @ rest.reshape((N, C), order="F"))[rows]
-        self._constant = None if callable(flow.lr) else flow.row_rates(1.0)[rows]
         self._shift = flow.displacements()
         if self._shift is not None:
             self._shift = np.ascontiguousarray(self._shift[np.ix_(rows, rows)])
@@ -100,8 +99,6 @@ class LateFlow:
         return displaced
 
     def _rates(self, x: float) -> np.ndarray:
-        if self._constant is not None:
-            return self._constant
         return self._flow.row_rates(math.exp(x))[self.rows]
 
     def _damped(self, x: float) -> float:

@@ -83,9 +83,7 @@ def log_time_run(job: Job) -> Found:
     flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
     history = {**session.history(), "round": rounds}
-    history["drift"][count:] = [
-        flow.drift(k, b, found.series) for k, b in zip(_before(far), found.before, strict=True)
-    ]
+    _tell_drift(flow, found, far, history["drift"][count:])
     interrupted = rounds[-1] < job.records[-1]
     errors = _relative(history["weights"][count:], found.errors, max(found.least, near[-1]))
     return Found(
@@ -206,6 +204,17 @@ def _integrate(
     near = np.array([gaps[np.abs(x - here) <= 1.0].max() for here in x[chosen]])
     before = fine[np.isin(grid, _before(grid[chosen]))]
     return _Path(fine[chosen], before, near, least, series)
+
+
+def _tell_drift(flow: Flow, found: _Path, rounds: np.ndarray, drift: np.ndarray) -> None:
+    """Drift of the rounds that lead to some models.
+
+    What the core has recorded is that of the rounds after them, for margins that stand still.
+    """
+    before = _before(rounds)
+    for j, (k, a) in enumerate(zip(before, found.before, strict=True)):
+        if k < rounds[j] or flow.has_memory or not found.series.frozen(k):
+            drift[j] = flow.drift(k, a, found.series)
 
 
 def _before(rounds: np.ndarray) -> np.ndarray:
