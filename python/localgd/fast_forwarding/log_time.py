@@ -18,7 +18,7 @@ from .flow import Flow
 from .integrate import GROWTH, trajectory
 from .job import Found, Job
 from .series import MOST_TERMS, Series
-from .stability import first_unstable
+from .stability import doubtful, first_unstable
 from .start import Settled, advance, exact_start
 
 __all__ = ["log_time_run"]
@@ -78,7 +78,7 @@ def log_time_run(job: Job) -> Found:
     if not len(fine):  # interrupted at once
         return _stopped(job, session, flow, threads, "interrupted")
     count = len(session.history()["round"])
-    near = _of_rounding(job, session)
+    near = _of_rounding(job, session, flow)
     _check_chance(left, near)
     flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
@@ -223,22 +223,30 @@ def _before(rounds: np.ndarray) -> np.ndarray:
     return before
 
 
-def _of_rounding(job: Job, session: Any) -> np.ndarray:
+def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
     """What rounding errors make of exact rounds, relative to w at the records of a session.
 
     Told from two runs, with learning rates and a start that are off by somewhat more than rounding
     errors, to either side: of a run that comes to jump to and fro, one of them jumps the other way.
+    They go on for as long as steps may make a difference larger.
     """
     history = session.history()
     weights, rounds = history["weights"], np.asarray(history["round"])
-    norms = np.maximum(np.linalg.norm(weights, axis=1), TINY)
+    margins = job.rows @ weights.reshape(len(weights), *job.w0.shape)
+    chosen = np.flatnonzero(doubtful(flow, rounds, margins))
     error = np.zeros(len(weights))
+    if not len(chosen):
+        return error
+    followed = rounds[: chosen[-1] + 2]
+    norms = np.maximum(np.linalg.norm(weights, axis=1), TINY)
     for off in (OFF, -OFF):
-        twin, _ = job.session(rounds, off * float(norms.max()))
-        advance(job, twin, int(rounds[-1]), lambda k: None, off=off)
+        twin, _ = job.session(followed, off * float(norms.max()))
+        advance(job, twin, int(followed[-1]), lambda k: None, off=off)
         beside = twin.history()["weights"]
         gaps = np.full(len(weights), np.inf)
         gaps[: len(beside)] = np.linalg.norm(beside - weights[: len(beside)], axis=1)
+        if len(beside) == len(followed):
+            gaps[len(beside) :] = gaps[len(beside) - 1]
         error = np.fmax(error, gaps / norms)
     error = np.where(error < NOT_AMPLIFIED, 0.0, SPREAD * error)
     error[rounds == 0] = 0.0
@@ -339,7 +347,7 @@ def _stopped(
     history = dict(session.history())
     error = np.zeros(len(history["round"]))
     if status != "diverged":
-        error = _of_rounding(job, session)
+        error = _of_rounding(job, session, flow)
     if status == "completed":
         _check_chance(left, error)
     kept = np.isin(history["round"], job.records) | (history["round"] == session.round)

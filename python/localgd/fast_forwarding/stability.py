@@ -9,7 +9,7 @@ from .flow import Flow
 from .late import Slopes
 from .series import Series
 
-__all__ = ["first_unstable", "overshoots"]
+__all__ = ["doubtful", "first_unstable", "overshoots"]
 
 SAFE = 0.5  # product of rate and curvature up to which no local step, nor their mean, overshoots
 PERTURBATION = 1e-5  # of margins
@@ -22,18 +22,23 @@ def first_unstable(
     flow: Flow, series: Series, rounds: np.ndarray, found: np.ndarray
 ) -> float | None:
     """The first of some rounds of the path from which perturbations grow by overshooting."""
-    doubtful = _stiffness(flow, rounds, found) > SAFE
-    for k, a in zip(rounds[doubtful], found[doubtful], strict=True):
+    _, C = flow.first_margins.shape
+    moved = found.reshape(len(found), C, -1) @ flow.gram
+    chosen = doubtful(flow, rounds, flow.first_margins + moved.transpose(0, 2, 1))
+    for k, a in zip(rounds[chosen], found[chosen], strict=True):
         if overshoots(flow, series, float(k), a):
             return float(k)
     return None
 
 
-def _stiffness(flow: Flow, rounds: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """A bound of what a round, or a local step, makes of a perturbation, relative to it."""
-    problem, curved, reach = flow.problem, _curvatures(flow, found), np.abs(flow.gram)
+def doubtful(flow: Flow, rounds: np.ndarray, margins: np.ndarray) -> np.ndarray:
+    """Whether steps at some models, of margins (models, N, C), may make perturbations larger.
+
+    By a bound of what a round, or a local step, makes of a perturbation, relative to it.
+    """
+    problem, curved, reach = flow.problem, _curvatures(flow, margins), np.abs(flow.gram)
     # of the clients' own losses, by the sums of their rows
-    local = np.zeros(len(found))
+    local = np.zeros(len(rounds))
     for i in range(problem.n_clients):
         rows = problem.rows(i)
         sums = curved[:, rows] @ reach[rows, rows] / problem.sizes[i]
@@ -41,21 +46,20 @@ def _stiffness(flow: Flow, rounds: np.ndarray, found: np.ndarray) -> np.ndarray:
     step = local * [flow.rate(k) for k in rounds]
     rates = np.abs([flow.row_rates(k) for k in rounds])
     mean = ((curved * rates) @ reach).max(axis=1)
-    bound: np.ndarray = np.maximum(step, mean) * (1 + flow.beta * local)
-    return bound
+    safe: np.ndarray = np.maximum(step, mean) * (1 + flow.beta * local) <= SAFE
+    return ~safe
 
 
-def _curvatures(flow: Flow, found: np.ndarray) -> np.ndarray:
+def _curvatures(flow: Flow, margins: np.ndarray) -> np.ndarray:
     """A bound of ``ℓ''`` of each row at some models, (models, N)."""
-    N, C = flow.first_margins.shape
-    curvatures = np.empty((len(found), N))
+    models, N, C = margins.shape
+    curvatures = np.empty((models, N))
     slopes = Slopes(flow, np.arange(N))
     at_once = max(1, AT_ONCE // (N * C * C))
-    for begin in range(0, len(found), at_once):
-        some = found[begin : begin + at_once].reshape(-1, C, N)
-        margins = flow.first_margins + (some @ flow.gram).transpose(0, 2, 1)
-        each = np.abs(slopes.curvatures(0.0, margins.reshape(-1, C))).sum(axis=2).max(axis=1)
-        curvatures[begin : begin + at_once] = each.reshape(-1, N)
+    for begin in range(0, models, at_once):
+        some = slopes.curvatures(0.0, margins[begin : begin + at_once].reshape(-1, C))
+        bound = np.abs(some).sum(axis=2).max(axis=1)
+        curvatures[begin : begin + at_once] = bound.reshape(-1, N)
     return curvatures
 
 
