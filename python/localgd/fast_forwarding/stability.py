@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import DivergedError
+from ..servers import Anchored, Average
 from .flow import Flow
 from .late import Slopes
 from .series import Series
@@ -44,10 +45,23 @@ def doubtful(flow: Flow, rounds: np.ndarray, margins: np.ndarray) -> np.ndarray:
         sums = curved[:, rows] @ reach[rows, rows] / problem.sizes[i]
         local = np.maximum(local, sums.max(axis=1))
     step = local * [flow.rate(k) for k in rounds]
+    if _averages(flow):
+        return np.asarray(~(step <= SAFE))
     rates = np.abs([flow.row_rates(k) for k in rounds])
     mean = ((curved * rates) @ reach).max(axis=1)
     safe: np.ndarray = np.maximum(step, mean) * (1 + flow.beta * local) <= SAFE
     return ~safe
+
+
+def _averages(flow: Flow) -> bool:
+    """Whether a round leads to a mean of where the clients' steps lead.
+
+    If no step overshoots, each contracts, however many there are, and so does their mean.
+    """
+    method, server = flow.method, flow.method.server
+    whole = isinstance(server, Average | Anchored) or getattr(server, "lr", 2.0) <= 1
+    plain = method.rule.correction == "none" and not method.normalize
+    return plain and whole and not flow.has_memory
 
 
 def _curvatures(flow: Flow, margins: np.ndarray) -> np.ndarray:
