@@ -39,6 +39,29 @@ def test_displacements_cancel_however_small_the_rate(steps, power, loss):
     assert far.history["error"].max() < 1e-4
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_displaced_methods_beside_their_rounds(seed):
+    """Local steps, weights, schedules and servers at random; the error claimed holds."""
+    rng = np.random.default_rng(seed)
+    clients = int(rng.integers(2, 5))
+    problem = lg.datasets.make_separable(
+        n_clients=clients, n_samples=3, n_features=int(rng.integers(4, 20)), seed=seed
+    ).with_weights(rng.dirichlet(np.ones(clients)))
+    rate, beta = 10 ** rng.uniform(-1, 0.5), 10 ** rng.uniform(-3, 0.5)
+    lr = (rate, lg.Polynomial(rate, rng.uniform(0.2, 1)), lg.TwoStage(rate, rate / 3, 90))[seed % 3]
+    server = lg.ServerSGD(0.7, rng.uniform(0, 0.7)) if seed % 4 == 3 else lg.Average()
+    method = lg.GradAlign(lr, beta, server=server)
+    if seed % 2:
+        method = lg.FedGA(tuple(rng.integers(1, 20, clients).tolist()), lr, beta, server=server)
+    options = {"record": [0, 100, 1000, 3000], "keep_weights": True, "threads": 1}
+    far = lg.fast_forward(problem, method, rounds=3000, **options)
+    near = lg.run(problem, method, rounds=3000, engine="primal", every_step=True, **options)
+    gap = np.linalg.norm(far.recorded_weights - near.recorded_weights, axis=1)[1:]
+    gap /= np.linalg.norm(near.recorded_weights[1:], axis=1)
+    assert (gap <= 3 * far.history["error"][1:] + 1e-11).all()
+    np.testing.assert_allclose(far.history["drift"], near.history["drift"], rtol=1e-5, atol=1e-24)
+
+
 def test_displacements_of_several_classes_cancel():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((12, 20))

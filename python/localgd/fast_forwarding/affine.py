@@ -9,7 +9,7 @@ import numpy as np
 from ..methods import Method
 from ..problem import Problem
 from ..servers import Anchored, ServerSGD
-from .shares import displaced_shares, geometric, mean_shares
+from .shares import geometric, mean_shares
 
 __all__ = ["AffineRounds"]
 
@@ -52,12 +52,7 @@ class AffineRounds:
             begun, moved = _client_changes(problem, method, lr, self.basis, w0)
             self._changes = [(D + P, d + q) for (D, d), (P, q) in zip(begun, moved, strict=True)]
             _, shares = mean_shares(problem, method, lr)
-            left = displaced_shares(problem, shares)
-            B, t = _mean(shares, moved)
-            if left.any():
-                own = _mean(left, begun)
-                B, t = B + own[0], t + own[1]
-            B, self._t = _with_server(B, t, method)
+            B, self._t = _with_server(*_mean(shares, moved), method)
         if noise > 0:
             signs = np.random.default_rng(0).choice([-1.0, 1.0], B.shape)
             B = B + noise * np.abs(B).max() * signs

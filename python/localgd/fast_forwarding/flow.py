@@ -16,11 +16,10 @@ from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
 from .series import SUMS, Series
-from .shares import displaced_shares, mean_shares
+from .shares import mean_shares
 
 __all__ = ["Flow"]
 
-EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 SMALL = 1e-6  # relative change of a sweep, below which it may be rounding
 SWEEPS = 60  # of the state that follows the model: momentum, control variates
@@ -59,6 +58,7 @@ class Flow:
         self._momentum = float(getattr(method.server, "momentum", 0.0))
         self._controls = method.rule.correction == "control"
         self._last: np.ndarray | None = None  # the controls or the velocity found last
+        self._rates: tuple[float, np.ndarray] | None = None  # the row rates of a learning rate
 
     def derivative(self, series: Series) -> Callable[[float, np.ndarray], np.ndarray]:
         """The right-hand side, of log k and the coefficients, column by column."""
@@ -211,8 +211,7 @@ class Flow:
 
         def of(x: float, a: np.ndarray) -> np.ndarray:
             k = math.exp(x)
-            rates = self.row_rates(k) + self.displacement_rates()
-            matrix = _curvature(self.loss, self.problem, gram, first, a, rates, k)
+            matrix = _curvature(self.loss, self.problem, gram, first, a, self.row_rates(k), k)
             if isinstance(self.method.server, Anchored):
                 matrix *= (k + 1) / (k + 2)
                 matrix[np.diag_indices(len(matrix))] -= k / (k + 2)
@@ -226,22 +225,18 @@ class Flow:
         For margins that stand still within it; the velocity of a server is in it. Control variates
         are the clients' gradients then, so that all move along c: what is left is c's weights.
         """
-        problem = self.problem
         lr = self.rate(k)
+        if self._rates is None or self._rates[0] != lr:
+            self._rates = lr, self._row_rates(lr)
+        return self._rates[1]
+
+    def _row_rates(self, lr: float) -> np.ndarray:
+        problem = self.problem
         tau, shares = mean_shares(problem, self.method, lr)
         clients = lr * tau * shares
         if self._controls:
             clients = clients.sum() * problem.weights
-        return self._by_rows(clients)
-
-    def displacement_rates(self) -> np.ndarray:
-        """The same of what the clients' displaced starts leave in their mean, shape (N,)."""
-        _, shares = mean_shares(self.problem, self.method, 1.0)  # whatever the rate
-        return self._by_rows(-self.beta * displaced_shares(self.problem, shares))
-
-    def _by_rows(self, clients: np.ndarray) -> np.ndarray:
-        sizes = self.problem.sizes
-        rates: np.ndarray = np.repeat(clients / sizes, sizes)
+        rates: np.ndarray = np.repeat(clients / problem.sizes, problem.sizes)
         if isinstance(self.method.server, ServerSGD):
             rates *= self.method.server.lr / (1 - self._momentum)
         return rates
@@ -262,15 +257,6 @@ class Flow:
         """The size of the clients' displacements, 0 for methods without."""
         rule = self.method.rule
         return rule.beta if rule.correction == "displacement" else 0.0
-
-    def rounding(self, k: float) -> float:
-        """Relative rounding errors that the displaced starts leave in an increment.
-
-        They cancel in the clients' mean but for rounding, which does not fall with the rate.
-        """
-        if self.beta == 0:
-            return 0.0
-        return EPS * self.beta / float(self.stride(k).min())
 
     def stride(self, k: float) -> np.ndarray:
         """Learning rate times local steps of each client."""

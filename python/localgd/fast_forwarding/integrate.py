@@ -71,7 +71,7 @@ def trajectory(
     way.most_evaluations = flow.evaluations + MOST_EVALUATIONS
     x, last = math.log(first), float(np.log(rounds[-1]))
     while x < last and not way.interrupted:
-        until = min(max(math.log(_late_from(flow, way.series, first)), x), last)
+        until = min(max(math.log(min(way.series.frozen_from, LAST)), x), last)
         if until > x:
             ahead = flow.derivative(way.series), flow.jacobian()
             x, a = _integrate(way, flow, *ahead, x, a, until, rtol=rtol, enough=_shrunk(a))
@@ -81,7 +81,7 @@ def trajectory(
             break
         k = math.exp(x)
         way.unsteady = flow.changing(k, a, replace(way.series, within=math.inf))
-        if way.unsteady <= max(series.tolerance, 10 * flow.rounding(k)):
+        if way.unsteady <= series.tolerance:
             _late(way, flow, x, a, last, rtol=rtol)
             break
         # It fell more slowly than it promised, as with small rates before they have moved much.
@@ -97,17 +97,6 @@ def _shrunk(a: np.ndarray) -> _Condition:
     """
     least = SHRUNK * float(np.abs(a).max())
     return lambda x, y: bool(np.abs(y).max() < least)
-
-
-def _late_from(flow: Flow, series: Series, first: float) -> float:
-    """The round from which on the late flow is as good as the real rounds."""
-    below, above = first, min(max(series.frozen_from, first), LAST)
-    if flow.rounding(above) <= series.tolerance:
-        return above
-    while above > 1.01 * below:  # where what the late flow leaves out is as much as rounding
-        k = math.sqrt(below * above)
-        below, above = (k, above) if flow.rounding(k) * k < series.unsteady else (below, k)
-    return above
 
 
 def _integrate(

@@ -21,9 +21,7 @@ class LateFlow:
     the anchored server coefficients also shrink by 1/(k + 2) in round k, those of the other rows
     like ``(k_0 + 1)/(k + 1)``.
 
-    Clients that start displaced (GradAlign, FedGA) have ``e = -ℓ'(m + S e(m))``. The displacement
-    itself moves nothing, as its mean is 0: that is known here, where rounding in the sum of the
-    shares would outgrow a falling learning rate.
+    Clients that start displaced (GradAlign, FedGA) have ``e = -ℓ'(m + S e(m))``.
     """
 
     def __init__(self, flow: Flow, x: float, a: np.ndarray, rows: np.ndarray):
@@ -38,8 +36,6 @@ class LateFlow:
         rest[self._columns] = 0.0
         self._start = flow.first_margins[rows]
         self._rest = (flow.gram @ rest.reshape((N, C), order="F"))[rows]
-        self._constant = None if callable(flow.lr) else flow.row_rates(1.0)[rows]
-        self._own = flow.displacement_rates()[rows]
         self._shift = flow.displacements()
         if self._shift is not None:
             self._shift = np.ascontiguousarray(self._shift[np.ix_(rows, rows)])
@@ -68,15 +64,14 @@ class LateFlow:
     def jacobian(self, x: float, a: np.ndarray) -> np.ndarray:
         """Its derivative in the coefficients."""
         m, n, C = self._margins(x, a), len(self.rows), self._start.shape[1]
-        # d(k e)/da of each class by each class, without and with the displacement
-        plain = -_times_rows(self._loss.curvatures(x, m), self._gram)
-        slopes = plain
+        # d(k e)/da of each class by each class
+        slopes = -_times_rows(self._loss.curvatures(x, m), self._gram)
         if self._shift is not None:
-            moved = self._shift @ (plain * math.exp(-x))
+            moved = self._shift @ (slopes * math.exp(-x))
             moved[range(C), range(C)] += self._gram
             there = self._loss.curvatures(x, m + self._displaced(x, m))
             slopes = -np.einsum("icf,feil->ceil", there, moved)
-        total = self._rates(x)[:, None] * slopes + self._own[:, None] * plain
+        total = self._rates(x)[:, None] * slopes
         matrix: np.ndarray = self._damped(x) * total.transpose(0, 2, 1, 3).reshape(n * C, n * C)
         if self._anchored:
             matrix[np.diag_indices(len(matrix))] -= self._shrinking(x)
@@ -85,11 +80,10 @@ class LateFlow:
     def _paces(self, x: float, a: np.ndarray) -> np.ndarray:
         """``k s_j e_j``, (n, C)."""
         m = self._margins(x, a)
-        there = m if self._shift is None else m + self._displaced(x, m)
-        paces: np.ndarray = self._rates(x)[:, None] * self._loss.slopes(x, there)
-        if self._own.any():
-            paces += self._own[:, None] * self._loss.slopes(x, m)
-        return self._damped(x) * paces
+        if self._shift is not None:
+            m = m + self._displaced(x, m)
+        paces: np.ndarray = self._damped(x) * self._rates(x)[:, None] * self._loss.slopes(x, m)
+        return paces
 
     def _margins(self, x: float, a: np.ndarray) -> np.ndarray:
         active = a.reshape(self._start.shape, order="F")
@@ -105,8 +99,6 @@ class LateFlow:
         return displaced
 
     def _rates(self, x: float) -> np.ndarray:
-        if self._constant is not None:
-            return self._constant
         return self._flow.row_rates(math.exp(x))[self.rows]
 
     def _damped(self, x: float) -> float:

@@ -18,7 +18,7 @@ from .flow import Flow
 from .integrate import GROWTH, trajectory
 from .job import Found, Job
 from .series import MOST_TERMS, Series
-from .stability import first_unstable
+from .stability import doubtful, first_unstable
 from .start import Settled, advance, exact_start
 
 __all__ = ["log_time_run"]
@@ -83,9 +83,7 @@ def log_time_run(job: Job) -> Found:
     flow.record(count, far, fine)
     rounds = np.concatenate([job.records[job.records <= exact], far])
     history = {**session.history(), "round": rounds}
-    history["drift"][count:] = [
-        flow.drift(k, b, found.series) for k, b in zip(_before(far), found.before, strict=True)
-    ]
+    _tell_drift(flow, found, far, history["drift"][count:])
     interrupted = rounds[-1] < job.records[-1]
     errors = _relative(history["weights"][count:], found.errors, max(found.least, near[-1]))
     return Found(
@@ -208,6 +206,17 @@ def _integrate(
     return _Path(fine[chosen], before, near, least, series)
 
 
+def _tell_drift(flow: Flow, found: _Path, rounds: np.ndarray, drift: np.ndarray) -> None:
+    """Drift of the rounds that lead to some models.
+
+    What the core has recorded is that of the rounds after them, for margins that stand still.
+    """
+    before = _before(rounds)
+    for j, (k, a) in enumerate(zip(before, found.before, strict=True)):
+        if k < rounds[j] or flow.has_memory or not found.series.frozen(k):
+            drift[j] = flow.drift(k, a, found.series)
+
+
 def _before(rounds: np.ndarray) -> np.ndarray:
     """The rounds that lead to some models; late ones are as good as their successors."""
     before: np.ndarray = np.where(rounds < SAME, rounds - 1, rounds)
@@ -219,23 +228,29 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
 
     Told from two runs, with learning rates and a start that are off by somewhat more than rounding
     errors, to either side: of a run that comes to jump to and fro, one of them jumps the other way.
+    They go on for as long as steps may make a difference larger.
     """
     history = session.history()
     weights, rounds = history["weights"], np.asarray(history["round"])
-    norms = np.maximum(np.linalg.norm(weights, axis=1), TINY)
+    margins = job.rows @ weights.reshape(len(weights), *job.w0.shape)
+    chosen = np.flatnonzero(doubtful(flow, rounds, margins))
     error = np.zeros(len(weights))
+    if not len(chosen):
+        return error
+    followed = rounds[: chosen[-1] + 2]
+    norms = np.maximum(np.linalg.norm(weights, axis=1), TINY)
     for off in (OFF, -OFF):
-        twin, _ = job.session(rounds, off * float(norms.max()))
-        advance(job, twin, int(rounds[-1]), lambda k: None, off=off)
+        twin, _ = job.session(followed, off * float(norms.max()))
+        advance(job, twin, int(followed[-1]), lambda k: None, off=off)
         beside = twin.history()["weights"]
         gaps = np.full(len(weights), np.inf)
         gaps[: len(beside)] = np.linalg.norm(beside - weights[: len(beside)], axis=1)
+        if len(beside) == len(followed):
+            gaps[len(beside) :] = gaps[len(beside) - 1]
         error = np.fmax(error, gaps / norms)
     error = np.where(error < NOT_AMPLIFIED, 0.0, SPREAD * error)
     error[rounds == 0] = 0.0
-    # that of displaced starts is the same in both
-    own = np.maximum.accumulate([0.0 if k == 0 else flow.rounding(k - 1) for k in rounds])
-    return np.maximum(error, np.where(own < NOT_AMPLIFIED, 0.0, own))
+    return error
 
 
 def _between(exact: int, last: float) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from ..methods import Method
 from ..problem import Problem
 
-__all__ = ["displaced_shares", "geometric", "mean_shares"]
+__all__ = ["geometric", "mean_shares"]
 
 
 def mean_shares(problem: Problem, method: Method, lr: float) -> tuple[np.ndarray, np.ndarray]:
@@ -19,18 +19,6 @@ def mean_shares(problem: Problem, method: Method, lr: float) -> tuple[np.ndarray
     if method.normalize and (steps != steps[0]).any():
         shares = shares * (shares @ tau) / tau
     return tau, shares
-
-
-def displaced_shares(problem: Problem, shares: np.ndarray) -> np.ndarray:
-    """How often the displacement ``β ∇f_i`` of each client is in the mean change.
-
-    Exactly 0 unless clients count by more than their weight p_i: what rounding would leave does not
-    fall with the learning rate.
-    """
-    if shares is problem.weights:
-        return np.zeros(len(shares))
-    left: np.ndarray = shares - shares.sum() * problem.weights
-    return left
 
 
 def geometric(decay: np.ndarray, steps: np.ndarray | float) -> np.ndarray:

@@ -22,6 +22,7 @@ __all__ = ["Settled", "advance", "exact_start"]
 FIRST = 256  # exact rounds before the first look: they cost less than the integrator there
 FEWEST = 64  # the same where local steps are many
 MANY = 16  # local steps: exact rounds at the beginning, where they are taken one by one, are dear
+LOOKS = 16  # rounds, within which what is stirred up by margins that are made anew has faded
 REST = 64 * float(np.finfo(np.float64).eps)  # error of a model at rest, per round that led there
 CHUNK = 2**14  # rounds whose learning rates are prepared together
 EPS = float(np.finfo(np.float64).eps)
@@ -149,7 +150,7 @@ def _rounding(flow: Flow, k: float, margins: np.ndarray, road: float, memory: fl
     ``road`` is the size of the coefficients in units of an increment, ``memory`` in the same units
     what is not known of the memory.
     """
-    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + flow.rounding(k) + memory
+    of_one = 4 * EPS * (1 + float(np.abs(margins).max())) + memory
     if isinstance(flow.method.server, Anchored):  # an increment is what the anchor leaves
         of_one += 4 * EPS * road / k
     terms = np.arange(MOST_TERMS + 1)
@@ -157,16 +158,19 @@ def _rounding(flow: Flow, k: float, margins: np.ndarray, road: float, memory: fl
 
 
 def _rest(job: Job, flow: Flow, tell: Callable[[float], object]) -> tuple[str, Settled]:
-    """One more round, and whether it moved the margins by more than rounding.
+    """Further rounds, and whether one of them moved the margins by no more than rounding.
 
-    Coefficients of rows that are not separable grow for ever while the model stands still.
+    Coefficients of rows that are not separable grow for ever while the model stands still, so that
+    the core puts margins back to ``A w`` now and then, which stirs them up for some rounds.
     """
     session = flow.session
-    before = session.state()["margins"]
-    status = advance(job, session, session.round + 1, tell)
-    after = session.state()["margins"]
-    moved = float(np.abs(after - before).max())
-    size = float(np.abs(after).max())
+    for _ in range(LOOKS):
+        before = session.state()["margins"]
+        status = advance(job, session, session.round + 1, tell)
+        after = session.state()["margins"]
+        moved, size = float(np.abs(after - before).max()), float(np.abs(after).max())
+        if moved <= 8 * EPS * size or status != "completed" or session.round >= job.rounds:
+            break
     ratio, k = moved / max(size, TINY), session.round
     if moved > 8 * EPS * size:
         return status, Settled(ratio)
