@@ -410,7 +410,9 @@ def test_a_gradient_that_is_rounding_has_no_direction():
             rows = rng.standard_normal((3, 6))
             both = np.vstack([rows, rows]), [1, 1, 1, -1, -1, -1]  # the gradient at 0 is 0
             other = rng.standard_normal((2, 6)), [1, 1]
-            found = lg.analysis.gradient_alignment(lg.Problem([both, other]), np.zeros(6), loss)
+            found = lg.analysis.gradient_alignment(
+                lg.Problem([both, other], weights="equal"), np.zeros(6), loss
+            )
             assert found.alignment == pytest.approx(0.5, rel=1e-14)
             assert found.dissimilarity == pytest.approx(2.0, rel=1e-14)
             alone = lg.analysis.gradient_alignment(lg.Problem([both, both]), np.zeros(6), loss)

@@ -358,7 +358,7 @@ def test_unknown_task(task):
         ([1, 2, 3], ValueError, "weights: got 3; want one for each of 2 clients"),
         ([[1, 2]], ValueError, r"weights: got an array of shape \(1, 2\); want 1 dimension"),
         (0.5, ValueError, r"weights: got an array of shape \(\); want 1 dimension"),
-        ("sizes", ValueError, "weights: got 'sizes'; want one of 'equal', 'samples'"),
+        ("sizes", ValueError, "weights: got 'sizes'; want one of 'samples', 'equal'"),
         (["a", "b"], TypeError, "weights: got dtype <U1; want real numbers"),
         (None, ValueError, r"weights: got an array of shape \(\); want 1 dimension"),
     ],

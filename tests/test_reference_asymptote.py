@@ -124,7 +124,7 @@ def test_duplicated_rows_are_rows_of_the_sum_of_their_weights():
 
 
 def test_degenerate_rows_are_named():
-    problem = lg.Problem([([[1.0, 0.0]], [1]), ([[1.0, 1.0], [2.0, 5.0]], [1, 1])])
+    problem = lg.Problem([([[1.0, 0.0]], [1]), ([[1.0, 1.0], [2.0, 5.0]], [1, 1])], weights="equal")
     with pytest.warns(RuntimeWarning, match=r"1 of 2 rows on the margin \(the first: row 1\)"):
         found = lg.reference.asymptote(problem)
     np.testing.assert_array_equal(found.degenerate, [1])

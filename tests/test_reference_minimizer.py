@@ -103,7 +103,8 @@ def test_weights_equal_repeated_rows():
 
 def test_clients_of_weight_zero_do_not_count():
     problem = nonseparable(sizes=(40, 50, 60), weights=[1, 1, 0])
-    alone = lg.Problem([(problem.X[problem.rows(i)], problem.y[problem.rows(i)]) for i in (0, 1)])
+    kept = [(problem.X[problem.rows(i)], problem.y[problem.rows(i)]) for i in (0, 1)]
+    alone = lg.Problem(kept, weights="equal")
     one, other = lg.reference.minimizer(problem), lg.reference.minimizer(alone)
     np.testing.assert_array_equal(one.weights, other.weights)
 
@@ -172,7 +173,7 @@ def test_rows_in_a_subspace_and_more_features_than_rows(loss):
     small = nonseparable(3)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((300, 6)))[0]
     clients = [(small.X[small.rows(i)] @ turn.T, small.y[small.rows(i)]) for i in range(3)]
-    wide = lg.reference.minimizer(lg.Problem(clients), loss=loss)
+    wide = lg.reference.minimizer(lg.Problem(clients, weights="equal"), loss=loss)
     narrow = lg.reference.minimizer(small, loss=loss)
     assert wide.rank == narrow.rank == 6
     np.testing.assert_allclose(wide.weights, turn @ narrow.weights, atol=1e-11)

@@ -273,7 +273,7 @@ def test_linear_kernel_is_the_run_on_features(loss, method, engine):
 def test_angle_in_the_feature_space_of_a_kernel():
     explicit = registry.problem("exponential", d=30)
     ids = np.repeat(np.arange(3), registry.SIZES)
-    kernel = lg.Problem.from_gram(explicit.X @ explicit.X.T, explicit.y, ids)
+    kernel = lg.Problem.from_gram(explicit.X @ explicit.X.T, explicit.y, ids, weights="equal")
     runs = [
         lg.run(problem, lg.LocalGD(4, 0.3), rounds=500, reference=lg.reference.max_margin(problem))
         for problem in (kernel, explicit)

@@ -33,8 +33,10 @@ class Problem:
         One pair per client: rows ``(n_i, d)`` and labels ``(n_i,)``. Sizes may differ, no client
         may be empty. Labels are -1 and +1 (``task="binary"``), classes 0, 1, …, C - 1
         (``task="multiclass"``) or real numbers (``task="regression"``).
-    weights : "equal", "samples" or array of shape (M,), default "equal"
-        The p_i: 1/M, n_i/N, or given numbers ≥ 0, which are divided by their sum.
+    weights : "samples", "equal" or array of shape (M,), default "samples"
+        The p_i: n_i/N, 1/M, or given numbers ≥ 0, which are divided by their sum. With "samples",
+        as in FedAvg, every row counts the same: f is the mean loss of the pooled rows. With "equal"
+        every client does, and a row of a small client counts more.
     task : "binary", "multiclass" or "regression", optional
         Inferred from the labels if not given: binary when each is -1 or +1, regression when some
         label is not an integer, multiclass when they are 0, 1, …, C - 1 with C ≥ 3 and every class
@@ -81,7 +83,7 @@ class Problem:
         self,
         clients: Sequence[tuple[Any, Any]],
         *,
-        weights: Any = "equal",
+        weights: Any = "samples",
         task: str | None = None,
     ):
         try:
@@ -119,7 +121,7 @@ class Problem:
 
     @classmethod
     def from_arrays(
-        cls, X: Any, y: Any, clients: Any, *, weights: Any = "equal", task: str | None = None
+        cls, X: Any, y: Any, clients: Any, *, weights: Any = "samples", task: str | None = None
     ) -> Problem:
         """Deal the rows of one array to the clients named by an id per row.
 
@@ -162,7 +164,7 @@ class Problem:
 
     @classmethod
     def from_gram(
-        cls, K: Any, y: Any, clients: Any, *, weights: Any = "equal", task: str | None = None
+        cls, K: Any, y: Any, clients: Any, *, weights: Any = "samples", task: str | None = None
     ) -> Problem:
         """A problem given by the inner products of its rows: any kernel, any number of features.
 
@@ -397,8 +399,8 @@ def _empty_rows(shape: tuple[int, ...]) -> np.ndarray:
 
 def _check_weights(weights: Any, sizes: np.ndarray) -> np.ndarray:
     if isinstance(weights, str):
-        check.one_of("weights", weights, ("equal", "samples"))
-        p = np.ones(len(sizes)) if weights == "equal" else sizes.astype(np.float64)
+        check.one_of("weights", weights, ("samples", "equal"))
+        p = sizes.astype(np.float64) if weights == "samples" else np.ones(len(sizes))
     else:
         p = check.real_array("weights", weights, 1, advice="")
         if len(p) != len(sizes):

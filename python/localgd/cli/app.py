@@ -14,7 +14,7 @@ from ..errors import MissingExtraError
 from . import words
 from .methods import ENTRIES
 from .screen import Screen, one_line
-from .settings import OF_FILE, Settings, in_options, read_config
+from .settings import OF_FILE, Settings, about_weights, in_options, read_config
 
 __all__ = ["app", "call"]
 
@@ -164,10 +164,14 @@ def run(
 ) -> Done:
     """Run a method; its help is HELP."""
     given = {name: value for name, value in options.items() if value is not None}
-    settings = Settings.merged(read_config(config) if config else {}, given)
+    saved = read_config(config) if config else {}
+    settings = Settings.merged(saved, given)
+    screen = Screen(quiet=settings.quiet)
+    if config:
+        screen.guessed(about_weights(saved, given, config), "Weights")
     from .run import execute
 
-    return Done(execute(settings, Screen(quiet=settings.quiet)))
+    return Done(execute(settings, screen))
 
 
 @app.command()
@@ -182,7 +186,7 @@ def info(
 
 
 @app.command()
-@_with_settings("label", "client", "task", *OF_FILE)
+@_with_settings("label", "client", "task", "weights", *OF_FILE)
 def reproduce(
     experiments: Annotated[
         list[str] | None,

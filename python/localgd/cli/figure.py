@@ -31,14 +31,19 @@ def without_window(purpose: str) -> None:
             os.environ["MPLBACKEND"] = asked
 
 
-def draw(run: Run, gd: Run | None, target: Target, name: str) -> Any:
-    """A matplotlib Figure of page width; nothing is shown in a window. ``gd``: to compare with."""
+def draw(
+    run: Run, gd: Run | None, target: Target, name: str, compared: str = "GD on pooled rows"
+) -> Any:
+    """A matplotlib Figure of page width; nothing is shown in a window.
+
+    ``gd``: to compare with; ``compared``: what it is.
+    """
     without_window("the figure")
     from ..plot import _style, overview
 
     runs = {name: run}
     if gd is not None and np.any(gd.history["round"] > 0):
-        runs["GD on pooled rows, as many steps"] = gd
+        runs[f"{compared}, as many steps"] = gd
     if target.kind == "max-margin" and all(
         np.isfinite(r.history["angle"]).any() for r in runs.values()
     ):

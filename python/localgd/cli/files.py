@@ -34,13 +34,15 @@ def write_history(run: Run, pooled: Mapping[int, float] | None, path: Path) -> N
     write_text(path, text.getvalue())
 
 
-def write_figure(run: Run, gd: Run | None, target: Target, name: str, folder: Path) -> str:
+def write_figure(
+    run: Run, gd: Run | None, target: Target, name: str, folder: Path, compared: str
+) -> str:
     """Draw the run, by its name, and its comparison; where the figure is, or why there is none."""
     try:
         _remove_figures(folder)  # never that of an earlier run
         if not np.any(run.history["round"] > 0):
             return "none: no round was finished"
-        figure = draw(run, gd, target, name)
+        figure = draw(run, gd, target, name, compared)
         for file in FIGURES:
             figure.savefig(folder / file)
     except KeyboardInterrupt:

@@ -209,7 +209,10 @@ def title(settings: Settings) -> str:
 
 def about(settings: Settings, lr: Schedule) -> str:
     """The method in words; ``lr``: its learning rate, with presets made numbers."""
-    parts = [ENTRIES[settings.method].title]
+    name = ENTRIES[settings.method].title
+    if settings.client_weighted:
+        name = name.replace("GD on the pooled rows", "Client-weighted GD")
+    parts = [name]
     steps = settings.local_steps
     if steps is not None:
         plural = "s" * (steps != 1)

@@ -43,11 +43,12 @@ def relative_distance(run: Run, target: Target) -> np.ndarray:
 
 
 def table(
-    run: Run, target: Target, pooled: Mapping[int, float] | None
+    run: Run, target: Target, pooled: Mapping[int, float] | None, compared: str = "pooled GD"
 ) -> tuple[list[str], list[list[str]]]:
     """Headings and rows.
 
-    ``pooled``: angles to pooled GD in radians by round, or None for no such column.
+    ``pooled``: angles to pooled GD in radians by round, or None for no such column; ``compared``:
+    what that is called.
     """
     history = run.history
     columns: list[Column] = [
@@ -62,7 +63,7 @@ def table(
         columns.append(("test\nloss", history["test_loss"], _power))
     if pooled is not None:
         angles = [np.degrees(pooled.get(int(k), math.nan)) for k in history["round"]]
-        columns.append(("angle to\npooled GD", np.array(angles), _degrees))
+        columns.append((f"angle to\n{compared}", np.array(angles), _degrees))
     if "error" in history:
         columns.append(("relative\nerror of w", history["error"], lambda value: f"{value:.0e}"))
     shown = np.isin(history["round"], table_rounds(history["round"]))

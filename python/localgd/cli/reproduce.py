@@ -110,7 +110,11 @@ def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
     with screen.busy("loading the rows"):
         prepared = prepare(Settings.merged({"data": request.data, "seed": request.seed}, given))
     screen.guessed(prepared.guessed)
-    return OwnRows(prepared.problem, f"{prepared.data}; clients: {prepared.clients}")
+    about = f"{prepared.data}; clients: {prepared.clients}"
+    weighted = prepared.settings.client_weighted
+    if weighted:
+        about += ": client-weighted, not pooled, but where an experiment deals them again"
+    return OwnRows(prepared.problem, about, weighted)
 
 
 def _show(outcome: Outcome, screen: Screen) -> None:
@@ -153,10 +157,13 @@ def _progress(
 def _about(request: Request) -> dict[str, str]:
     """How the report was made, for its last part."""
     build = collect()
+    command = ["localgd", *sys.argv[1:]]
+    if request.data is not None and "weights" not in request.file:
+        command += ["--weights", Settings.weights]  # to mean the same whatever the default becomes
     versions = {"python": build["python"], "numpy": build["numpy"], "scipy": build["scipy"]}
     versions["matplotlib"] = build["extras"]["plot"]["matplotlib"]
     return {
-        "command": " ".join(map(quoted, ["localgd", *sys.argv[1:]])),
+        "command": " ".join(map(quoted, command)),
         "date": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
         "seed": str(request.seed),
         "localgd": build["version"],

@@ -23,7 +23,7 @@ from ..rounds import learning_rate
 from ..running import DTYPES, run
 from . import files, methods
 from .far import about_far, far_run, is_far
-from .pooled import angles_to_pooled
+from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
 from .report import table
 from .rows import Prepared, prepare
 from .screen import Screen, one_line, quoted
@@ -74,14 +74,19 @@ def execute(settings: Settings, screen: Screen) -> int:
     written["History"] = _written(
         lambda: files.write_history(result, angles, paths["History"]), folder, screen
     )
-    _show_table(result, target, angles, screen)
+    names = names_of_gd(settings)
+    _show_table(result, target, angles, names.column, screen)
     with screen.busy("drawing the figure"):
-        figure = files.write_figure(result, gd, target, methods.title(settings), folder)
+        figure = files.write_figure(
+            result, gd, target, methods.title(settings), folder, names.legend
+        )
     for name, path in paths.items():
         screen.path(name, str(path) if written[name] else "none: it could not be written")
     screen.path("Figure", figure)
     screen.path("Repeat", f"localgd run --config {quoted(folder / 'run.toml')}")
-    return _outcome(result, gd, screen) or (0 if all(written.values()) else NOT_WRITTEN)
+    return _outcome(result, gd, names.column, screen) or (
+        0 if all(written.values()) else NOT_WRITTEN
+    )
 
 
 def _written(write: Callable[[], Any], folder: Path, screen: Screen) -> bool:
@@ -164,40 +169,42 @@ def _compare(
     screen: Screen,
 ) -> tuple[Run | None, dict[int, float] | None]:
     steps = int(result.history["local_steps"][-1])
+    name = names_of_gd(settings).line
     try:
-        with screen.progress("Pooled GD", steps, "steps") as tell:
+        with screen.progress(name, steps, "steps") as tell:
             gd, angles = angles_to_pooled(
                 problem,
                 method,
                 result,
                 reference=target.solution,
                 measures=target.measures,
+                dtype=dtype_of_gd(str(settings.loss), target),
                 threads=settings.threads,
                 memory_limit=settings.memory_limit,
                 progress=tell,
             )
     except (ValueError, ArithmeticError, MemoryError) as error:
-        screen.line("Pooled GD", f"none: {one_line(error)}")
+        screen.line(name, f"none: {one_line(error)}")
         return None, None
-    screen.line("Pooled GD", f"{gd.round:,} steps in {gd.config['dtype']}, {_seconds(gd)}")
+    screen.line(name, f"{gd.round:,} steps in {gd.config['dtype']}, {_seconds(gd)}")
     return gd, angles
 
 
 def _show_table(
-    run: Run, target: Target, angles: Mapping[int, float] | None, screen: Screen
+    run: Run, target: Target, angles: Mapping[int, float] | None, compared: str, screen: Screen
 ) -> None:
     screen.blank()
-    screen.table(*table(run, target, angles))
+    screen.table(*table(run, target, angles, compared))
     screen.blank()
 
 
-def _outcome(run: Run, gd: Run | None, screen: Screen) -> int:
+def _outcome(run: Run, gd: Run | None, compared: str, screen: Screen) -> int:
     """The exit code; what was not completed is said on standard error."""
     if run.status == "diverged":
         screen.error(run.message)
     if gd is None or gd.status == "completed":
         return EXIT_CODES[run.status]
-    screen.error(f"pooled GD {gd.status} after step {gd.round:,}")
+    screen.error(f"{compared} {gd.status} after step {gd.round:,}")
     return EXIT_CODES["interrupted" if gd.status == "interrupted" else run.status]
 
 

@@ -68,10 +68,10 @@ class Screen:
         start = f"{name:<{NAME_WIDTH}}  "
         self.out.print(Text.assemble((start, "bold cyan"), text), soft_wrap=True)
 
-    def guessed(self, text: str) -> None:
+    def guessed(self, text: str, name: str = "Guessed") -> None:
         """A line about what was guessed, if anything."""
         if text:
-            self.path("Guessed", text)
+            self.path(name, text)
 
     def blank(self) -> None:
         """An empty line."""

@@ -24,7 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # type: ignore[import-not-found]
 
-__all__ = ["OF_FILE", "Settings", "in_options", "read_config", "write_config"]
+__all__ = ["OF_FILE", "Settings", "about_weights", "in_options", "read_config", "write_config"]
 
 DATA, METHOD, ENGINE, OUTPUT = "Data", "Method", "Engine", "Output"
 
@@ -146,7 +146,11 @@ class Settings:
         1, words.whole(0), DATA, "N", "Seed of all that is random: dealing, batches, sampling."
     )
     weights: str = setting(
-        "equal", words.choice("equal", "samples"), DATA, "WORD", "Client weights: equal or samples."
+        "samples",
+        words.choice("samples", "equal"),
+        DATA,
+        "WORD",
+        "Client weights: samples (every row counts the same) or equal (every client does).",
     )
 
     method: str = setting(
@@ -272,6 +276,11 @@ class Settings:
     )
     quiet: bool = setting(False, words.flag, OUTPUT, "", "Print errors only.", short="-q")
 
+    @property
+    def client_weighted(self) -> bool:
+        """Whether rows count by who holds them, so that f is not the loss of the pooled rows."""
+        return self.weights != "samples"
+
     @classmethod
     def merged(cls, config: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
         """Settings of a file, over which options win; another method drops the file's parameters.
@@ -344,12 +353,15 @@ def _stays_behind(name: str, value: Any, old: Entry, new: Entry) -> bool:
     return was_default or name not in new.takes or value == words.EXACT
 
 
+# The last version in which the weights of clients were equal if nothing was said of them.
+LAST_EQUAL = (0, 1, 0)
+HEADER = re.compile(rb"(?:\xef\xbb\xbf)?# localgd (\d+)\.(\d+)\.(\d+)")
 # They do not bear on the result.
 NOT_WRITTEN = ("checkpoint", "checkpoint_seconds", "quiet")
 
 
 def read_config(path: str) -> dict[str, Any]:
-    """The values of a TOML file, checked."""
+    """The values of a TOML file, checked; with the weights that it meant if it is an old one."""
     path = words.path("config", path)
     data = Path(path).read_bytes()
     try:
@@ -362,7 +374,23 @@ def read_config(path: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets in brackets
         raise ValueError(f"{path}: not TOML: {error}") from None
     Settings.from_values(values, f"{path}: ")
+    written_by = HEADER.match(data)
+    if written_by and tuple(map(int, written_by.groups())) <= LAST_EQUAL:
+        values.setdefault("weights", "equal")
     return values
+
+
+def about_weights(config: Mapping[str, Any], options: Mapping[str, Any], path: str) -> str:
+    """A line where a file without a version names no weights, whose default was another; or none.
+
+    What :func:`write_config` writes always names them.
+    """
+    if "weights" in config or "weights" in options:
+        return ""
+    return (
+        f"{Settings.weights}, every row counts the same: {path} names none, which up to "
+        f"localgd {'.'.join(map(str, LAST_EQUAL))} could mean equal"
+    )
 
 
 def write_config(settings: Settings, path: Path) -> None:

@@ -27,7 +27,7 @@ def make_separable(
     seed: Any = 0,
     margin: float = 0.0,
     heterogeneity: float = 0.0,
-    weights: Any = "equal",
+    weights: Any = "samples",
 ) -> Problem:
     """Gaussian rows labelled by a random plane through the origin: always separable.
 
@@ -53,7 +53,7 @@ def make_separable(
     heterogeneity : float >= 0, default 0
         h: the rows of client i are displaced by h times a unit vector u_i, uniform on the sphere,
         before they are labelled. At 1 the displacement is as long as a typical row.
-    weights : "equal", "samples" or array of shape (M,), default "equal"
+    weights : "samples", "equal" or array of shape (M,), default "samples"
         As for :class:`localgd.Problem`.
 
     Returns
@@ -102,7 +102,7 @@ def make_nonseparable(
     seed: Any = 0,
     flip: float = 0.1,
     heterogeneity: float = 0.0,
-    weights: Any = "equal",
+    weights: Any = "samples",
 ) -> Problem:
     """:func:`make_separable` with some labels flipped.
 
@@ -170,7 +170,7 @@ def make_regression(
     seed: Any = 0,
     noise: float = 0.1,
     heterogeneity: float = 0.0,
-    weights: Any = "equal",
+    weights: Any = "samples",
 ) -> Problem:
     """Gaussian rows with a linear response plus noise; by default more features than rows.
 

@@ -63,9 +63,12 @@ class LocalGD(Method):
 
 @dataclass(frozen=True, repr=False)
 class GD(Method):
-    """Centralised gradient descent on the pooled objective.
+    """Centralised gradient descent on the objective.
 
     ``w_{k+1} = w_k - η ∇f(w_k)``, ``f = Σ_i p_i f_i``
+
+    With the p_i = n_i/N of ``weights="samples"``, the default of :class:`localgd.Problem`, that is
+    gradient descent on the pooled rows; with others it is client-weighted.
 
     Parameters
     ----------
@@ -94,7 +97,7 @@ class GD(Method):
 
     @property
     def rule(self) -> LocalRule:
-        """One step: the average of one per client is a step on the pooled objective."""
+        """One step: the average of one per client is a step on f."""
         return LocalRule(local_steps=1)
 
 

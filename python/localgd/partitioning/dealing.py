@@ -22,7 +22,7 @@ def partition(
     n_clients: int = 10,
     scheme: Scheme | None = None,
     seed: Any = 0,
-    weights: Any = "equal",
+    weights: Any = "samples",
     task: str | None = None,
 ) -> Problem:
     """Deal the rows of one data set to clients: every row once, at least one row per client.

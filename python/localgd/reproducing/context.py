@@ -24,10 +24,13 @@ class OwnRows:
     problem : Problem
     about : str
         What they are: file, labels, numbers of rows and features, scaling, clients.
+    client_weighted : bool
+        p_i = 1/M, by which f is not the loss of the pooled rows.
     """
 
     problem: lg.Problem
     about: str
+    client_weighted: bool = False
 
 
 def _silent(text: str) -> None:
@@ -73,6 +76,12 @@ class Context:
         if self.own is None or self.own.problem.task not in tasks:
             return None
         return self.own.problem
+
+    @property
+    def shares(self) -> str:
+        """The p_i of the experiments' rows and of the user's, in words."""
+        weighted = self.own is not None and self.own.client_weighted
+        return "p_i = n_i/N" + " (your own rows: client-weighted, p_i = 1/M)" * weighted
 
     def run(self, problem: lg.Problem, method: Any, *, rounds: int, **options: Any) -> lg.Run:
         """:func:`localgd.run` with the threads of this report; Ctrl-C ends the experiment."""

@@ -21,7 +21,7 @@ def about(context: Context, per_class: int) -> str:
 
 
 def zeros_and_ones(
-    context: Context, per_class: int, scheme: Any, *, seed: int, weights: str = "equal"
+    context: Context, per_class: int, scheme: Any, *, seed: int, weights: str = "samples"
 ) -> lg.Problem:
     """The first 0s and 1s of the digits (quick) or of MNIST (full), dealt to 10 clients."""
     load = context.pick(lg.datasets.load_digits, lg.datasets.load_mnist)

@@ -133,9 +133,9 @@ for L in (1, 10, 100, 1000):
             + "; M = 10 clients by Dirichlet(0.3); your own rows in their place with --data",
             "degenerate rows": "z = (1, 0) on one client and (1, 1) on another: both on the "
             "margin of ŵ = (1, 0), the second with multiplier 0",
-            "method": "Local-GD, exponential loss, p_i = 1/M; L = 1, 10, 100, 1000 (real rows: "
-            "1, 10, 100) with η = 1 and w_0 = 0; L = 10 also with η = 0.1, and from a random w_0 "
-            "of norm 10",
+            "method": f"Local-GD, exponential loss, {context.shares}; L = 1, 10, 100, 1000 (real "
+            "rows: 1, 10, 100) with η = 1 and w_0 = 0; L = 10 also with η = 0.1, and from a random "
+            "w_0 of norm 10",
             "rounds": "10^100 by lg.fast_forward",
             "seed": f"{1 + context.seed} for the synthetic rows, w_0, and for dealing the real "
             "rows",

@@ -124,7 +124,8 @@ for L in (1, 10, 100, 1000, 10_000, 100_000):
             "M = 5 clients, n = 10 rows each, d = 100 features",
             "real rows": f"{about(context, PER_CLASS)}; M = 10 clients by Dirichlet(0.3); your "
             "own rows in their place with --data",
-            "method": "Local-GD, η = 1, w_0 = 0, exponential loss, p_i = 1/M; L = 1, 2, 5, 10, … B",
+            "method": f"Local-GD, η = 1, w_0 = 0, exponential loss, {context.shares}; L = 1, 2, 5, "
+            "10, … B",
             "budgets": f"B = rounds × L = {budgets} local steps per client; real rows "
             f"{_real_budget(context):,}",
             "rounds": "B/L, all of them run",

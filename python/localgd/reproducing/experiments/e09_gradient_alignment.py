@@ -120,7 +120,8 @@ class GradientAlignment(Experiment):
 import localgd as lg
 
 X, y = lg.datasets.load_digits(classes=None)
-problem = lg.partition(X[:500], y[:500], n_clients=10, scheme=lg.ByClass(2), seed=1)
+problem = lg.partition(X[:500], y[:500], n_clients=10, scheme=lg.ByClass(2), seed=1,
+                       weights="samples")
 H = lg.analysis.smoothness(problem, "softmax")
 for method in (lg.GD(4 / H), lg.GradAlign(4 / H, 10 / H), lg.LocalGD(10, 4 / H),
                lg.Scaffold(10, 4 / H), lg.FedGA(10, 4 / H, 10 / H)):
@@ -140,7 +141,7 @@ for method in (lg.GD(4 / H), lg.GradAlign(4 / H, 10 / H), lg.LocalGD(10, 4 / H),
             "choose η and β with, 997 to test; your own rows of several classes, dealt again, in "
             "their place with --data",
             "clients": f"M = {CLIENTS}, rows of 2 classes each (lg.ByClass(2)), about 50 rows per "
-            "client",
+            "client, p_i = n_i/N",
             "methods": "GD (large batch), GradAlign; with L = 10 local steps FedAvg (= Local-GD), "
             "SCAFFOLD, FedGA; softmax, w_0 = 0, full batches",
             "step sizes": f"ηH = {rates} and βH = 1, 3, 10, where H bounds the curvature on every "

@@ -142,8 +142,8 @@ for L in (1, 16, 256, 4096):
             "M = 5 clients, n = 10 rows each, d = 100 features",
             "real rows": f"{about(context, PER_CLASS)}; M = 10 clients by Dirichlet(0.3); your "
             "own rows in their place with --data",
-            "method": f"Local-GD, η = 1, w_0 = 0, exponential loss, p_i = 1/M; L = 1, 4, 16, … "
-            f"{most:,} (real rows: {real_most:,})",
+            "method": f"Local-GD, η = 1, w_0 = 0, exponential loss, {context.shares}; L = 1, 4, "
+            f"16, … {most:,} (real rows: {real_most:,})",
             "targets": "angle to ŵ 20°, 10°, 5°; loss 10^-2, 10^-4, 10^-6",
             "rounds": "as many as it takes, by lg.fast_forward; the first hundreds are run",
             "exact local solves": "lg.LocalSolve, plain averaging, 1,000 rounds",
