@@ -213,7 +213,10 @@ def test_rows_not_separable_run_to_the_fixed_point(blurred, method, loss):
     assert far.config["fast_forward"]["how"] == "fixed point"
     assert gap <= 3 * far.history["error"][-1] < 1e-10
     assert far.round == 1e100 and far.history["round"][-1] == 1e100
-    assert all(np.isfinite(column[1:]).all() for column in far.history.values())
+    # At rest the gradient is rounding, and has no direction.
+    directed = {"grad_alignment", "grad_dissimilarity"}
+    columns = {name: far.history[name] for name in set(far.history) - directed}
+    assert all(np.isfinite(column[1:]).all() for column in columns.values())
 
 
 def test_rows_not_separable_that_do_not_come_to_rest(blurred):

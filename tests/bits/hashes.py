@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-import localgd as lg
+from localgd._backend import core
 
 from .cases import THREADS, Arrays, cases
 
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "frozen"
 
 def build() -> str:
     """What bits may depend on beside the sources, as a name for a file."""
-    info = lg.build_info()
+    info = core.build_info()
     compiler = info["compiler"].split(" (")[0].replace(" ", "")
     libc = "".join(platform.libc_ver())
     return f"{info['instruction_set']}-{compiler}-eigen{info['eigen']}-{libc}"

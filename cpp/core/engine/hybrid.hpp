@@ -57,7 +57,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   const LastRound& last_round() override {
     auto& last = this->last_;
     if (bundled_coefficients_ && last.shares.size())
-      bundled_coefficients_->last_round(last.shares, last.local_changes);
+      bundled_coefficients_->last_round(last.shares, last.local_changes,
+                                        this->coefficients_.change);
     return last;
   }
   Engine::State state() override {

@@ -43,8 +43,10 @@ class WeightedEngine : public Local {
       corrections_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
       shared_ = Matrix<Real>::Zero(init.rows(), init.cols());
     }
-    this->last_.in_weights = true;
-    this->last_.change = &weights_.change;
+    if (options.server.coordinate_wise()) {
+      this->last_.in_weights = true;
+      this->last_.change = &weights_.change;
+    }
   }
 
   // A_i w_k of a client, n_i x C.

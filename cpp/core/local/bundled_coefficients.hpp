@@ -64,17 +64,19 @@ class BundledCoefficients {
     scale_ = scale;
   }
 
-  // In the order of the data: to and from the coefficients, and the b of the last round.
+  // In the order of the data: to and from the coefficients, and the b of the last round and what
+  // they changed by.
   void read(Matrix<double>& coefficients) const {
     for_rows([&](Index, Index row, Index place) { coefficients(row) = value_.data()[place]; });
   }
   void write(const Matrix<double>& coefficients) {
     for_rows([&](Index, Index row, Index place) { value_.data()[place] = coefficients(row); });
   }
-  void last_round(const Vector<double>& shares, Matrix<double>& b) const {
+  void last_round(const Vector<double>& shares, Matrix<double>& b, Matrix<double>& change) const {
     for_rows([&](Index client, Index row, Index place) {
       const double c = shares[client] > 0 ? scale_ / static_cast<double>(data_->size(client)) : 0;
       b(row) = c * static_cast<double>(sums_.data()[place]);
+      change(row) = factor_ * (shares[client] * b(row));
     });
   }
 
