@@ -47,7 +47,7 @@ def test_without_the_effect_of_weights_the_claim_falls(experiment, measured):
 def test_a_deal_that_changes_the_weights_of_rows_is_found_out(experiment, measured):
     def uneven(problem, seed):
         clients = np.maximum(np.arange(problem.n_samples) - problem.n_samples + 5, 0)
-        return lg.Problem.from_arrays(problem.X, problem.y, clients)
+        return lg.Problem.from_arrays(problem.X, problem.y, clients, weights="equal")
 
     sabotaged = replace(experiment, control=uneven)
     part = sabotaged._kind(Context(quick=True), "angle", (100.0,), e04._apart)
