@@ -168,7 +168,12 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
 const Recorder::Rows& Recorder::sizes_of_rows() const {
   if (rows_.norms.size() == data_.samples()) return rows_;
   rows_.norms.resize(data_.samples());
-  for (Index j = 0; j < data_.samples(); ++j) rows_.norms[j] = data_.rows.row(j).stableNorm();
+  for (Index j = 0; j < data_.samples(); ++j) {
+    constexpr double least = 1e-280, most = 1e280;  // of squares that have lost nothing
+    const auto row = data_.rows.row(j);
+    const double squares = row.squaredNorm();
+    rows_.norms[j] = squares > least && squares < most ? std::sqrt(squares) : row.stableNorm();
+  }
   const double largest = rows_.norms.maxCoeff();
   rows_.unit = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
   rows_.norms /= rows_.unit;

@@ -8,11 +8,11 @@ namespace localgd {
 
 namespace {
 
-// A w costs as much as a hundredth of the rounds in between. Numbers of the rows that come from
+// A w costs as much as a 250th of the rounds in between. Numbers of the rows that come from
 // beyond the first-level cache, twice, take as long as some eight flops each; and whatever the
 // size, it takes a microsecond, and a round a third of one.
 Index rounds_between(const Data& data, Index outputs, Index fold, double flops) {
-  constexpr double share = 100, flops_of_number = 16, least = 10'000, least_of_round = 3'000;
+  constexpr double share = 250, flops_of_number = 16, least = 10'000, least_of_round = 3'000;
   constexpr double most = 16'384;
   const auto rows = static_cast<double>(data.samples() * data.features() * outputs);
   const double wanted = share * (flops_of_number * rows + least) / (flops + least_of_round);

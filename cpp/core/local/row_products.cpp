@@ -1,3 +1,5 @@
+// In a unit of its own, so that nothing around a product decides how it is rounded: each has one
+// use, the sum that it is added to, and is fused with it wherever the processor can.
 #include "row_products.hpp"
 
 #include <type_traits>
@@ -6,7 +8,7 @@
 
 namespace localgd {
 
-namespace {
+namespace detail {
 
 // m(r, k) = a_r . x_k of R rows and K columns in the type of x; columns of x are d apart, those of
 // m `stride`. first: these columns are the first to read the rows, and fetch what is read some
@@ -26,14 +28,13 @@ void row_dots(const Stored* a, Index d, const Real* x, Real* m, Index stride) {
 #endif
     for (int k = 0; k < K; ++k) {
       const Register<Real> column = load(x + k * d + j);
-      for (int r = 0; r < R; ++r) sums[k][r] = multiply_add(rows[r], column, sums[k][r]);
+      for (int r = 0; r < R; ++r) sums[k][r] += rows[r] * column;
     }
   }
   for (int k = 0; k < K; ++k)
     for (int r = 0; r < R; ++r) {
       Real sum = sum_of_lanes<Real>(sums[k][r]);
-      for (Index i = j; i < d; ++i)
-        sum = multiply_add(static_cast<Real>(a[r * d + i]), x[k * d + i], sum);
+      for (Index i = j; i < d; ++i) sum += static_cast<Real>(a[r * d + i]) * x[k * d + i];
       m[k * stride + r] = sum;
     }
 }
@@ -58,8 +59,7 @@ void add_rows(const Real* a, Index d, const Real* e, Index stride, Real* g) {
   }
   for (; j < d; ++j)
     for (int k = 0; k < K; ++k)
-      for (int r = 0; r < R; ++r)
-        g[k * d + j] = multiply_add(a[r * d + j], e[k * stride + r], g[k * d + j]);
+      for (int r = 0; r < R; ++r) g[k * d + j] += e[k * stride + r] * a[r * d + j];
 }
 
 // How many rows and columns meet in registers at once.
@@ -74,14 +74,14 @@ void for_row_groups(Index rows, Index outputs, Body&& body) {
     });
 }
 
-}  // namespace
+}  // namespace detail
 
 template <class Stored, class Real>
 void multiply_rows(const Stored* a, Index rows, Index d, Index outputs, const Real* x, Real* m,
                    Index stride) {
   const auto dots = [&](Index r, auto R, Index k, auto K, auto first) {
-    row_dots<Stored, Real, R.value, K.value, first.value>(a + r * d, d, x + k * d,
-                                                          m + k * stride + r, stride);
+    detail::row_dots<Stored, Real, R.value, K.value, first.value>(a + r * d, d, x + k * d,
+                                                                  m + k * stride + r, stride);
   };
   if (outputs == 1)
     return in_pieces<8, 4, 1>(rows, [&](Index r, auto R) {
@@ -104,9 +104,9 @@ void add_weighted_rows(const Real* a, Index rows, Index d, Index outputs, const 
                        Index stride, Real* g) {
   if (outputs >= several_columns)
     return add_weighted_rows_by_panels(a, rows, d, outputs, e, stride, g);
-  for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
-    add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * stride + r, stride,
-                                                           g + k * d);
+  detail::for_row_groups(rows, outputs, [&](Index r, Index k, auto R, auto K) {
+    detail::add_rows<Real, decltype(R)::value, decltype(K)::value>(a + r * d, d, e + k * stride + r,
+                                                                   stride, g + k * d);
   });
 }
 

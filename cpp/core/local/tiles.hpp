@@ -35,8 +35,7 @@ void add_tile(const Stored* a, Index row, Index depth, const Real* x, const Real
       for (Index u = t; u + lanes<Real> <= std::min(t + line, depth); u += lanes<Real>)
         for (int r = 0; r < R; ++r) {
           const Register<Real> entries = load_as<Real>(a + r * row + u);
-          for (int c = 0; c < X; ++c)
-            dots[r][c] = multiply_add(entries, load(after + c * stride + u), dots[r][c]);
+          for (int c = 0; c < X; ++c) dots[r][c] += entries * load(after + c * stride + u);
         }
 #if defined(__GNUC__)
     for (int r = 0; r < R; ++r) __builtin_prefetch(a + (tiles_ahead * R + r) * row + t, 0, 2);
@@ -46,7 +45,7 @@ void add_tile(const Stored* a, Index row, Index depth, const Real* x, const Real
       for (int w = 0; w < W; ++w) entries[w] = load(x + w * lanes<Real>);
       for (int r = 0; r < R; ++r) {
         const Register<Real> factor = all_lanes(static_cast<Real>(a[r * row + t]));
-        for (int w = 0; w < W; ++w) sums[r][w] = multiply_add(factor, entries[w], sums[r][w]);
+        for (int w = 0; w < W; ++w) sums[r][w] += factor * entries[w];
       }
     }
   }
@@ -183,7 +182,7 @@ class FewColumns {
       for (int v = 0; v < V; ++v) entries[v] = load(k + v * lanes<Real>);
       for (int w = 0; w < W; ++w) {
         const Register<Real> factor = all_lanes(e[w]);
-        for (int v = 0; v < V; ++v) sums[w][v] = multiply_add(factor, entries[v], sums[w][v]);
+        for (int v = 0; v < V; ++v) sums[w][v] += factor * entries[v];
       }
     }
     for (int w = 0; w < W; ++w)
