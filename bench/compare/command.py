@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
                 f"{max(ratios):7.3f} {middle[0]:8.4g} {middle[1]:8.4g}",
                 flush=True,
             )
-            figures[title] = {"ratios": ratios, "old": pairs[0][0], "new": pairs[0][1]}
+            figures[title] = {"ratios": ratios, "seconds": pairs}
     if wanted.json:
         record = {"old": wanted.old, "new": wanted.new, "repeats": wanted.repeats}
         wanted.json.write_text(json.dumps({**record, "cases": figures}, indent=1) + "\n")

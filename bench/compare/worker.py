@@ -62,12 +62,14 @@ class Version:
 
     def __init__(self) -> None:
         self.ready: Any = None
+        self.by_name = kernels()
+        self.hardly_any_work_timed = hardly_any_work()
 
     def about(self) -> str:
         return str(lg.__file__)
 
     def kernels(self) -> list[str]:
-        return list(kernels())
+        return list(self.by_name)
 
     def load(self, case: Case, dtype: str, threads: int, form: str) -> None:
         (chosen,) = [f for f in FORMS if f.name == form]
@@ -85,15 +87,13 @@ class Version:
     def kernel_seconds(self, name: str, calls: int) -> float:
         clock, total = Clock(), 0.0
         for _ in range(calls):
-            kernels()[name](clock)
+            self.by_name[name](clock)
             total += clock.seconds
         return total
 
     def hardly_any_work(self, threads: int | None) -> float:
         """Seconds of a round."""
-        if not isinstance(self.ready, type(hardly_any_work())):
-            self.ready = hardly_any_work()
-        return float(self.ready.seconds(threads))
+        return float(self.hardly_any_work_timed.seconds(threads))
 
 
 if __name__ == "__main__":
