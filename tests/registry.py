@@ -301,8 +301,18 @@ def client_weights(weights, sizes) -> np.ndarray:
 
 def shares(problem: lg.Problem, method: lg.methods.Method, rounds: int, *, seed: int = SEED):
     """The p̃ of every round, shape (rounds, M); test_participation.py checks them."""
-    drawn = Participation(problem, method, seed).weights(0, max(rounds, 1))
-    return np.broadcast_to(drawn, (max(rounds, 1), problem.n_clients))[:rounds]
+    return dense_shares(Participation(problem, method, seed), 0, rounds, problem.n_clients)
+
+
+def dense_shares(drawing: Participation, first: int, until: int, clients: int) -> np.ndarray:
+    """The p̃ of some rounds, one row of M numbers each."""
+    drawn = drawing.of(first, until)
+    if drawing.full:
+        return np.broadcast_to(drawn.shares, (until - first, clients))
+    shares = np.zeros((until - first, clients))
+    rounds = np.repeat(np.arange(until - first), np.diff(drawn.offsets))
+    shares[rounds, drawn.clients] = drawn.shares
+    return shares
 
 
 def expected(

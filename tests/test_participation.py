@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import registry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,8 @@ def problem(weights):
 
 def drawn(weights, participation, sampling="uniform", *, seed=0, first=0, until=50):
     method = lg.GD(0.1, participation=participation, sampling=sampling)
-    return Participation(problem(weights), method, seed).weights(first, until)
+    drawing = Participation(problem(weights), method, seed)
+    return registry.dense_shares(drawing, first, until, len(weights))
 
 
 def words_of_round(seed, k, count):
@@ -30,10 +32,14 @@ def words_of_round(seed, k, count):
 
 
 def uniform_by_hand(p, count, seed, k):
-    """The clients with p_i > 0 whose words are smallest; their p divided by the sum."""
+    """Floyd's sample of the clients with p_i > 0, a word for each; their p divided by the sum."""
     eligible = [i for i in range(len(p)) if p[i] > 0]
-    words = words_of_round(seed, k, len(eligible)).tolist()
-    chosen = sorted(range(len(eligible)), key=lambda nr: words[nr])[:count]
+    chosen = set()
+    last = len(eligible) - int(count)
+    for word in words_of_round(seed, k, count).tolist():
+        one = word * (last + 1) >> 64
+        chosen.add(last if one in chosen else one)
+        last += 1
     shares = np.zeros(len(p))
     for nr in chosen:
         shares[eligible[nr]] = p[eligible[nr]]
@@ -78,13 +84,11 @@ def test_rounds_may_be_asked_for_in_any_pieces(sampling, p, cuts, data):
     count = data.draw(st.integers(1, len(p)))
     method = lg.GD(0.1, participation=count, sampling=sampling)
     drawing = Participation(problem(p), method, 5)
-    whole = np.broadcast_to(drawing.weights(0, 40), (40, len(p)))
+    whole = registry.dense_shares(drawing, 0, 40, len(p))
     edges = sorted({0, 40, *cuts})
     for first, until in itertools.pairwise(edges):
-        piece = drawing.weights(first, until)
-        np.testing.assert_array_equal(
-            np.broadcast_to(piece, (until - first, len(p))), whole[first:until]
-        )
+        piece = registry.dense_shares(drawing, first, until, len(p))
+        np.testing.assert_array_equal(piece, whole[first:until])
 
 
 @given(p=WEIGHTS, data=st.data())
@@ -93,7 +97,7 @@ def test_shares_of_a_round(p, data):
     for sampling in ("uniform", "weight"):
         method = lg.GD(0.1, participation=count, sampling=sampling)
         drawing = Participation(problem(p), method, 1)
-        shares = drawing.weights(0, 20)
+        shares = registry.dense_shares(drawing, 0, 20, len(p))
         np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-14)
         assert (shares >= 0).all()
         assert not shares[:, np.array(p) == 0].any()
@@ -105,10 +109,12 @@ def test_shares_of_a_round(p, data):
 
 
 @pytest.mark.parametrize("participation", [1.0, 3, 4])
-def test_full_participation_is_one_row_of_p(participation):
+def test_full_participation_is_p_for_all_rounds(participation):
     drawing = Participation(problem([1, 2, 0, 5]), lg.GD(0.1, participation=participation), 0)
     assert drawing.full
-    np.testing.assert_array_equal(drawing.weights(7, 100), [[0.125, 0.25, 0, 0.625]])
+    drawn = drawing.of(7, 100)
+    np.testing.assert_array_equal(drawn.shares, [0.125, 0.25, 0, 0.625])
+    assert drawn.clients is None and drawn.offsets is None
 
 
 def test_uniform_sample_draws_each_client_equally_often():
@@ -141,6 +147,17 @@ def test_late_rounds():
     """The counter of Philox is 256 bits wide."""
     late = drawn([1] * 10, 5, first=2**53 - 3, until=2**53)
     np.testing.assert_allclose(late[2], uniform_by_hand(np.full(10, 0.1), 5, 0, 2**53 - 1))
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "weight"])
+def test_lists_name_each_client_once_in_order(sampling):
+    method = lg.GD(0.1, participation=7, sampling=sampling)
+    drawn = Participation(problem([1] * 9 + [20]), method, 0).of(0, 100)
+    assert drawn.clients.dtype == np.int64
+    for first, until in itertools.pairwise(drawn.offsets):
+        clients = drawn.clients[first:until]
+        assert 0 < len(clients) <= 7 and (np.diff(clients) > 0).all()
+        np.testing.assert_allclose(drawn.shares[first:until].sum(), 1, rtol=1e-14)
 
 
 def test_as_many_clients_as_the_problem_has():

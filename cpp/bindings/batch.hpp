@@ -19,7 +19,7 @@ inline std::vector<RunOptions> run_options(const py::list& runs) {
 
 class BatchSession : HeldData {
  public:
-  BatchSession(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights,
+  BatchSession(Array rows, Array targets, const Indices& offsets, const Array& weights,
                const py::list& runs, const std::string& loss, bool single, std::int64_t steps,
                bool every_step, int threads)
       : HeldData(std::move(rows), std::move(targets), offsets, weights),
@@ -41,8 +41,8 @@ inline void bind_batch(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
   py::class_<BatchSession>(m, "Batch", py::module_local(),
                            "Several runs over the same rows, side by side (engine gram).")
-      .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const py::list&,
-                    const std::string&, bool, std::int64_t, bool, int>(),
+      .def(py::init<Array, Array, const Indices&, const Array&, const py::list&, const std::string&,
+                    bool, std::int64_t, bool, int>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("loss"), py::arg("single"), py::arg("steps"),
            py::arg("every_step"), py::arg("threads"))

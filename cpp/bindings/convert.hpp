@@ -19,6 +19,14 @@ namespace py = pybind11;
 
 using Array = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
+using Indices = py::array_t<Index, py::array::c_style | py::array::forcecast>;
+
+// All of an array, copied.
+template <class Number, class From>
+std::vector<Number> numbers(const From& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
 inline Vector<double> vector(const Array& a) {
   if (a.ndim() != 1) throw std::invalid_argument("want an array of one dimension");
   return VectorView<double>(a.data(), a.shape(0));
@@ -27,16 +35,17 @@ inline Vector<double> vector(const Array& a) {
 // The arrays of a run, and the view of them that the core has.
 class HeldData {
  public:
-  HeldData(Array rows, Array targets, const std::vector<Index>& offsets, const Array& weights)
+  HeldData(Array rows, Array targets, const Indices& offsets, const Array& weights)
       : rows_(std::move(rows)), targets_(std::move(targets)), data_(view(offsets, weights)) {}
   HeldData(const HeldData&) = delete;
 
  private:
-  Data view(const std::vector<Index>& offsets, const Array& weights) const {
+  Data view(const Indices& offsets, const Array& weights) const {
     if (rows_.ndim() != 2 || targets_.ndim() != 1)
       throw std::invalid_argument("rows: want two dimensions; targets: one");
     return Data(RowsView<double>(rows_.data(), rows_.shape(0), rows_.shape(1)),
-                VectorView<double>(targets_.data(), targets_.shape(0)), offsets, vector(weights));
+                VectorView<double>(targets_.data(), targets_.shape(0)), numbers<Index>(offsets),
+                vector(weights));
   }
   Array rows_, targets_;
 

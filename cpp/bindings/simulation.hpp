@@ -6,8 +6,8 @@ namespace localgd {
 
 inline LocalRule local_rule(const py::dict& options) {
   LocalRule rule;
-  rule.steps = options["steps"].cast<std::vector<std::int64_t>>();
-  rule.batches = options["batches"].cast<std::vector<Index>>();
+  rule.steps = numbers<std::int64_t>(options["steps"].cast<Indices>());
+  rule.batches = numbers<Index>(options["batches"].cast<Indices>());
   rule.replacement = options["replacement"].cast<bool>();
   rule.keys = options["keys"].cast<std::vector<Philox::Key>>();
   rule.solve = options["solve"].cast<bool>();
@@ -24,11 +24,11 @@ inline LocalRule local_rule(const py::dict& options) {
 
 class SimulationSession : HeldData {
  public:
-  SimulationSession(Array rows, Array targets, const std::vector<Index>& offsets,
-                    const Array& weights, const Matrix<double>& init, const std::string& engine,
-                    const std::string& loss, bool single, const py::dict& local,
-                    const py::dict& server, std::vector<std::int64_t> record_rounds,
-                    const Matrix<double>& reference, int threads, bool keep_weights)
+  SimulationSession(Array rows, Array targets, const Indices& offsets, const Array& weights,
+                    const Matrix<double>& init, const std::string& engine, const std::string& loss,
+                    bool single, const py::dict& local, const py::dict& server,
+                    std::vector<std::int64_t> record_rounds, const Matrix<double>& reference,
+                    int threads, bool keep_weights)
       : HeldData(std::move(rows), std::move(targets), offsets, weights),
         simulation_(data_, init,
                     EngineOptions{engine, loss, single, local_rule(local), server_rule(server)},
@@ -36,8 +36,11 @@ class SimulationSession : HeldData {
         keep_weights_(keep_weights) {}
 
   std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares,
-                      const py::object& progress) {
-    const Plans plans{std::move(lrs), {shares.data(), shares.data() + shares.size()}};
+                      const py::object& progress, const std::optional<Indices>& clients,
+                      const std::optional<Indices>& offsets) {
+    Plans plans{std::move(lrs), numbers<double>(shares)};
+    if (clients) plans.clients = numbers<Index>(*clients);
+    if (offsets) plans.offsets = numbers<Index>(*offsets);
     const Status status = without_gil(progress, [&](const auto& stop_wanted) {
       return simulation_.advance(until, plans, stop_wanted);
     });
@@ -137,7 +140,7 @@ inline void bind_simulation(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
   py::class_<SimulationSession>(m, "Simulation", py::module_local(),
                                 "A run of local steps and aggregation over rows held by clients.")
-      .def(py::init<Array, Array, const std::vector<Index>&, const Array&, const Matrix<double>&,
+      .def(py::init<Array, Array, const Indices&, const Array&, const Matrix<double>&,
                     const std::string&, const std::string&, bool, const py::dict&, const py::dict&,
                     std::vector<std::int64_t>, const Matrix<double>&, int, bool>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
@@ -146,7 +149,8 @@ inline void bind_simulation(py::module_& m) {
            py::arg("threads"), py::arg("keep_weights") = false)
       .def(
           "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
-          py::arg("shares"), py::arg("progress"),
+          py::arg("shares"), py::arg("progress"), py::arg("clients") = py::none(),
+          py::arg("offsets") = py::none(),
           "Run to a round; 'completed', 'diverged' or 'infeasible'. Raises what progress(round) or "
           "Ctrl-C raises.")
       .def(

@@ -59,8 +59,10 @@ struct ServerRule {
 struct RoundPlan {
   double round;  // k; beyond 2^53 only where nothing but its size counts
   double lr;
-  const double* shares;      // M; p~_i, 0 for a client that sits the round out
-  bool same_shares = false;  // as in the engine's last round: they need not be read again
+  const double* shares;  // p~_i: M of them, 0 for a client that sits the round out; or of `clients`
+  const Index* clients = nullptr;  // who takes part, ascending, where shares are theirs
+  Index count = 0;                 // of clients
+  bool same_shares = false;        // as in the engine's last round: they need not be read again
   bool frozen = false;  // margins stand still within the round: all steps take the first derivative
   bool last = false;    // nobody reads the margins after it, nor goes on from there
   // Of local steps that are had from fewer (local/ladder.hpp): their error relative to -l' at w_k,

@@ -8,6 +8,7 @@
 
 #include "loss/derivatives.hpp"
 #include "matrix_products.hpp"
+#include "products.hpp"
 
 namespace localgd {
 
@@ -126,19 +127,29 @@ double Recorder::angle(const Columns& weights, double norm) const {
   return 2 * std::atan2((unit - reference_).norm(), (unit + reference_).norm());
 }
 
-// A_i^T x_i (d x C).
-Matrix<double> Recorder::client_rows(const Matrix<double>& coefficients, Index client) const {
+// own = A_i^T x_i (d x C)
+void Recorder::client_rows(const Matrix<double>& coefficients, Index client,
+                           Matrix<double>& own) const {
   const Index first = data_.begin(client), n = data_.size(client);
-  return weighted_rows(data_.rows.middleRows(first, n), coefficients.middleRows(first, n));
+  if (n > 1) {
+    own = weighted_rows(data_.rows.middleRows(first, n), coefficients.middleRows(first, n));
+    return;
+  }
+  own.resize(data_.features(), coefficients.cols());
+  for (Index c = 0; c < own.cols(); ++c)
+    scale(coefficients(first, c), data_.rows.row(first).data(), own.rows(), own.col(c).data());
 }
 
 // sum_i v_i A_i^T x_i (d x C) over the clients with a share above 0.
 Matrix<double> Recorder::mean_of_clients(const Matrix<double>& coefficients,
                                          const Vector<double>& shares) const {
   const Matrix<double> zero = Matrix<double>::Zero(data_.features(), coefficients.cols());
+  Matrix<double> own;
   return groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
-    if (!(shares[i] > 0)) return false;
-    sum += shares[i] * client_rows(coefficients, i);
+    if (!(shares[i] > 0) || coefficients.middleRows(data_.begin(i), data_.size(i)).isZero(0))
+      return false;
+    client_rows(coefficients, i, own);
+    sum += shares[i] * own;
     return true;
   });
 }
@@ -153,9 +164,11 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (last.common.size()) common = mean_of_clients(last.common, everyone);
   const Index outputs = move.cols() / models;
   const Vector<double> zero = Vector<double>::Zero(models);
+  Matrix<double> own;
   return groups_.sum(zero, [&](Index i, Vector<double>& sums) {
     if (!(last.shares[i] > 0)) return false;
-    Matrix<double> own = client_rows(last.local_changes, i) - move;
+    client_rows(last.local_changes, i, own);
+    own -= move;
     for (Index s = 0; s < models; ++s) {
       auto columns = own.middleCols(s * outputs, outputs);
       if (common.size()) columns -= last.kappa(i, s) * common.middleCols(s * outputs, outputs);
@@ -214,13 +227,17 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
   };
   // Of each model: variance, alignment, squares, and the terms.
   const Matrix<double> zero = Matrix<double>::Zero(models, 4);
+  Vector<double> lengths(models);
+  for (Index s = 0; s < models; ++s) lengths[s] = model(mean, s).norm();
+  Matrix<double> own;
   const Matrix<double> sums = groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
     const double p = data_.weights[i];
     if (!(p > 0)) return false;
-    const Matrix<double> own = client_rows(scaled, i) / rows.unit;
+    client_rows(scaled, i, own);
+    own /= rows.unit;
     for (Index s = 0; s < models; ++s) {
       const auto g = model(mean, s), g_i = model(own, s);
-      const double norm = g_i.norm(), length = g.norm(), terms = terms_of(i, s);
+      const double norm = g_i.norm(), length = lengths[s], terms = terms_of(i, s);
       sum(s, 0) += p * (g_i - g).squaredNorm();
       if (norm > rounding * terms) sum(s, 1) += p * (g_i / norm).cwiseProduct(g / length).sum();
       sum(s, 2) += p * norm * norm;
@@ -230,7 +247,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
   });
   Matrix<double> measures(models, 3);
   for (Index s = 0; s < models; ++s) {
-    const double length = model(mean, s).norm();
+    const double length = lengths[s];
     const bool directed = length > rounding * sums(s, 3);
     const double scale = unit[s] * rows.unit;
     measures(s, 0) = sums(s, 0) * scale * scale;

@@ -75,7 +75,7 @@ class Recorder {
   bool add_model(std::int64_t round, std::int64_t participations, double drift,
                  const Columns& margins, const Columns& weights);
   void add_gradients(const Matrix<double>& measures, Index model);
-  Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
+  void client_rows(const Matrix<double>& coefficients, Index client, Matrix<double>& own) const;
 
   // Norms of the rows in units of a power of two near the largest, so that squares of gradients
   // neither under- nor overflow.

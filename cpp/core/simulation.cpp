@@ -6,16 +6,36 @@ namespace localgd {
 
 namespace {
 
-// Plans for one round or for each of `rounds`.
+bool lists_clients(const Plans& plans) { return plans.offsets.size() > 1; }
+
+// Whether the lists name some clients for each round, each once and in order, with shares above 0.
+bool lists_fit(const Plans& plans, std::int64_t rounds, Index clients) {
+  const auto& ends = plans.offsets;
+  if (static_cast<std::int64_t>(ends.size()) != rounds + 1 || ends.front() != 0 ||
+      ends.back() != static_cast<Index>(plans.clients.size()) ||
+      plans.shares.size() != plans.clients.size())
+    return false;
+  for (std::size_t k = 0; k + 1 < ends.size(); ++k) {
+    if (ends[k] >= ends[k + 1] || ends[k + 1] > ends.back()) return false;
+    Index least = 0;
+    for (auto at = static_cast<std::size_t>(ends[k]); at < static_cast<std::size_t>(ends[k + 1]);
+         ++at) {
+      if (plans.clients[at] < least || plans.clients[at] >= clients || !(plans.shares[at] > 0))
+        return false;
+      least = plans.clients[at] + 1;
+    }
+  }
+  return true;
+}
+
 void check(const Plans& plans, std::int64_t rounds, Index clients) {
-  const auto fits = [&](std::size_t got, Index per_round) {
-    return static_cast<std::int64_t>(got) == per_round ||
-           static_cast<std::int64_t>(got) == rounds * per_round;
-  };
-  if (!fits(plans.lrs.size(), 1))
+  const auto rates = static_cast<std::int64_t>(plans.lrs.size());
+  if (rates != 1 && rates != rounds)
     throw std::invalid_argument("lrs: want one learning rate, or one for each round");
-  if (!fits(plans.shares.size(), clients))
-    throw std::invalid_argument("shares: want one number for each client, or for each and round");
+  if (lists_clients(plans) ? !lists_fit(plans, rounds, clients)
+                           : static_cast<Index>(plans.shares.size()) != clients && rounds > 0)
+    throw std::invalid_argument(
+        "shares: want one number for each client, or clients of each round with theirs");
 }
 
 }  // namespace
@@ -39,22 +59,27 @@ Status Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, St
     prepared_ = true;
   }
   if (recorder_.due(round_) && !record()) return Status::diverged;
-  const auto clients = static_cast<std::size_t>(data_.clients());
-  const bool one_rate = plans.lrs.size() == 1, same_shares = plans.shares.size() == clients;
+  const bool one_rate = plans.lrs.size() == 1, listed = lists_clients(plans);
   std::int64_t taking_part = 0;
   for (std::size_t k = 0; round_ < until; ++k) {
     if (stop.poll()) return Status::interrupted;
-    const RoundPlan plan{static_cast<double>(round_), plans.lrs[one_rate ? 0 : k],
-                         plans.shares.data() + (same_shares ? 0 : k * clients),
-                         same_shares && k > 0};
+    RoundPlan plan{static_cast<double>(round_), plans.lrs[one_rate ? 0 : k], plans.shares.data()};
+    if (listed) {
+      plan.shares += plans.offsets[k];
+      plan.clients = plans.clients.data() + plans.offsets[k];
+      plan.count = plans.offsets[k + 1] - plans.offsets[k];
+    }
+    plan.same_shares = !listed && k > 0;
     const Outcome outcome = engine_->round(plan, team, stop);
     if (outcome == Outcome::stopped) return Status::interrupted;
     if (outcome == Outcome::not_finite) return Status::diverged;
     if (outcome == Outcome::infeasible) return Status::infeasible;
     ++round_;
-    if (!plan.same_shares)
+    if (listed)
+      taking_part = plan.count;
+    else if (!plan.same_shares)
       taking_part =
-          std::count_if(plan.shares, plan.shares + clients, [](double u) { return u > 0; });
+          std::count_if(plan.shares, plan.shares + data_.clients(), [](double u) { return u > 0; });
     participations_ += taking_part;
     if (recorder_.due(round_) && !record()) return Status::diverged;
   }

@@ -7,10 +7,12 @@ namespace localgd {
 
 enum class Status { running, completed, interrupted, diverged, infeasible };
 
-// The inputs of the rounds that a call of advance() is to run, one entry for each or one for all.
+// The inputs of the rounds that a call of advance() is to run.
 struct Plans {
-  std::vector<double> lrs;
-  std::vector<double> shares;  // M numbers per round: p~
+  std::vector<double> lrs;       // one for each round, or one for all
+  std::vector<double> shares;    // p~: M numbers, for all rounds; or of those who are listed
+  std::vector<Index> clients{};  // who takes part, round after round, ascending in each
+  std::vector<Index> offsets{};  // where each round's list begins, and the end
 };
 
 // Where a state of record_states() is: margins that are frozen stand still within the round.

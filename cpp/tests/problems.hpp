@@ -110,8 +110,17 @@ class Inputs {
   }
   // Those of rounds first to until - 1.
   Plans plans(std::int64_t first, std::int64_t until) const {
-    return {{lrs_.begin() + first, lrs_.begin() + until},
-            {shares_.begin() + first * clients_, shares_.begin() + until * clients_}};
+    Plans plans{{lrs_.begin() + first, lrs_.begin() + until}, {}, {}, {0}};
+    for (std::int64_t k = first; k < until; ++k) {
+      for (Index i = 0; i < clients_; ++i) {
+        const double share = shares_[static_cast<std::size_t>(k * clients_ + i)];
+        if (!(share > 0)) continue;
+        plans.shares.push_back(share);
+        plans.clients.push_back(i);
+      }
+      plans.offsets.push_back(static_cast<Index>(plans.clients.size()));
+    }
+    return plans;
   }
 
  private:

@@ -85,11 +85,45 @@ TEST_CASE("one learning rate, and one list of shares, is for all rounds") {
     Simulation simulation(data, p.start(c.loss), c.options(2, 2), {}, {}, 1);
     Plans plans = plain_plans(p, 0);
     plans.lrs = {0.2, 0.2, 0.2};
-    for (int k = 1; k < 3; ++k)
-      plans.shares.insert(plans.shares.end(), p.weights.begin(), p.weights.end());
     REQUIRE(simulation.advance(3, plans, nullptr) == Status::completed);
     CHECK(same_bits(snapshot(simulation.engine()), state_after(c, p, data, 2, 0.2, 3)));
   });
+}
+
+TEST_CASE("a round of listed clients has the bits of one in which all others have no share") {
+  int completed = 0, wanted = 0;
+  for (const auto& p :
+       {make_problem({4, 3, 1, 5, 2}, 6), make_problem(std::vector<Index>(150, 2), 9)})
+    for_each_case([&](const Case& c) {
+      const Data data = p.data(c.loss);
+      const EngineOptions options = c.options(p.clients(), 2);
+      Simulation listed(data, p.start(c.loss), options, {6}, {}, 2),
+          dense(data, p.start(c.loss), options, {6}, {}, 1);
+      // Few clients, all, then few again: what others wrote before must be gone.
+      const std::vector<std::vector<Index>> rounds{{0, 3}, {}, {1}, {1, 2}, {}, {4}};
+      Plans all = plain_plans(p, 0.05);
+      wanted += static_cast<int>(rounds.size());
+      for (std::size_t k = 0; k < rounds.size(); ++k) {
+        const auto until = static_cast<std::int64_t>(k) + 1;
+        Plans some = all, list = all;
+        if (!rounds[k].empty()) {
+          const auto count = static_cast<Index>(rounds[k].size());
+          const double share = 1.0 / static_cast<double>(count);
+          list = {all.lrs, std::vector<double>(rounds[k].size(), share), rounds[k], {0, count}};
+          some.shares.assign(all.shares.size(), 0);
+          for (const Index i : rounds[k]) some.shares[static_cast<std::size_t>(i)] = share;
+        }
+        const Status status = listed.advance(until, list, nullptr);
+        CHECK(dense.advance(until, some, nullptr) == status);
+        if (status != Status::completed) break;
+        ++completed;
+      }
+      CHECK(same_bits(state_of(listed.engine()), state_of(dense.engine())));
+      CHECK(listed.participations() == dense.participations());
+      CHECK(listed.history().drift == dense.history().drift);
+      CHECK(listed.history().loss == dense.history().loss);
+    });
+  CHECK(completed > 0.9 * wanted);  // some of the displaced diverge
 }
 
 TEST_CASE("clients whose rows no model meets are named, and the state stays") {
@@ -230,13 +264,34 @@ TEST_CASE("rounds and plans that do not fit are refused") {
                          "lrs: want one learning rate, or one for each round",
                          std::invalid_argument);
   }
+  const auto refused = [&] {
+    CHECK_THROWS_WITH_AS(
+        simulation.advance(7, plans, nullptr),
+        "shares: want one number for each client, or clients of each round with theirs",
+        std::invalid_argument);
+  };
   plans = plain_plans(p, 0.1);
   for (const std::size_t numbers : {0u, 1u, 3u, 4u, 8u}) {
     plans.shares.assign(numbers, 0.5);
-    CHECK_THROWS_WITH_AS(simulation.advance(7, plans, nullptr),
-                         "shares: want one number for each client, or for each and round",
-                         std::invalid_argument);
+    refused();
   }
+  const Plans listed{{0.1}, {0.5, 0.5, 1, 1}, {0, 1, 1, 0}, {0, 2, 3, 4}};
+  const auto with = [&](auto&& change) {
+    plans = listed;
+    change(plans);
+    refused();
+  };
+  with([](Plans& wrong) { wrong.offsets.pop_back(); });
+  with([](Plans& wrong) { wrong.offsets = {0, 2, 2, 4}; });
+  with([](Plans& wrong) { wrong.offsets = {0, 5, 3, 4}; });
+  with([](Plans& wrong) { wrong.offsets.front() = 1; });
+  with([](Plans& wrong) { wrong.offsets.back() = 3; });
+  with([](Plans& wrong) { wrong.shares.pop_back(); });
+  with([](Plans& wrong) { wrong.shares[1] = 0; });
+  with([](Plans& wrong) { wrong.clients = {1, 0, 1, 0}; });
+  with([](Plans& wrong) { wrong.clients = {0, 0, 1, 0}; });
+  with([](Plans& wrong) { wrong.clients = {0, 1, 2, 0}; });
+  with([](Plans& wrong) { wrong.clients = {-1, 1, 1, 0}; });
   CHECK(simulation.round() == 4);
   CHECK(simulation.participations() == 8);
   CHECK(simulation.advance(4, {}, nullptr) == Status::completed);

@@ -18,6 +18,7 @@ class _BuildInfo(TypedDict):
 
 def build_info() -> _BuildInfo: ...
 def machine_supports(level: str) -> bool: ...
+def uniform_samples(words: NDArray[np.uint64], clients: int) -> NDArray[np.int64]: ...
 
 class Simulation:
     def __init__(
@@ -52,8 +53,10 @@ class Simulation:
         self,
         until: int,
         lrs: Sequence[float] | NDArray[np.float64],  # one, or one for each round
-        shares: ArrayLike,  # (M,) or (rounds, M)
+        shares: ArrayLike,  # (M,), or one for each of `clients`
         progress: Callable[[int], object] | None,
+        clients: NDArray[np.int64] | None = None,  # who takes part, round after round
+        offsets: NDArray[np.int64] | None = None,  # (rounds + 1,): where each begins in both
     ) -> Literal["completed", "diverged", "infeasible"]: ...
     def record_now(self) -> None: ...
     # "round" and "participations" are int64, the rest float64

@@ -116,8 +116,8 @@ def local_options(
     """The local rule as the core takes it."""
     rule = method.rule
     return {
-        "steps": rule.core_steps(problem.n_clients).tolist(),
-        "batches": rule.batches(problem.sizes).tolist(),
+        "steps": rule.core_steps(problem.n_clients),
+        "batches": rule.batches(problem.sizes),
         "replacement": rule.replacement,
         "keys": batch_keys(seed, problem.n_clients) if rule.stochastic else [],
         "solve": rule.solve,

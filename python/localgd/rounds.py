@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .methods import Method
-from .participation import Participation
+from .participation import Participation, RoundShares
 from .problem import Problem
 from .schedules import Schedule, rates
 
@@ -26,12 +24,12 @@ class RoundInputs:
         if callable(lr):
             at_once.append(2**16)
         if not self._participation.full:
-            at_once.append(max(1, CHUNK_NUMBERS // problem.n_clients))
+            at_once.append(max(1, CHUNK_NUMBERS // self._participation.count))
         self.at_once = min(at_once)
 
-    def of(self, first: int, until: int) -> tuple[list[float], np.ndarray]:
+    def of(self, first: int, until: int) -> tuple[list[float], RoundShares]:
         """Learning rates and shares p̃ of rounds first to until - 1."""
-        return rates(self.lr, first, until) or [1.0], self._participation.weights(first, until)
+        return rates(self.lr, first, until) or [1.0], self._participation.of(first, until)
 
 
 def learning_rate(problem: Problem, method: Method, loss: str) -> Schedule:

@@ -301,7 +301,9 @@ def _advance(
             lrs, shares = inputs.of(first, until)
             if saved is not None:
                 saved.begin(first, lrs)
-            outcome = session.advance(until, lrs, shares, report)
+            outcome = session.advance(
+                until, lrs, shares.shares, report, shares.clients, shares.offsets
+            )
             if outcome != "completed":
                 return str(outcome)
             recording.measure()

@@ -115,8 +115,8 @@ struct StripLadder {
     std::array<Real, width> all;
     for (std::size_t l = 0; l < all.size(); ++l) all[l] = static_cast<Real>(tau[l]);
     for (Index j = 0; j < count(); j += lanes<Real>)
-      store(c.sums + j,
-            load(all.data() + j % width) * load(before + j) + static_cast<Real>(L) * mixed(j));
+      store(c.sums + j, multiply_add(all_lanes(static_cast<Real>(L)), mixed(j),
+                                     load(all.data() + j % width) * load(before + j)));
   }
   int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance,
                int most) const {

@@ -9,6 +9,7 @@
 #include "engine.hpp"
 #include "groups.hpp"
 #include "kernels.hpp"
+#include "participants.hpp"
 #include "rows.hpp"
 
 namespace localgd {
@@ -32,6 +33,8 @@ class BaseEngine : public Engine {
   }
 
  protected:
+  static constexpr double few_rows = 16384;  // not worth sharing out
+
   // a client's n_i x C numbers, side by side in a flat array
   using Block = Eigen::Map<Matrix<Real>>;
 
@@ -47,6 +50,7 @@ class BaseEngine : public Engine {
         server_(options.server),
         targets_(data.targets.template cast<Real>()),
         sums_(data.samples() * outputs),
+        participants_(groups_, data.clients()),
         shares_(Vector<double>::Zero(data.clients())),
         next_changes_(Matrix<double>::Zero(data.samples(), outputs)),
         coefficients_(options.server.coordinate_wise() ? ServerRule{} : options.server,
@@ -82,22 +86,15 @@ class BaseEngine : public Engine {
   }
   // of some clients
   Index rows_of(Index first, Index end) const { return data_.begin(end) - data_.begin(first); }
-  bool takes_part(Index client) const { return plan_->shares[client] > 0; }
+  bool takes_part(Index client) const { return participants_.has(client); }
 
   // sum_i u_i x(i)
   template <class Value>
   double sum_of_shares(Value&& x) const {
-    return groups_.sum(0.0, [&](Index i, double& sum) {
-      if (!takes_part(i)) return false;
-      sum = multiply_add(shares_[i], x(i), sum);
-      return true;
+    return groups_.sum_of_groups(0.0, [&](Index g, double& sum) {
+      participants_.for_each(g, [&](Index i) { sum = multiply_add(shares_[i], x(i), sum); });
+      return participants_.any_in(g);
     });
-  }
-
-  bool anyone(Index first, Index end) const {
-    for (Index i = first; i < end; ++i)
-      if (takes_part(i)) return true;
-    return false;
   }
 
   // eta over the rows of a step.
@@ -121,19 +118,32 @@ class BaseEngine : public Engine {
       for (Index i = groups_.first(g); i < groups_.end(g); ++i) task(i, thread);
     });
   }
+  // The same for clients of few rows: a stop is looked for once in each group.
+  template <class Task>
+  void for_small_clients(Team& team, const Work& groups, Stop& stop, Task&& task) {
+    team.for_each(groups, [&](Index g, int thread) {
+      if (stop.check(thread)) return;
+      for (Index i = groups_.first(g); i < groups_.end(g); ++i) task(i);
+    });
+  }
   template <class Task>
   void for_clients(Team& team, const Work& groups, Task&& task) {
-    for_all_clients(team, groups, [&](Index i, int thread) {
-      if (takes_part(i)) task(i, thread);
+    team.for_each(groups, [&](Index g, int thread) {
+      participants_.for_each(g, [&](Index i) { task(i, thread); });
     });
   }
 
-  // Calls task(first client, end) for ranges of clients: what takes little time for each row.
+  // What takes little time for each row: calls task(first client, end) for ranges of clients, and
+  // task(client) for those that take part, in a round in which not all do.
   template <class Task>
   void for_ranges(Team& team, Task&& task) {
-    constexpr double few = 16384;
-    if (rows_work_.total <= few) return task(Index{0}, data_.clients());
+    if (rows_work_.total <= few_rows) return task(Index{0}, data_.clients());
     team.for_each(rows_work_, [&](Index g, int) { task(groups_.first(g), groups_.end(g)); });
+  }
+  template <class Task>
+  void for_participants(Team& team, Task&& task) {
+    if (static_cast<double>(participants_.count()) <= few_rows) return participants_.for_each(task);
+    team.for_each(selected_, [&](Index g, int) { participants_.for_each(g, task); });
   }
 
   // Who works in this round, with which share u_i of the server's mean. The items of `work` are
@@ -141,17 +151,18 @@ class BaseEngine : public Engine {
   void begin_round(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
     finite_.store(true, std::memory_order_relaxed);
-    if (!(plan.same_shares && all_take_part_) || normalizes_) begin_shares();
+    if (!plan.same_shares || normalizes_) begin_shares();
+    if (in_data_order_) begin_changes();
     active_ = &work;
-    if (!all_take_part_) {
-      selected_.select(work, [&](Index g) { return anyone(groups_.first(g), groups_.end(g)); });
+    if (!participants_.all()) {
+      selected_.select(work, [&](Index g) { return participants_.any_in(g); });
       active_ = &selected_;
     }
     if (!correcting()) return;
-    for (Index i = 0; i < data_.clients(); ++i) {
+    participants_.for_each([&](Index i) {
       kappa_(i) =
           local_.correction == Correction::control ? plan.lr * static_cast<double>(steps(i)) : 1.0;
-    }
+    });
     // Displacements cancel in the mean: they are where clients begin, not what their steps do.
     mean_kappa_ = local_.correction == Correction::control
                       ? sum_of_shares([&](Index i) { return kappa_(i); })
@@ -199,12 +210,11 @@ class BaseEngine : public Engine {
   void count_ladders() {
     if (plan_->frozen) return;
     bool all = true;
-    for (Index i = 0; i < data_.clients(); ++i) {
-      if (!takes_part(i)) continue;
+    participants_.for_each([&](Index i) {
       const std::int64_t steps = rungs_[static_cast<std::size_t>(i)];
       all = all && steps > 0;
       ladders_taken_.most_steps = std::max(ladders_taken_.most_steps, steps);
-    }
+    });
     ++(all ? ladders_taken_.rounds : ladders_taken_.others);
   }
 
@@ -224,11 +234,15 @@ class BaseEngine : public Engine {
   // The v_j of a correction: all clients keep their control variate, displacements are of the
   // round.
   double correction_share(Index client) const {
-    return local_.correction == Correction::control ? data_.weights[client] : plan_->shares[client];
+    return local_.correction == Correction::control ? data_.weights[client]
+                                                    : participants_.shares()[client];
   }
   void gather_common() {
-    for (Index i = 0; i < data_.clients(); ++i)
+    const auto gather = [&](Index i) {
       block(common_, i) = correction_share(i) * block(gamma_, i);
+    };
+    if (local_.correction == Correction::displacement) return participants_.for_each(gather);
+    for (Index i = 0; i < data_.clients(); ++i) gather(i);
   }
 
   // step, as often as the sums of the round count: once in steps, tau_i times if margins stand
@@ -256,9 +270,24 @@ class BaseEngine : public Engine {
 
   // The mean change of the coefficients: sum_i u_i b_i, less what the corrections have in common.
   void gather_coefficients(Team& team) {
-    if (in_data_order_) for_ranges(team, [&](Index first, Index end) { gather(first, end); });
+    if (!in_data_order_) return;
+    if (moves_participants_alone())
+      return for_participants(team, [&](Index i) { gather(i, i + 1); });
+    for_ranges(team, [&](Index first, Index end) {
+      const Index row = data_.begin(first), rows = rows_of(first, end);
+      if (participants_.all()) {
+        gather(first, end);
+      } else {
+        coefficients_.mean.middleRows(row, rows).setZero();
+        for (Index i = first; i < end; ++i)
+          if (takes_part(i)) gather(i, i + 1);
+      }
+      for (Index c = 0; mean_kappa_ != 0 && c < outputs_; ++c)
+        add_scaled(-mean_kappa_, common_.col(c).data() + row, rows,
+                   coefficients_.mean.col(c).data() + row);
+    });
   }
-  void gather(Index first, Index end) {  // those of some clients
+  void gather(Index first, Index end) {  // those of some clients, all of which take part
     const Index row = data_.begin(first), rows = rows_of(first, end);
     for (Index c = 0; c < outputs_; ++c) {
       const double* b = next_changes_.col(c).data();
@@ -268,9 +297,11 @@ class BaseEngine : public Engine {
         for (Index j = data_.begin(i), last = data_.begin(i + 1); j < last; ++j)
           mean[j] = shares_[i] * b[j];
     }
-    for (Index c = 0; mean_kappa_ != 0 && c < outputs_; ++c)
-      add_scaled(-mean_kappa_, common_.col(c).data() + row, rows,
-                 coefficients_.mean.col(c).data() + row);
+  }
+  // Whether the coefficients of all others stand still.
+  bool moves_participants_alone() const {
+    return !participants_.all() && mean_kappa_ == 0 &&
+           (server_.coordinate_wise() || server_.factor());
   }
   // something in the clients' changes
   void note_not_finite() { finite_.store(false, std::memory_order_relaxed); }
@@ -279,25 +310,24 @@ class BaseEngine : public Engine {
   Outcome commit(Track& state, Team& team) {
     if (!finite_.load(std::memory_order_relaxed) || !(plan_->last || state.finite()))
       return Outcome::not_finite;
-    if (in_data_order_ && !server_.coordinate_wise()) {
-      for_ranges(team, [&](Index first, Index end) {
-        coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
-      });
-      coefficients_.commit();
-    }
+    if (in_data_order_ && !server_.coordinate_wise()) advance_coefficients(team);
     if (!plan_->last) state.commit();
     if (local_.correction == Correction::control)
-      for (Index i = 0; i < data_.clients(); ++i)
-        if (takes_part(i)) block(gamma_, i) = block(next_gamma_, i);
+      participants_.for_each([&](Index i) { block(gamma_, i) = block(next_gamma_, i); });
     if (local_.correction == Correction::displacement)  // of the models, not of the mean
-      for (Index i = 0; i < data_.clients(); ++i)
-        if (takes_part(i)) block(next_changes_, i) += block(gamma_, i);
-    if (in_data_order_) last_.local_changes.swap(next_changes_);
-    if (!plan_->same_shares)
-      last_.shares = Eigen::Map<const Vector<double>>(plan_->shares, data_.clients());
+      participants_.for_each([&](Index i) { block(next_changes_, i) += block(gamma_, i); });
+    if (in_data_order_) {
+      last_.local_changes.swap(next_changes_);
+      std::swap(changed_, last_changed_);
+    }
+    if (!plan_->same_shares) keep_shares();
     if (correcting()) {
-      last_.kappa = kappa_;
-      last_.common = common_;
+      if (!last_.common.size()) {
+        last_.kappa = Matrix<double>::Zero(kappa_.rows(), 1);
+        last_.common = Matrix<double>::Zero(common_.rows(), common_.cols());
+      }
+      last_.kappa.swap(kappa_);
+      last_.common.swap(common_);
     }
     return Outcome::done;
   }
@@ -312,6 +342,7 @@ class BaseEngine : public Engine {
   const ServerRule server_;
   const Vector<Real> targets_;
   Vector<Real> sums_;            // s, all clients
+  Participants participants_;    // of the round
   Vector<double> shares_;        // u_i of the round: p~_i, normalised where that is wanted
   Matrix<double> kappa_;         // M x 1; how often q_i is in the change of client i
   double mean_kappa_ = 0;        // how often the corrections' common part is in the mean change
@@ -321,8 +352,8 @@ class BaseEngine : public Engine {
   LastRound last_;
   const RoundPlan* plan_ = nullptr;
   const Work* active_ = nullptr;
-  bool all_take_part_ = false;  // in the round
-  bool in_data_order_ = true;   // coefficients and b; or a derived engine keeps them
+  Work selected_;              // the items of a round in which not all take part
+  bool in_data_order_ = true;  // coefficients and b; or a derived engine keeps them
   // of each client: local steps of the last rung of its round, or 0
   std::vector<std::int64_t> rungs_;
   std::vector<RowDealer> dealers_;
@@ -330,16 +361,64 @@ class BaseEngine : public Engine {
 
  private:
   void begin_shares() {
-    all_take_part_ = true;
-    for (Index i = 0; i < data_.clients(); ++i) {
-      shares_[i] = plan_->shares[i];
-      if (plan_->shares[i] > 0) continue;
-      all_take_part_ = false;
-      if (in_data_order_) block(next_changes_, i).setZero();
-    }
+    participants_.for_each([&](Index i) { shares_[i] = 0; });
+    participants_.set(*plan_);
+    participants_.for_each([&](Index i) { shares_[i] = participants_.shares()[i]; });
     if (normalizes_) normalize();
   }
 
+  // p~ of the round is that of the last one from here.
+  void keep_shares() {
+    if (last_present_.all || participants_.all()) {
+      last_.shares = participants_.shares();
+    } else {
+      for (const Index i : last_present_.some) last_.shares[i] = 0;
+      participants_.for_each([&](Index i) { last_.shares[i] = participants_.shares()[i]; });
+    }
+    last_present_.set(participants_);
+  }
+
+  // b, and D where no others move, are 0 but for those who take part.
+  void begin_changes() {
+    if (!participants_.all() && changed_.some != participants_.clients()) {
+      const auto clear = [&](auto&& client) {
+        client(next_changes_).setZero();
+        if (moves_participants_alone()) client(coefficients_.mean).setZero();
+        if (local_.correction == Correction::displacement) client(common_).setZero();
+      };
+      if (changed_.all) clear([](Matrix<double>& m) -> auto& { return m; });
+      for (const Index i : changed_.some) clear([&](Matrix<double>& m) { return block(m, i); });
+    }
+    changed_.set(participants_);
+  }
+
+  void advance_coefficients(Team& team) {
+    const auto advance = [&](Index first, Index end) {
+      coefficients_.advance(plan_->round, data_.begin(first), rows_of(first, end));
+    };
+    if (moves_participants_alone()) {
+      for_participants(team, [&](Index i) {
+        advance(i, i + 1);
+        coefficients_.commit(data_.begin(i), data_.size(i));
+      });
+      coefficients_.commit_change();
+    } else {
+      for_ranges(team, advance);
+      coefficients_.commit();
+    }
+  }
+
+  struct Clients {
+    bool all;
+    std::vector<Index> some;
+
+    void set(const Participants& participants) {
+      all = participants.all();
+      some = participants.clients();
+    }
+  };
+  Clients changed_{}, last_changed_{};  // who may not be 0 in b and the last one, D and the change
+  Clients last_present_{true, {}};      // in the last round
   LaddersTaken ladders_taken_;
   Work rows_work_;                  // groups, by how many rows they have
   std::atomic<bool> finite_{true};  // the clients' changes of the round
@@ -347,10 +426,8 @@ class BaseEngine : public Engine {
   // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
   void normalize() {
     const double mean = sum_of_shares([&](Index i) { return tau(i); });
-    for (Index i = 0; i < data_.clients(); ++i) shares_[i] *= mean / tau(i);
+    participants_.for_each([&](Index i) { shares_[i] *= mean / tau(i); });
   }
-
-  Work selected_;
 };
 
 }  // namespace localgd

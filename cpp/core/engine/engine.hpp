@@ -29,7 +29,7 @@ enum class Outcome { done, stopped, not_finite, infeasible };
 struct LastRound {
   Vector<double> shares;                   // p~; empty before the first round
   Matrix<double> kappa;                    // M x models; empty without corrections
-  Matrix<double> local_changes;            // b
+  Matrix<double> local_changes;            // b of those with a share
   Matrix<double> common;                   // g; empty without corrections
   const Matrix<double>* change = nullptr;  // of coefficients, or of weights (d x C)
   bool in_weights = false;

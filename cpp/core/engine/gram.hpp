@@ -122,7 +122,7 @@ class GramEngine final : public SpanEngine<Real> {
     this->columns(this->shift_, i) -= block(moved_, i).template cast<Real>();
   }
 
-  void begin_bundle(Index bundle, BundleClients<Real>& client) override {
+  void begin_bundle(Index bundle, Index /*next*/, BundleClients<Real>& client) override {
     constexpr Index width = bundle_width<Real>;
     double* margins = client.at.margins.data();
     std::fill_n(margins, client.n * width, 0.0);

@@ -43,11 +43,18 @@ class Groups {
   // `zero`, and returns whether it takes part. `zero` if nobody does.
   template <class T, class Add>
   T sum(const T& zero, Add&& add) const {
+    return sum_of_groups(zero, [&](Index group, T& sum) {
+      bool present = false;
+      for (Index i = first(group); i < end(group); ++i) present |= add(i, sum);
+      return present;
+    });
+  }
+  // The same where add(group, sum) adds all clients of a group, in their order.
+  template <class T, class Add>
+  T sum_of_groups(const T& zero, Add&& add) const {
     const auto leaf = [&](Index group) {
       std::optional<T> value(zero);
-      bool present = false;
-      for (Index i = first(group); i < end(group); ++i) present |= add(i, *value);
-      if (!present) value.reset();
+      if (!add(group, *value)) value.reset();
       return value;
     };
     return node<T>(0, std::bit_ceil(static_cast<std::size_t>(count())), leaf).value_or(zero);

@@ -30,9 +30,8 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     if (this->bundles_) {
       sums_of_features_.assign(threads, Vector<double>(data_.features() * lanes<double>));
       bundled_rows_.emplace(*this->bundles_, data_.features());
-      this->for_all_clients(team, this->work_, [&](Index i, int thread) {
-        if (!stop.check(thread)) bundled_rows_->put(i, this->rows_.of(data_, i));
-      });
+      this->for_small_clients(team, this->work_, stop,
+                              [&](Index i) { bundled_rows_->put(i, this->rows_.of(data_, i)); });
     } else if constexpr (!std::is_same_v<Real, double>) {
       changes_.assign(threads, Matrix<Real>(data_.features(), this->outputs_));
     }
@@ -41,12 +40,12 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
-    if (bundled_coefficients_) begin_coefficients(team);
+    if (bundled_coefficients_ && written_) bundled_coefficients_->write(this->coefficients_.value);
+    written_ = false;
     if (this->correcting()) this->correct(team, this->work_, this->sums_);
     Outcome outcome = this->local_work(team, stop);
     if (outcome == Outcome::done) outcome = this->aggregate(team, this->mean_kappa_);
-    if (outcome == Outcome::done && bundled_coefficients_)
-      bundled_coefficients_->commit(plan.lr * this->change_per_sum(0, 1));
+    if (outcome == Outcome::done && bundled_coefficients_) commit_bundles(team);
     return outcome;
   }
 
@@ -94,23 +93,24 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     }
   }
 
-  void begin_coefficients(Team& team) {
-    if (written_) bundled_coefficients_->write(this->coefficients_.value);
-    written_ = false;
-    if (this->all_take_part_) return;
-    team.for_each(this->work_, [&](Index g, int) {
-      constexpr Index width = bundle_width<Real>;
-      bundled_coefficients_->stand_still(this->groups_.first(g) / width,
-                                         (this->groups_.end(g) + width - 1) / width);
+  void commit_bundles(Team& team) {
+    const double scale = this->plan_->lr * this->change_per_sum(0, 1);
+    if (this->participants_.all()) return bundled_coefficients_->commit(scale);
+    constexpr Index width = bundle_width<Real>;
+    team.for_each(this->selected_, [&](Index g, int) {
+      const Index last = this->groups_.end(g);
+      Participants::Cursor present(this->participants_, g);
+      for (Index i = present(0); i < last; i = present(i / width * width + width))
+        bundled_coefficients_->commit_bundle(i / width);
     });
+    bundled_coefficients_->commit_sums(scale);
   }
 
   void begin_group(int thread) override {
     sums_of_features_[static_cast<std::size_t>(thread)].setZero();
   }
-  void begin_bundle(Index bundle, BundleClients<Real>& client) override {
+  void begin_bundle(Index bundle, Index next, BundleClients<Real>& client) override {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
-    const Index next = bundle + 1;
     if (next < this->bundles_->count()) {
       client.next = bundled_rows_->fetch(next);
       if (client.next.lines() > most) client.next = {};
@@ -118,19 +118,20 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
     bundled_rows_->multiply(bundle, this->weights_.value.data(), client.at.margins.data(),
                             client.next);
   }
-  void finish_bundle(Index bundle, const BundleClients<Real>& client, int thread) override {
+  void finish_bundle(Index bundle, Index next, const BundleClients<Real>& client,
+                     int thread) override {
     constexpr Index width = bundle_width<Real>;
     BundleSpace<Real>& at = client.at;
     Real* b = at.e.data();  // free after the steps
     for (Index j = 0; j < client.n; ++j)
       for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
-    Fetch next;
-    if (bundle + 1 < this->bundles_->count()) {
-      next = this->bundles_->fetch(bundle + 1);
-      if (bundled_coefficients_) bundled_coefficients_->fetch(bundle + 1);
+    Fetch ahead;
+    if (next < this->bundles_->count()) {
+      ahead = this->bundles_->fetch(next);
+      if (bundled_coefficients_) bundled_coefficients_->fetch(next);
     }
     bundled_rows_->add_weighted(bundle, b,
-                                sums_of_features_[static_cast<std::size_t>(thread)].data(), next);
+                                sums_of_features_[static_cast<std::size_t>(thread)].data(), ahead);
     if (!bundled_coefficients_)
       this->note_changes(bundle, client);
     else if (!bundled_coefficients_->advance(bundle, at))

@@ -129,9 +129,9 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   bool first_steps(Index i) const { return FirstSteps::suit<Real>(this->steps(i)); }
 
   bool has_small(Index group) const {
-    for (Index i = this->groups_.first(group); i < this->groups_.end(group); ++i)
-      if (this->takes_part(i) && !is_large(i)) return true;
-    return false;
+    bool found = false;
+    this->participants_.for_each(group, [&](Index i) { found = found || !is_large(i); });
+    return found;
   }
 
   // All local steps of a large client. Every other one goes through its rows backwards: it starts

@@ -89,9 +89,10 @@ class SpanEngine : public BaseEngine<Real> {
   virtual void finish_client(Index /*i*/, int /*thread*/) {}
 
   // The same of a bundle: writes its margins at w_k, those of clients out of the round for nothing;
-  // takes its sums.
-  virtual void begin_bundle(Index bundle, BundleClients<Real>& client) = 0;
-  virtual void finish_bundle(Index bundle, const BundleClients<Real>& client, int /*thread*/) {
+  // takes its sums. next: the one that follows, or one past the last.
+  virtual void begin_bundle(Index bundle, Index next, BundleClients<Real>& client) = 0;
+  virtual void finish_bundle(Index bundle, Index /*next*/, const BundleClients<Real>& client,
+                             int /*thread*/) {
     note_changes(bundle, client);
   }
   // Of all bundles of a group.
@@ -124,8 +125,7 @@ class SpanEngine : public BaseEngine<Real> {
   Outcome commit(Track& state, Team& team) {
     const Outcome outcome = Base::commit(state, team);
     if (outcome == Outcome::done && local_.solve)
-      for (Index i = 0; i < data_.clients(); ++i)
-        if (this->takes_part(i)) exact_.keep(i);
+      this->participants_.for_each([&](Index i) { exact_.keep(i); });
     return outcome;
   }
 
@@ -197,8 +197,7 @@ class SpanEngine : public BaseEngine<Real> {
       const Index count = groups.items();
       for (Index at = item * count / items; at < (item + 1) * count / items; ++at) {
         const Index group = groups.order[static_cast<std::size_t>(at)];
-        for (Index i = this->groups_.first(group); i < this->groups_.end(group); ++i)
-          if (this->takes_part(i)) start(i);
+        this->participants_.for_each(group, start);
       }
       take_turn(turn, stop, thread);
     });
@@ -253,8 +252,7 @@ class SpanEngine : public BaseEngine<Real> {
     bundles_->make();
     bundle_spaces_.assign(static_cast<std::size_t>(team.threads()),
                           BundleSpace<Real>(bundles_->most_rows()));
-    this->for_all_clients(team, work_, [&](Index i, int thread) {
-      if (stop.check(thread)) return;
+    this->for_small_clients(team, work_, stop, [&](Index i) {
       const auto a = this->rows_.of(data_, i);
       RowMatrix<Real> gram(a.rows(), a.rows());
       multiply_by_rows(a, a, gram);
@@ -267,21 +265,22 @@ class SpanEngine : public BaseEngine<Real> {
     constexpr std::int64_t piece = 10'000;  // a ms or more
     const std::int64_t steps = this->steps_taken(0);
     team.for_each(*this->active_, [&](Index g, int thread) {
+      constexpr Index width = bundle_width<Real>;
       const Index last = this->groups_.end(g);
+      Participants::Cursor present(this->participants_, g);
       begin_group(thread);
-      for (Index first = this->groups_.first(g); first < last; first += bundle_width<Real>) {
-        const Index end = std::min(first + bundle_width<Real>, last),
-                    bundle = first / bundle_width<Real>;
-        if (!this->anyone(first, end)) continue;
+      for (Index i = present(0), next; i < last; i = next) {
+        const Index bundle = i / width, first = bundle * width, end = std::min(first + width, last);
+        next = present(first + width);
         auto client = bundles_->of(bundle, static_cast<Real>(1 - this->prox_step()),
                                    bundle_spaces_[static_cast<std::size_t>(thread)]);
-        begin_bundle(bundle, client);
+        begin_bundle(bundle, next / width, client);
         start_bundle(client, first, end);
         for (std::int64_t done = 0; done < steps; done += piece) {
           if (stop.check(thread)) return;
           this->kernels_.bundle(client, std::min(piece, steps - done), done + piece >= steps);
         }
-        finish_bundle(bundle, client, thread);
+        finish_bundle(bundle, next / width, client, thread);
       }
       finish_group(g, thread);
     });
@@ -302,7 +301,7 @@ class SpanEngine : public BaseEngine<Real> {
     }
     for (Index l = end - first; l < bundle_width<Real>; ++l)
       at.step[l] = at.share[l] = 0, at.change[l] = at.weight[l] = 0;
-    if (!this->all_take_part_)
+    if (!this->participants_.all())
       for (Index l = 0; l < end - first; ++l)
         if (!this->takes_part(first + l))  // stands still at 0: far away its sums could be inf
           for (Index j = 0; j < client.n; ++j) at.margins[j * bundle_width<Real> + l] = 0;

@@ -49,17 +49,17 @@ class BundledCoefficients {
     Fetch::of(next_sums_.data() + begin, next_sums_.data() + end).all();
   }
 
-  // A round without these bundles.
-  void stand_still(Index first, Index end) {
-    const Index begin = bundles_->begin_of_rows(first),
-                count = bundles_->begin_of_rows(end) - begin;
-    std::copy_n(value_.data() + begin, count, next_.data() + begin);
-    std::fill_n(next_sums_.data() + begin, count, Real(0));
-  }
-
   // scale: n_i c_i of who is in the round.
   void commit(double scale) {
     std::swap(value_, next_);
+    commit_sums(scale);
+  }
+  // The same in two parts where all other bundles stand still.
+  void commit_bundle(Index bundle) {
+    const Index begin = bundles_->begin_of_rows(bundle), end = bundles_->begin_of_rows(bundle + 1);
+    std::copy(next_.data() + begin, next_.data() + end, value_.data() + begin);
+  }
+  void commit_sums(double scale) {
     std::swap(sums_, next_sums_);
     scale_ = scale;
   }
@@ -74,7 +74,11 @@ class BundledCoefficients {
   }
   void last_round(const Vector<double>& shares, Matrix<double>& b, Matrix<double>& change) const {
     for_rows([&](Index client, Index row, Index place) {
-      const double c = shares[client] > 0 ? scale_ / static_cast<double>(data_->size(client)) : 0;
+      if (!(shares[client] > 0)) {
+        b(row) = change(row) = 0;
+        return;
+      }
+      const double c = scale_ / static_cast<double>(data_->size(client));
       b(row) = c * static_cast<double>(sums_.data()[place]);
       change(row) = factor_ * (shares[client] * b(row));
     });

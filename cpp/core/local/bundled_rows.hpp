@@ -92,10 +92,12 @@ class BundledRows {
       Register<Real> one = load(a) * first[0], two = load(a + half) * second[0];
       next.some(2);
       for (int r = 1; r < R; ++r) {
-        one += load(a + r * width) * first[r];
-        two += load(a + r * width + half) * second[r];
+        one = multiply_add(load(a + r * width), first[r], one);
+        two = multiply_add(load(a + r * width + half), second[r], two);
       }
-      store(sums, load(sums) + in_wide_lanes<Real>(one + two));
+      // Of one row both are products: which of them is fused is not left to the compiler.
+      const Register<Real> both = R == 1 ? multiply_add(load(a + half), second[0], one) : one + two;
+      store(sums, load(sums) + in_wide_lanes<Real>(both));
     }
     fetch = next;
   }

@@ -101,7 +101,7 @@ LOCALGD_IN_PLACE Register<Real> move_rows(const Register<Real> (&sums)[R], Regis
   Register<Real> most{};
   unrolled<R>([&](auto r) {
     Real* to = delta + r * bundle_width<Real>;
-    const Register<Real> moved = keep * load(to) + step * sums[r], turned = -moved;
+    const Register<Real> moved = multiply_add(step, sums[r], keep * load(to)), turned = -moved;
     store(to, moved);
     const Register<Real> size = moved > turned ? moved : turned;
     most = size > most ? size : most;

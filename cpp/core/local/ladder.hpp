@@ -361,7 +361,7 @@ struct SpanLadder {
   void finish(const Real* before, double L, G&& mixed) const {
     const auto all = static_cast<Real>(tau), rest = static_cast<Real>(L);
     for (Index j = 0; j < count(); j += lanes<Real>)
-      store(c.scratch + j, all * load(before + j) + rest * mixed(j));
+      store(c.scratch + j, multiply_add(all_lanes(rest), mixed(j), all * load(before + j)));
     put(c.scratch);
   }
   int expected(LadderSpace<Real>& space, std::int64_t L, double moves, double tolerance,

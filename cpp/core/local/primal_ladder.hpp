@@ -166,7 +166,7 @@ struct PrimalRounds {
 
   void finish(const Real* before, double L, const typename LadderSpace<Real>::Mix& mixed) const {
     const auto all = static_cast<Real>(tau), rest = static_cast<Real>(L);
-    put([&](Index j) { return all * load(before + j) + rest * mixed(j); });
+    put([&](Index j) { return multiply_add(all_lanes(rest), mixed(j), all * load(before + j)); });
     auto delta = deltas();
     delta = all * at.first;
     for (int p = 1; p < mixed.order; ++p)
@@ -235,7 +235,9 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
                    stretch = static_cast<Real>(L / node(order));
         const auto gradient = at.gradients.col(rung);
         at.images.col(order - 1) = keep * at.images.col(order - 1) + gradient;
-        at.deltas.col(rung) = keep * at.deltas.col(rung) + stretch * (at.first + c.step * gradient);
+        // One product in each sum: of two the compiler would choose which one is fused.
+        at.deltas.col(rung) *= keep;
+        at.deltas.col(rung) += stretch * (at.first + c.step * gradient);
       }
     }
     return spread;
@@ -275,7 +277,8 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
       std::fill_n(at.sums[0], this->count(), Real(0));
       spread = std::max(spread, this->changes(space.before.data()) / static_cast<Real>(order - 1));
       at.images.col(order - 1) = at.gradients.col(0);
-      this->deltas() = c.keep * this->deltas() + at.first + c.step * at.gradients.col(0);
+      this->deltas() = c.keep * this->deltas() + at.first;
+      this->deltas() += c.step * at.gradients.col(0);
     }
     return spread;
   }

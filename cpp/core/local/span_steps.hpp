@@ -172,7 +172,7 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     Register<Real> moved[V];
     c.gram.template product<V>(entries, moved);
     for (int v = 0; v < V; ++v) {
-      delta[v] = keep * delta[v] + step * moved[v];
+      delta[v] = multiply_add(all_lanes(step), moved[v], keep * delta[v]);
       if (c.shift) delta[v] += load(c.shift + v * lanes<Real>);
     }
   }

@@ -59,6 +59,12 @@ class Track {
     squares.swap(next_squares_);
   }
 
+  // The same in two parts, of servers with a factor, where all other rows stand still.
+  void commit(Index first, Index count) {
+    value.middleRows(first, count) = next_.middleRows(first, count);
+  }
+  void commit_change() { change.swap(mean); }
+
  private:
   bool has_velocity() const {
     return rule_.coordinate_wise() || (rule_.kind == ServerKind::sgd && !rule_.factor());

@@ -1,0 +1,50 @@
+// Uniform samples of clients, without replacement.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "types.hpp"
+
+namespace localgd {
+
+// Samples of `count` out of `clients`, each from as many words: Floyd's algorithm (Bentley and
+// Floyd, doi:10.1145/30401.315746). Word u_t gives floor(u_t (r + 1) / 2^64), r = clients - count +
+// t, or r itself if that is in the sample already. So it takes time like the sample, not like all.
+class Sampler {
+ public:
+  Sampler(Index clients, Index count)
+      : clients_(clients), count_(count), taken_(static_cast<std::size_t>(clients), false) {}
+
+  // The sample of some words, ascending.
+  void sample(const std::uint64_t* words, Index* chosen) {
+    for (Index t = 0; t < count_; ++t) {
+      const Index last = clients_ - count_ + t;
+      Index one = place(words[t], last + 1);
+      if (taken(one)) one = last;
+      taken(one) = true;
+      chosen[t] = one;
+    }
+    for (Index t = 0; t < count_; ++t) taken(chosen[t]) = false;
+    std::sort(chosen, chosen + count_);
+  }
+
+ private:
+  // floor(word count / 2^64)
+  static Index place(std::uint64_t word, Index count) {
+    const auto n = static_cast<std::uint64_t>(count), half = std::uint64_t{0xffffffffu};
+    const std::uint64_t low = (word & half) * (n & half),
+                        first = (word >> 32) * (n & half) + (low >> 32),
+                        second = (word & half) * (n >> 32) + (first & half);
+    return static_cast<Index>((word >> 32) * (n >> 32) + (first >> 32) + (second >> 32));
+  }
+  std::vector<bool>::reference taken(Index client) {
+    return taken_[static_cast<std::size_t>(client)];
+  }
+
+  Index clients_, count_;
+  std::vector<bool> taken_;
+};
+
+}  // namespace localgd
