@@ -1,9 +1,11 @@
 """Two commits built side by side and timed in turn: how fast the new one is beside the old one.
 
-    python bench/compare OLD [NEW] [--cases W1 W4] [--kernels] [--repeats 7] [--json FILE]
+    python bench/compare OLD [NEW] [--cases W1 W4] [--kernels] [--repeats 3] [--pairs 3]
 
 OLD and NEW are commits of this repository (NEW: HEAD if not given), or folders that hold a
-built localgd. Ratios are old seconds over new ones: above 1 the new version is faster.
+built localgd. Ratios are old seconds over new ones: above 1 the new version is faster. Where the
+system places a process in memory makes it some percent slower or faster for its whole life, so each
+pair of processes is a draw of its own: the figures are over the turns of all pairs.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +31,7 @@ BENCH = Path(__file__).resolve().parents[1]
 
 Sides = tuple[Remote, Remote]
 Timing = Callable[[Remote], float]
+Figures = dict[str, list[tuple[float, float]]]
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -41,7 +45,10 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cases", nargs="*", default=list(CASES), help="default: all")
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--kernels", action="store_true", help="also those of test_kernels.py")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each pair of processes")
+    parser.add_argument(
+        "--pairs", type=int, default=3, help="pairs of processes, one after another"
+    )
     parser.add_argument("--least", type=float, default=0.25, help="seconds of one timing")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--instruction-set", help="build and compare this one alone: avx2, …")
@@ -98,24 +105,32 @@ def in_turn(sides: Sides, seconds: Timing, repeats: int) -> list[tuple[float, fl
     return found
 
 
-def main(arguments: list[str] | None = None) -> None:
-    wanted = options(arguments)
-    folders = [folder_of(version, wanted.instruction_set) for version in (wanted.old, wanted.new)]
-    figures: dict[str, Any] = {}
-    print(f"{'case':<36} {'median':>7} {'min':>7} {'max':>7}   old ms   new ms", flush=True)
+def of_a_pair(folders: list[Path], wanted: argparse.Namespace, number: int) -> Figures:
+    """The seconds of all turns of a new pair of processes."""
+    figures: Figures = {}
     with side("old", folders[0], wanted) as old, side("new", folders[1], wanted) as new:
         for remote, folder in ((old, folders[0]), (new, folders[1])):
             assert remote.ask("about").startswith(str(folder)), remote.ask("about")
         for title, seconds in timings((old, new), wanted):
-            pairs = in_turn((old, new), seconds, wanted.repeats)
-            ratios = [before / after for before, after in pairs]
-            middle = [1e3 * statistics.median(times) for times in zip(*pairs, strict=True)]
-            print(
-                f"{title:<36} {statistics.median(ratios):7.3f} {min(ratios):7.3f} "
-                f"{max(ratios):7.3f} {middle[0]:8.4g} {middle[1]:8.4g}",
-                flush=True,
-            )
-            figures[title] = {"ratios": ratios, "seconds": pairs}
+            figures[title] = in_turn((old, new), seconds, wanted.repeats)
+            ratio = statistics.median(before / after for before, after in figures[title])
+            print(f"pair {number}: {title:<36} {ratio:7.3f}", file=sys.stderr, flush=True)
+    return figures
+
+
+def main(arguments: list[str] | None = None) -> None:
+    wanted = options(arguments)
+    folders = [folder_of(version, wanted.instruction_set) for version in (wanted.old, wanted.new)]
+    pairs = [of_a_pair(folders, wanted, number + 1) for number in range(wanted.pairs)]
+    record: dict[str, Any] = {name: getattr(wanted, name) for name in ("old", "new", "repeats")}
+    record["cases"] = {title: [figures[title] for figures in pairs] for title in pairs[0]}
+    print(f"{'case':<36} {'median':>7} {'min':>7} {'max':>7}   old ms   new ms")
+    for title, found in record["cases"].items():
+        ratios = [before / after for turns in found for before, after in turns]
+        middle = [1e3 * statistics.median(times) for times in zip(*sum(found, []), strict=True)]
+        print(
+            f"{title:<36} {statistics.median(ratios):7.3f} {min(ratios):7.3f} {max(ratios):7.3f} "
+            f"{middle[0]:8.4g} {middle[1]:8.4g}"
+        )
     if wanted.json:
-        record = {"old": wanted.old, "new": wanted.new, "repeats": wanted.repeats}
-        wanted.json.write_text(json.dumps({**record, "cases": figures}, indent=1) + "\n")
+        wanted.json.write_text(json.dumps(record, indent=1) + "\n")

@@ -37,7 +37,8 @@ DEFAULT_MEMORY_LIMIT = 4 * 2**30
 # Rates of one core, good to a factor of two on current machines; only their ratios matter.
 FLOPS = 8e9
 PRODUCT_FLOPS = 25e9  # of large matrix products
-BANDWIDTHS = ((256 * 2**10, 60e9), (16 * 2**20, 25e9), (np.inf, 8e9))  # working set, bytes/s
+# Bytes per second of working sets up to so many bytes.
+WORKING_SETS, BANDWIDTHS = np.array([256 * 2**10, 16 * 2**20, np.inf]), np.array([60e9, 25e9, 8e9])
 MAX_THREADS = 256  # or the machine's cores, if it has more
 LARGE_CLIENT, CHUNK = 4 * 2**20, 512 * 2**10  # bytes of rows: what primal shares out, and in what
 MOST_GROUPS = 512  # of clients, each with a sum of what they change
@@ -57,8 +58,7 @@ class Plan:
 
 def _times(flops: np.ndarray | float, bytes: np.ndarray | float) -> np.ndarray:
     """Time of each of some passes over working sets: bound by arithmetic or by reading."""
-    flops, bytes = np.atleast_1d(flops), np.atleast_1d(bytes)
-    rates = np.select([bytes <= size for size, _ in BANDWIDTHS], [rate for _, rate in BANDWIDTHS])
+    rates = BANDWIDTHS[np.searchsorted(WORKING_SETS, bytes)]
     return np.maximum(flops / FLOPS, bytes / rates)
 
 
@@ -218,7 +218,8 @@ def choose_threads(threads: Any, plan: Plan) -> int:
         return 1
     if threads is not None:
         # OpenMP ends the process when the system refuses it a thread.
-        return min(threads, plan.parts, max(MAX_THREADS, os.cpu_count() or 1))
+        most = MAX_THREADS if threads <= MAX_THREADS else max(MAX_THREADS, os.cpu_count() or 1)
+        return min(threads, plan.parts, most)
     worthwhile = int(plan.seconds_round / MIN_SECONDS_PER_THREAD)
     return max(1, min(usable_cores(), plan.parts, worthwhile))
 
