@@ -1,7 +1,7 @@
 #pragma once
 
 #include "convert.hpp"
-#include "core/sampling.hpp"
+#include "core/round/sampling.hpp"
 
 namespace localgd {
 

@@ -4,9 +4,9 @@
 #include <limits>
 
 #include "engine/engine.hpp"
-#include "engine/groups.hpp"
 #include "loss/derivatives.hpp"
 #include "loss/registry.hpp"
+#include "round/groups.hpp"
 
 namespace localgd {
 

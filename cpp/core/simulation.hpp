@@ -50,7 +50,7 @@ class Simulation {
   // rounds and the history alone. Rounds k, k + 1, ... of the given rates from a state whose
   // coefficients, velocity and controls (empty where the method has none) are given; the changes of
   // the coefficients go to `changes`, and velocity and controls become those after the last round.
-  // tolerance: of local steps that are extrapolated from fewer (local/ladder.hpp).
+  // tolerance: of local steps that are extrapolated from fewer (steps/ladder.hpp).
   // False if a round did not end in finite numbers.
   bool map(double round, const std::vector<double>& lrs, const double* shares, bool frozen,
            double tolerance, const Matrix<double>& coefficients, Matrix<double>& velocity,

@@ -1,5 +1,5 @@
 // The rows of batches: which words they take, in which order, and how often each row comes.
-#include "core/local/batches.hpp"
+#include "core/steps/batches.hpp"
 #include "oracle.hpp"
 
 using namespace localgd;

@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "core/engine/groups.hpp"
+#include "core/round/groups.hpp"
 #include "problems.hpp"
 
 using namespace localgd;

@@ -1,8 +1,8 @@
 #include <memory>
 #include <numeric>
 
-#include "core/engine/kernels.hpp"
-#include "core/engine/symmetric_gram.hpp"
+#include "core/blocks/symmetric_gram.hpp"
+#include "core/steps/kernels.hpp"
 #include "problems.hpp"
 
 using namespace localgd;

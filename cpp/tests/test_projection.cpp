@@ -1,7 +1,7 @@
 // The exact local solve: closed forms, optimality conditions, a search of all active sets.
 #include <limits>
 
-#include "core/local/projection.hpp"
+#include "core/steps/projection.hpp"
 #include "problems.hpp"
 
 using namespace localgd;

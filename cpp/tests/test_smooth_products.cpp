@@ -2,8 +2,8 @@
 // is.
 #include <functional>
 
-#include "core/engine/smooth_products.hpp"
-#include "core/engine/symmetric_gram.hpp"
+#include "core/blocks/symmetric_gram.hpp"
+#include "core/model/smooth_products.hpp"
 #include "problems.hpp"
 
 using namespace localgd;

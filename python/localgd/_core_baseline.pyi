@@ -32,7 +32,7 @@ class Simulation:
         engine: str,
         loss: str,
         single: bool,
-        local: dict[str, Any],  # the fields of LocalRule (method.hpp), all of them
+        local: dict[str, Any],  # the fields of LocalRule (round/options.hpp), all of them
         server: dict[str, Any],  # those of ServerRule that its kind has
         record_rounds: Sequence[int] | NDArray[np.integer],
         reference: ArrayLike,  # (d,), (d, C) or (0,)

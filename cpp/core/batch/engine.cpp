@@ -3,9 +3,9 @@
 #include <array>
 #include <atomic>
 
-#include "../engine/rows.hpp"
 #include "../products.hpp"
-#include "strip_steps.hpp"
+#include "../rows/dense.hpp"
+#include "../steps/strip_steps.hpp"
 
 namespace localgd {
 

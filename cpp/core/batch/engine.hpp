@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "../engine/engine.hpp"
-#include "../engine/span_weights.hpp"
+#include "../model/span_weights.hpp"
 #include "../server/track.hpp"
 
 namespace localgd {
@@ -32,7 +32,7 @@ struct BatchOptions {
   std::string_view loss = "exponential";  // of one output
   bool single = false;                    // float32 local phase
   std::int64_t steps = 1;                 // L, on every client
-  bool every_step = false;                // none is had from others, see local/ladder.hpp
+  bool every_step = false;                // none is had from others, see steps/ladder.hpp
 };
 
 class BatchEngine {

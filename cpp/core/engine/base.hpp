@@ -5,12 +5,12 @@
 #include <atomic>
 #include <cmath>
 
+#include "../round/groups.hpp"
+#include "../round/participants.hpp"
+#include "../rows/dense.hpp"
 #include "../server/track.hpp"
+#include "../steps/kernels.hpp"
 #include "engine.hpp"
-#include "groups.hpp"
-#include "kernels.hpp"
-#include "participants.hpp"
-#include "rows.hpp"
 
 namespace localgd {
 

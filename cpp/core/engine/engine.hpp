@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "../data.hpp"
-#include "../method.hpp"
+#include "../round/options.hpp"
 #include "../stop.hpp"
 #include "../team.hpp"
 
@@ -35,7 +35,7 @@ struct LastRound {
   bool in_weights = false;
 };
 
-// In how many rounds all local steps were had from fewer (local/ladder.hpp), in how many they were
+// In how many rounds all local steps were had from fewer (steps/ladder.hpp), in how many they were
 // not, and the most steps of a rung.
 struct LaddersTaken {
   std::int64_t rounds = 0, others = 0, most_steps = 0;

@@ -3,10 +3,10 @@
 //   reals
 #pragma once
 
-#include "smooth_products.hpp"
+#include "../blocks/symmetric_gram.hpp"
+#include "../model/smooth_products.hpp"
+#include "../model/span_weights.hpp"
 #include "span.hpp"
-#include "span_weights.hpp"
-#include "symmetric_gram.hpp"
 
 namespace localgd {
 

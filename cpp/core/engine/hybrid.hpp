@@ -3,8 +3,8 @@
 //   bundles half of the former, and N d
 #pragma once
 
-#include "../local/bundled_coefficients.hpp"
-#include "../local/bundled_rows.hpp"
+#include "../model/bundled_coefficients.hpp"
+#include "../rows/lanes.hpp"
 #include "span.hpp"
 #include "weighted.hpp"
 

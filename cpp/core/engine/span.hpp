@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "../matrix_products.hpp"
+#include "../phase/solves.hpp"
 #include "base.hpp"
-#include "exact.hpp"
 
 namespace localgd {
 
@@ -154,7 +154,7 @@ class SpanEngine : public BaseEngine<Real> {
   std::vector<PaddedGram<Real>> blocks_;
   // unless in bundles: A_i w_k of all clients, and A_i (w_k + q_i) with displacements
   Vector<double> margins_at_start_;
-  Vector<Real> base_, at_start_, delta_, shift_, scratch_;  // see local/span_steps.hpp
+  Vector<Real> base_, at_start_, delta_, shift_, scratch_;  // see steps/span_steps.hpp
   std::atomic<Index> infeasible_{-1};
   std::optional<Bundles<Real>> bundles_;  // in place of blocks_
 

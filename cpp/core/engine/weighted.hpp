@@ -1,10 +1,10 @@
 // Server state in the weights, over either local phase: shared by the hybrid and the primal engine.
 #pragma once
 
-#include "../local/row_products.hpp"
-#include "../local/tiles.hpp"
+#include "../blocks/tiles.hpp"
+#include "../model/per_client.hpp"
+#include "../steps/row_products.hpp"
 #include "base.hpp"
-#include "per_client.hpp"
 
 namespace localgd {
 

@@ -11,8 +11,8 @@
 // is added is kept: it is accurate where a difference of two models would not be.
 #pragma once
 
-#include "../method.hpp"
 #include "../products.hpp"
+#include "../round/options.hpp"
 
 namespace localgd {
 

@@ -1,4 +1,4 @@
-// Local steps with batches: as in local/span_steps.hpp, with e of the rows drawn alone. 2 n_i C
+// Local steps with batches: as in steps/span_steps.hpp, with e of the rows drawn alone. 2 n_i C
 // flops per row.
 //
 // A step with a small batch is less work than the wait for its exp, which the next step needs. So

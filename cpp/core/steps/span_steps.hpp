@@ -13,8 +13,8 @@
 // pieces.
 #pragma once
 
+#include "../blocks/padded_gram.hpp"
 #include "../loss/registry.hpp"
-#include "padded_gram.hpp"
 
 namespace localgd {
 

@@ -261,7 +261,7 @@ void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<R
 // Full batches from delta = 0: all L steps from so many rungs at most, their error below the
 // tolerance relative to e, or the first steps. Returns the steps taken; rung: the local steps of
 // the last rung, or 0. Client is what a ladder needs of a client: SpanLadder, StripLadder of
-// batch/strip_steps.hpp, and those of primal_ladder.hpp.
+// steps/strip_steps.hpp, and those of primal_ladder.hpp.
 template <class Real, class Client>
 std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tolerance,
                           LadderSpace<Real>& space, std::int64_t& rung) {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "../method.hpp"
 #include "groups.hpp"
+#include "options.hpp"
 
 namespace localgd {
 

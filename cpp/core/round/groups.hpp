@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "../model/per_client.hpp"
 #include "../team.hpp"
-#include "per_client.hpp"
 
 namespace localgd {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "philox.hpp"
-#include "types.hpp"
+#include "../philox.hpp"
+#include "../types.hpp"
 
 namespace localgd {
 
@@ -24,7 +24,7 @@ struct LocalRule {
   bool replacement = false;         // batches are drawn with replacement
   std::vector<Philox::Key> keys{};  // M; of the words that batches are drawn from
   bool solve = false;               // the exact local solve instead of steps
-  bool every_step = false;          // none is had from others, see local/ladder.hpp
+  bool every_step = false;          // none is had from others, see steps/ladder.hpp
   bool normalize = true;            // FedNova's average where the L_i differ
   double prox = 0;                  // mu
   Correction correction = Correction::none;
@@ -65,7 +65,7 @@ struct RoundPlan {
   bool same_shares = false;        // as in the engine's last round: they need not be read again
   bool frozen = false;  // margins stand still within the round: all steps take the first derivative
   bool last = false;    // nobody reads the margins after it, nor goes on from there
-  // Of local steps that are had from fewer (local/ladder.hpp): their error relative to -l' at w_k,
+  // Of local steps that are had from fewer (steps/ladder.hpp): their error relative to -l' at w_k,
   // no less than a rounding error of Real.
   double tolerance = 0;
 };

@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "../local/projection.hpp"
+#include "../engine/engine.hpp"
 #include "../matrix_products.hpp"
-#include "engine.hpp"
+#include "../steps/projection.hpp"
 
 namespace localgd {
 

@@ -218,7 +218,7 @@ Real PaddedGram<Real>::add_product(const Real* e, Index columns, Real scale, Rea
   return largest_lane<Real>(most);
 }
 
-// Compiled in engine/kernels.cpp alone.
+// Compiled in steps/kernels.cpp alone.
 extern template float PaddedGram<float>::add_product(const float*, Index, float, float*) const;
 extern template double PaddedGram<double>::add_product(const double*, Index, double, double*) const;
 

@@ -1,11 +1,11 @@
-// The rows of a bundle's clients side by side, each client in its lane (see local/bundles.hpp): A_i
+// The rows of a bundle's clients side by side, each client in its lane (see steps/bundles.hpp): A_i
 // w_k and sum_i u_i A_i^T b_i, with sums over the lanes once for many bundles.
 //
 // Up to `most` rows at a time, feature after feature: a bundle is one stream, and what is summed
 // stays in registers.
 #pragma once
 
-#include "bundles.hpp"
+#include "../steps/bundles.hpp"
 
 namespace localgd {
 

@@ -1,4 +1,4 @@
-// The coefficients of clients in bundles, each number in its client's lane (see local/bundles.hpp),
+// The coefficients of clients in bundles, each number in its client's lane (see steps/bundles.hpp),
 // of servers whose step is a multiple f of D = sum_i u_i b_i alone:
 //
 //   b_i = c_i s,   a <- a + f u_i b_i
@@ -9,7 +9,7 @@
 #pragma once
 
 #include "../data.hpp"
-#include "bundles.hpp"
+#include "../steps/bundles.hpp"
 
 namespace localgd {
 

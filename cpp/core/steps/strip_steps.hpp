@@ -1,11 +1,11 @@
 // Local steps of several runs on one client, side by side in strips (panels.hpp). With the numbers
-// of each run in its own lane, as in local/span_steps.hpp:
+// of each run in its own lane, as in steps/span_steps.hpp:
 //
 //   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e
 #pragma once
 
-#include "../local/ladder.hpp"
-#include "panels.hpp"
+#include "../blocks/panels.hpp"
+#include "ladder.hpp"
 
 namespace localgd {
 

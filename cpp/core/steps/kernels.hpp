@@ -2,9 +2,9 @@
 // step loops are instantiated per loss, and that in kernels.cpp alone.
 #pragma once
 
-#include "../local/batch_steps.hpp"
-#include "../local/bundles.hpp"
-#include "../local/primal_ladder.hpp"
+#include "batch_steps.hpp"
+#include "bundles.hpp"
+#include "primal_ladder.hpp"
 
 namespace localgd {
 

@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-#include "tiles.hpp"
+#include "../blocks/tiles.hpp"
 
 namespace localgd {
 
