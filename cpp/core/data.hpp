@@ -35,4 +35,10 @@ struct Data {
   Index size(Index client) const { return begin(client + 1) - begin(client); }
 };
 
+// A client's rows of a matrix with a row for each sample.
+template <class M>
+auto rows_of(M& m, const Data& data, Index client) {
+  return m.middleRows(data.begin(client), data.size(client));
+}
+
 }  // namespace localgd

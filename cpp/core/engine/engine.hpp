@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "../data.hpp"
+#include "../round/last_round.hpp"
 #include "../round/options.hpp"
 #include "../stop.hpp"
 #include "../team.hpp"
@@ -23,17 +24,6 @@
 namespace localgd {
 
 enum class Outcome { done, stopped, not_finite, infeasible };
-
-// What the measures need of the round that led to the present model. Of the rounds that led to
-// several models where it says so: their C columns are side by side then.
-struct LastRound {
-  Vector<double> shares;                   // p~; empty before the first round
-  Matrix<double> kappa;                    // M x models; empty without corrections
-  Matrix<double> local_changes;            // b of those with a share
-  Matrix<double> common;                   // g; empty without corrections
-  const Matrix<double>* change = nullptr;  // of coefficients, or of weights (d x C)
-  bool in_weights = false;
-};
 
 // In how many rounds all local steps were had from fewer (steps/ladder.hpp), in how many they were
 // not, and the most steps of a rung.

@@ -36,27 +36,27 @@ class GramEngine final : public SpanEngine<Real> {
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
-    if (this->correcting()) correct(team);
+    if (this->corrections_.any()) correct(team);
     const Outcome outcome = this->local_work(team, stop);
     if (outcome != Outcome::done) return outcome;
     // The clients' mean change of the margins is K times that of the coefficients.
     this->gather_coefficients(team);
     if (plan.last) return this->commit(margins_, team);
-    multiply(this->coefficients_.mean, margins_.mean, team);
+    multiply(this->coefficients_.track().mean, margins_.mean, team);
     margins_.advance(plan.round, 0, data_.samples());
     const Outcome committed = this->commit(margins_, team);
     if (committed != Outcome::done) return committed;
     if (smooth()) products_.commit();
-    model_.after_round(this->coefficients_, margins_);
+    model_.after_round(this->coefficients_.track(), margins_);
     return committed;
   }
 
   const Matrix<double>& weights() override {
-    weights_ = model_.weights(this->coefficients_);
+    weights_ = model_.weights(this->coefficients_.track());
     return weights_;
   }
   const Matrix<double>& coefficients() override {
-    all_coefficients_ = model_.coefficients(this->coefficients_);
+    all_coefficients_ = model_.coefficients(this->coefficients_.track());
     return all_coefficients_;
   }
   const Matrix<double>& margins() override { return margins_.value; }
@@ -73,8 +73,8 @@ class GramEngine final : public SpanEngine<Real> {
   void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
              const Matrix<double>& velocity, const Matrix<double>& controls, Team& team) override {
     model_.restart(init_);
-    this->coefficients_.value = coefficients;
-    if (this->coefficients_.anchor.size()) this->coefficients_.anchor.setZero();
+    this->coefficients_.track().value = coefficients;
+    if (this->coefficients_.track().anchor.size()) this->coefficients_.track().anchor.setZero();
     if (margins) {
       margins_.value = *margins;
     } else {
@@ -82,11 +82,11 @@ class GramEngine final : public SpanEngine<Real> {
       margins_.value += first_margins_;
     }
     if (velocity.size()) {
-      this->coefficients_.velocity = velocity;
+      this->coefficients_.track().velocity = velocity;
       gram_.multiply(velocity, margins_.velocity, team);
     }
     products_.forget();
-    if (controls.size()) this->gamma_ = controls;
+    if (controls.size()) this->corrections_.controls() = controls;
   }
 
   Engine::State state() override {
@@ -94,8 +94,8 @@ class GramEngine final : public SpanEngine<Real> {
     state.emplace_back("margins", &margins_.value);
     if (margins_.velocity.size()) state.emplace_back("margins velocity", &margins_.velocity);
     if (smooth()) products_.add_to(state);
-    if (this->coefficients_.anchor.size())
-      state.emplace_back("coefficients' anchor", &this->coefficients_.anchor);
+    if (this->coefficients_.track().anchor.size())
+      state.emplace_back("coefficients' anchor", &this->coefficients_.track().anchor);
     model_.add_to(state);
     return state;
   }
@@ -116,10 +116,10 @@ class GramEngine final : public SpanEngine<Real> {
   }
 
   void begin_client(Index i) override {
-    this->start_margins(i) = block(margins_.value, i);
-    if (!this->correcting()) return;
+    this->start_margins(i) = rows_of(margins_.value, data_, i);
+    if (!this->corrections_.any()) return;
     this->own_correction(i);
-    this->columns(this->shift_, i) -= block(moved_, i).template cast<Real>();
+    this->columns(this->shift_, i) -= rows_of(moved_, data_, i).template cast<Real>();
   }
 
   void begin_bundle(Index bundle, Index /*next*/, BundleClients<Real>& client) override {
@@ -145,22 +145,21 @@ class GramEngine final : public SpanEngine<Real> {
     double flops = 0;
     for (Index i = 0; i < data_.clients(); ++i) {
       const auto n = static_cast<double>(data_.size(i));
-      const auto rows = this->batch(i) > 0 ? static_cast<double>(this->batch(i)) : n;
-      flops += 32 * n + 2 * n * rows * static_cast<double>(std::min(few, this->steps(i)));
+      const auto rows = this->round_.batch(i) > 0 ? static_cast<double>(this->round_.batch(i)) : n;
+      flops += 32 * n + 2 * n * rows * static_cast<double>(std::min(few, this->round_.steps(i)));
     }
     return flops * static_cast<double>(this->outputs_);
   }
 
   // moved_ = A sum_j v_j A_j^T gamma_j, what the corrections of all clients have in common.
   void correct(Team& team) {
-    if (this->local_.correction == Correction::displacement)
-      this->for_clients(team, *this->active_, [&](Index i, int) {
+    if (this->corrections_.displace())
+      this->round_.for_participants(team, this->round_.work(), [&](Index i, int) {
         auto m = block(this->sums_, i);
-        m = block(margins_.value, i).template cast<Real>();
+        m = rows_of(margins_.value, data_, i).template cast<Real>();
         this->set_displacement(i, m.data());
       });
-    this->gather_common();
-    gram_.multiply(this->common_, moved_, team);
+    gram_.multiply(this->corrections_.gather_common(this->round_), moved_, team);
   }
 
   const Matrix<double> init_, first_margins_;

@@ -40,24 +40,26 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, this->work_);
-    if (bundled_coefficients_ && written_) bundled_coefficients_->write(this->coefficients_.value);
+    if (bundled_coefficients_ && written_)
+      bundled_coefficients_->write(this->coefficients_.track().value);
     written_ = false;
-    if (this->correcting()) this->correct(team, this->work_, this->sums_);
+    if (this->corrections_.any()) this->correct(team, this->work_, this->sums_);
     Outcome outcome = this->local_work(team, stop);
-    if (outcome == Outcome::done) outcome = this->aggregate(team, this->mean_kappa_);
+    if (outcome == Outcome::done) outcome = this->aggregate(team, this->corrections_.mean_kappa());
     if (outcome == Outcome::done && bundled_coefficients_) commit_bundles(team);
     return outcome;
   }
 
   const Matrix<double>& coefficients() override {
-    if (bundled_coefficients_ && !written_) bundled_coefficients_->read(this->coefficients_.value);
+    if (bundled_coefficients_ && !written_)
+      bundled_coefficients_->read(this->coefficients_.track().value);
     return Weighted::coefficients();
   }
   const LastRound& last_round() override {
     auto& last = this->last_;
     if (bundled_coefficients_ && last.shares.size())
       bundled_coefficients_->last_round(last.shares, last.local_changes,
-                                        this->coefficients_.change);
+                                        this->coefficients_.track().change);
     return last;
   }
   Engine::State state() override {
@@ -69,7 +71,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
  private:
   void begin_client(Index i) override {
     this->client_margins(i, this->start_margins(i));
-    if (!this->correcting()) return;
+    if (!this->corrections_.any()) return;
     this->own_correction(i);
     auto common = block(this->sums_, i);  // free until the steps
     multiply_rows(this->rows_.of(data_, i).data(), data_.size(i), data_.features(), this->outputs_,
@@ -81,7 +83,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   // takes the place.
   void finish_client(Index i, int thread) override {
     auto b = block(this->sums_, i);
-    b = (this->shares_[i] * block(this->next_changes_, i)).template cast<Real>();
+    b = (this->round_.share(i) * this->coefficients_.change(i)).template cast<Real>();
     auto sum = this->sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>) {
       this->add_to_weights(i, b.data(), sum);
@@ -94,12 +96,12 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
   }
 
   void commit_bundles(Team& team) {
-    const double scale = this->plan_->lr * this->change_per_sum(0, 1);
-    if (this->participants_.all()) return bundled_coefficients_->commit(scale);
+    const double scale = this->round_.plan().lr * this->round_.change_per_sum(0, 1);
+    if (this->round_.participants().all()) return bundled_coefficients_->commit(scale);
     constexpr Index width = bundle_width<Real>;
-    team.for_each(this->selected_, [&](Index g, int) {
-      const Index last = this->groups_.end(g);
-      Participants::Cursor present(this->participants_, g);
+    team.for_each(this->round_.work(), [&](Index g, int) {
+      const Index last = this->round_.groups().end(g);
+      Participants::Cursor present(this->round_.participants(), g);
       for (Index i = present(0); i < last; i = present(i / width * width + width))
         bundled_coefficients_->commit_bundle(i / width);
     });
@@ -138,7 +140,7 @@ class HybridEngine final : public WeightedEngine<Real, SpanEngine<Real>> {
       this->note_not_finite();
   }
   void finish_group(Index group, int thread) override {
-    auto sum = this->sums_of_groups_.of(this->groups_.first(group));
+    auto sum = this->sums_of_groups_.of(this->round_.groups().first(group));
     const double* sums = sums_of_features_[static_cast<std::size_t>(thread)].data();
     for (Index k = 0; k < data_.features(); ++k)
       sum(k) += sum_of_lanes<double>(load(sums + k * lanes<double>));

@@ -23,14 +23,14 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     std::vector<double> costs;
     Index most_chunks = 0, columns = 1;
     for (Index i = 0; i < data.clients(); ++i) {
-      const Index rows = this->batch(i) > 0 ? this->batch(i) : data.size(i);
+      const Index rows = this->round_.batch(i) > 0 ? this->round_.batch(i) : data.size(i);
       costs.push_back(4.0 * static_cast<double>(rows) * static_cast<double>(init.size()));
       if (!is_large(i)) continue;
       large_.emplace_back(i, data.size(i), init.rows(), costs.back());
       most_chunks = std::max(most_chunks, large_.back().chunks());
       if (most_rungs(i) > 0 && !first_steps(i)) columns = PrimalRungs<Real>::most;
     }
-    work_ = this->groups_.work(costs);
+    work_ = this->round_.groups().work(costs);
     gradients_ = PerClient<Real>(most_chunks, init.rows(), init.cols() * columns);
   }
 
@@ -56,28 +56,29 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
 
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
     this->begin_round(plan, work_);
-    if (this->correcting()) this->correct(team, work_, base_);
+    if (this->corrections_.any()) this->correct(team, work_, base_);
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
-      if (is_large(i)) return this->steps_taken(i);  // has taken them
+      if (is_large(i)) return this->round_.steps_taken(i);  // has taken them
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
       if (done == 0) start_client(i, thread);
       const PrimalClient<Real> client = view(i, thread);
       if (done == 0 && this->climbs(i)) return climb(client, i, thread);
       if (local_.stochastic())
         this->kernels_.primal_batch(client, this->dealers_[static_cast<std::size_t>(i)],
-                                    this->batch(i), scratch, count);
+                                    this->round_.batch(i), scratch, count);
       else
         this->kernels_.primal(client, scratch, count, done > 0);
       return count;
     };
+    const Work* work = &this->round_.work();
     if (!large_.empty()) {
       small_.select(work_, [&](Index g) { return has_small(g); });
-      this->active_ = &small_;
+      work = &small_;
       for (const Large& client : large_)
-        if (this->takes_part(client.index) && !large_client(client, team, stop))
+        if (this->round_.has(client.index) && !large_client(client, team, stop))
           return Outcome::stopped;
     }
-    const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
+    const bool complete = this->local_phase(*work, team, stop, steps, [&](Index i, int thread) {
       if (!is_large(i)) finish_client(i, scratch_[static_cast<std::size_t>(thread)].delta);
     });
     if (!complete) return Outcome::stopped;
@@ -119,18 +120,18 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   // Rungs take memory, for each row as much as so many features.
   int most_rungs(Index i) const override {
     constexpr Index all = PrimalRungs<Real>::most, fewest_features = 32;
-    const Index d = data_.features(), L = this->steps(i);
+    const Index d = data_.features(), L = this->round_.steps(i);
     if (this->takes_every_step() || displaced() ||
         d < std::max(fewest_features, this->outputs_ * all))
       return 0;
     if (first_steps(i)) return L < FirstSteps::fewest ? 0 : static_cast<int>(std::min(all, L - 1));
     return Ladder::most(L);
   }
-  bool first_steps(Index i) const { return FirstSteps::suit<Real>(this->steps(i)); }
+  bool first_steps(Index i) const { return FirstSteps::suit<Real>(this->round_.steps(i)); }
 
   bool has_small(Index group) const {
     bool found = false;
-    this->participants_.for_each(group, [&](Index i) { found = found || !is_large(i); });
+    this->round_.participants().for_each(group, [&](Index i) { found = found || !is_large(i); });
     return found;
   }
 
@@ -165,7 +166,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       });
     };
     std::int64_t l = this->climbs(i) ? climb(client, i, 0, pass) : 0;
-    for (; l < this->steps_taken(i) && !stop.requested(); ++l) {
+    for (; l < this->round_.steps_taken(i) && !stop.requested(); ++l) {
       const bool known = l > 0;
       pass(1, sum.data(), [&](Index first, Index count, int thread, Real* gradient) {
         this->kernels_.primal_gradient(client, first, count, known,
@@ -204,10 +205,11 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       return most.load();
     };
     const PrimalRounds<Real, decltype(start), decltype(changes)> rounds{
-        client, at, this->prox_step(), this->tau(i), start, changes};
+        client, at, this->round_.prox_step(), this->round_.tau(i), start, changes};
     const auto take = [&](auto&& ladder) {
-      return climb_ladder<Real>(ladder, this->steps(i), most_rungs(i), this->ladder_tolerance(i),
-                                ladders_[own], this->rungs_[static_cast<std::size_t>(i)]);
+      return climb_ladder<Real>(ladder, this->round_.steps(i), most_rungs(i),
+                                this->ladder_tolerance(i), ladders_[own],
+                                this->rungs_[static_cast<std::size_t>(i)]);
     };
     using Start = decltype(start);
     using Changes = decltype(changes);
@@ -221,7 +223,7 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     });
   }
 
-  bool displaced() const { return local_.correction == Correction::displacement; }
+  bool displaced() const { return this->corrections_.displace(); }
 
   // A displaced client starts elsewhere, and its steps are counted from there.
   void start_client(Index i, int thread) {
@@ -229,18 +231,18 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     delta.setZero();
     block(this->sums_, i).setZero();
     this->begin_batches(i);
-    if (!this->correcting()) return;
-    auto q = this->corrections_.of(i);
+    if (!this->corrections_.any()) return;
+    auto q = this->own_parts_.of(i);
     q -= this->shared_;
     if (displaced())
       starts_[static_cast<std::size_t>(thread)] = this->weights_.value + q.template cast<double>();
     else
-      q *= static_cast<Real>(this->plan_->lr);
+      q *= static_cast<Real>(this->round_.plan().lr);
   }
 
   void finish_client(Index i, const Matrix<Real>& delta) {
     this->finish_steps(i);
-    this->sums_of_groups_.add(i, this->shares_[i], delta.data());
+    this->sums_of_groups_.add(i, this->round_.share(i), delta.data());
   }
 
   PrimalClient<Real> view(Index i, int thread) {
@@ -248,9 +250,9 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     return {this->rows_.of(data_, i),
             this->targets_.data() + data_.begin(i),
             this->outputs_,
-            static_cast<Real>(this->step_size(i)),
-            static_cast<Real>(1 - this->prox_step()),
-            local_.correction == Correction::control ? this->corrections_.data(i) : nullptr,
+            static_cast<Real>(this->round_.step(i)),
+            static_cast<Real>(1 - this->round_.prox_step()),
+            this->corrections_.pull() ? this->own_parts_.data(i) : nullptr,
             displaced() ? starts_[own] : this->weights_.value,
             block(base_, i).data(),
             scratch_[own].delta.data(),

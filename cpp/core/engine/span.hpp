@@ -44,13 +44,13 @@ class SpanEngine : public BaseEngine<Real> {
       offsets_.push_back(end);
       if (!bundles_) end += padded<Real>(data.size(i)) * outputs;
       const auto n = static_cast<double>(data.size(i)), c = static_cast<double>(outputs);
-      const auto rows = this->batch(i) > 0 ? static_cast<double>(this->batch(i)) : n;
+      const auto rows = this->round_.batch(i) > 0 ? static_cast<double>(this->round_.batch(i)) : n;
       costs.push_back((2 * n * rows + 20 * rows) * c);
     }
-    work_ = this->groups_.work(costs);
+    work_ = this->round_.groups().work(costs);
     for (auto* numbers : {&base_, &at_start_, &delta_, &scratch_})
       *numbers = Vector<Real>::Zero(end);
-    if (this->correcting()) shift_ = base_;
+    if (this->corrections_.any()) shift_ = base_;
   }
 
   // K_ii of every client. False if it was stopped.
@@ -85,7 +85,7 @@ class SpanEngine : public BaseEngine<Real> {
 
   // Writes a client's margins to margins_at_start_ and, with corrections, A_i q_i to shift_.
   virtual void begin_client(Index i) = 0;
-  // May read b_i from next_changes_.
+  // May read b_i from coefficients_.
   virtual void finish_client(Index /*i*/, int /*thread*/) {}
 
   // The same of a bundle: writes its margins at w_k, those of clients out of the round for nothing;
@@ -104,10 +104,10 @@ class SpanEngine : public BaseEngine<Real> {
     constexpr Index width = bundle_width<Real>;
     const Index first = bundle * width, end = std::min(first + width, data_.clients());
     for (Index i = first; i < end; ++i) {
-      if (!this->takes_part(i)) continue;
+      if (!this->round_.has(i)) continue;
       const double change = client.at.change[i - first];
       const Real* sums = client.at.sums.data() + i - first;
-      double* b = this->next_changes_.data() + data_.begin(i);
+      double* b = this->coefficients_.change(i, 0);
       for (Index j = 0, rows = data_.size(i); j < rows; ++j)
         b[j] = change * static_cast<double>(sums[j * width]);
     }
@@ -125,14 +125,14 @@ class SpanEngine : public BaseEngine<Real> {
   Outcome commit(Track& state, Team& team) {
     const Outcome outcome = Base::commit(state, team);
     if (outcome == Outcome::done && local_.solve)
-      this->participants_.for_each([&](Index i) { exact_.keep(i); });
+      this->round_.participants().for_each([&](Index i) { exact_.keep(i); });
     return outcome;
   }
 
   // K_ii gamma_i, the client's own part of A_i q_i.
   void own_correction(Index i) {
     auto gamma = columns(scratch_, i);
-    gamma = block(this->gamma_, i).template cast<Real>();
+    gamma = this->corrections_.own(i).template cast<Real>();
     std::fill_n(at(shift_, i), padded<Real>(data_.size(i)) * outputs_, Real(0));
     blocks_[static_cast<std::size_t>(i)].add_product(at(scratch_, i), outputs_, Real(1),
                                                      at(shift_, i));
@@ -166,14 +166,15 @@ class SpanEngine : public BaseEngine<Real> {
         if (this->climbs(i)) return climb(i, thread);
       }
       const SpanClient<Real> client = view(i);
-      const bool last = done + count == this->steps_taken(i);
+      const bool last = done + count == this->round_.steps_taken(i);
       this->kernels_.span(client, count, last);
       return count;
     };
-    const bool complete = this->local_phase(team, stop, steps, [&](Index i, int thread) {
-      this->finish_steps(i);
-      finish_client(i, thread);
-    });
+    const bool complete =
+        this->local_phase(this->round_.work(), team, stop, steps, [&](Index i, int thread) {
+          this->finish_steps(i);
+          finish_client(i, thread);
+        });
     if (!complete) return Outcome::stopped;
     this->count_ladders();
     return Outcome::done;
@@ -182,7 +183,7 @@ class SpanEngine : public BaseEngine<Real> {
   // Steps with batches, of several clients in turn where they are short. The turns are such that
   // two threads have as many.
   Outcome batch_work(Team& team, Stop& stop) {
-    const Work& groups = *this->active_;
+    const Work& groups = this->round_.work();
     const Index items = turns(groups.items());
     turns_work_.even(items, groups.total / static_cast<double>(std::max<Index>(items, 1)));
     team.for_each(turns_work_, [&](Index item, int thread) {
@@ -192,12 +193,12 @@ class SpanEngine : public BaseEngine<Real> {
         if (static_cast<Index>(turn.clients.size()) == clients_of_turn_)
           take_turn(turn, stop, thread);
         start_client(i);
-        turn.add(i, view(i), this->dealers_[static_cast<std::size_t>(i)], this->batch(i));
+        turn.add(i, view(i), this->dealers_[static_cast<std::size_t>(i)], this->round_.batch(i));
       };
       const Index count = groups.items();
       for (Index at = item * count / items; at < (item + 1) * count / items; ++at) {
         const Index group = groups.order[static_cast<std::size_t>(at)];
-        this->participants_.for_each(group, start);
+        this->round_.participants().for_each(group, start);
       }
       take_turn(turn, stop, thread);
     });
@@ -207,7 +208,7 @@ class SpanEngine : public BaseEngine<Real> {
   // Those of some groups: of one client each, or each with clients for turns of its own.
   Index turns(Index groups) const {
     const Index several = 2 * clients_of_turn_;
-    if (clients_of_turn_ == 1 || this->groups_.count() < data_.clients()) return groups;
+    if (clients_of_turn_ == 1 || this->round_.groups().count() < data_.clients()) return groups;
     return std::min(groups, 2 * ((groups + several - 1) / several));
   }
 
@@ -223,7 +224,7 @@ class SpanEngine : public BaseEngine<Real> {
 
   void take_turn(BatchTurn<Real>& turn, Stop& stop, int thread) {
     if (turn.clients.empty()) return;
-    const std::int64_t steps = this->steps_taken(turn.clients.front().index),
+    const std::int64_t steps = this->round_.steps_taken(turn.clients.front().index),
                        piece = this->steps_of_piece(turns_work_.largest);
     for (std::int64_t done = 0; done < steps && !(done > 0 && stop.check(thread)); done += piece)
       this->kernels_.span_batch(turn, std::min(piece, steps - done), done + piece >= steps);
@@ -263,16 +264,16 @@ class SpanEngine : public BaseEngine<Real> {
 
   Outcome bundled_work(Team& team, Stop& stop) {
     constexpr std::int64_t piece = 10'000;  // a ms or more
-    const std::int64_t steps = this->steps_taken(0);
-    team.for_each(*this->active_, [&](Index g, int thread) {
+    const std::int64_t steps = this->round_.steps_taken(0);
+    team.for_each(this->round_.work(), [&](Index g, int thread) {
       constexpr Index width = bundle_width<Real>;
-      const Index last = this->groups_.end(g);
-      Participants::Cursor present(this->participants_, g);
+      const Index last = this->round_.groups().end(g);
+      Participants::Cursor present(this->round_.participants(), g);
       begin_group(thread);
       for (Index i = present(0), next; i < last; i = next) {
         const Index bundle = i / width, first = bundle * width, end = std::min(first + width, last);
         next = present(first + width);
-        auto client = bundles_->of(bundle, static_cast<Real>(1 - this->prox_step()),
+        auto client = bundles_->of(bundle, static_cast<Real>(1 - this->round_.prox_step()),
                                    bundle_spaces_[static_cast<std::size_t>(thread)]);
         begin_bundle(bundle, next / width, client);
         start_bundle(client, first, end);
@@ -290,10 +291,12 @@ class SpanEngine : public BaseEngine<Real> {
   void start_bundle(const BundleClients<Real>& client, Index first, Index end) {
     const Index size = client.n * bundle_width<Real>;
     BundleSpace<Real>& at = client.at;
-    const double steps_counted = this->change_per_sum(first, 1);
+    const double steps_counted = this->round_.change_per_sum(first, 1);
     for (Index l = 0; l < end - first; ++l) {  // without branches, for it to be vector code
-      const double u = this->shares_[first + l],
-                   step = u > 0 ? this->plan_->lr / static_cast<double>(data_.size(first + l)) : 0;
+      const double u = this->round_.share(first + l),
+                   step = u > 0
+                              ? this->round_.plan().lr / static_cast<double>(data_.size(first + l))
+                              : 0;
       at.step[l] = static_cast<Real>(step);
       at.change[l] = step * steps_counted;
       at.share[l] = static_cast<Real>(u * at.change[l]);
@@ -301,9 +304,9 @@ class SpanEngine : public BaseEngine<Real> {
     }
     for (Index l = end - first; l < bundle_width<Real>; ++l)
       at.step[l] = at.share[l] = 0, at.change[l] = at.weight[l] = 0;
-    if (!this->participants_.all())
+    if (!this->round_.participants().all())
       for (Index l = 0; l < end - first; ++l)
-        if (!this->takes_part(first + l))  // stands still at 0: far away its sums could be inf
+        if (!this->round_.has(first + l))  // stands still at 0: far away its sums could be inf
           for (Index j = 0; j < client.n; ++j) at.margins[j * bundle_width<Real> + l] = 0;
     Real* base = at.base.data();
     const double* margins = at.margins.data();
@@ -314,12 +317,12 @@ class SpanEngine : public BaseEngine<Real> {
   }
 
   int most_rungs(Index i) const override {
-    return bundles_ || this->takes_every_step() ? 0 : Ladder::most(this->steps(i));
+    return bundles_ || this->takes_every_step() ? 0 : Ladder::most(this->round_.steps(i));
   }
   std::int64_t climb(Index i, int thread) {
-    return this->kernels_.ladder(view(i), this->steps(i), this->tau(i), this->ladder_tolerance(i),
-                                 ladders_[static_cast<std::size_t>(thread)],
-                                 this->rungs_[static_cast<std::size_t>(i)]);
+    return this->kernels_.ladder(
+        view(i), this->round_.steps(i), this->round_.tau(i), this->ladder_tolerance(i),
+        ladders_[static_cast<std::size_t>(thread)], this->rungs_[static_cast<std::size_t>(i)]);
   }
 
   void start_client(Index i) {
@@ -327,15 +330,13 @@ class SpanEngine : public BaseEngine<Real> {
     block(this->sums_, i).setZero();
     this->begin_batches(i);
     auto margins = start_margins(i);
-    if (local_.correction == Correction::displacement)
-      margins += columns(shift_, i).template cast<double>();
+    if (this->corrections_.displace()) margins += columns(shift_, i).template cast<double>();
     columns(base_, i) = margins.template cast<Real>();
     const Index n = data_.size(i);
     this->kernels_.values_at_start(margins.data(), data_.targets.data() + data_.begin(i), n,
                                    outputs_, padded<Real>(n), at(at_start_, i));
     columns(delta_, i).setZero();
-    if (local_.correction == Correction::control)
-      columns(shift_, i) *= static_cast<Real>(this->plan_->lr);
+    if (this->corrections_.pull()) columns(shift_, i) *= static_cast<Real>(this->round_.plan().lr);
   }
 
   Real* at(Vector<Real>& flat, Index i) const {
@@ -346,11 +347,11 @@ class SpanEngine : public BaseEngine<Real> {
     return {blocks_[static_cast<std::size_t>(i)],
             this->targets_.data() + data_.begin(i),
             outputs_,
-            static_cast<Real>(this->step_size(i)),
-            this->prox_step(),
+            static_cast<Real>(this->round_.step(i)),
+            this->round_.prox_step(),
             at(base_, i),
             at(at_start_, i),
-            local_.correction == Correction::control ? at(shift_, i) : nullptr,
+            this->corrections_.pull() ? at(shift_, i) : nullptr,
             at(delta_, i),
             at(scratch_, i),
             block(this->sums_, i).data()};
@@ -358,10 +359,10 @@ class SpanEngine : public BaseEngine<Real> {
 
   Outcome exact_work(Team& team, Stop& stop) {
     std::atomic<Outcome> worst{Outcome::done};
-    this->for_clients(team, *this->active_, [&](Index i, int thread) {
+    this->round_.for_participants(team, this->round_.work(), [&](Index i, int thread) {
       if (worst.load(std::memory_order_relaxed) != Outcome::done) return;
       begin_client(i);
-      double* b = block(this->next_changes_, i).data();
+      double* b = this->coefficients_.change(i, 0);
       const Outcome outcome = exact_.solve(i, start_margins(i).col(0), b, stop, thread);
       if (outcome == Outcome::done) {
         finish_client(i, thread);

@@ -36,11 +36,11 @@ class WeightedEngine : public Local {
 
   WeightedEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
       : Local(data, init.cols(), options),
-        sums_of_groups_(this->groups_, init.rows(), init.cols()),
+        sums_of_groups_(this->round_.groups(), init.rows(), init.cols()),
         weights_(options.server, init),
         margins_(data.samples(), init.cols()) {
-    if (this->correcting()) {
-      corrections_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
+    if (this->corrections_.any()) {
+      own_parts_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
       shared_ = Matrix<Real>::Zero(init.rows(), init.cols());
     }
     if (options.server.coordinate_wise()) {
@@ -81,27 +81,27 @@ class WeightedEngine : public Local {
     add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, a.rows(), out.data());
   }
 
-  // corrections_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
+  // own_parts_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
   // margins: flat scratch space for displacements.
   void correct(Team& team, const Work& all, Vector<Real>& margins) {
-    const bool displaced = this->local_.correction == Correction::displacement;
+    const bool displaced = this->corrections_.displace();
     const auto add = [&](Index i, int) {
       if (displaced) {
         client_margins(i, this->block(margins, i));
         this->set_displacement(i, this->block(margins, i).data());
       }
       auto gamma = this->block(this->sums_, i);
-      gamma = this->block(this->gamma_, i).template cast<Real>();
-      auto own = corrections_.of(i);
+      gamma = this->corrections_.own(i).template cast<Real>();
+      auto own = own_parts_.of(i);
       own.setZero();
       add_to_weights(i, gamma.data(), own);
-      sums_of_groups_.add(i, this->correction_share(i), own.data());
+      sums_of_groups_.add(i, this->corrections_.share(this->round_, i), own.data());
     };
     if (displaced)
-      this->for_clients(team, *this->active_, add);
+      this->round_.for_participants(team, this->round_.work(), add);
     else
       this->for_all_clients(team, all, add);
-    this->gather_common();
+    this->corrections_.gather_common(this->round_);
     auto& sum = weights_.mean;  // free until the round's end
     sums_of_groups_.total(team, sum, [&](Index first, Index count) {
       shared_.middleRows(first, count) = sum.middleRows(first, count).template cast<Real>();
@@ -115,14 +115,14 @@ class WeightedEngine : public Local {
       for (Index c = 0; shared != 0 && c < shared_.cols(); ++c)
         add_scaled(-shared, shared_.col(c).data() + first, count,
                    weights_.mean.col(c).data() + first);
-      weights_.advance(this->plan_->round, first, count);
+      weights_.advance(this->round_.plan().round, first, count);
     });
     this->gather_coefficients(team);
     return this->commit(weights_, team);
   }
 
-  GroupSums sums_of_groups_;     // of u_i Delta_i
-  PerClient<Real> corrections_;  // A_i^T gamma_i
+  GroupSums sums_of_groups_;   // of u_i Delta_i
+  PerClient<Real> own_parts_;  // A_i^T gamma_i
   Matrix<Real> shared_;
   Track weights_;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -35,6 +36,17 @@ struct LocalRule {
     return std::all_of(steps.begin(), steps.end(), [&](auto L) { return L == steps.front(); });
   }
 };
+
+// tau = sum_l (1 - prox_step)^l over L steps.
+inline double sum_of_decays(double prox_step, std::int64_t L) {
+  const auto steps = static_cast<double>(L);
+  if (!(prox_step > 0)) return steps;
+  // A prox_step that is small beside 1 keeps its digits; one above 1 overshoots, and has no
+  // logarithm.
+  return (prox_step < 1 ? -std::expm1(steps * std::log1p(-prox_step))
+                        : 1 - std::pow(1 - prox_step, steps)) /
+         prox_step;
+}
 
 enum class ServerKind { average, anchored, sgd, adam, yogi, adagrad };
 

@@ -22,17 +22,6 @@
 
 namespace localgd {
 
-// tau = sum_l (1 - prox_step)^l over L steps.
-inline double sum_of_decays(double prox_step, std::int64_t L) {
-  const auto steps = static_cast<double>(L);
-  if (!(prox_step > 0)) return steps;
-  // A prox_step that is small beside 1 keeps its digits; one above 1 overshoots, and has no
-  // logarithm.
-  return (prox_step < 1 ? -std::expm1(steps * std::log1p(-prox_step))
-                        : 1 - std::pow(1 - prox_step, steps)) /
-         prox_step;
-}
-
 struct Ladder {
   static constexpr std::array<int, 9> nodes{1, 2, 3, 4, 5, 6, 7, 8, 9};  // L'
   static constexpr int least = 3;  // rungs, for an error estimate

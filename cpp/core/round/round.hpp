@@ -1,0 +1,126 @@
+// A round while it runs: who takes part with which share of the mean, and how long the steps are.
+// It changes when the next one begins, never while clients are at work.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "../data.hpp"
+#include "../lanes.hpp"
+#include "../team.hpp"
+#include "groups.hpp"
+#include "options.hpp"
+#include "participants.hpp"
+
+namespace localgd {
+
+class Round {
+ public:
+  // multiple: of clients in a group.
+  Round(const Data& data, const LocalRule& rule, Index multiple)
+      : data_(&data),
+        rule_(rule),
+        groups_(data.clients(), multiple),
+        normalizes_(rule.normalize && !rule.equal_steps()),
+        participants_(groups_, data.clients()),
+        shares_(Vector<double>::Zero(data.clients())) {}
+  Round(const Round&) = delete;
+
+  // The items of `work` are groups. The plan must outlive the round.
+  void begin(const RoundPlan& plan, const Work& work) {
+    plan_ = &plan;
+    if (!plan.same_shares || normalizes_) begin_shares();
+    work_ = &work;
+    if (participants_.all()) return;
+    selected_.select(work, [&](Index g) { return participants_.any_in(g); });
+    work_ = &selected_;
+  }
+
+  const RoundPlan& plan() const { return *plan_; }
+  const LocalRule& rule() const { return rule_; }
+  const Groups& groups() const { return groups_; }
+  const Participants& participants() const { return participants_; }
+  // The groups in which somebody takes part.
+  const Work& work() const { return *work_; }
+
+  bool has(Index client) const { return participants_.has(client); }
+  // u_i: p~_i, normalised where that is wanted
+  double share(Index client) const { return shares_[client]; }
+  const Vector<double>& given_shares() const { return participants_.shares(); }  // p~
+
+  std::int64_t steps(Index client) const { return rule_.steps[static_cast<std::size_t>(client)]; }
+  std::int64_t steps_taken(Index client) const { return plan_->frozen ? 1 : steps(client); }
+  // Rows of a step, 0 for all.
+  Index batch(Index client) const {
+    return rule_.stochastic() ? rule_.batches[static_cast<std::size_t>(client)] : 0;
+  }
+  // eta over the rows of a step
+  double step(Index client) const {
+    const Index rows = batch(client) > 0 ? batch(client) : data_->size(client);
+    return plan_->lr / static_cast<double>(rows);
+  }
+  double prox_step() const { return plan_->lr * rule_.prox; }  // eta mu
+  double keep() const { return 1 - prox_step(); }
+  // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
+  double tau(Index client) const { return sum_of_decays(prox_step(), steps(client)); }
+  // step, as often as the sums of the round count: once in steps, tau_i times if margins stand
+  // still.
+  double change_per_sum(Index client) const { return change_per_sum(client, step(client)); }
+  double change_per_sum(Index client, double step) const {
+    return step * (plan_->frozen ? tau(client) : 1.0);
+  }
+
+  // sum_i u_i x(i)
+  template <class Value>
+  double sum_of_shares(Value&& x) const {
+    return groups_.sum_of_groups(0.0, [&](Index g, double& sum) {
+      participants_.for_each(g, [&](Index i) { sum = multiply_add(shares_[i], x(i), sum); });
+      return participants_.any_in(g);
+    });
+  }
+
+  // Calls task(client, thread) for those who take part.
+  template <class Task>
+  void for_participants(Team& team, const Work& groups, Task&& task) const {
+    team.for_each(groups, [&](Index g, int thread) {
+      participants_.for_each(g, [&](Index i) { task(i, thread); });
+    });
+  }
+
+  // The same for what takes little time for each row: task(client).
+  template <class Task>
+  void for_participants(Team& team, Task&& task) const {
+    if (static_cast<double>(participants_.count()) <= few_rows) return participants_.for_each(task);
+    team.for_each(*work_, [&](Index g, int) { participants_.for_each(g, task); });
+  }
+
+  static constexpr double few_rows = 16384;  // not worth sharing out
+
+ private:
+  void begin_shares() {
+    participants_.for_each([&](Index i) { shares_[i] = 0; });
+    participants_.set(*plan_);
+    participants_.for_each([&](Index i) { shares_[i] = participants_.shares()[i]; });
+    if (normalizes_) normalize();
+  }
+
+  // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
+  void normalize() {
+    const double mean = sum_of_shares([&](Index i) { return tau(i); });
+    participants_.for_each([&](Index i) { shares_[i] *= mean / tau(i); });
+  }
+
+  const Data* data_;
+  const LocalRule rule_;
+  const Groups groups_;
+  const bool normalizes_;
+  Participants participants_;
+  Vector<double> shares_;
+  const RoundPlan* plan_ = nullptr;
+  const Work* work_ = nullptr;
+  Work selected_;
+};
+
+}  // namespace localgd
