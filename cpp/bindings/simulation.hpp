@@ -61,18 +61,16 @@ class SimulationSession : HeldData {
 
   py::dict state() {
     py::dict arrays;
-    for (const auto& [name, values] : simulation_.engine().state()) arrays[py::str(name)] = *values;
+    for (const auto& [name, values] : simulation_.engine().save()) arrays[py::str(name)] = values;
     return arrays;
   }
 
   void restore(std::int64_t round, std::int64_t participations, double drift,
                const py::dict& state) {
-    for (auto& [name, values] : simulation_.engine().state()) {
-      const auto saved = state[py::str(name)].cast<Matrix<double>>();
-      if (saved.rows() != values->rows() || saved.cols() != values->cols())
-        throw std::invalid_argument("state: '" + name + "' is of another size");
-      *values = saved;
-    }
+    Arrays saved;
+    for (const auto& [name, values] : state)
+      saved.emplace_back(name.cast<std::string>(), values.cast<Matrix<double>>());
+    simulation_.engine().load(saved);
     simulation_.resume(round, participations, drift);
   }
 

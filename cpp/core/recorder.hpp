@@ -3,10 +3,11 @@
 
 #include <limits>
 
-#include "engine/engine.hpp"
+#include "data.hpp"
 #include "loss/derivatives.hpp"
 #include "loss/registry.hpp"
 #include "round/groups.hpp"
+#include "round/last_round.hpp"
 
 namespace localgd {
 
@@ -32,11 +33,10 @@ class Recorder {
 
   bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
 
-  // Measures the engine's state at this round. False, and nothing written, if the loss is not
-  // finite.
-  bool record(std::int64_t round, std::int64_t participations, double drift, Engine& engine) {
-    return record(round, 1, participations, Vector<double>::Constant(1, drift), engine.margins(),
-                  engine.weights());
+  // Measures a model at this round. False, and nothing written, if the loss is not finite.
+  bool record(std::int64_t round, std::int64_t participations, double drift,
+              const Matrix<double>& margins, const Matrix<double>& weights) {
+    return record(round, 1, participations, Vector<double>::Constant(1, drift), margins, weights);
   }
 
   // The same of the first `count` of several models, their C columns side by side, under

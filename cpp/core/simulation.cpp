@@ -113,10 +113,10 @@ bool Simulation::map(double round, const std::vector<double>& lrs, const double*
       }
       changes.push_back(*engine_->last_round().change);
     }
-    for (const auto& [name, values] : engine_->state()) {
-      if (name == "velocity") velocity = *values;
-      if (name == "controls") controls = *values;
-    }
+    engine_->visit([&](const std::string& name, const Matrix<double>& values) {
+      if (name == "velocity") velocity = values;
+      if (name == "controls") controls = values;
+    });
   });
   return finite;
 }

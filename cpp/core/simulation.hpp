@@ -1,6 +1,7 @@
 // A run: rounds, one after the other, with records at chosen ones.
 #pragma once
 
+#include "engine.hpp"
 #include "recorder.hpp"
 
 namespace localgd {
@@ -76,7 +77,10 @@ class Simulation {
   bool record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
                     const double* shares, double tolerance, MatrixView<double> coefficients,
                     MatrixView<double> velocity, MatrixView<double> controls, Team& team);
-  bool record() { return recorder_.record(round_, participations_, drift(), *engine_); }
+  bool record() {
+    return recorder_.record(round_, participations_, drift(), engine_->margins(),
+                            engine_->weights());
+  }
 
   const Data& data_;
   std::unique_ptr<Engine> engine_;

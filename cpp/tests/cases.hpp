@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/engine/engine.hpp"
+#include "core/engine.hpp"
 
 namespace localgd::testing {
 

@@ -153,7 +153,7 @@ inline Vector<double> joined(const std::vector<Vector<double>>& parts) {
 inline Vector<double> state_of(Engine& engine) {
   std::vector<Vector<double>> parts{engine.weights().reshaped(), engine.margins().reshaped(),
                                     engine.coefficients().reshaped()};
-  for (const auto& [name, values] : engine.state()) parts.push_back(values->reshaped());
+  for (const auto& [name, values] : engine.save()) parts.push_back(values.reshaped());
   return joined(parts);
 }
 inline Vector<double> snapshot(Engine& engine) {

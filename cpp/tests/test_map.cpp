@@ -13,9 +13,9 @@ struct State {
   Matrix<double> coefficients, velocity, controls;
 
   explicit State(Engine& engine) : coefficients(engine.coefficients()) {
-    for (const auto& [name, values] : engine.state()) {
-      if (name == "velocity") velocity = *values;
-      if (name == "controls") controls = *values;
+    for (const auto& [name, values] : engine.save()) {
+      if (name == "velocity") velocity = values;
+      if (name == "controls") controls = values;
     }
   }
 };

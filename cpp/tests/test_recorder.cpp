@@ -5,29 +5,18 @@ using namespace localgd::testing;
 
 namespace {
 
-// An engine that only shows numbers.
-class Shown final : public Engine {
- public:
-  Shown(const Data& data, Matrix<double> weights)
-      : weights_(std::move(weights)), margins_(data.rows.lazyProduct(weights_)) {}
-  bool prepare(Team&, Stop&) override { return true; }
-  Outcome round(const RoundPlan&, Team&, Stop&) override { return Outcome::done; }
-  const Matrix<double>& weights() override { return weights_; }
-  const Matrix<double>& margins() override { return margins_; }
-  const Matrix<double>& coefficients() override { return margins_; }
-  const LastRound& last_round() override { return last_; }
-  State state() override { return {}; }
-
- private:
-  Matrix<double> weights_, margins_;
-  LastRound last_;
+// A model that is recorded.
+struct Shown {
+  Shown(const Data& data, Matrix<double> w)
+      : weights(std::move(w)), margins(data.rows.lazyProduct(weights)) {}
+  Matrix<double> weights, margins;
 };
 
 struct Fixture {
   Problem p = make_problem({1, 7, 3, 10}, 12);
   Data data = p.data(losses[1]);
   Matrix<double> w = Random(5).matrix(12, 1), reference = Random(8).matrix(12, 1);
-  Shown engine{data, w};
+  Shown present{data, w};
   Index clients() const { return p.clients(); }
   Index first(Index i) const { return p.offsets[static_cast<std::size_t>(i)]; }
   Index size(Index i) const { return first(i + 1) - first(i); }
@@ -123,7 +112,7 @@ TEST_CASE_FIXTURE(Fixture, "the recorder measures what the formulas say") {
     const Matrix<double> direction = Random(8).matrix(12, loss.outputs);
     Shown shown(own_data, model);
     Recorder recorder(own_data, loss.name, {0, 4}, direction);
-    REQUIRE(recorder.record(4, 9, 0.75, shown));
+    REQUIRE(recorder.record(4, 9, 0.75, shown.margins, shown.weights));
     const History& h = recorder.history();
     CHECK(h.round == std::vector<std::int64_t>{4});
     CHECK(h.participations == std::vector<std::int64_t>{9});
@@ -147,7 +136,7 @@ TEST_CASE_FIXTURE(Fixture, "the recorder measures how gradients differ") {
       const Matrix<double> model = Random(5).matrix(12, loss.outputs);
       Shown shown(own_data, model);
       Recorder recorder(own_data, loss.name, {}, {});
-      REQUIRE(recorder.record(0, 0, 0, shown));
+      REQUIRE(recorder.record(0, 0, 0, shown.margins, shown.weights));
       Matrix<double> mean = Matrix<double>::Zero(12, loss.outputs);
       for (Index i = 0; i < clients(); ++i) mean += p.weights[i] * gradient(loss, model, i);
       double variance = 0, alignment = 0, squares = 0;
@@ -173,7 +162,7 @@ TEST_CASE_FIXTURE(Fixture, "gradients that are 0 have no direction") {
     const Data own_data = p.data(squared);
     Shown zero(own_data, Matrix<double>::Zero(12, 1));
     Recorder recorder(own_data, "squared", {}, {});
-    REQUIRE(recorder.record(0, 0, 0, zero));
+    REQUIRE(recorder.record(0, 0, 0, zero.margins, zero.weights));
     return recorder.history();
   };
   const History some = measured({2});
@@ -218,7 +207,7 @@ TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the referen
     for (const double length : {1e-200, 1.0, 1e200}) {
       Recorder recorder(data, "logistic", {}, length * axis);
       Shown shown(data, 7 * near);
-      REQUIRE(recorder.record(1, 0, 0, shown));
+      REQUIRE(recorder.record(1, 0, 0, shown.margins, shown.weights));
       CHECK(recorder.history().angle.at(0) == doctest::Approx(angle).epsilon(1e-9));
     }
   }
@@ -227,22 +216,22 @@ TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the referen
 TEST_CASE_FIXTURE(Fixture, "what is not defined is NaN") {
   Recorder recorder(data, "logistic", {}, reference);
   Shown zero(data, Matrix<double>::Zero(12, 1));
-  REQUIRE(recorder.record(0, 0, 0, zero));
+  REQUIRE(recorder.record(0, 0, 0, zero.margins, zero.weights));
   const History& h = recorder.history();
   CHECK(h.norm.at(0) == 0);
   CHECK(std::isnan(h.margin.at(0)));  // of w = 0
   CHECK(std::isnan(h.angle.at(0)));
   Recorder without(data, "logistic", {}, {});
-  REQUIRE(without.record(1, 0, 0, engine));
+  REQUIRE(without.record(1, 0, 0, present.margins, present.weights));
   CHECK(std::isnan(without.history().angle.at(0)));
   CHECK(!std::isnan(without.history().margin.at(0)));
 }
 
 TEST_CASE_FIXTURE(Fixture, "nothing is written for a loss that is not finite") {
   Recorder recorder(data, "exponential", {1, 2}, reference);
-  REQUIRE(recorder.record(1, 0, 0, engine));
+  REQUIRE(recorder.record(1, 0, 0, present.margins, present.weights));
   Shown far(data, -1e5 * p.rows.row(2).transpose());
-  CHECK_FALSE(recorder.record(2, 0, 0, far));
+  CHECK_FALSE(recorder.record(2, 0, 0, far.margins, far.weights));
   const History& h = recorder.history();
   for (const auto* column : {&h.loss, &h.margin, &h.norm, &h.angle, &h.drift, &h.grad_variance,
                              &h.grad_alignment, &h.grad_dissimilarity})
@@ -255,10 +244,11 @@ TEST_CASE_FIXTURE(Fixture, "rounds are due once and in order") {
   Recorder recorder(data, "logistic", {0, 3, 10}, {});
   CHECK(recorder.due(0));
   CHECK_FALSE(recorder.due(3));
-  REQUIRE(recorder.record(0, 0, 0, engine));
+  REQUIRE(recorder.record(0, 0, 0, present.margins, present.weights));
   CHECK_FALSE(recorder.due(0));
   CHECK(recorder.due(3));
-  REQUIRE(recorder.record(2, 0, 0, engine));  // out of turn: the next one stays due
+  REQUIRE(recorder.record(2, 0, 0, present.margins,
+                          present.weights));  // out of turn: the next one stays due
   CHECK(recorder.due(3));
   recorder.resume(4, 0);
   CHECK_FALSE(recorder.due(3));
@@ -275,8 +265,8 @@ TEST_CASE_FIXTURE(Fixture,
   Recorder recorder(own_data, "softmax", {}, {}, true), without(own_data, "softmax", {}, {});
   Shown one(own_data, model), other(own_data, 2 * model);
   for (Recorder* r : {&recorder, &without}) {
-    REQUIRE(r->record(1, 0, 0, one));
-    REQUIRE(r->record(2, 0, 0, other));
+    REQUIRE(r->record(1, 0, 0, one.margins, one.weights));
+    REQUIRE(r->record(2, 0, 0, other.margins, other.weights));
   }
   const auto& kept = recorder.history().weights;
   REQUIRE(kept.size() == 72);

@@ -176,8 +176,7 @@ TEST_CASE("a run that goes on from a saved state has the same bits") {
     Simulation first(data, p.start(loss), options, {}, {}, 1),
         second(data, p.start(loss), options, {}, {}, 1);
     REQUIRE(first.advance(half, plain_plans(p, 0.05), nullptr) == Status::completed);
-    auto saved = first.engine().state(), restored = second.engine().state();
-    for (std::size_t j = 0; j < saved.size(); ++j) *restored[j].second = *saved[j].second;
+    second.engine().load(first.engine().save());
     second.resume(half, 0, 0);
     REQUIRE(second.advance(last, plain_plans(p, 0.05), nullptr) == Status::completed);
     CHECK(same_bits(second.engine().margins(), whole.engine().margins()));

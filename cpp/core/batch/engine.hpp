@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../engine/engine.hpp"
+#include "../engine.hpp"
 #include "../model/span_weights.hpp"
 #include "../server/track.hpp"
 

@@ -53,12 +53,12 @@ void SmoothProducts::forget() {
   given_.setZero();
 }
 
-void SmoothProducts::add_to(std::vector<std::pair<std::string, Matrix<double>*>>& state) {
-  state.insert(state.end(), {{"sums of nodes", &sums_},
-                             {"images of nodes", &images_},
-                             {"sum since node", &sum_},
-                             {"image since node", &given_},
-                             {"nodes", &numbers_}});
+void SmoothProducts::visit(const Visit& show) {
+  show("sums of nodes", sums_);
+  show("images of nodes", images_);
+  show("sum since node", sum_);
+  show("image since node", given_);
+  show("nodes", numbers_);
 }
 
 bool SmoothProducts::foreseen(const Bounds& bounds) {

@@ -13,11 +13,8 @@
 #pragma once
 
 #include <functional>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "../types.hpp"
+#include "../state.hpp"
 
 namespace localgd {
 
@@ -41,8 +38,7 @@ class SmoothProducts {
   // What comes next has nothing to do with what was.
   void forget();
 
-  // Of the state of an engine.
-  void add_to(std::vector<std::pair<std::string, Matrix<double>*>>& state);
+  void visit(const Visit& show);
 
  private:
   static constexpr int most = 8;   // sums that are kept, and the highest order

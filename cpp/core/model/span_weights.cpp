@@ -54,11 +54,11 @@ void SpanWeights::restart(const Matrix<double>& init) {
   rounds_.setZero();
 }
 
-void SpanWeights::add_to(std::vector<std::pair<std::string, Matrix<double>*>>& state) {
-  state.insert(state.end(), {{"weights of the base", &base_},
-                             {"coefficients since the base", &folded_},
-                             {"coefficients before", &before_},
-                             {"rounds since the base", &rounds_}});
+void SpanWeights::visit(const Visit& show) {
+  show("weights of the base", base_);
+  show("coefficients since the base", folded_);
+  show("coefficients before", before_);
+  show("rounds since the base", rounds_);
 }
 
 }  // namespace localgd

@@ -6,12 +6,9 @@
 // coefficients begin again at 0 from the model that they had led to, and margins are A w anew.
 #pragma once
 
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "../data.hpp"
 #include "../server/track.hpp"
+#include "../state.hpp"
 
 namespace localgd {
 
@@ -33,7 +30,7 @@ class SpanWeights {
   // The coefficients begin at w_0.
   void restart(const Matrix<double>& init);
 
-  void add_to(std::vector<std::pair<std::string, Matrix<double>*>>& state);
+  void visit(const Visit& show);
 
  private:
   // So few rounds that what rounding adds up to in a sum of their changes is of no account.

@@ -1,11 +1,12 @@
-// The exact local solves of all clients, each warm-started from the active rows of its last one.
+// Exact local solves in place of steps, on K_ii, each warm-started from the active rows of the
+// client's last one.
 #pragma once
 
 #include <memory>
 
-#include "../engine/engine.hpp"
 #include "../matrix_products.hpp"
 #include "../steps/projection.hpp"
+#include "span_clients.hpp"
 
 namespace localgd {
 
@@ -87,6 +88,56 @@ class ExactSolves {
 
  public:
   Matrix<double> active_order;  // active rows of all clients, N x 1: what a restored run needs
+};
+
+template <class Real>
+class Solves final : public Phase {
+ public:
+  static constexpr Index multiple = 1;
+  static bool suits(const Setting& of) { return of.rule.solve; }
+
+  Solves(ModelOf<Real>& model, const Round& round, const Setting& of)
+      : model_(&model), clients_(model), groups_(round.groups()), solves_(of.data, of.loss) {
+    work_ = span_work(model.clients().data(), 1, round);
+  }
+
+  bool prepare(Team& team, Stop& stop) override {
+    return clients_.prepare(groups_, work_, team, stop,
+                            [&](Index i, auto&& gram, PaddedGram<Real>& own) {
+                              solves_.prepare(i, gram);
+                              own.arrange(1);
+                            });
+  }
+
+  Outcome run(const Round& round, Team& team, Stop& stop) override {
+    std::atomic<Outcome> worst{Outcome::done};
+    round.for_participants(team, round.work(), [&](Index i, int thread) {
+      if (worst.load(std::memory_order_relaxed) != Outcome::done) return;
+      clients_.start_margins(i);
+      const Outcome outcome =
+          solves_.solve(i, clients_.margins(i).col(0), model_->changes(i), stop, thread);
+      if (outcome == Outcome::done) {
+        clients_.finish_without_sums(round, i, thread);
+      } else {
+        worst.store(outcome);
+        if (outcome == Outcome::infeasible) infeasible_.store(i);
+      }
+    });
+    return worst.load();
+  }
+
+  void commit(const Round& round) override {
+    round.participants().for_each([&](Index i) { solves_.keep(i); });
+  }
+  Index infeasible_client() const override { return infeasible_.load(); }
+  void visit(const Visit& show) override { show("active rows", solves_.active_order); }
+
+ private:
+  ModelOf<Real>* model_;
+  SpanClients<Real> clients_;
+  const Groups& groups_;
+  ExactSolves solves_;
+  std::atomic<Index> infeasible_{-1};
 };
 
 }  // namespace localgd

@@ -39,6 +39,14 @@ class Groups {
     return Work::in_order(std::move(sums));
   }
 
+  // Calls task(client, thread) for all clients of some groups.
+  template <class Task>
+  void for_each(Team& team, const Work& work, Task&& task) const {
+    team.for_each(work, [&](Index g, int thread) {
+      for (Index i = first(g); i < end(g); ++i) task(i, thread);
+    });
+  }
+
   // The sum over the clients: add(client, sum) adds one to the sum of its group, a T that begins as
   // `zero`, and returns whether it takes part. `zero` if nobody does.
   template <class T, class Add>

@@ -31,6 +31,8 @@ class Round {
   // The items of `work` are groups. The plan must outlive the round.
   void begin(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
+    prox_step_ = plan.lr * rule_.prox;
+    keep_ = multiply_add(-plan.lr, rule_.prox, 1.0);
     if (!plan.same_shares || normalizes_) begin_shares();
     work_ = &work;
     if (participants_.all()) return;
@@ -61,8 +63,8 @@ class Round {
     const Index rows = batch(client) > 0 ? batch(client) : data_->size(client);
     return plan_->lr / static_cast<double>(rows);
   }
-  double prox_step() const { return plan_->lr * rule_.prox; }  // eta mu
-  double keep() const { return 1 - prox_step(); }
+  double prox_step() const { return prox_step_; }  // eta mu
+  double keep() const { return keep_; }            // 1 - eta mu, rounded once
   // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
   double tau(Index client) const { return sum_of_decays(prox_step(), steps(client)); }
   // step, as often as the sums of the round count: once in steps, tau_i times if margins stand
@@ -119,6 +121,7 @@ class Round {
   Participants participants_;
   Vector<double> shares_;
   const RoundPlan* plan_ = nullptr;
+  double prox_step_ = 0, keep_ = 1;
   const Work* work_ = nullptr;
   Work selected_;
 };

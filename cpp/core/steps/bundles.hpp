@@ -242,18 +242,16 @@ class Bundles {
     }
   }
 
-  // Those of clients that they are worth it for: many small ones of about the same size.
-  static std::optional<Bundles> suiting(const std::vector<Index>& sizes) {
+  // Whether they are worth it: many small clients of about the same size.
+  static bool suit(const std::vector<Index>& sizes) {
     constexpr Index most_rows = 16, fewest = 3;  // bundles
-    if (static_cast<Index>(sizes.size()) < fewest * width) return {};
+    if (static_cast<Index>(sizes.size()) < fewest * width) return false;
     double entries = 0;
     for (const Index n : sizes) {
-      if (n > most_rows) return {};
+      if (n > most_rows) return false;
       entries += static_cast<double>(detail::triangle(n));
     }
-    Bundles bundles(sizes);
-    if (static_cast<double>(bundles.begins_.back()) > 2 * entries) return {};
-    return bundles;
+    return static_cast<double>(Bundles(sizes).begins_.back()) <= 2 * entries;
   }
 
   void make() {

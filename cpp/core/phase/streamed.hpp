@@ -1,48 +1,57 @@
-// Engine "primal": weights everywhere, rows streamed once per local step.
-//   local step  4 n_i d flops, n_i d reals read;  round  2 M d;  memory  512 d reals at most
+// Steps in the weights, the rows streamed once per local step.
+//   local step  4 n_i d C flops, n_i d reals read
 // Clients of many rows come one after the other, the rows of each shared out among the threads, so
 // that the rows of only one client compete for the cache while it takes its local steps.
 #pragma once
 
-#include "weighted.hpp"
+#include "../model/weight_model.hpp"
+#include "../steps/primal_ladder.hpp"
+#include "dealers.hpp"
+#include "extrapolation.hpp"
 
 namespace localgd {
 
 template <class Real>
-class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
-  using Weighted = WeightedEngine<Real, BaseEngine<Real>>;
-  using Weighted::block;
-  using Weighted::data_;
-  using Weighted::local_;
+class Streamed final : public Phase {
+  using Block = typename Clients<Real>::Block;
 
  public:
-  PrimalEngine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
-      : Weighted(data, init, options), base_(data.samples() * init.cols()) {
-    if (local_.solve)
-      throw std::invalid_argument("engine: the exact local solve needs K_ii: gram or hybrid");
+  static constexpr Index multiple = 1;
+  static bool suits(const Setting& of) { return !of.rule.solve; }
+
+  Streamed(WeightModel<Real>& model, const Round& round, const Setting&)
+      : model_(&model),
+        groups_(round.groups()),
+        rule_(round.rule()),
+        extrapolation_(rule_, clients().count()),
+        dealers_(data(), round),
+        sums_(clients().numbers()),
+        base_(clients().numbers()) {
+    model.expect_whole_changes();
+    const Index d = data().features(), C = outputs();
     std::vector<double> costs;
     Index most_chunks = 0, columns = 1;
-    for (Index i = 0; i < data.clients(); ++i) {
-      const Index rows = this->round_.batch(i) > 0 ? this->round_.batch(i) : data.size(i);
-      costs.push_back(4.0 * static_cast<double>(rows) * static_cast<double>(init.size()));
+    for (Index i = 0; i < data().clients(); ++i) {
+      const Index rows = round.batch(i) > 0 ? round.batch(i) : data().size(i);
+      costs.push_back(4.0 * static_cast<double>(rows) * static_cast<double>(d * C));
       if (!is_large(i)) continue;
-      large_.emplace_back(i, data.size(i), init.rows(), costs.back());
+      large_.emplace_back(i, data().size(i), d, costs.back());
       most_chunks = std::max(most_chunks, large_.back().chunks());
       if (most_rungs(i) > 0 && !first_steps(i)) columns = PrimalRungs<Real>::most;
     }
-    work_ = this->round_.groups().work(costs);
-    gradients_ = PerClient<Real>(most_chunks, init.rows(), init.cols() * columns);
+    work_ = groups_.work(costs);
+    gradients_ = PerClient<Real>(most_chunks, d, C * columns);
   }
 
   bool prepare(Team& team, Stop&) override {
     const auto threads = static_cast<std::size_t>(team.threads());
-    const Index d = data_.features(), C = this->outputs_;
-    scratch_.assign(threads, PrimalScratch<Real>(d, C, this->largest_batch_));
+    const Index d = data().features(), C = outputs();
+    scratch_.assign(threads, PrimalScratch<Real>(d, C, dealers_.largest_batch()));
     if (displaced()) starts_.assign(threads, Matrix<double>(d, C));
     Index large = 0, small = 0;  // rows of those that climb
-    for (Index i = 0; i < data_.clients(); ++i)
+    for (Index i = 0; i < data().clients(); ++i)
       if (most_rungs(i) > 0)
-        (is_large(i) ? large : small) = std::max(is_large(i) ? large : small, data_.size(i));
+        (is_large(i) ? large : small) = std::max(is_large(i) ? large : small, data().size(i));
     if (std::max(large, small) == 0) return true;
     blocks_.assign(threads, RungBlock<Real>(d, C));
     // The first thread's also serve the large clients.
@@ -54,39 +63,48 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     return true;
   }
 
-  Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
-    this->begin_round(plan, work_);
-    if (this->corrections_.any()) this->correct(team, work_, base_);
+  Outcome run(const Round& round, Team& team, Stop& stop) override {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
-      if (is_large(i)) return this->round_.steps_taken(i);  // has taken them
+      if (is_large(i)) return round.steps_taken(i);  // has taken them
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
-      if (done == 0) start_client(i, thread);
-      const PrimalClient<Real> client = view(i, thread);
-      if (done == 0 && this->climbs(i)) return climb(client, i, thread);
-      if (local_.stochastic())
-        this->kernels_.primal_batch(client, this->dealers_[static_cast<std::size_t>(i)],
-                                    this->round_.batch(i), scratch, count);
+      if (done == 0) start_client(round, i, thread);
+      const PrimalClient<Real> client = view(round, i, thread);
+      if (done == 0 && climbs(round, i)) return climb(round, client, i, thread);
+      if (rule_.stochastic())
+        kernels().primal_batch(client, dealers_.of(i), round.batch(i), scratch, count);
       else
-        this->kernels_.primal(client, scratch, count, done > 0);
+        kernels().primal(client, scratch, count, done > 0);
       return count;
     };
-    const Work* work = &this->round_.work();
+    const Work* work = &round.work();
     if (!large_.empty()) {
-      small_.select(work_, [&](Index g) { return has_small(g); });
+      small_.select(work_, [&](Index g) { return has_small(round, g); });
       work = &small_;
       for (const Large& client : large_)
-        if (this->round_.has(client.index) && !large_client(client, team, stop))
+        if (round.has(client.index) && !large_client(round, client, team, stop))
           return Outcome::stopped;
     }
-    const bool complete = this->local_phase(*work, team, stop, steps, [&](Index i, int thread) {
-      if (!is_large(i)) finish_client(i, scratch_[static_cast<std::size_t>(thread)].delta);
+    const bool complete = take_in_pieces(round, *work, team, stop, steps, [&](Index i, int thread) {
+      if (!is_large(i)) finish_client(round, i, scratch_[static_cast<std::size_t>(thread)].delta);
     });
     if (!complete) return Outcome::stopped;
-    this->count_ladders();
-    return this->aggregate(team);
+    extrapolation_.count(round);
+    return Outcome::done;
+  }
+
+  const LaddersTaken* ladders() const override {
+    for (Index i = 0; i < clients().count(); ++i)
+      if (most_rungs(i) == 0) return nullptr;
+    return &extrapolation_.taken();
   }
 
  private:
+  const Clients<Real>& clients() const { return model_->clients(); }
+  const Data& data() const { return clients().data(); }
+  const Kernels<Real>& kernels() const { return clients().kernels(); }
+  Index outputs() const { return clients().outputs(); }
+  std::int64_t steps_of(Index i) const { return rule_.steps[static_cast<std::size_t>(i)]; }
+
   // A client whose rows are shared out, in chunks that the data alone decides on: the bits must not
   // depend on the number of threads. Each chunk has a gradient of its own, so rows must outweigh
   // it.
@@ -113,35 +131,37 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
   };
 
   bool is_large(Index i) const {
-    const Index n = data_.size(i), row = data_.features() * static_cast<Index>(sizeof(Real));
-    return !local_.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
+    const Index n = data().size(i), row = data().features() * static_cast<Index>(sizeof(Real));
+    return !rule_.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
   }
 
+  bool climbs(const Round& round, Index i) const {
+    return !round.plan().frozen && most_rungs(i) > 0;
+  }
   // Rungs take memory, for each row as much as so many features.
-  int most_rungs(Index i) const override {
+  int most_rungs(Index i) const {
     constexpr Index all = PrimalRungs<Real>::most, fewest_features = 32;
-    const Index d = data_.features(), L = this->round_.steps(i);
-    if (this->takes_every_step() || displaced() ||
-        d < std::max(fewest_features, this->outputs_ * all))
+    const Index d = data().features(), L = steps_of(i);
+    if (!extrapolation_.allowed() || displaced() || d < std::max(fewest_features, outputs() * all))
       return 0;
     if (first_steps(i)) return L < FirstSteps::fewest ? 0 : static_cast<int>(std::min(all, L - 1));
     return Ladder::most(L);
   }
-  bool first_steps(Index i) const { return FirstSteps::suit<Real>(this->round_.steps(i)); }
+  bool first_steps(Index i) const { return FirstSteps::suit<Real>(steps_of(i)); }
 
-  bool has_small(Index group) const {
+  bool has_small(const Round& round, Index group) const {
     bool found = false;
-    this->round_.participants().for_each(group, [&](Index i) { found = found || !is_large(i); });
+    round.participants().for_each(group, [&](Index i) { found = found || !is_large(i); });
     return found;
   }
 
   // All local steps of a large client. Every other one goes through its rows backwards: it starts
   // with those that are still in the cache.
-  bool large_client(const Large& large, Team& team, Stop& stop) {
-    const Index i = large.index, n = data_.size(i);
+  bool large_client(const Round& round, const Large& large, Team& team, Stop& stop) {
+    const Index i = large.index, n = data().size(i);
     Matrix<Real>&delta = scratch_.front().delta, &sum = scratch_.front().gradient;
-    start_client(i, 0);
-    const PrimalClient<Real> client = view(i, 0);
+    start_client(round, i, 0);
+    const PrimalClient<Real> client = view(round, i, 0);
     bool forth = true;
     // Calls task(first row, count, thread, gradients) for all chunks; out: the sum of so many
     // columns for each output.
@@ -165,23 +185,24 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
                                                   sum.size());
       });
     };
-    std::int64_t l = this->climbs(i) ? climb(client, i, 0, pass) : 0;
-    for (; l < this->round_.steps_taken(i) && !stop.requested(); ++l) {
+    std::int64_t l = climbs(round, i) ? climb(round, client, i, 0, pass) : 0;
+    for (; l < round.steps_taken(i) && !stop.requested(); ++l) {
       const bool known = l > 0;
       pass(1, sum.data(), [&](Index first, Index count, int thread, Real* gradient) {
-        this->kernels_.primal_gradient(client, first, count, known,
-                                       scratch_[static_cast<std::size_t>(thread)], gradient);
+        kernels().primal_gradient(client, first, count, known,
+                                  scratch_[static_cast<std::size_t>(thread)], gradient);
       });
       take_step(client, sum);
     }
     if (stop.requested()) return false;
-    finish_client(i, delta);
+    finish_client(round, i, delta);
     return true;
   }
 
   // A ladder, or one step. pass as in large_client(); or all rows of a small client on its thread.
   template <class Pass>
-  std::int64_t climb(const PrimalClient<Real>& client, Index i, int thread, Pass&& pass) {
+  std::int64_t climb(const Round& round, const PrimalClient<Real>& client, Index i, int thread,
+                     Pass&& pass) {
     const auto own = static_cast<std::size_t>(thread);
     PrimalRungs<Real>& at = rungs_at_work_[own];
     const auto block_of = [&](int t) -> RungBlock<Real>& {
@@ -189,15 +210,15 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
     };
     const auto start = [&](Real* before) {
       pass(1, at.gradients.data(), [&](Index first, Index count, int t, Real* gradient) {
-        this->kernels_.primal_start(client, data_.targets.data() + data_.begin(i), at, first, count,
-                                    block_of(t), before, gradient);
+        kernels().primal_start(client, data().targets.data() + data().begin(i), at, first, count,
+                               block_of(t), before, gradient);
       });
     };
     const auto changes = [&](const Real* before) {
       std::atomic<Real> most{0};
       pass(at.rungs, at.gradients.data(), [&](Index first, Index count, int t, Real* gradients) {
         const Real moved =
-            this->kernels_.primal_changes(client, at, first, count, block_of(t), before, gradients);
+            kernels().primal_changes(client, at, first, count, block_of(t), before, gradients);
         for (Real known = most.load(std::memory_order_relaxed);
              moved > known && !most.compare_exchange_weak(known, moved);) {
         }
@@ -205,68 +226,72 @@ class PrimalEngine final : public WeightedEngine<Real, BaseEngine<Real>> {
       return most.load();
     };
     const PrimalRounds<Real, decltype(start), decltype(changes)> rounds{
-        client, at, this->round_.prox_step(), this->round_.tau(i), start, changes};
+        client, at, round.prox_step(), round.tau(i), start, changes};
     const auto take = [&](auto&& ladder) {
-      return climb_ladder<Real>(ladder, this->round_.steps(i), most_rungs(i),
-                                this->ladder_tolerance(i), ladders_[own],
-                                this->rungs_[static_cast<std::size_t>(i)]);
+      return climb_ladder<Real>(ladder, round.steps(i), most_rungs(i),
+                                Extrapolation::tolerance<Real>(round, i), ladders_[own],
+                                extrapolation_.rungs(i));
     };
     using Start = decltype(start);
     using Changes = decltype(changes);
     if (first_steps(i)) return take(PrimalFirstSteps<Real, Start, Changes>{rounds});
     return take(PrimalLadder<Real, Start, Changes>{rounds});
   }
-  std::int64_t climb(const PrimalClient<Real>& client, Index i, int thread) {
-    return climb(client, i, thread, [&](Index columns, Real* out, auto&& task) {
-      std::fill_n(out, columns * this->weights_.value.size(), Real(0));
-      task(Index{0}, data_.size(i), thread, out);
+  std::int64_t climb(const Round& round, const PrimalClient<Real>& client, Index i, int thread) {
+    return climb(round, client, i, thread, [&](Index columns, Real* out, auto&& task) {
+      std::fill_n(out, columns * model_->present().size(), Real(0));
+      task(Index{0}, data().size(i), thread, out);
     });
   }
 
-  bool displaced() const { return this->corrections_.displace(); }
+  bool displaced() const { return model_->corrections().displace(); }
 
   // A displaced client starts elsewhere, and its steps are counted from there.
-  void start_client(Index i, int thread) {
+  void start_client(const Round& round, Index i, int thread) {
     Matrix<Real>& delta = scratch_[static_cast<std::size_t>(thread)].delta;
     delta.setZero();
-    block(this->sums_, i).setZero();
-    this->begin_batches(i);
-    if (!this->corrections_.any()) return;
-    auto q = this->own_parts_.of(i);
-    q -= this->shared_;
+    clients().block(sums_, i).setZero();
+    dealers_.begin(round, i);
+    if (!model_->corrections().any()) return;
+    Block q = model_->correction(i);
     if (displaced())
-      starts_[static_cast<std::size_t>(thread)] = this->weights_.value + q.template cast<double>();
+      starts_[static_cast<std::size_t>(thread)] = model_->present() + q.template cast<double>();
     else
-      q *= static_cast<Real>(this->round_.plan().lr);
+      q *= static_cast<Real>(round.plan().lr);
   }
 
-  void finish_client(Index i, const Matrix<Real>& delta) {
-    this->finish_steps(i);
-    this->sums_of_groups_.add(i, this->round_.share(i), delta.data());
+  void finish_client(const Round& round, Index i, const Matrix<Real>& delta) {
+    model_->take_moved(round, i, clients().block(sums_, i), delta.data());
   }
 
-  PrimalClient<Real> view(Index i, int thread) {
+  PrimalClient<Real> view(const Round& round, Index i, int thread) {
     const auto own = static_cast<std::size_t>(thread);
-    return {this->rows_.of(data_, i),
-            this->targets_.data() + data_.begin(i),
-            this->outputs_,
-            static_cast<Real>(this->round_.step(i)),
-            static_cast<Real>(1 - this->round_.prox_step()),
-            this->corrections_.pull() ? this->own_parts_.data(i) : nullptr,
-            displaced() ? starts_[own] : this->weights_.value,
-            block(base_, i).data(),
+    return {clients().rows(i),
+            clients().targets(i),
+            outputs(),
+            static_cast<Real>(round.step(i)),
+            static_cast<Real>(round.keep()),
+            model_->corrections().pull() ? model_->correction_of(i) : nullptr,
+            displaced() ? starts_[own] : model_->present(),
+            clients().block(base_, i).data(),
             scratch_[own].delta.data(),
-            block(this->sums_, i).data()};
+            clients().block(sums_, i).data()};
   }
 
-  Work work_, small_;
+  WeightModel<Real>* model_;
+  const Groups& groups_;
+  const LocalRule& rule_;
+  Extrapolation extrapolation_;
+  Dealers dealers_;
+  Vector<Real> sums_;  // s, all clients
+  Vector<Real> base_;  // A w_k, all clients
+  Work small_;
   std::vector<Large> large_;
   PerClient<Real> gradients_;            // of the chunks of a large client, and there of all rungs
   Work sum_work_;                        // the columns of these
   std::vector<RungBlock<Real>> blocks_;  // of each thread
   std::vector<PrimalRungs<Real>> rungs_at_work_;
   std::vector<LadderSpace<Real>> ladders_;
-  Vector<Real> base_;                   // A w_k, all clients
   std::vector<Matrix<double>> starts_;  // of each thread, where clients are displaced: w_k + q_i
   std::vector<PrimalScratch<Real>> scratch_;
 };

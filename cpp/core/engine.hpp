@@ -1,0 +1,89 @@
+// What an engine promises: rounds of local work and aggregation from a state that it keeps.
+//
+// Whatever the representation, the state of a run is described by
+//   a   (N x C)  coefficients: w = w_0 + A^T a
+// and its last round by
+//   b       (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g, where g is `common` of the
+//   corrections change  (N x C)  w_{k+1} - w_k = A^T change; of coordinate-wise servers in the
+//   weights instead
+// The server state is float64 always; Real is the type of the local phase and of the stored rows
+// and Gram blocks, so that a float32 run does not freeze when steps become smaller than an ulp of
+// w.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "data.hpp"
+#include "model/model.hpp"
+#include "phase/phase.hpp"
+#include "round/options.hpp"
+#include "stop.hpp"
+#include "team.hpp"
+
+namespace localgd {
+
+struct EngineOptions {
+  std::string_view engine = "gram";       // "gram" | "hybrid" | "primal"
+  std::string_view loss = "exponential";  // see loss/registry.hpp
+  bool single = false;                    // float32 local phase
+  LocalRule local;
+  ServerRule server;
+};
+
+// A phase, in which the clients take their steps, and a model that takes what they give.
+class Engine final {
+ public:
+  // init: w_0, d x C. Throws std::invalid_argument for an unknown name or sizes that do not fit.
+  Engine(const Data& data, const Matrix<double>& init, const EngineOptions& options);
+
+  // Work before the first round (Gram blocks, scratch space). False if it was stopped.
+  bool prepare(Team& team, Stop& stop);
+
+  // One round. Unless it is done the state is as before the round.
+  Outcome round(const RoundPlan& plan, Team& team, Stop& stop);
+
+  // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the model does not
+  // carry them.
+  const Matrix<double>& weights() { return model_->weights(); }
+  const Matrix<double>& margins() { return model_->margins(); }
+  const Matrix<double>& coefficients() { return model_->coefficients(); }
+  const LastRound& last_round() { return model_->last_round(); }
+
+  // All that a restored run needs to go on with the same bits, by name.
+  Arrays save();
+  void visit(const Visit& show);
+  // Takes what another engine of the same settings has saved. Throws std::invalid_argument, and
+  // loads nothing, if a name is missing or an array is of another size.
+  void load(const Arrays& saved);
+
+  // The models w_0 + A^T a of many coefficients and their margins, C columns for each side by side.
+  // Models that do not live in the span cannot, nor place().
+  void models(const Matrix<double>& coefficients, Matrix<double>& margins, Matrix<double>& weights,
+              Team& team) {
+    model_->models(coefficients, margins, weights, team);
+  }
+
+  // Puts the model at w_0 + A^T a, with the server's velocity and the control variates (in
+  // coefficients; empty where the method has none). margins: those of the model, or null.
+  void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
+             const Matrix<double>& velocity, const Matrix<double>& controls, Team& team) {
+    model_->place(coefficients, margins, velocity, controls, team);
+  }
+
+  // The rounds so far, or null if local steps are never extrapolated.
+  const LaddersTaken* ladders() const { return phase_->ladders(); }
+
+  // The client whose own rows have no exact solution, after Outcome::infeasible.
+  Index infeasible_client() const { return phase_->infeasible_client(); }
+
+ private:
+  std::unique_ptr<Round> round_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Phase> phase_;
+};
+
+std::unique_ptr<Engine> make_engine(const Data& data, const Matrix<double>& init,
+                                    const EngineOptions& options);
+
+}  // namespace localgd

@@ -1,0 +1,41 @@
+// Where the model of a run lives, and what the clients of a round make of it.
+#pragma once
+
+#include "../round/last_round.hpp"
+#include "../round/round.hpp"
+#include "../state.hpp"
+#include "../stop.hpp"
+
+namespace localgd {
+
+enum class Outcome { done, stopped, not_finite, infeasible };
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // Work before the first round. False if it was stopped.
+  virtual bool prepare(Team& team, Stop& stop) = 0;
+
+  // A round begins; its clients take their steps; it is taken into the state, or nothing is.
+  virtual void begin(const Round& round, Team& team) = 0;
+  virtual Outcome close(const Round& round, Team& team) = 0;
+
+  // w_k (d x C), A w_k (N x C) and so on, computed on demand where they are not kept.
+  virtual const Matrix<double>& weights() = 0;
+  virtual const Matrix<double>& margins() = 0;
+  virtual const Matrix<double>& coefficients() = 0;
+  virtual const LastRound& last_round() = 0;
+
+  // Shows what a restored run needs; and it has been loaded anew.
+  virtual void visit(const Visit& show) = 0;
+  virtual void loaded() {}
+
+  // See Engine.
+  virtual void models(const Matrix<double>& coefficients, Matrix<double>& margins,
+                      Matrix<double>& weights, Team& team);
+  virtual void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
+                     const Matrix<double>& velocity, const Matrix<double>& controls, Team& team);
+};
+
+}  // namespace localgd

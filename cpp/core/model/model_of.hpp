@@ -1,0 +1,148 @@
+// What models have in common wherever they live: corrections, coefficients, and what clients give.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "../rows/clients.hpp"
+#include "coefficients.hpp"
+#include "model.hpp"
+
+namespace localgd {
+
+template <class Real>
+class ModelOf : public Model {
+ public:
+  using Block = typename Clients<Real>::Block;
+  using Columns = Eigen::Map<Matrix<Real>, 0, Eigen::OuterStride<>>;
+
+  const Clients<Real>& clients() const { return clients_; }
+  Corrections& corrections() { return corrections_; }
+
+  void begin(const Round& round, Team& team) override {
+    finite_.store(true, std::memory_order_relaxed);
+    corrections_.begin(round);
+    if (in_data_order_) coefficients_.begin(round, corrections_);
+    if (corrections_.any()) correct(round, team);
+  }
+
+  // A_i w_k of a client.
+  virtual void start(Index client, Eigen::Map<Matrix<double>> margins) = 0;
+  // shift -= A_i sum_j v_j A_j^T gamma_j, what the corrections have in common.
+  virtual void subtract_common(Index client, Columns shift) = 0;
+
+  // The sums of a client's steps, which are overwritten.
+  void take(const Round& round, Index client, Block sums, int thread) {
+    note(round, client, sums);
+    take_changes(round, client, sums, thread);
+  }
+  // b_i, from whoever has made it without sums; scratch: as many numbers.
+  virtual void take_changes(const Round& round, Index client, Block scratch, int thread) = 0;
+  double* changes(Index client) { return coefficients_.change(client, 0); }
+
+  // The same for bundles of clients (see steps/bundles.hpp), whose sums, shares and so on are in
+  // `at`. next: the bundle that follows, or one past the last.
+  virtual bool prepare_bundles(const Bundles<Real>& bundles, const Groups& groups, const Work& work,
+                               Team& team, Stop& stop) = 0;
+  virtual void begin_group(int /*thread*/) {}
+  virtual void start_bundle(Index bundle, Index next, BundleClients<Real>& client) = 0;
+  virtual void take_bundle(const Round& round, Index bundle, Index next,
+                           const BundleClients<Real>& client, int thread) = 0;
+  virtual void end_group(Index /*first client*/, int /*thread*/) {}
+
+  const LastRound& last_round() override { return last_; }
+  const Matrix<double>& coefficients() override { return coefficients_.track().value; }
+  void visit(const Visit& show) override {
+    Track& track = coefficients_.track();
+    show("coefficients", track.value);
+    if (track.velocity.size()) show("velocity", track.velocity);
+    if (corrections_.pull()) show("controls", corrections_.controls());
+  }
+
+ protected:
+  ModelOf(const Data& data, const Matrix<double>& init, std::string_view loss,
+          const ServerRule& server, const Round& round)
+      : clients_(data, init.cols(), loss),
+        corrections_(data, init.cols(), round.rule()),
+        coefficients_(data, init.cols(), server, round.groups()) {
+    if (corrections_.any()) scratch_ = clients_.numbers();
+    last_.local_changes = Matrix<double>::Zero(data.samples(), init.cols());
+    last_.change = &coefficients_.track().change;
+  }
+
+  // What the corrections of the round have in common.
+  virtual void correct(const Round& round, Team& team) = 0;
+
+  // gamma_i = -(beta / n_i) e_i from margins at w_k, which are overwritten.
+  void displace(Index client, Block margins) {
+    clients_.kernels().derivatives(margins.data(), clients_.targets(client), clients_.size(client),
+                                   clients_.outputs(), margins.data());
+    corrections_.displace(client, margins);
+  }
+
+  // b_i from the sums of the client's steps.
+  void note(const Round& round, Index client, const Block& sums) {
+    const Index n = clients_.size(client);
+    const double per_sum = round.change_per_sum(client);
+    for (Index c = 0; c < clients_.outputs(); ++c) {
+      double* b = coefficients_.change(client, c);
+      scale(per_sum, sums.data() + c * n, n, b);
+      corrections_.finish(round, client, c, b);
+    }
+  }
+  void note_bundle(const Round& round, Index bundle, const BundleClients<Real>& client) {
+    constexpr Index width = bundle_width<Real>;
+    const Index first = bundle * width, end = std::min(first + width, clients_.count());
+    for (Index i = first; i < end; ++i) {
+      if (!round.has(i)) continue;
+      const double change = client.at.change[i - first];
+      const Real* sums = client.at.sums.data() + i - first;
+      double* b = changes(i);
+      for (Index j = 0, rows = clients_.size(i); j < rows; ++j)
+        b[j] = change * static_cast<double>(sums[j * width]);
+    }
+  }
+
+  // Something in the clients' changes is inf or NaN.
+  void note_not_finite() { finite_.store(false, std::memory_order_relaxed); }
+
+  void gather_coefficients(const Round& round, Team& team) {
+    if (in_data_order_ && !coefficients_.gather(round, corrections_, team)) note_not_finite();
+  }
+
+  // Takes the round into the state unless something in it is inf or NaN.
+  Outcome commit(const Round& round, Track& state, Team& team) {
+    if (!finite_.load(std::memory_order_relaxed) || !(round.plan().last || state.finite()))
+      return Outcome::not_finite;
+    if (!round.plan().last) state.commit();
+    if (in_data_order_) coefficients_.commit(round, corrections_, last_, team);
+    if (!round.plan().same_shares) keep_shares(round.participants());
+    return Outcome::done;
+  }
+
+  const Clients<Real> clients_;
+  Corrections corrections_;
+  Coefficients coefficients_;
+  Vector<Real> scratch_;  // of corrections: a number for each row and output
+  LastRound last_;
+  bool in_data_order_ = true;  // coefficients and b; or somebody else keeps them
+
+ private:
+  // p~ of the round is that of the last one from here.
+  void keep_shares(const Participants& now) {
+    if (all_shares_ || now.all()) {
+      last_.shares = now.shares();
+    } else {
+      for (const Index i : sharing_) last_.shares[i] = 0;
+      now.for_each([&](Index i) { last_.shares[i] = now.shares()[i]; });
+    }
+    all_shares_ = now.all();
+    sharing_ = now.clients();
+  }
+
+  std::atomic<bool> finite_{true};  // the clients' changes of the round
+  bool all_shares_ = true;          // may not be 0 in the last round's; or
+  std::vector<Index> sharing_;      // those of these clients
+};
+
+}  // namespace localgd

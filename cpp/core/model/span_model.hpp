@@ -1,0 +1,183 @@
+// The model as coefficients and margins alone, w = w_0 + A^T a: K = A A^T takes the clients' mean
+// change to the margins, without the weights.
+//   round  2 N^2 flops, half of it read, or 32 N;  memory  N^2 reals
+#pragma once
+
+#include <limits>
+
+#include "../blocks/symmetric_gram.hpp"
+#include "../matrix_products.hpp"
+#include "model_of.hpp"
+#include "smooth_products.hpp"
+#include "span_weights.hpp"
+
+namespace localgd {
+
+template <class Real>
+class SpanModel final : public ModelOf<Real> {
+  using Base = ModelOf<Real>;
+  using typename Base::Block;
+  using typename Base::Columns;
+
+ public:
+  SpanModel(const Data& data, const Matrix<double>& init, std::string_view loss,
+            const ServerRule& server, const Round& round)
+      : Base(data, init, loss, server, round),
+        init_(init),
+        first_margins_(first_margins(data, init)),
+        margins_(server, first_margins_),
+        smooth_(!round.rule().every_step && !round.rule().stochastic()),
+        products_(data.samples(), init.cols()),
+        moved_(data.samples(), init.cols()),
+        model_(data, init, flops_of_round(round)),
+        weights_(init) {}
+
+  bool prepare(Team& team, Stop& stop) override {
+    if (!gram_.prepare(this->clients_.rows().all(), team, stop)) return false;
+    if (smooth_) norm_ = gram_.largest_row_sum();
+    return true;
+  }
+
+  void start(Index i, Eigen::Map<Matrix<double>> margins) override {
+    margins = rows_of(margins_.value, data(), i);
+  }
+  void subtract_common(Index i, Columns shift) override {
+    shift -= rows_of(moved_, data(), i).template cast<Real>();
+  }
+  void take_changes(const Round&, Index, Block, int) override {}
+
+  bool prepare_bundles(const Bundles<Real>&, const Groups&, const Work&, Team&, Stop&) override {
+    return true;
+  }
+  void start_bundle(Index bundle, Index /*next*/, BundleClients<Real>& client) override {
+    constexpr Index width = bundle_width<Real>;
+    double* margins = client.at.margins.data();
+    std::fill_n(margins, client.n * width, 0.0);
+    const Index first = bundle * width;
+    for (Index i = first; i < std::min(first + width, data().clients()); ++i)
+      for (Index j = 0; j < data().size(i); ++j)
+        margins[j * width + i - first] = margins_.value(data().begin(i) + j);
+  }
+  void take_bundle(const Round& round, Index bundle, Index /*next*/,
+                   const BundleClients<Real>& client, int /*thread*/) override {
+    this->note_bundle(round, bundle, client);
+  }
+
+  // The clients' mean change of the margins is K times that of the coefficients.
+  Outcome close(const Round& round, Team& team) override {
+    this->gather_coefficients(round, team);
+    if (round.plan().last) return this->commit(round, margins_, team);
+    multiply(track().mean, margins_.mean, team);
+    margins_.advance(round.plan().round, 0, data().samples());
+    const Outcome committed = this->commit(round, margins_, team);
+    if (committed != Outcome::done) return committed;
+    if (smooth_) products_.commit();
+    model_.after_round(track(), margins_);
+    return committed;
+  }
+
+  const Matrix<double>& weights() override {
+    weights_ = model_.weights(track());
+    return weights_;
+  }
+  const Matrix<double>& coefficients() override {
+    all_coefficients_ = model_.coefficients(track());
+    return all_coefficients_;
+  }
+  const Matrix<double>& margins() override { return margins_.value; }
+
+  void models(const Matrix<double>& coefficients, Matrix<double>& margins, Matrix<double>& weights,
+              Team& team) override {
+    const Index outputs = init_.cols(), states = coefficients.cols() / outputs;
+    margins.resize(first_margins_.rows(), coefficients.cols());
+    gram_.multiply(coefficients, margins, team);
+    margins += first_margins_.replicate(1, states);
+    weights = init_.replicate(1, states) + weighted_rows(data().rows, coefficients);
+  }
+
+  void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
+             const Matrix<double>& velocity, const Matrix<double>& controls, Team& team) override {
+    model_.restart(init_);
+    track().value = coefficients;
+    if (track().anchor.size()) track().anchor.setZero();
+    if (margins) {
+      margins_.value = *margins;
+    } else {
+      gram_.multiply(coefficients, margins_.value, team);
+      margins_.value += first_margins_;
+    }
+    if (velocity.size()) {
+      track().velocity = velocity;
+      gram_.multiply(velocity, margins_.velocity, team);
+    }
+    products_.forget();
+    if (controls.size()) this->corrections_.controls() = controls;
+  }
+
+  void visit(const Visit& show) override {
+    Base::visit(show);
+    show("margins", margins_.value);
+    if (margins_.velocity.size()) show("margins velocity", margins_.velocity);
+    if (smooth_) products_.visit(show);
+    if (track().anchor.size()) show("coefficients' anchor", track().anchor);
+    model_.visit(show);
+  }
+
+ private:
+  const Data& data() const { return this->clients_.data(); }
+  Track& track() { return this->coefficients_.track(); }
+
+  // y = K x, x the mean change of the round, to the rounding of the margins.
+  void multiply(const Matrix<double>& x, Matrix<double>& y, Team& team) {
+    const auto product = [&](const Matrix<double>& of, Matrix<double>& out) {
+      gram_.multiply(of, out, team);
+    };
+    if (!smooth_) return product(x, y);
+    constexpr double unit = std::numeric_limits<Real>::epsilon() / 2;
+    const double largest = margins_.value.template lpNorm<Eigen::Infinity>();
+    products_.next(x, {norm_, unit, unit * largest}, y, product);
+  }
+
+  // moved_ = A sum_j v_j A_j^T gamma_j, what the corrections of all clients have in common.
+  void correct(const Round& round, Team& team) override {
+    if (this->corrections_.displace())
+      round.for_participants(team, round.work(), [&](Index i, int) {
+        Block m = this->clients_.block(this->scratch_, i);
+        m = rows_of(margins_.value, data(), i).template cast<Real>();
+        this->displace(i, m);
+      });
+    gram_.multiply(this->corrections_.gather_common(round), moved_, team);
+  }
+
+  static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {
+    Matrix<double> margins;
+    products_of_rows(data, init, margins);
+    return margins;
+  }
+
+  // The least that a round takes: few steps, where the others are extrapolated, and a product that
+  // follows from those of earlier rounds.
+  double flops_of_round(const Round& round) const {
+    constexpr std::int64_t few = 6;
+    double flops = 0;
+    for (Index i = 0; i < data().clients(); ++i) {
+      const auto n = static_cast<double>(data().size(i));
+      const auto rows = round.batch(i) > 0 ? static_cast<double>(round.batch(i)) : n;
+      flops += 32 * n + 2 * n * rows * static_cast<double>(std::min(few, round.steps(i)));
+    }
+    return flops * static_cast<double>(this->clients_.outputs());
+  }
+
+  const Matrix<double> init_, first_margins_;
+  SymmetricGram<Real> gram_;
+  double norm_ = 0;  // largest row sum of |K|
+  Track margins_;
+  const bool
+      smooth_;  // whether the clients' changes follow from one another: not of random batches
+  SmoothProducts products_;
+  Matrix<double> moved_;
+  SpanWeights model_;
+  Matrix<double> weights_, all_coefficients_;  // where somebody has asked for them
+};
+
+}  // namespace localgd

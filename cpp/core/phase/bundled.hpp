@@ -1,0 +1,117 @@
+// Full-batch steps of many small clients at once, one in each lane of a register.
+//   local step  2 n_i^2 flops;  memory  half of sum n_i^2 reals
+#pragma once
+
+#include <optional>
+
+#include "../matrix_products.hpp"
+#include "../steps/bundles.hpp"
+#include "span_clients.hpp"
+
+namespace localgd {
+
+template <class Real>
+class Bundled final : public Phase {
+ public:
+  static constexpr Index width = bundle_width<Real>, multiple = width;
+
+  // Bundles take every step: of many steps a ladder needs fewer.
+  static bool suits(const Setting& of) {
+    constexpr std::int64_t many = 128;
+    const LocalRule& rule = of.rule;
+    const bool plain = of.outputs == 1 && !of.multiclass && !rule.solve && !rule.stochastic() &&
+                       rule.correction == Correction::none &&
+                       (rule.every_step || rule.steps.front() <= many) && rule.equal_steps();
+    return plain && Bundles<Real>::suit(sizes(of.data));
+  }
+
+  Bundled(ModelOf<Real>& model, const Round& round, const Setting&)
+      : model_(&model), groups_(round.groups()), bundles_(sizes(model.clients().data())) {
+    work_ = span_work(model.clients().data(), model.clients().outputs(), round);
+  }
+
+  bool prepare(Team& team, Stop& stop) override {
+    if (!model_->prepare_bundles(bundles_, groups_, work_, team, stop)) return false;
+    bundles_.make();
+    spaces_.assign(static_cast<std::size_t>(team.threads()),
+                   BundleSpace<Real>(bundles_.most_rows()));
+    team.for_each(work_, [&](Index g, int thread) {
+      if (stop.check(thread)) return;
+      for (Index i = groups_.first(g); i < groups_.end(g); ++i) {
+        const auto a = clients().rows(i);
+        RowMatrix<Real> gram(a.rows(), a.rows());
+        multiply_by_rows(a, a, gram);
+        bundles_.put(i, gram, data().targets.data() + data().begin(i));
+      }
+    });
+    return !stop.requested();
+  }
+
+  Outcome run(const Round& round, Team& team, Stop& stop) override {
+    constexpr std::int64_t piece = 10'000;  // a ms or more
+    const std::int64_t steps = round.steps_taken(0);
+    team.for_each(round.work(), [&](Index g, int thread) {
+      const Index last = groups_.end(g);
+      Participants::Cursor present(round.participants(), g);
+      model_->begin_group(thread);
+      for (Index i = present(0), next; i < last; i = next) {
+        const Index bundle = i / width, first = bundle * width, end = std::min(first + width, last);
+        next = present(first + width);
+        auto client = bundles_.of(bundle, static_cast<Real>(round.keep()),
+                                  spaces_[static_cast<std::size_t>(thread)]);
+        model_->start_bundle(bundle, next / width, client);
+        start(round, client, first, end);
+        for (std::int64_t done = 0; done < steps; done += piece) {
+          if (stop.check(thread)) return;
+          clients().kernels().bundle(client, std::min(piece, steps - done), done + piece >= steps);
+        }
+        model_->take_bundle(round, bundle, next / width, client, thread);
+      }
+      model_->end_group(groups_.first(g), thread);
+    });
+    return stop.requested() ? Outcome::stopped : Outcome::done;
+  }
+
+ private:
+  const Clients<Real>& clients() const { return model_->clients(); }
+  const Data& data() const { return clients().data(); }
+
+  static std::vector<Index> sizes(const Data& data) {
+    std::vector<Index> sizes;
+    for (Index i = 0; i < data.clients(); ++i) sizes.push_back(data.size(i));
+    return sizes;
+  }
+
+  void start(const Round& round, const BundleClients<Real>& client, Index first, Index end) {
+    const Index size = client.n * width;
+    BundleSpace<Real>& at = client.at;
+    const double steps_counted = round.change_per_sum(first, 1);
+    for (Index l = 0; l < end - first; ++l) {  // without branches, for it to be vector code
+      const double u = round.share(first + l),
+                   step = u > 0 ? round.plan().lr / static_cast<double>(data().size(first + l)) : 0;
+      at.step[l] = static_cast<Real>(step);
+      at.change[l] = step * steps_counted;
+      at.share[l] = static_cast<Real>(u * at.change[l]);
+      at.weight[l] = u;
+    }
+    for (Index l = end - first; l < width; ++l)
+      at.step[l] = at.share[l] = 0, at.change[l] = at.weight[l] = 0;
+    if (!round.participants().all())
+      for (Index l = 0; l < end - first; ++l)
+        if (!round.has(first + l))  // stands still at 0: far away its sums could be inf
+          for (Index j = 0; j < client.n; ++j) at.margins[j * width + l] = 0;
+    Real* base = at.base.data();
+    const double* margins = at.margins.data();
+    for (Index t = 0; t < size; ++t) base[t] = static_cast<Real>(margins[t]);
+    clients().kernels().values_at_start(margins, client.targets, size, 1, size, at.at_start.data());
+    std::fill_n(at.delta.data(), size, Real(0));
+    std::fill_n(at.sums.data(), size, Real(0));
+  }
+
+  ModelOf<Real>* model_;
+  const Groups& groups_;
+  Bundles<Real> bundles_;
+  std::vector<BundleSpace<Real>> spaces_;  // of each thread
+};
+
+}  // namespace localgd

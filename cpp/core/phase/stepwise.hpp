@@ -1,0 +1,77 @@
+// One full-batch step after another on K_ii, or many of them extrapolated from few.
+//   local step  2 n_i^2 C flops;  memory  sum n_i^2 reals
+#pragma once
+
+#include "extrapolation.hpp"
+#include "span_clients.hpp"
+
+namespace localgd {
+
+template <class Real>
+class Stepwise final : public Phase {
+ public:
+  static constexpr Index multiple = 1;
+  static bool suits(const Setting&) { return true; }
+
+  Stepwise(ModelOf<Real>& model, const Round& round, const Setting&)
+      : clients_(model),
+        groups_(round.groups()),
+        steps_(round.rule().steps),
+        extrapolation_(round.rule(), model.clients().count()) {
+    work_ = span_work(model.clients().data(), model.clients().outputs(), round);
+  }
+
+  bool prepare(Team& team, Stop& stop) override {
+    const Index outputs = clients_.clients().outputs();
+    Index longest = 0;
+    for (Index i = 0; i < clients_.clients().count(); ++i)
+      if (most_rungs(i) > 0)
+        longest = std::max(longest, padded<Real>(clients_.clients().size(i)) * outputs);
+    ladders_.assign(static_cast<std::size_t>(team.threads()), LadderSpace<Real>(longest));
+    return clients_.prepare(groups_, work_, team, stop,
+                            [&](Index, auto&&, PaddedGram<Real>& own) { own.arrange(outputs); });
+  }
+
+  Outcome run(const Round& round, Team& team, Stop& stop) override {
+    const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
+      if (done == 0) {
+        clients_.start(round, i);
+        if (!round.plan().frozen && most_rungs(i) > 0) return climb(round, i, thread);
+      }
+      const bool last = done + count == round.steps_taken(i);
+      clients_.clients().kernels().span(clients_.view(round, i), count, last);
+      return count;
+    };
+    if (!take_in_pieces(round, round.work(), team, stop, steps,
+                        [&](Index i, int thread) { clients_.finish(round, i, thread); }))
+      return Outcome::stopped;
+    extrapolation_.count(round);
+    return Outcome::done;
+  }
+
+  const LaddersTaken* ladders() const override {
+    for (Index i = 0; i < clients_.clients().count(); ++i)
+      if (most_rungs(i) == 0) return nullptr;
+    return &extrapolation_.taken();
+  }
+
+ private:
+  // The most rungs of a ladder of a client's steps; 0 if it takes them all.
+  int most_rungs(Index i) const {
+    return extrapolation_.allowed() ? Ladder::most(steps_[static_cast<std::size_t>(i)]) : 0;
+  }
+  std::int64_t climb(const Round& round, Index i, int thread) {
+    return clients_.clients().kernels().ladder(
+        clients_.view(round, i), round.steps(i), round.tau(i),
+        Extrapolation::tolerance<Real>(round, i), ladders_[static_cast<std::size_t>(thread)],
+        extrapolation_.rungs(i));
+  }
+
+  SpanClients<Real> clients_;
+  const Groups& groups_;
+  const std::vector<std::int64_t>& steps_;
+  Extrapolation extrapolation_;
+  std::vector<LadderSpace<Real>> ladders_;  // of each thread
+};
+
+}  // namespace localgd

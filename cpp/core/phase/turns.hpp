@@ -1,0 +1,94 @@
+// Steps with batches on K_ii, of several clients in turn where they are short.
+//   local step  2 n_i b C flops;  memory  sum n_i^2 reals
+#pragma once
+
+#include "../steps/batch_steps.hpp"
+#include "dealers.hpp"
+#include "span_clients.hpp"
+
+namespace localgd {
+
+template <class Real>
+class Turns final : public Phase {
+ public:
+  static constexpr Index multiple = 1;
+  static bool suits(const Setting& of) { return of.rule.stochastic(); }
+
+  Turns(ModelOf<Real>& model, const Round& round, const Setting&)
+      : clients_(model),
+        groups_(round.groups()),
+        equal_steps_(round.rule().equal_steps()),
+        dealers_(model.clients().data(), round) {
+    work_ = span_work(model.clients().data(), model.clients().outputs(), round);
+  }
+
+  bool prepare(Team& team, Stop& stop) override {
+    if (!clients_.prepare(groups_, work_, team, stop, [](auto&&...) {})) return false;
+    clients_of_turn_ = most_clients_of_turn();
+    turns_.clear();
+    for (int t = 0; t < team.threads(); ++t)
+      turns_.emplace_back(clients_of_turn_, dealers_.largest_batch(), clients_.clients().outputs());
+    return true;
+  }
+
+  // The turns are such that two threads have as many.
+  Outcome run(const Round& round, Team& team, Stop& stop) override {
+    const Work& groups = round.work();
+    const Index items = turns(groups.items());
+    shared_out_.even(items, groups.total / static_cast<double>(std::max<Index>(items, 1)));
+    team.for_each(shared_out_, [&](Index item, int thread) {
+      BatchTurn<Real>& turn = turns_[static_cast<std::size_t>(thread)];
+      turn.clients.clear();
+      const auto start = [&](Index i) {
+        if (static_cast<Index>(turn.clients.size()) == clients_of_turn_)
+          take_turn(round, turn, stop, thread);
+        clients_.start(round, i);
+        dealers_.begin(round, i);
+        turn.add(i, clients_.view(round, i), dealers_.of(i), round.batch(i));
+      };
+      const Index count = groups.items();
+      for (Index at = item * count / items; at < (item + 1) * count / items; ++at)
+        round.participants().for_each(groups.order[static_cast<std::size_t>(at)], start);
+      take_turn(round, turn, stop, thread);
+    });
+    return stop.requested() ? Outcome::stopped : Outcome::done;
+  }
+
+ private:
+  // Those of some groups: of one client each, or each with clients for turns of its own.
+  Index turns(Index groups) const {
+    const Index several = 2 * clients_of_turn_;
+    if (clients_of_turn_ == 1 || groups_.count() < clients_.clients().count()) return groups;
+    return std::min(groups, 2 * ((groups + several - 1) / several));
+  }
+
+  // So many that nobody waits, of as many steps each: a few rows in all, or more if the blocks fit
+  // in a first-level cache.
+  Index most_clients_of_turn() const {
+    constexpr Index rows = 8, cache = 28 << 10, most = 16;
+    if (clients_.clients().outputs() > 1 || !equal_steps_) return 1;
+    return std::clamp<Index>(
+        std::max(rows / dealers_.largest_batch(), cache / clients_.largest_gram()), 1, most);
+  }
+
+  void take_turn(const Round& round, BatchTurn<Real>& turn, Stop& stop, int thread) {
+    if (turn.clients.empty()) return;
+    const std::int64_t steps = round.steps_taken(turn.clients.front().index),
+                       piece = steps_of_piece(shared_out_.largest);
+    for (std::int64_t done = 0; done < steps && !(done > 0 && stop.check(thread)); done += piece)
+      clients_.clients().kernels().span_batch(turn, std::min(piece, steps - done),
+                                              done + piece >= steps);
+    for (const auto& client : turn.clients) clients_.finish(round, client.index, thread);
+    turn.clients.clear();
+  }
+
+  SpanClients<Real> clients_;
+  const Groups& groups_;
+  const bool equal_steps_;
+  Dealers dealers_;
+  Index clients_of_turn_ = 1;
+  std::vector<BatchTurn<Real>> turns_;  // of each thread
+  Work shared_out_;
+};
+
+}  // namespace localgd

@@ -1,0 +1,48 @@
+// What the clients hold, as all parts of an engine read it in Real.
+#pragma once
+
+#include <string_view>
+
+#include "../steps/kernels.hpp"
+#include "dense.hpp"
+
+namespace localgd {
+
+template <class Real>
+class Clients {
+ public:
+  // a client's n_i x C numbers, side by side in a flat array
+  using Block = Eigen::Map<Matrix<Real>>;
+
+  Clients(const Data& data, Index outputs, std::string_view loss)
+      : data_(&data),
+        outputs_(outputs),
+        rows_(data),
+        kernels_(Kernels<Real>::of(loss)),
+        targets_(data.targets.template cast<Real>()) {}
+
+  const Data& data() const { return *data_; }
+  Index count() const { return data_->clients(); }
+  Index outputs() const { return outputs_; }  // C
+  Index size(Index client) const { return data_->size(client); }
+  const Kernels<Real>& kernels() const { return kernels_; }
+
+  const Rows<Real>& rows() const { return rows_; }
+  RowsView<Real> rows(Index client) const { return rows_.of(*data_, client); }
+  const Real* targets(Index client) const { return targets_.data() + data_->begin(client); }
+
+  // One number for each row and output.
+  Vector<Real> numbers() const { return Vector<Real>(data_->samples() * outputs_); }
+  Block block(Vector<Real>& flat, Index client) const {
+    return Block(flat.data() + data_->begin(client) * outputs_, size(client), outputs_);
+  }
+
+ private:
+  const Data* data_;
+  const Index outputs_;
+  const Rows<Real> rows_;
+  const Kernels<Real> kernels_;
+  const Vector<Real> targets_;
+};
+
+}  // namespace localgd
