@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-__all__ = ["Polished", "polish"]
+__all__ = ["EXTENDED", "Polished", "both_products", "polish"]
 
 # 80-bit numbers where the machine has them, plain doubles elsewhere (Windows, Apple silicon).
 EXTENDED = np.longdouble
@@ -16,7 +16,7 @@ BLOCK_ENTRIES = 1 << 20
 
 @dataclass(frozen=True)
 class Polished:
-    """``w = A_Pᵀ x`` with ``A_P w = b_P`` and ``x > 0`` on the rows P."""
+    """``w = A_Pᵀ x`` with ``A_P w = b_P`` and ``x > 0`` on the rows P; w in extended precision."""
 
     rows: np.ndarray
     multipliers: np.ndarray
@@ -52,17 +52,21 @@ def polish(A: np.ndarray, b: np.ndarray, rows: np.ndarray, start: np.ndarray) ->
 
 
 def _refined(
-    A: np.ndarray, b: np.ndarray, Q: np.ndarray, R: np.ndarray, *, sweeps: int = 4
+    A: np.ndarray, b: np.ndarray, Q: np.ndarray, R: np.ndarray, *, sweeps: int = 8
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Refine w and x together (Björck 1967), with residuals in extended precision."""
+    """Refine w and x together (Björck 1967), with residuals in extended precision.
+
+    Both are kept in extended precision: rounding of multipliers that nearly cancel would be the
+    largest of the residuals, and hide what w still lacks.
+    """
     half = solve_triangular(R, b, trans="T", check_finite=False)
-    w = Q @ half
-    x = solve_triangular(R, half, check_finite=False)
+    w = (Q @ half).astype(EXTENDED)
+    x = solve_triangular(R, half, check_finite=False).astype(EXTENDED)
     best = (np.inf, w, x)
     for _ in range(sweeps):
         pull, reach = both_products(A, w, x)
         f, g = (pull - w).astype(float), (b - reach).astype(float)
-        error = max(np.linalg.norm(f) / np.linalg.norm(w), np.max(np.abs(g) / b))
+        error = max(np.linalg.norm(f) / float(np.linalg.norm(w)), np.max(np.abs(g) / b))
         if error < best[0]:
             best = (error, w, x)
         elif error > 0.5 * best[0]:  # no further gain: what is left is rounding of w and x
@@ -71,7 +75,7 @@ def _refined(
         inside = Q.T @ f
         w = w + (Q @ half + f - Q @ inside)
         x = x + solve_triangular(R, half - inside, check_finite=False)
-    return best[1], best[2]
+    return best[1], best[2].astype(float)
 
 
 def both_products(A: np.ndarray, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
