@@ -149,7 +149,7 @@ def csv_oracle(data, *, header, delimiter):
         lines = csv.reader(
             io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=False
         )
-        rows = [row for row in lines if len(row) > 1 or (row and row[0].strip())]
+        rows = [row for row in lines if len(row) > 1 or (row and row[0].strip(" \t"))]
     except (ValueError, csv.Error):
         return None
     if not rows or "\0" in text or len({len(row) for row in rows}) > 1 or len(rows[0]) < 2:
