@@ -161,7 +161,8 @@ def csv_oracle(data, *, header, delimiter):
         return None
     if not len(numbers) or "_" in "".join(cells) or not np.isfinite(numbers).all():
         return None
-    return numbers[:, :-1], numbers[:, -1]
+    index = int(header and not rows[0][0].strip())  # a first column without a name
+    return (numbers[:, index:-1], numbers[:, -1]) if index + 1 < len(rows[0]) else None
 
 
 @EXAMPLES
