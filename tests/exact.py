@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-__all__ = ["carriers", "integer_rows", "max_margin", "separable_part", "solve"]
+__all__ = ["carriers", "dot", "integer_rows", "max_margin", "separable_part", "solve"]
 
 
 def integer_rows(rng: np.random.Generator) -> np.ndarray:
@@ -99,12 +99,12 @@ def max_margin(Z: np.ndarray) -> tuple[list[Fraction], dict[int, Fraction]] | No
     Z = [[Fraction(x) for x in row] for row in np.asarray(Z).tolist()]
     for size in range(1, min(len(Z), len(Z[0])) + 1):
         for rows in combinations(range(len(Z)), size):
-            gram = [[_dot(Z[i], Z[j]) for j in rows] for i in rows]
+            gram = [[dot(Z[i], Z[j]) for j in rows] for i in rows]
             alpha = solve(gram, [Fraction(1)] * size)
             if alpha is None or min(alpha) <= 0:
                 continue
-            w = [_dot(alpha, column) for column in zip(*(Z[j] for j in rows), strict=True)]
-            if all(_dot(row, w) >= 1 for row in Z):
+            w = [dot(alpha, column) for column in zip(*(Z[j] for j in rows), strict=True)]
+            if all(dot(row, w) >= 1 for row in Z):
                 return w, dict(zip(rows, alpha, strict=True))
     return None
 
@@ -117,11 +117,12 @@ def carriers(Z: np.ndarray) -> tuple[list[int], list[int]]:
     """
     Z = np.asarray(Z)
     w, alpha = max_margin(Z)
-    tight = [j for j, row in enumerate(Z.tolist()) if _dot(row, w) == 1]
+    tight = [j for j, row in enumerate(Z.tolist()) if dot(row, w) == 1]
     fixed = np.array([Z[j] for j in alpha])
     without = [tight[j] for j in separable_part(np.vstack([Z[tight], -fixed])) if j < len(tight)]
     return [j for j in tight if j not in without], without
 
 
-def _dot(a, b):
+def dot(a, b):
+    """The sum of products, exactly for integers and fractions."""
     return sum(x * y for x, y in zip(a, b, strict=True))

@@ -780,6 +780,33 @@ def test_where_csv_is_wrong(write, data, message):
         datasets.read(write("rows.csv", data))
 
 
+@pytest.mark.parametrize("byte", ["\x1c", "\x1d", "\x1e", "\x1f"])
+def test_separators_of_ascii_are_no_space(write, byte):
+    """One bit away from the end of a line: no part of a number, nor to be left out of a name."""
+    for text, place in (
+        (f"0,1,2\n3,4,5{byte}\n6,7,8\n", "line 2, column 2: label '5"),  # was read as 5
+        (f"0,1,2\n3,{byte}4,5\n6,7,8\n", "line 2, column 1: '.x1.4' is not a finite number"),
+        (f"0,1,2\n{byte}\n6,7,8\n", "line 2: 1 cells; line 1 has 3"),
+        (f"0,1,2\n6,7,8\n{byte}", "line 3: 1 cells; line 1 has 3"),
+    ):
+        with pytest.raises(ValueError, match=f"rows.csv {place}"):
+            datasets.read(write("rows.csv", text), header=False, label=2, task="regression")
+    named = write("rows.csv", f"a,site,y{byte}\n0,7{byte},1\n2,7,3\n")
+    with pytest.raises(ValueError, match=r"no column 'y' in rows\.csv"):
+        datasets.read(named, label="y", client="site", task="regression")
+    _, _, clients = datasets.read(named, label=-1, client="site", task="regression")
+    assert clients.tolist() == ["7" + byte, "7"]  # were one client
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\v", "\f", "\x85", "\xa0", "\u2003", "\u3000"])
+def test_spaces_around_cells_of_csv(write, space):
+    text = f"a,site,y{space}\n0{space},{space}7,1{space}\n2,7,{space}3\n"
+    X, y, clients = datasets.read(
+        write("rows.csv", text), label="y", client="site", task="regression"
+    )
+    assert (X.ravel().tolist(), y.tolist(), clients.tolist()) == ([0, 2], [1, 3], [7, 7])
+
+
 @pytest.mark.parametrize("cells", [1, 4, 6, 100])
 @pytest.mark.parametrize("at", range(7))
 def test_csv_in_pieces(write, monkeypatch, cells, at):

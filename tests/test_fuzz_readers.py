@@ -149,7 +149,7 @@ def csv_oracle(data, *, header, delimiter):
         lines = csv.reader(
             io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=False
         )
-        rows = [row for row in lines if len(row) > 1 or (row and row[0].strip())]
+        rows = [row for row in lines if len(row) > 1 or (row and row[0].strip(" \t"))]
     except (ValueError, csv.Error):
         return None
     if not rows or "\0" in text or len({len(row) for row in rows}) > 1 or len(rows[0]) < 2:
@@ -161,7 +161,8 @@ def csv_oracle(data, *, header, delimiter):
         return None
     if not len(numbers) or "_" in "".join(cells) or not np.isfinite(numbers).all():
         return None
-    return numbers[:, :-1], numbers[:, -1]
+    index = int(header and not rows[0][0].strip())  # a first column without a name
+    return (numbers[:, index:-1], numbers[:, -1]) if index + 1 < len(rows[0]) else None
 
 
 @EXAMPLES

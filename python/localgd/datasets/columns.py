@@ -21,10 +21,13 @@ __all__ = [
     "numeric_labels",
     "read_labels",
     "shown",
+    "stripped",
 ]
 
 Place = Callable[[int, str], str]
 MISSING = ("NA", "N/A", "<NA>", "NaT", "None", "null", "NULL")  # as R, pandas and SQL write it
+# What Python takes for space, without the separators of ASCII: a changed byte near a number is one.
+SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and not "\x1c" <= c <= "\x1f")
 LONGEST = 60  # characters of a value in a message
 
 
@@ -141,6 +144,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST + 2 else text[:LONGEST] + "…"
 
 
+def stripped(text: str) -> str:
+    """A cell without the spaces around it."""
+    return text.strip(SPACES)
+
+
 def is_number(text: str) -> bool:
     """Whether a cell holds a number (NaN and Inf included)."""
     try:
@@ -189,7 +197,7 @@ def _entry(value: Any) -> bool | int | float | str | None:
         except UnicodeDecodeError:
             raise ValueError(f"{shown(value)} is not UTF-8 text") from None
     if isinstance(value, str):
-        return value.strip() or None
+        return stripped(value) or None
     if isinstance(value, decimal.Decimal) and value.is_finite():
         return int(value) if value == int(value) else float(value)
     if isinstance(value, float) and math.isnan(value):

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from .columns import RawRows, is_number, listed, shown
+from .columns import RawRows, is_number, listed, shown, stripped
 
 __all__ = ["Word", "read_csv", "read_parquet"]
 
+BLANKS = " \t"  # lines of nothing else are skipped, as by pandas
 CHUNK = 2**20  # cells that are held as text at a time
 NAMELESS = re.compile(r"|Unnamed: 0(\.\d+)*")  # an index in CSV, as pandas and R write it
 
@@ -51,7 +52,7 @@ def read_csv(
     if not first:
         raise ValueError(f"{path.name}: no lines with text; want rows")
     has_names, guesses = _header(path, first_line, first, label, client, header)
-    names: list[str | int] = [c.strip() for c in first] if has_names else list(range(len(first)))
+    names: list[str | int] = [stripped(c) for c in first] if has_names else list(range(len(first)))
     index = [0] if has_names and len(names) > 1 and NAMELESS.fullmatch(str(names[0])) else []
     other = " (is the delimiter right? delimiter=';' reads another)"
     layout = _Layout(path, names, label, client, index, keep_index, count_index=True, advice=other)
@@ -268,7 +269,7 @@ class _Text:
         line = 1
         try:
             for row in rows:
-                if len(row) > 1 or (row and row[0].strip()):
+                if len(row) > 1 or (row and row[0].strip(BLANKS)):
                     yield line, row
                 line = rows.line_num + 1
         except csv.Error as error:
@@ -337,7 +338,7 @@ def _header(
         raise ValueError(f"header: got False and a column named {named[0]!r}; want a column index")
     if header is not None or named:
         return header is not False, ()
-    cells = [cell.strip() for cell in first]
+    cells = [stripped(cell) for cell in first]
     if len(cells) > 1 and cells == [str(k) for k in range(len(cells))]:
         raise ValueError(
             f"{path.name} line {line}: {', '.join(cells[:3])}, … may be a row or the names that "

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
 
 from .. import _validation as check
 from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ._arguments import checked_problem, signed_rows
+from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction, row_space
 from ._hard_margin import solves
 from ._max_margin import MaxMargin, max_margin
@@ -24,6 +26,7 @@ __all__ = ["Asymptote", "asymptote"]
 
 EPS = np.finfo(float).eps
 STEPS = 200
+SWEEPS = 8
 TOLERANCE = 1e-6
 
 
@@ -349,9 +352,11 @@ def _line(
         np.ldexp(array, times * exponent) for array, times in ((w, 1), (c, 2), (alpha, 2))
     )
     basis = row_space(scaled_rows(Z)[0], 16 * max(Z.shape) * EPS)
-    rho = _offset(Z @ basis.T, basis @ w, c, alpha) @ basis
-    offsets = Z @ rho
-    residual = norm(w - (c * np.exp(-offsets)) @ Z) / norm(w)
+    if len(Z) == len(basis):
+        rho, offsets = _independent(Z, basis, c, alpha)
+    else:
+        rho, offsets = _dependent(Z, basis, w, c, alpha)
+    residual = norm((w - _pull(Z, c, _heights(Z, rho))).astype(float)) / norm(w)
     if np.abs(offsets).max() <= 8 * residual + 256 * EPS * max(1.0, np.abs(np.log(c)).max()):
         # Rounding of 0 is no length that others could be measured by.
         rho, offsets = np.zeros_like(rho), np.zeros_like(offsets)
@@ -359,18 +364,94 @@ def _line(
     return rescaled("rho", rho, -exponent), offsets, basis, residual
 
 
+def _independent(
+    Z: np.ndarray, basis: np.ndarray, c: np.ndarray, alpha: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """ρ and z_j·ρ for independent rows: linear equations."""
+    wanted = np.log(c.astype(EXTENDED)) - np.log(alpha.astype(EXTENDED))
+    A, exponents = scaled_rows(Z)
+    Q, R = qr(A @ basis.T, check_finite=False)
+
+    def lack(offsets: np.ndarray) -> np.ndarray:
+        return (wanted - offsets).astype(float)
+
+    def step(lacking: np.ndarray, _: np.ndarray) -> np.ndarray:
+        lacking = Q.T @ np.ldexp(lacking, -exponents)
+        return np.asarray(solve_triangular(R, lacking, check_finite=False))
+
+    return _refined(Z, basis, np.zeros(len(basis)), lack, step)
+
+
+def _dependent(
+    Z: np.ndarray, basis: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """ρ and z_j·ρ for other rows: the minimum."""
+    A = Z @ basis.T
+
+    def lack(offsets: np.ndarray) -> np.ndarray:
+        return basis @ (_pull(Z, c, offsets) - w).astype(float)
+
+    def step(lacking: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
+        return _newton_step(A, c * np.exp(-offsets.astype(float)), lacking)
+
+    return _refined(Z, basis, _offset(A, basis @ w, c, alpha), lack, step)
+
+
+def _refined(
+    Z: np.ndarray,
+    basis: np.ndarray,
+    start: np.ndarray,
+    lack: Callable[[np.ndarray], np.ndarray],
+    step: Callable[[np.ndarray, np.ndarray], np.ndarray | None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """ρ and z_j·ρ by Newton steps for what they lack, in extended precision.
+
+    The multipliers of the rows may be far larger than ŵ, and rounding of ρ counts by them.
+    """
+    rho = start.astype(EXTENDED) @ basis
+    best = (np.inf, rho, _heights(Z, rho))
+    for _ in range(SWEEPS):
+        offsets = _heights(Z, rho)
+        lacking = lack(offsets)
+        error = norm(lacking)
+        if error < best[0]:
+            best = (error, rho, offsets)
+        elif not error <= 0.5 * best[0]:
+            break
+        move = step(lacking, offsets)
+        if move is None:
+            break  # the residual tells
+        rho = rho + move @ basis
+    return best[1].astype(float), best[2].astype(float)
+
+
+def _heights(Z: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """``Z ρ`` in extended precision."""
+    return both_products(Z, rho, np.zeros(len(Z)))[1]
+
+
+def _pull(Z: np.ndarray, c: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """``Σ_j c_j exp(-r_j) z_j`` in extended precision."""
+    return both_products(Z, np.zeros(Z.shape[1]), c * np.exp(-offsets))[0]
+
+
+def _newton_step(A: np.ndarray, alpha: np.ndarray, gradient: np.ndarray) -> np.ndarray | None:
+    """What to add to ρ, None where the Hessian is singular."""
+    try:
+        lower = cholesky((A * alpha[:, None]).T @ A, lower=True, check_finite=False)
+    except LinAlgError:
+        return None
+    return np.asarray(cho_solve((lower, True), gradient, check_finite=False))
+
+
 def _offset(A: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """``argmin Σ_j c_j exp(-a_j·ρ) + w·ρ`` for rows that span the space, from Σ α_j a_j = w."""
     rho: np.ndarray = np.linalg.lstsq(A, np.log(c) - np.log(alpha), rcond=None)[0]
-    if len(A) == A.shape[1]:
-        return rho  # the least squares solve the equations
     for _ in range(STEPS):
         alpha = c * np.exp(-(A @ rho))
-        try:
-            lower = cholesky((A * alpha[:, None]).T @ A, lower=True, check_finite=False)
-        except LinAlgError:
+        step = _newton_step(A, alpha, alpha @ A - w)
+        if step is None:
             break  # the residual tells
-        step = cho_solve((lower, True), alpha @ A - w, check_finite=False)
         spread = float(np.abs(A @ step).max())
         if spread <= 4 * EPS * max(1.0, float(np.abs(A @ rho).max())):
             break

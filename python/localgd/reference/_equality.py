@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-__all__ = ["Polished", "polish"]
+__all__ = ["EXTENDED", "Polished", "both_products", "polish"]
 
 # 80-bit numbers where the machine has them, plain doubles elsewhere (Windows, Apple silicon).
 EXTENDED = np.longdouble
@@ -16,7 +17,7 @@ BLOCK_ENTRIES = 1 << 20
 
 @dataclass(frozen=True)
 class Polished:
-    """``w = A_Pᵀ x`` with ``A_P w = b_P`` and ``x > 0`` on the rows P."""
+    """``w = A_Pᵀ x`` with ``A_P w = b_P`` and ``x > 0`` on the rows P; w in extended precision."""
 
     rows: np.ndarray
     multipliers: np.ndarray
@@ -52,26 +53,35 @@ def polish(A: np.ndarray, b: np.ndarray, rows: np.ndarray, start: np.ndarray) ->
 
 
 def _refined(
-    A: np.ndarray, b: np.ndarray, Q: np.ndarray, R: np.ndarray, *, sweeps: int = 4
+    A: np.ndarray, b: np.ndarray, Q: np.ndarray, R: np.ndarray, *, sweeps: int = 8
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Refine w and x together (Björck 1967), with residuals in extended precision."""
+    """Refine w and x together (Björck 1967), with residuals in extended precision.
+
+    Both are kept in extended precision: rounding of multipliers that nearly cancel would be the
+    largest of the residuals. Each is judged by what it lacks itself, for even so that rounding may
+    be larger than what w still gains.
+    """
     half = solve_triangular(R, b, trans="T", check_finite=False)
-    w = Q @ half
-    x = solve_triangular(R, half, check_finite=False)
-    best = (np.inf, w, x)
+    w = (Q @ half).astype(EXTENDED)
+    x = solve_triangular(R, half, check_finite=False).astype(EXTENDED)
+    best_w, best_x = (np.inf, w), (np.inf, x)
     for _ in range(sweeps):
         pull, reach = both_products(A, w, x)
         f, g = (pull - w).astype(float), (b - reach).astype(float)
-        error = max(np.linalg.norm(f) / np.linalg.norm(w), np.max(np.abs(g) / b))
-        if error < best[0]:
-            best = (error, w, x)
-        elif error > 0.5 * best[0]:  # no further gain: what is left is rounding of w and x
+        inside = Q.T @ f
+        beside = f - Q @ inside
+        length = float(np.linalg.norm(w))
+        lack_w = max(float(np.linalg.norm(beside)) / length, float(np.max(np.abs(g) / b)))
+        lack_x = float(np.linalg.norm(f)) / length
+        gains = lack_w <= 0.5 * best_w[0] or lack_x <= 0.5 * best_x[0]
+        best_w = min(best_w, (lack_w, w), key=itemgetter(0))
+        best_x = min(best_x, (lack_x, x), key=itemgetter(0))
+        if not gains:  # what is left is rounding of w and x
             break
         half = solve_triangular(R, g, trans="T", check_finite=False)
-        inside = Q.T @ f
-        w = w + (Q @ half + f - Q @ inside)
+        w = w + (Q @ half + beside)
         x = x + solve_triangular(R, half - inside, check_finite=False)
-    return best[1], best[2]
+    return best_w[1], best_x[1].astype(float)
 
 
 def both_products(A: np.ndarray, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ def facial_reduction(Z: np.ndarray) -> Faces:
         C /= norms[:, None]
         answer = least_distance(C, np.ones(len(C)), tolerance=TOLERANCE)
         if not isinstance(answer, Unreachable):
-            heights[remaining] = B[remaining] @ outside(answer.w, basis)
+            heights[remaining] = B[remaining] @ outside(answer.w.astype(float), basis)
             break
         # Fainter weights are rounding; a row wrongly left out here is found in the next round.
         found = np.flatnonzero(answer.weights > TOLERANCE * answer.weights.max())

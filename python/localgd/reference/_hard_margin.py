@@ -42,9 +42,12 @@ def hard_margin(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     b = np.ldexp(1.0, least - exponents)
     solution = least_distance(A, b, tolerance=TOLERANCE)
-    if isinstance(solution, Unreachable) or np.min(A @ solution.w / b) < 0.5:
+    if isinstance(solution, Unreachable):
         return None
-    w = np.ldexp(solution.w, -least)
+    w = solution.w.astype(float)
+    if np.min(A @ w / b) < 0.5:
+        return None
+    w = np.ldexp(w, -least)
     alpha = np.zeros(len(Z))
     alpha[solution.rows] = np.ldexp(solution.multipliers, -least - exponents[solution.rows])
     return w, alpha

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr
 from scipy.optimize import nnls
 
-from ._equality import Polished, polish
+from ._equality import EXTENDED, Polished, both_products, polish
 
 __all__ = ["Unreachable", "least_distance"]
 
@@ -47,7 +47,7 @@ def least_distance(A: np.ndarray, b: np.ndarray, *, tolerance: float) -> Polishe
         rows = np.append(solution.rows, wrong[0])
         start = np.append(solution.multipliers, EPS * solution.multipliers.max())
         solution = polish(A, b, rows, start)
-        worst = float(np.max(1 - (A @ solution.w) / b))
+        worst = float(np.max(1 - _reach(A, solution.w) / b))
         left -= 1
         if worst < least:
             best, least, left = solution, worst, PATIENCE
@@ -64,10 +64,18 @@ def _nonnegative(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _violated(A: np.ndarray, b: np.ndarray, w: np.ndarray, *, slips: float) -> np.ndarray:
-    """Rows with a·w < b beyond so many roundings, the worst first."""
-    slack = A @ w - b
-    wrong = np.flatnonzero(slack < -(1e-12 * b + slips * EPS * np.linalg.norm(w)))
-    return wrong[np.argsort(slack[wrong], kind="stable")]
+    """Rows with a·w < b beyond so many roundings of extended precision, the worst first."""
+    rounded = w.astype(float)
+    length = np.linalg.norm(rounded)
+    near = np.flatnonzero(A @ rounded - b < len(w) * EPS * length)
+    slack = _reach(A[near], w) - b[near]
+    wrong = slack < -(1e-12 * b[near] + slips * float(np.finfo(EXTENDED).eps) * length)
+    return near[wrong][np.argsort(slack[wrong], kind="stable")]
+
+
+def _reach(A: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """``A w`` in extended precision."""
+    return both_products(A, w, np.zeros(len(A)))[1]
 
 
 def _without_faint(A: np.ndarray, b: np.ndarray, solution: Polished) -> Polished:

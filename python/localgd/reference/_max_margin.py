@@ -56,7 +56,9 @@ class MaxMargin(ReadOnlyArrays):
     duality_gap : float
         Relative gap of ½‖w‖² between the feasible ŵ/min z_j·ŵ and the best multiple of α. The
         largest margin is proved to lie between min z_j·ŵ/‖ŵ‖ and that divided by
-        √(1 - duality_gap).
+        √(1 - duality_gap), and the exact solution within √duality_gap ‖ŵ‖ of the feasible ŵ (a
+        square root: rows that nearly agree hide more of ŵ than of the margin). The gap itself is
+        rounded, in extended precision where the machine has it.
     """
 
     direction: np.ndarray
