@@ -126,8 +126,9 @@ def main(arguments: list[str] | None = None) -> None:
     record["cases"] = {title: [figures[title] for figures in pairs] for title in pairs[0]}
     print(f"{'case':<36} {'median':>7} {'min':>7} {'max':>7}   old ms   new ms")
     for title, found in record["cases"].items():
-        ratios = [before / after for turns in found for before, after in turns]
-        middle = [1e3 * statistics.median(times) for times in zip(*sum(found, []), strict=True)]
+        turns = [turn for pair in found for turn in pair]
+        ratios = [before / after for before, after in turns]
+        middle = [1e3 * statistics.median(times) for times in zip(*turns, strict=True)]
         print(
             f"{title:<36} {statistics.median(ratios):7.3f} {min(ratios):7.3f} {max(ratios):7.3f} "
             f"{middle[0]:8.4g} {middle[1]:8.4g}"

@@ -52,7 +52,7 @@ class Coefficients {
         corrections.clear_common(i);
       }
     }
-    changed_.set(now);
+    if (!(changed_.all && now.all())) changed_.set(now);
   }
 
   // The mean change: D = sum_i u_i b_i, less what the corrections have in common. False if

@@ -26,18 +26,18 @@ class ModelOf : public Model {
     if (corrections_.any()) correct(round, team);
   }
 
-  // A_i w_k of a client.
-  virtual void start(Index client, Eigen::Map<Matrix<double>> margins) = 0;
+  // margins = A_i w_k of a client, n_i x C.
+  virtual void start(Index client, double* margins) = 0;
   // shift -= A_i sum_j v_j A_j^T gamma_j, what the corrections have in common.
   virtual void subtract_common(Index client, Columns shift) = 0;
 
   // The sums of a client's steps, which are overwritten.
-  void take(const Round& round, Index client, Block sums, int thread) {
+  void take(const Round& round, Index client, Real* sums, int thread) {
     note(round, client, sums);
     take_changes(round, client, sums, thread);
   }
   // b_i, from whoever has made it without sums; scratch: as many numbers.
-  virtual void take_changes(const Round& round, Index client, Block scratch, int thread) = 0;
+  virtual void take_changes(const Round& round, Index client, Real* scratch, int thread) = 0;
   double* changes(Index client) { return coefficients_.change(client, 0); }
 
   // The same for bundles of clients (see steps/bundles.hpp), whose sums, shares and so on are in
@@ -81,12 +81,12 @@ class ModelOf : public Model {
   }
 
   // b_i from the sums of the client's steps.
-  void note(const Round& round, Index client, const Block& sums) {
+  void note(const Round& round, Index client, const Real* sums) {
     const Index n = clients_.size(client);
     const double per_sum = round.change_per_sum(client);
     for (Index c = 0; c < clients_.outputs(); ++c) {
       double* b = coefficients_.change(client, c);
-      scale(per_sum, sums.data() + c * n, n, b);
+      scale(per_sum, sums + c * n, n, b);
       corrections_.finish(round, client, c, b);
     }
   }

@@ -96,14 +96,30 @@ double SmoothProducts::error(int p, const Bounds& bounds) {
   return bounds.norm * largest + bounds.unit * rounding;
 }
 
-void SmoothProducts::weigh(int p) {
-  double nodes[most + 1] = {}, l[most + 1] = {};
-  for (int j = 0; j < p; ++j) nodes[j + 1] = nodes[j] - at(lengths, j);
-  for (int i = 0; i <= p; ++i) {
-    l[i] = 1;
-    for (int k = 0; k <= p; ++k)
-      if (k != i) l[i] *= (at(rounds) - nodes[k]) / (nodes[i] - nodes[k]);
+namespace {
+
+// l_i(t) of the first `count` nodes, for up to `size` of them: the more, the more registers.
+template <int size>
+void lagrange(const double* nodes, int count, double t, double* l) {
+  for (int i = 0; i < size; ++i) l[i] = 1;
+  for (int k = 0; k < count; ++k) {
+    const double away = t - nodes[k];
+    for (int i = 0; i < size; ++i) {
+      const double factor = away / (nodes[i] - nodes[k]);
+      l[i] *= i == k ? 1 : factor;
+    }
   }
+}
+
+}  // namespace
+
+void SmoothProducts::weigh(int p) {
+  constexpr int room = 12;
+  static_assert(room > most);
+  double nodes[room] = {}, l[room];
+  for (int j = 0; j < p; ++j) nodes[j + 1] = nodes[j] - at(lengths, j);
+  const auto fill = p < 4 ? lagrange<4> : p < 8 ? lagrange<8> : lagrange<room>;
+  fill(nodes, p + 1, at(rounds), l);
   used_ = p;
   double sum = 0;
   for (int j = p - 1; j >= 0; --j) weights_[j] = sum -= l[j + 1];

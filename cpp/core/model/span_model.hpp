@@ -38,13 +38,15 @@ class SpanModel final : public ModelOf<Real> {
     return true;
   }
 
-  void start(Index i, Eigen::Map<Matrix<double>> margins) override {
-    margins = rows_of(margins_.value, data(), i);
+  void start(Index i, double* margins) override {
+    const Index first = data().begin(i), n = data().size(i);
+    for (Index c = 0; c < margins_.value.cols(); ++c)
+      std::copy_n(margins_.value.col(c).data() + first, n, margins + c * n);
   }
   void subtract_common(Index i, Columns shift) override {
     shift -= rows_of(moved_, data(), i).template cast<Real>();
   }
-  void take_changes(const Round&, Index, Block, int) override {}
+  void take_changes(const Round&, Index, Real*, int) override {}
 
   bool prepare_bundles(const Bundles<Real>&, const Groups&, const Work&, Team&, Stop&) override {
     return true;

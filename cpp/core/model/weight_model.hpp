@@ -53,7 +53,9 @@ class WeightModel final : public ModelOf<Real> {
     Base::begin(round, team);
   }
 
-  void start(Index i, Eigen::Map<Matrix<double>> margins) override { margins_of(i, margins); }
+  void start(Index i, double* margins) override {
+    margins_of(i, Eigen::Map<Matrix<double>>(margins, data().size(i), this->clients_.outputs()));
+  }
   void subtract_common(Index i, Columns shift) override {
     Block common = this->clients_.block(this->scratch_, i);
     multiply_rows(this->clients_.rows(i).data(), data().size(i), data().features(),
@@ -62,7 +64,8 @@ class WeightModel final : public ModelOf<Real> {
   }
 
   // The sum of the client's group grows by u_i A_i^T b_i, u_i b_i in Real.
-  void take_changes(const Round& round, Index i, Block b, int thread) override {
+  void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
+    Block b(scratch, data().size(i), this->clients_.outputs());
     b = (round.share(i) * this->coefficients_.change(i)).template cast<Real>();
     auto sum = sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>) {
@@ -75,7 +78,7 @@ class WeightModel final : public ModelOf<Real> {
     }
   }
   // The same where the client knows what it moved by, d x C.
-  void take_moved(const Round& round, Index i, const Block& sums, const Real* moved) {
+  void take_moved(const Round& round, Index i, const Real* sums, const Real* moved) {
     this->note(round, i, sums);
     sums_of_groups_.add(i, round.share(i), moved);
   }

@@ -31,16 +31,22 @@ class SpanClients {
   explicit SpanClients(ModelOf<Real>& model)
       : model_(&model),
         clients_(&model.clients()),
+        data_(clients_->data()),
+        outputs_(clients_->outputs()),
+        corrected_(model.corrections().any()),
+        pulled_(model.corrections().pull()),
+        displaced_(model.corrections().displace()),
+        values_at_start_(clients_->kernels().values_at_start),
         sums_(clients_->numbers()),
-        margins_(data().samples() * outputs()) {
+        margins_(data_.samples() * outputs_) {
     Index end = 0;
     for (Index i = 0; i < clients_->count(); ++i) {
       offsets_.push_back(end);
-      end += padded<Real>(clients_->size(i)) * outputs();
+      end += padded<Real>(data_.size(i)) * outputs_;
     }
     for (auto* numbers : {&base_, &at_start_, &delta_, &scratch_})
       *numbers = Vector<Real>::Zero(end);
-    if (model.corrections().any()) shift_ = base_;
+    if (corrected_) shift_ = base_;
   }
 
   // Makes K_ii of every client, and calls then(client, values of K_ii, its block). False if it was
@@ -51,7 +57,7 @@ class SpanClients {
     blocks_.resize(static_cast<std::size_t>(clients_->count()));
     std::vector<Index> begins{0};
     for (Index i = 0; i < clients_->count(); ++i)
-      begins.push_back(begins.back() + PaddedGram<Real>::space(clients_->size(i)));
+      begins.push_back(begins.back() + PaddedGram<Real>::space(data_.size(i)));
     grams_ = LargeArray<Real>(begins.back());
     groups.for_each(team, work, [&](Index i, int thread) {
       const auto a = clients_->rows(i);
@@ -76,72 +82,71 @@ class SpanClients {
 
   // A_i w_k
   auto margins(Index i) {
-    return Eigen::Map<Matrix<double>>(margins_.data() + data().begin(i) * outputs(),
-                                      clients_->size(i), outputs());
+    return Eigen::Map<Matrix<double>>(margins_.data() + data_.begin(i) * outputs_, data_.size(i),
+                                      outputs_);
   }
-  void start_margins(Index i) { model_->start(i, margins(i)); }
+  void start_margins(Index i) { model_->start(i, margins(i).data()); }
 
   // The client is where its steps of a round begin.
   void start(const Round& round, Index i) {
-    const Corrections& corrections = model_->corrections();
     start_margins(i);
-    if (corrections.any()) {
+    if (corrected_) {
       own_correction(i);
       model_->subtract_common(i, columns(shift_, i));
     }
-    clients_->block(sums_, i).setZero();
+    std::fill_n(sums(i), data_.size(i) * outputs_, Real(0));
     auto m = margins(i);
-    if (corrections.displace()) m += columns(shift_, i).template cast<double>();
+    if (displaced_) m += columns(shift_, i).template cast<double>();
     columns(base_, i) = m.template cast<Real>();
-    const Index n = clients_->size(i);
-    clients_->kernels().values_at_start(m.data(), data().targets.data() + data().begin(i), n,
-                                        outputs(), padded<Real>(n), at(at_start_, i));
+    const Index n = data_.size(i);
+    values_at_start_(m.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
+                     at(at_start_, i));
     columns(delta_, i).setZero();
-    if (corrections.pull()) columns(shift_, i) *= static_cast<Real>(round.plan().lr);
+    if (pulled_) columns(shift_, i) *= static_cast<Real>(round.plan().lr);
   }
   SpanClient<Real> view(const Round& round, Index i) {
     return {gram(i),
             clients_->targets(i),
-            outputs(),
+            outputs_,
             static_cast<Real>(round.step(i)),
             round.prox_step(),
             at(base_, i),
             at(at_start_, i),
-            model_->corrections().pull() ? at(shift_, i) : nullptr,
+            pulled_ ? at(shift_, i) : nullptr,
             at(delta_, i),
             at(scratch_, i),
-            clients_->block(sums_, i).data()};
+            sums(i)};
   }
-  void finish(const Round& round, Index i, int thread) {
-    model_->take(round, i, clients_->block(sums_, i), thread);
-  }
+  void finish(const Round& round, Index i, int thread) { model_->take(round, i, sums(i), thread); }
   void finish_without_sums(const Round& round, Index i, int thread) {
-    model_->take_changes(round, i, clients_->block(sums_, i), thread);
+    model_->take_changes(round, i, sums(i), thread);
   }
 
  private:
-  const Data& data() const { return clients_->data(); }
-  Index outputs() const { return clients_->outputs(); }
-
   // K_ii gamma_i, the client's own part of A_i q_i.
   void own_correction(Index i) {
     auto gamma = columns(scratch_, i);
     gamma = model_->corrections().own(i).template cast<Real>();
-    std::fill_n(at(shift_, i), padded<Real>(clients_->size(i)) * outputs(), Real(0));
-    gram(i).add_product(at(scratch_, i), outputs(), Real(1), at(shift_, i));
+    std::fill_n(at(shift_, i), padded<Real>(data_.size(i)) * outputs_, Real(0));
+    gram(i).add_product(at(scratch_, i), outputs_, Real(1), at(shift_, i));
   }
 
   // A client's n_i x C numbers in an array of whole registers.
   Columns columns(Vector<Real>& flat, Index i) const {
-    const Index n = clients_->size(i);
-    return Columns(at(flat, i), n, outputs(), Eigen::OuterStride<>(padded<Real>(n)));
+    const Index n = data_.size(i);
+    return Columns(at(flat, i), n, outputs_, Eigen::OuterStride<>(padded<Real>(n)));
   }
+  Real* sums(Index i) { return sums_.data() + data_.begin(i) * outputs_; }
   Real* at(Vector<Real>& flat, Index i) const {
     return flat.data() + offsets_[static_cast<std::size_t>(i)];
   }
 
   ModelOf<Real>* model_;
   const Clients<Real>* clients_;
+  const Data& data_;
+  const Index outputs_;
+  const bool corrected_, pulled_, displaced_;
+  decltype(Kernels<Real>::values_at_start) values_at_start_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
   std::vector<Index> offsets_;  // of the clients in arrays of whole registers

@@ -261,7 +261,7 @@ class Streamed final : public Phase {
   }
 
   void finish_client(const Round& round, Index i, const Matrix<Real>& delta) {
-    model_->take_moved(round, i, clients().block(sums_, i), delta.data());
+    model_->take_moved(round, i, clients().block(sums_, i).data(), delta.data());
   }
 
   PrimalClient<Real> view(const Round& round, Index i, int thread) {
