@@ -39,9 +39,8 @@ class SpanModel final : public ModelOf<Real> {
   }
 
   void start(Index i, double* margins) override {
-    const Index first = data().begin(i), n = data().size(i);
-    for (Index c = 0; c < margins_.value.cols(); ++c)
-      std::copy_n(margins_.value.col(c).data() + first, n, margins + c * n);
+    Eigen::Map<Matrix<double>>(margins, data().size(i), margins_.value.cols()) =
+        rows_of(margins_.value, data(), i);
   }
   void subtract_common(Index i, Columns shift) override {
     shift -= rows_of(moved_, data(), i).template cast<Real>();
