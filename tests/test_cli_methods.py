@@ -17,7 +17,8 @@ pytest.importorskip("rich")
 from test_cli import PROBLEM, here, write_csv
 
 from localgd.cli import main, words
-from localgd.cli.methods import DEFAULTS, ENTRIES, build, settle
+from localgd.cli.chosen_method import build, settle
+from localgd.cli.methods import DEFAULTS, ENTRIES
 from localgd.cli.pooled import angles_to_pooled
 from localgd.cli.settings import Settings, read_config
 from localgd.methods import METHODS

@@ -16,7 +16,7 @@ from ..recording import log_spaced
 from ..result import Run
 from ..rounds import learning_rate
 from ..running import DTYPES, MAX_ROUNDS
-from . import methods
+from . import chosen_method
 from .report import round_text
 from .rows import Prepared
 from .screen import Screen
@@ -53,7 +53,7 @@ def far_run(prepared: Prepared, method: Method, target: Target, screen: Screen) 
     """The run by :func:`localgd.fast_forward`."""
     settings = prepared.settings
     decades = math.log10(max(settings.rounds, 10))
-    name = methods.title(settings).partition(",")[0]
+    name = chosen_method.title(settings).partition(",")[0]
     with screen.progress(name, math.ceil(decades), "decades") as tell:
         return fast_forward(
             prepared.problem,

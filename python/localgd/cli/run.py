@@ -21,7 +21,7 @@ from ..recording import log_spaced
 from ..result import Run
 from ..rounds import learning_rate
 from ..running import DTYPES, run
-from . import files, methods
+from . import chosen_method, files
 from .far import about_far, far_run, is_far
 from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
 from .report import table
@@ -38,11 +38,11 @@ NOT_WRITTEN = 2
 
 def execute(settings: Settings, screen: Screen) -> int:
     """Do it all; the exit code."""
-    settings = methods.settle(settings)
+    settings = chosen_method.settle(settings)
     with screen.busy("loading the rows"):
         prepared = prepare(settings)
     settings, problem = prepared.settings, prepared.problem
-    method = methods.build(settings)
+    method = chosen_method.build(settings)
     _refuse_early(settings, problem, method)
     folder = Path(settings.out)
     folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
@@ -78,7 +78,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     _show_table(result, target, angles, names.column, screen)
     with screen.busy("drawing the figure"):
         figure = files.write_figure(
-            result, gd, target, methods.title(settings), folder, names.legend
+            result, gd, target, chosen_method.title(settings), folder, names.legend
         )
     for name, path in paths.items():
         screen.path(name, str(path) if written[name] else "none: it could not be written")
@@ -126,7 +126,7 @@ def _accuracy(problem: Problem) -> dict[str, Callable[[np.ndarray], float]]:
 
 def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
     settings = prepared.settings
-    name = methods.title(settings).partition(",")[0]
+    name = chosen_method.title(settings).partition(",")[0]
     with screen.progress(name, settings.rounds, "rounds") as tell, _warnings_as_lines(screen):
         return run(
             prepared.problem,
@@ -209,7 +209,7 @@ def _outcome(run: Run, gd: Run | None, compared: str, screen: Screen) -> int:
 
 
 def _about_method(settings: Settings, problem: Problem, method: Method) -> str:
-    return methods.about(settings, learning_rate(problem, method, str(settings.loss)))
+    return chosen_method.about(settings, learning_rate(problem, method, str(settings.loss)))
 
 
 def _about_engine(run: Run, work: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..angles import angle
 from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
@@ -144,8 +145,6 @@ class Limits(ReadOnlyArrays):
         TypeError
             If w is not of real numbers.
         """
-        from ..analysis import angle
-
         if self.direction is None:
             raise ValueError(
                 "angle: no rows are separable, so nothing diverges and there is no direction; "
