@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "core/round/groups.hpp"
+#include "core/model/group_sums.hpp"
 #include "problems.hpp"
 
 using namespace localgd;

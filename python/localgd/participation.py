@@ -31,8 +31,8 @@ class Participation:
     """The weights p̃_i of every round; a client without one sits it out.
 
     ``p̃_i = p_i / Σ_{j ∈ S} p_j`` for a uniform sample S without replacement, or the share of the
-    draws that fell on i where clients are drawn by weight with replacement. What a round takes
-    grows with the clients that it draws, not with those that there are.
+    draws that fell on i where clients are drawn by weight with replacement. What a draw takes
+    grows with the clients that are drawn, not with those that there are.
     """
 
     def __init__(self, problem: Problem, method: Method, seed: int):

@@ -50,7 +50,14 @@ class ModelOf : public Model {
                            const BundleClients<Real>& client, int thread) = 0;
   virtual void end_group(Index /*first client*/, int /*thread*/) {}
 
-  const LastRound& last_round() override { return last_; }
+  const LastRound& last_round() override {
+    if (!sharing_.empty()) {
+      last_.shares.setZero(clients_.count());
+      for (std::size_t k = 0; k < sharing_.size(); ++k)
+        last_.shares[sharing_[k]] = their_shares_[k];
+    }
+    return last_;
+  }
   const Matrix<double>& coefficients() override { return coefficients_.track().value; }
   void visit(const Visit& show) override {
     Track& track = coefficients_.track();
@@ -128,21 +135,18 @@ class ModelOf : public Model {
   bool in_data_order_ = true;  // coefficients and b; or somebody else keeps them
 
  private:
-  // p~ of the round is that of the last one from here.
+  // p~ of the round is that of the last one from here. Few of many clients are kept as a list:
+  // somebody asks for the last round of a record alone.
   void keep_shares(const Participants& now) {
-    if (all_shares_ || now.all()) {
-      last_.shares = now.shares();
-    } else {
-      for (const Index i : sharing_) last_.shares[i] = 0;
-      now.for_each([&](Index i) { last_.shares[i] = now.shares()[i]; });
-    }
-    all_shares_ = now.all();
     sharing_ = now.clients();
+    their_shares_.clear();
+    for (const Index i : sharing_) their_shares_.push_back(now.shares()[i]);
+    if (now.all()) last_.shares = now.shares();
   }
 
-  std::atomic<bool> finite_{true};  // the clients' changes of the round
-  bool all_shares_ = true;          // may not be 0 in the last round's; or
-  std::vector<Index> sharing_;      // those of these clients
+  std::atomic<bool> finite_{true};    // the clients' changes of the round
+  std::vector<Index> sharing_;        // of the last round, unless all took part
+  std::vector<double> their_shares_;  // p~
 };
 
 }  // namespace localgd

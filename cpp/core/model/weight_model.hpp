@@ -9,6 +9,7 @@
 #include "../rows/lanes.hpp"
 #include "../steps/row_products.hpp"
 #include "bundled_coefficients.hpp"
+#include "group_sums.hpp"
 #include "model_of.hpp"
 #include "per_client.hpp"
 
@@ -176,6 +177,7 @@ class WeightModel final : public ModelOf<Real> {
   }
   const LastRound& last_round() override {
     LastRound& last = this->last_;
+    Base::last_round();
     if (bundled_coefficients_ && last.shares.size())
       bundled_coefficients_->last_round(last.shares, last.local_changes, track().change);
     return last;

@@ -24,8 +24,9 @@ class Round {
         rule_(rule),
         groups_(data.clients(), multiple),
         normalizes_(rule.normalize && !rule.equal_steps()),
-        participants_(groups_, data.clients()),
-        shares_(Vector<double>::Zero(data.clients())) {}
+        participants_(groups_, data.clients()) {
+    if (normalizes_) normalized_ = Vector<double>::Zero(data.clients());
+  }
   Round(const Round&) = delete;
 
   // The items of `work` are groups. The plan must outlive the round.
@@ -49,7 +50,9 @@ class Round {
 
   bool has(Index client) const { return participants_.has(client); }
   // u_i: p~_i, normalised where that is wanted
-  double share(Index client) const { return shares_[client]; }
+  double share(Index client) const {
+    return normalizes_ ? normalized_[client] : participants_.shares()[client];
+  }
   const Vector<double>& given_shares() const { return participants_.shares(); }  // p~
 
   std::int64_t steps(Index client) const { return rule_.steps[static_cast<std::size_t>(client)]; }
@@ -78,7 +81,7 @@ class Round {
   template <class Value>
   double sum_of_shares(Value&& x) const {
     return groups_.sum_of_groups(0.0, [&](Index g, double& sum) {
-      participants_.for_each(g, [&](Index i) { sum = multiply_add(shares_[i], x(i), sum); });
+      participants_.for_each(g, [&](Index i) { sum = multiply_add(share(i), x(i), sum); });
       return participants_.any_in(g);
     });
   }
@@ -102,16 +105,16 @@ class Round {
 
  private:
   void begin_shares() {
-    participants_.for_each([&](Index i) { shares_[i] = 0; });
+    if (normalizes_) participants_.for_each([&](Index i) { normalized_[i] = 0; });
     participants_.set(*plan_);
-    participants_.for_each([&](Index i) { shares_[i] = participants_.shares()[i]; });
     if (normalizes_) normalize();
   }
 
   // FedNova: u_i = p~_i tau / tau_i, tau = sum p~_i tau_i.
   void normalize() {
+    participants_.for_each([&](Index i) { normalized_[i] = participants_.shares()[i]; });
     const double mean = sum_of_shares([&](Index i) { return tau(i); });
-    participants_.for_each([&](Index i) { shares_[i] *= mean / tau(i); });
+    participants_.for_each([&](Index i) { normalized_[i] *= mean / tau(i); });
   }
 
   const Data* data_;
@@ -119,7 +122,7 @@ class Round {
   const Groups groups_;
   const bool normalizes_;
   Participants participants_;
-  Vector<double> shares_;
+  Vector<double> normalized_;  // u, where it is not p~
   const RoundPlan* plan_ = nullptr;
   double prox_step_ = 0, keep_ = 1;
   const Work* work_ = nullptr;

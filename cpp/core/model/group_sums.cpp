@@ -1,4 +1,4 @@
-#include "groups.hpp"
+#include "group_sums.hpp"
 
 #include <array>
 

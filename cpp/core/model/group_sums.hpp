@@ -1,0 +1,49 @@
+// Sums over clients of what each would change the weights by, as trees of groups.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "../round/groups.hpp"
+#include "per_client.hpp"
+
+namespace localgd {
+
+// sum_i x_i of d x C matrices.
+class GroupSums {
+ public:
+  GroupSums(const Groups& groups, Index features, Index outputs);
+
+  void clear() { std::fill(filled_.begin(), filled_.end(), false); }
+
+  // The sum of a client's group, to be added to by the thread that has the group.
+  PerClient<double>::Block of(Index client);
+  // a x is added to it.
+  template <class Real>
+  void add(Index client, double a, const Real* x);
+
+  // sum = that over all clients, then(first, count) for ranges of features, which the threads
+  // share.
+  template <class Then>
+  void total(Team& team, Matrix<double>& sum, Then&& then) {
+    team.for_each(work_, [&](Index item, int) {
+      const Index first = item * range_, count = std::min(range_, features_ - first);
+      for (Index c = 0; c < sum.cols(); ++c) add_up(first, count, c, sum.col(c).data() + first);
+      then(first, count);
+    });
+  }
+
+ private:
+  // The tree's sum of some features of an output.
+  void add_up(Index first, Index count, Index output, double* sum) const;
+
+  bool filled(Index group) const { return filled_[static_cast<std::size_t>(group)]; }
+
+  const Groups& groups_;
+  PerClient<double> sums_;
+  std::vector<char> filled_;  // not bool: groups are written by several threads
+  Index range_, features_;    // of a work item
+  Work work_;
+};
+
+}  // namespace localgd
