@@ -42,8 +42,8 @@ class ModelOf : public Model {
 
   // The same for bundles of clients (see steps/bundles.hpp), whose sums, shares and so on are in
   // `at`. next: the bundle that follows, or one past the last.
-  virtual bool prepare_bundles(const Bundles<Real>& bundles, const Groups& groups, const Work& work,
-                               Team& team, Stop& stop) = 0;
+  virtual bool prepare_bundles(const Bundles<Real>& bundles, const Work& work, Team& team,
+                               Stop& stop) = 0;
   virtual void begin_group(int /*thread*/) {}
   virtual void start_bundle(Index bundle, Index next, BundleClients<Real>& client) = 0;
   virtual void take_bundle(const Round& round, Index bundle, Index next,

@@ -47,9 +47,7 @@ class SpanModel final : public ModelOf<Real> {
   }
   void take_changes(const Round&, Index, Real*, int) override {}
 
-  bool prepare_bundles(const Bundles<Real>&, const Groups&, const Work&, Team&, Stop&) override {
-    return true;
-  }
+  bool prepare_bundles(const Bundles<Real>&, const Work&, Team&, Stop&) override { return true; }
   void start_bundle(Index bundle, Index /*next*/, BundleClients<Real>& client) override {
     constexpr Index width = bundle_width<Real>;
     double* margins = client.at.margins.data();

@@ -93,8 +93,8 @@ class WeightModel final : public ModelOf<Real> {
   }
   const Real* correction_of(Index i) const { return own_parts_.data(i); }  // once it was asked for
 
-  bool prepare_bundles(const Bundles<Real>& bundles, const Groups& groups, const Work& work,
-                       Team& team, Stop& stop) override {
+  bool prepare_bundles(const Bundles<Real>& bundles, const Work& work, Team& team,
+                       Stop& stop) override {
     bundles_ = &bundles;
     sums_of_features_.assign(static_cast<std::size_t>(team.threads()),
                              Vector<double>(data().features() * lanes<double>));
@@ -104,11 +104,8 @@ class WeightModel final : public ModelOf<Real> {
       bundled_coefficients_->write(track().value);  // of a run that was loaded
       this->in_data_order_ = false;
     }
-    team.for_each(work, [&](Index g, int thread) {
-      if (stop.check(thread)) return;
-      for (Index i = groups.first(g); i < groups.end(g); ++i)
-        bundled_rows_->put(i, this->clients_.rows(i));
-    });
+    groups_.for_each(team, work, stop,
+                     [&](Index i) { bundled_rows_->put(i, this->clients_.rows(i)); });
     return !stop.requested();
   }
   void begin_group(int thread) override {

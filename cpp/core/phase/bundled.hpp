@@ -2,7 +2,7 @@
 //   local step  2 n_i^2 flops;  memory  half of sum n_i^2 reals
 #pragma once
 
-#include <optional>
+#include <vector>
 
 #include "../matrix_products.hpp"
 #include "../steps/bundles.hpp"
@@ -31,18 +31,15 @@ class Bundled final : public Phase {
   }
 
   bool prepare(Team& team, Stop& stop) override {
-    if (!model_->prepare_bundles(bundles_, groups_, work_, team, stop)) return false;
+    if (!model_->prepare_bundles(bundles_, work_, team, stop)) return false;
     bundles_.make();
     spaces_.assign(static_cast<std::size_t>(team.threads()),
                    BundleSpace<Real>(bundles_.most_rows()));
-    team.for_each(work_, [&](Index g, int thread) {
-      if (stop.check(thread)) return;
-      for (Index i = groups_.first(g); i < groups_.end(g); ++i) {
-        const auto a = clients().rows(i);
-        RowMatrix<Real> gram(a.rows(), a.rows());
-        multiply_by_rows(a, a, gram);
-        bundles_.put(i, gram, data().targets.data() + data().begin(i));
-      }
+    groups_.for_each(team, work_, stop, [&](Index i) {
+      const auto a = clients().rows(i);
+      RowMatrix<Real> gram(a.rows(), a.rows());
+      multiply_by_rows(a, a, gram);
+      bundles_.put(i, gram, data().targets.data() + data().begin(i));
     });
     return !stop.requested();
   }

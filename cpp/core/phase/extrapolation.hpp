@@ -33,7 +33,13 @@ class Extrapolation {
     });
     ++(all ? taken_.rounds : taken_.others);
   }
-  const LaddersTaken& taken() const { return taken_; }
+  // The rounds so far, or null if there is a client with no rungs: most_rungs(client) is 0.
+  template <class MostRungs>
+  const LaddersTaken* taken(MostRungs&& most_rungs) const {
+    for (std::size_t i = 0; i < rungs_.size(); ++i)
+      if (most_rungs(static_cast<Index>(i)) == 0) return nullptr;
+    return &taken_;
+  }
 
  private:
   bool allowed_;

@@ -93,9 +93,7 @@ class Streamed final : public Phase {
   }
 
   const LaddersTaken* ladders() const override {
-    for (Index i = 0; i < clients().count(); ++i)
-      if (most_rungs(i) == 0) return nullptr;
-    return &extrapolation_.taken();
+    return extrapolation_.taken([&](Index i) { return most_rungs(i); });
   }
 
  private:

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "../stop.hpp"
 #include "../team.hpp"
 
 namespace localgd {
@@ -43,6 +44,15 @@ class Groups {
   void for_each(Team& team, const Work& work, Task&& task) const {
     team.for_each(work, [&](Index g, int thread) {
       for (Index i = first(g); i < end(g); ++i) task(i, thread);
+    });
+  }
+
+  // The same for clients of few rows: a stop is looked for once in each group.
+  template <class Task>
+  void for_each(Team& team, const Work& work, Stop& stop, Task&& task) const {
+    team.for_each(work, [&](Index g, int thread) {
+      if (stop.check(thread)) return;
+      for (Index i = first(g); i < end(g); ++i) task(i);
     });
   }
 

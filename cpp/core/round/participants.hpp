@@ -22,16 +22,16 @@ class Participants {
   void set(const RoundPlan& plan) {
     for_each([&](Index i) { shares_[i] = 0; });
     clients_.clear();
+    all_ = false;
     if (plan.clients) {
       clients_.assign(plan.clients, plan.clients + plan.count);
       for (Index k = 0; k < plan.count; ++k) shares_[plan.clients[k]] = plan.shares[k];
     } else {
       shares_ = Eigen::Map<const Vector<double>>(plan.shares, total_);
-      if (shares_.minCoeff() <= 0)
-        for (Index i = 0; i < total_; ++i)
-          if (has(i)) clients_.push_back(i);
+      all_ = shares_.minCoeff() > 0;
+      for (Index i = 0; !all_ && i < total_; ++i)
+        if (has(i)) clients_.push_back(i);
     }
-    all_ = !plan.clients && clients_.empty() && shares_.minCoeff() > 0;
     if (!all_) index_groups();
   }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "../philox.hpp"
 #include "../types.hpp"
 
 namespace localgd {
@@ -33,11 +34,7 @@ class Sampler {
  private:
   // floor(word count / 2^64)
   static Index place(std::uint64_t word, Index count) {
-    const auto n = static_cast<std::uint64_t>(count), half = std::uint64_t{0xffffffffu};
-    const std::uint64_t low = (word & half) * (n & half),
-                        first = (word >> 32) * (n & half) + (low >> 32),
-                        second = (word & half) * (n >> 32) + (first & half);
-    return static_cast<Index>((word >> 32) * (n >> 32) + (first >> 32) + (second >> 32));
+    return static_cast<Index>(wide_product(word, static_cast<std::uint64_t>(count)).high);
   }
   std::vector<bool>::reference taken(Index client) {
     return taken_[static_cast<std::size_t>(client)];
