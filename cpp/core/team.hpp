@@ -47,20 +47,16 @@ struct Work {
   // The items of another list that are wanted.
   template <class Wanted>
   void select(const Work& all, Wanted&& wanted) {
-    ordered = all.ordered;
-    order.clear();
-    order.reserve(all.order.size());
-    total = largest = 0;
-    for (const Index item : all.order) {
-      if (!wanted(item)) continue;
-      const double cost = all.costs[static_cast<std::size_t>(item)];
-      largest = std::max(largest, cost);
-      order.push_back(item);
-      total += cost;
-    }
-    for (auto* list : {&handfuls, &line}) list->reserve(order.capacity() + 1);
-    spent.reserve(order.capacity() + 1);
-    gather(all.costs);
+    begin_selection(all);
+    for (const Index item : all.order)
+      if (wanted(item)) add(all, item);
+    end_selection(all);
+  }
+  // The same of work in order where they are known.
+  void select_items(const Work& all, const std::vector<Index>& items) {
+    begin_selection(all);
+    for (const Index item : items) add(all, item);
+    end_selection(all);
   }
 
   // What a handful may cost: so little that nobody waits for the last one.
@@ -70,6 +66,24 @@ struct Work {
   Index tickets() const { return static_cast<Index>(handfuls.size()) - 1; }
 
  private:
+  void begin_selection(const Work& all) {
+    ordered = all.ordered;
+    order.clear();
+    order.reserve(all.order.size());
+    total = largest = 0;
+  }
+  void add(const Work& all, Index item) {
+    const double cost = all.costs[static_cast<std::size_t>(item)];
+    largest = std::max(largest, cost);
+    order.push_back(item);
+    total += cost;
+  }
+  void end_selection(const Work& all) {
+    for (auto* list : {&handfuls, &line}) list->reserve(order.capacity() + 1);
+    spent.reserve(order.capacity() + 1);
+    gather(all.costs);
+  }
+
   // from_front: the first handful that waits at the front, 0 or 1.
   void gather(const std::vector<double>& costs_by_item, Index from_front = 0);
 };

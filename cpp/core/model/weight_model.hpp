@@ -114,6 +114,7 @@ class WeightModel final : public ModelOf<Real> {
   void start_bundle(Index bundle, Index next, BundleClients<Real>& client) override {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
     if (next < bundles_->count()) {
+      if (bundled_coefficients_) bundled_coefficients_->fetch(next);
       client.next = bundled_rows_->fetch(next);
       if (client.next.lines() > most) client.next = {};
     }
@@ -129,7 +130,6 @@ class WeightModel final : public ModelOf<Real> {
     Fetch ahead;
     if (next < bundles_->count()) {
       ahead = bundles_->fetch(next);
-      if (bundled_coefficients_) bundled_coefficients_->fetch(next);
     }
     bundled_rows_->add_weighted(bundle, b,
                                 sums_of_features_[static_cast<std::size_t>(thread)].data(), ahead);
