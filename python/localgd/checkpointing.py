@@ -20,7 +20,7 @@ from .schedules import Schedule, rates
 
 __all__ = ["SECONDS_BETWEEN", "Checkpoint"]
 
-FORMAT = 4
+FORMAT = 5
 KIND = "a checkpoint of localgd"
 SECONDS_BETWEEN = 30.0
 RATES_AT_ONCE = 2**16

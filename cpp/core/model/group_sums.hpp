@@ -50,7 +50,7 @@ class GroupSums {
   // groups are from `leaves_` on. Not bool: groups are written by
   // several threads.
   std::vector<char> filled_;
-  Index range_, features_;    // of a work item
+  Index range_, features_;  // of a work item
   Work work_;
 };
 

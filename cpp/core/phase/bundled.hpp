@@ -92,8 +92,7 @@ class Bundled final : public Phase {
       std::fill_n(u + (end - first), width - (end - first), 0.0);
     } else {
       std::fill_n(u, width, 0.0);
-      present.for_each_before(first + width,
-                              [&](Index i, double share) { u[i - first] = share; });
+      present.for_each_before(first + width, [&](Index i, double share) { u[i - first] = share; });
       for (Index l = 0; l < width; ++l)
         if (!(u[l] > 0))  // stands still at 0: far away its sums could be inf
           for (Index j = 0; j < client.n; ++j) at.margins[j * width + l] = 0;

@@ -116,8 +116,8 @@ class Participants {
   Vector<double> shares_;
   std::vector<Index> clients_;
   std::vector<double> listed_shares_;  // theirs
-  std::vector<Range> ranges_;   // of each group in the list
-  std::vector<Index> present_;  // groups
+  std::vector<Range> ranges_;          // of each group in the list
+  std::vector<Index> present_;         // groups
   bool all_ = false;
 };
 
