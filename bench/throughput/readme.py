@@ -15,6 +15,7 @@ README = BENCH / "README.md"
 BEGIN = "<!-- made of results/*.json by python bench/throughput --table -->"
 END = "<!-- end of what is made -->"
 NONE = "–"
+SPACE = "\u00a0"  # no line ends here
 COLUMNS = (
     "machine",
     "case",
@@ -61,7 +62,7 @@ def _rates(machine: str, results: Results) -> Iterator[Row]:
             case["dtype"],
             _rate(own),
             _rate(every),
-            f"{100 * every / limit:.0f} %" if limit else NONE,
+            f"{100 * every / limit:.0f}{SPACE}%" if limit else NONE,
             f"{_rate(rival)}, {case['rival'].split(',')[0]}" if rival else NONE,
             _ratio(own / rival) if rival else NONE,
             _ratio(every / rival) if rival else NONE,
@@ -72,8 +73,8 @@ def _rates(machine: str, results: Results) -> Iterator[Row]:
 def _rate(value: float) -> str:
     """Three digits; in millions or thousands where it is large."""
     if value >= 1e6:
-        return f"{_digits(value / 1e6)} M"
-    return f"{_digits(value / 1e3)} k" if value >= 1e4 else f"{value:,.0f}"
+        return f"{_digits(value / 1e6)}{SPACE}M"
+    return f"{_digits(value / 1e3)}{SPACE}k" if value >= 1e4 else f"{value:,.0f}"
 
 
 def _digits(value: float) -> str:

@@ -1,4 +1,4 @@
-// The measures of mathematics.md section 6 at chosen rounds.
+// The measures of a run, at chosen rounds.
 #pragma once
 
 #include <limits>
