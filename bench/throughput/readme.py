@@ -63,7 +63,7 @@ def _rates(machine: str, results: Results) -> Iterator[Row]:
             _rate(own),
             _rate(every),
             f"{100 * every / limit:.0f}{SPACE}%" if limit else NONE,
-            f"{_rate(rival)}, {case['rival'].split(',')[0]}" if rival else NONE,
+            f"{_rate(rival)}{SPACE}{case['rival'].split(',')[0]}" if rival else NONE,
             _ratio(own / rival) if rival else NONE,
             _ratio(every / rival) if rival else NONE,
             _ratio(case["ratio_to_weights_kept"]),
