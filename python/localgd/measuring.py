@@ -53,8 +53,8 @@ class Recording:
         round = self._session.round
         if round not in next(iter(self._values.values())) and round in self._schedule:
             return int(round)  # the start has not been measured yet
-        place = np.searchsorted(self._schedule, round, side="right")
-        return min(until, int(self._schedule[place])) if place < len(self._schedule) else until
+        due = np.searchsorted(self._schedule, round, side="right")
+        return min(until, int(self._schedule[due])) if due < len(self._schedule) else until
 
     def measure(self) -> None:
         """Measure the present model if the core has just recorded it."""
@@ -146,16 +146,16 @@ def identified(
     The arguments are those that :func:`further_measures` has checked.
     """
     unknown = tuple(measures or ())
-    told: dict[str, Any] = {"measures": sorted(unknown), "test": None, "asymptote": None}
+    inputs: dict[str, Any] = {"measures": sorted(unknown), "test": None, "asymptote": None}
     if test is not None:
-        told["test"] = digest(*held_out_rows(problem, test))
+        inputs["test"] = digest(*held_out_rows(problem, test))
     if asymptote is not None:
         try:
-            told["asymptote"] = identify(asymptote)
+            inputs["asymptote"] = identify(asymptote)
         except UnidentifiedError:
-            told["asymptote"] = "unknown"
+            inputs["asymptote"] = "unknown"
             unknown += RESIDUALS
-    return told, unknown
+    return inputs, unknown
 
 
 def held_out_rows(problem: Problem, test: Any) -> tuple[np.ndarray, np.ndarray]:

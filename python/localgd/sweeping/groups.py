@@ -64,9 +64,9 @@ class Column:
         method = self.case.method
         # A function or an object of the caller's is the same as itself alone, whatever it says.
         lr = identify(getattr(method, "lr", None), unknown=id)
-        told = json.dumps([work_of(method, unknown=id), lr])
+        settings = json.dumps([work_of(method, unknown=id), lr])
         arrays = (self.init, self.direction, self.schedule)
-        return told, self.rounds, *(array.tobytes() for array in arrays)
+        return settings, self.rounds, *(array.tobytes() for array in arrays)
 
 
 def parts(left: Mapping[str, Case], most: int) -> list[list[Column] | tuple[str, Case]]:
