@@ -92,7 +92,7 @@ def test_wrong_rival_is_shown_and_not_timed():
     assert group.strongest() is None and math.isnan(group.ratio(None))
 
 
-def test_rival_that_fails_is_told():
+def test_rival_that_fails_is_reported():
     with Remote(OURS, 1) as ours, pytest.raises(Refused, match="AttributeError"):
         ours.ask("expected", 3)  # no job is loaded
 

@@ -1,4 +1,4 @@
-"""Local steps that are had from fewer: the same run as with every step, to rounding."""
+"""Local steps extrapolated from fewer: the same run as with every step, to rounding."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Recording:
         measures: Mapping[str, Timed],
         unknown: Collection[str] = (),
     ):
-        self._unknown = unknown  # measures that cannot be told from others of their name
+        self._unknown = unknown  # measures that cannot be distinguished from others of their name
         self._session = session
         self._shape = problem.weights_shape
         self._width = int(np.prod(self._shape))
@@ -141,7 +141,7 @@ def further_measures(
 def identified(
     problem: Problem, test: Any, asymptote: Any, measures: Mapping[str, Measure] | None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What tells measures from others of their names, and the columns of those of which it cannot.
+    """What identifies measures beside their names, and the columns of those that nothing does.
 
     The arguments are those that :func:`further_measures` has checked.
     """

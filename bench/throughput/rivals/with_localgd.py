@@ -41,7 +41,7 @@ class SingleRun(Rounds):
 
     The seconds are those of the rounds: setting up (Gram matrices, copies), which a run of one
     round shows, is taken off as it is for the rivals. Another run of one round goes before: while
-    the others were timed, the system may have given the memory of the last run to somebody else,
+    the others were timed, the system may have given the memory of the last run to another process,
     and getting it back is not part of either.
     """
 

@@ -31,7 +31,7 @@ HELP = "\n".join(
     ]
 )
 
-# Errors that tell the user what to change; any other is a fault of localgd and keeps its traceback.
+# Errors that say what the user has to change; any other is a fault of localgd, with a traceback.
 USER_ERRORS = (ValueError, OSError, MissingExtraError, MemoryError)
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ app = typer.Typer(
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """What a command gives back, to be told from the exit codes that typer makes."""
+    """What a command gives back, as distinct from the exit codes that typer makes."""
 
     code: int
 
@@ -59,7 +59,7 @@ def call(arguments: Sequence[str] | None) -> int:
         if outcome == INTERRUPTED:  # typer ends without a word
             Screen().error("interrupted")
         return outcome or 0
-    except BrokenPipeError:  # whoever reads has had enough
+    except BrokenPipeError:  # the reader has closed the pipe
         return 0
     except USER_ERRORS as error:
         Screen().error(_text(error))

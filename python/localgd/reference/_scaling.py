@@ -26,7 +26,7 @@ NOTHING = -(1 << 20)  # the exponent of an entry that is 0
 def common_scale(Z: np.ndarray) -> tuple[np.ndarray, int]:
     """Rows of which the smallest (not 0) has its largest entry in [½, 1), and the exponent.
 
-    Models of them have moderate size, and the same bits but for the exponent.
+    Models of them have moderate size, and the same bits except for the exponent.
     """
     largest = np.abs(Z).max(axis=1, initial=0.0)
     least, spread = _range(largest)

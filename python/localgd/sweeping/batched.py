@@ -33,7 +33,7 @@ def batch_entries(columns: Sequence[Column]) -> list[Entry]:
     try:
         _advance(session, columns)
     except KeyboardInterrupt:
-        pass  # the statuses tell
+        pass  # the statuses say so
     runs = sum(len(column.cases) for column in columns)
     elapsed = (time.perf_counter() - start) / runs
     return [

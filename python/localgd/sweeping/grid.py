@@ -23,7 +23,7 @@ OF_SINGLE_RUNS = {"progress", "checkpoint", "checkpoint_seconds", "keep_weights"
 class Case:
     """One run of a sweep.
 
-    ``values`` are what tells it from the others, as plain values; ``settings`` the keyword
+    ``values`` are what distinguishes it from the others, as plain values; ``settings`` the keyword
     arguments of :func:`localgd.run` beside the problem and the method.
     """
 

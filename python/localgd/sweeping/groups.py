@@ -60,7 +60,7 @@ class Column:
 
     @property
     def run(self) -> tuple[Any, ...]:
-        """What tells it from the others of its group: all but the seed, which it does not use."""
+        """What identifies it in its group: all but the seed, which it does not use."""
         method = self.case.method
         # A function or an object of the caller's is the same as itself alone, whatever it says.
         lr = identify(getattr(method, "lr", None), unknown=id)

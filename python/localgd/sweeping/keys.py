@@ -40,8 +40,8 @@ class Keys:
     """Keys of the runs of one sweep.
 
     Runs have the same key if they have the same result by what was asked for: by whatever names,
-    with whatever defaults spelled out. A function or an object of the caller's is told from others
-    while this process lasts, but what it does may change at any time.
+    with whatever defaults spelled out. A function or an object of the caller's is known from
+    others while this process lasts, but what it does may change at any time.
 
     Attributes
     ----------

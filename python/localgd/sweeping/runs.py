@@ -226,7 +226,7 @@ def _cases(part: Part) -> list[tuple[str, Case]]:
 
 
 def _batch(part: Part) -> str:
-    """By what a batch is told from others; empty for a single run."""
+    """By what a batch is distinguished from others; empty for a single run."""
     keys = [key for key, _ in _cases(part)]
     return "" if isinstance(part, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
 
@@ -248,7 +248,7 @@ def _entry(key: str, case: Case) -> Entry:
     """One run; its errors are part of the table, so that others go on."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
+            warnings.simplefilter("ignore", RuntimeWarning)  # the status says that it diverged
             found = run(case.problem, case.method, **case.settings)
     except Exception as error:  # of a function of the caller's it may be any
         return _failed(key, case, error)

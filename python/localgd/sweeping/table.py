@@ -39,7 +39,7 @@ class Entry:
     Attributes
     ----------
     values : dict
-        What tells it from the others: method, problem and the values of the grid.
+        What distinguishes it from the others: method, problem and the values of the grid.
     status : str
         "completed", "diverged" or "interrupted", or "failed" with the error as ``message``.
     message : str
