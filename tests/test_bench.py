@@ -221,5 +221,6 @@ def test_one_command_prints_one_table_and_writes_json(tmp_path):
     for group, kept in zip(report["cases"], json.loads(results.read_text())["cases"], strict=True):
         assert kept["rival"].startswith("numpy1")
         ratio = kept["steps_per_second"] / kept["rival_steps_per_second"]
+        assert ratio == pytest.approx(kept["ratio"], rel=1e-3)
         assert ratio == pytest.approx(group["ratio_to_strongest"], rel=1e-3)
         assert f"| here | {kept['case']} | float64 |" in page

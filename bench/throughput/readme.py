@@ -54,18 +54,17 @@ def _table(head: Row, rows: Iterable[Row]) -> str:
 
 def _rates(machine: str, results: Results) -> Iterator[Row]:
     for case in results["cases"]:
-        own, every = case["steps_per_second"], case["every_step"]
-        limit, rival = case["limit"], case["rival_steps_per_second"]
+        every, limit, rival = case["every_step"], case["limit"], case["rival_steps_per_second"]
         yield (
             machine,
             case["case"],
             case["dtype"],
-            _rate(own),
+            _rate(case["steps_per_second"]),
             _rate(every),
             f"{100 * every / limit:.0f}{SPACE}%" if limit else NONE,
             f"{_rate(rival)}{SPACE}{case['rival'].split(',')[0]}" if rival else NONE,
-            _ratio(own / rival) if rival else NONE,
-            _ratio(every / rival) if rival else NONE,
+            _ratio(case["ratio"]),
+            _ratio(case["ratio_of_every_step"]),
             _ratio(case["ratio_to_weights_kept"]),
         )
 
@@ -78,7 +77,7 @@ def _rate(value: float) -> str:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def _ratio(value: float | None) -> str:

@@ -76,6 +76,8 @@ def _case(group: Group) -> dict[str, Any]:
         "limit": _rounded(limit.whole_round) if limit else None,
         "rival": f"{best.remote.name}, {best.keeps} {best.name}" if best else None,
         "rival_steps_per_second": _rounded(best.rate) if best else None,
+        "ratio": _rounded(group.ratio(best)) if best else None,
+        "ratio_of_every_step": _rounded(group.ratio(best, group.stepwise)) if best else None,
         "ratio_to_weights_kept": _rounded(group.ratio(kept)) if kept else None,
     }
 
