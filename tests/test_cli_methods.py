@@ -201,9 +201,9 @@ def test_what_a_method_does_not_take_is_refused_with_those_that_do(setting):
     for name in set(SHELL_METHODS) - set(takers):
         with pytest.raises(
             ValueError, match=f"^{setting}: got .*; {name} takes none; want"
-        ) as told:
+        ) as raised:
             method_of(method=name, **{setting: ALL[setting]})
-        assert all(taker in str(told.value) for taker in takers)
+        assert all(taker in str(raised.value) for taker in takers)
 
 
 def test_exact_solves():
