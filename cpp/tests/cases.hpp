@@ -16,7 +16,7 @@ namespace localgd::testing {
 
 constexpr Index classes = 3;  // of the softmax loss
 
-// A loss by the formula of mathematics.md, in long double and without the core's code: of one row's
+// A loss by its formula, in long double and without the core's code: of one row's
 // outputs u. negative_derivative is that by output c.
 struct LossCase {
   using Number = long double;

@@ -18,7 +18,7 @@ class ExactSolves {
         solvers_(static_cast<std::size_t>(data.clients())),
         active_order(Matrix<double>::Zero(data.samples(), 1)) {}
 
-  // Takes a client's K_ii, and goes on from the rows in `active_order`.
+  // Takes a client's K_ii, and warm-starts it from the rows in `active_order`.
   template <class Gram>
   void prepare(Index client, const Gram& gram) {
     Solver& solver = at(client);

@@ -37,7 +37,7 @@ class Stepwise final : public Phase {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
       if (done == 0) {
         clients_.start(round, i, space(thread));
-        if (!round.plan().frozen && most_rungs(i) > 0) return climb(round, i, thread);
+        if (!round.plan().frozen && most_rungs(i) > 0) return extrapolate(round, i, thread);
       }
       const bool last = done + count == round.steps_taken(i);
       clients_.clients().kernels().span(clients_.view(round, i, space(thread)), count, last);
@@ -62,7 +62,7 @@ class Stepwise final : public Phase {
   int most_rungs(Index i) const {
     return extrapolation_.allowed() ? Ladder::most(steps_[static_cast<std::size_t>(i)]) : 0;
   }
-  std::int64_t climb(const Round& round, Index i, int thread) {
+  std::int64_t extrapolate(const Round& round, Index i, int thread) {
     return clients_.clients().kernels().ladder(
         clients_.view(round, i, space(thread)), round.steps(i), round.tau(i),
         Extrapolation::tolerance<Real>(round, i), ladders_[static_cast<std::size_t>(thread)],
