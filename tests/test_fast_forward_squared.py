@@ -41,7 +41,11 @@ class Rounds:
     def __init__(self, problem, method):
         self.method, self.kind = method, type(method).__name__
         self.steps = [int(L) for L in method.rule.steps(CLIENTS)]
-        self.lr, self.mu, self.beta = mp.mpf(method.lr), method.rule.prox, method.rule.beta
+        self.lr, self.mu, self.beta = (
+            mp.mpf(method.lr),
+            method.rule.prox,
+            method.rule.parameters.get("beta", 0.0),
+        )
         self.p = [mp.mpf(float(u)) for u in problem.weights]
         taus = [mp.mpf(L) for L in self.steps]
         tau = mp.fsum(u * t for u, t in zip(self.p, taus, strict=True))

@@ -1,8 +1,18 @@
 #pragma once
 
 #include "convert.hpp"
+#include "core/round/corrections/registry.hpp"
 
 namespace localgd {
+
+// Of a kind and its parameters by name.
+inline std::shared_ptr<const Correction> correction(const py::dict& options) {
+  const auto kind = options["kind"].cast<std::string>();
+  if (kind == "none") return nullptr;
+  auto correction = make_correction(kind);
+  correction->visit([&](const char* name, double& value) { value = options[name].cast<double>(); });
+  return correction;
+}
 
 inline LocalRule local_rule(const py::dict& options) {
   LocalRule rule;
@@ -14,11 +24,7 @@ inline LocalRule local_rule(const py::dict& options) {
   rule.every_step = options["every_step"].cast<bool>();
   rule.normalize = options["normalize"].cast<bool>();
   rule.prox = options["prox"].cast<double>();
-  rule.beta = options["beta"].cast<double>();
-  rule.correction = one_of<Correction>({{"none", Correction::none},
-                                        {"control", Correction::control},
-                                        {"displacement", Correction::displacement}},
-                                       options["correction"].cast<std::string>());
+  rule.correction = correction(options["correction"].cast<py::dict>());
   return rule;
 }
 

@@ -38,8 +38,9 @@ void check(const Data& data, const Matrix<double>& init, const EngineOptions& op
         if (!(data.targets[j] >= 0 && data.targets[j] < static_cast<double>(init.cols())))
           throw std::invalid_argument("targets: want classes 0 to C - 1");
   });
-  const bool corrected = local.correction != Correction::none;
-  if (local.prox > 0 && corrected) throw std::invalid_argument("prox: want 0 with a correction");
+  const bool corrected = local.correction != nullptr;
+  if (local.prox > 0 && corrected && !local.correction->pulls())
+    throw std::invalid_argument("prox: want 0 where clients start elsewhere");
   if (local.solve && (init.cols() > 1 || local.stochastic() || local.prox > 0 || corrected))
     throw std::invalid_argument("solve: want one column, and no batches, prox or correction");
   if (options.server.coordinate_wise() && options.engine != "primal")
@@ -89,7 +90,8 @@ template <class Real>
 Parts make(const Data& data, const Matrix<double>& init, const EngineOptions& options) {
   bool multiclass = false;
   with_loss(options.loss, [&](auto loss) { multiclass = loss.multiclass; });
-  const Setting setting{data, init.cols(), options.local, options.loss, multiclass};
+  const Setting setting{data,         init.cols(), options.local,
+                        options.loss, multiclass,  static_cast<bool>(options.uplink)};
   for (const auto& kind : kinds<Real>)
     if (kind.name == options.engine) return kind.make(init, setting, options.server);
   throw std::invalid_argument("engine: no engine named '" + std::string(options.engine) + "'");
@@ -104,6 +106,7 @@ Engine::Engine(const Data& data, const Matrix<double>& init, const EngineOptions
   round_ = std::move(parts.round);
   model_ = std::move(parts.model);
   phase_ = std::move(parts.phase);
+  if (options.uplink) model_->send_by(options.uplink(data, init.cols()));
 }
 
 bool Engine::prepare(Team& team, Stop& stop) {
@@ -144,6 +147,10 @@ void Engine::load(const Arrays& saved) {
   });
   visit([&](const std::string& name, Matrix<double>& values) { values = find(name); });
   model_->loaded();
+}
+
+void Model::send_by(std::unique_ptr<Uplink>) {
+  throw std::invalid_argument("uplink: want engine hybrid or primal");
 }
 
 void Model::models(const Matrix<double>&, Matrix<double>&, Matrix<double>&, Team&) {

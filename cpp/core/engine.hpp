@@ -28,6 +28,7 @@ struct EngineOptions {
   bool single = false;                    // float32 local phase
   LocalRule local;
   ServerRule server;
+  MakeUplink uplink{};  // or all of a client's change is sent
 };
 
 // A phase, in which the clients take their steps, and a model that takes what they give.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/engine.hpp"
+#include "core/round/corrections/registry.hpp"
 
 namespace localgd::testing {
 
@@ -84,9 +85,10 @@ inline void set_coordinate_wise(ServerRule& server, ServerKind kind) {
   server.beta2 = 0.95;
 }
 
-inline void set_corrected(LocalRule& local, Correction correction) {
-  local.correction = correction;
-  local.beta = 0.3;
+inline void set_control(LocalRule& local) { local.correction = std::make_shared<Control>(); }
+constexpr double beta = 0.3;  // of displacements
+inline void set_displacement(LocalRule& local) {
+  local.correction = std::make_shared<Displacement>(beta);
 }
 
 inline const std::vector<MethodCase> methods{
@@ -110,19 +112,18 @@ inline const std::vector<MethodCase> methods{
        local.prox = 0.7;
        server = {ServerKind::sgd, 0.8, 0.9, true};
      }},
-    {"control", [](LocalRule& local, ServerRule&) { set_corrected(local, Correction::control); }},
+    {"control", [](LocalRule& local, ServerRule&) { set_control(local); }},
     {"control, client steps, batches, momentum",
      [](LocalRule& local, ServerRule& server) {
-       set_corrected(local, Correction::control);
+       set_control(local);
        set_client_steps(local);
        set_batches(local, true);
        server = {ServerKind::sgd, 0.7, 0.9};
      }},
-    {"displacement",
-     [](LocalRule& local, ServerRule&) { set_corrected(local, Correction::displacement); }},
+    {"displacement", [](LocalRule& local, ServerRule&) { set_displacement(local); }},
     {"displacement, client steps, batches, anchored",
      [](LocalRule& local, ServerRule& server) {
-       set_corrected(local, Correction::displacement);
+       set_displacement(local);
        set_client_steps(local);
        set_batches(local, false);
        server.kind = ServerKind::anchored;
@@ -143,7 +144,7 @@ inline const std::vector<MethodCase> methods{
      }},
     {"adagrad, control",
      [](LocalRule& local, ServerRule& server) {
-       set_corrected(local, Correction::control);
+       set_control(local);
        set_coordinate_wise(server, ServerKind::adagrad);
      }},
 };

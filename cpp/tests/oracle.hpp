@@ -2,6 +2,9 @@
 // and nothing of the core except the names of the rules.
 #pragma once
 
+#include <map>
+
+#include "corrections.hpp"
 #include "problems.hpp"
 
 namespace localgd::testing {
@@ -59,6 +62,8 @@ class Oracle {
   Model w, before;            // w_{k+1} and w_k of the last round
   std::vector<Model> models;  // w_{k,i}; empty for clients that sat it out
 
+  Index largest = 0;  // so many numbers of a change are sent, or all
+
   void round(const RoundPlan& plan) {
     const Vector<double> u = mean_shares(plan);
     const auto extra = corrections(plan);
@@ -69,10 +74,12 @@ class Oracle {
       models[at(i)] = local_.solve ? solve(i) : descend(i, plan, extra[at(i)]);
       // What the steps did: displacements cancel in the mean, so they are not normalised.
       Model start = w;
-      if (local_.correction == Correction::displacement) start += extra[at(i)];
-      mean += u[i] * (models[at(i)] - start);
+      if (corrected<Displacement>()) start += extra[at(i)];
+      mean += u[i] * sent(i, models[at(i)] - start);
     }
-    if (local_.correction == Correction::control)
+    if (corrected<FedSplit>())
+      for (Index i = 0; i < p.clients(); ++i) controls_[at(i)] += 2 * (models[at(i)] - w);
+    if (corrected<Control>())
       for (Index i = 0; i < p.clients(); ++i)
         if (plan.shares[i] > 0)  // c_i+ = c_i - c + (w_k - w_{k,i}) / (L eta)
           controls_[at(i)] = extra[at(i)] + (w - models[at(i)]) / (double(steps(i)) * plan.lr);
@@ -142,15 +149,26 @@ class Oracle {
     return mean * u.cwiseQuotient(tau);
   }
 
-  // control: c_i - c with c = sum p_j c_j; displacement: beta (grad f_i - grad f) with f of this
-  // round.
+  template <class Kind>
+  bool corrected() const {
+    return dynamic_cast<const Kind*>(local_.correction.get());
+  }
+
+  // Control: c_i - c with c = sum p_j c_j; displacement: beta (grad f_i - grad f) with f of this
+  // round; FedLin: the same without beta; FedSplit: mu (w_k - z_i), z_i in controls_.
   std::vector<Model> corrections(const RoundPlan& plan) const {
     std::vector<Model> q(controls_.size(), Model::Zero(w.rows(), w.cols()));
-    if (local_.correction == Correction::none) return q;
+    if (!local_.correction) return q;
+    if (corrected<FedSplit>()) {
+      for (Index i = 0; i < p.clients(); ++i)
+        q[at(i)] = local_.prox * (w - start_ - controls_[at(i)]);
+      return q;
+    }
     Model common = q[0];
     for (Index i = 0; i < p.clients(); ++i) {
-      const bool control = local_.correction == Correction::control;
-      q[at(i)] = control ? controls_[at(i)] : local_.beta * gradient(i, all_rows(i), w);
+      const bool control = corrected<Control>();
+      q[at(i)] = control ? controls_[at(i)] : gradient(i, all_rows(i), w);
+      if (corrected<Displacement>()) q[at(i)] *= beta;
       common += (control ? p.weights[i] : plan.shares[i]) * q[at(i)];
     }
     for (auto& own : q) own -= common;
@@ -159,7 +177,7 @@ class Oracle {
 
   Model descend(Index i, const RoundPlan& plan, const Model& extra) const {
     Model model = w;
-    if (local_.correction == Correction::displacement) model += extra;
+    if (corrected<Displacement>()) model += extra;
     Draws draw = draws(i, plan.round);
     for (std::int64_t l = 0; l < steps(i); ++l) {
       std::vector<Index> rows = all_rows(i);
@@ -168,7 +186,7 @@ class Oracle {
         for (Index& row : rows) row = draw();
       }
       Model step = gradient(i, rows, model) + local_.prox * (model - w);
-      if (local_.correction == Correction::control) step -= extra;
+      if (local_.correction && local_.correction->pulls()) step -= extra;
       model -= plan.lr * step;
     }
     return model;
@@ -198,6 +216,21 @@ class Oracle {
       }
     }
     return model;
+  }
+
+  // With what was not sent before; one largest number after the other.
+  Model sent(Index i, Model change) {
+    if (largest == 0) return change;
+    Model& left = left_.try_emplace(i, Model::Zero(w.rows(), w.cols())).first->second;
+    left += change;
+    change.setZero();
+    for (Index t = 0; t < largest; ++t) {
+      Index row = 0, column = 0;
+      left.cwiseAbs().maxCoeff(&row, &column);
+      change(row, column) = left(row, column);
+      left(row, column) = 0;
+    }
+    return change;
   }
 
   // w_{k+1} - w_k from the clients' mean change.
@@ -232,6 +265,7 @@ class Oracle {
   const Model start_;
   Model velocity_, squares_;
   std::vector<Model> controls_;
+  std::map<Index, Model> left_;  // of each client, what was not sent
 };
 
 }  // namespace localgd::testing

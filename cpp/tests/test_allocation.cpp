@@ -77,7 +77,7 @@ Taken rounds(const Case& c, const Problem& p, int threads, std::int64_t steps, b
 // clients in the server's ranges, and matrix products whose workspace is Eigen's. They are of the
 // round: the loop over local steps takes none for any method.
 bool exempt(const Case& c) {
-  return c.loss.outputs > 1 || c.options(1, 1).local.correction != Correction::none;
+  return c.loss.outputs > 1 || c.options(1, 1).local.correction != nullptr;
 }
 
 void check_rounds(const Case& c, const Problem& p, int threads, bool sampled = false) {

@@ -141,13 +141,13 @@ TEST_CASE("clients that seldom take part follow the plain loops, whatever the se
       {"nesterov",
        [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.3, 0.7, true}; }}};
   for (const auto& server : servers)
-    for (const auto correction :
-         {Correction::none, Correction::control, Correction::displacement}) {
+    for (const std::shared_ptr<Correction>& correction :
+         {std::shared_ptr<Correction>(), std::shared_ptr<Correction>(new Control),
+          std::shared_ptr<Correction>(new Displacement(beta)),
+          std::shared_ptr<Correction>(new FedLin)}) {
       CAPTURE(server.name);
-      CAPTURE(static_cast<int>(correction));
       const MethodCase method{server.name, [&](LocalRule& local, ServerRule& rule) {
                                 local.correction = correction;
-                                local.beta = 0.4;
                                 server.set(local, rule);
                               }};
       const LossCase& loss = losses[1];
@@ -176,6 +176,69 @@ TEST_CASE("clients that seldom take part follow the plain loops, whatever the se
         check_last_round(p, oracle, plan(rounds - 1), *whole, tolerance);
         const Matrix<double> described = start + p.rows.transpose() * whole->coefficients();
         CHECK(relative_error(described, whole->weights()) < (c.single ? 1e-5 : 1e-13));
+      });
+    }
+}
+
+TEST_CASE("corrections written elsewhere follow the plain loops") {
+  const Problem p = make_problem({1, 7, 3, 10}, 9);
+  const MethodCase fedlin{"FedLin", [](LocalRule& local, ServerRule&) {
+                            local.correction = std::make_shared<FedLin>();
+                            set_client_steps(local);
+                          }};
+  const MethodCase fedsplit{"FedSplit", [](LocalRule& local, ServerRule& server) {
+                              local.correction = std::make_shared<FedSplit>();
+                              local.prox = 0.9;
+                              server = {ServerKind::sgd, 2.0};
+                            }};
+  for (const auto& loss : losses) {
+    for (const bool sampled : {false, true}) check(fedlin, loss, p, 4, 8, sampled);
+    if (loss.name != "exponential") check(fedsplit, loss, p, 4, 8, false);
+  }
+}
+
+TEST_CASE("a compressor with error feedback follows the plain loops") {
+  const Problem p = make_problem({1, 7, 3, 10, 2, 1}, 12);
+  constexpr int rounds = 9, cut = 4;
+  const Inputs inputs(p, rounds, true, 0.3);
+  for (const auto& name : {"local-gd", "client steps", "control", "displacement", "adam"})
+    for (const auto& loss : losses) {
+      const MethodCase& method = method_named(name);
+      if (!has_loss(method, loss)) continue;
+      CAPTURE(name);
+      CAPTURE(loss.name);
+      Oracle oracle(p, loss, rules(method, p.clients(), 4));
+      oracle.largest = 3;
+      for (int k = 0; k < rounds; ++k) oracle.round(inputs.plan(k));
+      const Data data = p.data(loss);
+      const Matrix<double> start = p.start(loss);
+      for_each_engine(loss, method, [&](const Case& c) {
+        EngineOptions options = c.options(p.clients(), 4);
+        options.uplink = [](const Data& of, Index outputs) {
+          return std::make_unique<TopK>(of, outputs, 3);
+        };
+        const auto make = [&] { return make_engine(data, start, options); };
+        if (options.engine == "gram") {
+          CHECK_THROWS_WITH(make(), "uplink: want engine hybrid or primal");
+          return;
+        }
+        const auto whole = make(), first = make(), second = make();
+        Stop stop(nullptr);
+        Team::run(2, [&](Team& team) {
+          const auto run = [&](Engine& engine, int from, int until) {
+            REQUIRE(engine.prepare(team, stop));
+            for (int k = from; k < until; ++k)
+              REQUIRE(engine.round(inputs.plan(k), team, stop) == Outcome::done);
+          };
+          run(*whole, 0, rounds);
+          run(*first, 0, cut);
+          second->load(first->save());
+          run(*second, cut, rounds);
+        });
+        CHECK(same_bits(snapshot(*whole), snapshot(*second)));
+        const double tolerance = c.single ? 2e-5 : 2e-12;
+        CHECK(relative_error(whole->weights(), oracle.w) < tolerance);
+        check_last_round(p, oracle, inputs.plan(rounds - 1), *whole, tolerance);
       });
     }
 }

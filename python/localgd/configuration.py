@@ -124,8 +124,7 @@ def local_options(
         "every_step": every_step,
         "normalize": method.normalize,
         "prox": rule.prox,
-        "correction": rule.correction,
-        "beta": rule.beta,
+        "correction": {"kind": rule.correction, **rule.parameters},
     }
 
 

@@ -23,11 +23,12 @@ class ClientCoefficients {
       : data_(&data),
         server_(server),
         still_(server.factor().has_value()),
+        of_round_(corrections.found() && corrections.pull()),
         corrections_(&corrections),
         y_(server, Matrix<double>::Zero(data.samples(), outputs)),
         ranges_(data, outputs, groups) {
     if (!still_) moved_ = Matrix<double>::Zero(data.clients(), 1);
-    if (corrections.pull()) common_ = Track(server, Matrix<double>::Zero(1, 1));
+    if (corrections.kept()) common_ = Track(server, Matrix<double>::Zero(1, 1));
   }
 
   // D of those who take part. False if something in b is inf or NaN.
@@ -36,6 +37,9 @@ class ClientCoefficients {
     for_ranges(round, team, [&](Index first, Index end) {
       if (!gather_mean(*data_, round, changes.all(), first, end, y_.mean))
         finite.store(false, std::memory_order_relaxed);
+      for (Index i = first; of_round_ && i < end; ++i)
+        rows_of(y_.mean, *data_, i) -=
+            (corrections_->mean_kappa() * corrections_->share(round, i)) * corrections_->own(i);
     });
     return finite;
   }
@@ -52,7 +56,7 @@ class ClientCoefficients {
     });
     all ? y_.commit() : y_.commit_change();
     now_(0) = k + 1;
-    if (!corrections_->pull()) return;
+    if (!corrections_->kept()) return;
     common_.mean(0) = corrections_->mean_kappa();
     common_.advance(k, 0, 1);
     common_.commit();
@@ -71,7 +75,7 @@ class ClientCoefficients {
         a *= idle.x_kept;
         if (idle.x_moved != 0) a += idle.x_moved * rows_of(y_.velocity, *data_, i);
       }
-      if (corrections_->pull())
+      if (corrections_->kept())
         a -= (corrections_->share(i) * common_.value(0)) * corrections_->own(i);
     }
     return a_;
@@ -125,7 +129,8 @@ class ClientCoefficients {
 
   const Data* data_;
   ServerRule server_;
-  bool still_;  // a client that nobody moves stands still
+  bool still_;     // a client that nobody moves stands still
+  bool of_round_;  // what the corrections have in common is of those who take part
   const Corrections* corrections_;
   Track y_;
   Matrix<double> moved_;                             // M x 1: rounds that y_i has behind it

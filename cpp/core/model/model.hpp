@@ -3,6 +3,7 @@
 
 #include "../round/last_round.hpp"
 #include "../round/round.hpp"
+#include "../round/uplink.hpp"
 #include "../state.hpp"
 #include "../stop.hpp"
 
@@ -13,6 +14,10 @@ enum class Outcome { done, stopped, not_finite, infeasible };
 class Model {
  public:
   virtual ~Model() = default;
+
+  // Clients send what that leaves of their changes. Before prepare(), and of models that live in
+  // the weights: others throw std::invalid_argument.
+  virtual void send_by(std::unique_ptr<Uplink> uplink);
 
   // Work before the first round. False if it was stopped.
   virtual bool prepare(Team& team, Stop& stop) = 0;

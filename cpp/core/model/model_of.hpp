@@ -60,7 +60,7 @@ class ModelOf : public Model {
     return last_;
   }
   void visit(const Visit& show) override {
-    if (corrections_.pull()) show("controls", corrections_.controls());
+    if (corrections_.kept()) show("controls", corrections_.controls());
   }
 
  protected:
@@ -75,11 +75,11 @@ class ModelOf : public Model {
   // What the corrections of the round have in common.
   virtual void correct(const Round& round, Team& team) = 0;
 
-  // gamma_i = -(beta / n_i) e_i from margins at w_k, which are overwritten.
-  void displace(Index client, Block margins) {
+  // gamma_i from margins at w_k, which are overwritten.
+  void find_correction(Index client, Block margins) {
     clients_.kernels().derivatives(margins.data(), clients_.targets(client), clients_.size(client),
                                    clients_.outputs(), margins.data());
-    corrections_.displace(client, margins);
+    corrections_.find(client, margins);
   }
 
   // b_i from the sums of the client's steps.

@@ -155,13 +155,13 @@ class SpanModel final : public ModelOf<Real> {
   // moved_ = A sum_j v_j A_j^T gamma_j, what the corrections of all clients have in common.
   void correct(const Round& round, Team& team) override {
     Corrections& corrections = this->corrections_;
-    if (corrections.displace())
+    if (corrections.found())
       round.for_participants(team, round.work(), [&](Index i, int) {
         Block m = this->clients_.block(this->scratch_, i);
         m = rows_of(margins_.value, data(), i).template cast<Real>();
-        this->displace(i, m);
+        this->find_correction(i, m);
       });
-    if (corrections.displace() && !round.participants().all()) common_.setZero();
+    if (corrections.found() && !round.participants().all()) common_.setZero();
     corrections.for_each(round, [&](Index i) {
       rows_of(common_, data(), i) = corrections.share(round, i) * corrections.own(i);
     });

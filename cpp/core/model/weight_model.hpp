@@ -43,11 +43,20 @@ class WeightModel final : public ModelOf<Real> {
     this->last_.common_in_weights = true;
   }
 
+  // What is left of their changes is not in the span of the rows.
+  void send_by(std::unique_ptr<Uplink> uplink) override {
+    uplink_ = std::move(uplink);
+    coefficients_.reset();
+    this->last_.change_in_weights = true;
+  }
+
   bool prepare(Team& team, Stop&) override {
-    if constexpr (!std::is_same_v<Real, double>)
-      if (!bundled_rows_ && !whole_changes_)
-        thread_changes_.assign(static_cast<std::size_t>(team.threads()),
-                               Matrix<Real>(data().features(), this->clients_.outputs()));
+    const auto threads = static_cast<std::size_t>(team.threads());
+    const Index features = data().features(), outputs = this->clients_.outputs();
+    const bool by_thread = uplink_ || !std::is_same_v<Real, double>;
+    if (by_thread && !bundled_rows_ && !whole_changes_)
+      thread_changes_.assign(threads, Matrix<Real>(features, outputs));
+    if (uplink_) messages_.assign(threads, Matrix<double>(features, outputs));
     return true;
   }
 
@@ -70,6 +79,7 @@ class WeightModel final : public ModelOf<Real> {
   void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
     Block b(scratch, data().size(i), this->clients_.outputs());
     b = (round.share(i) * this->changes_.of(i)).template cast<Real>();
+    if (uplink_) return send_changes(round, i, b, thread);
     auto sum = sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>) {
       add_weighted(i, b.data(), sum);
@@ -81,9 +91,10 @@ class WeightModel final : public ModelOf<Real> {
     }
   }
   // The same where the client knows what it moved by, d x C.
-  void take_moved(const Round& round, Index i, const Real* sums, const Real* moved) {
+  void take_moved(const Round& round, Index i, const Real* sums, const Real* moved, int thread) {
     this->note(round, i, sums);
-    sums_of_groups_.add(i, round.share(i), moved);
+    if (!uplink_) return sums_of_groups_.add(i, round.share(i), moved);
+    send(round, i, MatrixView<Real>(moved, data().features(), this->clients_.outputs()), thread);
   }
 
   // w_k, and what pulls or displaces a client: q_i, d x C, which may be overwritten.
@@ -152,7 +163,7 @@ class WeightModel final : public ModelOf<Real> {
   // in common where the changes are those of b alone.
   Outcome close(const Round& round, Team& team) override {
     sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
-      const double shared = whole_changes_ ? 0 : this->corrections_.mean_kappa();
+      const double shared = whole_changes_ || uplink_ ? 0 : this->corrections_.mean_kappa();
       for (Index c = 0; shared != 0 && c < shared_.cols(); ++c)
         add_scaled(-shared, shared_.col(c).data() + first, count,
                    weights_.mean.col(c).data() + first);
@@ -164,6 +175,7 @@ class WeightModel final : public ModelOf<Real> {
     if (coefficients_) coefficients_->advance(round, team);
     if (bundled_coefficients_) commit_bundles(round, team);
     if (this->corrections_.any()) keep_common(round, team);
+    if (uplink_) uplink_->commit(round.participants());
     this->commit(round);
     return Outcome::done;
   }
@@ -185,7 +197,7 @@ class WeightModel final : public ModelOf<Real> {
   const LastRound& last_round() override {
     LastRound& last = this->last_;
     Base::last_round();
-    if (!last.shares.size() || !factor_) return last;
+    if (!last.shares.size() || last.change_in_weights) return last;
     if (coefficients_) {
       last.change = &coefficients_->change(last.shares);
     } else {
@@ -204,10 +216,11 @@ class WeightModel final : public ModelOf<Real> {
     show("weights", weights_.value);
     if (weights_.velocity.size()) show("weights velocity", weights_.velocity);
     if (weights_.squares.size()) show("weights squares", weights_.squares);
-    if (this->corrections_.pull()) {
+    if (this->corrections_.kept()) {
       show("controls' sum", common_);
       show("controls' age", age_);
     }
+    if (uplink_) uplink_->visit(show);
   }
   void loaded() override {
     if (bundled_coefficients_) bundled_coefficients_->write(all_coefficients_);
@@ -254,20 +267,38 @@ class WeightModel final : public ModelOf<Real> {
     return bundled_coefficients_ || this->changes_.finite(round.participants());
   }
 
+  // The server gets what is left of a client's change: what its steps made of where it began.
+  template <class Change>
+  void send(const Round& round, Index i, const Change& change, int thread) {
+    Matrix<double>& message = messages_[static_cast<std::size_t>(thread)];
+    message = change.template cast<double>();
+    uplink_->send(i, message);
+    sums_of_groups_.add(i, round.share(i), message.data());
+  }
+  void send_changes(const Round& round, Index i, Block scratch, int thread) {
+    scratch = this->changes_.of(i).template cast<Real>();
+    auto& change = thread_changes_[static_cast<std::size_t>(thread)];
+    change.setZero();
+    add_weighted(i, scratch.data(), change);
+    if (this->corrections_.pull())
+      change -= static_cast<Real>(this->corrections_.kappa(i)) * shared_;
+    send(round, i, change, thread);
+  }
+
   // own_parts_[i] = A_i^T gamma_i and common_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
   void correct(const Round& round, Team& team) override {
     Corrections& corrections = this->corrections_;
-    const bool whole = corrections.displace() || age_(0) > static_cast<double>(data().clients());
+    const bool whole = corrections.found() || age_(0) > static_cast<double>(data().clients());
     const auto add = [&](Index i, int) {
-      if (corrections.displace()) {
+      if (corrections.found()) {
         Block margins = this->clients_.block(this->scratch_, i);
         margins_of(i, margins);
-        this->displace(i, margins);
+        this->find_correction(i, margins);
       }
       own_part(i, corrections.own(i));
       if (whole) sums_of_groups_.add(i, corrections.share(round, i), own_parts_.data(i));
     };
-    if (corrections.pull() && whole)
+    if (corrections.kept() && whole)
       groups_.for_each(team, all_, add);
     else
       round.for_participants(team, round.work(), add);
@@ -302,8 +333,9 @@ class WeightModel final : public ModelOf<Real> {
   // all have changed, or as many as there are since then, so that rounding does not add up.
   void keep_common(const Round& round, Team& team) {
     this->last_.common = common_;
-    this->last_.mean_kappa = factor_ ? *factor_ * this->corrections_.mean_kappa() : 0;
-    if (!this->corrections_.pull()) return;
+    if (!this->corrections_.kept()) return;
+    if (!this->last_.change_in_weights)
+      this->last_.mean_kappa = *factor_ * this->corrections_.mean_kappa();
     const Participants& now = round.participants();
     age_(0) += static_cast<double>(now.count());
     if (now.all()) age_(0) += 1;
@@ -346,6 +378,8 @@ class WeightModel final : public ModelOf<Real> {
   // where somebody has asked for them
   Matrix<double> margins_, all_coefficients_, last_change_;
   bool whole_changes_ = false;
+  std::unique_ptr<Uplink> uplink_;        // or all is sent
+  std::vector<Matrix<double>> messages_;  // of each thread
   std::vector<Matrix<Real>>
       thread_changes_;  // of each thread: of the weights by some clients, in float32
 

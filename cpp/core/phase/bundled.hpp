@@ -19,8 +19,8 @@ class Bundled final : public Phase {
   static bool suits(const Setting& of) {
     constexpr std::int64_t many = 128;
     const LocalRule& rule = of.rule;
-    const bool plain = of.outputs == 1 && !of.multiclass && !rule.solve && !rule.stochastic() &&
-                       rule.correction == Correction::none &&
+    const bool plain = of.outputs == 1 && !of.multiclass && !of.compressed && !rule.solve &&
+                       !rule.stochastic() && !rule.correction &&
                        (rule.every_step || rule.steps.front() <= many) && rule.equal_steps();
     return plain && Bundles<Real>::suit(sizes(of.data));
   }

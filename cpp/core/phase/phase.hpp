@@ -23,6 +23,7 @@ struct Setting {
   const LocalRule& rule;
   std::string_view loss;
   bool multiclass;
+  bool compressed;  // the changes of clients are needed one by one
 };
 
 // Beside what is declared here a phase has `multiple`, what the clients of a group must be a

@@ -85,7 +85,8 @@ class Streamed final : public Phase {
           return Outcome::stopped;
     }
     const bool complete = take_in_pieces(round, *work, team, stop, steps, [&](Index i, int thread) {
-      if (!is_large(i)) finish_client(round, i, scratch_[static_cast<std::size_t>(thread)].delta);
+      if (!is_large(i))
+        finish_client(round, i, scratch_[static_cast<std::size_t>(thread)].delta, thread);
     });
     if (!complete) return Outcome::stopped;
     extrapolation_.count(round);
@@ -193,7 +194,7 @@ class Streamed final : public Phase {
       take_step(client, sum);
     }
     if (stop.requested()) return false;
-    finish_client(round, i, delta);
+    finish_client(round, i, delta, 0);
     return true;
   }
 
@@ -259,8 +260,8 @@ class Streamed final : public Phase {
       q *= static_cast<Real>(round.plan().lr);
   }
 
-  void finish_client(const Round& round, Index i, const Matrix<Real>& delta) {
-    model_->take_moved(round, i, clients().block(sums_, i).data(), delta.data());
+  void finish_client(const Round& round, Index i, const Matrix<Real>& delta, int thread) {
+    model_->take_moved(round, i, clients().block(sums_, i).data(), delta.data(), thread);
   }
 
   PrimalClient<Real> view(const Round& round, Index i, int thread) {

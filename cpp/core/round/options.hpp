@@ -4,32 +4,27 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "../philox.hpp"
 #include "../types.hpp"
+#include "corrections/correction.hpp"
 
 namespace localgd {
 
-// What is added to the local steps of a client, from coefficients gamma of the rows:
-//   q_i = A_i^T gamma_i - sum_j v_j A_j^T gamma_j
-// control (SCAFFOLD): eta q_i joins every step; gamma_i is that of the client's last round, v = p.
-// displacement (FedGA, GradAlign): q_i is the start; gamma_i = -(beta / n_i) e_i at w_k, v = p~.
-enum class Correction { none, control, displacement };
-
 struct LocalRule {
-  std::vector<std::int64_t> steps;  // M; L_i
-  std::vector<Index> batches;       // M; rows per step, 0 for all
-  bool replacement = false;         // batches are drawn with replacement
-  std::vector<Philox::Key> keys{};  // M; of the words that batches are drawn from
-  bool solve = false;               // the exact local solve instead of steps
-  bool every_step = false;          // none is had from others, see steps/ladder.hpp
-  bool normalize = true;            // FedNova's average where the L_i differ
-  double prox = 0;                  // mu
-  Correction correction = Correction::none;
-  double beta = 0;
+  std::vector<std::int64_t> steps;                 // M; L_i
+  std::vector<Index> batches;                      // M; rows per step, 0 for all
+  bool replacement = false;                        // batches are drawn with replacement
+  std::vector<Philox::Key> keys{};                 // M; of the words that batches are drawn from
+  bool solve = false;                              // the exact local solve instead of steps
+  bool every_step = false;                         // none is had from others, see steps/ladder.hpp
+  bool normalize = true;                           // FedNova's average where the L_i differ
+  double prox = 0;                                 // mu
+  std::shared_ptr<const Correction> correction{};  // or none
 
   bool stochastic() const { return !batches.empty() && batches.front() > 0; }
   bool equal_steps() const {

@@ -115,7 +115,7 @@ def _client_changes(
     hessians, slopes, filters = _clients(problem, method, lr, basis, w0)
     H = np.einsum("i,ijk->jk", problem.weights, hessians)
     b = problem.weights @ np.array(slopes)
-    beta = method.rule.beta if method.rule.correction == "displacement" else 0.0
+    beta = method.rule.parameters.get("beta", 0.0)
     begun, moved = [], []
     for H_i, b_i, G_i in zip(hessians, slopes, filters, strict=True):
         D, d = beta * (H_i - H), -beta * (b_i - b)  # D_i = D y + d

@@ -256,7 +256,7 @@ class Flow:
     def beta(self) -> float:
         """The size of the clients' displacements, 0 for methods without."""
         rule = self.method.rule
-        return rule.beta if rule.correction == "displacement" else 0.0
+        return rule.parameters.get("beta", 0.0)
 
     def stride(self, k: float) -> np.ndarray:
         """Learning rate times local steps of each client."""

@@ -52,7 +52,7 @@ class GradAlign(Method):
     @property
     def rule(self) -> LocalRule:
         """One step from the displaced start: the displacements cancel in the average."""
-        return LocalRule(local_steps=1, correction="displacement", beta=self.beta)
+        return LocalRule(local_steps=1, correction="displacement", parameters={"beta": self.beta})
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,5 +110,5 @@ class FedGA(Method):
             batch_size=self.batch_size,
             replacement=self.replacement,
             correction="displacement",
-            beta=self.beta,
+            parameters={"beta": self.beta},
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,8 +35,9 @@ class LocalRule:
     correction : "none", "control" or "displacement"
         control: q_i = c_i - c, where c_i is the mean of the gradients of the last round that the
         client took part in. displacement: D_i = β (∇f_i - ∇f) at w_k.
-    beta : float
-        β.
+    parameters : mapping of str to float
+        Those of the correction, by the names that they have in ``cpp/core/round/corrections/``:
+        β of displacement is ``beta``.
     """
 
     local_steps: int | tuple[int, ...] = 1
@@ -45,7 +47,7 @@ class LocalRule:
     whole_round: bool = False
     prox: float = 0.0
     correction: str = "none"
-    beta: float = 0.0
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def stochastic(self) -> bool:
