@@ -2,6 +2,7 @@
 #include <numeric>
 
 #include "core/blocks/symmetric_gram.hpp"
+#include "core/rows/dense.hpp"
 #include "core/steps/kernels.hpp"
 #include "problems.hpp"
 
@@ -363,7 +364,7 @@ TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Rea
         Team::run(threads, [&](Team& team) {
           Stop never(nullptr);
           SymmetricGram<Real> gram;
-          REQUIRE(gram.prepare(RowsView<Real>(a.data(), n, d), team, never));
+          REQUIRE(gram.prepare(DenseRows<Real>(RowsView<Real>(a.data(), n, d)), team, never));
           got.emplace_back(n, columns);
           gram.multiply(x, got.back(), team);
           CHECK((got.back() - want).norm() < tolerance<Real> * double(n) * std::sqrt(double(n)));

@@ -4,6 +4,7 @@
 
 #include "core/blocks/symmetric_gram.hpp"
 #include "core/model/smooth_products.hpp"
+#include "core/rows/dense.hpp"
 #include "problems.hpp"
 
 using namespace localgd;
@@ -123,11 +124,11 @@ TEST_CASE("the largest row sum of K") {
     Stop stop(nullptr);
     Team::run(2, [&](Team& team) {
       SymmetricGram<double> gram;
-      REQUIRE(gram.prepare(RowsView<double>(rows.data(), n, 9), team, stop));
+      REQUIRE(gram.prepare(DenseRows<double>(RowsView<double>(rows.data(), n, 9)), team, stop));
       CHECK(gram.largest_row_sum() == doctest::Approx(want).epsilon(1e-13));
       SymmetricGram<float> single;
       const RowMatrix<float> narrow = rows.cast<float>();
-      REQUIRE(single.prepare(RowsView<float>(narrow.data(), n, 9), team, stop));
+      REQUIRE(single.prepare(DenseRows<float>(RowsView<float>(narrow.data(), n, 9)), team, stop));
       CHECK(single.largest_row_sum() == doctest::Approx(want).epsilon(1e-5));
     });
   }

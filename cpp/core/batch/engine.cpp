@@ -77,10 +77,10 @@ class GramBatch final : public BatchEngine {
       Panels<Real>& gram = blocks_[static_cast<std::size_t>(i)];
       gram = Panels<Real>(data_.size(i), data_.size(i));
       for (Index first = 0; first < gram.count() && !stop.check(thread); first += group)
-        fill(gram, rows_.of(data_, i), first);
+        fill(gram, rows_.view({data_.begin(i), data_.size(i)}), first);
     });
     team.for_each(server_work_, [&](Index item, int thread) {
-      if (!stop.check(thread)) fill(gram_, rows_.all(), item * group);
+      if (!stop.check(thread)) fill(gram_, rows_.view(rows_.all()), item * group);
     });
     return !stop.requested();
   }
@@ -271,7 +271,7 @@ class GramBatch final : public BatchEngine {
   }
 
   const Data& data_;
-  const Rows<Real> rows_;
+  const DenseRows<Real> rows_;
   const std::int64_t steps_;
   const bool climbs_;
   void (*take_steps_)(const StripClient<Real>&, std::int64_t, bool) = nullptr;

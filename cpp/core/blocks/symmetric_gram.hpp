@@ -11,8 +11,8 @@
 #include <cmath>
 
 #include "../lanes.hpp"
-#include "../matrix_products.hpp"
 #include "../pages.hpp"
+#include "../rows/rows.hpp"
 #include "../stop.hpp"
 #include "../team.hpp"
 
@@ -22,8 +22,8 @@ template <class Real>
 class SymmetricGram {
  public:
   // False if it was stopped.
-  bool prepare(const RowsView<Real>& rows, Team& team, Stop& stop) {
-    size_ = rows.rows();
+  bool prepare(const Rows<Real>& rows, Team& team, Stop& stop) {
+    size_ = rows.count();
     begins_of_strips_ = {0};
     for (Index first = 0; first < size_; first += strip)
       begins_of_strips_.push_back(begins_of_strips_.back() + strip * padded<Real>(size_ - first));
@@ -35,7 +35,7 @@ class SymmetricGram {
         if (stop.check(thread)) return;
         const Index count = std::min({block, begin(p + 1) - first, size_ - first});
         part.resize(count, size_ - first);
-        multiply_by_rows(rows.middleRows(first, count), rows.bottomRows(size_ - first), part);
+        rows.gram({first, count}, {first, size_ - first}, part);
         for (Index r = 0; r < count; r += strip) pack(part, r, first + r);
       }
     });

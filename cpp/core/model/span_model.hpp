@@ -38,7 +38,7 @@ class SpanModel final : public ModelOf<Real> {
   }
 
   bool prepare(Team& team, Stop& stop) override {
-    if (!gram_.prepare(this->clients_.rows().all(), team, stop)) return false;
+    if (!gram_.prepare(this->clients_.rows(), team, stop)) return false;
     if (smooth_) norm_ = gram_.largest_row_sum();
     return true;
   }

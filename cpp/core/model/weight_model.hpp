@@ -5,9 +5,7 @@
 
 #include <optional>
 
-#include "../blocks/tiles.hpp"
 #include "../rows/lanes.hpp"
-#include "../steps/row_products.hpp"
 #include "bundled_coefficients.hpp"
 #include "client_coefficients.hpp"
 #include "group_sums.hpp"
@@ -52,11 +50,11 @@ class WeightModel final : public ModelOf<Real> {
 
   bool prepare(Team& team, Stop&) override {
     const auto threads = static_cast<std::size_t>(team.threads());
-    const Index features = data().features(), outputs = this->clients_.outputs();
+    const Index features = data().features();
     const bool by_thread = uplink_ || !std::is_same_v<Real, double>;
     if (by_thread && !bundled_rows_ && !whole_changes_)
-      thread_changes_.assign(threads, Matrix<Real>(features, outputs));
-    if (uplink_) messages_.assign(threads, Matrix<double>(features, outputs));
+      thread_changes_.assign(threads, Matrix<Real>(features, outputs()));
+    if (uplink_) messages_.assign(threads, Matrix<double>(features, outputs()));
     return true;
   }
 
@@ -66,27 +64,26 @@ class WeightModel final : public ModelOf<Real> {
   }
 
   void start(Index i, double* margins) override {
-    margins_of(i, Eigen::Map<Matrix<double>>(margins, data().size(i), this->clients_.outputs()));
+    this->clients_.rows().dots(range(i), weights_.value.data(), outputs(), margins);
   }
   void subtract_common(Index i, Columns shift) override {
     Block common = this->clients_.block(this->scratch_, i);
-    multiply_rows(this->clients_.rows(i).data(), data().size(i), data().features(),
-                  this->clients_.outputs(), shared_.data(), common.data(), data().size(i));
+    this->clients_.rows().multiply(range(i), shared_.data(), outputs(), common.data());
     shift -= common;
   }
 
   // The sum of the client's group grows by u_i A_i^T b_i, u_i b_i in Real.
   void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
-    Block b(scratch, data().size(i), this->clients_.outputs());
+    Block b(scratch, data().size(i), outputs());
     b = (round.share(i) * this->changes_.of(i)).template cast<Real>();
     if (uplink_) return send_changes(round, i, b, thread);
     auto sum = sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>) {
-      add_weighted(i, b.data(), sum);
+      add_weighted(i, b.data(), sum.data());
     } else {
       auto& change = thread_changes_[static_cast<std::size_t>(thread)];
       change.setZero();
-      add_weighted(i, b.data(), change);
+      add_weighted(i, b.data(), change.data());
       sum += change.template cast<double>();
     }
   }
@@ -94,7 +91,7 @@ class WeightModel final : public ModelOf<Real> {
   void take_moved(const Round& round, Index i, const Real* sums, const Real* moved, int thread) {
     this->note(round, i, sums);
     if (!uplink_) return sums_of_groups_.add(i, round.share(i), moved);
-    send(round, i, MatrixView<Real>(moved, data().features(), this->clients_.outputs()), thread);
+    send(round, i, MatrixView<Real>(moved, data().features(), outputs()), thread);
   }
 
   // w_k, and what pulls or displaces a client: q_i, d x C, which may be overwritten.
@@ -118,8 +115,11 @@ class WeightModel final : public ModelOf<Real> {
       bundled_coefficients_->write(all_coefficients_);  // of a run that was loaded
       coefficients_.reset();
     }
-    groups_.for_each(team, work, stop,
-                     [&](Index i) { bundled_rows_->put(i, this->clients_.rows(i)); });
+    groups_.for_each(team, work, stop, [&](Index i) {
+      RowMatrix<Real> rows(data().size(i), data().features());
+      this->clients_.rows().copy(range(i), rows);
+      bundled_rows_->put(i, rows);
+    });
     return !stop.requested();
   }
   void begin_group(int thread) override {
@@ -191,7 +191,7 @@ class WeightModel final : public ModelOf<Real> {
     if (coefficients_) return coefficients_->read();
     if (bundled_coefficients_) bundled_coefficients_->read(all_coefficients_);
     if (!all_coefficients_.size())
-      all_coefficients_ = Matrix<double>::Zero(data().samples(), this->clients_.outputs());
+      all_coefficients_ = Matrix<double>::Zero(data().samples(), outputs());
     return all_coefficients_;
   }
   const LastRound& last_round() override {
@@ -229,36 +229,12 @@ class WeightModel final : public ModelOf<Real> {
  private:
   const Data& data() const { return this->clients_.data(); }
 
-  // A_i w_k of a client, n_i x C.
-  template <class Margins>
-  void margins_of(Index i, Margins&& m) const {
-    using Scalar = typename std::decay_t<Margins>::Scalar;
-    const auto a = this->clients_.rows(i);
-    if constexpr (std::is_same_v<Scalar, double>)
-      if (m.cols() >= several_columns) {
-        if constexpr (!std::is_same_v<Real, double> && registers >= 32)
-          return multiply_rows(a.data(), a.rows(), a.cols(), m.cols(), weights_.value.data(),
-                               m.data(), m.outerStride());
-        m.setZero();
-        add_product_by_tiles(a.data(), a.rows(), a.cols(), a.cols(), weights_.value.data(),
-                             m.cols(), a.cols(), 1.0, m.data(), m.outerStride());
-        return;
-      }
-    for (Index c = 0; c < m.cols(); ++c) {
-      const double* w = weights_.value.col(c).data();
-      in_pieces<2, 1>(a.rows(), [&](Index j, auto R) {
-        double dots[R];
-        wide_dots<R>(a.data() + j * a.cols(), w, a.cols(), dots);
-        for (int r = 0; r < R; ++r) m(j + r, c) = static_cast<Scalar>(dots[r]);
-      });
-    }
-  }
+  Index outputs() const { return this->clients_.outputs(); }
+  Range range(Index client) const { return this->clients_.range(client); }
 
   // out += A_i^T b, b n_i x C.
-  template <class Out>
-  void add_weighted(Index i, const Real* b, Out&& out) const {
-    const auto a = this->clients_.rows(i);
-    add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, a.rows(), out.data());
+  void add_weighted(Index i, const Real* b, Real* out) const {
+    this->clients_.rows().add(range(i), b, outputs(), out);
   }
 
   // Of the coefficients, with what else they need of a round.
@@ -279,7 +255,7 @@ class WeightModel final : public ModelOf<Real> {
     scratch = this->changes_.of(i).template cast<Real>();
     auto& change = thread_changes_[static_cast<std::size_t>(thread)];
     change.setZero();
-    add_weighted(i, scratch.data(), change);
+    add_weighted(i, scratch.data(), change.data());
     if (this->corrections_.pull())
       change -= static_cast<Real>(this->corrections_.kappa(i)) * shared_;
     send(round, i, change, thread);
@@ -292,7 +268,8 @@ class WeightModel final : public ModelOf<Real> {
     const auto add = [&](Index i, int) {
       if (corrections.found()) {
         Block margins = this->clients_.block(this->scratch_, i);
-        margins_of(i, margins);
+        this->clients_.rows().rounded_dots(range(i), weights_.value.data(), outputs(),
+                                           margins.data());
         this->find_correction(i, margins);
       }
       own_part(i, corrections.own(i));
@@ -318,7 +295,7 @@ class WeightModel final : public ModelOf<Real> {
     in_real = gamma.template cast<Real>();
     auto own = own_parts_.of(i);
     own.setZero();
-    add_weighted(i, in_real.data(), own);
+    add_weighted(i, in_real.data(), own.data());
   }
 
   // Calls then(first, count, sum) for ranges of features of the sum over the groups.

@@ -36,9 +36,9 @@ class Bundled final : public Phase {
     spaces_.assign(static_cast<std::size_t>(team.threads()),
                    BundleSpace<Real>(bundles_.most_rows()));
     groups_.for_each(team, work_, stop, [&](Index i) {
-      const auto a = clients().rows(i);
-      RowMatrix<Real> gram(a.rows(), a.rows());
-      multiply_by_rows(a, a, gram);
+      const Range rows = clients().range(i);
+      RowMatrix<Real> gram(rows.count, rows.count);
+      clients().rows().gram(rows, rows, gram);
       bundles_.put(i, gram, data().targets.data() + data().begin(i));
     });
     return !stop.requested();

@@ -68,13 +68,14 @@ class SpanClients {
       begins.push_back(begins.back() + PaddedGram<Real>::space(data_.size(i)));
     grams_ = LargeArray<Real>(begins.back());
     groups.for_each(team, work, [&](Index i, int thread) {
-      const auto a = clients_->rows(i);
+      const Range rows = clients_->range(i);
       PaddedGram<Real>& own = gram(i);
-      own.place(a.rows(), grams_.data() + begins[static_cast<std::size_t>(i)]);
+      own.place(rows.count, grams_.data() + begins[static_cast<std::size_t>(i)]);
       auto values = own.values();
-      for (Index first = 0; first < a.rows() && !stop.check(thread); first += panel)
-        multiply_by_rows(a.middleRows(first, std::min(panel, a.rows() - first)), a,
-                         values.middleRows(first, std::min(panel, a.rows() - first)));
+      for (Index first = 0; first < rows.count && !stop.check(thread); first += panel) {
+        const Index count = std::min(panel, rows.count - first);
+        clients_->rows().gram({rows.first + first, count}, rows, values.middleRows(first, count));
+      }
       if (!stop.requested()) then(i, values, own);
     });
     return !stop.requested();

@@ -266,7 +266,7 @@ class Streamed final : public Phase {
 
   PrimalClient<Real> view(const Round& round, Index i, int thread) {
     const auto own = static_cast<std::size_t>(thread);
-    return {clients().rows(i),
+    return {clients().rows().dense()->view(clients().range(i)),
             clients().targets(i),
             outputs(),
             static_cast<Real>(round.step(i)),

@@ -17,7 +17,7 @@ class Clients {
   Clients(const Data& data, Index outputs, std::string_view loss)
       : data_(&data),
         outputs_(outputs),
-        rows_(data),
+        rows_(make_rows<Real>(data)),
         kernels_(Kernels<Real>::of(loss)),
         targets_(data.targets.template cast<Real>()) {}
 
@@ -27,8 +27,8 @@ class Clients {
   Index size(Index client) const { return data_->size(client); }
   const Kernels<Real>& kernels() const { return kernels_; }
 
-  const Rows<Real>& rows() const { return rows_; }
-  RowsView<Real> rows(Index client) const { return rows_.of(*data_, client); }
+  const Rows<Real>& rows() const { return *rows_; }
+  Range range(Index client) const { return {data_->begin(client), size(client)}; }  // of its rows
   const Real* targets(Index client) const { return targets_.data() + data_->begin(client); }
 
   // One number for each row and output.
@@ -40,7 +40,7 @@ class Clients {
  private:
   const Data* data_;
   const Index outputs_;
-  const Rows<Real> rows_;
+  const std::unique_ptr<const Rows<Real>> rows_;
   const Kernels<Real> kernels_;
   const Vector<Real> targets_;
 };

@@ -20,7 +20,7 @@ class BundledRows {
     std::fill_n(numbers_.data(), numbers_.size(), Real(0));
   }
 
-  void put(Index client, const RowsView<Real>& rows) {
+  void put(Index client, const RowMatrix<Real>& rows) {
     Real* to = numbers_.data() + begin(client / width) + client % width;
     in_row_pieces(bundles_->rows(client / width), [&](Index first, auto R) {
       for (Index r = 0; r < R && first + r < rows.rows(); ++r)

@@ -1,0 +1,46 @@
+// How the rows of all clients are stored in Real: what an engine does with them, and the one place
+// that knows. A storage is one file and one line of make_rows().
+#pragma once
+
+#include "../matrix_products.hpp"
+#include "../types.hpp"
+
+namespace localgd {
+
+// Consecutive rows: those of a client, or some of them.
+struct Range {
+  Index first, count;
+};
+
+template <class Real>
+class DenseRows;
+
+template <class Real>
+class Rows {
+ public:
+  virtual ~Rows() = default;
+
+  virtual Index count() const = 0;
+  virtual Index features() const = 0;
+  Range all() const { return {0, count()}; }
+
+  // out = A_i, for few rows
+  virtual void copy(Range i, RowsOut<Real> out) const = 0;
+
+  // out = A_i A_j^T
+  virtual void gram(Range i, Range j, RowsOut<Real> out) const = 0;
+
+  // m = A_i w in float64, to the same bits wherever w is; w is d x outputs, m n x outputs. And the
+  // same rounded to Real.
+  virtual void dots(Range i, const double* w, Index outputs, double* m) const = 0;
+  virtual void rounded_dots(Range i, const double* w, Index outputs, Real* m) const = 0;
+
+  // m = A_i x, and g += A_i^T e
+  virtual void multiply(Range i, const Real* x, Index outputs, Real* m) const = 0;
+  virtual void add(Range i, const Real* e, Index outputs, Real* g) const = 0;
+
+  // Rows as they are in memory, for the phase that streams them; null if they are stored otherwise.
+  virtual const DenseRows<Real>* dense() const { return nullptr; }
+};
+
+}  // namespace localgd
