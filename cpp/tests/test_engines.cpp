@@ -121,9 +121,8 @@ TEST_CASE("small clients side by side follow the plain loops") {
   const std::vector<MethodCase> with_all_rows{
       {"local-gd", [](LocalRule&, ServerRule&) {}},
       {"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }},
-      {"server rate", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8}; }},
-      {"nesterov",
-       [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8, 0.9, true}; }}};
+      {"server rate", [](LocalRule&, ServerRule& server) { server = {Sgd{0.8}}; }},
+      {"nesterov", [](LocalRule&, ServerRule& server) { server = {Sgd{0.8, 0.9, true}}; }}};
   for (const auto& method : with_all_rows)
     for (const auto& loss : losses)
       for (const bool sampled : {false, true})
@@ -212,12 +211,12 @@ TEST_CASE("what does not fit is refused") {
     o.local.solve = true;
   });
   for (const auto& engine : engines)
-    for (const auto kind : {ServerKind::adam, ServerKind::yogi, ServerKind::adagrad})
+    for (const auto name : {"adam", "yogi", "adagrad"})
       if (engine != "primal")
         refused("server: a coordinate-wise one leaves the span: want primal",
                 [&](Options& o, Model&) {
                   o.engine = engine;
-                  o.server.kind = kind;
+                  o.server = ServerRule::named(name);
                 });
   const char* labels = "targets: want classes 0 to C - 1";
   refused(labels, [](Options&, Model& w) { w = Model::Zero(3, 1); }, softmax);
