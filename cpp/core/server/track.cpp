@@ -10,34 +10,28 @@ namespace {
 struct Numbers {
   Index count;
   const double *value, *anchor, *velocity, *squares;
-  double *c, *next, *next_velocity, *next_squares;
+  double* __restrict c, * __restrict next, * __restrict next_velocity, * __restrict next_squares;
 };
 
-void scale(double factor, const Numbers& at) {
-  double* __restrict c = at.c;
-  double* __restrict next = at.next;
+void scale(double factor, const Numbers& __restrict at) {
   for (Index j = 0; j < at.count; ++j) {
-    c[j] *= factor;
-    next[j] = at.value[j] + c[j];
+    at.c[j] *= factor;
+    at.next[j] = at.value[j] + at.c[j];
   }
 }
 
 template <class Own>
-void step(const Own server, double k, const Numbers& at) {
+void step(const Own server, double k, const Numbers& __restrict at) {
   constexpr ServerKeeps keeps = Own::keeps;
-  double* __restrict c = at.c;
-  double* __restrict next = at.next;
-  [[maybe_unused]] double* __restrict next_velocity = at.next_velocity;
-  [[maybe_unused]] double* __restrict next_squares = at.next_squares;
   for (Index j = 0; j < at.count; ++j) {
     ServerState x{.value = at.value[j]};
     if constexpr (keeps.anchor) x.anchor = at.anchor[j];
     if constexpr (keeps.velocity) x.velocity = at.velocity[j];
     if constexpr (keeps.squares) x.squares = at.squares[j];
-    c[j] = server.change(k, c[j], x);
-    next[j] = at.value[j] + c[j];
-    if constexpr (keeps.velocity) next_velocity[j] = x.velocity;
-    if constexpr (keeps.squares) next_squares[j] = x.squares;
+    at.c[j] = server.change(k, at.c[j], x);
+    at.next[j] = at.value[j] + at.c[j];
+    if constexpr (keeps.velocity) at.next_velocity[j] = x.velocity;
+    if constexpr (keeps.squares) at.next_squares[j] = x.squares;
   }
 }
 
