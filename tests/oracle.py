@@ -1,4 +1,4 @@
-"""Every method in plain NumPy, straight from mathematics.md: weights, float64, no Gram matrix.
+"""Every method in plain NumPy, straight from its formula: weights, float64, no Gram matrix.
 
 Slow and literal on purpose. Nothing is imported from localgd: what the package computes is compared
 with what is written here.
@@ -73,7 +73,7 @@ LOSSES = {
 
 @dataclass(frozen=True)
 class Method:
-    """A method by its name in mathematics.md section 1, and its numbers."""
+    """A method by its name in papers, and its numbers."""
 
     name: str
     lr: Callable[[int], float] | None = None
@@ -441,8 +441,8 @@ def affine_round(clients, p, *, lr, local_steps):
     return A, b
 
 
-def section_5_rows(seed, M, n, d):
-    """The fixed test data of mathematics.md section 5, as rows (M, n, d) and labels (M, n)."""
+def separable_rows(seed, M, n, d):
+    """The fixed separable data of the tests, as rows (M, n, d) and labels (M, n)."""
     r = np.random.default_rng(seed)
     v = r.standard_normal(d)
     X = r.standard_normal((M, n, d)) / np.sqrt(d)

@@ -293,7 +293,7 @@ def problem(loss: str, weights="equal", **shape) -> lg.Problem:
 
 
 def client_weights(weights, sizes) -> np.ndarray:
-    """The p_i of mathematics.md for a value of ``weights``."""
+    """The p_i for a value of ``weights``."""
     named = {"equal": np.ones(len(sizes)), "samples": np.array(sizes)}
     p = np.array(named.get(weights, weights), dtype=np.float64)
     return p / p.sum()

@@ -240,7 +240,7 @@ def test_heterogeneity_names_who_is_not_separable():
 
 @pytest.fixture(scope="module")
 def paper():
-    """Seed 1 of mathematics.md section 5, and its reference."""
+    """Seed 1 of the fixed separable data, and its reference."""
     problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=1)
     return problem, lg.reference.max_margin(problem)
 

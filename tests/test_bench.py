@@ -21,6 +21,8 @@ from throughput.cases import CASES, DTYPES, TOLERANCE, case_names  # noqa: E402
 from throughput.limits import Machine  # noqa: E402
 from throughput.measure import Entrant, measure  # noqa: E402
 from throughput.processes import Refused, Remote  # noqa: E402
+from throughput.readme import README, renewed  # noqa: E402
+from throughput.results import RESULTS  # noqa: E402
 from throughput.rivals import OURS, RIVALS  # noqa: E402
 from throughput.table import Group, summary  # noqa: E402
 
@@ -90,7 +92,7 @@ def test_wrong_rival_is_shown_and_not_timed():
     assert group.strongest() is None and math.isnan(group.ratio(None))
 
 
-def test_rival_that_fails_is_told():
+def test_rival_that_fails_is_reported():
     with Remote(OURS, 1) as ours, pytest.raises(Refused, match="AttributeError"):
         ours.ask("expected", 3)  # no job is loaded
 
@@ -183,12 +185,27 @@ def test_names_of_cases():
         case_names(["W9"])
 
 
+def test_the_readme_shows_the_results():
+    page = README.read_text(encoding="utf-8")
+    assert renewed(page) == page, "run python bench/throughput --table"
+    assert len(list(RESULTS.glob("*.json"))) >= 2
+    for file in RESULTS.glob("*.json"):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        assert [(case["case"], case["dtype"]) for case in found["cases"]] == [
+            (name, dtype) for name in CASES for dtype in DTYPES
+        ]
+
+
 def test_one_command_prints_one_table_and_writes_json(tmp_path):
-    out = tmp_path / "figures.json"
+    out, results = tmp_path / "figures.json", tmp_path / "results" / "here.json"
     command = [sys.executable, str(BENCH / "throughput"), "--small", "--cases", "W2", "W5"]
     command += ["--dtypes", "float64", "--rivals", "numpy1", "--repeats", "2", "--least", "0.001"]
     done = subprocess.run(
-        [*command, "--json", str(out)], capture_output=True, text=True, timeout=120, check=True
+        [*command, "--json", str(out), "--results", str(results)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     assert "strongest rival" in done.stdout
     report = json.loads(out.read_text())
@@ -200,3 +217,10 @@ def test_one_command_prints_one_table_and_writes_json(tmp_path):
             assert 1 <= len(found["rates"]) <= 2 and min(found["rates"]) > 0
     names = {found["form"] for found in report["cases"][1]["entrants"]}
     assert {"run", "sweep"} <= names
+    page = renewed(README.read_text(encoding="utf-8"), results.parent)
+    for group, kept in zip(report["cases"], json.loads(results.read_text())["cases"], strict=True):
+        assert kept["rival"].startswith("numpy1")
+        ratio = kept["steps_per_second"] / kept["rival_steps_per_second"]
+        assert ratio == pytest.approx(kept["ratio"], rel=1e-3)
+        assert ratio == pytest.approx(group["ratio_to_strongest"], rel=1e-3)
+        assert f"| here | {kept['case']} | float64 |" in page

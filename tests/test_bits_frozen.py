@@ -50,6 +50,6 @@ def test_a_bit_that_moved_is_told(tmp_path):
     assert (
         "2 arrays, 2 with the same bits" in command("--difference", *files[:2], level=level).stdout
     )
-    told = command("--difference", files[0], files[2], level=level).stdout
-    assert "2 arrays, 1 with the same bits" in told
-    assert "2.2e-16" in told
+    printed = command("--difference", files[0], files[2], level=level).stdout
+    assert "2 arrays, 1 with the same bits" in printed
+    assert "2.2e-16" in printed

@@ -349,7 +349,7 @@ MEASURES = {
 def test_columns_of_functions_are_those_of_the_present_function(
     small_problem, tmp_path, name, stop
 ):
-    """A name tells nothing of what a function does."""
+    """A name says nothing of what a function does."""
     file, (first, second) = tmp_path / "run.ckpt", MEASURES[name]
     options = settings(rounds=stop) | {"checkpoint": file}
     lg.run(small_problem, METHOD, measures={"m": first}, **options)
@@ -515,7 +515,9 @@ def test_a_disk_that_fills_up_does_not_cost_the_run(small_problem, tmp_path, dis
         return 0.0
 
     plain = tmp_path / "plain.ckpt"
-    with pytest.warns(RuntimeWarning, match="checkpoint: .*No space left on dev.* goes on") as told:
+    with pytest.warns(
+        RuntimeWarning, match="checkpoint: .*No space left on dev.* goes on"
+    ) as caught:
         run = lg.run(
             small_problem,
             METHOD,
@@ -524,7 +526,7 @@ def test_a_disk_that_fills_up_does_not_cost_the_run(small_problem, tmp_path, dis
             checkpoint_seconds=0,
             **settings(),
         )
-    assert len(told) == 1
+    assert len(caught) == 1
     whole = lg.run(small_problem, METHOD, measures={"m": fill}, **settings())
     registry.assert_same_bits(run, whole)
     assert file.read_bytes() == before
@@ -595,5 +597,5 @@ def test_a_checkpoint_of_an_older_version_is_named(small_problem, tmp_path):
     meta = json.loads(str(arrays.pop("meta")))
     with file.open("wb") as stream:
         np.savez(stream, meta=np.array(json.dumps(meta | {"format": 2})), **arrays)
-    with pytest.raises(ValueError, match=r"not a checkpoint of localgd \(format 2; want 4\)"):
+    with pytest.raises(ValueError, match=r"not a checkpoint of localgd \(format 2; want 5\)"):
         lg.run(small_problem, METHOD, checkpoint=file, **settings())

@@ -175,7 +175,7 @@ def test_all_digits(here, capsys):
 
 
 @pytest.mark.parametrize(
-    ("labels", "options", "told"),
+    ("labels", "options", "shown"),
     [
         (["red", "green", "blue"], "", "3 classes (blue, green, red): 30 rows"),
         ([0, 1, 2], "", "3 classes (0, 1, 2): 30 rows"),
@@ -183,12 +183,12 @@ def test_all_digits(here, capsys):
         ([3, 7, 12], "--loss softmax", "3 classes (3, 7, 12): 30 rows"),
     ],
 )
-def test_own_rows_of_three_classes(here, capsys, labels, options, told):
+def test_own_rows_of_three_classes(here, capsys, labels, options, shown):
     X, y = three_classes()
     write_rows(here / "rows.csv", X, [labels[k] for k in y])
     base = "--data rows.csv --clients 3 --scheme iid --rounds 5 --local-steps 2 --no-normalize"
     assert main(["run", *base.split(), *options.split()]) == 0
-    assert told in said(capsys)
+    assert shown in said(capsys)
     order = np.argsort(np.argsort(labels))  # the class of each label
     problem = lg.partition(X, order[y], n_clients=3, seed=1)
     wanted = lg.run(problem, lg.LocalGD(2, 1.0), rounds=5, loss="softmax")

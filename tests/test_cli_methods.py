@@ -18,7 +18,7 @@ from test_cli import PROBLEM, here, write_csv
 
 from localgd.cli import main, words
 from localgd.cli.chosen_method import build, settle
-from localgd.cli.methods import DEFAULTS, ENTRIES
+from localgd.cli.methods import DEFAULTS, SHELL_METHODS
 from localgd.cli.pooled import angles_to_pooled
 from localgd.cli.settings import Settings, read_config
 from localgd.methods import METHODS
@@ -140,18 +140,18 @@ def test_presets_of_the_learning_rate(value, wanted):
 
 
 def test_the_shell_has_every_method():
-    assert {entry.kind for entry in ENTRIES.values()} == set(METHODS)
-    assert set(PLAIN) == set(ENTRIES)
+    assert {entry.kind for entry in SHELL_METHODS.values()} == set(METHODS)
+    assert set(PLAIN) == set(SHELL_METHODS)
 
 
 def test_help_explains_each_method_in_one_line(here, capsys):
     assert main(["run", "--help"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    for name, entry in ENTRIES.items():
+    for name, entry in SHELL_METHODS.items():
         assert f"{name} {entry.line}" in lines
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", SHELL_METHODS)
 def test_defaults(name):
     assert method_of(method=name) == PLAIN[name]
 
@@ -170,10 +170,10 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", SHELL_METHODS)
 def test_every_parameter_arrives(name):
-    kind = ENTRIES[name].kind
-    given = {key: value for key, value in ALL.items() if key in ENTRIES[name].takes}
+    kind = SHELL_METHODS[name].kind
+    given = {key: value for key, value in ALL.items() if key in SHELL_METHODS[name].takes}
     if name == "modified-local-gd":
         given["server"] = "anchored"
     built = method_of(method=name, **given)
@@ -197,13 +197,13 @@ def test_every_parameter_arrives(name):
 
 @pytest.mark.parametrize("setting", DEFAULTS)
 def test_what_a_method_does_not_take_is_refused_with_those_that_do(setting):
-    takers = [name for name, entry in ENTRIES.items() if setting in entry.takes]
-    for name in set(ENTRIES) - set(takers):
+    takers = [name for name, entry in SHELL_METHODS.items() if setting in entry.takes]
+    for name in set(SHELL_METHODS) - set(takers):
         with pytest.raises(
             ValueError, match=f"^{setting}: got .*; {name} takes none; want"
-        ) as told:
+        ) as raised:
             method_of(method=name, **{setting: ALL[setting]})
-        assert all(taker in str(told.value) for taker in takers)
+        assert all(taker in str(raised.value) for taker in takers)
 
 
 def test_exact_solves():
@@ -254,7 +254,7 @@ def test_which_methods_are_compared_with_pooled_gd(values, compared):
 # Runs -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", SHELL_METHODS)
 def test_each_method_runs_without_options_and_is_repeated_by_its_file(here, capsys, name):
     write_csv(here / "rows.csv", sites=True)
     run = run_file(f"--method {name} --seed 3")
@@ -262,11 +262,11 @@ def test_each_method_runs_without_options_and_is_repeated_by_its_file(here, caps
     np.testing.assert_allclose(run.weights, wanted.weights, rtol=1e-12)
     assert run.config["method"] == wanted.config["method"]
     printed = capsys.readouterr().out
-    assert ("angle to" in printed) and (("pooled GD" in printed) is ENTRIES[name].pooled)
+    assert ("angle to" in printed) and (("pooled GD" in printed) is SHELL_METHODS[name].pooled)
 
     written = read_config("localgd-run/run.toml")
-    assert set(written) & set(DEFAULTS) == set(ENTRIES[name].takes)
-    assert ("pooled" in written) is ENTRIES[name].pooled
+    assert set(written) & set(DEFAULTS) == set(SHELL_METHODS[name].takes)
+    assert ("pooled" in written) is SHELL_METHODS[name].pooled
     assert main(["run", "--config", "localgd-run/run.toml", "-o", "again"]) == 0
     again = lg.load("again/run.npz")
     assert (again.weights == run.weights).all()

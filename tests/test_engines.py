@@ -32,7 +32,7 @@ def choose(problem, local_steps, rounds, **options):
 
 
 def flops(problem, local_steps, rounds):
-    """Total flops: the table of mathematics.md section 3, less the margins after the last step."""
+    """Total flops: the table of engines.py, less the margins after the last step."""
     n, N = problem.sizes.astype(float), float(problem.n_samples)
     M, d, L = problem.n_clients, problem.n_features, local_steps
     span = (L - 1) * (2 * n**2).sum()

@@ -340,9 +340,9 @@ def test_an_interrupt_among_the_exact_rounds():
 
 
 def test_progress_is_told_and_its_errors_are_not_swallowed(problem):
-    told: list = []
-    forward(problem, lg.GD(lr=1.0), 1e50, progress=told.append)
-    flow = [k for k in told if k > 256]
+    reported: list = []
+    forward(problem, lg.GD(lr=1.0), 1e50, progress=reported.append)
+    flow = [k for k in reported if k > 256]
     assert flow == sorted(flow) and flow[-1] == pytest.approx(1e50)
 
     def fail(k):

@@ -256,8 +256,8 @@ UNNAMED = "data = 'rows.npz'\nrounds = 5\nloss = 'logistic'\npooled = false\n"
 def test_settings_that_name_no_weights_mean_what_they_meant(here, capsys, first, meant):
     (here / "old.toml").write_bytes((first + UNNAMED).encode())
     said = shell("run -c old.toml", capsys)
-    told = "Weights samples, every row counts the same: old.toml names none" in said
-    assert told is (meant == "samples")
+    says_so = "Weights samples, every row counts the same: old.toml names none" in said
+    assert says_so is (meant == "samples")
     assert ("equal weights" if meant == "equal" else "weighted by samples") in said
     for weights, words in (("equal", "equal weights"), ("samples", "weighted by samples")):
         said = shell(f"run -c old.toml --weights {weights}", capsys)

@@ -16,7 +16,7 @@ import localgd as lg
 
 @pytest.fixture(scope="module")
 def paper():
-    """The data of mathematics.md, section 5, seed 1."""
+    """Seed 1 of the fixed separable data."""
     problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=1)
     ref = lg.reference.max_margin(problem)
     return problem, ref, lg.reference.asymptote(problem, ref)

@@ -31,7 +31,7 @@ def problem_of(Z, clients: int = 1) -> lg.Problem:
 
 
 def fixed_rows(seed: int, M: int = 5, n: int = 10, d: int = 100) -> np.ndarray:
-    """The data of mathematics.md, section 5, written out."""
+    """The fixed separable data, written out."""
     r = np.random.default_rng(seed)
     v = r.standard_normal(d)
     X = r.standard_normal((M, n, d)) / np.sqrt(d)

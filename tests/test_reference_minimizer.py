@@ -16,7 +16,7 @@ import localgd as lg
 
 
 def losses_of(problem: lg.Problem, loss: str):
-    """f of mathematics.md, written out client by client."""
+    """f(w) = Σ p_i f_i(w), written out client by client."""
 
     def f(w):
         total = 0.0

@@ -72,7 +72,7 @@ class Toy(Experiment):
         return {"rounds": context.pick("10", "10^6")}
 
     def measure(self, context):
-        context.tell("measuring")
+        context.status("measuring")
         if self.error is not None:
             raise self.error
         k = np.arange(1, 5)

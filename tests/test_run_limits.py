@@ -15,8 +15,8 @@ SPAN = ("gram", "hybrid")
 
 @pytest.fixture(scope="module")
 def separable():
-    """The rows of mathematics.md section 5, seed 1."""
-    X, y = oracle.section_5_rows(seed=1, M=5, n=10, d=100)
+    """Seed 1 of the fixed separable data."""
+    X, y = oracle.separable_rows(seed=1, M=5, n=10, d=100)
     return lg.Problem(list(zip(X, y, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""The two numbers for seed 0 in mathematics.md section 5, to all digits given there."""
+"""Margin and angle of seed 0 of the fixed separable data, to all digits."""
 
 import numpy as np
 import oracle
@@ -9,7 +9,7 @@ import localgd as lg
 
 @pytest.fixture(scope="module")
 def problem():
-    X, y = oracle.section_5_rows(seed=0, M=5, n=10, d=100)
+    X, y = oracle.separable_rows(seed=0, M=5, n=10, d=100)
     return lg.Problem(list(zip(X, y, strict=True)))
 
 

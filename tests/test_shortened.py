@@ -1,4 +1,4 @@
-"""Local steps that are had from fewer: the same run as with every step, to rounding."""
+"""Local steps extrapolated from fewer: the same run as with every step, to rounding."""
 
 from __future__ import annotations
 
@@ -190,5 +190,5 @@ def test_a_wrong_kind(problem, value):
 def test_a_wrong_kind_in_a_batch(problem):
     settings = {"grid": {"lr": np.geomspace(0.1, 1, 16).tolist()}, "rounds": 3}
     table = lg.sweep(problem, METHODS["LocalGD"], engine="gram", every_step="yes", **settings)
-    told = {(entry.status, entry.message) for entry in table}
-    assert told == {("failed", "every_step: got 'yes'; want True or False")}
+    failures = {(entry.status, entry.message) for entry in table}
+    assert failures == {("failed", "every_step: got 'yes'; want True or False")}

@@ -52,8 +52,8 @@ def test_several_problems_and_methods(small_problem):
         grid={"seed": [0, 1], "local_steps": [2]},
         rounds=5,
     )
-    told = [(e.values["problem"], e.values["method"], e.values["seed"]) for e in table]
-    assert told == [
+    shown = [(e.values["problem"], e.values["method"], e.values["seed"]) for e in table]
+    assert shown == [
         (p, m, s) for p in ("small", "other") for m in ("plain", "prox") for s in (0, 1)
     ]
     frame = pytest.importorskip("pandas") and table.to_frame()
@@ -333,9 +333,9 @@ def test_a_disk_that_fills_up_costs_no_run(small_problem, tmp_path, monkeypatch)
 
     monkeypatch.setattr(OutputFile, "_append", flaky)
     grid = {"lr": [0.1, 0.2, 0.3, 0.4]}
-    with pytest.warns(RuntimeWarning, match=r"out: .*No space left .* goes on") as told:
+    with pytest.warns(RuntimeWarning, match=r"out: .*No space left .* goes on") as caught:
         table = lg.sweep(small_problem, METHOD, grid=grid, rounds=5, out=file, batch=False)
-    assert len(told) == 1
+    assert len(caught) == 1
     assert [entry.status for entry in table] == ["completed"] * 4
     read = lg.load_sweep(file)
     assert [entry.values["lr"] for entry in read] == grid["lr"]

@@ -41,8 +41,8 @@ def batches(monkeypatch):
 def assert_same_tables(got, want, tolerance):
     assert len(got) == len(want)
     for one, other in zip(got, want, strict=True):
-        told = ("values", "status", "message", "engine", "key")
-        assert [getattr(one, name) for name in told] == [getattr(other, name) for name in told]
+        names = ("values", "status", "message", "engine", "key")
+        assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
         assert list(one.history) == list(other.history)
         norm = other.history["norm"] if "norm" in other.history else 0
         for name, want_column in other.history.items():

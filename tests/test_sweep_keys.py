@@ -237,8 +237,8 @@ def test_functions_in_a_grid_are_runs_of_their_own(small_problem, kind, count):
     want = lg.sweep(small_problem, METHOD, grid={"lr": numbers}, **options)
     np.testing.assert_allclose(table.last("loss"), want.last("loss"), rtol=1e-10)
     assert len({entry.key for entry in table}) == count
-    told = [str(entry.values["lr"]) for entry in table]
-    assert len({*told}) == count or kind in ("bound method", "ufunc", "hidden field")
+    rates = [str(entry.values["lr"]) for entry in table]
+    assert len({*rates}) == count or kind in ("bound method", "ufunc", "hidden field")
 
 
 @pytest.mark.parametrize("kind", MAKERS)

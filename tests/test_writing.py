@@ -141,13 +141,13 @@ def test_a_stream_that_fails_is_silent_from_then_on(monkeypatch, closed):
             tried.append(text)
             raise BrokenPipeError if closed else OSError(28, "No space left on device")
 
-    tried, told = [], []
+    tried, lost = [], []
     monkeypatch.setattr(sys, "stdout", Full())
-    stream = Stream("stdout", told.append)
+    stream = Stream("stdout", lost.append)
     assert [stream.write("one"), stream.write("three")] == [3, 5]
     stream.flush()
     assert tried == ["one"]
-    assert len(told) == (not closed)  # a reader that has had enough is no error
+    assert len(lost) == (not closed)  # a reader that has had enough is no error
 
 
 def test_a_stream_that_is_not_there(monkeypatch):

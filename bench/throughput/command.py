@@ -1,8 +1,8 @@
 """Local steps per second of localgd beside its rivals: one table.
 
-    python bench/throughput [--cases W1 W4] [--dtypes float64] [--rivals jax numba] [--json FILE]
+    python bench/throughput [--cases W1 W4] [--dtypes float64] [--rivals jax numba] [--results]
 
-``--help`` tells the rest.
+``--help`` lists the other options.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from .cases import CASES, DTYPES, case_names  # noqa: E402
 from .limits import Machine  # noqa: E402
 from .measure import measure  # noqa: E402
 from .processes import Refused, Remote  # noqa: E402
+from .readme import README, renewed  # noqa: E402
+from .results import default_file, processor, results, write  # noqa: E402
 from .rivals import OURS, RIVALS  # noqa: E402
 from .table import HEAD, Group, summary  # noqa: E402
 
@@ -47,7 +49,18 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--small", action="store_true", help="tiny cases: does it all work?")
     parser.add_argument("--scaling", action="store_true", help="also localgd by itself")
     parser.add_argument("--busy", action="store_true", help="also beside busy loops")
-    parser.add_argument("--json", type=Path, help="write all figures here")
+    parser.add_argument("--json", type=Path, help="write everything that was measured here")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="FILE",
+        help="write the figures of the README's table; default: bench/results/<processor>.json",
+    )
+    parser.add_argument(
+        "--table", action="store_true", help="measure nothing, make the README's table anew"
+    )
     return parser.parse_args(arguments)
 
 
@@ -63,7 +76,7 @@ def contestants(stack: ExitStack, wanted: list[str], threads: int) -> list[Remot
 
 
 def about() -> dict[str, Any]:
-    """What a record of figures must tell: machine, versions, build, load."""
+    """What a record of figures must hold: machine, versions, build, load."""
     versions = {"localgd": lg.__version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -73,18 +86,9 @@ def about() -> dict[str, Any]:
     return {
         "build_info": core.build_info(),
         "versions": versions,
-        "machine": {"platform": platform.platform(), "processor": _processor()},
+        "machine": {"platform": platform.platform(), "processor": processor()},
         "load_average": os.getloadavg(),
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def compare(args: argparse.Namespace, machine: Machine) -> list[Group]:
@@ -105,6 +109,9 @@ def compare(args: argparse.Namespace, machine: Machine) -> list[Group]:
 
 def main(arguments: list[str] | None = None) -> None:
     args = options(arguments)
+    if args.table:
+        README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
+        return
     report = about()
     machine = Machine(args.threads)
     memory = 2**24 if args.small else 2**29  # bytes, beyond all caches
@@ -122,11 +129,16 @@ def main(arguments: list[str] | None = None) -> None:
         if getattr(args, name):
             lines, report[name] = part(args.threads, args.repeats)
             print("\n".join(lines), flush=True)
+    report |= {
+        "limits": machine.as_dict(),
+        "cases": [group.as_dict() for group in groups],
+        "load_average_after": os.getloadavg(),
+        "command": sys.argv[1:],
+    }
     if args.json:
-        report |= {
-            "limits": machine.as_dict(),
-            "cases": [group.as_dict() for group in groups],
-            "load_average_after": os.getloadavg(),
-            "command": sys.argv[1:],
-        }
         args.json.write_text(json.dumps(report, indent=2))
+    if args.results is not None:
+        kept = results(report, groups, machine.read_rate(memory), sys.argv[1:])
+        file = default_file(kept) if args.results == Path() else args.results
+        write(file, kept)
+        print(f"\nwritten: {file}; python bench/throughput --table puts it into the README")

@@ -10,7 +10,7 @@ gram       2 n² + e n     n²
 =========  =============  ==================================
 
 numbers of the dtype (b rows in place of n where they are drawn in batches). The rows or the Gram
-block of one client are what must be near: if they fit in the first-level cache only flops count,
+block of one client are read in each step: if they fit in the first-level cache only flops count,
 else the rate of reading a working set of that size, measured here. e stands for the derivative of
 the loss: an exponential in full takes 25 to 40 flops, the shortest polynomial that may stand for
 one, where margins hardly move in a round, the few that are counted here.

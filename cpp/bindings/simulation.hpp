@@ -169,10 +169,10 @@ inline void bind_simulation(py::module_& m) {
            py::arg("lrs"), py::arg("shares"), py::arg("frozen"), py::arg("tolerance"),
            py::arg("coefficients"), py::arg("velocity"), py::arg("controls"),
            "Record given states (engine gram) under consecutive numbers.")
-      .def_property_readonly(
-          "ladders", &SimulationSession::ladders,
-          "In how many rounds so far all local steps were had from fewer, in how many not, "
-          "and the most steps of a rung; None if they never are.")
+      .def_property_readonly("ladders", &SimulationSession::ladders,
+                             "In how many rounds so far all local steps were extrapolated from "
+                             "fewer, in how many not, "
+                             "and the most steps of a rung; None if they never are.")
       .def("restore", &SimulationSession::restore, py::arg("round"), py::arg("participations"),
            py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
       .def_property_readonly("round", [](SimulationSession& s) { return s.simulation().round(); })

@@ -3,9 +3,8 @@
 // Whatever the representation, the state of a run is described by
 //   a   (N x C)  coefficients: w = w_0 + A^T a
 // and its last round by
-//   b       (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g, where g is `common` of the
-//   corrections change  (N x C)  w_{k+1} - w_k = A^T change; of coordinate-wise servers in the
-//   weights instead
+//   b  (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g, g what the corrections have in common
+// and by what it changed the model (round/last_round.hpp).
 // The server state is float64 always; Real is the type of the local phase and of the stored rows
 // and Gram blocks, so that a float32 run does not freeze when steps become smaller than an ulp of
 // w.

@@ -110,9 +110,8 @@ template <class V>
 LOCALGD_IN_PLACE V sums_of_pairs(V a, V b) {
   constexpr std::size_t width = sizeof(V) / sizeof(a[0]);
   return [&]<std::size_t... l>(std::index_sequence<l...>) LOCALGD_LAMBDA_IN_PLACE {
-    const auto from = [&](std::size_t place) LOCALGD_LAMBDA_IN_PLACE {
-      return place < width ? a[place] : b[place - width];
-    };
+    const auto from = [&](std::size_t i)
+                          LOCALGD_LAMBDA_IN_PLACE { return i < width ? a[i] : b[i - width]; };
     return V{from(2 * l)...} + V{from(2 * l + 1)...};
   }(std::make_index_sequence<width>{});
 }
@@ -264,14 +263,14 @@ template <class Real, int>
 using Few = Real;
 #endif
 
-// x at some places; lanes beyond have them once more.
-template <int count, class Real, class Place>
-Few<Real, count> gather(const Real* x, const Place* places) {
+// x at some positions; lanes beyond repeat them.
+template <int count, class Real, class Position>
+Few<Real, count> gather(const Real* x, const Position* positions) {
   if constexpr (count == 1) {
-    return x[places[0]] - Few<Real, 1>{};
+    return x[positions[0]] - Few<Real, 1>{};
   } else {
     return [&]<std::size_t... l>(std::index_sequence<l...>) {
-      return Few<Real, count>{x[places[l % count]]...};
+      return Few<Real, count>{x[positions[l % count]]...};
     }(std::make_index_sequence<sizeof(Few<Real, count>) / sizeof(Real)>{});
   }
 }

@@ -1,6 +1,6 @@
 // Philox4x64-10 (Salmon et al., doi:10.1145/2063384.2063405): random words that are a function of a
-// key and a place, so that every client draws its own on whichever thread has it. Words and places
-// are those of numpy.random.Philox(key=key, counter=counter).
+// key and a counter, so that every client draws its own on whichever thread has it. Words and
+// counters are those of numpy.random.Philox(key=key, counter=counter).
 #pragma once
 
 #include <array>
@@ -38,9 +38,9 @@ class Philox {
     // NumPy counts up before it draws. The sum may carry: first is a round, of any number of
     // blocks.
     auto [low, high] = wide_product(first, blocks);
-    const std::uint64_t place = low + block + 1;
-    high += place < low;
-    return rounds({place, high, 0, 0});
+    const std::uint64_t counter = low + block + 1;
+    high += counter < low;
+    return rounds({counter, high, 0, 0});
   }
 
  private:

@@ -158,10 +158,12 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
   // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - (w_{k+1} - w_k)
   const auto everyone = Vector<double>::Ones(data_.clients());
-  const Matrix<double> move =
-      last.in_weights ? *last.change : mean_of_clients(*last.change, everyone);
-  Matrix<double> common;
-  if (last.common.size()) common = mean_of_clients(last.common, everyone);
+  const auto in_weights = [&](const Matrix<double>& change, bool already) {
+    return already ? change : mean_of_clients(change, everyone);
+  };
+  Matrix<double> move = in_weights(*last.change, last.change_in_weights), common;
+  if (last.common.size()) common = in_weights(last.common, last.common_in_weights);
+  if (last.mean_kappa != 0) move -= last.mean_kappa * common;
   const Index outputs = move.cols() / models;
   const Vector<double> zero = Vector<double>::Zero(models);
   Matrix<double> own;

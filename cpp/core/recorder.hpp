@@ -1,4 +1,4 @@
-// The measures of mathematics.md section 6 at chosen rounds.
+// The measures of a run, at chosen rounds.
 #pragma once
 
 #include <limits>
@@ -56,7 +56,7 @@ class Recorder {
   // before the first.
   Vector<double> drifts(const LastRound& last, Index models = 1) const;
 
-  // Goes on after the records of an earlier run, whose last round had this drift: rounds before
+  // Continues after the records of an earlier run, whose last round had this drift: rounds before
   // `round` are not due any more.
   void resume(std::int64_t round, double drift);
 

@@ -33,10 +33,10 @@ inline void pause() {
 
 #if defined(_OPENMP) && !defined(LOCALGD_STD_THREADS)
 // libgomp ends the process where the system refuses it a thread (a limit on memory or processes).
-// So whoever wants more than there were before tries first how many can be had at once.
-int threads_to_be_had(int wanted) {
-  static std::atomic<int> had{1};
-  if (wanted <= had.load()) return wanted;
+// So a caller that wants more than there were before first tries how many it allows at once.
+int threads_allowed(int wanted) {
+  static std::atomic<int> most_before{1};
+  if (wanted <= most_before.load()) return wanted;
   std::vector<std::thread> tried;
   std::atomic<bool> leave{false};
   try {
@@ -49,7 +49,8 @@ int threads_to_be_had(int wanted) {
   leave.notify_all();
   for (auto& thread : tried) thread.join();
   const int most = std::max(1, found < wanted ? found / 2 : wanted);  // libgomp takes memory, too
-  for (int known = had.load(); most > known && !had.compare_exchange_weak(known, most);) {
+  for (int known = most_before.load();
+       most > known && !most_before.compare_exchange_weak(known, most);) {
   }
   return most;
 }
@@ -110,33 +111,33 @@ Work Work::backwards() const {
 }
 
 void Work::gather(const std::vector<double>& costs_by_item, Index from_front) {
-  const auto cost_at = [&](Index place) {
-    return costs_by_item[static_cast<std::size_t>(order[static_cast<std::size_t>(place)])];
+  const auto cost_at = [&](Index position) {
+    return costs_by_item[static_cast<std::size_t>(order[static_cast<std::size_t>(position)])];
   };
-  handfuls.clear();
+  chunks.clear();
   double cost = 0;
   for (Index at = 0; at < items(); ++at) {
     cost += cost_at(at);
-    if (at > 0 && cost <= handful()) continue;
-    handfuls.push_back(at);
+    if (at > 0 && cost <= chunk_cost()) continue;
+    chunks.push_back(at);
     cost = cost_at(at);
   }
-  handfuls.push_back(items());
+  chunks.push_back(items());
 
-  line.resize(handfuls.size() - 1);
+  queue.resize(chunks.size() - 1);
   if (ordered) {
-    std::iota(line.begin(), line.end(), Index{0});
+    std::iota(queue.begin(), queue.end(), Index{0});
   } else {
-    auto front = line.begin(), back = line.end();
+    auto front = queue.begin(), back = queue.end();
     for (Index h = 0; h < tickets(); ++h) *(h % 2 == from_front ? front++ : --back) = h;
   }
 
   spent.clear();
   double before = 0;
-  for (const Index h : line) {
+  for (const Index h : queue) {
     spent.push_back(before);
-    for (Index at = handfuls[static_cast<std::size_t>(h)];
-         at < handfuls[static_cast<std::size_t>(h) + 1]; ++at)
+    for (Index at = chunks[static_cast<std::size_t>(h)];
+         at < chunks[static_cast<std::size_t>(h) + 1]; ++at)
       before += cost_at(at);
   }
   spent.push_back(before);
@@ -161,7 +162,7 @@ void Team::run(int threads, const std::function<void(Team&)>& leader) {
 #else
 void Team::run(int threads, const std::function<void(Team&)>& leader) {
 #ifdef _OPENMP
-  if (threads > 1 && !forked_after_threads()) threads = threads_to_be_had(threads);
+  if (threads > 1 && !forked_after_threads()) threads = threads_allowed(threads);
   if (threads > 1 && !forked_after_threads()) {
     std::exception_ptr error;
     // The size is asked for here and read back inside: the runtime may give fewer.
@@ -212,7 +213,7 @@ void Team::share(const Work& work, Call call, void* task) {
   while (const Index taken = take(phase, 0)) mine += taken;
   if (done_.load(std::memory_order_acquire) == work.tickets()) return rethrow();
   const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
-  // The dearest handfuls go first, so the leader's own share is at least average in cost.
+  // The most expensive chunks go first, so the leader's own share is at least average in cost.
   const double rate =
       elapsed * static_cast<double>(work.tickets()) /
       (static_cast<double>(std::max<Index>(mine, 1)) * std::max(work.total, 1e-300));
@@ -231,7 +232,9 @@ void Team::rethrow() {
 // Fewer and fewer as the work runs out: threads hand cache lines over with each taking, and nobody
 // may wait long for the last one.
 Index Team::share_of(Ticket left, bool front) const {
-  const auto spent = [&](Index place) { return work_->spent[static_cast<std::size_t>(place)]; };
+  const auto spent = [&](Index position) {
+    return work_->spent[static_cast<std::size_t>(position)];
+  };
   const double fair = (spent(left.back) - spent(left.front)) / (4.0 * threads_);
   const auto cost = [&](Index count) {
     return front ? spent(left.front + count) - spent(left.front)
@@ -251,14 +254,14 @@ Index Team::take(std::uint32_t phase, int thread) {
   };
   const auto do_last = [&](Ticket rest, Index count) {  // that were taken
     const Index first = front ? rest.front - count : rest.back;
-    do_handfuls(first, first + count, thread);
+    do_chunks(first, first + count, thread);
   };
   Ticket ticket = ticket_.load(std::memory_order_acquire), one{};
   do {
     if (ticket.phase != phase || ticket.left() == 0) return 0;
     one = without(ticket, 1);
   } while (!ticket_.compare_exchange_weak(ticket, one, std::memory_order_acq_rel));
-  // The phase cannot end before this handful is done, so the fields are those of this phase.
+  // The phase cannot end before this chunk is done, so the fields are those of this phase.
   Index more = 0;
   Ticket rest{};
   do {
@@ -272,14 +275,14 @@ Index Team::take(std::uint32_t phase, int thread) {
   return 1 + more;
 }
 
-// Of the line, from the first place to the one before the last.
-void Team::do_handfuls(Index first, Index last, int thread) {
-  const auto at = [](const std::vector<Index>& list, Index place) {
-    return list[static_cast<std::size_t>(place)];
+// Those of the queue from the first position to the one before the last.
+void Team::do_chunks(Index first, Index last, int thread) {
+  const auto at = [](const std::vector<Index>& list, Index position) {
+    return list[static_cast<std::size_t>(position)];
   };
   for (; first < last; ++first) {
-    const Index handful = at(work_->line, first);
-    for (Index i = at(work_->handfuls, handful); i < at(work_->handfuls, handful + 1); ++i) {
+    const Index chunk = at(work_->queue, first);
+    for (Index i = at(work_->chunks, chunk); i < at(work_->chunks, chunk + 1); ++i) {
       try {
         call_(task_, at(work_->order, i), thread);
       } catch (...) {  // memory refused by the system, say: it must not end the process
@@ -298,10 +301,10 @@ void Team::await_helpers(const Work& work, double seconds_per_cost) {
   const auto begin = Clock::now();
   while (!finished()) std::this_thread::yield();
   const auto end = Clock::now();
-  // A helper may rightly be busy with the dearest handful; much longer means that it was
+  // A helper may rightly be busy with the most expensive chunk; much longer means that it was
   // descheduled.
-  const double dearest = std::max(work.largest, work.handful());
-  const auto fair = std::chrono::duration<double>(3 * dearest * seconds_per_cost);
+  const double most_expensive = std::max(work.largest, work.chunk_cost());
+  const auto fair = std::chrono::duration<double>(3 * most_expensive * seconds_per_cost);
   if (end - begin < shortest_stall + fair) return;
   ++stalls_;
   const bool again = end - last_stall_ < 2 * penalty_ + first_penalty;

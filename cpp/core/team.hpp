@@ -19,18 +19,18 @@
 
 namespace localgd {
 
-// A fixed list of items with their costs (any unit); the dearest are handed out first. Many cheap
-// items are handed out by the handful, from two ends: every other one from the front, the rest from
-// the back. So a thread gets much the same items each time, and finds what it read of them in its
-// own cache. In order, neighbours go to the same thread.
+// A fixed list of items with their costs (any unit); the most expensive are handed out first. Many
+// cheap items are handed out in chunks, from both ends of a queue: every other chunk from the
+// front, the rest from the back. So a thread gets much the same items each time, and finds what it
+// read of them in its own cache. In order, neighbours go to the same thread.
 struct Work {
   std::vector<Index> order;
-  std::vector<Index> handfuls{0};  // where each begins in the order, and the end
-  std::vector<Index> line;         // the handfuls as they wait
-  std::vector<double> spent;       // cost of those before each in the line, and of all
-  std::vector<double> costs;       // by item
+  std::vector<Index> chunks{0};  // where each begins in the order, and the end
+  std::vector<Index> queue;      // the chunks as they wait
+  std::vector<double> spent;     // cost of those before each in the queue, and of all
+  std::vector<double> costs;     // by item
   double total = 0, largest = 0;
-  bool ordered = false;  // as they were given, not the dearest first
+  bool ordered = false;  // as they were given, not the most expensive first
 
   Work() = default;
   explicit Work(std::vector<double> costs);
@@ -47,30 +47,44 @@ struct Work {
   // The items of another list that are wanted.
   template <class Wanted>
   void select(const Work& all, Wanted&& wanted) {
+    begin_selection(all);
+    for (const Index item : all.order)
+      if (wanted(item)) add(all, item);
+    end_selection(all);
+  }
+  // The same of work in order where they are known.
+  void select_items(const Work& all, const std::vector<Index>& items) {
+    begin_selection(all);
+    for (const Index item : items) add(all, item);
+    end_selection(all);
+  }
+
+  // What a chunk may cost: so little that nobody waits for the last one.
+  double chunk_cost() const { return total / 1024; }
+
+  Index items() const { return static_cast<Index>(order.size()); }
+  Index tickets() const { return static_cast<Index>(chunks.size()) - 1; }
+
+ private:
+  void begin_selection(const Work& all) {
     ordered = all.ordered;
     order.clear();
     order.reserve(all.order.size());
     total = largest = 0;
-    for (const Index item : all.order) {
-      if (!wanted(item)) continue;
-      const double cost = all.costs[static_cast<std::size_t>(item)];
-      largest = std::max(largest, cost);
-      order.push_back(item);
-      total += cost;
-    }
-    for (auto* list : {&handfuls, &line}) list->reserve(order.capacity() + 1);
+  }
+  void add(const Work& all, Index item) {
+    const double cost = all.costs[static_cast<std::size_t>(item)];
+    largest = std::max(largest, cost);
+    order.push_back(item);
+    total += cost;
+  }
+  void end_selection(const Work& all) {
+    for (auto* list : {&chunks, &queue}) list->reserve(order.capacity() + 1);
     spent.reserve(order.capacity() + 1);
     gather(all.costs);
   }
 
-  // What a handful may cost: so little that nobody waits for the last one.
-  double handful() const { return total / 1024; }
-
-  Index items() const { return static_cast<Index>(order.size()); }
-  Index tickets() const { return static_cast<Index>(handfuls.size()) - 1; }
-
- private:
-  // from_front: the first handful that waits at the front, 0 or 1.
+  // from_front: the first chunk that waits at the front, 0 or 1.
   void gather(const std::vector<double>& costs_by_item, Index from_front = 0);
 };
 
@@ -101,19 +115,19 @@ class Team {
   explicit Team(int threads) : threads_(threads) {}
   void share(const Work& work, Call call, void* task);
   void alone(const Work& work, Call call, void* task);
-  // What of the line is left, and the number of the phase, so that a late helper can never take a
-  // handful of a phase that it did not see begin. Aligned as a whole: Clang calls a library for
-  // what could lie across two words.
+  // What of the queue is left, and the number of the phase, so that a late helper can never take a
+  // chunk of a phase that it did not see begin. Aligned as a whole: Clang calls a library for what
+  // could lie across two words.
   struct alignas(8) Ticket {
     std::uint32_t phase;
     std::uint16_t front, back;  // the first that is left, and the one after the last
     Index left() const { return back - front; }
   };
 
-  // does handfuls of that phase if any are left; how many
+  // does chunks of that phase if any are left; how many
   Index take(std::uint32_t phase, int thread);
   Index share_of(Ticket left, bool front) const;  // how many to take at once
-  void do_handfuls(Index first, Index last, int thread);
+  void do_chunks(Index first, Index last, int thread);
   void help(int thread);  // a helper's life
   void rethrow();
   void await_helpers(const Work& work, double seconds_per_cost);

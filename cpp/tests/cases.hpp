@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace localgd::testing {
 
 constexpr Index classes = 3;  // of the softmax loss
 
-// A loss by the formula of mathematics.md, in long double and without the core's code: of one row's
+// A loss by its formula, in long double and without the core's code: of one row's
 // outputs u. negative_derivative is that by output c.
 struct LossCase {
   using Number = long double;
@@ -60,7 +61,7 @@ inline const std::vector<std::string> engines{"gram", "hybrid", "primal"};
 // A method: what it changes in Local-GD with a given number of steps on every client.
 struct MethodCase {
   std::string name;
-  void (*set)(LocalRule& local, ServerRule& server);
+  std::function<void(LocalRule& local, ServerRule& server)> set;
 };
 
 inline void set_batches(LocalRule& local, bool replacement) {

@@ -1,5 +1,5 @@
-// Rounds of every method as mathematics.md section 1 writes them: in the weights of every client,
-// rows one at a time, and nothing of the core but the names of the rules.
+// Rounds of every method as papers write them: in the weights of every client, rows one at a time,
+// and nothing of the core except the names of the rules.
 #pragma once
 
 #include "problems.hpp"

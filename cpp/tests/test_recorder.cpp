@@ -69,19 +69,25 @@ struct Fixture {
 // A round of random changes: sum_i p~_i |A_i^T b_i - kappa_i A^T g - (w_{k+1} - w_k)|^2.
 struct Changes {
   LastRound last;
-  Matrix<double> change;
+  Matrix<double> change;  // of coefficients, also where the weights' is shown
+
+  Matrix<double> change_in_weights, common;
 
   Changes(const Problem& p, Index outputs, bool corrected, bool in_weights) {
     Random random(31);
     last.shares = p.weights;
     last.local_changes = random.matrix(p.rows.rows(), outputs);
+    change = random.matrix(p.rows.rows(), outputs);
     if (corrected) {
       last.kappa = random.vector(p.clients());
-      last.common = random.matrix(p.rows.rows(), outputs);
+      last.mean_kappa = 0.75;
+      common = random.matrix(p.rows.rows(), outputs);
+      last.common = in_weights ? Matrix<double>(p.rows.transpose() * common) : common;
+      last.common_in_weights = in_weights;
     }
-    change = random.matrix(in_weights ? p.rows.cols() : p.rows.rows(), outputs);
-    last.change = &change;
-    last.in_weights = in_weights;
+    change_in_weights = p.rows.transpose() * change;
+    last.change = in_weights ? &change_in_weights : &change;
+    last.change_in_weights = in_weights;
   }
 
   double drift(const Fixture& f) const {
@@ -90,12 +96,11 @@ struct Changes {
       Matrix<double> own = Matrix<double>::Zero(f.p.rows.cols(), change.cols());
       for (Index j = 0; j < f.p.rows.rows(); ++j)
         for (Index c = 0; c < change.cols(); ++c) {
-          double a = last.in_weights ? 0 : -change(j, c);
+          double a = -change(j, c);
           if (j >= f.first(i) && j < f.first(i + 1)) a += last.local_changes(j, c);
-          if (last.common.size()) a -= last.kappa(i, 0) * last.common(j, c);
+          if (common.size()) a -= (last.kappa(i, 0) - last.mean_kappa) * common(j, c);
           own.col(c) += a * f.p.rows.row(j).transpose();
         }
-      if (last.in_weights) own -= change;
       total += last.shares[i] * own.squaredNorm();
     }
     return total;

@@ -57,7 +57,7 @@ Matrix<double> some_gram() {
 
 }  // namespace
 
-TEST_CASE("products of smooth changes are had from earlier ones") {
+TEST_CASE("products of smooth changes follow from earlier ones") {
   const Matrix<double> K = some_gram();
   for (const Index columns : {1, 3})
     for (const double allowed : {1e-7, 1e-10, 1e-12}) {

@@ -35,7 +35,7 @@ void busy(int turns) {
 
 }  // namespace
 
-TEST_CASE("work hands out the dearest items first") {
+TEST_CASE("work hands out the most expensive items first") {
   const Work work({2, 5, 1, 5, 3});
   CHECK(work.order == std::vector<Index>{1, 3, 4, 0, 2});
   CHECK(work.total == 16);
@@ -53,38 +53,38 @@ TEST_CASE("even work forgets what it was before") {
     work.even(items, cost);
     CHECK(work.items() == items);
     CHECK(work.order == equal_work(static_cast<std::size_t>(items)).order);
-    CHECK(work.handfuls == equal_work(static_cast<std::size_t>(items)).handfuls);
+    CHECK(work.chunks == equal_work(static_cast<std::size_t>(items)).chunks);
     CHECK(work.largest == cost);
     CHECK(work.total == cost * cost);
     Team::run(3, [&](Team& team) { check_phase(team, work); });
   }
 }
 
-TEST_CASE("many cheap items are handed out by the handful, dear ones alone") {
+TEST_CASE("many cheap items are handed out in chunks, expensive ones alone") {
   CHECK(equal_work(0).tickets() == 0);
   CHECK(equal_work(1000).tickets() == 1000);
-  const Work many = equal_work(100'000);  // 97.6 a handful
+  const Work many = equal_work(100'000);  // 97.6 a chunk
   CHECK(many.tickets() == 1031);
-  CHECK(many.handfuls.back() == many.items());
+  CHECK(many.chunks.back() == many.items());
   std::vector<double> costs(100'000, 1.0);
-  costs[7] = 1e5;  // a handful may cost 195
+  costs[7] = 1e5;  // a chunk may cost 195
   const Work uneven(costs);
   CHECK(uneven.order.front() == 7);
-  CHECK(uneven.handfuls[1] == 1);
-  CHECK(uneven.handfuls[2] == 196);
+  CHECK(uneven.chunks[1] == 1);
+  CHECK(uneven.chunks[2] == 196);
   Work some;
   some.select(many, [](Index item) { return item < 50'000; });
   CHECK(some.items() == 50'000);
-  CHECK(some.tickets() == 1042);  // 48 a handful
+  CHECK(some.tickets() == 1042);  // 48 a chunk
 }
 
-TEST_CASE("a thread takes every other handful, and on the way back those that it had last") {
+TEST_CASE("a thread takes every other chunk, and on the way back those that it had last") {
   for (const int items : {1, 2, 5, 6}) {
     const Work forth = equal_work(static_cast<std::size_t>(items)), back = forth.backwards();
     const auto from_front = [](const Work& work) {  // of two threads
       std::vector<Index> all;
-      for (Index place = 0; 2 * place < work.tickets(); ++place)
-        all.push_back(work.order[std::size_t(work.line[std::size_t(place)])]);
+      for (Index position = 0; 2 * position < work.tickets(); ++position)
+        all.push_back(work.order[std::size_t(work.queue[std::size_t(position)])]);
       return all;
     };
     std::vector<Index> there = from_front(forth), again = from_front(back);
@@ -94,19 +94,19 @@ TEST_CASE("a thread takes every other handful, and on the way back those that it
     CHECK(back.spent.back() == forth.spent.back());
     Team::run(3, [&](Team& team) { check_phase(team, back); });
   }
-  const Work uneven({8, 1, 2, 4});  // the dearest at both ends
+  const Work uneven({8, 1, 2, 4});  // the most expensive at both ends
   CHECK(uneven.order == std::vector<Index>{0, 3, 2, 1});
-  CHECK(uneven.line == std::vector<Index>{0, 2, 3, 1});
+  CHECK(uneven.queue == std::vector<Index>{0, 2, 3, 1});
   CHECK(uneven.spent == std::vector<double>{0, 8, 10, 11, 15});
 }
 
-TEST_CASE("work in order leaves neighbours to the same thread, unless few items are dear") {
+TEST_CASE("work in order leaves neighbours to the same thread, unless few items are expensive") {
   std::vector<double> costs;
   for (int i = 0; i < 500; ++i) costs.push_back(i % 3 + 1.0);
   const Work work = Work::in_order(costs);
   CHECK(work.items() == 500);
   for (Index i = 0; i < 500; ++i) CHECK(work.order[std::size_t(i)] == i);
-  for (Index h = 0; h < work.tickets(); ++h) CHECK(work.line[std::size_t(h)] == h);
+  for (Index h = 0; h < work.tickets(); ++h) CHECK(work.queue[std::size_t(h)] == h);
   CHECK(work.spent.back() == work.total);
   for (const int threads : {1, 2, 3})
     Team::run(threads, [&](Team& team) { check_phase(team, work); });
@@ -114,11 +114,11 @@ TEST_CASE("work in order leaves neighbours to the same thread, unless few items 
   some.select(work, [](Index item) { return item % 2 > 0; });
   CHECK(some.largest == 3);
   for (Index i = 0; i < some.items(); ++i)
-    CHECK(some.order[std::size_t(some.line[std::size_t(i)])] == 2 * i + 1);
+    CHECK(some.order[std::size_t(some.queue[std::size_t(i)])] == 2 * i + 1);
 
   costs[77] = 100;  // a tenth of all
   CHECK(Work::in_order(costs).order == Work(costs).order);
-  CHECK(Work::in_order(costs).line == Work(costs).line);
+  CHECK(Work::in_order(costs).queue == Work(costs).queue);
 }
 
 TEST_CASE("a selection keeps the order and forgets the one before") {

@@ -124,6 +124,29 @@ TEST_CASE("linear servers move margins as they move weights") {
   }
 }
 
+TEST_CASE("rounds without a mean change are one step of linear servers") {
+  Random random(12);
+  for (const auto& server : servers) {
+    const ServerRule& rule = server.rule;
+    if (rule.coordinate_wise()) continue;
+    CAPTURE(server.name);
+    Track track(rule, Matrix<double>::Zero(6, 1));
+    for (int k = 0; k < 5; ++k) {
+      step(track, k, random.matrix(6, 1), 6);
+      track.commit();
+    }
+    const Matrix<double> x = track.value;
+    const Matrix<double> v = track.velocity.size() ? track.velocity : Matrix<double>::Zero(6, 1);
+    for (int k = 5; k < 60; ++k) {
+      const Idle idle = rule.idle(5, k);
+      CHECK(relative_error(track.value, idle.x_kept * x + idle.x_moved * v) < 1e-13);
+      if (track.velocity.size()) CHECK(relative_error(track.velocity, idle.v_kept * v) < 1e-13);
+      step(track, k, Matrix<double>::Zero(6, 1), 6);
+      track.commit();
+    }
+  }
+}
+
 TEST_CASE("a server is found by its name, with parameters that are set by theirs") {
   for (const auto& server : servers) {
     CAPTURE(server.name);

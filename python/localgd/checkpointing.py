@@ -20,7 +20,7 @@ from .schedules import Schedule, rates
 
 __all__ = ["SECONDS_BETWEEN", "Checkpoint"]
 
-FORMAT = 4
+FORMAT = 5
 KIND = "a checkpoint of localgd"
 SECONDS_BETWEEN = 30.0
 RATES_AT_ONCE = 2**16
@@ -92,7 +92,7 @@ class Checkpoint:
     ) -> None:
         """Put the saved state, if there is one, into a new session of the same run.
 
-        ``lr``: a schedule that the identity does not tell.
+        ``lr``: a schedule that the identity does not describe.
         """
         self.identity = json.loads(json.dumps(identity))
         self._rates = None if lr is None else _Rates()

@@ -76,7 +76,7 @@ def identity(method: Method, config: dict[str, Any], engine: str, data: Any) -> 
 
 
 def unidentified_lr(method: Method) -> Schedule | None:
-    """The schedule of a method if it is a function or object that cannot be told from others."""
+    """The schedule of a method if it is a function or object that cannot be identified."""
     lr: Schedule | None = getattr(method, "lr", None)
     try:
         identify(lr)

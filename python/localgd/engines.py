@@ -13,7 +13,7 @@ primal    4 b d flops         2 M d flops     G d
 
 with G = M groups of clients, but never more than 512.
 
-The steps are counted one by one, although most of a long run may be had from fewer.
+The steps are counted one by one, although most of those of a long run are extrapolated from fewer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What makes two inputs the same: their values, where those can be told.
+"""What makes two inputs the same: their values, where those can be compared.
 
 A function cannot: its name says nothing of what it closes over, and its code may change between two
 sessions. Nor can an object of a class of the caller's.
@@ -20,7 +20,7 @@ OWN = __name__.partition(".")[0]  # the package whose classes are known
 
 
 class UnidentifiedError(TypeError):
-    """A value that cannot be told from another one."""
+    """A value that cannot be distinguished from another one."""
 
 
 def refuse(value: Any) -> Any:
@@ -40,8 +40,8 @@ def digest(*arrays: np.ndarray) -> str:
 def identify(value: Any, unknown: Callable[[Any], Any] = refuse) -> Any:
     """A value as JSON can hold it, equal for equal values and different for others.
 
-    Objects are told by their fields if their class is one of localgd's own. For anything that
-    cannot be told ``unknown(value)`` stands, an UnidentifiedError if it is not given.
+    Objects are identified by their fields if their class is one of localgd's own. For anything that
+    cannot be identified ``unknown(value)`` stands, an UnidentifiedError if it is not given.
     """
     if isinstance(value, np.generic):
         value = value.item()

@@ -13,14 +13,14 @@ __all__ = ["client_index", "factorize", "is_missing"]
 
 
 def factorize(values: Iterable[Any]) -> tuple[list[Any], np.ndarray]:
-    """The distinct values in the order of their first rows, and the place of each row among them.
+    """The distinct values in the order of their first rows, and the index of each row among them.
 
     Values stay what they are: an array of texts has room for the longest in every row, and one of
     integers and gaps rounds the integers to float64.
     """
-    places: dict[Any, int] = {}
-    index = np.fromiter((places.setdefault(v, len(places)) for v in values), dtype=np.int64)
-    return list(places), index
+    numbers: dict[Any, int] = {}
+    index = np.fromiter((numbers.setdefault(v, len(numbers)) for v in values), dtype=np.int64)
+    return list(numbers), index
 
 
 def is_missing(value: Any) -> bool:
@@ -34,7 +34,7 @@ def is_missing(value: Any) -> bool:
 
 
 def client_index(clients: Any, n_rows: int) -> tuple[tuple[Hashable, ...], np.ndarray]:
-    """The ids of the clients in sorted order, and the place of each row's among them.
+    """The ids of the clients in sorted order, and the index of each row's among them.
 
     Ids are integers, booleans or texts, in a list or an array of any library.
     """

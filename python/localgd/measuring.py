@@ -38,7 +38,7 @@ class Recording:
         measures: Mapping[str, Timed],
         unknown: Collection[str] = (),
     ):
-        self._unknown = unknown  # measures that cannot be told from others of their name
+        self._unknown = unknown  # measures that cannot be distinguished from others of their name
         self._session = session
         self._shape = problem.weights_shape
         self._width = int(np.prod(self._shape))
@@ -53,8 +53,8 @@ class Recording:
         round = self._session.round
         if round not in next(iter(self._values.values())) and round in self._schedule:
             return int(round)  # the start has not been measured yet
-        place = np.searchsorted(self._schedule, round, side="right")
-        return min(until, int(self._schedule[place])) if place < len(self._schedule) else until
+        due = np.searchsorted(self._schedule, round, side="right")
+        return min(until, int(self._schedule[due])) if due < len(self._schedule) else until
 
     def measure(self) -> None:
         """Measure the present model if the core has just recorded it."""
@@ -141,21 +141,21 @@ def further_measures(
 def identified(
     problem: Problem, test: Any, asymptote: Any, measures: Mapping[str, Measure] | None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What tells measures from others of their names, and the columns of those of which it cannot.
+    """What identifies measures beside their names, and the columns of those that nothing does.
 
     The arguments are those that :func:`further_measures` has checked.
     """
     unknown = tuple(measures or ())
-    told: dict[str, Any] = {"measures": sorted(unknown), "test": None, "asymptote": None}
+    inputs: dict[str, Any] = {"measures": sorted(unknown), "test": None, "asymptote": None}
     if test is not None:
-        told["test"] = digest(*held_out_rows(problem, test))
+        inputs["test"] = digest(*held_out_rows(problem, test))
     if asymptote is not None:
         try:
-            told["asymptote"] = identify(asymptote)
+            inputs["asymptote"] = identify(asymptote)
         except UnidentifiedError:
-            told["asymptote"] = "unknown"
+            inputs["asymptote"] = "unknown"
             unknown += RESIDUALS
-    return told, unknown
+    return inputs, unknown
 
 
 def held_out_rows(problem: Problem, test: Any) -> tuple[np.ndarray, np.ndarray]:

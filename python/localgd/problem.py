@@ -52,7 +52,7 @@ class Problem:
         The p_i; they sum to 1.
     client_ids : tuple of length M
     row_order : ndarray of shape (N,), int64
-        Place of each stored row in the arrays that the problem was made from.
+        Index of each stored row in the arrays that the problem was made from.
     task : str
     n_classes : int
         C of a multiclass task, whose model is a matrix of shape (d, C); 1 for the other tasks.
@@ -382,7 +382,7 @@ def _check_classes(y: np.ndarray) -> None:
 
 
 def _aligned(X: np.ndarray) -> np.ndarray:
-    """A copy of the rows in a place of its own."""
+    """A copy of the rows in memory of its own."""
     rows = _empty_rows(np.shape(X))
     rows[...] = X
     return rows

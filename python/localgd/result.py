@@ -56,8 +56,8 @@ class Run:
     round : int
         The last whole round.
     shortened : int
-        Rounds all of whose local steps were had from fewer, to rounding; see ``every_step`` of
-        :func:`localgd.run`.
+        Rounds all of whose local steps were extrapolated from fewer, to rounding; see
+        ``every_step`` of :func:`localgd.run`.
     message : str
         What happened and what to do, for a run that was not completed.
     recorded_weights : ndarray of shape (records, d) or (records, d, C), float64, or None

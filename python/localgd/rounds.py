@@ -47,6 +47,6 @@ def learning_rate(problem: Problem, method: Method, loss: str) -> Schedule:
 
 
 def shortened_rounds(session: Any) -> int:
-    """Rounds of a session all of whose local steps were had from fewer."""
+    """Rounds of a session all of whose local steps were extrapolated from fewer."""
     ladders = session.ladders
     return ladders["rounds"] if ladders else 0

@@ -118,10 +118,10 @@ def run(
     keep_weights : bool, default False
         Keep the model of every record in ``Run.recorded_weights``: memory records × d.
     every_step : bool, default False
-        Take every local step one by one. Otherwise full-batch local steps are had from fewer
-        wherever the result is the same to rounding: from rounds on that move a client's margins by
-        some hundredths. ``Run.shortened`` counts those rounds. In the gram engine the server's
-        products, too, are had from those of earlier rounds.
+        Take every local step one by one. Otherwise full-batch local steps are extrapolated from
+        fewer wherever the result is the same to rounding: from rounds on that move a client's
+        margins by some hundredths. ``Run.shortened`` counts those rounds. In the gram engine the
+        server's products, too, follow from those of earlier rounds.
     memory_limit : int, default 4 GiB
         Bytes that Gram matrices may take.
 
@@ -182,7 +182,7 @@ def run(
     further = further_measures(problem, method, loss, lr, test, asymptote, measures)
     seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
     saved = None if checkpoint is None else Checkpoint(checkpoint, seconds)
-    told, unknown = identified(problem, test, asymptote, measures) if saved else ({}, ())
+    known, unknown = identified(problem, test, asymptote, measures) if saved else ({}, ())
     keeps = keep_weights or bool(unknown)
     if unknown:
         _check_records_fit(len(schedule) * w0.nbytes, memory_limit)
@@ -226,7 +226,7 @@ def run(
                     method, config, plan.engine, [problem.fingerprint, digest(w0, direction)]
                 ),
                 "keep_weights": keep_weights,
-                **told,
+                **known,
             },
             recording,
             lr=unidentified_lr(method),

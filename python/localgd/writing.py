@@ -86,9 +86,9 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 class Stream:
-    """Standard output or error, whose reader may have had enough, or which may not be there.
+    """Standard output or error, whose reader may close it, or which may not be there.
 
-    What cannot be written is dropped, so that work goes on; ``lost`` is told of the first error
+    What cannot be written is dropped, so that work goes on; ``lost`` is given the first error
     that is not a closed pipe.
     """
 

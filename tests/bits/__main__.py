@@ -1,4 +1,4 @@
-"""Makes the frozen bits anew, or tells by how much two versions differ.
+"""Makes the frozen bits anew, or prints by how much two versions differ.
 
 python tests/bits                       compare with the frozen hashes of this build
 python tests/bits --freeze              make them anew: for every instruction set of this machine

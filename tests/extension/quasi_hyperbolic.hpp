@@ -2,6 +2,7 @@
 // momentum of Ma and Yarats (2019).
 #pragma once
 
+#include <cmath>
 #include <string_view>
 
 #include "state.hpp"
@@ -23,6 +24,12 @@ struct QuasiHyperbolic {
   double change(double /*k*/, double D, ServerState& x) const {
     x.velocity = momentum * x.velocity + (1 - momentum) * D;
     return lr * ((1 - nu) * D + nu * x.velocity);
+  }
+  // x moves by lr nu v in each round: m + m^2 + ... times that.
+  Idle idle(double first, double end) const {
+    const double powers = (end - first) * std::log(momentum);
+    return {.x_moved = lr * nu * momentum * (-std::expm1(powers) / (1 - momentum)),
+            .v_kept = std::exp(powers)};
   }
 };
 

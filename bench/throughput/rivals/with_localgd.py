@@ -41,7 +41,7 @@ class SingleRun(Rounds):
 
     The seconds are those of the rounds: setting up (Gram matrices, copies), which a run of one
     round shows, is taken off as it is for the rivals. Another run of one round goes before: while
-    the others were timed, the system may have given the memory of the last run to somebody else,
+    the others were timed, the system may have given the memory of the last run to another process,
     and getting it back is not part of either.
     """
 
@@ -67,7 +67,7 @@ class SingleRun(Rounds):
 
 
 class EveryStep(SingleRun):
-    """The same without local steps that are had from fewer."""
+    """The same, every local step taken."""
 
     every_step = True
 
@@ -116,17 +116,17 @@ class SweepOfRates(Rounds):
         """Of the measures from those of single runs: a sweep keeps no weights."""
         worst = 0.0
         table = list(self.sweep(rounds))
-        for place in range(0, len(table), max(1, len(table) // 4)):
-            alone = run(self.job, float(self.job.case.rates()[place]), rounds).history
+        for i in range(0, len(table), max(1, len(table) // 4)):
+            alone = run(self.job, float(self.job.case.rates()[i]), rounds).history
             for name in ("norm", "margin", "loss"):
-                here, there = table[place].history[name][-1], alone[name][-1]
+                here, there = table[i].history[name][-1], alone[name][-1]
                 size = max(abs(there), TOLERANCE[self.job.dtype])
                 worst = max(worst, float(abs(here - there) / size))
         return worst
 
 
 class SweepOfEveryStep(SweepOfRates):
-    """The same without local steps that are had from fewer."""
+    """The same, every local step taken."""
 
     every_step = True
 

@@ -22,8 +22,7 @@ struct Exponential {
   static Real negative_derivative(Real m, Real /*y*/) {
     return negative_derivative(m);
   }
-  // Near m_0: -l'(m_0 + delta) from what is kept of m_0 (at_start) and a power of e that is had
-  // cheaply.
+  // -l'(m_0 + delta) from -l'(m_0) (at_start) and an exp of small arguments (see exp.hpp).
   static double at_start(double m, double /*y*/) { return exp_lane(-m); }
   template <class V, class Exp>
   static V after_move(V at_start, V delta, Exp power) {

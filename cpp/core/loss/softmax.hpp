@@ -13,9 +13,8 @@ struct Softmax {
   static constexpr bool uses_target = false;  // in after_move() and beside it
   static constexpr bool multiclass = true;
 
-  // e = onehot(y) - softmax(u) for n rows; the columns of u and e are
-  // `stride` apart. The entry of the own
-  // class is the sum of the others, so that it keeps its digits when they are small.
+  // e = onehot(y) - softmax(u) for n rows; the columns of u and e are `stride` apart. The entry of
+  // the own class is the sum of the others, so that it keeps its digits when they are small.
   template <class Real>
   static void negative_derivatives(const Real* u, const Real* y, Index n, Index classes,
                                    Index stride, Real* e) {
@@ -54,7 +53,7 @@ struct Softmax {
       }
   }
 
-  // Near u_0 (n x C without gaps): at_start of a row is exp(u_0 - max u_0).
+  // Of u_0 (n x C without gaps): at_start of a row is exp(u_0 - max u_0).
   template <class Real>
   static void values_at_start(const double* u, Index n, Index classes, Index stride,
                               Real* at_start) {

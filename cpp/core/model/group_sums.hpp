@@ -26,6 +26,7 @@ class GroupSums {
   // share.
   template <class Then>
   void total(Team& team, Matrix<double>& sum, Then&& then) {
+    note_subtrees();
     team.for_each(work_, [&](Index item, int) {
       const Index first = item * range_, count = std::min(range_, features_ - first);
       for (Index c = 0; c < sum.cols(); ++c) add_up(first, count, c, sum.col(c).data() + first);
@@ -37,12 +38,19 @@ class GroupSums {
   // The tree's sum of some features of an output.
   void add_up(Index first, Index count, Index output, double* sum) const;
 
-  bool filled(Index group) const { return filled_[static_cast<std::size_t>(group)]; }
+  // Which subtrees have a group with a sum.
+  void note_subtrees();
+
+  char& filled(Index group) { return filled_[static_cast<std::size_t>(leaves_ + group)]; }
 
   const Groups& groups_;
+  const Index leaves_;  // of the tree, a power of two
   PerClient<double> sums_;
-  std::vector<char> filled_;  // not bool: groups are written by several threads
-  Index range_, features_;    // of a work item
+  // Whether a node has a group with a sum: those of node k are 2 k and 2 k + 1, the root is 1, the
+  // groups are from `leaves_` on. Not bool: groups are written by
+  // several threads.
+  std::vector<char> filled_;
+  Index range_, features_;  // of a work item
   Work work_;
 };
 

@@ -1,11 +1,12 @@
-// What models have in common wherever they live: corrections, coefficients, and what clients give.
+// What models have in common wherever they live: corrections, and what clients give.
 #pragma once
 
 #include <atomic>
 #include <vector>
 
+#include "../round/corrections.hpp"
 #include "../rows/clients.hpp"
-#include "coefficients.hpp"
+#include "../server/track.hpp"
 #include "model.hpp"
 
 namespace localgd {
@@ -22,7 +23,7 @@ class ModelOf : public Model {
   void begin(const Round& round, Team& team) override {
     finite_.store(true, std::memory_order_relaxed);
     corrections_.begin(round);
-    if (in_data_order_) coefficients_.begin(round, corrections_);
+    changes_.begin(round.participants());
     if (corrections_.any()) correct(round, team);
   }
 
@@ -38,7 +39,7 @@ class ModelOf : public Model {
   }
   // b_i, from whoever has made it without sums; scratch: as many numbers.
   virtual void take_changes(const Round& round, Index client, Real* scratch, int thread) = 0;
-  double* changes(Index client) { return coefficients_.change(client, 0); }
+  double* changes(Index client) { return changes_.of(client, 0); }
 
   // The same for bundles of clients (see steps/bundles.hpp), whose sums, shares and so on are in
   // `at`. next: the bundle that follows, or one past the last.
@@ -58,23 +59,17 @@ class ModelOf : public Model {
     }
     return last_;
   }
-  const Matrix<double>& coefficients() override { return coefficients_.track().value; }
   void visit(const Visit& show) override {
-    Track& track = coefficients_.track();
-    show("coefficients", track.value);
-    if (track.velocity.size()) show("velocity", track.velocity);
     if (corrections_.pull()) show("controls", corrections_.controls());
   }
 
  protected:
-  ModelOf(const Data& data, const Matrix<double>& init, std::string_view loss,
-          const ServerRule& server, const Round& round)
+  ModelOf(const Data& data, const Matrix<double>& init, std::string_view loss, const Round& round)
       : clients_(data, init.cols(), loss),
         corrections_(data, init.cols(), round.rule()),
-        coefficients_(data, init.cols(), server, round.groups()) {
+        changes_(data, init.cols()) {
     if (corrections_.any()) scratch_ = clients_.numbers();
     last_.local_changes = Matrix<double>::Zero(data.samples(), init.cols());
-    last_.change = &coefficients_.track().change;
   }
 
   // What the corrections of the round have in common.
@@ -92,7 +87,7 @@ class ModelOf : public Model {
     const Index n = clients_.size(client);
     const double per_sum = round.change_per_sum(client);
     for (Index c = 0; c < clients_.outputs(); ++c) {
-      double* b = coefficients_.change(client, c);
+      double* b = changes_.of(client, c);
       scale(per_sum, sums + c * n, n, b);
       corrections_.finish(round, client, c, b);
     }
@@ -113,26 +108,20 @@ class ModelOf : public Model {
   // Something in the clients' changes is inf or NaN.
   void note_not_finite() { finite_.store(false, std::memory_order_relaxed); }
 
-  void gather_coefficients(const Round& round, Team& team) {
-    if (in_data_order_ && !coefficients_.gather(round, corrections_, team)) note_not_finite();
-  }
+  bool finite() const { return finite_.load(std::memory_order_relaxed); }
 
-  // Takes the round into the state unless something in it is inf or NaN.
-  Outcome commit(const Round& round, Track& state, Team& team) {
-    if (!finite_.load(std::memory_order_relaxed) || !(round.plan().last || state.finite()))
-      return Outcome::not_finite;
-    if (!round.plan().last) state.commit();
-    if (in_data_order_) coefficients_.commit(round, corrections_, last_, team);
+  // The round has been taken into the state.
+  void commit(const Round& round) {
+    corrections_.commit(round, changes_, last_);
+    changes_.swap(last_.local_changes);
     if (!round.plan().same_shares) keep_shares(round.participants());
-    return Outcome::done;
   }
 
   const Clients<Real> clients_;
   Corrections corrections_;
-  Coefficients coefficients_;
+  LocalChanges changes_;
   Vector<Real> scratch_;  // of corrections: a number for each row and output
   LastRound last_;
-  bool in_data_order_ = true;  // coefficients and b; or somebody else keeps them
 
  private:
   // p~ of the round is that of the last one from here. Few of many clients are kept as a list:

@@ -7,6 +7,7 @@
 
 #include "../blocks/symmetric_gram.hpp"
 #include "../matrix_products.hpp"
+#include "coefficients.hpp"
 #include "model_of.hpp"
 #include "smooth_products.hpp"
 #include "span_weights.hpp"
@@ -22,15 +23,19 @@ class SpanModel final : public ModelOf<Real> {
  public:
   SpanModel(const Data& data, const Matrix<double>& init, std::string_view loss,
             const ServerRule& server, const Round& round)
-      : Base(data, init, loss, server, round),
+      : Base(data, init, loss, round),
         init_(init),
+        coefficients_(data, init.cols(), server, round.groups()),
         first_margins_(first_margins(data, init)),
         margins_(server, first_margins_),
         smooth_(!round.rule().every_step && !round.rule().stochastic()),
         products_(data.samples(), init.cols()),
         moved_(data.samples(), init.cols()),
         model_(data, init, flops_of_round(round)),
-        weights_(init) {}
+        weights_(init) {
+    this->last_.change = &track().change;
+    if (this->corrections_.any()) common_ = Matrix<double>::Zero(data.samples(), init.cols());
+  }
 
   bool prepare(Team& team, Stop& stop) override {
     if (!gram_.prepare(this->clients_.rows().all(), team, stop)) return false;
@@ -64,15 +69,23 @@ class SpanModel final : public ModelOf<Real> {
 
   // The clients' mean change of the margins is K times that of the coefficients.
   Outcome close(const Round& round, Team& team) override {
-    this->gather_coefficients(round, team);
-    if (round.plan().last) return this->commit(round, margins_, team);
-    multiply(track().mean, margins_.mean, team);
-    margins_.advance(round.plan().round, 0, data().samples());
-    const Outcome committed = this->commit(round, margins_, team);
-    if (committed != Outcome::done) return committed;
+    if (!coefficients_.gather(round, this->changes_, common_, this->corrections_.mean_kappa(),
+                              team))
+      this->note_not_finite();
+    const bool last = round.plan().last;
+    if (!last) {
+      multiply(track().mean, margins_.mean, team);
+      margins_.advance(round.plan().round, 0, data().samples());
+    }
+    if (!this->finite() || !(last || margins_.finite())) return Outcome::not_finite;
+    if (!last) margins_.commit();
+    coefficients_.advance(round, team);
+    this->commit(round);
+    if (this->corrections_.any()) keep_common();
+    if (last) return Outcome::done;
     if (smooth_) products_.commit();
     model_.after_round(track(), margins_);
-    return committed;
+    return Outcome::done;
   }
 
   const Matrix<double>& weights() override {
@@ -114,6 +127,8 @@ class SpanModel final : public ModelOf<Real> {
   }
 
   void visit(const Visit& show) override {
+    show("coefficients", track().value);
+    if (track().velocity.size()) show("velocity", track().velocity);
     Base::visit(show);
     show("margins", margins_.value);
     if (margins_.velocity.size()) show("margins velocity", margins_.velocity);
@@ -124,7 +139,7 @@ class SpanModel final : public ModelOf<Real> {
 
  private:
   const Data& data() const { return this->clients_.data(); }
-  Track& track() { return this->coefficients_.track(); }
+  Track& track() { return coefficients_.track(); }
 
   // y = K x, x the mean change of the round, to the rounding of the margins.
   void multiply(const Matrix<double>& x, Matrix<double>& y, Team& team) {
@@ -139,13 +154,23 @@ class SpanModel final : public ModelOf<Real> {
 
   // moved_ = A sum_j v_j A_j^T gamma_j, what the corrections of all clients have in common.
   void correct(const Round& round, Team& team) override {
-    if (this->corrections_.displace())
+    Corrections& corrections = this->corrections_;
+    if (corrections.displace())
       round.for_participants(team, round.work(), [&](Index i, int) {
         Block m = this->clients_.block(this->scratch_, i);
         m = rows_of(margins_.value, data(), i).template cast<Real>();
         this->displace(i, m);
       });
-    gram_.multiply(this->corrections_.gather_common(round), moved_, team);
+    if (corrections.displace() && !round.participants().all()) common_.setZero();
+    corrections.for_each(round, [&](Index i) {
+      rows_of(common_, data(), i) = corrections.share(round, i) * corrections.own(i);
+    });
+    gram_.multiply(common_, moved_, team);
+  }
+  void keep_common() {
+    Matrix<double>& last = this->last_.common;
+    if (!last.size()) last = Matrix<double>::Zero(common_.rows(), common_.cols());
+    last.swap(common_);
   }
 
   static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {
@@ -167,14 +192,16 @@ class SpanModel final : public ModelOf<Real> {
     return flops * static_cast<double>(this->clients_.outputs());
   }
 
-  const Matrix<double> init_, first_margins_;
+  const Matrix<double> init_;
+  Coefficients coefficients_;
+  const Matrix<double> first_margins_;
   SymmetricGram<Real> gram_;
   double norm_ = 0;  // largest row sum of |K|
   Track margins_;
   const bool
       smooth_;  // whether the clients' changes follow from one another: not of random batches
   SmoothProducts products_;
-  Matrix<double> moved_;
+  Matrix<double> common_, moved_;  // sum_j v_j A_j^T gamma_j: the v_j gamma_j, and its margins
   SpanWeights model_;
   Matrix<double> weights_, all_coefficients_;  // where somebody has asked for them
 };

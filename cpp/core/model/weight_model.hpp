@@ -9,6 +9,7 @@
 #include "../rows/lanes.hpp"
 #include "../steps/row_products.hpp"
 #include "bundled_coefficients.hpp"
+#include "client_coefficients.hpp"
 #include "group_sums.hpp"
 #include "model_of.hpp"
 #include "per_client.hpp"
@@ -24,28 +25,29 @@ class WeightModel final : public ModelOf<Real> {
  public:
   WeightModel(const Data& data, const Matrix<double>& init, std::string_view loss,
               const ServerRule& server, const Round& round)
-      : Base(data, init, loss, server, round),
+      : Base(data, init, loss, round),
         factor_(server.factor()),
         groups_(round.groups()),
         sums_of_groups_(groups_, init.rows(), init.cols()),
         weights_(server, init),
         margins_(data.samples(), init.cols()) {
+    if (!server.coordinate_wise())  // those leave the span of the rows
+      coefficients_.emplace(data, init.cols(), server, groups_, this->corrections_);
     if (this->corrections_.any()) {
       own_parts_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
-      shared_ = Matrix<Real>::Zero(init.rows(), init.cols());
+      common_ = Matrix<double>::Zero(init.rows(), init.cols());
       all_ = groups_.work(std::vector<double>(static_cast<std::size_t>(data.clients()), 1.0));
     }
-    if (server.coordinate_wise()) {
-      this->last_.in_weights = true;
-      this->last_.change = &weights_.change;
-    }
+    this->last_.change = &weights_.change;
+    this->last_.change_in_weights = !factor_;
+    this->last_.common_in_weights = true;
   }
 
   bool prepare(Team& team, Stop&) override {
     if constexpr (!std::is_same_v<Real, double>)
       if (!bundled_rows_ && !whole_changes_)
-        changes_.assign(static_cast<std::size_t>(team.threads()),
-                        Matrix<Real>(data().features(), this->clients_.outputs()));
+        thread_changes_.assign(static_cast<std::size_t>(team.threads()),
+                               Matrix<Real>(data().features(), this->clients_.outputs()));
     return true;
   }
 
@@ -67,12 +69,12 @@ class WeightModel final : public ModelOf<Real> {
   // The sum of the client's group grows by u_i A_i^T b_i, u_i b_i in Real.
   void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
     Block b(scratch, data().size(i), this->clients_.outputs());
-    b = (round.share(i) * this->coefficients_.change(i)).template cast<Real>();
+    b = (round.share(i) * this->changes_.of(i)).template cast<Real>();
     auto sum = sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>) {
       add_weighted(i, b.data(), sum);
     } else {
-      auto& change = changes_[static_cast<std::size_t>(thread)];
+      auto& change = thread_changes_[static_cast<std::size_t>(thread)];
       change.setZero();
       add_weighted(i, b.data(), change);
       sum += change.template cast<double>();
@@ -101,8 +103,9 @@ class WeightModel final : public ModelOf<Real> {
     bundled_rows_.emplace(bundles, data().features());
     if (factor_) {
       bundled_coefficients_.emplace(data(), bundles, *factor_);
-      bundled_coefficients_->write(track().value);  // of a run that was loaded
-      this->in_data_order_ = false;
+      all_coefficients_ = coefficients_->read();
+      bundled_coefficients_->write(all_coefficients_);  // of a run that was loaded
+      coefficients_.reset();
     }
     groups_.for_each(team, work, stop,
                      [&](Index i) { bundled_rows_->put(i, this->clients_.rows(i)); });
@@ -114,6 +117,7 @@ class WeightModel final : public ModelOf<Real> {
   void start_bundle(Index bundle, Index next, BundleClients<Real>& client) override {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
     if (next < bundles_->count()) {
+      if (bundled_coefficients_) bundled_coefficients_->fetch(next);
       client.next = bundled_rows_->fetch(next);
       if (client.next.lines() > most) client.next = {};
     }
@@ -129,7 +133,6 @@ class WeightModel final : public ModelOf<Real> {
     Fetch ahead;
     if (next < bundles_->count()) {
       ahead = bundles_->fetch(next);
-      if (bundled_coefficients_) bundled_coefficients_->fetch(next);
     }
     bundled_rows_->add_weighted(bundle, b,
                                 sums_of_features_[static_cast<std::size_t>(thread)].data(), ahead);
@@ -155,10 +158,14 @@ class WeightModel final : public ModelOf<Real> {
                    weights_.mean.col(c).data() + first);
       weights_.advance(round.plan().round, first, count);
     });
-    this->gather_coefficients(round, team);
-    const Outcome outcome = this->commit(round, weights_, team);
-    if (outcome == Outcome::done && bundled_coefficients_) commit_bundles(round, team);
-    return outcome;
+    if (!finite_changes(round, team)) this->note_not_finite();
+    if (!this->finite() || !weights_.finite()) return Outcome::not_finite;
+    weights_.commit();
+    if (coefficients_) coefficients_->advance(round, team);
+    if (bundled_coefficients_) commit_bundles(round, team);
+    if (this->corrections_.any()) keep_common(round, team);
+    this->commit(round);
+    return Outcome::done;
   }
   // Clients give what they moved by, take_moved().
   void expect_whole_changes() { whole_changes_ = true; }
@@ -169,30 +176,45 @@ class WeightModel final : public ModelOf<Real> {
     return margins_;
   }
   const Matrix<double>& coefficients() override {
-    if (bundled_coefficients_) bundled_coefficients_->read(track().value);
-    return track().value;
+    if (coefficients_) return coefficients_->read();
+    if (bundled_coefficients_) bundled_coefficients_->read(all_coefficients_);
+    if (!all_coefficients_.size())
+      all_coefficients_ = Matrix<double>::Zero(data().samples(), this->clients_.outputs());
+    return all_coefficients_;
   }
   const LastRound& last_round() override {
     LastRound& last = this->last_;
     Base::last_round();
-    if (bundled_coefficients_ && last.shares.size())
-      bundled_coefficients_->last_round(last.shares, last.local_changes, track().change);
+    if (!last.shares.size() || !factor_) return last;
+    if (coefficients_) {
+      last.change = &coefficients_->change(last.shares);
+    } else {
+      last_change_.resizeLike(last.local_changes);
+      bundled_coefficients_->last_round(last.shares, last.local_changes, last_change_);
+      last.change = &last_change_;
+    }
     return last;
   }
   void visit(const Visit& show) override {
-    coefficients();
+    if (coefficients_)
+      coefficients_->visit(show);
+    else
+      coefficients(), show("coefficients", all_coefficients_);
     Base::visit(show);
     show("weights", weights_.value);
     if (weights_.velocity.size()) show("weights velocity", weights_.velocity);
     if (weights_.squares.size()) show("weights squares", weights_.squares);
+    if (this->corrections_.pull()) {
+      show("controls' sum", common_);
+      show("controls' age", age_);
+    }
   }
   void loaded() override {
-    if (bundled_coefficients_) bundled_coefficients_->write(track().value);
+    if (bundled_coefficients_) bundled_coefficients_->write(all_coefficients_);
   }
 
  private:
   const Data& data() const { return this->clients_.data(); }
-  Track& track() { return this->coefficients_.track(); }
 
   // A_i w_k of a client, n_i x C.
   template <class Margins>
@@ -226,31 +248,75 @@ class WeightModel final : public ModelOf<Real> {
     add_weighted_rows(a.data(), a.rows(), a.cols(), out.cols(), b, a.rows(), out.data());
   }
 
-  // own_parts_[i] = A_i^T gamma_i and shared_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
+  // Of the coefficients, with what else they need of a round.
+  bool finite_changes(const Round& round, Team& team) {
+    if (coefficients_) return coefficients_->gather(round, this->changes_, team);
+    return bundled_coefficients_ || this->changes_.finite(round.participants());
+  }
+
+  // own_parts_[i] = A_i^T gamma_i and common_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
   void correct(const Round& round, Team& team) override {
     Corrections& corrections = this->corrections_;
+    const bool whole = corrections.displace() || age_(0) > static_cast<double>(data().clients());
     const auto add = [&](Index i, int) {
-      Block gamma = this->clients_.block(this->scratch_, i);
       if (corrections.displace()) {
-        margins_of(i, gamma);
-        this->displace(i, gamma);
+        Block margins = this->clients_.block(this->scratch_, i);
+        margins_of(i, margins);
+        this->displace(i, margins);
       }
-      gamma = corrections.own(i).template cast<Real>();
-      auto own = own_parts_.of(i);
-      own.setZero();
-      add_weighted(i, gamma.data(), own);
-      sums_of_groups_.add(i, corrections.share(round, i), own.data());
+      own_part(i, corrections.own(i));
+      if (whole) sums_of_groups_.add(i, corrections.share(round, i), own_parts_.data(i));
     };
-    if (corrections.displace())
-      round.for_participants(team, round.work(), add);
-    else
+    if (corrections.pull() && whole)
       groups_.for_each(team, all_, add);
-    corrections.gather_common(round);
+    else
+      round.for_participants(team, round.work(), add);
+    if (whole) {
+      sum_up(team, [&](Index first, Index count, const Matrix<double>& sum) {
+        common_.middleRows(first, count) = sum.middleRows(first, count);
+      });
+      age_(0) = 0;
+    }
+    shared_ = common_.template cast<Real>();
+  }
+
+  // own_parts_[i] = A_i^T gamma
+  template <class Gamma>
+  void own_part(Index i, const Gamma& gamma) {
+    Block in_real = this->clients_.block(this->scratch_, i);
+    in_real = gamma.template cast<Real>();
+    auto own = own_parts_.of(i);
+    own.setZero();
+    add_weighted(i, in_real.data(), own);
+  }
+
+  // Calls then(first, count, sum) for ranges of features of the sum over the groups.
+  template <class Then>
+  void sum_up(Team& team, Then&& then) {
     Matrix<double>& sum = weights_.mean;  // of the round's end, which sets it anew
-    sums_of_groups_.total(team, sum, [&](Index first, Index count) {
-      shared_.middleRows(first, count) = sum.middleRows(first, count).template cast<Real>();
-    });
+    sums_of_groups_.total(team, sum, [&](Index first, Index count) { then(first, count, sum); });
     sums_of_groups_.clear();
+  }
+
+  // The round had this in common; and what its clients change it by. It is summed up anew where
+  // all have changed, or as many as there are since then, so that rounding does not add up.
+  void keep_common(const Round& round, Team& team) {
+    this->last_.common = common_;
+    this->last_.mean_kappa = factor_ ? *factor_ * this->corrections_.mean_kappa() : 0;
+    if (!this->corrections_.pull()) return;
+    const Participants& now = round.participants();
+    age_(0) += static_cast<double>(now.count());
+    if (now.all()) age_(0) += 1;
+    if (age_(0) > static_cast<double>(data().clients())) return;
+    Corrections& corrections = this->corrections_;
+    sums_of_groups_.clear();
+    round.for_participants(team, round.work(), [&](Index i, int) {
+      own_part(i, corrections.next(i) - corrections.own(i));
+      sums_of_groups_.add(i, corrections.share(i), own_parts_.data(i));
+    });
+    sum_up(team, [&](Index first, Index count, const Matrix<double>& sum) {
+      common_.middleRows(first, count) += sum.middleRows(first, count);
+    });
   }
 
   void commit_bundles(const Round& round, Team& team) {
@@ -270,12 +336,18 @@ class WeightModel final : public ModelOf<Real> {
   const Groups& groups_;
   GroupSums sums_of_groups_;   // of u_i Delta_i
   PerClient<Real> own_parts_;  // A_i^T gamma_i
-  Matrix<Real> shared_;
+  Matrix<double> common_;      // sum_i v_i A_i^T gamma_i
+  Matrix<Real> shared_;        // the same in Real
+  // Clients whose part of it has changed since it was summed up from all; 1 x 1.
+  Matrix<double> age_ = Matrix<double>::Zero(1, 1);
   Work all_;  // the groups, for the corrections of all clients
   Track weights_;
-  Matrix<double> margins_;  // where somebody has asked for them
+  std::optional<ClientCoefficients> coefficients_;  // unless bundles keep them, or nobody
+  // where somebody has asked for them
+  Matrix<double> margins_, all_coefficients_, last_change_;
   bool whole_changes_ = false;
-  std::vector<Matrix<Real>> changes_;  // of each thread: of the weights by some clients, in float32
+  std::vector<Matrix<Real>>
+      thread_changes_;  // of each thread: of the weights by some clients, in float32
 
   const Bundles<Real>* bundles_ = nullptr;
   std::optional<BundledRows<Real>> bundled_rows_;

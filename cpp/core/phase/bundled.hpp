@@ -52,12 +52,14 @@ class Bundled final : public Phase {
       Participants::Cursor present(round.participants(), g);
       model_->begin_group(thread);
       for (Index i = present(0), next; i < last; i = next) {
-        const Index bundle = i / width, first = bundle * width, end = std::min(first + width, last);
-        next = present(first + width);
+        const Index bundle = i / width;
+        const auto here = present;
+        next = present((bundle + 1) * width);
+        if (next / width < bundles_.count()) bundles_.fetch_targets(next / width).all();
         auto client = bundles_.of(bundle, static_cast<Real>(round.keep()),
                                   spaces_[static_cast<std::size_t>(thread)]);
         model_->start_bundle(bundle, next / width, client);
-        start(round, client, first, end);
+        start(round, here, bundle, client);
         for (std::int64_t done = 0; done < steps; done += piece) {
           if (stop.check(thread)) return;
           clients().kernels().bundle(client, std::min(piece, steps - done), done + piece >= steps);
@@ -79,24 +81,30 @@ class Bundled final : public Phase {
     return sizes;
   }
 
-  void start(const Round& round, const BundleClients<Real>& client, Index first, Index end) {
-    const Index size = client.n * width;
+  void start(const Round& round, const Participants::Cursor& present, Index bundle,
+             const BundleClients<Real>& client) {
+    const Index first = bundle * width, end = std::min(first + width, data().clients()),
+                size = client.n * width;
     BundleSpace<Real>& at = client.at;
+    double* u = at.weight.data();
+    if (round.participants().all()) {
+      std::copy_n(round.given_shares().data() + first, end - first, u);
+      std::fill_n(u + (end - first), width - (end - first), 0.0);
+    } else {
+      std::fill_n(u, width, 0.0);
+      present.for_each_before(first + width, [&](Index i, double share) { u[i - first] = share; });
+      for (Index l = 0; l < width; ++l)
+        if (!(u[l] > 0))  // stands still at 0: far away its sums could be inf
+          for (Index j = 0; j < client.n; ++j) at.margins[j * width + l] = 0;
+    }
     const double steps_counted = round.change_per_sum(first, 1);
-    for (Index l = 0; l < end - first; ++l) {  // without branches, for it to be vector code
-      const double u = round.share(first + l),
-                   step = u > 0 ? round.plan().lr / static_cast<double>(data().size(first + l)) : 0;
+    const double* sizes = bundles_.sizes(bundle);
+    for (Index l = 0; l < width; ++l) {  // without branches, for it to be vector code
+      const double step = u[l] > 0 ? round.plan().lr / sizes[l] : 0;
       at.step[l] = static_cast<Real>(step);
       at.change[l] = step * steps_counted;
-      at.share[l] = static_cast<Real>(u * at.change[l]);
-      at.weight[l] = u;
+      at.share[l] = static_cast<Real>(u[l] * at.change[l]);
     }
-    for (Index l = end - first; l < width; ++l)
-      at.step[l] = at.share[l] = 0, at.change[l] = at.weight[l] = 0;
-    if (!round.participants().all())
-      for (Index l = 0; l < end - first; ++l)
-        if (!round.has(first + l))  // stands still at 0: far away its sums could be inf
-          for (Index j = 0; j < client.n; ++j) at.margins[j * width + l] = 0;
     Real* base = at.base.data();
     const double* margins = at.margins.data();
     for (Index t = 0; t < size; ++t) base[t] = static_cast<Real>(margins[t]);

@@ -19,7 +19,7 @@ class ExactSolves {
         solvers_(static_cast<std::size_t>(data.clients())),
         active_order(Matrix<double>::Zero(data.samples(), 1)) {}
 
-  // Takes a client's K_ii, and goes on from the rows in `active_order`.
+  // Takes a client's K_ii, and warm-starts it from the rows in `active_order`.
   template <class Gram>
   void prepare(Index client, const Gram& gram) {
     Solver& solver = at(client);
@@ -103,6 +103,7 @@ class Solves final : public Phase {
   }
 
   bool prepare(Team& team, Stop& stop) override {
+    spaces_ = clients_.spaces(team.threads());
     return clients_.prepare(groups_, work_, team, stop,
                             [&](Index i, auto&& gram, PaddedGram<Real>& own) {
                               solves_.prepare(i, gram);
@@ -114,11 +115,12 @@ class Solves final : public Phase {
     std::atomic<Outcome> worst{Outcome::done};
     round.for_participants(team, round.work(), [&](Index i, int thread) {
       if (worst.load(std::memory_order_relaxed) != Outcome::done) return;
-      clients_.start_margins(i);
+      SpanSpace<Real>& space = spaces_[static_cast<std::size_t>(thread)];
+      clients_.start_margins(i, space);
       const Outcome outcome =
-          solves_.solve(i, clients_.margins(i).col(0), model_->changes(i), stop, thread);
+          solves_.solve(i, clients_.margins(i, space).col(0), model_->changes(i), stop, thread);
       if (outcome == Outcome::done) {
-        clients_.finish_without_sums(round, i, thread);
+        clients_.finish_without_sums(round, i, space, thread);
       } else {
         worst.store(outcome);
         if (outcome == Outcome::infeasible) infeasible_.store(i);
@@ -138,6 +140,7 @@ class Solves final : public Phase {
   SpanClients<Real> clients_;
   const Groups& groups_;
   ExactSolves solves_;
+  std::vector<SpanSpace<Real>> spaces_;  // of each thread
   std::atomic<Index> infeasible_{-1};
 };
 

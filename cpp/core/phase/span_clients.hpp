@@ -22,10 +22,29 @@ inline Work span_work(const Data& data, Index outputs, const Round& round) {
   return round.groups().work(costs);
 }
 
+// What one client at work reads and writes, see SpanClient: C columns of up to `rows` numbers in
+// whole registers.
+template <class Real>
+struct SpanSpace {
+  SpanSpace(Index rows, Index outputs, bool corrected)
+      : margins(rows * outputs),
+        base(padded<Real>(rows) * outputs),
+        at_start(base),
+        delta(base),
+        shift(corrected ? base.size() : 0),
+        scratch(base),
+        sums(rows * outputs) {}
+
+  Vector<double> margins;  // A_i w_k, or A_i (w_k + q_i) with displacements
+  Vector<Real> base, at_start, delta, shift, scratch;
+  Vector<Real> sums;  // s, without gaps
+};
+
 template <class Real>
 class SpanClients {
  public:
   using Columns = typename ModelOf<Real>::Columns;
+  using Space = SpanSpace<Real>;
 
   // Model must outlive them.
   explicit SpanClients(ModelOf<Real>& model)
@@ -36,18 +55,7 @@ class SpanClients {
         corrected_(model.corrections().any()),
         pulled_(model.corrections().pull()),
         displaced_(model.corrections().displace()),
-        values_at_start_(clients_->kernels().values_at_start),
-        sums_(clients_->numbers()),
-        margins_(data_.samples() * outputs_) {
-    Index end = 0;
-    for (Index i = 0; i < clients_->count(); ++i) {
-      offsets_.push_back(end);
-      end += padded<Real>(data_.size(i)) * outputs_;
-    }
-    for (auto* numbers : {&base_, &at_start_, &delta_, &scratch_})
-      *numbers = Vector<Real>::Zero(end);
-    if (corrected_) shift_ = base_;
-  }
+        values_at_start_(clients_->kernels().values_at_start) {}
 
   // Makes K_ii of every client, and calls then(client, values of K_ii, its block). False if it was
   // stopped.
@@ -80,65 +88,70 @@ class SpanClients {
     return largest;
   }
 
-  // A_i w_k
-  auto margins(Index i) {
-    return Eigen::Map<Matrix<double>>(margins_.data() + data_.begin(i) * outputs_, data_.size(i),
-                                      outputs_);
+  // Of clients at work at the same time, each its own.
+  std::vector<Space> spaces(int count) const {
+    Index rows = 0;
+    for (Index i = 0; i < clients_->count(); ++i) rows = std::max(rows, data_.size(i));
+    return std::vector<Space>(static_cast<std::size_t>(count), Space(rows, outputs_, corrected_));
   }
-  void start_margins(Index i) { model_->start(i, margins(i).data()); }
+
+  // A_i w_k
+  auto margins(Index i, Space& at) const {
+    return Eigen::Map<Matrix<double>>(at.margins.data(), data_.size(i), outputs_);
+  }
+  void start_margins(Index i, Space& at) { model_->start(i, at.margins.data()); }
 
   // The client is where its steps of a round begin.
-  void start(const Round& round, Index i) {
-    start_margins(i);
-    if (corrected_) {
-      own_correction(i);
-      model_->subtract_common(i, columns(shift_, i));
-    }
-    std::fill_n(sums(i), data_.size(i) * outputs_, Real(0));
-    auto m = margins(i);
-    if (displaced_) m += columns(shift_, i).template cast<double>();
-    columns(base_, i) = m.template cast<Real>();
+  void start(const Round& round, Index i, Space& at) {
     const Index n = data_.size(i);
+    start_margins(i, at);
+    if (corrected_) {
+      own_correction(i, at);
+      model_->subtract_common(i, columns(at.shift, n));
+    }
+    std::fill_n(at.sums.data(), n * outputs_, Real(0));
+    for (auto* numbers : {&at.base, &at.at_start, &at.delta})
+      std::fill_n(numbers->data(), padded<Real>(n) * outputs_, Real(0));
+    auto m = margins(i, at);
+    if (displaced_) m += columns(at.shift, n).template cast<double>();
+    columns(at.base, n) = m.template cast<Real>();
     values_at_start_(m.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
-                     at(at_start_, i));
-    columns(delta_, i).setZero();
-    if (pulled_) columns(shift_, i) *= static_cast<Real>(round.plan().lr);
+                     at.at_start.data());
+    if (pulled_) columns(at.shift, n) *= static_cast<Real>(round.plan().lr);
   }
-  SpanClient<Real> view(const Round& round, Index i) {
+  SpanClient<Real> view(const Round& round, Index i, Space& at) {
     return {gram(i),
             clients_->targets(i),
             outputs_,
             static_cast<Real>(round.step(i)),
             round.prox_step(),
-            at(base_, i),
-            at(at_start_, i),
-            pulled_ ? at(shift_, i) : nullptr,
-            at(delta_, i),
-            at(scratch_, i),
-            sums(i)};
+            at.base.data(),
+            at.at_start.data(),
+            pulled_ ? at.shift.data() : nullptr,
+            at.delta.data(),
+            at.scratch.data(),
+            at.sums.data()};
   }
-  void finish(const Round& round, Index i, int thread) { model_->take(round, i, sums(i), thread); }
-  void finish_without_sums(const Round& round, Index i, int thread) {
-    model_->take_changes(round, i, sums(i), thread);
+  void finish(const Round& round, Index i, Space& at, int thread) {
+    model_->take(round, i, at.sums.data(), thread);
+  }
+  void finish_without_sums(const Round& round, Index i, Space& at, int thread) {
+    model_->take_changes(round, i, at.sums.data(), thread);
   }
 
  private:
   // K_ii gamma_i, the client's own part of A_i q_i.
-  void own_correction(Index i) {
-    auto gamma = columns(scratch_, i);
-    gamma = model_->corrections().own(i).template cast<Real>();
-    std::fill_n(at(shift_, i), padded<Real>(data_.size(i)) * outputs_, Real(0));
-    gram(i).add_product(at(scratch_, i), outputs_, Real(1), at(shift_, i));
+  void own_correction(Index i, Space& at) {
+    const Index n = data_.size(i), whole = padded<Real>(n) * outputs_;
+    std::fill_n(at.scratch.data(), whole, Real(0));
+    columns(at.scratch, n) = model_->corrections().own(i).template cast<Real>();
+    std::fill_n(at.shift.data(), whole, Real(0));
+    gram(i).add_product(at.scratch.data(), outputs_, Real(1), at.shift.data());
   }
 
-  // A client's n_i x C numbers in an array of whole registers.
-  Columns columns(Vector<Real>& flat, Index i) const {
-    const Index n = data_.size(i);
-    return Columns(at(flat, i), n, outputs_, Eigen::OuterStride<>(padded<Real>(n)));
-  }
-  Real* sums(Index i) { return sums_.data() + data_.begin(i) * outputs_; }
-  Real* at(Vector<Real>& flat, Index i) const {
-    return flat.data() + offsets_[static_cast<std::size_t>(i)];
+  // n x C numbers in an array of whole registers.
+  Columns columns(Vector<Real>& flat, Index n) const {
+    return Columns(flat.data(), n, outputs_, Eigen::OuterStride<>(padded<Real>(n)));
   }
 
   ModelOf<Real>* model_;
@@ -149,10 +162,6 @@ class SpanClients {
   decltype(Kernels<Real>::values_at_start) values_at_start_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
-  std::vector<Index> offsets_;  // of the clients in arrays of whole registers
-  Vector<Real> sums_;           // s, without gaps
-  Vector<double> margins_;      // A_i w_k of all clients, and A_i (w_k + q_i) with displacements
-  Vector<Real> base_, at_start_, delta_, shift_, scratch_;  // see steps/span_steps.hpp
 };
 
 }  // namespace localgd

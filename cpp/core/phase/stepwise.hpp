@@ -27,6 +27,7 @@ class Stepwise final : public Phase {
     for (Index i = 0; i < clients_.clients().count(); ++i)
       if (most_rungs(i) > 0)
         longest = std::max(longest, padded<Real>(clients_.clients().size(i)) * outputs);
+    spaces_ = clients_.spaces(team.threads());
     ladders_.assign(static_cast<std::size_t>(team.threads()), LadderSpace<Real>(longest));
     return clients_.prepare(groups_, work_, team, stop,
                             [&](Index, auto&&, PaddedGram<Real>& own) { own.arrange(outputs); });
@@ -35,15 +36,16 @@ class Stepwise final : public Phase {
   Outcome run(const Round& round, Team& team, Stop& stop) override {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
       if (done == 0) {
-        clients_.start(round, i);
-        if (!round.plan().frozen && most_rungs(i) > 0) return climb(round, i, thread);
+        clients_.start(round, i, space(thread));
+        if (!round.plan().frozen && most_rungs(i) > 0) return extrapolate(round, i, thread);
       }
       const bool last = done + count == round.steps_taken(i);
-      clients_.clients().kernels().span(clients_.view(round, i), count, last);
+      clients_.clients().kernels().span(clients_.view(round, i, space(thread)), count, last);
       return count;
     };
-    if (!take_in_pieces(round, round.work(), team, stop, steps,
-                        [&](Index i, int thread) { clients_.finish(round, i, thread); }))
+    if (!take_in_pieces(round, round.work(), team, stop, steps, [&](Index i, int thread) {
+          clients_.finish(round, i, space(thread), thread);
+        }))
       return Outcome::stopped;
     extrapolation_.count(round);
     return Outcome::done;
@@ -54,13 +56,15 @@ class Stepwise final : public Phase {
   }
 
  private:
+  SpanSpace<Real>& space(int thread) { return spaces_[static_cast<std::size_t>(thread)]; }
+
   // The most rungs of a ladder of a client's steps; 0 if it takes them all.
   int most_rungs(Index i) const {
     return extrapolation_.allowed() ? Ladder::most(steps_[static_cast<std::size_t>(i)]) : 0;
   }
-  std::int64_t climb(const Round& round, Index i, int thread) {
+  std::int64_t extrapolate(const Round& round, Index i, int thread) {
     return clients_.clients().kernels().ladder(
-        clients_.view(round, i), round.steps(i), round.tau(i),
+        clients_.view(round, i, space(thread)), round.steps(i), round.tau(i),
         Extrapolation::tolerance<Real>(round, i), ladders_[static_cast<std::size_t>(thread)],
         extrapolation_.rungs(i));
   }
@@ -69,7 +73,8 @@ class Stepwise final : public Phase {
   const Groups& groups_;
   const std::vector<std::int64_t>& steps_;
   Extrapolation extrapolation_;
-  std::vector<LadderSpace<Real>> ladders_;  // of each thread
+  std::vector<SpanSpace<Real>> spaces_;     // of each thread
+  std::vector<LadderSpace<Real>> ladders_;  // likewise
 };
 
 }  // namespace localgd

@@ -48,7 +48,7 @@ class Streamed final : public Phase {
     const Index d = data().features(), C = outputs();
     scratch_.assign(threads, PrimalScratch<Real>(d, C, dealers_.largest_batch()));
     if (displaced()) starts_.assign(threads, Matrix<double>(d, C));
-    Index large = 0, small = 0;  // rows of those that climb
+    Index large = 0, small = 0;  // rows of those that extrapolate
     for (Index i = 0; i < data().clients(); ++i)
       if (most_rungs(i) > 0)
         (is_large(i) ? large : small) = std::max(is_large(i) ? large : small, data().size(i));
@@ -69,7 +69,7 @@ class Streamed final : public Phase {
       auto& scratch = scratch_[static_cast<std::size_t>(thread)];
       if (done == 0) start_client(round, i, thread);
       const PrimalClient<Real> client = view(round, i, thread);
-      if (done == 0 && climbs(round, i)) return climb(round, client, i, thread);
+      if (done == 0 && extrapolates(round, i)) return extrapolate(round, client, i, thread);
       if (rule_.stochastic())
         kernels().primal_batch(client, dealers_.of(i), round.batch(i), scratch, count);
       else
@@ -110,7 +110,7 @@ class Streamed final : public Phase {
     static constexpr Index bytes = 4 << 20;  // of rows; fewer stay in the caches of their thread
     static constexpr Index chunk_bytes = 512 << 10, fewest_rows = 32;
 
-    Index index, rows;  // of the client; in a chunk but the last
+    Index index, rows;  // of the client; of each chunk except the last
     Work forth, back;   // the chunks, and those from the last to the first
 
     Large(Index client, Index n, Index d, double cost) : index(client) {
@@ -133,7 +133,7 @@ class Streamed final : public Phase {
     return !rule_.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
   }
 
-  bool climbs(const Round& round, Index i) const {
+  bool extrapolates(const Round& round, Index i) const {
     return !round.plan().frozen && most_rungs(i) > 0;
   }
   // Rungs take memory, for each row as much as so many features.
@@ -183,7 +183,7 @@ class Streamed final : public Phase {
                                                   sum.size());
       });
     };
-    std::int64_t l = climbs(round, i) ? climb(round, client, i, 0, pass) : 0;
+    std::int64_t l = extrapolates(round, i) ? extrapolate(round, client, i, 0, pass) : 0;
     for (; l < round.steps_taken(i) && !stop.requested(); ++l) {
       const bool known = l > 0;
       pass(1, sum.data(), [&](Index first, Index count, int thread, Real* gradient) {
@@ -199,8 +199,8 @@ class Streamed final : public Phase {
 
   // A ladder, or one step. pass as in large_client(); or all rows of a small client on its thread.
   template <class Pass>
-  std::int64_t climb(const Round& round, const PrimalClient<Real>& client, Index i, int thread,
-                     Pass&& pass) {
+  std::int64_t extrapolate(const Round& round, const PrimalClient<Real>& client, Index i,
+                           int thread, Pass&& pass) {
     const auto own = static_cast<std::size_t>(thread);
     PrimalRungs<Real>& at = rungs_at_work_[own];
     const auto block_of = [&](int t) -> RungBlock<Real>& {
@@ -235,8 +235,9 @@ class Streamed final : public Phase {
     if (first_steps(i)) return take(PrimalFirstSteps<Real, Start, Changes>{rounds});
     return take(PrimalLadder<Real, Start, Changes>{rounds});
   }
-  std::int64_t climb(const Round& round, const PrimalClient<Real>& client, Index i, int thread) {
-    return climb(round, client, i, thread, [&](Index columns, Real* out, auto&& task) {
+  std::int64_t extrapolate(const Round& round, const PrimalClient<Real>& client, Index i,
+                           int thread) {
+    return extrapolate(round, client, i, thread, [&](Index columns, Real* out, auto&& task) {
       std::fill_n(out, columns * model_->present().size(), Real(0));
       task(Index{0}, data().size(i), thread, out);
     });

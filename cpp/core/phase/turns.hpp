@@ -25,6 +25,7 @@ class Turns final : public Phase {
   bool prepare(Team& team, Stop& stop) override {
     if (!clients_.prepare(groups_, work_, team, stop, [](auto&&...) {})) return false;
     clients_of_turn_ = most_clients_of_turn();
+    spaces_ = clients_.spaces(team.threads() * static_cast<int>(clients_of_turn_));
     turns_.clear();
     for (int t = 0; t < team.threads(); ++t)
       turns_.emplace_back(clients_of_turn_, dealers_.largest_batch(), clients_.clients().outputs());
@@ -42,9 +43,10 @@ class Turns final : public Phase {
       const auto start = [&](Index i) {
         if (static_cast<Index>(turn.clients.size()) == clients_of_turn_)
           take_turn(round, turn, stop, thread);
-        clients_.start(round, i);
+        SpanSpace<Real>& at = space(thread, static_cast<Index>(turn.clients.size()));
+        clients_.start(round, i, at);
         dealers_.begin(round, i);
-        turn.add(i, clients_.view(round, i), dealers_.of(i), round.batch(i));
+        turn.add(i, clients_.view(round, i, at), dealers_.of(i), round.batch(i));
       };
       const Index count = groups.items();
       for (Index at = item * count / items; at < (item + 1) * count / items; ++at)
@@ -55,6 +57,11 @@ class Turns final : public Phase {
   }
 
  private:
+  // Of a place in a thread's turn.
+  SpanSpace<Real>& space(int thread, Index place) {
+    return spaces_[static_cast<std::size_t>(thread * clients_of_turn_ + place)];
+  }
+
   // Those of some groups: of one client each, or each with clients for turns of its own.
   Index turns(Index groups) const {
     const Index several = 2 * clients_of_turn_;
@@ -78,7 +85,9 @@ class Turns final : public Phase {
     for (std::int64_t done = 0; done < steps && !(done > 0 && stop.check(thread)); done += piece)
       clients_.clients().kernels().span_batch(turn, std::min(piece, steps - done),
                                               done + piece >= steps);
-    for (const auto& client : turn.clients) clients_.finish(round, client.index, thread);
+    Index place = 0;
+    for (const auto& client : turn.clients)
+      clients_.finish(round, client.index, space(thread, place++), thread);
     turn.clients.clear();
   }
 
@@ -87,7 +96,8 @@ class Turns final : public Phase {
   const bool equal_steps_;
   Dealers dealers_;
   Index clients_of_turn_ = 1;
-  std::vector<BatchTurn<Real>> turns_;  // of each thread
+  std::vector<BatchTurn<Real>> turns_;   // of each thread
+  std::vector<SpanSpace<Real>> spaces_;  // of each place in these
   Work shared_out_;
 };
 

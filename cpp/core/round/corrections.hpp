@@ -6,6 +6,7 @@
 
 #include "../products.hpp"
 #include "last_round.hpp"
+#include "local_changes.hpp"
 #include "round.hpp"
 
 namespace localgd {
@@ -15,7 +16,7 @@ class Corrections {
   Corrections(const Data& data, Index outputs, const LocalRule& rule)
       : data_(&data), kind_(rule.correction), beta_(rule.beta) {
     if (!any()) return;
-    gamma_ = next_gamma_ = common_ = Matrix<double>::Zero(data.samples(), outputs);
+    gamma_ = next_gamma_ = Matrix<double>::Zero(data.samples(), outputs);
     kappa_ = Matrix<double>::Zero(data.clients(), 1);
   }
 
@@ -34,8 +35,10 @@ class Corrections {
     mean_kappa_ = pull() ? round.sum_of_shares([&](Index i) { return kappa_(i); }) : 0;
   }
 
-  // gamma_i, n_i x C
+  // gamma_i, n_i x C; and what it is to be after the round
   auto own(Index client) { return rows_of(gamma_, *data_, client); }
+  auto own(Index client) const { return rows_of(gamma_, *data_, client); }
+  auto next(Index client) const { return rows_of(next_gamma_, *data_, client); }
 
   // gamma_i = -(beta / n_i) e_i, e_i at w_k.
   template <class E>
@@ -45,25 +48,15 @@ class Corrections {
 
   // v_i: all clients keep their control variate, displacements are of the round.
   double share(const Round& round, Index client) const {
-    return pull() ? data_->weights[client] : round.given_shares()[client];
+    return pull() ? share(client) : round.given_shares()[client];
   }
+  double share(Index client) const { return data_->weights[client]; }  // of a control variate
 
-  // v_j gamma_j of all clients; 0 of those that are out of the round where it is of the round.
-  const Matrix<double>& gather_common(const Round& round) {
-    const auto gather = [&](Index i) { rows_of(common_, *data_, i) = share(round, i) * own(i); };
-    if (displace())
-      round.participants().for_each(gather);
-    else
-      for (Index i = 0; i < data_->clients(); ++i) gather(i);
-    return common_;
-  }
-  const Matrix<double>& common() const { return common_; }
-  // Forgets the parts of some clients, or of all.
-  void clear_common(Index client) {
-    if (displace()) rows_of(common_, *data_, client).setZero();
-  }
-  void clear_common() {
-    if (displace()) common_.setZero();
+  // Calls task(client) for those whose part is not 0.
+  template <class Task>
+  void for_each(const Round& round, Task&& task) const {
+    if (displace()) return round.participants().for_each(task);
+    for (Index i = 0; i < data_->clients(); ++i) task(i);
   }
 
   // How often the common part is in the mean change.
@@ -80,20 +73,16 @@ class Corrections {
   }
 
   // The round is done. Displacements are in the changes b of the models, not in their mean.
-  void commit(const Round& round, Matrix<double>& b, LastRound& last) {
+  void commit(const Round& round, LocalChanges& changes, LastRound& last) {
     if (!any()) return;
     round.participants().for_each([&](Index i) {
       if (pull())
-        own(i) = rows_of(next_gamma_, *data_, i);
+        own(i) = next(i);
       else
-        rows_of(b, *data_, i) += own(i);
+        changes.of(i) += own(i);
     });
-    if (!last.common.size()) {
-      last.kappa = Matrix<double>::Zero(kappa_.rows(), 1);
-      last.common = Matrix<double>::Zero(common_.rows(), common_.cols());
-    }
+    if (!last.kappa.size()) last.kappa = Matrix<double>::Zero(kappa_.rows(), 1);
     last.kappa.swap(kappa_);
-    last.common.swap(common_);
   }
 
   // gamma, which control variates keep.
@@ -103,8 +92,8 @@ class Corrections {
   const Data* data_;
   Correction kind_;
   double beta_;
-  Matrix<double> gamma_, next_gamma_, common_;  // N x C
-  Matrix<double> kappa_;                        // M x 1
+  Matrix<double> gamma_, next_gamma_;  // N x C
+  Matrix<double> kappa_;               // M x 1
   double mean_kappa_ = 0;
 };
 

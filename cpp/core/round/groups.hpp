@@ -24,9 +24,10 @@ class Groups {
   // Of `multiple` clients, or as many times that as keeps the groups few.
   Groups(Index clients, Index multiple)
       : clients_(clients),
-        size_(multiple * ((clients + most * multiple - 1) / (most * multiple))) {}
+        size_(multiple * ((clients + most * multiple - 1) / (most * multiple))),
+        count_((clients + size_ - 1) / size_) {}
 
-  Index count() const { return (clients_ + size_ - 1) / size_; }
+  Index count() const { return count_; }
   Index of(Index client) const { return client / size_; }
   Index first(Index group) const { return group * size_; }
   Index end(Index group) const { return std::min(first(group) + size_, clients_); }
@@ -91,7 +92,7 @@ class Groups {
     return left;
   }
 
-  Index clients_, size_;
+  Index clients_, size_, count_;
 };
 
 }  // namespace localgd

@@ -7,12 +7,16 @@ namespace localgd {
 // What the measures need of the round that led to the present model. Of the rounds that led to
 // several models where it says so: their C columns are side by side then.
 struct LastRound {
-  Vector<double> shares;                   // p~; empty before the first round
-  Matrix<double> kappa;                    // M x models; empty without corrections
-  Matrix<double> local_changes;            // b of those with a share
-  Matrix<double> common;                   // g; empty without corrections
-  const Matrix<double>* change = nullptr;  // of coefficients, or of weights (d x C)
-  bool in_weights = false;
+  Vector<double> shares;         // p~; empty before the first round
+  Matrix<double> kappa;          // M x models; empty without corrections
+  Matrix<double> local_changes;  // b of those with a share
+  // w_{k+1} - w_k = A^T change - mean_kappa A^T g; change is of the weights, d x C, where it says
+  // so.
+  const Matrix<double>* change = nullptr;
+  bool change_in_weights = false;
+  double mean_kappa = 0;
+  Matrix<double> common;  // g, or A^T g, d x C, where it says so; empty without corrections
+  bool common_in_weights = false;
 };
 
 }  // namespace localgd

@@ -17,20 +17,24 @@ class Participants {
       : groups_(&groups),
         total_(clients),
         shares_(Vector<double>::Zero(clients)),
-        begins_(static_cast<std::size_t>(groups.count()) + 1, 0) {}
+        ranges_(static_cast<std::size_t>(groups.count())) {}
 
   void set(const RoundPlan& plan) {
     for_each([&](Index i) { shares_[i] = 0; });
+    for (const Index g : present_) ranges_[static_cast<std::size_t>(g)] = {};
+    present_.clear();
     clients_.clear();
     all_ = false;
     if (plan.clients) {
       clients_.assign(plan.clients, plan.clients + plan.count);
+      listed_shares_.assign(plan.shares, plan.shares + plan.count);
       for (Index k = 0; k < plan.count; ++k) shares_[plan.clients[k]] = plan.shares[k];
     } else {
       shares_ = Eigen::Map<const Vector<double>>(plan.shares, total_);
       all_ = shares_.minCoeff() > 0;
+      listed_shares_.clear();
       for (Index i = 0; !all_ && i < total_; ++i)
-        if (has(i)) clients_.push_back(i);
+        if (has(i)) clients_.push_back(i), listed_shares_.push_back(shares_[i]);
     }
     if (!all_) index_groups();
   }
@@ -38,7 +42,10 @@ class Participants {
   bool all() const { return all_; }
   Index count() const { return all_ ? total_ : static_cast<Index>(clients_.size()); }
   bool has(Index client) const { return shares_[client] > 0; }
-  bool any_in(Index group) const { return all_ || begin(group) < begin(group + 1); }
+  bool any_in(Index group) const { return all_ || range(group).begin < range(group).end; }
+
+  // the groups with one of them, ascending; empty where all take part
+  const std::vector<Index>& groups() const { return present_; }
 
   // ascending; empty where all take part
   const std::vector<Index>& clients() const { return clients_; }
@@ -52,7 +59,7 @@ class Participants {
     if (all_)
       for (Index i = groups_->first(group); i < groups_->end(group); ++i) task(i);
     else
-      for (std::size_t k = begin(group); k < begin(group + 1); ++k) task(clients_[k]);
+      for (std::size_t k = range(group).begin; k < range(group).end; ++k) task(clients_[k]);
   }
   template <class Task>
   void for_each(Task&& task) const {
@@ -67,12 +74,18 @@ class Participants {
   class Cursor {
    public:
     Cursor(const Participants& of, Index group)
-        : of_(of), at_(of.all_ ? 0 : of.begin(group)), group_begin_(of.groups_->first(group)) {}
+        : of_(of), at_(of.range(group).begin), group_begin_(of.groups_->first(group)) {}
     Index operator()(Index least) {
       least = std::max(least, group_begin_);
       if (of_.all_) return std::min(least, of_.total_);
       while (at_ < of_.clients_.size() && of_.clients_[at_] < least) ++at_;
       return at_ < of_.clients_.size() ? of_.clients_[at_] : of_.total_;
+    }
+    // Calls task(client, p~) from the last one on for those before `end`. Not where all take part.
+    template <class Task>
+    void for_each_before(Index end, Task&& task) const {
+      for (std::size_t k = at_; k < of_.clients_.size() && of_.clients_[k] < end; ++k)
+        task(of_.clients_[k], of_.listed_shares_[k]);
     }
 
    private:
@@ -82,22 +95,29 @@ class Participants {
   };
 
  private:
-  std::size_t begin(Index group) const { return begins_[static_cast<std::size_t>(group)]; }
+  struct Range {
+    std::size_t begin = 0, end = 0;
+  };
+  const Range& range(Index group) const { return ranges_[static_cast<std::size_t>(group)]; }
 
   void index_groups() {
-    std::size_t k = 0;
-    for (Index g = 0; g < groups_->count(); ++g) {
-      begins_[static_cast<std::size_t>(g)] = k;
-      while (k < clients_.size() && clients_[k] < groups_->end(g)) ++k;
+    for (std::size_t k = 0; k < clients_.size();) {
+      const Index group = groups_->of(clients_[k]), end = groups_->end(group);
+      Range& range = ranges_[static_cast<std::size_t>(group)];
+      range.begin = k;
+      while (k < clients_.size() && clients_[k] < end) ++k;
+      range.end = k;
+      present_.push_back(group);
     }
-    begins_.back() = k;
   }
 
   const Groups* groups_;
   Index total_;
   Vector<double> shares_;
   std::vector<Index> clients_;
-  std::vector<std::size_t> begins_;  // of each group in the list
+  std::vector<double> listed_shares_;  // theirs
+  std::vector<Range> ranges_;          // of each group in the list
+  std::vector<Index> present_;         // groups
   bool all_ = false;
 };
 

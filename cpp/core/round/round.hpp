@@ -37,7 +37,10 @@ class Round {
     if (!plan.same_shares || normalizes_) begin_shares();
     work_ = &work;
     if (participants_.all()) return;
-    selected_.select(work, [&](Index g) { return participants_.any_in(g); });
+    if (work.ordered)
+      selected_.select_items(work, participants_.groups());
+    else
+      selected_.select(work, [&](Index g) { return participants_.any_in(g); });
     work_ = &selected_;
   }
 

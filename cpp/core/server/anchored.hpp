@@ -19,6 +19,8 @@ struct Anchored {
     const double left = 1 / (k + 2), a = 1 - left;
     return a * D - left * (x.value - x.anchor);
   }
+  // The product of (k + 1) / (k + 2).
+  Idle idle(double first, double end) const { return {.x_kept = (first + 1) / (end + 1)}; }
 };
 
 }  // namespace localgd

@@ -10,6 +10,9 @@
 //   visit(show)      show(name, value) for each of its parameters
 //   change(k, D, x)  c in round k, unless there is
 //   factor()         f where c = f D, whatever was before the round
+//   idle(k, end)     what rounds k, ..., end - 1 do to a number that no client moves, of linear
+//   ones
+//                    without a factor
 //   first_squares()  what squares begin with, if it keeps them
 // change() is for track.cpp alone, which is compiled without contraction to fused multiply-adds.
 #pragma once
@@ -55,6 +58,18 @@ struct ServerRule {
   }
   std::optional<double> factor() const {
     return std::visit([](const auto& own) { return factor_of(own); }, server);
+  }
+  // Of linear ones.
+  Idle idle(double first, double end) const {
+    return std::visit(
+        [&]<class Own>(const Own& own) {
+          if (first == end || factor_of(own)) return Idle{};
+          if constexpr (!Own::coordinate_wise && requires { &Own::change; })
+            return own.idle(first, end);
+          else
+            return Idle{};
+        },
+        server);
   }
 
  private:

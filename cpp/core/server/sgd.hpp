@@ -1,6 +1,7 @@
 // v <- momentum v + D;  x <- x + lr v, or x + lr (D + momentum v) with Nesterov.
 #pragma once
 
+#include <cmath>
 #include <optional>
 #include <string_view>
 
@@ -26,6 +27,14 @@ struct Sgd {
     const double v = momentum * x.velocity + D;
     x.velocity = v;
     return lr * (nesterov ? D + momentum * v : v);
+  }
+  // x moves by lr v in each round, or by lr m v with Nesterov: m + m^2 + ... times that.
+  Idle idle(double first, double end) const {
+    const double powers = (end - first) * std::log(momentum);
+    Idle result{.x_moved = lr * momentum * (-std::expm1(powers) / (1 - momentum)),
+                .v_kept = std::exp(powers)};
+    if (nesterov) result.x_moved *= momentum;
+    return result;
   }
 };
 

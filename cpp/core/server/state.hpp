@@ -1,17 +1,21 @@
-// What a server may remember of a number of the model beside its value.
+// What a server may keep of a number of the model.
 #pragma once
 
 namespace localgd {
 
-// Which of them a server keeps.
 struct ServerKeeps {
   bool anchor = false, velocity = false, squares = false;
 };
 
-// One number at work: anchor and value are x_0 and x_k; change() of a server makes those of the
-// next round of velocity and squares. What a server does not keep is 0.
+// A number as change() finds it: x_k and, of what the server keeps, x_0, the velocity and the
+// squares. It leaves there the velocity and the squares after the round.
 struct ServerState {
   double value = 0, anchor = 0, velocity = 0, squares = 0;
+};
+
+// What rounds with D = 0 make of a number where x_0 = 0: x <- x_kept x + x_moved v, v <- v_kept v.
+struct Idle {
+  double x_kept = 1, x_moved = 0, v_kept = 1;
 };
 
 }  // namespace localgd

@@ -10,7 +10,10 @@ namespace {
 struct Numbers {
   Index count;
   const double *value, *anchor, *velocity, *squares;
-  double* __restrict c, * __restrict next, * __restrict next_velocity, * __restrict next_squares;
+  double* __restrict c;
+  double* __restrict next;
+  double* __restrict next_velocity;
+  double* __restrict next_squares;
 };
 
 void scale(double factor, const Numbers& __restrict at) {

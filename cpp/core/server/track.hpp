@@ -40,11 +40,13 @@ class Track {
     squares.swap(next_squares_);
   }
 
-  // The same in two parts, of servers with a factor, where all other rows stand still.
+  // The same in two parts, where there are rows that stand still: their c is not set.
+  void commit_change() { change.swap(mean); }
   void commit(Index first, Index count) {
     value.middleRows(first, count) = next_.middleRows(first, count);
+    if (velocity.size())
+      velocity.middleRows(first, count) = next_velocity_.middleRows(first, count);
   }
-  void commit_change() { change.swap(mean); }
 
  private:
   ServerRule rule_;

@@ -256,26 +256,32 @@ class Bundles {
 
   void make() {
     numbers_ = LargeArray<Real>(begins_.back());
-    targets_ = LargeArray<double>(begins_of_rows_.back());
+    targets_ = LargeArray<double>(begin_of_targets(count()));
     std::fill_n(numbers_.data(), numbers_.size(), Real(0));
     std::fill_n(targets_.data(), targets_.size(), 0.0);
   }
 
   void put(Index client, const RowMatrix<Real>& gram, const double* targets) {
     Real* to = numbers_.data() + begin(client / width) + client % width;
-    double* own = targets_.data() + begin_of_rows(client / width) + client % width;
+    double* own = targets_.data() + begin_of_targets(client / width) + client % width;
+    *own = static_cast<double>(gram.rows());
     for (Index i = 0; i < gram.rows(); ++i) {
-      own[i * width] = targets[i];
+      own[(i + 1) * width] = targets[i];
       for (Index j = 0; j <= i; ++j) to[(detail::triangle(i) + j) * width] = gram(i, j);
     }
   }
 
   BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
-    return {numbers_.data() + begin(bundle), targets_.data() + begin_of_rows(bundle), rows(bundle),
-            keep, space};
+    return {numbers_.data() + begin(bundle), sizes(bundle) + width, rows(bundle), keep, space};
   }
+  // n_i in each lane; 0 where no client is
+  const double* sizes(Index bundle) const { return targets_.data() + begin_of_targets(bundle); }
+
   Fetch fetch(Index bundle) const {  // its K_ii
     return Fetch::of(numbers_.data() + begin(bundle), numbers_.data() + begin(bundle + 1));
+  }
+  Fetch fetch_targets(Index bundle) const {  // and sizes
+    return Fetch::of(sizes(bundle), sizes(bundle + 1));
   }
   Index count() const { return static_cast<Index>(rows_.size()); }
   Index rows(Index bundle) const { return rows_[static_cast<std::size_t>(bundle)]; }
@@ -287,11 +293,12 @@ class Bundles {
 
  private:
   Index begin(Index bundle) const { return begins_[static_cast<std::size_t>(bundle)]; }
+  Index begin_of_targets(Index bundle) const { return begin_of_rows(bundle) + bundle * width; }
 
   std::vector<Index> rows_, begins_{0}, begins_of_rows_{0};  // of a bundle
   Index most_rows_ = 0;
   LargeArray<Real> numbers_;
-  LargeArray<double> targets_;
+  LargeArray<double> targets_;  // of each bundle below the sizes
 };
 
 }  // namespace localgd

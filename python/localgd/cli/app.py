@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..errors import MissingExtraError
 from . import words
-from .methods import ENTRIES
+from .methods import SHELL_METHODS
 from .screen import Screen, one_line
 from .settings import OF_FILE, Settings, about_weights, in_options, read_config
 
@@ -27,11 +27,11 @@ HELP = "\n".join(
         "Without options: Local-GD on MNIST digits 0 against 1, 10 clients, 100 local steps, "
         "10,000 rounds.",
         "",
-        *(f"{name:<17}  {entry.line}" for name, entry in ENTRIES.items()),
+        *(f"{name:<17}  {entry.line}" for name, entry in SHELL_METHODS.items()),
     ]
 )
 
-# Errors that tell the user what to change; any other is a fault of localgd and keeps its traceback.
+# Errors that say what the user has to change; any other is a fault of localgd, with a traceback.
 USER_ERRORS = (ValueError, OSError, MissingExtraError, MemoryError)
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ app = typer.Typer(
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """What a command gives back, to be told from the exit codes that typer makes."""
+    """What a command gives back, as distinct from the exit codes that typer makes."""
 
     code: int
 
@@ -59,19 +59,19 @@ def call(arguments: Sequence[str] | None) -> int:
         if outcome == INTERRUPTED:  # typer ends without a word
             Screen().error("interrupted")
         return outcome or 0
-    except BrokenPipeError:  # whoever reads has had enough
+    except BrokenPipeError:  # the reader has closed the pipe
         return 0
     except USER_ERRORS as error:
-        Screen().error(_told(error))
+        Screen().error(_text(error))
         return 2
     except Exception as error:
         if not hasattr(error, "format_message"):  # typer's own: options that do not exist, …
             raise
-        Screen().error(f"{_told(error)} (see localgd --help)")
+        Screen().error(f"{_text(error)} (see localgd --help)")
         return 2
 
 
-def _told(error: Exception) -> str:
+def _text(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return one_line(error)
     # Functions of localgd speak of their arguments; the user gave settings.

@@ -9,7 +9,7 @@ from .. import methods
 from ..methods import Method
 from ..schedules import Schedule
 from . import words
-from .methods import ARGUMENTS, ENTRIES, takers
+from .methods import ARGUMENTS, SHELL_METHODS, takers
 from .report import round_text
 from .settings import Settings
 
@@ -18,7 +18,7 @@ __all__ = ["about", "build", "settle", "title"]
 
 def settle(settings: Settings) -> Settings:
     """The settings with the method's defaults; those that it does not take are refused."""
-    entry, exact = ENTRIES[settings.method], settings.local_steps == words.EXACT
+    entry, exact = SHELL_METHODS[settings.method], settings.local_steps == words.EXACT
     if exact and entry.kind is not methods.ModifiedLocalGD:
         raise ValueError(
             f"local_steps: got {words.EXACT!r} for {settings.method}; want a number, or method "
@@ -35,7 +35,7 @@ def settle(settings: Settings) -> Settings:
         )
     pooled = entry.pooled and not exact and not isinstance(settings.local_steps, str)
     if settings.pooled and not pooled:
-        compared = _listed([name for name, other in ENTRIES.items() if other.pooled])
+        compared = _listed([name for name, other in SHELL_METHODS.items() if other.pooled])
         raise ValueError(
             f"pooled: nothing to compare {settings.method} with; want it only for {compared}, "
             "with a learning rate and the same number of local steps on every client"
@@ -52,7 +52,7 @@ def settle(settings: Settings) -> Settings:
 
 def _not_taken(settings: Settings, name: str, exact: bool) -> str:
     got = f"{name}: got {getattr(settings, name)!r}; "
-    if exact and name in ENTRIES[settings.method].takes:
+    if exact and name in SHELL_METHODS[settings.method].takes:
         return got + f"local_steps {words.EXACT!r} takes none: want it only with local steps"
     return got + f"{settings.method} takes none; want it only for {_listed(takers(name))}"
 
@@ -70,24 +70,24 @@ def build(settings: Settings) -> Method:
         "server": lambda value: words.server("server", value),
     }
     arguments: dict[str, Any] = {}
-    for name in ENTRIES[settings.method].takes:
+    for name in SHELL_METHODS[settings.method].takes:
         value = getattr(settings, name)
         if value is not None:
             arguments[ARGUMENTS[name]] = read.get(name, lambda same: same)(value)
-    return ENTRIES[settings.method].kind(**arguments)
+    return SHELL_METHODS[settings.method].kind(**arguments)
 
 
 def title(settings: Settings) -> str:
     """What the method is called in a figure."""
     steps = settings.local_steps
     if steps is None:
-        return ENTRIES[settings.method].title.removesuffix(" on the pooled rows")
-    return f"{ENTRIES[settings.method].title}, {_steps(steps, 'L = ')}"
+        return SHELL_METHODS[settings.method].title.removesuffix(" on the pooled rows")
+    return f"{SHELL_METHODS[settings.method].title}, {_steps(steps, 'L = ')}"
 
 
 def about(settings: Settings, lr: Schedule) -> str:
     """The method in words; ``lr``: its learning rate, with presets made numbers."""
-    name = ENTRIES[settings.method].title
+    name = SHELL_METHODS[settings.method].title
     if settings.client_weighted:
         name = name.replace("GD on the pooled rows", "Client-weighted GD")
     parts = [name]

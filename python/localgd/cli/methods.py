@@ -10,7 +10,7 @@ from .. import methods
 from ..methods import Method
 from . import words
 
-__all__ = ["ARGUMENTS", "DEFAULTS", "ENTRIES", "Entry", "takers"]
+__all__ = ["ARGUMENTS", "DEFAULTS", "SHELL_METHODS", "ShellMethod", "takers"]
 
 # Settings of methods, by the argument that they become; those of all methods come last.
 ARGUMENTS = {
@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class ShellMethod:
     """A method: its title, a line for the help, and where its defaults differ.
 
     ``pooled``: it is compared with gradient descent of as many steps.
@@ -65,61 +65,61 @@ class Entry:
         return self.defaults.get(setting, DEFAULTS[setting])
 
 
-ENTRIES = {
-    "gd": Entry(
+SHELL_METHODS = {
+    "gd": ShellMethod(
         methods.GD,
         "GD on the pooled rows",
         "Gradient descent on the pooled rows: one step per round.",
     ),
-    "local-gd": Entry(
+    "local-gd": ShellMethod(
         methods.LocalGD,
         "Local-GD",
         "L full-batch steps on every client, then the average.",
         pooled=True,
     ),
-    "local-sgd": Entry(
+    "local-sgd": ShellMethod(
         methods.LocalSGD,
         "Local-SGD",
         "L steps on batches of a client's rows, then the average.",
         {"batch_size": 8},
         pooled=True,
     ),
-    "minibatch-sgd": Entry(
+    "minibatch-sgd": ShellMethod(
         methods.MinibatchSGD,
         "Minibatch SGD",
         "One step per round, on as many rows as local-sgd takes.",
         {"batch_size": 8},
     ),
-    "modified-local-gd": Entry(
+    "modified-local-gd": ShellMethod(
         methods.ModifiedLocalGD,
         "Modified Local-GD",
         "Local-GD, or exact solves, anchored at the start.",
         {"server": "anchored"},
         pooled=True,
     ),
-    "local-solve": Entry(
+    "local-solve": ShellMethod(
         methods.LocalSolve,
         "Exact local solves",
         "Every client fits its own rows exactly, then the average.",
     ),
-    "fedprox": Entry(
+    "fedprox": ShellMethod(
         methods.FedProx,
         "FedProx",
         "Local steps, pulled back to the global model by mu.",
         pooled=True,
     ),
-    "scaffold": Entry(
+    "scaffold": ShellMethod(
         methods.Scaffold,
         "SCAFFOLD",
         "Local steps, with control variates against drift.",
         pooled=True,
     ),
-    "grad-align": Entry(
+    "grad-align": ShellMethod(
         methods.GradAlign,
         "GradAlign",
         "One step that also lowers the variance of gradients.",
     ),
-    "fedga": Entry(
+    "fedga": ShellMethod(
         methods.FedGA,
         "FedGA",
         "Local steps from a start displaced as in grad-align.",
@@ -130,4 +130,4 @@ ENTRIES = {
 
 def takers(setting: str) -> list[str]:
     """The methods that take a setting."""
-    return [name for name, entry in ENTRIES.items() if setting in entry.takes]
+    return [name for name, entry in SHELL_METHODS.items() if setting in entry.takes]

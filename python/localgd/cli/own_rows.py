@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.columns import Labels, Place, client_ids, listed, numeric_labels, read_labels
+from ..datasets.columns import Labels, Location, client_ids, listed, numeric_labels, read_labels
 from ..datasets.files import KINDS, guessed, read_raw
 from ..datasets.tables import Word
 
@@ -41,16 +41,16 @@ def read_own(
         client = "clients" if _holds(path, "clients.npy") else None
     in_order = kind in ("csv", "parquet")
     path, raw = read_raw(path, _column(label, in_order), _column(client, in_order), **options)
-    y, names = _labels(read_labels(raw.labels, raw.place), task, raw.place)
-    ids = None if raw.clients is None else client_ids(raw.clients, raw.place)
+    y, names = _labels(read_labels(raw.labels, raw.location), task, raw.location)
+    ids = None if raw.clients is None else client_ids(raw.clients, raw.location)
     return OwnRows(raw.X, y, ids, client, names, guessed(path, raw) if raw.guesses else "")
 
 
-def _column(place: str | None, in_order: bool) -> str | Word | None:
+def _column(location: str | None, in_order: bool) -> str | Word | None:
     """A column by its name, or by its index where the file has columns in order."""
-    if place is None or not in_order:
-        return place
-    return Word(place) if place.removeprefix("-").isdecimal() else place
+    if location is None or not in_order:
+        return location
+    return Word(location) if location.removeprefix("-").isdecimal() else location
 
 
 def _holds(path: Path, name: str) -> bool:
@@ -61,29 +61,32 @@ def _holds(path: Path, name: str) -> bool:
         return False
 
 
-def _labels(labels: Labels, task: str | None, place: Place) -> tuple[np.ndarray, tuple[str, ...]]:
+def _labels(
+    labels: Labels, task: str | None, location: Location
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels as numbers, and what they were."""
     values = labels.values
     if task == "multiclass" or (task is None and labels.are_texts and len(values) > 2):
-        return _classes(labels, place)
-    y = numeric_labels(labels, task, place)
+        return _classes(labels, location)
+    y = numeric_labels(labels, task, location)
     as_classes = task != "regression" and len(values) == 2 and np.isin(y, (-1.0, 1.0)).all()
     if not as_classes or list(values) == [-1, 1]:
         return y, ()
     return y, tuple(map(_name, values))
 
 
-def _classes(labels: Labels, place: Place) -> tuple[np.ndarray, tuple[str, ...]]:
+def _classes(labels: Labels, location: Location) -> tuple[np.ndarray, tuple[str, ...]]:
     """The places 0, 1, …, C-1 of labels in sorted order: of texts, or of whole numbers."""
     for k, value in enumerate(labels.values):
         if not isinstance(value, str) and value != int(value):
             raise ValueError(
-                f"{place(int(np.argmax(labels.which == k)), 'label')}: label {value:g}; want whole "
-                "numbers or texts, one for each class"
+                f"{location(int(np.argmax(labels.which == k)), 'label')}: label {value:g}; want "
+                "whole numbers or texts, one for each class"
             )
     if len(labels.values) < 2:
         raise ValueError(
-            f"{place(0, 'label')}: all labels are {listed(labels.values)}; want two or more classes"
+            f"{location(0, 'label')}: all labels are {listed(labels.values)}; want two or more "
+            "classes"
         )
     return labels.which.astype(np.float64), tuple(map(_name, labels.values))
 

@@ -76,7 +76,7 @@ def angles_to_pooled(
     """
     loss, L = result.config["loss"], int(method.rule.steps(problem.n_clients)[0])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
+        warnings.simplefilter("ignore", RuntimeWarning)  # the status says that it diverged
         gd = run(
             problem,
             GD(lr=_per_step(learning_rate(problem, method, loss), L)),
@@ -106,7 +106,7 @@ def _recorded(result: Run) -> np.ndarray:
 
 
 def _in_rounds(gd: Run, local_steps: int, method: dict[str, Any]) -> Run:
-    """The same run told in rounds of L steps; a record between two rounds is left out."""
+    """The same run in rounds of L steps; a record between two rounds is left out."""
     whole = gd.history["round"] % local_steps == 0
     history = {name: column[whole] for name, column in gd.history.items()}
     history["round"] = history["round"] // local_steps

@@ -16,7 +16,7 @@ __all__ = ["relative_distance", "round_text", "table", "table_rounds"]
 ABSENT = "–"
 SHARES = {"accuracy": "accuracy", "test_accuracy": "test\naccuracy"}
 DISTANCES = {"min-norm": "distance to\nleast norm", "minimiser": "distance to\nminimiser"}
-Column = tuple[str, np.ndarray, Callable[[float], str]]  # heading, values, how one is written
+TableColumn = tuple[str, np.ndarray, Callable[[float], str]]  # heading, values, how one is written
 
 
 def table_rounds(recorded: np.ndarray) -> list[float]:
@@ -51,7 +51,7 @@ def table(
     what that is called.
     """
     history = run.history
-    columns: list[Column] = [
+    columns: list[TableColumn] = [
         ("round", history["round"], round_text),
         ("loss", history["loss"], _power),
     ]
@@ -76,7 +76,7 @@ def round_text(k: float) -> str:
     return f"{int(k):,}" if k < 1e12 else f"{k:.3g}".replace("e+", "e")
 
 
-def _limit_columns(run: Run, target: Target) -> list[Column]:
+def _limit_columns(run: Run, target: Target) -> list[TableColumn]:
     """How far the run is from its limit."""
     history = run.history
     if target.kind == "max-margin":
@@ -87,7 +87,7 @@ def _limit_columns(run: Run, target: Target) -> list[Column]:
         ]
     if target.kind in DISTANCES:
         return [(DISTANCES[target.kind], relative_distance(run, target), _power)]
-    columns: list[Column] = []
+    columns: list[TableColumn] = []
     if target.kind == "limits":
         angles = np.degrees(history["angle_outside"])
         columns.append(("distance to\nminimiser", history["distance_to_minimizer"], _power))

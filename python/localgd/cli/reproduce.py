@@ -55,8 +55,8 @@ def execute(request: Request, screen: Screen) -> int:
     own = _own_rows(request, screen)
     if own is not None:
         screen.line("Data", own.about)
-    with _progress(screen, len(wanted)) as (begin, tell):
-        context = Context(request.quick, request.seed, own, request.threads, tell)
+    with _progress(screen, len(wanted)) as (begin, status):
+        context = Context(request.quick, request.seed, own, request.threads, status)
         report = Report(
             Path(words.path("out", request.out)),
             context,

@@ -1,4 +1,4 @@
-"""From the settings to a problem, and how it is told to the user."""
+"""From the settings to a problem, and how it is described to the user."""
 
 from __future__ import annotations
 

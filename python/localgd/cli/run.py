@@ -22,7 +22,7 @@ from ..result import Run
 from ..rounds import learning_rate
 from ..running import DTYPES, run
 from . import chosen_method, files
-from .far import about_far, far_run, is_far
+from .forwarding import about_forwarding, forwarded_run, is_forwarded
 from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
 from .report import table
 from .rows import Prepared, prepare
@@ -56,20 +56,20 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.line("Reference", target.about)
     screen.line("Method", _about_method(settings, problem, method))
 
-    far = is_far(settings, problem, method)
-    result = (far_run if far else _run)(prepared, method, target, screen)
-    # From here on there is something to lose: what fails is told, and the rest goes on.
+    forwarded = is_forwarded(settings, problem, method)
+    result = (forwarded_run if forwarded else _run)(prepared, method, target, screen)
+    # From here on there is something to lose: failures are reported, and the rest goes on.
     paths = {"Run": folder / "run.npz", "History": folder / "history.csv"}
     written = {"Run": _written(lambda: result.save(paths["Run"]), folder, screen)}
-    if far:
-        screen.line("Far", about_far(result))
+    if forwarded:
+        screen.line("Far", about_forwarding(result))
     else:
         screen.line("Engine", _about_engine(result, "solves" if method.rule.solve else "steps"))
     if result.status == "interrupted":  # the rest takes seconds
         screen.error(f"{result.message}; writing the table and the figure")
     gd = None
     angles: dict[int, float] | None = None
-    if settings.pooled and not far and result.status == "completed":
+    if settings.pooled and not forwarded and result.status == "completed":
         gd, angles = _compare(settings, problem, method, result, target, screen)
     written["History"] = _written(
         lambda: files.write_history(result, angles, paths["History"]), folder, screen
@@ -127,7 +127,7 @@ def _accuracy(problem: Problem) -> dict[str, Callable[[np.ndarray], float]]:
 def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
     settings = prepared.settings
     name = chosen_method.title(settings).partition(",")[0]
-    with screen.progress(name, settings.rounds, "rounds") as tell, _warnings_as_lines(screen):
+    with screen.progress(name, settings.rounds, "rounds") as update, _warnings_as_lines(screen):
         return run(
             prepared.problem,
             method,
@@ -145,18 +145,18 @@ def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> 
             checkpoint=settings.checkpoint,
             checkpoint_seconds=settings.checkpoint_seconds,
             keep_weights=bool(settings.pooled),
-            progress=tell or False,
+            progress=update or False,
         )
 
 
 @contextmanager
 def _warnings_as_lines(screen: Screen) -> Iterator[None]:
-    """What a run warns of, but a divergence, which its status tells."""
-    with warnings.catch_warnings(record=True) as told:
+    """What a run warns of, but a divergence, which its status says."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", RuntimeWarning)
         warnings.filterwarnings("always", "checkpoint", RuntimeWarning)
         yield
-    for warning in told:
+    for warning in caught:
         screen.error(str(warning.message))
 
 
@@ -171,7 +171,7 @@ def _compare(
     steps = int(result.history["local_steps"][-1])
     name = names_of_gd(settings).line
     try:
-        with screen.progress(name, steps, "steps") as tell:
+        with screen.progress(name, steps, "steps") as update:
             gd, angles = angles_to_pooled(
                 problem,
                 method,
@@ -181,7 +181,7 @@ def _compare(
                 dtype=dtype_of_gd(str(settings.loss), target),
                 threads=settings.threads,
                 memory_limit=settings.memory_limit,
-                progress=tell,
+                progress=update,
             )
     except (ValueError, ArithmeticError, MemoryError) as error:
         screen.line(name, f"none: {one_line(error)}")

@@ -92,9 +92,9 @@ class Screen:
         self.print_table(table)
 
     def print_table(self, table: Table) -> None:
-        """A table at full width, but for text that a terminal may break into lines.
+        """A table at full width, except for text that a terminal may break into lines.
 
-        Only a terminal has an edge; there numbers that do not fit go on in the next line.
+        Only a terminal has an edge; there numbers that do not fit continue in the next line.
         """
         width = self.out.width
         needs = Measurement.get(self.out, self.out.options.update(width=WIDEST), table)

@@ -17,7 +17,7 @@ from ..checkpointing import SECONDS_BETWEEN
 from ..datasets.files import READERS
 from ..losses import LOSSES
 from . import words
-from .methods import DEFAULTS, ENTRIES, Entry, takers
+from .methods import DEFAULTS, SHELL_METHODS, ShellMethod, takers
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,7 +40,7 @@ def setting(
 def of_method(name: str, read: words.Reader, metavar: str, help: str, **more: Any) -> Any:
     """A field that belongs to some methods; what it is without being given is up to them."""
     of_some = takers(name)
-    others = [method for method in ENTRIES if method not in of_some]
+    others = [method for method in SHELL_METHODS if method not in of_some]
     if others:
         few = f"For {', '.join(of_some)}." if len(of_some) <= 5 else f"Not for {', '.join(others)}."
         more["methods"] = few
@@ -154,7 +154,7 @@ class Settings:
     )
 
     method: str = setting(
-        "local-gd", words.choice(*ENTRIES), METHOD, "NAME", "One of the methods listed above."
+        "local-gd", words.choice(*SHELL_METHODS), METHOD, "NAME", "One of the methods listed above."
     )
     local_steps: int | str | None = of_method(
         "local_steps",
@@ -289,11 +289,11 @@ class Settings:
         """
         old = config.get("method", cls.method)
         new = options.get("method", old)
-        if old != new and old in ENTRIES and new in ENTRIES:
+        if old != new and old in SHELL_METHODS and new in SHELL_METHODS:
             config = {
                 name: value
                 for name, value in config.items()
-                if not _stays_behind(name, value, ENTRIES[old], ENTRIES[new])
+                if not _stays_behind(name, value, SHELL_METHODS[old], SHELL_METHODS[new])
             }
         return cls.from_values({**config, **options})
 
@@ -342,7 +342,7 @@ def in_options(text: str) -> str:
     return re.sub(rf"(?<!['\w])({'|'.join(names)})=('[^']*'|\w+|…|)", option, text)
 
 
-def _stays_behind(name: str, value: Any, old: Entry, new: Entry) -> bool:
+def _stays_behind(name: str, value: Any, old: ShellMethod, new: ShellMethod) -> bool:
     """Whether a setting of one method means nothing to another, or was its default only."""
     if name == "pooled":
         return value is True

@@ -24,12 +24,12 @@ MOST_WEIGHTS = 1500  # Newton's method on more takes minutes
 
 @dataclass(frozen=True)
 class Target:
-    """The limit, and how it is told.
+    """The limit, and how it is described.
 
     ``kind``: "max-margin", "min-norm", "minimiser", "limits" (a minimiser in some directions, a
     ray in the others) or "none". ``solution`` has a ``direction`` to which angles are recorded,
-    and for a single point its ``weights``; None where there is no direction. ``about`` tells it,
-    or why there is none. ``measures`` are to be recorded during the run.
+    and for a single point its ``weights``; None where there is no direction. ``about`` describes
+    it, or why there is none. ``measures`` are to be recorded during the run.
     """
 
     kind: str

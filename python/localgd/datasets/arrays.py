@@ -34,10 +34,10 @@ def read_npz(path: Path, label: str | int | None, client: str | int | None) -> R
     if 0 in X.shape:
         raise ValueError(f"{path.name}: X has shape {X.shape}; want a row and a feature at least")
 
-    def place(i: int, role: str) -> str:
+    def location(i: int, role: str) -> str:
         return f"{path.name}: {label if role == 'label' else client}[{i}]"
 
-    return RawRows(X, labels, clients, place)
+    return RawRows(X, labels, clients, location)
 
 
 def read_svmlight(
@@ -85,10 +85,10 @@ def read_svmlight(
     if not (np.abs(labels) < 2**53).all():  # scikit-learn has rounded large integers
         exact = [lines[number - 1].split(None, 1)[0] for number in filled]
 
-    def place(i: int, role: str) -> str:
+    def location(i: int, role: str) -> str:
         return f"{path.name} line {filled[i]}"
 
-    return RawRows(X, exact, None if client is None else qid, place, guesses)
+    return RawRows(X, exact, None if client is None else qid, location, guesses)
 
 
 def _svmlight_lines(path: Path) -> list[bytes]:

@@ -24,7 +24,7 @@ __all__ = [
     "stripped",
 ]
 
-Place = Callable[[int, str], str]
+Location = Callable[[int, str], str]
 MISSING = ("NA", "N/A", "<NA>", "NaT", "None", "null", "NULL")  # as R, pandas and SQL write it
 # What Python takes for space, without the separators of ASCII: a changed byte near a number is one.
 SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and not "\x1c" <= c <= "\x1f")
@@ -35,14 +35,14 @@ class RawRows(NamedTuple):
     """Rows of a file with labels and client ids as they stand there.
 
     ``X`` (N, d) float64 and finite, ``labels`` (N,), ``clients`` (N,) or None;
-    ``place(i, "label")`` or ``place(i, "client")`` says for messages where row i has it.
-    ``guesses`` say what was taken for granted that neither the file nor an argument told.
+    ``location(i, "label")`` or ``location(i, "client")`` says for messages where row i has it.
+    ``guesses`` say what was taken for granted that neither the file nor an argument said.
     """
 
     X: np.ndarray
     labels: Sequence[Any] | np.ndarray
     clients: Sequence[Any] | np.ndarray | None
-    place: Place
+    location: Location
     guesses: tuple[str, ...] = ()
 
 
@@ -57,20 +57,20 @@ class Labels(NamedTuple):
         return isinstance(self.values[0], str)
 
 
-def read_labels(values: Any, place: Place) -> Labels:
+def read_labels(values: Any, location: Location) -> Labels:
     """Labels of any type: numbers, without rounding them, if all are numbers, else texts."""
-    entries, index = _distinct(values, "label", place)
+    entries, index = _distinct(values, "label", location)
     texts = [k for k, entry in enumerate(entries) if isinstance(entry, str)]
     for k in texts:
         if entries[k] in MISSING:
             raise ValueError(
-                f"{place(_first(index, k), 'label')}: no label ({entries[k]}); want one per row"
+                f"{location(_first(index, k), 'label')}: no label ({entries[k]}); want one per row"
             )
     words = [k for k in texts if not is_number(entries[k])]
     if words and len(words) < len(entries):
         k = words[0]
         raise ValueError(
-            f"{place(_first(index, k), 'label')}: label {shown(entries[k])} is not a number, "
+            f"{location(_first(index, k), 'label')}: label {shown(entries[k])} is not a number, "
             "others are; want numbers only or two distinct strings"
         )
     if not words:
@@ -80,7 +80,7 @@ def read_labels(values: Any, place: Place) -> Labels:
             if not _is_finite(entry):
                 missing = ": drop the rows without a label" if entry != entry else ""
                 raise ValueError(
-                    f"{place(_first(index, k), 'label')}: label {entry}; want a finite number"
+                    f"{location(_first(index, k), 'label')}: label {entry}; want a finite number"
                     + missing
                 )
     ordered = sorted(set(entries))
@@ -88,10 +88,10 @@ def read_labels(values: Any, place: Place) -> Labels:
     return Labels(ordered, np.array([rank[entry] for entry in entries])[index])
 
 
-def numeric_labels(labels: Labels, task: str | None, place: Place) -> np.ndarray:
+def numeric_labels(labels: Labels, task: str | None, location: Location) -> np.ndarray:
     """Labels as float64 of shape (N,); two classes become -1 and +1."""
     if labels.are_texts:
-        return _two_texts(labels, task, place)
+        return _two_texts(labels, task, location)
     values, which = labels
     whole = all(value == int(value) for value in values)
     if task != "regression" and not set(values) <= {-1, 1}:
@@ -99,29 +99,29 @@ def numeric_labels(labels: Labels, task: str | None, place: Place) -> np.ndarray
             return np.where(which == 0, -1.0, 1.0)
         if task == "binary":
             raise ValueError(
-                f"{place(0, 'label')}: {len(values)} distinct labels in all ({listed(values)}); "
+                f"{location(0, 'label')}: {len(values)} distinct labels in all ({listed(values)}); "
                 "want two for task='binary'"
             )
         lost = [k for k, value in enumerate(values) if whole and int(float(value)) != value]
         if lost:
             raise ValueError(
-                f"{place(_first(which, lost[0]), 'label')}: label {values[lost[0]]}, which float64 "
-                "cannot tell from its neighbours (beyond 2**53); want smaller numbers or texts, or "
-                "task='regression'"
+                f"{location(_first(which, lost[0]), 'label')}: label {values[lost[0]]}, which "
+                "float64 cannot tell from its neighbours (beyond 2**53); want smaller numbers or "
+                "texts, or task='regression'"
             )
     return np.array([float(value) for value in values])[which]
 
 
-def client_ids(values: Any, place: Place) -> np.ndarray:
+def client_ids(values: Any, location: Location) -> np.ndarray:
     """Client ids, shape (N,): integers if all are written as integers, else strings (objects)."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
         return values
-    found, index = _distinct(values, "client", place)
+    found, index = _distinct(values, "client", location)
     for k, id in enumerate(found):
         if isinstance(id, bool) or not isinstance(id, (int, str)):
             raise ValueError(
-                f"{place(_first(index, k), 'client')}: client id {id} of type {type(id).__name__}; "
-                "want integers or strings"
+                f"{location(_first(index, k), 'client')}: client id {id} of type "
+                f"{type(id).__name__}; want integers or strings"
             )
     if all(isinstance(id, int) for id in found):
         large = max(found) >= 2**63
@@ -158,13 +158,13 @@ def is_number(text: str) -> bool:
     return "_" not in text  # Python reads 1_000 as 1000; in data it is no number
 
 
-def _distinct(values: Any, role: str, place: Place) -> tuple[list[Any], np.ndarray]:
+def _distinct(values: Any, role: str, location: Location) -> tuple[list[Any], np.ndarray]:
     """The distinct entries of a column (bool, int, float, str), and which one each row has."""
     what = "label" if role == "label" else "client id"
     if isinstance(values, np.ndarray):
         if values.dtype.kind not in "biufOSUT":
             raise ValueError(
-                f"{place(0, role)}: {what} of type {values.dtype}; want numbers or texts"
+                f"{location(0, role)}: {what} of type {values.dtype}; want numbers or texts"
             )
         if values.dtype.kind in "biuf":
             numbers = values.astype(np.float64) if values.dtype.kind == "f" else values
@@ -176,16 +176,16 @@ def _distinct(values: Any, role: str, place: Place) -> tuple[list[Any], np.ndarr
     except TypeError:  # lists and the like
         kind = type(values[0]).__name__
         raise ValueError(
-            f"{place(0, role)}: {what} of type {kind}; want numbers or texts"
+            f"{location(0, role)}: {what} of type {kind}; want numbers or texts"
         ) from None
     entries = []
     for k, value in enumerate(found):
         try:
             entries.append(_entry(value))
         except ValueError as error:
-            raise ValueError(f"{place(_first(index, k), role)}: {what} {error}") from None
+            raise ValueError(f"{location(_first(index, k), role)}: {what} {error}") from None
         if entries[k] is None:
-            raise ValueError(f"{place(_first(index, k), role)}: no {what}; want one per row")
+            raise ValueError(f"{location(_first(index, k), role)}: no {what}; want one per row")
     return entries, index
 
 
@@ -228,16 +228,16 @@ def _first(index: np.ndarray, k: int) -> int:
     return int(np.argmax(index == k))
 
 
-def _two_texts(labels: Labels, task: str | None, place: Place) -> np.ndarray:
+def _two_texts(labels: Labels, task: str | None, location: Location) -> np.ndarray:
     first = labels.values[labels.which[0]]
     if task == "regression":
         raise ValueError(
-            f"{place(0, 'label')}: label {shown(first)} is not a number; want numbers for "
+            f"{location(0, 'label')}: label {shown(first)} is not a number; want numbers for "
             "task='regression'"
         )
     if len(labels.values) != 2:
         raise ValueError(
-            f"{place(0, 'label')}: {len(labels.values)} distinct labels in all "
+            f"{location(0, 'label')}: {len(labels.values)} distinct labels in all "
             f"({listed(labels.values)}); want numbers or two distinct strings"
         )
     return np.where(labels.which == 0, -1.0, 1.0)

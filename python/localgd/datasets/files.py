@@ -100,7 +100,7 @@ def read(
     ``.svm .svmlight .libsvm``       (starts the line)            ``"qid"``
     ================================ ============================ ===============================
 
-    What neither the file nor an argument tells is guessed, and one warning says so: whether the
+    What neither the file nor an argument says is guessed, and one warning says so: whether the
     first line of a CSV file is a row, that the last column holds the labels, that a column without
     a name is an index, that svmlight indices start at 1 where both fit ``n_features``.
 
@@ -119,7 +119,7 @@ def read(
     client : str or int, optional
         Where the client ids are (table above). They stay strings unless all are whole numbers.
     kind : "csv", "npz", "parquet" or "svmlight", optional
-        The format, where the suffix does not tell it.
+        The format, where the suffix does not say it.
     header : bool, optional
         CSV: whether line 1 holds column names. By default it does if none of its cells is a number
         or if ``label`` or ``client`` is a name; 0, 1, 2, … is refused as ambiguous.
@@ -201,8 +201,8 @@ def read(
         zero_based=zero_based,
         max_bytes=max_bytes,
     )
-    y = numeric_labels(read_labels(raw.labels, raw.place), task, raw.place)
-    ids = None if raw.clients is None else client_ids(raw.clients, raw.place)
+    y = numeric_labels(read_labels(raw.labels, raw.location), task, raw.location)
+    ids = None if raw.clients is None else client_ids(raw.clients, raw.location)
     if raw.guesses:
         warnings.warn(guessed(path, raw), UserWarning, stacklevel=2)
     return (raw.X, y) if ids is None else (raw.X, y, ids)

@@ -29,7 +29,7 @@ def load_digits(
     ----------
     classes : two or more entries, or None, default (0, 1)
         Each entry a digit or a tuple of digits, e.g. ``((0, 2, 4, 6, 8), (1, 3, 5, 7, 9))``. With
-        three or more, the labels are the places of the entries. None: all ten digits.
+        three or more, the labels are the indices of the entries. None: all ten digits.
     scale : "max_norm", "standard" or None, default "max_norm"
         - ``"max_norm"`` divides all rows by one number, the largest row norm. Angles between rows
           and the max-margin direction stay as they are, and the logistic loss gets a smoothness

@@ -35,7 +35,7 @@ def make_separable(
 
     With ``margin=0`` and ``heterogeneity=0`` these are the bits of ``r = default_rng(seed);
     v = r.standard_normal(d); X = r.standard_normal((M, n, d))/sqrt(d); y = sign(X @ v)``, so v can
-    be had again from the seed.
+    be made again from the seed.
 
     Parameters
     ----------

@@ -67,14 +67,14 @@ def read_csv(
     if layout.left_out:
         guesses += ("its first column, which has no name, as an index (keep_index=True: feature)",)
 
-    def place(i: int, role: str) -> str:
+    def location(i: int, role: str) -> str:
         where = f"line {text.line(i + has_names)}"
         if i == 0 and header is None and not has_names:
             where += " (read as a row; header=True: as column names)"
-        return layout.place(where, getattr(layout, role))
+        return layout.location(where, getattr(layout, role))
 
     labels = [text.label(cell) for cell in labels]
-    return RawRows(X, labels, None if client is None else clients, place, guesses)
+    return RawRows(X, labels, None if client is None else clients, location, guesses)
 
 
 def _cells(
@@ -134,12 +134,12 @@ def read_parquet(path: Path, label: Wanted, client: Wanted, *, keep_index: bool 
         bad = np.flatnonzero(~np.isfinite(X[:, k]))
         if len(bad):
             raise ValueError(
-                f"{layout.place(f'row {bad[0]}', i)}: {X[bad[0], k]} or missing; want finite "
+                f"{layout.location(f'row {bad[0]}', i)}: {X[bad[0], k]} or missing; want finite "
                 "numbers: drop or impute those rows first"
             )
 
-    def place(i: int, role: str) -> str:
-        return layout.place(f"row {i}", getattr(layout, role))
+    def location(i: int, role: str) -> str:
+        return layout.location(f"row {i}", getattr(layout, role))
 
     def column(i: int) -> list[Any]:
         try:
@@ -149,7 +149,7 @@ def read_parquet(path: Path, label: Wanted, client: Wanted, *, keep_index: bool 
         return values
 
     clients = None if layout.client is None else column(layout.client)
-    return RawRows(X, column(layout.label), clients, place, layout.guesses)
+    return RawRows(X, column(layout.label), clients, location, layout.guesses)
 
 
 def _parquet_numbers(arrow: Any, column: Any, what: str) -> np.ndarray:
@@ -172,7 +172,7 @@ class _Layout:
 
     ``index``: columns that only number or name the rows; they are no features unless
     ``keep_index`` says so, and never the label by default. ``count_index``: whether a column given
-    by its place is counted among all columns or among those that are no index.
+    by its number is counted among all columns or among those that are no index.
     """
 
     def __init__(
@@ -231,7 +231,7 @@ class _Layout:
             )
         return self.counted[wanted]
 
-    def place(self, where: str, column: int) -> str:
+    def location(self, where: str, column: int) -> str:
         return f"{self.path.name} {where}, column {shown(self.names[column])}"
 
 
@@ -319,7 +319,7 @@ class _Text:
                     what += "; if it has a decimal comma pass decimal=','"
                 if hint and line == first_line:
                     what += "; if this line is a header pass header=True"
-                raise ValueError(f"{layout.place(f'line {line}', i)}: {what}")
+                raise ValueError(f"{layout.location(f'line {line}', i)}: {what}")
         for _ in self.records(strict=True):  # quotes that are not closed
             pass
 

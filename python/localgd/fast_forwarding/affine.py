@@ -31,10 +31,10 @@ class AffineRounds:
     """``y_{k+1} = T y_k + t`` in an orthonormal basis V of the rows' span, ``w = w_0 + V y``.
 
     The state y of a method with memory (momentum, control variates) has more entries than V has
-    columns; the model stands first. T - I is kept in place of T, for modes that hardly move in a
+    columns; the model stands first. T - I is kept in block of T, for modes that hardly move in a
     round: ``T^2n - I = 2B + B²``. With the anchored server ``(k + 1) y_k = k A_k - C_k``, since
     ``(k + 2) y_{k+1} = T (k + 1) y_k + (k + 1) t``. ``noise`` is added to T - I, relative to its
-    largest entry: what comes of it tells how well the answer is conditioned.
+    largest entry: what comes of it shows how well the answer is conditioned.
     """
 
     def __init__(
@@ -165,14 +165,14 @@ def _with_controls(
     for i, (H_i, b_i, G_i) in enumerate(
         zip(*_clients(problem, method, lr, basis, w0), strict=True)
     ):
-        place = slice((i + 1) * r, (i + 2) * r)
+        block = slice((i + 1) * r, (i + 2) * r)
         change = np.hstack([-G_i @ H_i, G_i @ own[i * r : (i + 1) * r]])
         changes.append((change, G_i @ b_i))
         B[:r] += server_lr * shares[i] * change
         t[:r] += server_lr * shares[i] * (G_i @ b_i)
-        B[place] = -change / (steps[i] * lr)
-        B[place, r:] -= common
-        t[place] = -(G_i @ b_i) / (steps[i] * lr)
+        B[block] = -change / (steps[i] * lr)
+        B[block, r:] -= common
+        t[block] = -(G_i @ b_i) / (steps[i] * lr)
     return changes, B, t
 
 

@@ -62,7 +62,7 @@ def fast_forward(
     move the model any more are left out. Along the way perturbations are watched: where a round
     makes them overshoot and grow, real rounds leave the smooth path, and exact rounds are taken to
     beyond that, or the run is refused. A second, coarser integration gives the error estimate of
-    every record. With the squared loss the round map is affine and any power of it is had by
+    every record. With the squared loss the round map is affine and any power of it is computed by
     repeated squaring. Rows that are not separable: exact rounds until the model stands still.
 
     Parameters
@@ -95,7 +95,7 @@ def fast_forward(
         ``history["error"]`` estimates the relative error of w_k: the largest difference from the
         coarser integration within a decade of rounds, never less than the integrator's tolerance.
         For exact rounds it is 0, unless they amplify rounding errors (as unstable rounds do): then
-        it is what two runs beside them show. ``config["fast_forward"]`` tells the exact rounds, the
+        it is what two runs beside them show. ``config["fast_forward"]`` holds the exact rounds, the
         rounds that were evaluated, how their local steps were taken and from which round on at
         once. Drift at a record is that of the round before it.
 

@@ -286,7 +286,7 @@ class Flow:
 
     def drift(self, k: float, a: np.ndarray, series: Series) -> float:
         """Of round k, that is of the record after it."""
-        if self._controls:  # they cancel what clients have apart, but for what moves in a round
+        if self._controls:  # they cancel what clients have apart, except for what moves in a round
             series = replace(series, within=math.inf, tolerance=min(series.tolerance, 1e-9))
         self.increments(k, a, 1, series)
         return float(self.session.drift)

@@ -132,8 +132,8 @@ def _integrate(
                 )
             ready = int(np.searchsorted(way.xs, solver.t, side="right"))
             if ready > way.done:
-                place = slice(way.done, ready)
-                way.found[place] = whole(way.xs[place], solver.dense_output()(way.xs[place]).T)
+                part = slice(way.done, ready)
+                way.found[part] = whole(way.xs[part], solver.dense_output()(way.xs[part]).T)
                 way.done = ready
             way.report(math.exp(solver.t))
             if enough(solver.t, solver.y):

@@ -18,7 +18,7 @@ from ..problem import Problem
 from ..result import Run
 from ..schedules import Schedule
 
-__all__ = ["Found", "Job"]
+__all__ = ["Forwarded", "Job"]
 
 MIN_SECONDS = 5e-3  # of a round, from which on it is shared between threads
 
@@ -88,7 +88,7 @@ class Job:
 
 
 @dataclass
-class Found:
+class Forwarded:
     """The records of a fast-forward, in the columns of the core, and how it went."""
 
     history: dict[str, np.ndarray]  # with the weights of every record

@@ -6,14 +6,14 @@ import numpy as np
 
 from ..errors import DivergedError
 from .affine import AffineRounds
-from .job import Found, Job
+from .job import Forwarded, Job
 
 __all__ = ["linear_run"]
 
 EPS = float(np.finfo(np.float64).eps)
 
 
-def linear_run(job: Job) -> Found:
+def linear_run(job: Job) -> Forwarded:
     """The records of a run with the squared loss."""
     rows, rate = job.rows, job.lr
     maps = [_rounds(job, noise) for noise in (0.0, 2 * EPS)]
@@ -48,7 +48,7 @@ def linear_run(job: Job) -> Found:
     history["round"] = job.records
     history["weights"] = weights
     history["drift"] = np.array([maps[0].drift(k) for k in job.records])
-    return Found(
+    return Forwarded(
         history=history,
         coefficients=coefficients[-1][:, None],
         error=_error(weights, beside, len(rows)),

@@ -16,7 +16,7 @@ from ..recording import far_rounds, log_spaced
 from ..servers import Anchored
 from .flow import Flow
 from .integrate import GROWTH, trajectory
-from .job import Found, Job
+from .job import Forwarded, Job
 from .series import MOST_TERMS, Series
 from .stability import doubtful, first_unstable
 from .start import Settled, advance, exact_start
@@ -39,7 +39,7 @@ OFF = 32 * EPS  # by which two runs are off that tell what rounding errors lead 
 TINY = float(np.finfo(np.float64).tiny)
 
 
-def log_time_run(job: Job) -> Found:
+def log_time_run(job: Job) -> Forwarded:
     """Exact rounds until the differences fall smoothly, then the flow."""
     separable = _separable(job)
     if not separable and isinstance(job.method.server, Anchored):
@@ -52,48 +52,48 @@ def log_time_run(job: Job) -> Found:
     gram = job.rows @ job.rows.T
     flow = Flow(session, job.problem, job.method, job.loss, job.lr, job.rows @ job.w0, gram)
     decades = math.log10(max(job.rounds, 10))
-    with progress_report(job.progress, decades, unit="decades") as report:
-        tell = _tell(job, report)
+    with progress_report(job.progress, decades, unit="decades") as show:
+        report = _reporter(job, show)
         left = 0.0  # the round in which real rounds left a smooth path
         while True:
-            status, settled = exact_start(job, session, flow, most, separable, tell)
+            status, settled = exact_start(job, session, flow, most, separable, report)
             exact = session.round
             if settled is None:
                 return _stopped(job, session, flow, threads, status, left)
-            far = job.records[job.records > exact]
+            late = job.records[job.records > exact]
             a = session.coefficients()
             if settled.fixed:
-                return _standing_still(job, flow, threads, far, a, settled.left)
+                return _standing_still(job, flow, threads, late, a, settled.left)
             before = exact, session.participations, session.drift, session.state()
-            found = _accurate(job, flow, settled, exact, a, far, tell)
+            found = _accurate(job, flow, settled, exact, a, late, report)
             session.restore(*before)
             if found.unstable is None:
                 break
-            # What real rounds do there, only real rounds tell.
+            # What real rounds do there, only real rounds show.
             left = found.unstable
-            status = _past(job, session, found.unstable, most, tell)
+            status = _past(job, session, found.unstable, most, report)
             if status != "completed":
                 return _stopped(job, session, flow, threads, status, left)
-    fine, far = found.fine, far[: len(found.fine)]
+    fine, late = found.fine, late[: len(found.fine)]
     if not len(fine):  # interrupted at once
         return _stopped(job, session, flow, threads, "interrupted")
     count = len(session.history()["round"])
-    near = _of_rounding(job, session, flow)
-    _check_chance(left, near)
-    flow.record(count, far, fine)
-    rounds = np.concatenate([job.records[job.records <= exact], far])
+    rounding = _of_rounding(job, session, flow)
+    _check_chance(left, rounding)
+    flow.record(count, late, fine)
+    rounds = np.concatenate([job.records[job.records <= exact], late])
     history = {**session.history(), "round": rounds}
-    _tell_drift(flow, found, far, history["drift"][count:])
+    _set_drift(flow, found, late, history["drift"][count:])
     interrupted = rounds[-1] < job.records[-1]
-    errors = _relative(history["weights"][count:], found.errors, max(found.least, near[-1]))
-    return Found(
+    errors = _relative(history["weights"][count:], found.errors, max(found.least, rounding[-1]))
+    return Forwarded(
         history=history,
         coefficients=fine[-1].reshape(a.shape, order="F"),
-        error=np.concatenate([near, errors]),
+        error=np.concatenate([rounding, errors]),
         about={
             "exact_rounds": exact,
             "evaluations": flow.evaluations,
-            "local_steps": _local_steps(found.series, session, far[-1]),
+            "local_steps": _local_steps(found.series, session, late[-1]),
             "how": "log k",
         },
         threads=threads,
@@ -108,8 +108,8 @@ def _accurate(
     settled: Settled,
     exact: int,
     a: np.ndarray,
-    far: np.ndarray,
-    tell: Callable[[float], object],
+    late: np.ndarray,
+    report: Callable[[float], object],
 ) -> _Path:
     """The path, with a finer tolerance where a loose one loses it: margins are exponents."""
     scale = max(settled.ratio * exact, LEAST_SCALE)
@@ -118,7 +118,7 @@ def _accurate(
     while True:
         series = Series(scale, rtol, within=within, lag=flow.lag)
         try:
-            path = _integrate(job, flow, series, exact, a, far, tell)
+            path = _integrate(job, flow, series, exact, a, late, report)
             if np.isfinite(path.errors).all():
                 return path
             problem: Exception = DivergedError("the integration in log k overflows", None)
@@ -133,7 +133,7 @@ def _accurate(
 
 
 def _past(
-    job: Job, session: Any, unstable: float, most: int, tell: Callable[[float], object]
+    job: Job, session: Any, unstable: float, most: int, report: Callable[[float], object]
 ) -> str:
     """Exact rounds to where the smooth path is unstable."""
     if unstable >= most and job.rounds > most:
@@ -142,16 +142,16 @@ def _past(
             "next overshoots by more), so that from there on they follow no smooth flow; want "
             f"fewer rounds, a smaller lr, or max_exact_rounds above that (now {most:,})"
         )
-    return advance(job, session, min(math.ceil(unstable) + 1, most), tell)
+    return advance(job, session, min(math.ceil(unstable) + 1, most), report)
 
 
 class _CoarseError(ArithmeticError):
-    """The coarser integration, by which the error is told, fails."""
+    """The coarser integration, by which the error is estimated, fails."""
 
 
 @dataclass(frozen=True)
 class _Path:
-    """The coefficients at the far records and a round before them, and how far to trust them.
+    """The coefficients at the late records and a round before them, and how far to trust them.
 
     ``errors`` are absolute, of w; ``least`` is relative to w. ``unstable`` is the round from which
     on real rounds leave the path, if there is one.
@@ -171,20 +171,20 @@ def _integrate(
     series: Series,
     exact: int,
     a: np.ndarray,
-    far: np.ndarray,
-    tell: Callable[[float], object],
+    late: np.ndarray,
+    report: Callable[[float], object],
 ) -> _Path:
-    """The coefficients at the far records, and an estimate of their error.
+    """The coefficients at the late records, and an estimate of their error.
 
     It is the difference to a coarser integration, the largest within a decade of rounds: two
     solutions cross now and then.
     """
     start, rtol, flow.loose = a.ravel(order="F"), series.tolerance, 0.0
-    grid = np.unique(np.concatenate([far, _before(far), _between(exact, float(far[-1]))]))
-    way = trajectory(flow, series, exact, start, grid, rtol=rtol, report=tell)
+    grid = np.unique(np.concatenate([late, _before(late), _between(exact, float(late[-1]))]))
+    way = trajectory(flow, series, exact, start, grid, rtol=rtol, report=report)
     fine, series = way.coefficients, way.series
     grid = grid[: len(fine)]
-    chosen = np.isin(grid, far)
+    chosen = np.isin(grid, late)
     least = max(rtol, way.unsteady, flow.loose)
     if not chosen.any():
         return _Path(fine[:0], fine[:0], np.zeros(0), least, series)
@@ -201,12 +201,12 @@ def _integrate(
     gaps = np.full(len(fine), np.nan)
     gaps[: len(coarse)] = _norms(fine[: len(coarse)] - coarse, flow.gram, a.shape[1])
     x = np.log10(grid)
-    near = np.array([gaps[np.abs(x - here) <= 1.0].max() for here in x[chosen]])
+    errors = np.array([gaps[np.abs(x - here) <= 1.0].max() for here in x[chosen]])
     before = fine[np.isin(grid, _before(grid[chosen]))]
-    return _Path(fine[chosen], before, near, least, series)
+    return _Path(fine[chosen], before, errors, least, series)
 
 
-def _tell_drift(flow: Flow, found: _Path, rounds: np.ndarray, drift: np.ndarray) -> None:
+def _set_drift(flow: Flow, found: _Path, rounds: np.ndarray, drift: np.ndarray) -> None:
     """Drift of the rounds that lead to some models.
 
     What the core has recorded is that of the rounds after them, for margins that stand still.
@@ -226,9 +226,9 @@ def _before(rounds: np.ndarray) -> np.ndarray:
 def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
     """What rounding errors make of exact rounds, relative to w at the records of a session.
 
-    Told from two runs, with learning rates and a start that are off by somewhat more than rounding
-    errors, to either side: of a run that comes to jump to and fro, one of them jumps the other way.
-    They go on for as long as steps may make a difference larger.
+    Estimated by two runs, with learning rates and a start that are off by somewhat more than
+    rounding errors, to either side: of a run that comes to jump to and fro, one of them jumps the
+    other way. They continue for as long as steps may make a difference larger.
     """
     history = session.history()
     weights, rounds = history["weights"], np.asarray(history["round"])
@@ -318,28 +318,28 @@ def _separable(job: Job) -> bool:
     return bool(found.separable)
 
 
-def _tell(job: Job, report: Callable[[Any], object] | None) -> Callable[[float], object]:
+def _reporter(job: Job, show: Callable[[Any], object] | None) -> Callable[[float], object]:
     """Report rounds to a callable of the user, decades to a bar."""
-    if report is None:
+    if show is None:
         return lambda k: None
     if callable(job.progress):
-        return report
-    return lambda k: report(math.log10(max(k, 1)))
+        return show
+    return lambda k: show(math.log10(max(k, 1)))
 
 
-def _check_chance(left: float, near: np.ndarray) -> None:
+def _check_chance(left: float, rounding: np.ndarray) -> None:
     """Refuses rounds that left a smooth path for one that rounding errors choose."""
-    if left > 0 and near[-1] > CHANCE:
+    if left > 0 and rounding[-1] > CHANCE:
         raise UnsupportedError(
             f"rounds: near round {left:.3g} the rounds become unstable, and rounding errors decide "
-            f"where they go (by {near[-1]:.1g} of the model): no result is right to the rtol asked "
-            "for; want fewer rounds or a smaller lr, or see with run where one of them goes"
+            f"where they go (by {rounding[-1]:.1g} of the model): no result is right to the rtol "
+            "asked for; want fewer rounds or a smaller lr, or see with run where one of them goes"
         )
 
 
 def _stopped(
     job: Job, session: Any, flow: Flow, threads: int, status: str, left: float = 0.0
-) -> Found:
+) -> Forwarded:
     """A run that ended among its exact rounds."""
     if status == "diverged" and not len(session.history()["round"]):
         raise ValueError(f"init: its {job.loss} loss is not finite; start closer to 0")
@@ -358,7 +358,7 @@ def _stopped(
             ": an iterate overflowed; use a smaller lr, or divide the rows by their largest norm"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=4)
-    return Found(
+    return Forwarded(
         history=history,
         coefficients=session.coefficients(),
         error=error[kept],
@@ -370,8 +370,8 @@ def _stopped(
 
 
 def _standing_still(
-    job: Job, flow: Flow, threads: int, far: np.ndarray, a: np.ndarray, error: float
-) -> Found:
+    job: Job, flow: Flow, threads: int, late: np.ndarray, a: np.ndarray, error: float
+) -> Forwarded:
     """The model does not move any more: every later record is that of the fixed point."""
     session = flow.session
     exact = session.round
@@ -380,15 +380,15 @@ def _standing_still(
     wanted = np.isin(history["round"], job.records)
     last = {name: column[-1:] for name, column in history.items()}
     history = {
-        name: np.concatenate([column[wanted], np.repeat(last[name], len(far), axis=0)])
+        name: np.concatenate([column[wanted], np.repeat(last[name], len(late), axis=0)])
         for name, column in history.items()
     }
-    history["round"] = np.concatenate([job.records[job.records <= exact], far])
+    history["round"] = np.concatenate([job.records[job.records <= exact], late])
     count = len(history["round"])
-    return Found(
+    return Forwarded(
         history=history,
         coefficients=a,
-        error=np.where(np.arange(count) < count - len(far), 0.0, error),
+        error=np.where(np.arange(count) < count - len(late), 0.0, error),
         about={"exact_rounds": exact, "evaluations": flow.evaluations, "how": "fixed point"},
         threads=threads,
     )

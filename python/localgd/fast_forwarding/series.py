@@ -26,7 +26,7 @@ class Series:
     def terms(self, k: float, lag: float = 1.0) -> int:
         """How many differences the derivative at round k needs; or what follows by ``lag`` rounds.
 
-        No more of them than rounding lets be told to the tolerance.
+        No more of them than rounding leaves right to the tolerance.
         """
         ratio, noise = self.scale * lag / k, NOISE
         for p in range(1, self.most):

@@ -80,7 +80,7 @@ def _curvatures(flow: Flow, margins: np.ndarray) -> np.ndarray:
 def overshoots(flow: Flow, series: Series, k: float, a: np.ndarray) -> bool:
     """Whether a perturbation of the model at round k, and of its memory, turns over and grows.
 
-    Of one that grows without turning over, the flow itself tells.
+    Of one that grows without turning over, the flow itself says.
     """
     shape = flow.first_margins.shape
 

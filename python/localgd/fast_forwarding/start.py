@@ -66,17 +66,17 @@ def exact_start(
     flow: Flow,
     most: int,
     separable: bool,
-    tell: Callable[[float], object],
+    report: Callable[[float], object],
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
     many = job.method.rule.core_steps(job.problem.n_clients).min() >= MANY
     target = max(session.round, min(FEWEST if many else FIRST, most))
     while True:
-        status = advance(job, session, target, tell)
+        status = advance(job, session, target, report)
         if status != "completed" or session.round >= job.rounds:
             return status, None
         if not separable:
-            status, settled = _rest(job, flow, tell)
+            status, settled = _rest(job, flow, report)
             if status != "completed" or session.round >= job.rounds:
                 return status, None
         else:
@@ -91,7 +91,7 @@ def exact_start(
 
 
 def advance(
-    job: Job, session: Any, target: int, tell: Callable[[float], object], off: float = 0.0
+    job: Job, session: Any, target: int, report: Callable[[float], object], off: float = 0.0
 ) -> str:
     """Exact rounds until a round, at learning rates that are off by so much; the status."""
     shares = job.problem.weights[None, :]
@@ -103,7 +103,7 @@ def advance(
             lrs = rates(job.lr, session.round, until) or [1.0]
             if off != 0:
                 lrs = lrs * (1 + off * signs.choice([-1, 1], max(until - session.round, 1)))
-            status = session.advance(until, lrs, shares, tell)
+            status = session.advance(until, lrs, shares, report)
             if status != "completed" or session.round >= target:
                 return str(status)
     except KeyboardInterrupt:
@@ -157,7 +157,7 @@ def _rounding(flow: Flow, k: float, margins: np.ndarray, road: float, memory: fl
     return np.minimum(of_one, 1e-6) * 2.0**terms / (terms + 1)
 
 
-def _rest(job: Job, flow: Flow, tell: Callable[[float], object]) -> tuple[str, Settled]:
+def _rest(job: Job, flow: Flow, report: Callable[[float], object]) -> tuple[str, Settled]:
     """Further rounds, and whether one of them moved the margins by no more than rounding.
 
     Coefficients of rows that are not separable grow for ever while the model stands still, so that
@@ -166,7 +166,7 @@ def _rest(job: Job, flow: Flow, tell: Callable[[float], object]) -> tuple[str, S
     session = flow.session
     for _ in range(LOOKS):
         before = session.state()["margins"]
-        status = advance(job, session, session.round + 1, tell)
+        status = advance(job, session, session.round + 1, report)
         after = session.state()["margins"]
         moved, size = float(np.abs(after - before).max()), float(np.abs(after).max())
         if moved <= 8 * EPS * size or status != "completed" or session.round >= job.rounds:

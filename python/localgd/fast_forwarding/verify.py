@@ -7,25 +7,25 @@ import warnings
 import numpy as np
 
 from ..running import run
-from .job import Found, Job
+from .job import Forwarded, Job
 
 __all__ = ["deviations"]
 
 
-def deviations(job: Job, found: Found, rounds: int) -> np.ndarray:
+def deviations(job: Job, found: Forwarded, rounds: int) -> np.ndarray:
     """‖w - w_exact‖/‖w_exact‖ at the records up to so many rounds; NaN after them."""
     recorded = found.history["round"]
-    near = recorded[recorded <= rounds]
+    early = recorded[recorded <= rounds]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         exact = run(
             job.problem,
             job.method,
-            rounds=int(near[-1]),
+            rounds=int(early[-1]),
             loss=job.loss,
             init=None if not job.w0.any() else job.w0.reshape(job.problem.weights_shape),
             engine="gram",
-            record=near,
+            record=early,
             keep_weights=True,
             every_step=True,
             memory_limit=job.memory_limit,

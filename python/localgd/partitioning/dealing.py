@@ -49,7 +49,7 @@ def partition(
     Returns
     -------
     Problem
-        Clients 0, …, M-1; ``row_order`` holds the place of each stored row in ``X``.
+        Clients 0, …, M-1; ``row_order`` holds the index of each stored row in ``X``.
 
     Raises
     ------

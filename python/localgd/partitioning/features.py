@@ -24,8 +24,8 @@ class FeatureShift(Scheme):
     every i; ``|v·u_i|`` is about ``1/sqrt(d)``. As ``scale`` grows, a client with both labels
     admits only directions nearly orthogonal to its u_i: rows that are separable in the complement
     of all u_i (independent rows are if ``d - M >= N``) stay so, others do not.
-    ``lg.reference.separability`` tells. For shifted rows that are separable by construction see
-    ``lg.datasets.make_separable(heterogeneity=...)``.
+    ``lg.reference.separability`` says whether. For shifted rows that are separable by construction
+    see ``lg.datasets.make_separable(heterogeneity=...)``.
 
     Parameters
     ----------

@@ -108,15 +108,15 @@ def label_counts(problem: Problem) -> LabelCounts:
 
 
 def _draw_bars(ax: Axes, counts: np.ndarray, names: list[str], ids: tuple[Any, ...]) -> list[Any]:
-    place = np.arange(len(counts))
+    clients = np.arange(len(counts))
     starts = np.cumsum(counts, axis=1) - counts
     bars = [
-        ax.barh(place, counts[:, c], left=starts[:, c], height=0.75, color=colour, label=names[c])
+        ax.barh(clients, counts[:, c], left=starts[:, c], height=0.75, color=colour, label=names[c])
         for c, colour in enumerate(_style.colours(counts.shape[1]))
     ]
     # A client of one row among hundreds has no visible bar, so every bar says its length.
     ax.bar_label(bars[-1], [str(n) for n in counts.sum(axis=1)], padding=2, fontsize=6)
-    ax.set_yticks(place, [str(name) for name in ids])
+    ax.set_yticks(clients, [str(name) for name in ids])
     ax.set_ylim(len(counts) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.set_ylabel("Client")

@@ -28,7 +28,7 @@ ABSENT = {
     "angle": "pass reference=lg.reference.max_margin(problem) to lg.run",
     "margin": "want a run of a binary or multiclass problem",
 }
-# What tells runs of one method apart, as it is written in the legend.
+# What distinguishes runs of one method, as it is written in the legend.
 PARAMETERS = ("lr", "mu", "beta", "batch_size", "participation", "server")
 SYMBOLS = {"lr": "η", "mu": "μ", "beta": "β", "batch_size": "b"}
 LAW = {"angle": "∝ 1/log(ηLk)", "margin": "gap ∝ 1/log(ηLk)"}

@@ -420,7 +420,7 @@ def _refined(
             break
         move = step(lacking, offsets)
         if move is None:
-            break  # the residual tells
+            break  # the residual says so
         rho = rho + move @ basis
     return best[1].astype(float), best[2].astype(float)
 
@@ -451,7 +451,7 @@ def _offset(A: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray) -> n
         alpha = c * np.exp(-(A @ rho))
         step = _newton_step(A, alpha, alpha @ A - w)
         if step is None:
-            break  # the residual tells
+            break  # the residual says so
         spread = float(np.abs(A @ step).max())
         if spread <= 4 * EPS * max(1.0, float(np.abs(A @ rho).max())):
             break

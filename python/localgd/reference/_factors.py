@@ -127,10 +127,10 @@ def _levels(exponents: np.ndarray) -> np.ndarray:
     """0 for the rows within LEVEL bits of the largest, 1 for the next such group, and so on."""
     levels = np.zeros(len(exponents), dtype=int)
     top, level = exponents.max(), 0
-    for place in np.argsort(-exponents, kind="stable"):
-        if exponents[place] < top - LEVEL:
-            top, level = exponents[place], level + 1
-        levels[place] = level
+    for i in np.argsort(-exponents, kind="stable"):
+        if exponents[i] < top - LEVEL:
+            top, level = exponents[i], level + 1
+        levels[i] = level
     return levels
 
 

@@ -84,7 +84,7 @@ def max_margin(problem: Problem) -> MaxMargin:
     ``W = argmin ½‖W‖_F²  s.t.  (W_{y_j} - W_c)·x_j ≥ 1 for all rows j and classes c ≠ y_j``
 
     Client weights play no part: ŵ depends on the rows alone. Solved as a non-negative least-squares
-    problem, then polished on the rows found with iterative refinement; ``kkt_residual`` tells how
+    problem, then polished on the rows found with iterative refinement; ``kkt_residual`` says how
     well that went. It is near ε times the largest row norm over the margin. Margins below 1e-12 of
     norm count as 0. Of the constraints of classes only those that matter are written out: all ten
     classes of scikit-learn's digits (16,173 constraints) take about a second.

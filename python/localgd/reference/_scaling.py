@@ -26,7 +26,7 @@ NOTHING = -(1 << 20)  # the exponent of an entry that is 0
 def common_scale(Z: np.ndarray) -> tuple[np.ndarray, int]:
     """Rows of which the smallest (not 0) has its largest entry in [½, 1), and the exponent.
 
-    Models of them have moderate size, and the same bits but for the exponent.
+    Models of them have moderate size, and the same bits except for the exponent.
     """
     largest = np.abs(Z).max(axis=1, initial=0.0)
     least, spread = _range(largest)
@@ -86,13 +86,13 @@ def equilibrated(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     filled = Z != 0
     sizes = np.where(filled, np.frexp(Z)[1], 0)
-    places = filled.astype(float)
+    present = filled.astype(float)
     in_row, in_column = np.maximum(filled.sum(axis=1), 1), np.maximum(filled.sum(axis=0), 1)
     columns = np.zeros(Z.shape[1])
     for _ in range(SWEEPS):  # two where no entry is 0
         before = columns
-        rows = (sizes.sum(axis=1) - places @ columns) / in_row
-        columns = (sizes.sum(axis=0) - rows @ places) / in_column
+        rows = (sizes.sum(axis=1) - present @ columns) / in_row
+        columns = (sizes.sum(axis=0) - rows @ present) / in_column
         if np.abs(columns - before).max() < 0.5:
             break
     columns = np.rint(columns).astype(int)

@@ -51,7 +51,7 @@ class Context:
         Of ``--data``.
     threads : int or None
         Of :func:`localgd.run`.
-    tell : callable str -> None
+    status : callable str -> None
         Shows what is being done: a few words, such as "L = 100".
 
     Examples
@@ -65,7 +65,7 @@ class Context:
     seed: int = 0
     own: OwnRows | None = None
     threads: int | None = None
-    tell: Callable[[str], None] = _silent
+    status: Callable[[str], None] = _silent
 
     def pick(self, quick: T, full: T) -> T:
         """The first in a quick report, the second in a full one."""

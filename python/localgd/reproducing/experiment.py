@@ -120,7 +120,7 @@ class Measured:
     Attributes
     ----------
     numbers : dict of str to float, int, bool, str or None
-        What the criterion compares, and other single numbers; names tell the unit
+        What the criterion compares, and other single numbers; names say the unit
         (``angle_deg``).
     series : dict of str to dict of str to array
         Named tables of columns of equal length, from which the pictures are drawn; each becomes a

@@ -62,7 +62,7 @@ def carry_out(experiment: Experiment, context: Context) -> Outcome:
             measured = experiment.measure(context)
         verdict = experiment.judge(measured.numbers)
         experiment.finding(measured.numbers)  # fails here rather than in the report
-        context.tell("figures")
+        context.status("figures")
         pictures = experiment.pictures(measured)
     except Exception as error:
         text = " ".join(str(error).split())

@@ -33,13 +33,13 @@ def batch_entries(columns: Sequence[Column]) -> list[Entry]:
     try:
         _advance(session, columns)
     except KeyboardInterrupt:
-        pass  # the statuses tell
+        pass  # the statuses say so
     runs = sum(len(column.cases) for column in columns)
     elapsed = (time.perf_counter() - start) / runs
     return [
         entry
-        for place, column in enumerate(columns)
-        for entry in _entries(session, place, column, elapsed)
+        for number, column in enumerate(columns)
+        for entry in _entries(session, number, column, elapsed)
     ]
 
 
@@ -81,7 +81,7 @@ def _advance(session: Any, columns: Sequence[Column]) -> None:
     chunk = 1
     while True:  # at least once: runs of 0 rounds record round 0
         first = session.round
-        going = [session.status(place) == "running" for place in range(len(columns))]
+        going = [session.status(number) == "running" for number in range(len(columns))]
         # To the next end of a run, so that no schedule is asked about rounds that are not run.
         ends = [column.rounds for column, goes in zip(columns, going, strict=True) if goes]
         until = min(first + chunk, *ends)
@@ -97,18 +97,18 @@ def _advance(session: Any, columns: Sequence[Column]) -> None:
             chunk = next_chunk(chunk, time.perf_counter() - begin, most)
 
 
-def _entries(session: Any, place: int, column: Column, elapsed: float) -> Iterator[Entry]:
+def _entries(session: Any, number: int, column: Column, elapsed: float) -> Iterator[Entry]:
     """Those of a column: one for each seed."""
-    status, round = session.status(place), session.round_of(place)
-    if status == "diverged" and round == 0 and not len(session.history(place)["round"]):
+    status, round = session.status(number), session.round_of(number)
+    if status == "diverged" and round == 0 and not len(session.history(number)["round"]):
         return
     if status == "running":
         status = "interrupted"
     if status != "completed":
-        session.record_now(place)
+        session.record_now(number)
     case = column.case
     history = history_columns(
-        session.history(place),
+        session.history(number),
         case.problem,
         case.method,
         column.dtype,

@@ -23,7 +23,7 @@ OF_SINGLE_RUNS = {"progress", "checkpoint", "checkpoint_seconds", "keep_weights"
 class Case:
     """One run of a sweep.
 
-    ``values`` are what tells it from the others, as plain values; ``settings`` the keyword
+    ``values`` are what distinguishes it from the others, as plain values; ``settings`` the keyword
     arguments of :func:`localgd.run` beside the problem and the method.
     """
 
@@ -45,14 +45,14 @@ def cases(
     for (problem_name, problem), (method_name, method) in itertools.product(
         named_problems, named_methods
     ):
-        for places in itertools.product(*(range(len(axis)) for axis in axes.values())):
-            values = {name: axes[name][i] for name, i in zip(axes, places, strict=True)}
+        for indices in itertools.product(*(range(len(axis)) for axis in axes.values())):
+            values = {name: axes[name][i] for name, i in zip(axes, indices, strict=True)}
             made, others = _applied(method, values)
-            told = {name: names[name][place] for name, place in zip(axes, places, strict=True)}
+            labels = {name: names[name][i] for name, i in zip(axes, indices, strict=True)}
             if len(named_problems) > 1:
-                told = {"problem": problem_name, **told}
-            told = {"method": method_name, **told}
-            found.append(Case(told, problem, made, {**settings, **others}))
+                labels = {"problem": problem_name, **labels}
+            labels = {"method": method_name, **labels}
+            found.append(Case(labels, problem, made, {**settings, **others}))
     return found
 
 
@@ -64,14 +64,14 @@ def settings_of_run() -> set[str]:
 
 def _names(axis: list[Any]) -> list[Any]:
     """The values as a table shows them; functions of the same name are numbered."""
-    told = [_told(value) for value in axis]
+    labels = [_label(value) for value in axis]
     return [
-        f"{name} {i}" if callable(axis[i]) and told.count(name) > 1 else name
-        for i, name in enumerate(told)
+        f"{name} {i}" if callable(axis[i]) and labels.count(name) > 1 else name
+        for i, name in enumerate(labels)
     ]
 
 
-def _told(value: Any) -> Any:
+def _label(value: Any) -> Any:
     """A value as a table shows it: plain, or as it is written in Python."""
     plain = describe(value)
     return plain if isinstance(plain, str | int | float | None) else repr(value)

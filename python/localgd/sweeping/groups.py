@@ -60,13 +60,13 @@ class Column:
 
     @property
     def run(self) -> tuple[Any, ...]:
-        """What tells it from the others of its group: all but the seed, which it does not use."""
+        """What identifies it in its group: all but the seed, which it does not use."""
         method = self.case.method
         # A function or an object of the caller's is the same as itself alone, whatever it says.
         lr = identify(getattr(method, "lr", None), unknown=id)
-        told = json.dumps([work_of(method, unknown=id), lr])
+        settings = json.dumps([work_of(method, unknown=id), lr])
         arrays = (self.init, self.direction, self.schedule)
-        return told, self.rounds, *(array.tobytes() for array in arrays)
+        return settings, self.rounds, *(array.tobytes() for array in arrays)
 
 
 def parts(left: Mapping[str, Case], most: int) -> list[list[Column] | tuple[str, Case]]:

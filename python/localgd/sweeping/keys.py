@@ -40,8 +40,8 @@ class Keys:
     """Keys of the runs of one sweep.
 
     Runs have the same key if they have the same result by what was asked for: by whatever names,
-    with whatever defaults spelled out. A function or an object of the caller's is told from others
-    while this process lasts, but what it does may change at any time.
+    with whatever defaults spelled out. A function or an object of the caller's is known from
+    others while this process lasts, but what it does may change at any time.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Keys:
     def _plain(self, case: Case, unknown: Unknown) -> dict[str, Any]:
         problem = case.problem
         settings = {name: case.settings.get(name, given) for name, given in SETTINGS.items()}
-        told = {
+        parts = {
             "problem": problem.fingerprint,
             "method": work_of(case.method, unknown),
             "lr": identify(getattr(case.method, "lr", None), unknown),
@@ -80,7 +80,7 @@ class Keys:
             settings = self._checked(problem, settings)
         except (ValueError, TypeError):  # run will say what is wrong
             pass
-        return {**told, "settings": identify(settings, unknown)}
+        return {**parts, "settings": identify(settings, unknown)}
 
     def _checked(self, problem: Problem, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings as run takes them, so that all ways to write them are one."""
@@ -100,11 +100,11 @@ class Keys:
 
     def _hash(self, name: str, value: Any, problem: Problem) -> Any:
         """Of arrays, made once however many runs they take part in."""
-        place = (name, id(value), id(problem))
-        if place not in self._known:
+        wanted = (name, id(value), id(problem))
+        if wanted not in self._known:
             self._kept += [value, problem]
-            self._known[place] = ARRAYS[name](value, problem)
-        return self._known[place]
+            self._known[wanted] = ARRAYS[name](value, problem)
+        return self._known[wanted]
 
 
 def _test(value: Any, problem: Problem) -> str | None:

@@ -21,7 +21,7 @@ from .table import Entry, OutputFile, Sweep
 
 __all__ = ["sweep"]
 
-Job = list[Column] | tuple[str, Case]  # a batch, or a single run with its key
+Part = list[Column] | tuple[str, Case]  # a batch, or a single run with its key
 
 # Columns of a batch: enough to keep the core busy, few enough that finished runs come now and then,
 # or that several workers have something to do.
@@ -52,7 +52,7 @@ def sweep(
     Parameters
     ----------
     problem : Problem, or list or mapping of them
-        The names of a mapping, or their places in a list, are the column ``problem``.
+        The names of a mapping, or their positions in a list, are the column ``problem``.
     method : Method, or list or mapping of them
         Names of a mapping, or the types, are the column ``method``.
     grid : mapping of names to lists, optional
@@ -123,9 +123,9 @@ def sweep(
     done = {} if file is None else _found(file, named, keys)
     left = {key: case for key, case in named if key not in done}
     most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
-    jobs = _jobs(dict(named), done, most) if batch else list(left.items())
+    work = _parts_to_run(dict(named), done, most) if batch else list(left.items())
     with progress_report(progress, len(left), unit="runs") as report:
-        new = (entry for entry in _finished(jobs, executor) if entry.key in left)
+        new = (entry for entry in _finished(work, executor) if entry.key in left)
         for count, entry in enumerate(new, start=1):
             done[entry.key] = entry
             if file is not None and entry.status != "interrupted":
@@ -159,38 +159,38 @@ def _found(file: OutputFile, named: list[tuple[str, Case]], keys: Keys) -> dict[
     }
 
 
-def _jobs(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: int) -> list[Job]:
+def _parts_to_run(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: int) -> list[Part]:
     """What is to be run for those that are not done.
 
     The bits of runs side by side depend on which these are. So a batch of which a process that was
     killed has left a part is run as a whole again, as it would have been without the stop.
     """
-    jobs: list[Job] = []
-    for job in parts(wanted, most):
-        runs = _cases(job)
+    work: list[Part] = []
+    for part in parts(wanted, most):
+        runs = _cases(part)
         left = {key: case for key, case in runs if key not in done}
         if len(left) == len(runs):
-            jobs.append(job)
+            work.append(part)
         elif left:
-            of_the_same = {done[key].batch for key, _ in runs if key in done} == {_batch(job)}
-            jobs += [job] if of_the_same else parts(left, most)
-    return jobs
+            of_the_same = {done[key].batch for key, _ in runs if key in done} == {_batch(part)}
+            work += [part] if of_the_same else parts(left, most)
+    return work
 
 
-def _finished(jobs: Sequence[Job], executor: Executor | None) -> Iterator[Entry]:
+def _finished(work: Sequence[Part], executor: Executor | None) -> Iterator[Entry]:
     """Entries as they finish; Ctrl-C ends them."""
     try:
         if executor is None:
-            for job in jobs:
-                entries = _entries(job)
+            for part in work:
+                entries = _entries(part)
                 yield from entries
                 if any(entry.status == "interrupted" for entry in entries):
                     return
             return
-        futures: dict[Future[list[Entry]], Job] = {}
+        futures: dict[Future[list[Entry]], Part] = {}
         try:
-            for job in jobs:
-                yield from _submit(executor, job, futures)
+            for part in work:
+                yield from _submit(executor, part, futures)
             for future in as_completed(futures):
                 yield from _result(future, futures[future])
         finally:
@@ -200,53 +200,55 @@ def _finished(jobs: Sequence[Job], executor: Executor | None) -> Iterator[Entry]
         return
 
 
-def _submit(executor: Executor, job: Job, futures: dict[Future[list[Entry]], Job]) -> list[Entry]:
-    """Give an executor a job; its entries if that fails since a worker has died meanwhile."""
+def _submit(
+    executor: Executor, part: Part, futures: dict[Future[list[Entry]], Part]
+) -> list[Entry]:
+    """Give an executor a part; its entries if that fails since a worker has died meanwhile."""
     try:
-        futures[executor.submit(_entries, job)] = job
+        futures[executor.submit(_entries, part)] = part
     except BrokenExecutor as error:
         if not futures:
             raise
-        return [_failed(key, case, error) for key, case in _cases(job)]
+        return [_failed(key, case, error) for key, case in _cases(part)]
     return []
 
 
-def _result(future: Future[list[Entry]], job: Job) -> list[Entry]:
-    """What a worker has come to, be it that it is gone, or could not be given its job."""
+def _result(future: Future[list[Entry]], part: Part) -> list[Entry]:
+    """What a worker has come to, be it that it is gone, or could not be given its part."""
     try:
         return future.result()
     except Exception as error:
-        return [_failed(key, case, error) for key, case in _cases(job)]
+        return [_failed(key, case, error) for key, case in _cases(part)]
 
 
-def _cases(job: Job) -> list[tuple[str, Case]]:
-    return [job] if isinstance(job, tuple) else [run for column in job for run in column.cases]
+def _cases(part: Part) -> list[tuple[str, Case]]:
+    return [part] if isinstance(part, tuple) else [run for column in part for run in column.cases]
 
 
-def _batch(job: Job) -> str:
-    """By what a batch is told from others; empty for a single run."""
-    keys = [key for key, _ in _cases(job)]
-    return "" if isinstance(job, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
+def _batch(part: Part) -> str:
+    """By what a batch is distinguished from others; empty for a single run."""
+    keys = [key for key, _ in _cases(part)]
+    return "" if isinstance(part, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
 
 
-def _entries(job: Job) -> list[Entry]:
+def _entries(part: Part) -> list[Entry]:
     """A batch, or a single run. What a batch has no answer for is run by itself."""
-    if isinstance(job, tuple):
-        return [_entry(*job)]
+    if isinstance(part, tuple):
+        return [_entry(*part)]
     try:
-        batch = _batch(job)
-        found = [dataclasses.replace(entry, batch=batch) for entry in batch_entries(job)]
+        batch = _batch(part)
+        found = [dataclasses.replace(entry, batch=batch) for entry in batch_entries(part)]
     except Exception:  # of one of the schedules, or all are too much
         found = []
     known = {entry.key for entry in found}
-    return found + [_entry(*run) for run in _cases(job) if run[0] not in known]
+    return found + [_entry(*run) for run in _cases(part) if run[0] not in known]
 
 
 def _entry(key: str, case: Case) -> Entry:
     """One run; its errors are part of the table, so that others go on."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # the status tells of a divergence
+            warnings.simplefilter("ignore", RuntimeWarning)  # the status says that it diverged
             found = run(case.problem, case.method, **case.settings)
     except Exception as error:  # of a function of the caller's it may be any
         return _failed(key, case, error)
@@ -256,7 +258,7 @@ def _entry(key: str, case: Case) -> Entry:
 
 
 def _failed(key: str, case: Case, error: Exception) -> Entry:
-    told = str(error)
-    if not isinstance(error, ValueError | TypeError) or not told:
-        told = f"{type(error).__name__}: {told}"
-    return Entry(case.values, "failed", told, "", 0.0, {}, key)
+    message = str(error)
+    if not isinstance(error, ValueError | TypeError) or not message:
+        message = f"{type(error).__name__}: {message}"
+    return Entry(case.values, "failed", message, "", 0.0, {}, key)

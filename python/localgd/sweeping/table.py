@@ -39,7 +39,7 @@ class Entry:
     Attributes
     ----------
     values : dict
-        What tells it from the others: method, problem and the values of the grid.
+        What distinguishes it from the others: method, problem and the values of the grid.
     status : str
         "completed", "diverged" or "interrupted", or "failed" with the error as ``message``.
     message : str
@@ -199,8 +199,8 @@ class Sweep:
         counts: dict[str, int] = {}
         for entry in self:
             counts[entry.status] = counts.get(entry.status, 0) + 1
-        told = ", ".join(f"{count} {status}" for status, count in counts.items())
-        return f"Sweep({len(self)} runs: {told})"
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"Sweep({len(self)} runs: {listed})"
 
 
 def load_sweep(path: str | os.PathLike[str]) -> Sweep:
@@ -309,9 +309,9 @@ def _end_of_last_line(path: Path) -> int:
         while end > 0:
             begin = max(0, end - 2**16)
             file.seek(begin)
-            place = file.read(end - begin).rfind(b"\n")
-            if place >= 0:
-                return begin + place + 1
+            last = file.read(end - begin).rfind(b"\n")
+            if last >= 0:
+                return begin + last + 1
             end = begin
     return 0
 

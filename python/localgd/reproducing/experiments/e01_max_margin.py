@@ -183,7 +183,7 @@ for L in (1, 10, 100, 1000):
         trained = self.rows(problem)
         runs = {}
         for L in steps:
-            context.tell(f"{name}, L = {L}, to 10^100 rounds")
+            context.status(f"{name}, L = {L}, to 10^100 rounds")
             runs[L] = context.fast_forward(
                 trained, self.method(L), rounds=FAR, loss="exponential", reference=reference
             )
@@ -194,7 +194,7 @@ for L in (1, 10, 100, 1000):
         trained = self.rows(problem)
         runs = {}
         for L, rounds in context.pick(QUICK, FULL).items():
-            context.tell(f"L = {L}, {rounds:,} rounds one by one")
+            context.status(f"L = {L}, {rounds:,} rounds one by one")
             runs[L] = context.run(
                 trained,
                 self.method(L),

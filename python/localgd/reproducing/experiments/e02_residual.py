@@ -149,13 +149,13 @@ for L in (1, 10, 100, 1000):
         limit = lg.reference.asymptote(synthetic)
         paths = {}
         for name, L, lr, start in self._variants(context, synthetic):
-            context.tell(f"synthetic rows, {name}")
+            context.status(f"synthetic rows, {name}")
             paths[name] = self._path(context, synthetic, limit, L, lr, start)
         real, name, notes = _real(context)
         real_limit = lg.reference.asymptote(real)
         real_paths = {}
         for L in REAL_STEPS:
-            context.tell(f"{name}, L = {L}")
+            context.status(f"{name}, L = {L}")
             real_paths[f"L = {L}"] = self._path(context, real, real_limit, L, 1.0, _nowhere(real))
         every = [*paths.values(), *real_paths.values()]
         ends = [path.at(path.inside, FAR) for path in paths.values()]
@@ -238,7 +238,7 @@ for L in (1, 10, 100, 1000):
 
     def _degenerate(self, context: Context) -> dict[str, np.ndarray]:
         """The residual across ŵ from 100 rounds on, where one row's multiplier is 0."""
-        context.tell("degenerate rows")
+        context.status("degenerate rows")
         problem = lg.Problem([([[1.0, 0.0]], [1]), ([[1.0, 1.0]], [1])])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # that a row has multiplier 0

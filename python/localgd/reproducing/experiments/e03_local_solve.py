@@ -137,10 +137,10 @@ for method in (lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)):
         problems = [_synthetic(seed) for seed in seeds]
         pairs = []
         for seed, problem in zip(seeds, problems, strict=True):
-            context.tell(f"exact solves, data set {seed}")
+            context.status(f"exact solves, data set {seed}")
             pairs.append(self._solves(context, problem, ROUNDS))
         real, name, notes = separable_rows(context, lg.datasets.load_digits, "digits")
-        context.tell(f"exact solves, {name}")
+        context.status(f"exact solves, {name}")
         on_real = self._solves(context, real, _real_rounds(context))
         stepped = self._steps(context, problems[0])
         plain = [degrees(pair["plain"]) for pair in pairs]
@@ -189,7 +189,7 @@ for method in (lg.LocalSolve(), lg.ModifiedLocalGD(local_steps=None)):
         best = lg.reference.max_margin(problem)
         runs = {}
         for L in STEPS:
-            context.tell(f"Modified Local-GD, L = {L}")
+            context.status(f"Modified Local-GD, L = {L}")
             runs[L] = context.fast_forward(
                 problem, self.modified(L), rounds=FAR, loss="exponential", reference=best
             )

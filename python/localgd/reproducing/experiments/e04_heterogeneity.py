@@ -209,7 +209,7 @@ for weights in ("samples", "equal"):
         rows = []
         for degree in degrees:
             for seed in range(1 + context.seed, 1 + context.seed + _seeds(context)):
-                context.tell(f"{name} {degree:g}, seed {seed}")
+                context.status(f"{name} {degree:g}, seed {seed}")
                 problem = make(degree, seed)
                 dealt = self._rounds(context, problem)
                 control = self._rounds(context, self.control(problem, seed))
@@ -227,7 +227,7 @@ for weights in ("samples", "equal"):
         for alpha in _alphas(context):
             for seed in range(1 + context.seed, 1 + context.seed + _seeds(context)):
                 for equal, weights in enumerate(("samples", "equal")):
-                    context.tell(f"{name}, α = {alpha:g}, p_i by {weights}, seed {seed}")
+                    context.status(f"{name}, α = {alpha:g}, p_i by {weights}, seed {seed}")
                     scheme = lg.Dirichlet(alpha)
                     if own is None:
                         problem = zeros_and_ones(

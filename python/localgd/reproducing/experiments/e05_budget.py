@@ -191,7 +191,7 @@ for L in (1, 10, 100, 1000, 10_000, 100_000):
         steps = [L for L in _one_two_five(budget) if budget % L == 0]
         angles, losses = [], []
         for L in steps:
-            context.tell(f"{name}, budget {budget:,}, L = {L:,}")
+            context.status(f"{name}, budget {budget:,}, L = {L:,}")
             rounds = budget // L
             run = context.run(
                 problem,

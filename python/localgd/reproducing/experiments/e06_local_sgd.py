@@ -239,7 +239,7 @@ for method in (lg.LocalSGD(lr=1.0, **settings), lg.MinibatchSGD(lr=1.0, **settin
         rows = []
         for batch in BATCHES:
             for replacement in (True, False):
-                context.tell(f"batches of {batch}")
+                context.status(f"batches of {batch}")
                 method = self.local(LR, batch, replacement)
                 angles = [
                     np.degrees(
@@ -272,7 +272,7 @@ for method in (lg.LocalSGD(lr=1.0, **settings), lg.MinibatchSGD(lr=1.0, **settin
         best = lg.reference.max_margin(problem)
         rows: list[tuple[float, ...]] = []
         for batch in batches:
-            context.tell(f"{name}, minibatch SGD, batches of {batch}")
+            context.status(f"{name}, minibatch SGD, batches of {batch}")
             methods = (
                 self.local(LR, batch, True),
                 self.minibatch(LR, batch, True),
@@ -312,7 +312,7 @@ for method in (lg.LocalSGD(lr=1.0, **settings), lg.MinibatchSGD(lr=1.0, **settin
             lowest = lg.reference.minimizer(problem, loss="logistic").value
             makers = {"local": self.local, "minibatch": self.minibatch}
             for batch in TUNED_BATCHES:
-                context.tell(f"not separable, {SPLITS[key]}, batches of {batch or 'all rows'}")
+                context.status(f"not separable, {SPLITS[key]}, batches of {batch or 'all rows'}")
                 excess = {
                     name: np.maximum(self._losses(context, problem, make, batch) - lowest, FLOOR)
                     for name, make in makers.items()

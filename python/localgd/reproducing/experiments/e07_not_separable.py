@@ -179,14 +179,14 @@ for L in (1, 2, 4, 16):
         numbers: dict[str, Any] = {}
         mixed = self._mixed(context, mixed_rows(seed), numbers)
         problem = _synthetic(seed)
-        context.tell("offsets, synthetic rows")
+        context.status("offsets, synthetic rows")
         ladder = self._ladder(context, problem)
         numbers["single_step_error"] = self._single_step(context, problem)
         numbers["worst_offset_error_percent"] = _worst(ladder)
         numbers["equal_clients_error"] = self._equal_clients(context, problem)
         decay = self._removal(context, problem, numbers)
         real, name, notes = _real(context)
-        context.tell(f"offsets, {name}")
+        context.status(f"offsets, {name}")
         on_real = self._ladder(context, real)
         numbers["real_worst_offset_error_percent"] = _worst(on_real)
         return Measured(
@@ -216,7 +216,7 @@ for L in (1, 2, 4, 16):
         columns: dict[str, np.ndarray] = {}
         changes, falls = [], []
         for key, method in methods.items():
-            context.tell(f"rows separable in part, {NAMES[key]}")
+            context.status(f"rows separable in part, {NAMES[key]}")
             run = context.run(
                 problem,
                 method,
@@ -306,7 +306,7 @@ for L in (1, 2, 4, 16):
         }
         columns: dict[str, np.ndarray] = {}
         for key, method in runs.items():
-            context.tell(f"what removes the offset: {key}")
+            context.status(f"what removes the offset: {key}")
             run = context.run(
                 problem,
                 method,

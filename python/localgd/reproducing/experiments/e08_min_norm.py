@@ -118,7 +118,7 @@ for L in (1, 10, 100, 1000):
         distances, errors, gaps = [], [], []
         rows = []
         for L in STEPS:
-            context.tell(f"L = {L}")
+            context.status(f"L = {L}")
             far = context.fast_forward(
                 problem, self.method(L), rounds=1e6, record=record, **options
             )

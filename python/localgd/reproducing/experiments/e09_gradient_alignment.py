@@ -166,7 +166,7 @@ for method in (lg.GD(4 / H), lg.GradAlign(4 / H, 10 / H), lg.LocalGD(10, 4 / H),
         splits, notes = _splits(context, self._seeds(context))
         every = []
         for number, (problem, check, test) in enumerate(splits, 1):
-            context.tell(f"split {number} of {len(splits)}")
+            context.status(f"split {number} of {len(splits)}")
             every.append(self._runs(context, problem, check, test))
         chosen = {name: [_best(runs, name, ROUNDS) for runs in every] for name in NAMES}
         accuracy = {name: _accuracies(every, chosen[name], ROUNDS) for name in NAMES}

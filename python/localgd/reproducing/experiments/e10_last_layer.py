@@ -142,7 +142,7 @@ for L in (1, 10, 100):
         """The limit on few rows, then the digits."""
         problem, test, small, notes = _problems(context)
         limit = self._limit(context, small)
-        context.tell("pooled GD")
+        context.status("pooled GD")
         pooled = _pooled(context, problem)
         columns = self._digits(context, problem, test, pooled)
         last = {L: _rows(columns, L)[-1] for L in STEPS}
@@ -176,7 +176,7 @@ for L in (1, 10, 100):
         totals = 10.0 ** np.arange(1, 12.1, 0.5)
         parts = []
         for L, growth in GROWTH.items():
-            context.tell(f"limit, L = {L}")
+            context.status(f"limit, L = {L}")
             wanted = totals[totals >= L]
             # Σ_{i<k} L g^i = L (g^k - 1)/(g - 1)
             k = np.log1p(wanted * (growth - 1) / L) / math.log(growth)
@@ -204,10 +204,10 @@ for L in (1, 10, 100):
     ) -> dict[str, np.ndarray]:
         """Every L beside the pooled model of as many steps: a row for each record."""
         X, y = test
-        told = {total: np.argmax(X @ W, axis=1) for total, W in pooled.items()}
+        predicted = {total: np.argmax(X @ W, axis=1) for total, W in pooled.items()}
         rows = []
         for L, rounds in ROUNDS.items():
-            context.tell(f"L = {L}, {rounds} rounds")
+            context.status(f"L = {L}, {rounds} rounds")
             record = [total // L for total in TOTALS if L <= total <= L * rounds]
             run = context.run(
                 problem,
@@ -234,8 +234,8 @@ for L in (1, 10, 100):
                             np.argmax(problem.X @ W, axis=1), problem.y
                         ),
                         "test_accuracy_percent": _accuracy(says, y),
-                        "pooled_test_accuracy_percent": _accuracy(told[total], y),
-                        "agreement_percent": _accuracy(says, told[total]),
+                        "pooled_test_accuracy_percent": _accuracy(predicted[total], y),
+                        "agreement_percent": _accuracy(says, predicted[total]),
                         "angle_deg": math.degrees(lg.angle(W.ravel(), pooled[total].ravel())),
                     }
                 )

@@ -208,7 +208,7 @@ for entry in table:
         rates = [2.0**e for e in range(EXPONENTS[0], EXPONENTS[1] + 1, stride)]
         rows = []
         for L in steps:
-            context.tell(f"{name}, L = {L}")
+            context.status(f"{name}, L = {L}")
             table = lg.sweep(
                 problem,
                 self.method(L, 1.0),
@@ -243,7 +243,7 @@ for entry in table:
         self, context: Context, problem: lg.Problem, name: str, rounds: int
     ) -> dict[str, np.ndarray]:
         """The loss of every round for 1/(LH), 1/H and two-stage."""
-        context.tell(f"{name}, presets")
+        context.status(f"{name}, presets")
         lr = 1 / lg.analysis.smoothness(problem, "logistic")
         L = PRESET_STEPS
         rates = {

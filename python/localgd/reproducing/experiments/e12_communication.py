@@ -223,7 +223,7 @@ for L in (1, 16, 256, 4096):
         columns: dict[str, list[float]] = {target: [] for target in TARGETS}
         columns["bytes per round"] = []
         for L in steps:
-            context.tell(f"{name}, L = {L:,}")
+            context.status(f"{name}, L = {L:,}")
             run = context.fast_forward(
                 problem,
                 self.method(L),

@@ -23,12 +23,12 @@ from .screen import Screen
 from .settings import Settings
 from .target import Target
 
-__all__ = ["about_far", "far_run", "is_far"]
+__all__ = ["about_forwarding", "forwarded_run", "is_forwarded"]
 
 PATIENCE = 3600.0  # seconds that round by round may take by the engine's estimate
 
 
-def is_far(settings: Settings, problem: Problem, method: Method) -> bool:
+def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
     """Whether to fast-forward: round by round would take hours, and the method is smooth.
 
     A run of more rounds than can be counted is fast-forwarded or refused. A checkpoint, or an
@@ -49,12 +49,12 @@ def is_far(settings: Settings, problem: Problem, method: Method) -> bool:
     return True
 
 
-def far_run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
+def forwarded_run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
     """The run by :func:`localgd.fast_forward`."""
     settings = prepared.settings
     decades = math.log10(max(settings.rounds, 10))
     name = chosen_method.title(settings).partition(",")[0]
-    with screen.progress(name, math.ceil(decades), "decades") as tell:
+    with screen.progress(name, math.ceil(decades), "decades") as update:
         return fast_forward(
             prepared.problem,
             method,
@@ -67,11 +67,11 @@ def far_run(prepared: Prepared, method: Method, target: Target, screen: Screen) 
             test=prepared.test,
             measures=target.measures,
             memory_limit=settings.memory_limit,
-            progress=False if tell is None else lambda k: tell(int(math.log10(max(k, 1)))),
+            progress=False if update is None else lambda k: update(int(math.log10(max(k, 1)))),
         )
 
 
-def about_far(run: Run) -> str:
+def about_forwarding(run: Run) -> str:
     """How it was done, in a line."""
     about = run.config["fast_forward"]
     worst = float(np.nanmax(run.history["error"]))
