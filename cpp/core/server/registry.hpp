@@ -10,10 +10,9 @@
 //   visit(show)      show(name, value) for each of its parameters
 //   change(k, D, x)  c in round k, unless there is
 //   factor()         f where c = f D, whatever was before the round
-//   idle(k, end)     what rounds k, ..., end - 1 do to a number that no client moves, of linear
-//   ones
-//                    without a factor
 //   first_squares()  what squares begin with, if it keeps them
+//   idle(k, end)     of linear ones without a factor: what rounds k, ..., end - 1 do to a number
+//                    that no client moves
 // change() is for track.cpp alone, which is compiled without contraction to fused multiply-adds.
 #pragma once
 
