@@ -380,8 +380,7 @@ def assert_model(
     run: lg.Run, want: oracle.Result, problem: lg.Problem, init: Any, tolerance: float, where: str
 ) -> None:
     """Weights, margins, and the coefficients of a run inside the span of the rows."""
-    loss = run.config["loss"]
-    rows = problem.signed_rows if loss in ("exponential", "logistic") else problem.X
+    rows = problem.signed_rows if problem.task == "binary" else problem.X
     w0 = np.zeros(problem.weights_shape) if init is None else np.array(init)
     assert_close(run.weights, want.weights, tolerance, where)
     assert_close(rows @ run.weights, rows @ want.weights, tolerance, where)

@@ -7,6 +7,8 @@ import pytest
 import registry
 
 import localgd as lg
+from localgd._backend import core
+from localgd.configuration import local_options, server_options
 from localgd.servers import Server
 
 SERVERS = Server.__subclasses__()
@@ -58,9 +60,10 @@ def test_learning_rate_of_an_adaptive_server_has_no_default(kind):
 @pytest.mark.parametrize("kind", SERVERS)
 def test_numbers_become_floats(kind):
     options = {name: np.float32(0.5) for name in names(kind) if name != "nesterov"}
-    numbers = kind(**options).numbers()
-    assert numbers == options
-    assert all(type(number) is float for number in numbers.values())
+    server = kind(**options)
+    for name in options:
+        assert getattr(server, name) == 0.5
+        assert type(getattr(server, name)) is float
 
 
 @pytest.mark.parametrize(("kind", "name"), with_number("lr", "tau"))
@@ -90,6 +93,31 @@ def test_decays(kind, name):
 def test_nesterov_is_a_switch(value):
     with pytest.raises(TypeError, match=f"nesterov: got {value!r}; want True or False"):
         lg.ServerSGD(nesterov=value)
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_core_takes_the_parameters_of_a_server_all_of_them_and_no_others(small_problem, kind):
+    method = lg.GD(0.1, server=make(kind))
+    options = server_options(method)
+
+    def simulation(server):
+        problem, empty = small_problem, np.zeros(0)
+        return core.Simulation(
+            *(problem.X, problem.y, problem.offsets, problem.weights, np.zeros(30)),
+            **{"engine": "primal", "loss": "logistic", "single": False, "threads": 1},
+            **{"local": local_options(problem, method), "server": server},
+            **{"record_rounds": [], "reference": empty},
+        )
+
+    simulation(options)
+    for name in names(kind):
+        missing = {key: value for key, value in options.items() if key != name}
+        with pytest.raises(ValueError, match=f"server: '{name}' is missing"):
+            simulation(missing)
+    with pytest.raises(ValueError, match="server: there is no 'warmup'"):
+        simulation({**options, "warmup": 3.0})
+    with pytest.raises(ValueError, match="server: no server named 'mean'"):
+        simulation({**options, "kind": "mean"})
 
 
 # -- In a run --------------------------------------------------------------------------------------

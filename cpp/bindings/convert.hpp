@@ -75,25 +75,23 @@ Value one_of(const std::map<std::string, Value>& kinds, const std::string& name)
   return found->second;
 }
 
-// Numbers that are not given keep their defaults: each kind of server has its own.
+// Sets what options.visit() shows to the values of those names: all of them, and there are no
+// others.
+template <class Options>
+void read_options(const std::string& what, py::dict values, Options& options) {
+  options.visit([&]<class Value>(const char* name, Value& value) {
+    if (!values.contains(name)) throw std::invalid_argument(what + ": '" + name + "' is missing");
+    value = values.attr("pop")(name).template cast<Value>();
+  });
+  if (!values.empty())
+    throw std::invalid_argument(what + ": there is no '" +
+                                std::string(py::str((*values.begin()).first)) + "'");
+}
+
 inline ServerRule server_rule(const py::dict& options) {
-  ServerRule rule;
-  rule.kind = one_of<ServerKind>({{"average", ServerKind::average},
-                                  {"anchored", ServerKind::anchored},
-                                  {"sgd", ServerKind::sgd},
-                                  {"adam", ServerKind::adam},
-                                  {"yogi", ServerKind::yogi},
-                                  {"adagrad", ServerKind::adagrad}},
-                                 options["kind"].cast<std::string>());
-  const auto read = [&](const char* name, auto& value) {
-    if (options.contains(name)) value = options[name].cast<std::decay_t<decltype(value)>>();
-  };
-  read("lr", rule.lr);
-  read("momentum", rule.momentum);
-  read("nesterov", rule.nesterov);
-  read("beta1", rule.beta1);
-  read("beta2", rule.beta2);
-  read("tau", rule.tau);
+  const py::dict values = options.attr("copy")();
+  ServerRule rule = ServerRule::named(values.attr("pop")("kind").cast<std::string>());
+  read_options("server", values, rule);
   return rule;
 }
 

@@ -17,6 +17,7 @@
 #include "model/model.hpp"
 #include "phase/phase.hpp"
 #include "round/options.hpp"
+#include "server/registry.hpp"
 #include "stop.hpp"
 #include "team.hpp"
 

@@ -77,14 +77,6 @@ inline void set_client_steps(LocalRule& local) {
   for (std::size_t i = 0; i < local.steps.size(); ++i) local.steps[i] += std::int64_t(i) % 3;
 }
 
-inline void set_coordinate_wise(ServerRule& server, ServerKind kind) {
-  server.kind = kind;
-  server.lr = 0.1;
-  server.tau = 0.01;
-  server.beta1 = kind == ServerKind::adagrad ? 0 : 0.9;
-  server.beta2 = 0.95;
-}
-
 inline void set_control(LocalRule& local) { local.correction = std::make_shared<Control>(); }
 constexpr double beta = 0.3;  // of displacements
 inline void set_displacement(LocalRule& local) {
@@ -110,7 +102,7 @@ inline const std::vector<MethodCase> methods{
      [](LocalRule& local, ServerRule& server) {
        set_batches(local, false);
        local.prox = 0.7;
-       server = {ServerKind::sgd, 0.8, 0.9, true};
+       server = {Sgd{0.8, 0.9, true}};
      }},
     {"control", [](LocalRule& local, ServerRule&) { set_control(local); }},
     {"control, client steps, batches, momentum",
@@ -118,7 +110,7 @@ inline const std::vector<MethodCase> methods{
        set_control(local);
        set_client_steps(local);
        set_batches(local, true);
-       server = {ServerKind::sgd, 0.7, 0.9};
+       server = {Sgd{0.7, 0.9}};
      }},
     {"displacement", [](LocalRule& local, ServerRule&) { set_displacement(local); }},
     {"displacement, client steps, batches, anchored",
@@ -126,26 +118,26 @@ inline const std::vector<MethodCase> methods{
        set_displacement(local);
        set_client_steps(local);
        set_batches(local, false);
-       server.kind = ServerKind::anchored;
+       server = {Anchored{}};
      }},
-    {"anchored", [](LocalRule&, ServerRule& server) { server.kind = ServerKind::anchored; }},
-    {"server rate", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.6}; }},
+    {"anchored", [](LocalRule&, ServerRule& server) { server = {Anchored{}}; }},
+    {"server rate", [](LocalRule&, ServerRule& server) { server = {Sgd{0.6}}; }},
     {"exact solve", [](LocalRule& local, ServerRule&) { local.solve = true; }},
     {"exact solve, anchored",
      [](LocalRule& local, ServerRule& server) {
        local.solve = true;
-       server.kind = ServerKind::anchored;
+       server = {Anchored{}};
      }},
-    {"adam", [](LocalRule&, ServerRule& server) { set_coordinate_wise(server, ServerKind::adam); }},
+    {"adam", [](LocalRule&, ServerRule& server) { server = {Adam{0.1, 0.9, 0.95, 0.01}}; }},
     {"yogi, batches",
      [](LocalRule& local, ServerRule& server) {
        set_batches(local, false);
-       set_coordinate_wise(server, ServerKind::yogi);
+       server = {Yogi{0.1, 0.9, 0.95, 0.01}};
      }},
     {"adagrad, control",
      [](LocalRule& local, ServerRule& server) {
        set_control(local);
-       set_coordinate_wise(server, ServerKind::adagrad);
+       server = {Adagrad{0.1, 0, 0.01}};
      }},
 };
 

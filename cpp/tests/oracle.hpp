@@ -6,6 +6,7 @@
 
 #include "corrections.hpp"
 #include "problems.hpp"
+#include "servers.hpp"
 
 namespace localgd::testing {
 
@@ -54,10 +55,9 @@ class Oracle {
         loss_(loss),
         local_(std::move(rules.local)),
         server_(rules.server),
-        start_(w),
-        velocity_(Model::Zero(w.rows(), w.cols())),
-        squares_(Model::Constant(w.rows(), w.cols(), server_.tau * server_.tau)),
-        controls_(static_cast<std::size_t>(p.clients()), velocity_) {}
+        controls_(static_cast<std::size_t>(p.clients()), Model::Zero(w.rows(), w.cols())) {
+    for (const double x : w.reshaped()) numbers_.push_back({x});
+  }
 
   Model w, before;            // w_{k+1} and w_k of the last round
   std::vector<Model> models;  // w_{k,i}; empty for clients that sat it out
@@ -235,35 +235,19 @@ class Oracle {
 
   // w_{k+1} - w_k from the clients' mean change.
   Model served(double k, const Model& mean) {
-    const double a = (k + 1) / (k + 2);
-    switch (server_.kind) {
-      case ServerKind::average:
-        return mean;
-      case ServerKind::anchored:
-        return (1 - a) * start_ + a * (w + mean) - w;
-      case ServerKind::sgd:
-        velocity_ = server_.momentum * velocity_ + mean;
-        if (!server_.nesterov) return server_.lr * velocity_;
-        return server_.lr * (mean + server_.momentum * velocity_);
-      default:
-        break;
+    Model change = mean;
+    for (Index j = 0; j < mean.size(); ++j) {
+      numbers_[at(j)].round(server_, k, mean(j));
+      change(j) = numbers_[at(j)].c;
     }
-    const Model d2 = mean.cwiseProduct(mean);
-    velocity_ = server_.beta1 * velocity_ + (1 - server_.beta1) * mean;
-    if (server_.kind == ServerKind::adagrad) squares_ += d2;
-    if (server_.kind == ServerKind::adam)
-      squares_ = server_.beta2 * squares_ + (1 - server_.beta2) * d2;
-    if (server_.kind == ServerKind::yogi)
-      squares_ -= (1 - server_.beta2) * d2.cwiseProduct((squares_ - d2).cwiseSign());
-    return server_.lr * velocity_.array() / (squares_.array().sqrt() + server_.tau);
+    return change;
   }
 
   const Problem& p;
   const LossCase& loss_;
   const LocalRule local_;
   const ServerRule server_;
-  const Model start_;
-  Model velocity_, squares_;
+  std::vector<ServedNumber> numbers_;  // of w, column by column
   std::vector<Model> controls_;
   std::map<Index, Model> left_;  // of each client, what was not sent
 };

@@ -27,11 +27,8 @@ void for_each_batch(Body&& body) {
 
 // Runs that differ in all that they may: more than two strips hold of doubles.
 std::vector<RunOptions> many_runs(const Problem& p, Index count) {
-  const std::vector<ServerRule> servers{{ServerKind::average},
-                                        {ServerKind::anchored},
-                                        {ServerKind::sgd, 0.6},
-                                        {ServerKind::sgd, 0.7, 0.5},
-                                        {ServerKind::sgd, 0.7, 0.5, true}};
+  const std::vector<ServerRule> servers{
+      {Average{}}, {Anchored{}}, {Sgd{0.6}}, {Sgd{0.7, 0.5}}, {Sgd{0.7, 0.5, true}}};
   std::vector<RunOptions> runs;
   for (Index r = 0; r < count; ++r) {
     RunOptions run;
@@ -224,7 +221,7 @@ TEST_CASE("what a batch refuses") {
   CHECK_THROWS_WITH_AS(make({}, bad), "init: want one column of one number for each feature",
                        std::invalid_argument);
   bad = good;
-  bad.server.kind = ServerKind::adam;
+  bad.server = {Adam{}};
   CHECK_THROWS_WITH_AS(make({}, bad), "server: a coordinate-wise one leaves the span of the rows",
                        std::invalid_argument);
   bad = good;

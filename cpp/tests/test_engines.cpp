@@ -135,11 +135,9 @@ TEST_CASE("clients that seldom take part follow the plain loops, whatever the se
   };
   const std::vector<MethodCase> servers{
       {"average", [](LocalRule&, ServerRule&) {}},
-      {"anchored", [](LocalRule&, ServerRule& server) { server.kind = ServerKind::anchored; }},
-      {"momentum",
-       [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.3, 0.7, false}; }},
-      {"nesterov",
-       [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.3, 0.7, true}; }}};
+      {"anchored", [](LocalRule&, ServerRule& server) { server = {Anchored{}}; }},
+      {"momentum", [](LocalRule&, ServerRule& server) { server = {Sgd{0.3, 0.7}}; }},
+      {"nesterov", [](LocalRule&, ServerRule& server) { server = {Sgd{0.3, 0.7, true}}; }}};
   for (const auto& server : servers)
     for (const std::shared_ptr<Correction>& correction :
          {std::shared_ptr<Correction>(), std::shared_ptr<Correction>(new Control),
@@ -189,7 +187,7 @@ TEST_CASE("corrections written elsewhere follow the plain loops") {
   const MethodCase fedsplit{"FedSplit", [](LocalRule& local, ServerRule& server) {
                               local.correction = std::make_shared<FedSplit>();
                               local.prox = 0.9;
-                              server = {ServerKind::sgd, 2.0};
+                              server = {Sgd{2.0}};
                             }};
   for (const auto& loss : losses) {
     for (const bool sampled : {false, true}) check(fedlin, loss, p, 4, 8, sampled);
@@ -250,9 +248,8 @@ TEST_CASE("small clients side by side follow the plain loops") {
   const std::vector<MethodCase> with_all_rows{
       {"local-gd", [](LocalRule&, ServerRule&) {}},
       {"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }},
-      {"server rate", [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8}; }},
-      {"nesterov",
-       [](LocalRule&, ServerRule& server) { server = {ServerKind::sgd, 0.8, 0.9, true}; }}};
+      {"server rate", [](LocalRule&, ServerRule& server) { server = {Sgd{0.8}}; }},
+      {"nesterov", [](LocalRule&, ServerRule& server) { server = {Sgd{0.8, 0.9, true}}; }}};
   for (const auto& method : with_all_rows)
     for (const auto& loss : losses)
       for (const bool sampled : {false, true})
@@ -341,12 +338,12 @@ TEST_CASE("what does not fit is refused") {
     o.local.solve = true;
   });
   for (const auto& engine : engines)
-    for (const auto kind : {ServerKind::adam, ServerKind::yogi, ServerKind::adagrad})
+    for (const auto name : {"adam", "yogi", "adagrad"})
       if (engine != "primal")
         refused("server: a coordinate-wise one leaves the span: want primal",
                 [&](Options& o, Model&) {
                   o.engine = engine;
-                  o.server.kind = kind;
+                  o.server = ServerRule::named(name);
                 });
   const char* labels = "targets: want classes 0 to C - 1";
   refused(labels, [](Options&, Model& w) { w = Model::Zero(3, 1); }, softmax);

@@ -1,69 +1,27 @@
 // The server's steps against their formulas, and what commit() and the ranges of rows promise.
 #include "core/server/track.hpp"
 #include "problems.hpp"
+#include "servers.hpp"
 
 using namespace localgd;
 using namespace localgd::testing;
 
 namespace {
 
-struct Server {
+struct ServerCase {
   std::string name;
   ServerRule rule;
 };
 
-ServerRule coordinate_wise(ServerKind kind, double lr, double beta1, double beta2, double tau) {
-  ServerRule rule;
-  rule.kind = kind;
-  rule.lr = lr;
-  rule.beta1 = beta1;
-  rule.beta2 = beta2;
-  rule.tau = tau;
-  return rule;
-}
-
-const std::vector<Server> servers{
-    {"average", {}},
-    {"anchored", {ServerKind::anchored}},
-    {"sgd", {ServerKind::sgd, 0.7}},
-    {"momentum", {ServerKind::sgd, 0.7, 0.9}},
-    {"nesterov", {ServerKind::sgd, 0.7, 0.9, true}},
-    {"adam", coordinate_wise(ServerKind::adam, 0.1, 0.9, 0.99, 1e-3)},
-    {"yogi", coordinate_wise(ServerKind::yogi, 0.1, 0.9, 0.9, 0.5)},
-    {"adagrad", coordinate_wise(ServerKind::adagrad, 0.1, 0, 0, 0.2)},
-};
-
-// One number's way through the formulas of track.hpp.
-struct Number {
-  const ServerRule& rule;
-  double start, x = start, v = 0, s = rule.tau * rule.tau, c = 0;
-
-  void round(double k, double d) {
-    const double a = (k + 1) / (k + 2);
-    v = rule.coordinate_wise() ? rule.beta1 * v + (1 - rule.beta1) * d : rule.momentum * v + d;
-    switch (rule.kind) {
-      case ServerKind::average:
-        c = d;
-        break;
-      case ServerKind::anchored:
-        c = (1 - a) * start + a * (x + d) - x;
-        break;
-      case ServerKind::sgd:
-        c = rule.lr * (rule.nesterov ? d + rule.momentum * v : v);
-        break;
-      case ServerKind::adam:
-        s = rule.beta2 * s + (1 - rule.beta2) * d * d;
-        break;
-      case ServerKind::yogi:
-        s += (1 - rule.beta2) * (d * d > s ? d * d : d * d < s ? -d * d : 0);
-        break;
-      case ServerKind::adagrad:
-        s += d * d;
-        break;
-    }
-    if (rule.coordinate_wise()) c = rule.lr * v / (std::sqrt(s) + rule.tau);
-    x += c;
-  }
+const std::vector<ServerCase> servers{
+    {"average", {Average{}}},
+    {"anchored", {Anchored{}}},
+    {"sgd", {Sgd{0.7}}},
+    {"momentum", {Sgd{0.7, 0.9}}},
+    {"nesterov", {Sgd{0.7, 0.9, true}}},
+    {"adam", {Adam{0.1, 0.9, 0.99, 1e-3}}},
+    {"yogi", {Yogi{0.1, 0.9, 0.9, 0.5}}},
+    {"adagrad", {Adagrad{0.1, 0, 0.2}}},
 };
 
 void step(Track& track, double k, const Matrix<double>& mean, Index range) {
@@ -83,8 +41,8 @@ TEST_CASE("servers take the steps of their formulas") {
     Track track(rule, start);
     CHECK(same_bits(track.value, start));
     CHECK(track.change.isZero(0));
-    std::vector<Number> numbers;
-    for (const double x : start.reshaped()) numbers.push_back({rule, x});
+    std::vector<ServedNumber> numbers;
+    for (const double x : start.reshaped()) numbers.push_back({x});
     for (int k = 0; k < 40; ++k) {
       // Some steps are 0, some much larger than those before: both branches of Yogi's sign.
       const Matrix<double> mean = (k % 7 == 3 ? 0 : k % 5 == 0 ? 4 : 0.3) * random.matrix(7, 2);
@@ -92,7 +50,7 @@ TEST_CASE("servers take the steps of their formulas") {
       track.commit();
       for (Index j = 0; j < mean.size(); ++j) {
         auto& number = numbers[static_cast<std::size_t>(j)];
-        number.round(k, mean.reshaped()[j]);
+        number.round(rule, k, mean.reshaped()[j]);
         REQUIRE(track.value.reshaped()[j] == doctest::Approx(number.x).epsilon(1e-13));
         REQUIRE(track.change.reshaped()[j] == doctest::Approx(number.c).epsilon(1e-12));
       }
@@ -164,4 +122,51 @@ TEST_CASE("linear servers move margins as they move weights") {
     }
     CHECK(relative_error(margins.value, rows.lazyProduct(weights.value)) < 1e-14);
   }
+}
+
+TEST_CASE("rounds without a mean change are one step of linear servers") {
+  Random random(12);
+  for (const auto& server : servers) {
+    const ServerRule& rule = server.rule;
+    if (rule.coordinate_wise()) continue;
+    CAPTURE(server.name);
+    Track track(rule, Matrix<double>::Zero(6, 1));
+    for (int k = 0; k < 5; ++k) {
+      step(track, k, random.matrix(6, 1), 6);
+      track.commit();
+    }
+    const Matrix<double> x = track.value;
+    const Matrix<double> v = track.velocity.size() ? track.velocity : Matrix<double>::Zero(6, 1);
+    for (int k = 5; k < 60; ++k) {
+      const Idle idle = rule.idle(5, k);
+      CHECK(relative_error(track.value, idle.x_kept * x + idle.x_moved * v) < 1e-13);
+      if (track.velocity.size()) CHECK(relative_error(track.velocity, idle.v_kept * v) < 1e-13);
+      step(track, k, Matrix<double>::Zero(6, 1), 6);
+      track.commit();
+    }
+  }
+}
+
+TEST_CASE("a server is found by its name, with parameters that are set by theirs") {
+  for (const auto& server : servers) {
+    CAPTURE(server.name);
+    const ServerRule& rule = server.rule;
+    std::visit(
+        [&]<class Own>(const Own&) {
+          const ServerRule found = ServerRule::named(Own::name);
+          CHECK(std::holds_alternative<Own>(found.server));
+        },
+        rule.server);
+    CHECK(rule.factor().has_value() == (server.name == "average" || server.name == "sgd"));
+  }
+  ServerRule rule = ServerRule::named("sgd");
+  std::string names;
+  rule.visit([&]<class Value>(const std::string& name, Value& value) {
+    names += name + " ";
+    value = static_cast<Value>(name == "lr" ? 0.5 : 0);
+  });
+  CHECK(names == "lr momentum nesterov ");
+  CHECK(rule.factor() == 0.5);
+  CHECK_THROWS_WITH_AS(ServerRule::named("sgdm"), "server: no server named 'sgdm'",
+                       std::invalid_argument);
 }

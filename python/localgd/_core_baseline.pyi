@@ -33,7 +33,7 @@ class Simulation:
         loss: str,
         single: bool,
         local: dict[str, Any],  # the fields of LocalRule (round/options.hpp), all of them
-        server: dict[str, Any],  # those of ServerRule that its kind has
+        server: dict[str, Any],  # its kind, and its parameters (core/server/), all of them
         record_rounds: Sequence[int] | NDArray[np.integer],
         reference: ArrayLike,  # (d,), (d, C) or (0,)
         threads: int,

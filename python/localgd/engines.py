@@ -28,6 +28,7 @@ from . import _validation as check
 from ._backend import core
 from .cgroups import cpu_quota
 from .errors import UnsupportedError
+from .losses import LOSSES
 from .methods import LocalRule, Method
 from .problem import Problem
 
@@ -111,10 +112,10 @@ def plans(problem: Problem, rule: LocalRule, itemsize: int) -> dict[str, Plan]:
 
 def refusal(engine: str, method: Method, loss: str) -> str | None:
     """Why an engine cannot run a method, or None if it can."""
-    if method.rule.solve and loss == "softmax":
+    if method.rule.solve and LOSSES[loss].tasks == ("multiclass",):
         return (
             "the exact local solve projects on the rows' own half spaces, which fits binary and "
-            "regression tasks; want a method with local steps for softmax"
+            f"regression tasks; want a method with local steps for {loss}"
         )
     if method.rule.solve and method.server.coordinate_wise:
         return (

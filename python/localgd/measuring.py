@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import UnsupportedError
 from .identification import UnidentifiedError, digest, identify
-from .losses import SIGNED_LOSSES
+from .losses import LOSSES
 from .methods import Method
 from .norms import norm
 from .problem import Problem
@@ -223,7 +223,7 @@ def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Sched
     """η L, where w_k = ŵ log(η L k) + ρ_k holds."""
     steps = method.rule.core_steps(problem.n_clients)
     why = None
-    if loss not in SIGNED_LOSSES:
+    if not LOSSES[loss].exponential_tail:
         why = f"the {loss} loss"
     elif not isinstance(lr, float):
         why = "a learning rate that is not constant"

@@ -23,7 +23,7 @@ from .configuration import (
 from .engines import DEFAULT_MEMORY_LIMIT, choose_engine, choose_threads
 from .errors import NotSeparableError
 from .identification import digest
-from .losses import LOSSES, SIGNED_LOSSES, check_loss, default_loss
+from .losses import LOSSES, check_loss, default_loss, margin_rows
 from .measuring import Measure, Recording, columns, further_measures, identified
 from .methods import Method, check_method
 from .problem import Problem
@@ -35,7 +35,6 @@ from .rounds import RoundInputs, learning_rate, shortened_rounds
 __all__ = ["LOSSES", "run"]
 
 DTYPES = {"float64": 8, "float32": 4}
-BOUNDED = ("logistic", "softmax")  # their derivatives are, so that hardly any rate overflows
 MAX_ROUNDS = 2**53  # rounds are exact in float64 columns up to here
 
 
@@ -203,7 +202,7 @@ def run(
         problem, method, rounds, loss, init, engine, dtype, seed, record, every_step
     )
     session = core.Simulation(
-        problem.signed_rows if loss in SIGNED_LOSSES else problem.X,
+        margin_rows(problem, loss),
         problem.y,
         problem.offsets,
         problem.weights,
@@ -352,7 +351,7 @@ def ending(
             f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
             f"{advice}. The result is that of round {round:,}"
         )
-    if loss in BOUNDED and losses[-1] > max(losses[0], 1 / np.finfo(dtype).eps):
+    if LOSSES[loss].bounded and losses[-1] > max(losses[0], 1 / np.finfo(dtype).eps):
         return "diverged", (
             f"diverged within {rounds:,} rounds: the loss has grown from {losses[0]:.3g} to "
             f"{losses[-1]:.3g}, where rounding moves margins by more than 1; {advice}"

@@ -7,7 +7,7 @@ negative is the pseudo-gradient of Reddi et al.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from . import _validation as check
 
@@ -26,25 +26,25 @@ __all__ = [
 class Server:
     """The base of all servers.
 
-    ``kind`` is the name by which the core knows it. A server that is ``coordinate_wise`` treats
-    each coordinate of w by itself, which leaves the span of the rows.
+    ``kind`` is the name by which the core knows it, and its fields, ``float`` or ``bool``, are the
+    parameters there (``cpp/core/server/``). A server that is ``coordinate_wise`` treats each
+    coordinate of w by itself, which leaves the span of the rows.
     """
 
     kind: ClassVar[str]
     coordinate_wise: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        limits = {"lr": {"above": 0}, "tau": {"above": 0}}
-        for name, value in self.numbers().items():
-            number = check.number(name, value, **limits.get(name, {"minimum": 0}))
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if field.type == "bool":
+                check.flag(name, value)
+                continue
+            limit: dict[str, Any] = {"above": 0} if name in ("lr", "tau") else {"minimum": 0}
+            number = check.number(name, value, **limit)
             if name in ("momentum", "beta1", "beta2") and number >= 1:
                 raise ValueError(f"{name}: got {value!r}; want a number of at least 0 and below 1")
             object.__setattr__(self, name, number)
-
-    def numbers(self) -> dict[str, float]:
-        """Its parameters that are real numbers."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if name != "nesterov"}
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,6 @@ class ServerSGD(Server):
     lr: float = 1.0
     momentum: float = 0.0
     nesterov: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.flag("nesterov", self.nesterov)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,15 @@
 // Every loss by name: a new loss is one file and one line here.
+//
+// It is a struct with
+//   signed_rows          whether it is a function of y x.w alone: rows come with their sign
+//   multiclass           whether a row has several outputs; functions then take many rows at once
+//   uses_target          whether the target counts beside the margin; after_move() and change() are
+//                        then exact without the exp that they are given
+//   value                l
+//   negative_derivative  -l'; of margins alone where targets do not count
+//   at_start             what is kept of known margins for -l' near them:
+//   after_move, change   -l' at a deviation from them, and by how much it differs, from exp and
+//                        exp - 1 of the deviation
 #pragma once
 
 #include <stdexcept>

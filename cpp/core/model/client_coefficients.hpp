@@ -2,8 +2,9 @@
 // are.
 //
 // Between those rounds the server's step is a linear map of what it keeps of a number, which is
-// made up for at the next one (server/idle.hpp). What the corrections of all clients have in common
-// is kept apart: with s the state of one number that the server moves by mean kappa_k in round k,
+// made up for at the next one (ServerRule::idle). What the corrections of all clients have in
+// common is kept apart: with s the state of one number that the server moves by mean kappa_k in
+// round k,
 //
 //   a_i = y_i - v_i gamma_i s,   y_i moved by u_i b_i alone
 //
@@ -11,7 +12,6 @@
 // y_i gets v_i (gamma_i' - gamma_i) s.
 #pragma once
 
-#include "../server/idle.hpp"
 #include "coefficients.hpp"
 
 namespace localgd {
@@ -71,7 +71,7 @@ class ClientCoefficients {
     for (Index i = 0; i < data_->clients(); ++i) {
       auto a = rows_of(a_, *data_, i);
       if (!still_) {
-        const Idle idle = localgd::idle(server_, moved_(i), now_(0));
+        const Idle idle = server_.idle(moved_(i), now_(0));
         a *= idle.x_kept;
         if (idle.x_moved != 0) a += idle.x_moved * rows_of(y_.velocity, *data_, i);
       }
@@ -110,10 +110,10 @@ class ClientCoefficients {
 
   // A client is where it would be had it moved in every round before k.
   void wake(Index i, double k) {
-    const Idle idle = localgd::idle(server_, moved_(i), k);
+    const Idle idle = server_.idle(moved_(i), k);
     moved_(i) = k + 1;
     if (idle.x_kept != 1) rows_of(y_.value, *data_, i) *= idle.x_kept;
-    if (idle.x_moved == 0) return;
+    if (idle.x_moved == 0 && idle.v_kept == 1) return;
     auto velocity = rows_of(y_.velocity, *data_, i);
     rows_of(y_.value, *data_, i) += idle.x_moved * velocity;
     velocity *= idle.v_kept;

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "../loss/registry.hpp"
 #include "../matrix_products.hpp"
 #include "../steps/projection.hpp"
 #include "span_clients.hpp"
@@ -14,7 +15,7 @@ class ExactSolves {
  public:
   ExactSolves(const Data& data, std::string_view loss)
       : data_(data),
-        interpolates_(loss == "squared"),
+        interpolates_(with_loss(loss, [](auto own) { return !own.signed_rows; })),
         solvers_(static_cast<std::size_t>(data.clients())),
         active_order(Matrix<double>::Zero(data.samples(), 1)) {}
 

@@ -1,12 +1,10 @@
-// A method, as the engines see it: a local rule and a server rule, and what one round of it takes.
+// A method's local rule, as the engines see it, and what one round takes.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "../philox.hpp"
@@ -42,25 +40,6 @@ inline double sum_of_decays(double prox_step, std::int64_t L) {
                         : 1 - std::pow(1 - prox_step, steps)) /
          prox_step;
 }
-
-enum class ServerKind { average, anchored, sgd, adam, yogi, adagrad };
-
-struct ServerRule {
-  ServerKind kind = ServerKind::average;
-  double lr = 1, momentum = 0;  // sgd
-  bool nesterov = false;
-  double beta1 = 0, beta2 = 0, tau = 0;  // the coordinate-wise ones
-
-  bool coordinate_wise() const {
-    return kind == ServerKind::adam || kind == ServerKind::yogi || kind == ServerKind::adagrad;
-  }
-  // f of a server that moves by f D, whatever was before the round.
-  std::optional<double> factor() const {
-    if (kind == ServerKind::average) return 1;
-    if (kind == ServerKind::sgd && momentum == 0) return lr;
-    return {};
-  }
-};
 
 // The inputs of one round. Nothing is copied.
 struct RoundPlan {

@@ -2,56 +2,86 @@
 // compiler may fuse either product, and takes one in whole registers and the other at their end.
 #include "track.hpp"
 
-#include <cmath>
-
 namespace localgd {
 
+namespace {
+
+// x <- x + c, c of D in place, for some rows of a column; the state as in Track.
+struct Numbers {
+  Index count;
+  const double *value, *anchor, *velocity, *squares;
+  double* __restrict c;
+  double* __restrict next;
+  double* __restrict next_velocity;
+  double* __restrict next_squares;
+};
+
+void scale(double factor, const Numbers& __restrict at) {
+  for (Index j = 0; j < at.count; ++j) {
+    at.c[j] *= factor;
+    at.next[j] = at.value[j] + at.c[j];
+  }
+}
+
+template <class Own>
+void step(const Own server, double k, const Numbers& __restrict at) {
+  constexpr ServerKeeps keeps = Own::keeps;
+  for (Index j = 0; j < at.count; ++j) {
+    ServerState x{.value = at.value[j]};
+    if constexpr (keeps.anchor) x.anchor = at.anchor[j];
+    if constexpr (keeps.velocity) x.velocity = at.velocity[j];
+    if constexpr (keeps.squares) x.squares = at.squares[j];
+    at.c[j] = server.change(k, at.c[j], x);
+    at.next[j] = at.value[j] + at.c[j];
+    if constexpr (keeps.velocity) at.next_velocity[j] = x.velocity;
+    if constexpr (keeps.squares) at.next_squares[j] = x.squares;
+  }
+}
+
+}  // namespace
+
+Track::Track(const ServerRule& rule, Matrix<double> start)
+    : value(std::move(start)),
+      change(Matrix<double>::Zero(value.rows(), value.cols())),
+      mean(change),
+      rule_(rule),
+      next_(value) {
+  std::visit(
+      [&]<class Own>(const Own& server) {
+        if (factor_of(server)) return;
+        if constexpr (Own::keeps.anchor) anchor = value;
+        if constexpr (Own::keeps.velocity) velocity = next_velocity_ = change;
+        if constexpr (Own::keeps.squares)
+          squares = next_squares_ =
+              Matrix<double>::Constant(value.rows(), value.cols(), server.first_squares());
+      },
+      rule.server);
+}
+
 void Track::advance(double k, Index first, Index count) {
-  for (Index column = 0; column < mean.cols(); ++column)
-    rule_.coordinate_wise() ? adapt(column, first, count) : advance_column(k, column, first, count);
-}
-
-void Track::advance_column(double k, Index column, Index first, Index count) {
-  const auto at = [&](Matrix<double>& m) { return m.col(column).data() + first; };
-  double* __restrict c = at(mean);
-  double* __restrict next = at(next_);
-  const double* x = at(value);
-  if (const auto factor = rule_.factor()) {
-    const double lr = *factor;
-    for (Index j = 0; j < count; ++j) c[j] *= lr;
-  } else if (rule_.kind == ServerKind::anchored) {
-    const double left = 1 / (k + 2), a = 1 - left;
-    const double* x0 = at(anchor);
-    for (Index j = 0; j < count; ++j) c[j] = a * c[j] - left * (x[j] - x0[j]);
-  } else {
-    const double lr = rule_.lr, momentum = rule_.momentum;
-    const double* before = at(velocity);
-    double* __restrict v = at(next_velocity_);
-    for (Index j = 0; j < count; ++j) v[j] = momentum * before[j] + c[j];
-    if (rule_.nesterov)
-      for (Index j = 0; j < count; ++j) c[j] = lr * (c[j] + momentum * v[j]);
-    else
-      for (Index j = 0; j < count; ++j) c[j] = lr * v[j];
-  }
-  for (Index j = 0; j < count; ++j) next[j] = x[j] + c[j];
-}
-
-void Track::adapt(Index column, Index first, Index count) {
-  for (Index j = first; j < first + count; ++j) {
-    const double d = mean(j, column), d2 = d * d, old = squares(j, column);
-    double s = old + d2;  // adagrad
-    if (rule_.kind == ServerKind::adam) s = rule_.beta2 * old + (1 - rule_.beta2) * d2;
-    if (rule_.kind == ServerKind::yogi) {
-      const double sign = old > d2 ? 1 : old < d2 ? -1 : 0;
-      s = old - (1 - rule_.beta2) * d2 * sign;
-    }
-    const double v = rule_.beta1 * velocity(j, column) + (1 - rule_.beta1) * d;
-    const double c = rule_.lr * v / (std::sqrt(s) + rule_.tau);
-    next_squares_(j, column) = s;
-    next_velocity_(j, column) = v;
-    mean(j, column) = c;
-    next_(j, column) = value(j, column) + c;
-  }
+  const auto at = [&](auto& matrix, Index column) {
+    return matrix.size() ? matrix.col(column).data() + first : nullptr;
+  };
+  std::visit(
+      [&]<class Own>(const Own& server) {
+        const std::optional<double> factor = factor_of(server);
+        for (Index column = 0; column < mean.cols(); ++column) {
+          const Numbers numbers{count,
+                                at(value, column),
+                                at(anchor, column),
+                                at(velocity, column),
+                                at(squares, column),
+                                at(mean, column),
+                                at(next_, column),
+                                at(next_velocity_, column),
+                                at(next_squares_, column)};
+          if (factor)
+            scale(*factor, numbers);
+          else if constexpr (requires { &Own::change; })
+            step(server, k, numbers);
+        }
+      },
+      rule_.server);
 }
 
 }  // namespace localgd

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
+from ..losses import LOSSES
 from ..norms import norm
 from ..read_only import ReadOnlyArrays
 from ..reference._facial_reduction import row_space
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Residual", "local_time_per_round", "residual"]
 
-# w_k = ŵ log(η L k) + ρ_k with ρ_k bounded holds for these losses and methods under the server
-# Average. The anchored server falls behind by ŵ log log τ; a proximal term makes L smaller.
-LOSSES = ("exponential", "logistic")
+# w_k = ŵ log(η L k) + ρ_k with ρ_k bounded holds for these methods under the server Average, and
+# losses with an exponential tail. The anchored server falls behind by ŵ log log τ; a proximal term
+# makes L smaller.
 ONE_STEP = ("GD", "GradAlign", "MinibatchSGD")
 METHODS = (*ONE_STEP, "LocalGD", "LocalSGD", "Scaffold", "FedGA")
 
@@ -146,8 +147,9 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
 def local_time_per_round(config: dict[str, Any]) -> float:
     """η L of a run's config, or UnsupportedError where w_k = ŵ log(η L k) + ρ_k does not hold."""
     loss, method = config["loss"], config["method"]
-    if loss not in LOSSES:
-        raise UnsupportedError(f"run: the loss is {loss!r}; want one of {', '.join(LOSSES)}")
+    fitting = [name for name, known in LOSSES.items() if known.exponential_tail]
+    if loss not in fitting:
+        raise UnsupportedError(f"run: the loss is {loss!r}; want one of {', '.join(fitting)}")
     if method["name"] not in METHODS:
         raise UnsupportedError(
             f"run: the method is {method['name']}; want one of {', '.join(METHODS)}"

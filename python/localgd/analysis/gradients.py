@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..losses import check_loss
+from ..losses import LOSSES, check_loss
 from ..problem import Problem
 
 __all__ = ["GradientAlignment", "gradient_alignment"]
@@ -126,27 +126,8 @@ def _pulls(loss: str, problem: Problem, w: np.ndarray) -> np.ndarray:
     """ℓ'/n_i of each row, with its sign or per class."""
     y, sizes = problem.y, np.repeat(problem.sizes, problem.sizes)
     with np.errstate(over="ignore", invalid="ignore"):
-        pulls = _slopes(loss, problem.X @ w, y)
+        pulls = LOSSES[loss].slopes(problem.X @ w, y)
     if not np.isfinite(pulls).all():
         raise ValueError(f"w: its {loss} loss is not finite; want a model closer to 0")
     scaled: np.ndarray = (pulls.T / sizes).T
     return scaled
-
-
-def _slopes(loss: str, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The derivative of each row's loss by its score, or by those of the classes."""
-    if loss == "softmax":
-        e: np.ndarray = np.exp(u - u.max(axis=1, keepdims=True))
-        e /= e.sum(axis=1, keepdims=True)
-        own = np.arange(len(y)), y.astype(np.intp)
-        e[own] = 0
-        e[own] = -e.sum(axis=1)  # 1 - p of a sure row, without cancellation
-        return e
-    if loss == "squared":
-        return u - y
-    m = y * u
-    if loss == "exponential":
-        return -y * np.exp(-m)
-    small = np.exp(-np.abs(m))  # ≤ 1: no overflow in either tail
-    slopes: np.ndarray = -y * np.where(m > 0, small, 1.0) / (1.0 + small)
-    return slopes

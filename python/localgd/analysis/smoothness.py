@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..losses import CURVATURE, check_loss
+from ..losses import LOSSES, check_loss
 from ..problem import Problem
 
 __all__ = ["smoothness"]
@@ -60,7 +60,7 @@ def smoothness(problem: Problem, loss: str) -> float:
     if largest <= 0:
         raise ValueError("problem: all rows are 0; want rows that differ from 0")
     with np.errstate(over="ignore"):
-        H = CURVATURE[loss] * float(np.ldexp(largest, 2 * exponent))
+        H = LOSSES[loss].curvature * float(np.ldexp(largest, 2 * exponent))
     if not 0 < H < np.inf:
         raise ValueError(
             f"problem: rows of size 2^{exponent}, whose squares leave the range of double "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergedError
-from ..losses import SIGNED_LOSSES
+from ..losses import LOSSES
 from ..methods import Method
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
@@ -320,7 +320,7 @@ def _curvature(
     """``-k scale_j ℓ''(m_j) K_jl``; for softmax ℓ'' is a matrix between the classes."""
     N, C = first.shape
     margins = first + gram @ a.reshape((N, C), order="F")
-    if loss in SIGNED_LOSSES:
+    if LOSSES[loss].signed:
         m = margins[:, 0]
         slopes = np.exp(np.log(k) - m)  # k e^{-m} stays in range where its factors might not
         if loss == "logistic":

@@ -11,7 +11,7 @@ import numpy as np
 from .._backend import core
 from ..configuration import local_options, server_options
 from ..engines import choose_engine, choose_threads
-from ..losses import SIGNED_LOSSES
+from ..losses import margin_rows
 from ..measuring import columns
 from ..methods import Method
 from ..problem import Problem
@@ -48,8 +48,7 @@ class Job:
     @property
     def rows(self) -> np.ndarray:
         """A, the rows whose combination the model is."""
-        problem = self.problem
-        return problem.signed_rows if self.loss in SIGNED_LOSSES else problem.X
+        return margin_rows(self.problem, self.loss)
 
     def session(self, records: np.ndarray, moved: float = 0.0) -> tuple[Any, int]:
         """A simulation with the Gram engine that records at these rounds, and its threads.

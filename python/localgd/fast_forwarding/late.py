@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..losses import SIGNED_LOSSES
+from ..losses import LOSSES
 from ..servers import Anchored
 from .flow import Flow
 
@@ -123,7 +123,7 @@ class Slopes:
 
     def __init__(self, flow: Flow, rows: np.ndarray):
         self._logistic = flow.loss == "logistic"
-        self._signed = flow.loss in SIGNED_LOSSES
+        self._signed = LOSSES[flow.loss].signed
         if not self._signed:
             self._own = (np.arange(len(rows)), flow.problem.y[rows].astype(int))  # its class
 

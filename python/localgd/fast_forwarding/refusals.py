@@ -11,11 +11,13 @@ from ..methods import Method
 from ..participation import Participation
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
-from ..servers import Anchored, ServerSGD
+from ..servers import Anchored, Average, ServerSGD
 
 __all__ = ["check_smooth"]
 
 SMALLEST = 1e-140  # size of rows
+# Whose second derivatives are known here.
+LOSSES = ("exponential", "logistic", "squared", "softmax")
 MOST_STATES = 6000  # of the linear map of SCAFFOLD with the squared loss
 
 
@@ -44,6 +46,10 @@ def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | 
         )
     if method.server.coordinate_wise:
         return f"{type(method.server).__name__} leaves the span of the rows; use run"
+    if not isinstance(method.server, Average | Anchored | ServerSGD):
+        return f"the flow of {type(method.server).__name__} is not known; use run"
+    if loss not in LOSSES:
+        return f"the second derivative of the loss {loss!r} is not known; use run"
     momentum = getattr(method.server, "momentum", 0.0) > 0
     if momentum and method.rule.correction == "control":
         return "momentum and control variates together are two memories; want one of them"

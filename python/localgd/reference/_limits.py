@@ -15,7 +15,7 @@ from ..read_only import ReadOnlyArrays
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, outside, row_space
 from ._hard_margin import INEXACT, certify, hard_margin
-from ._losses import Margins
+from ._losses import SIGNED, Margins
 from ._max_margin import refusal
 from ._minimizer import accurate
 from ._newton import Minimum, minimise
@@ -202,7 +202,7 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     (0.089761, 0.0)
     """
     Z = signed_rows(problem, "limits")
-    check.one_of("loss", loss, ("exponential", "logistic"))
+    check.one_of("loss", loss, SIGNED)
     tolerance = check.number("tolerance", tolerance, above=0)
     kept = np.flatnonzero(problem.row_weights > 0)
     Z, exponent = common_scale(Z[kept])

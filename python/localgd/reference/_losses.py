@@ -13,7 +13,9 @@ import numpy as np
 from scipy.linalg import null_space, solve_triangular
 from scipy.special import expit, logsumexp, softmax
 
-__all__ = ["Classes", "Margins", "Targets"]
+__all__ = ["SIGNED", "Classes", "Margins", "Targets"]
+
+SIGNED = ("exponential", "logistic")  # those of Margins
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation as check
+from ..losses import LOSSES, margin_rows
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ._arguments import checked_problem
 from ._facial_reduction import facial_reduction
-from ._losses import Classes, Margins, Targets
+from ._losses import SIGNED, Classes, Margins, Targets
 from ._newton import Minimum, minimise
 
 __all__ = ["Minimizer", "minimizer"]
 
-TASKS = {
-    "exponential": ("binary",),
-    "logistic": ("binary",),
-    "squared": ("regression", "binary"),
-    "softmax": ("multiclass",),
-}
+KNOWN = (*SIGNED, "squared", "softmax")  # those of _losses.py
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,15 +120,15 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     (array([1.09861229]), True)
     """
     problem = checked_problem(problem)
-    check.one_of("loss", loss, TASKS)
+    check.one_of("loss", loss, KNOWN)
     tolerance = check.number("tolerance", tolerance, above=0)
-    if problem.task not in TASKS[loss]:
-        fitting = " or ".join(repr(name) for name in TASKS if problem.task in TASKS[name])
+    if problem.task not in LOSSES[loss].tasks:
+        fitting = " or ".join(repr(name) for name in KNOWN if problem.task in LOSSES[name].tasks)
         raise ValueError(
             f"loss: got {loss!r} for a {problem.task} task, where it is not defined; want {fitting}"
         )
     active = problem.row_weights > 0
-    rows = problem.signed_rows if loss in ("exponential", "logistic") else problem.X
+    rows = margin_rows(problem, loss)
     found = minimise(rows[active], _objective(problem, active, loss))
     if found is None or not np.isfinite(found.margin_error):
         _refuse_separable(rows[active], loss)

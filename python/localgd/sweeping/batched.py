@@ -10,7 +10,7 @@ from typing import Any
 from .._backend import core
 from ..configuration import server_options
 from ..engines import choose_threads
-from ..losses import SIGNED_LOSSES
+from ..losses import margin_rows
 from ..measuring import columns as history_columns
 from ..running import ending, next_chunk
 from ..schedules import rates
@@ -51,7 +51,7 @@ def _session(columns: Sequence[Column]) -> Any:
         plan, seconds_round=plan.seconds_round * count, parts=plan.parts * -(-count // LANES)
     )
     return core.Batch(
-        problem.signed_rows if first.loss in SIGNED_LOSSES else problem.X,
+        margin_rows(problem, first.loss),
         problem.y,
         problem.offsets,
         problem.weights,

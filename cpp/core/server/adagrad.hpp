@@ -1,0 +1,29 @@
+// s <- s + D^2; see adaptive.hpp.
+#pragma once
+
+#include <string_view>
+
+#include "adaptive.hpp"
+
+namespace localgd {
+
+struct Adagrad {
+  static constexpr std::string_view name = "adagrad";
+  static constexpr bool coordinate_wise = true;
+  static constexpr ServerKeeps keeps{.velocity = true, .squares = true};
+
+  double lr = 0, beta1 = 0, tau = 0;
+
+  template <class Show>
+  void visit(Show&& show) {
+    show("lr", lr), show("beta1", beta1), show("tau", tau);
+  }
+
+  double first_squares() const { return tau * tau; }
+  double change(double /*k*/, double D, ServerState& x) const {
+    x.squares += D * D;
+    return adaptive_change(lr, beta1, tau, D, x);
+  }
+};
+
+}  // namespace localgd

@@ -1,0 +1,30 @@
+// s <- s - (1 - beta2) D^2 sign(s - D^2); see adaptive.hpp.
+#pragma once
+
+#include <string_view>
+
+#include "adaptive.hpp"
+
+namespace localgd {
+
+struct Yogi {
+  static constexpr std::string_view name = "yogi";
+  static constexpr bool coordinate_wise = true;
+  static constexpr ServerKeeps keeps{.velocity = true, .squares = true};
+
+  double lr = 0, beta1 = 0, beta2 = 0, tau = 0;
+
+  template <class Show>
+  void visit(Show&& show) {
+    show("lr", lr), show("beta1", beta1), show("beta2", beta2), show("tau", tau);
+  }
+
+  double first_squares() const { return tau * tau; }
+  double change(double /*k*/, double D, ServerState& x) const {
+    const double d2 = D * D, sign = x.squares > d2 ? 1 : x.squares < d2 ? -1 : 0;
+    x.squares -= (1 - beta2) * d2 * sign;
+    return adaptive_change(lr, beta1, tau, D, x);
+  }
+};
+
+}  // namespace localgd
