@@ -155,13 +155,13 @@ class Oracle {
   }
 
   // Control: c_i - c with c = sum p_j c_j; displacement: beta (grad f_i - grad f) with f of this
-  // round; FedLin: the same without beta; FedSplit: mu (w_k - z_i), z_i in controls_.
+  // round; FedLin: the same without beta; FedSplit: mu (w_k - z_i), z_i - w_0 in controls_.
   std::vector<Model> corrections(const RoundPlan& plan) const {
     std::vector<Model> q(controls_.size(), Model::Zero(w.rows(), w.cols()));
     if (!local_.correction) return q;
     if (corrected<FedSplit>()) {
       for (Index i = 0; i < p.clients(); ++i)
-        q[at(i)] = local_.prox * (w - start_ - controls_[at(i)]);
+        q[at(i)] = local_.prox * (w - p.start(loss_) - controls_[at(i)]);
       return q;
     }
     Model common = q[0];
