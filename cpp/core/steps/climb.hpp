@@ -73,8 +73,9 @@ void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<R
 // the last rung, or 0. Client is what a ladder needs of a client: SpanLadder, StripLadder of
 // steps/strip_steps.hpp, and those of primal_ladder.hpp.
 template <class Real, class Client>
-std::int64_t climb_ladder(const Client& c, std::int64_t L, int most, double tolerance,
-                          LadderSpace<Real>& space, std::int64_t& rung) {
+LOCALGD_ONE_COPY std::int64_t climb_ladder(const Client& c, std::int64_t L, int most,
+                                           double tolerance, LadderSpace<Real>& space,
+                                           std::int64_t& rung) {
   const Index count = c.count();
   Real *before = space.before.data(), *first = space.first.data();
   c.derivatives(before);

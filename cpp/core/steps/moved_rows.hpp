@@ -27,10 +27,9 @@ void for_registers(const MovedRows<Real>& at, Real* __restrict e, Of&& of) {
 template <class Loss, class Real, class ShortExpBody, class FullExpBody>
 LOCALGD_IN_PLACE void by_largest_move(Real spread, ShortExpBody&& short_exp,
                                       FullExpBody&& full_exp) {
-  if (with_short_exp(spread, short_exp)) return;
   if constexpr (Loss::uses_target)
     short_exp([](auto x) { return x; });  // is exact
-  else
+  else if (!with_short_exp(spread, short_exp))
     full_exp(Loss{});
 }
 
@@ -72,17 +71,33 @@ void change_after_move(const MovedRows<Real>& at, Real spread, const Real* befor
       });
     }
   };
-  if (Loss::uses_target || spread <= ShortExp<Real>::tiny)
-    return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_tiny>(x) * x; });
-  if (spread <= ShortExp<Real>::small)
-    return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_small>(x) * x; });
-  if (spread <= ShortExp<Real>::moderate)
-    return change([](auto x) { return exp_slope<ShortExp<Real>::less_of_moderate>(x) * x; });
-  derivatives_after_move<Loss>(at, spread, e);
-  for (Index k = 0; k < at.outputs; ++k)
-    for (Index j = 0; j < at.stride; ++j)
-      e[k * at.stride + j] = j < at.n ? e[k * at.stride + j] - before[k * at.stride + j] : Real(0);
+  if constexpr (Loss::uses_target) {
+    change([](auto x) { return x; });  // is exact
+  } else {
+    using Short = ShortExp<Real>;
+    if (spread <= Short::tiny)
+      return change([](auto x) { return exp_slope<Short::less_of_tiny>(x) * x; });
+    if (spread <= Short::small)
+      return change([](auto x) { return exp_slope<Short::less_of_small>(x) * x; });
+    if (spread <= Short::moderate)
+      return change([](auto x) { return exp_slope<Short::less_of_moderate>(x) * x; });
+    derivatives_after_move<Loss>(at, spread, e);
+    for (Index k = 0; k < at.outputs; ++k)
+      for (Index j = 0; j < at.stride; ++j)
+        e[k * at.stride + j] =
+            j < at.n ? e[k * at.stride + j] - before[k * at.stride + j] : Real(0);
+  }
 }
+
+// The two of a loss, for what needs to be compiled but once for all of them.
+template <class Real>
+struct RowDerivatives {
+  void (*after_move)(const MovedRows<Real>& at, Real spread, Real* e);
+  void (*change)(const MovedRows<Real>& at, Real spread, const Real* before, Real* e);
+};
+template <class Loss, class Real>
+inline constexpr RowDerivatives<Real> row_derivatives{&derivatives_after_move<Loss, Real>,
+                                                      &change_after_move<Loss, Real>};
 
 // The largest |x| of whole registers; less where there is a NaN, which the derivatives will have
 // too.

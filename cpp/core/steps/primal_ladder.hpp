@@ -56,9 +56,11 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
 // A step of all rungs at work on rows first to first + count - 1, read once: their sums move on,
 // and the gradients (d C x rungs) grow by A^T (e_l - e_0). Returns the largest |A delta| of the
 // longest rung.
-template <class Real, class Loss>
-Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, Index first,
-                    Index count, RungBlock<Real>& block, const Real* before, Real* gradients) {
+template <class Real>
+LOCALGD_ONE_COPY Real add_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at,
+                                  Index first, Index count, RungBlock<Real>& block,
+                                  const Real* before, Real* gradients,
+                                  RowDerivatives<Real> of_loss) {
   const Index d = c.rows.cols(), C = c.outputs, whole = rows_of_block<Real>(d);
   Real moved = 0;
   for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
@@ -76,7 +78,7 @@ Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, In
                                      c.targets + row,
                                      rows,
                                      C};
-      change_after_move<Loss>(in_block, spread, before + place, change);
+      of_loss.change(in_block, spread, before + place, change);
       const auto r = static_cast<std::size_t>(rung);
       Real* sums = at.sums[r] + place;
       for (Index j = 0; j < whole * C; j += lanes<Real>)
@@ -85,6 +87,12 @@ Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, In
     add_weighted_rows(a, rows, d, C * at.rungs, block.changes.data(), whole, gradients);
   });
   return moved;
+}
+template <class Real, class Loss>
+Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, Index first,
+                    Index count, RungBlock<Real>& block, const Real* before, Real* gradients) {
+  return add_changes<Real>(c, at, first, count, block, before, gradients,
+                           row_derivatives<Loss, Real>);
 }
 
 // What climb_ladder() needs of a client, whichever way.

@@ -25,12 +25,18 @@ void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
           static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
 }
 
+// negative_derivatives() of a loss: of all losses there is one copy of what calls it.
+template <class Real>
+using DerivativesOf = void (*)(const Real* margins, const Real* targets, Index n, Index outputs,
+                               Real* e);
+
 // What rows first to first + count - 1 do in a step: 4 d C flops each, read once: margins and
 // gradient of a block while it is in cache. Their sums move on, and gradient (d x C) grows by A^T
 // e. known: base is filled in, and delta need not be 0.
-template <class Real, class Loss>
-void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool known,
-                     PrimalScratch<Real>& scratch, Real* gradient) {
+template <class Real>
+LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Index count,
+                                   bool known, PrimalScratch<Real>& scratch, Real* gradient,
+                                   DerivativesOf<Real> derivatives) {
   const Index n = c.rows.rows(), d = c.rows.cols(), end = first + count;
   const Index block = rows_per_block<Real>(d);
   Real *m = scratch.margins.data(), *e = scratch.derivatives.data();
@@ -46,13 +52,19 @@ void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool
         const Real base = c.base[k * n + first + j];
         m[k * rows + j] = known ? m[k * rows + j] + base : base;
       }
-    negative_derivatives<Loss>(m, c.targets + first, rows, c.outputs, e);
+    derivatives(m, c.targets + first, rows, c.outputs, e);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* sums = c.sums + k * n + first;
       for (Index j = 0; j < rows; ++j) sums[j] = c.keep * sums[j] + e[k * rows + j];
     }
     add_weighted_rows(a, rows, d, c.outputs, e, rows, gradient);
   }
+}
+
+template <class Real, class Loss>
+void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool known,
+                     PrimalScratch<Real>& scratch, Real* gradient) {
+  add_gradient<Real>(c, first, count, known, scratch, gradient, &negative_derivatives<Loss, Real>);
 }
 
 // Full batches.
@@ -67,9 +79,10 @@ void primal_steps(const PrimalClient<Real>& c, PrimalScratch<Real>& scratch, std
 }
 
 // Batches of `size` rows: 6 d C flops per row drawn, and only those rows are read.
-template <class Real, class Loss>
-void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index size,
-                        PrimalScratch<Real>& scratch, std::int64_t steps) {
+template <class Real>
+LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDealer& dealer,
+                                             Index size, PrimalScratch<Real>& scratch,
+                                             std::int64_t steps, DerivativesOf<Real> derivatives) {
   const Index n = c.rows.rows(), d = c.rows.cols();
   auto delta = c.deltas();
   for (std::int64_t l = 0; l < steps; ++l) {
@@ -84,8 +97,8 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
             static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
             c.rows.row(j).dot(delta.col(k));
     }
-    negative_derivatives<Loss>(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
-                               scratch.derivatives.data());
+    derivatives(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
+                scratch.derivatives.data());
     if (c.keep != Real(1)) {
       Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
       delta *= c.keep;
@@ -100,6 +113,12 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
     }
     if (c.correction_step) delta += c.correction_steps();
   }
+}
+
+template <class Real, class Loss>
+void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index size,
+                        PrimalScratch<Real>& scratch, std::int64_t steps) {
+  batch_steps_in_weights<Real>(c, dealer, size, scratch, steps, &negative_derivatives<Loss, Real>);
 }
 
 }  // namespace localgd

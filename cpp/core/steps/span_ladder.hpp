@@ -6,10 +6,12 @@
 
 namespace localgd {
 
-template <class Real, class Loss>
+template <class Real>
 struct SpanLadder {
   const SpanClient<Real>& c;
   double tau;
+  RowDerivatives<Real> of_loss;
+  Real (*move_all)(const SpanClient<Real>&, const Real* e, Real* delta);  // move_margins()
 
   Index count() const { return c.gram.stride() * c.outputs; }
   MovedRows<Real> rows(const Real* delta) const {
@@ -19,17 +21,17 @@ struct SpanLadder {
   // e at delta = 0, and 0 beyond the last rows, for sums over all registers; the delta of a step
   // from there, of which it returns the largest.
   void derivatives(Real* e) const {
-    derivatives_after_move<Loss>(rows(c.delta), Real(0), e);
+    of_loss.after_move(rows(c.delta), Real(0), e);
     for (Index k = 0; k < c.outputs; ++k)
       std::fill(e + k * c.gram.stride() + c.gram.size(), e + (k + 1) * c.gram.stride(), Real(0));
   }
-  Real first_move(const Real* e, Real* delta) const { return move_margins<Loss>(c, e, delta); }
+  Real first_move(const Real* e, Real* delta) const { return move_all(c, e, delta); }
   // delta += step K e for several rungs side by side; change = e - before at delta.
   void move(const Real* e, int rungs, Real* delta) const {
     c.gram.add_product(e, rungs * c.outputs, c.step, delta);
   }
   void change(Real spread, const Real* before, const Real* delta, Real* change) const {
-    change_after_move<Loss>(rows(delta), spread, before, change);
+    of_loss.change(rows(delta), spread, before, change);
   }
 
   Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
@@ -77,8 +79,8 @@ struct SpanLadder {
 template <class Real, class Loss>
 std::int64_t span_ladder(const SpanClient<Real>& c, std::int64_t L, double tau, double tolerance,
                          LadderSpace<Real>& space, std::int64_t& rung) {
-  return climb_ladder<Real>(SpanLadder<Real, Loss>{c, tau}, L, Ladder::most(L), tolerance, space,
-                            rung);
+  const SpanLadder<Real> ladder{c, tau, row_derivatives<Loss, Real>, &move_margins<Loss, Real>};
+  return climb_ladder<Real>(ladder, L, Ladder::most(L), tolerance, space, rung);
 }
 
 }  // namespace localgd

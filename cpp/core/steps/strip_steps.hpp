@@ -45,18 +45,19 @@ void strip_steps(const StripClient<Real>& c, std::int64_t steps, bool last) {
 }
 
 // A strip on a ladder: all of its runs, or none.
-template <class Real, class Loss>
+template <class Real>
 struct StripLadder {
   static constexpr Index width = strip_width<Real>;
   const StripClient<Real>& c;
   const double *prox_step, *tau;  // of each lane: eta mu, and sum_l keep^l
+  RowDerivatives<Real> of_loss;
 
   Index count() const { return c.rows * width; }
   MovedRows<Real> rows(const Real* delta) const {
     return {c.base, c.at_start, delta, count(), c.targets, count(), 1};
   }
 
-  void derivatives(Real* e) const { derivatives_after_move<Loss>(rows(c.delta), Real(0), e); }
+  void derivatives(Real* e) const { of_loss.after_move(rows(c.delta), Real(0), e); }
   Real first_move(const Real* e, Real* delta) const {
     move(e, 1, delta);
     return largest(delta, count());
@@ -66,7 +67,7 @@ struct StripLadder {
       c.gram.multiply(0, c.gram.count(), e + rung * count(), 1, c.step, delta + rung * count());
   }
   void change(Real spread, const Real* before, const Real* delta, Real* change) const {
-    change_after_move<Loss>(rows(delta), spread, before, change);
+    of_loss.change(rows(delta), spread, before, change);
   }
   Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
     climb_in_rows<Real>(*this, L, first, last, space, spread);
@@ -113,8 +114,8 @@ template <class Real, class Loss>
 std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* prox_step,
                           const double* tau, double tolerance, LadderSpace<Real>& space,
                           std::int64_t& rung) {
-  return climb_ladder<Real>(StripLadder<Real, Loss>{c, prox_step, tau}, L, Ladder::most(L),
-                            tolerance, space, rung);
+  const StripLadder<Real> ladder{c, prox_step, tau, row_derivatives<Loss, Real>};
+  return climb_ladder<Real>(ladder, L, Ladder::most(L), tolerance, space, rung);
 }
 
 }  // namespace localgd
