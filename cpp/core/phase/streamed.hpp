@@ -4,7 +4,10 @@
 // that the rows of only one client compete for the cache while it takes its local steps.
 #pragma once
 
+#include <functional>
+
 #include "../model/weight_model.hpp"
+#include "../steps/primal_rungs.hpp"
 #include "dealers.hpp"
 #include "extrapolation.hpp"
 
