@@ -4,6 +4,7 @@
 #include "core/blocks/symmetric_gram.hpp"
 #include "core/rows/dense.hpp"
 #include "core/steps/kernels.hpp"
+#include "core/steps/row_products.hpp"
 #include "problems.hpp"
 
 using namespace localgd;

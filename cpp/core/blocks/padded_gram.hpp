@@ -218,7 +218,7 @@ Real PaddedGram<Real>::add_product(const Real* e, Index columns, Real scale, Rea
   return largest_lane<Real>(most);
 }
 
-// Compiled in steps/kernels.cpp alone.
+// Compiled with the kernels alone: steps/kernels_float.cpp, kernels_double.cpp.
 extern template float PaddedGram<float>::add_product(const float*, Index, float, float*) const;
 extern template double PaddedGram<double>::add_product(const double*, Index, double, double*) const;
 

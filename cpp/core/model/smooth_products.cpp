@@ -127,10 +127,10 @@ void SmoothProducts::weigh(int p) {
 
 template <class Use>
 void SmoothProducts::mix(const Matrix<double>& of, Use&& use) {
-  constexpr Index piece = 64;
-  double mixed[piece];
-  for (Index first = 0; first < of.rows(); first += piece) {
-    const Index count = std::min(piece, of.rows() - first);
+  constexpr Index rows_at_once = 64;
+  double mixed[rows_at_once];
+  for (Index first = 0; first < of.rows(); first += rows_at_once) {
+    const Index count = std::min(rows_at_once, of.rows() - first);
     // by registers, whole ones: memset starts slowly
     for (Index i = 0; i < count; i += lanes<double>) store(mixed + i, Register<double>{});
     in_pieces<4, 2, 1>(used_, [&](Index j, auto J) {

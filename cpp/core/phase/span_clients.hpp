@@ -6,7 +6,7 @@
 
 #include "../matrix_products.hpp"
 #include "../model/model_of.hpp"
-#include "../steps/span_steps.hpp"
+#include "../steps/span_client.hpp"
 #include "phase.hpp"
 
 namespace localgd {

@@ -4,8 +4,10 @@
 // that the rows of only one client compete for the cache while it takes its local steps.
 #pragma once
 
+#include <functional>
+
 #include "../model/weight_model.hpp"
-#include "../steps/primal_ladder.hpp"
+#include "../steps/primal_rungs.hpp"
 #include "dealers.hpp"
 #include "extrapolation.hpp"
 
@@ -224,17 +226,12 @@ class Streamed final : public Phase {
       });
       return most.load();
     };
-    const PrimalRounds<Real, decltype(start), decltype(changes)> rounds{
-        client, at, round.prox_step(), round.tau(i), start, changes};
-    const auto take = [&](auto&& ladder) {
-      return climb_ladder<Real>(ladder, round.steps(i), most_rungs(i),
-                                Extrapolation::tolerance<Real>(round, i), ladders_[own],
-                                extrapolation_.rungs(i));
-    };
-    using Start = decltype(start);
-    using Changes = decltype(changes);
-    if (first_steps(i)) return take(PrimalFirstSteps<Real, Start, Changes>{rounds});
-    return take(PrimalLadder<Real, Start, Changes>{rounds});
+    // By reference: a copy of what they capture would take memory.
+    const PrimalPasses<Real> passes{
+        client, at, round.prox_step(), round.tau(i), std::cref(start), std::cref(changes)};
+    return kernels().primal_ladder(passes, round.steps(i), most_rungs(i),
+                                   Extrapolation::tolerance<Real>(round, i), ladders_[own],
+                                   extrapolation_.rungs(i));
   }
   std::int64_t extrapolate(const Round& round, const PrimalClient<Real>& client, Index i,
                            int thread) {

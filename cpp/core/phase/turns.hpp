@@ -2,7 +2,7 @@
 //   local step  2 n_i b C flops;  memory  sum n_i^2 reals
 #pragma once
 
-#include "../steps/batch_steps.hpp"
+#include "../steps/batch_turn.hpp"
 #include "dealers.hpp"
 #include "span_clients.hpp"
 

@@ -1,26 +1,48 @@
-// The kernels of one loss, in a table rather than as a template parameter of the engines: only the
-// step loops are instantiated per loss, and that in kernels.cpp alone.
+// The kernels of one loss, in a table rather than as a template parameter of the engines: step
+// loops are compiled in kernels_float.cpp and kernels_double.cpp alone, and nothing else includes
+// them.
 #pragma once
 
-#include "batch_steps.hpp"
+#include <string_view>
+
+#include "batch_turn.hpp"
 #include "bundles.hpp"
-#include "primal_ladder.hpp"
+#include "primal_rungs.hpp"
+#include "span_client.hpp"
 
 namespace localgd {
 
+// What each does is said where the function of its name is.
 template <class Real>
 struct Kernels {
-  decltype(&span_steps<Real, Exponential>) span;
-  decltype(&span_ladder<Real, Exponential>) ladder;
-  decltype(&span_batch_steps<Real, Exponential>) span_batch;
-  decltype(&bundle_steps<Real, Exponential>) bundle;
-  decltype(&primal_steps<Real, Exponential>) primal;
-  decltype(&localgd::primal_gradient<Real, Exponential>) primal_gradient;
-  decltype(&primal_batch_steps<Real, Exponential>) primal_batch;
-  decltype(&localgd::primal_start<Real, Exponential>) primal_start;
-  decltype(&localgd::primal_changes<Real, Exponential>) primal_changes;
-  decltype(&negative_derivatives<Exponential, Real>) derivatives;
-  decltype(&localgd::values_at_start<Exponential, Real>) values_at_start;
+  // span_steps.hpp, span_ladder.hpp, batch_steps.hpp
+  void (*span)(const SpanClient<Real>&, std::int64_t steps, bool last);
+  std::int64_t (*ladder)(const SpanClient<Real>&, std::int64_t L, double tau, double tolerance,
+                         LadderSpace<Real>&, std::int64_t& rung);
+  void (*span_batch)(BatchTurn<Real>&, std::int64_t steps, bool last);
+
+  // bundle_steps.hpp
+  void (*bundle)(BundleClients<Real>&, std::int64_t steps, bool last);
+
+  // primal_steps.hpp
+  void (*primal)(const PrimalClient<Real>&, PrimalScratch<Real>&, std::int64_t steps, bool known);
+  void (*primal_gradient)(const PrimalClient<Real>&, Index first, Index count, bool known,
+                          PrimalScratch<Real>&, Real* gradient);
+  void (*primal_batch)(const PrimalClient<Real>&, RowDealer&, Index size, PrimalScratch<Real>&,
+                       std::int64_t steps);
+
+  // primal_ladder.hpp
+  void (*primal_start)(const PrimalClient<Real>&, const double* targets, PrimalRungs<Real>&,
+                       Index first, Index count, RungBlock<Real>&, Real* before, Real* gradient);
+  Real (*primal_changes)(const PrimalClient<Real>&, const PrimalRungs<Real>&, Index first,
+                         Index count, RungBlock<Real>&, const Real* before, Real* gradients);
+  std::int64_t (*primal_ladder)(const PrimalPasses<Real>&, std::int64_t L, int most,
+                                double tolerance, LadderSpace<Real>&, std::int64_t& rung);
+
+  // loss/registry.hpp
+  void (*derivatives)(const Real* margins, const Real* targets, Index n, Index outputs, Real* e);
+  void (*values_at_start)(const double* margins, const double* targets, Index n, Index outputs,
+                          Index stride, Real* at_start);
 
   static Kernels of(std::string_view loss);
 };

@@ -9,65 +9,11 @@
 // their sums. Few steps are extrapolated from the first of them.
 #pragma once
 
-#include "ladder.hpp"
+#include "climb.hpp"
+#include "primal_rungs.hpp"
 #include "primal_steps.hpp"
 
 namespace localgd {
-
-// Numbers of a client's rows stand in blocks of rows as the kernels take them: for each output
-// whole registers, filled up with 0.
-template <class Real>
-Index rows_of_block(Index features) {
-  return padded<Real>(rows_per_block<Real>(features));
-}
-template <class Real>
-Index entries_in_blocks(Index rows, Index features, Index outputs) {
-  const Index block = rows_per_block<Real>(features);
-  return (rows + block - 1) / block * rows_of_block<Real>(features) * outputs;
-}
-
-// What all rungs of one client have.
-template <class Real>
-struct PrimalRungs {
-  static constexpr auto most = static_cast<Index>(Ladder::nodes.size());
-
-  PrimalRungs(Index rows, Index features, Index outputs)
-      : base(Vector<Real>::Zero(entries_in_blocks<Real>(rows, features, outputs))),
-        at_start(base),
-        first(Vector<Real>::Zero(features * outputs)),
-        images(first.size(), most),
-        deltas(images),
-        gradients(images) {}
-
-  Vector<Real> base, at_start;  // of A_i w_k, in blocks
-  Vector<Real> first;           // f, d x C
-  Matrix<Real> images;          // D of each order, d C x rungs
-  // Of the rungs at work, the longest first:
-  Matrix<Real> deltas, gradients;  // d C x rungs
-  std::array<Real, most> keep{};   // keep'
-  std::array<Real*, most> sums{};  // of the changes of e, in blocks
-  int rungs = 0;
-};
-
-// Scratch space of a thread: a block of rows, and its products with all rungs.
-template <class Real>
-struct RungBlock {
-  Vector<double> margins;
-  Vector<Real> products, changes;
-
-  RungBlock(Index features, Index outputs)
-      : margins(rows_per_block<Real>(features) * outputs),
-        products(
-            Vector<Real>::Zero(rows_of_block<Real>(features) * outputs * PrimalRungs<Real>::most)),
-        changes(products) {}
-
-  // Nothing of a longer block after the last rows of a shorter one.
-  void clear(Index rows, Index block) {
-    if (rows == block) return;
-    products.setZero();
-    changes.setZero();
-  }
-};
 
 // Calls body(a, first row, rows, where their numbers begin) for blocks of the rows first to first +
 // count - 1.
@@ -110,9 +56,11 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
 // A step of all rungs at work on rows first to first + count - 1, read once: their sums move on,
 // and the gradients (d C x rungs) grow by A^T (e_l - e_0). Returns the largest |A delta| of the
 // longest rung.
-template <class Real, class Loss>
-Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, Index first,
-                    Index count, RungBlock<Real>& block, const Real* before, Real* gradients) {
+template <class Real>
+LOCALGD_ONE_COPY Real add_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at,
+                                  Index first, Index count, RungBlock<Real>& block,
+                                  const Real* before, Real* gradients,
+                                  RowDerivatives<Real> of_loss) {
   const Index d = c.rows.cols(), C = c.outputs, whole = rows_of_block<Real>(d);
   Real moved = 0;
   for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
@@ -130,7 +78,7 @@ Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, In
                                      c.targets + row,
                                      rows,
                                      C};
-      change_after_move<Loss>(in_block, spread, before + place, change);
+      of_loss.change(in_block, spread, before + place, change);
       const auto r = static_cast<std::size_t>(rung);
       Real* sums = at.sums[r] + place;
       for (Index j = 0; j < whole * C; j += lanes<Real>)
@@ -140,22 +88,24 @@ Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, In
   });
   return moved;
 }
+template <class Real, class Loss>
+Real primal_changes(const PrimalClient<Real>& c, const PrimalRungs<Real>& at, Index first,
+                    Index count, RungBlock<Real>& block, const Real* before, Real* gradients) {
+  return add_changes<Real>(c, at, first, count, block, before, gradients,
+                           row_derivatives<Loss, Real>);
+}
 
-// What climb_ladder() needs of a client, whichever way. Start and Changes are primal_start() and
-// primal_changes() of all rows, with the sum of the gradients in at.gradients; changes() returns
-// the largest |A delta| of the longest rung.
-template <class Real, class Start, class Changes>
+// What climb_ladder() needs of a client, whichever way.
+template <class Real>
 struct PrimalRounds {
-  const PrimalClient<Real>& c;
-  PrimalRungs<Real>& at;
-  double prox_step, tau;  // eta mu, and sum_l keep^l
-  Start start;
-  Changes changes;
+  const PrimalPasses<Real>& passes;
+  const PrimalClient<Real>& c = passes.client;
+  PrimalRungs<Real>& at = passes.at;
 
   Index count() const { return entries_in_blocks<Real>(c.rows.rows(), c.rows.cols(), c.outputs); }
 
   void derivatives(Real* e) const {
-    start(e);
+    passes.start(e);
     at.first = c.step * at.gradients.col(0);
     if (c.correction_step) at.first += MatrixView<Real>(c.correction_step, at.first.size(), 1);
   }
@@ -165,7 +115,7 @@ struct PrimalRounds {
   }
 
   void finish(const Real* before, double L, const typename LadderSpace<Real>::Mix& mixed) const {
-    const auto all = static_cast<Real>(tau), rest = static_cast<Real>(L);
+    const auto all = static_cast<Real>(passes.tau), rest = static_cast<Real>(L);
     put([&](Index j) { return multiply_add(all_lanes(rest), mixed(j), all * load(before + j)); });
     auto delta = deltas();
     delta = all * at.first;
@@ -191,10 +141,10 @@ struct PrimalRounds {
   Eigen::Map<Vector<Real>> deltas() const { return {c.delta, at.first.size()}; }
 };
 
-template <class Real, class Start, class Changes>
-struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
-  using PrimalRounds<Real, Start, Changes>::at;
-  using PrimalRounds<Real, Start, Changes>::c;
+template <class Real>
+struct PrimalLadder : PrimalRounds<Real> {
+  using PrimalRounds<Real>::at;
+  using PrimalRounds<Real>::c;
 
   // How far the first step moves the margins of some rows. The largest of all tells no more of the
   // error, which is a sum over the rows.
@@ -224,10 +174,10 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
       at.rungs = 0;
       for (int order = last; order >= first && node(order) > l; --order, ++at.rungs) {
         const auto r = static_cast<std::size_t>(at.rungs);
-        at.keep[r] = static_cast<Real>(1 - L / node(order) * this->prox_step);
+        at.keep[r] = static_cast<Real>(1 - L / node(order) * this->passes.prox_step);
         at.sums[r] = space.rungs.col(order - 1).data();
       }
-      const Real moved = this->changes(space.before.data());
+      const Real moved = this->passes.changes(space.before.data());
       if (l == 1) spread = std::max(spread, moved * static_cast<Real>(node(last) / L));
       for (int rung = 0; rung < at.rungs; ++rung) {
         const int order = last - rung;
@@ -249,10 +199,10 @@ struct PrimalLadder : PrimalRounds<Real, Start, Changes> {
   }
 };
 
-template <class Real, class Start, class Changes>
-struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
-  using PrimalRounds<Real, Start, Changes>::at;
-  using PrimalRounds<Real, Start, Changes>::c;
+template <class Real>
+struct PrimalFirstSteps : PrimalRounds<Real> {
+  using PrimalRounds<Real>::at;
+  using PrimalRounds<Real>::c;
 
   // It shows as the steps are taken, which are wanted in any case.
   Real first_move(const Real* /*e*/, Real* /*delta*/) const {
@@ -261,7 +211,7 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
   }
   int expected(LadderSpace<Real>& space, std::int64_t L, double /*moves*/, double /*tolerance*/,
                int /*most*/) const {
-    space.weigh_first_steps(L, 1 - this->prox_step);
+    space.weigh_first_steps(L, 1 - this->passes.prox_step);
     return Ladder::least;
   }
   double least_error(int order, double L, double moves, double gap, double ratio) const {
@@ -275,7 +225,8 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
       at.deltas.col(0) = this->deltas();
       at.sums[0] = space.rungs.col(order - 1).data();
       std::fill_n(at.sums[0], this->count(), Real(0));
-      spread = std::max(spread, this->changes(space.before.data()) / static_cast<Real>(order - 1));
+      spread = std::max(spread,
+                        this->passes.changes(space.before.data()) / static_cast<Real>(order - 1));
       at.images.col(order - 1) = at.gradients.col(0);
       this->deltas() = c.keep * this->deltas() + at.first;
       this->deltas() += c.step * at.gradients.col(0);
@@ -293,5 +244,15 @@ struct PrimalFirstSteps : PrimalRounds<Real, Start, Changes> {
     return climbed;
   }
 };
+
+// All L steps of a client, as climb_ladder() takes them: of few steps from the first of them.
+template <class Real>
+std::int64_t primal_ladder(const PrimalPasses<Real>& passes, std::int64_t L, int most,
+                           double tolerance, LadderSpace<Real>& space, std::int64_t& rung) {
+  const PrimalRounds<Real> rounds{passes};
+  if (FirstSteps::suit<Real>(L))
+    return climb_ladder<Real>(PrimalFirstSteps<Real>{rounds}, L, most, tolerance, space, rung);
+  return climb_ladder<Real>(PrimalLadder<Real>{rounds}, L, most, tolerance, space, rung);
+}
 
 }  // namespace localgd

@@ -8,70 +8,12 @@
 // The kernels start from a given deviation and sums, so that the steps may be taken in pieces.
 #pragma once
 
-#include <algorithm>
-
 #include "../loss/registry.hpp"
 #include "../products.hpp"
-#include "batches.hpp"
+#include "primal_client.hpp"
 #include "row_products.hpp"
 
 namespace localgd {
-
-template <class Real>
-struct PrimalClient {
-  RowsView<Real> rows;
-  const Real* targets;
-  Index outputs;                // C; base and sums are n x C, the others d x C, column by column
-  Real step;                    // eta over the rows of a step
-  Real keep;                    // 1 - eta mu
-  const Real* correction_step;  // eta q_i, or null
-  const Matrix<double>& start;  // w_k, or where a displaced client begins
-  Real* base;                   // A_i w_k, filled in by the first step of a round
-  Real* delta;
-  Real* sums;
-
-  auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
-  auto correction_steps() const { return MatrixView<Real>(correction_step, rows.cols(), outputs); }
-};
-
-// Scratch space of one thread: the deviation of its client, a gradient, and margins and derivatives
-// of a block of rows.
-template <class Real>
-struct PrimalScratch {
-  Matrix<Real> delta, gradient;
-  std::int64_t ahead;  // steps whose batches are drawn in one go
-  Vector<Real> margins, derivatives;
-  Vector<Real> targets;              // of a batch
-  std::vector<RowDealer::Row> rows;  // of the batches ahead
-
-  PrimalScratch(Index features, Index outputs, Index largest_batch);
-};
-
-// Rows that stay in cache between the two uses of a block; whole groups of the products.
-template <class Real>
-Index rows_per_block(Index features) {
-  constexpr Index bytes = 16 * 1024, group = 8;
-  const Index row = static_cast<Index>(sizeof(Real)) * std::max<Index>(features, 1);
-  return std::max<Index>(1, bytes / (row * group)) * group;
-}
-
-template <class Real>
-PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_batch)
-    : delta(features, outputs),
-      gradient(delta),
-      ahead(steps_ahead(largest_batch)),
-      margins(std::max(rows_per_block<Real>(features), largest_batch) * outputs),
-      derivatives(margins.size()),
-      targets(largest_batch),
-      rows(static_cast<std::size_t>(ahead * largest_batch)) {}
-
-template <class Real>
-void take_step(const PrimalClient<Real>& c, const Matrix<Real>& gradient) {
-  auto delta = c.deltas();
-  if (c.keep != Real(1)) delta *= c.keep;
-  delta += c.step * gradient;
-  if (c.correction_step) delta += c.correction_steps();
-}
 
 // A_i w_k of some rows.
 template <class Real>
@@ -83,12 +25,18 @@ void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
           static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
 }
 
+// negative_derivatives() of a loss: of all losses there is one copy of what calls it.
+template <class Real>
+using DerivativesOf = void (*)(const Real* margins, const Real* targets, Index n, Index outputs,
+                               Real* e);
+
 // What rows first to first + count - 1 do in a step: 4 d C flops each, read once: margins and
 // gradient of a block while it is in cache. Their sums move on, and gradient (d x C) grows by A^T
 // e. known: base is filled in, and delta need not be 0.
-template <class Real, class Loss>
-void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool known,
-                     PrimalScratch<Real>& scratch, Real* gradient) {
+template <class Real>
+LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Index count,
+                                   bool known, PrimalScratch<Real>& scratch, Real* gradient,
+                                   DerivativesOf<Real> derivatives) {
   const Index n = c.rows.rows(), d = c.rows.cols(), end = first + count;
   const Index block = rows_per_block<Real>(d);
   Real *m = scratch.margins.data(), *e = scratch.derivatives.data();
@@ -104,13 +52,19 @@ void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool
         const Real base = c.base[k * n + first + j];
         m[k * rows + j] = known ? m[k * rows + j] + base : base;
       }
-    negative_derivatives<Loss>(m, c.targets + first, rows, c.outputs, e);
+    derivatives(m, c.targets + first, rows, c.outputs, e);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* sums = c.sums + k * n + first;
       for (Index j = 0; j < rows; ++j) sums[j] = c.keep * sums[j] + e[k * rows + j];
     }
     add_weighted_rows(a, rows, d, c.outputs, e, rows, gradient);
   }
+}
+
+template <class Real, class Loss>
+void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool known,
+                     PrimalScratch<Real>& scratch, Real* gradient) {
+  add_gradient<Real>(c, first, count, known, scratch, gradient, &negative_derivatives<Loss, Real>);
 }
 
 // Full batches.
@@ -125,9 +79,10 @@ void primal_steps(const PrimalClient<Real>& c, PrimalScratch<Real>& scratch, std
 }
 
 // Batches of `size` rows: 6 d C flops per row drawn, and only those rows are read.
-template <class Real, class Loss>
-void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index size,
-                        PrimalScratch<Real>& scratch, std::int64_t steps) {
+template <class Real>
+LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDealer& dealer,
+                                             Index size, PrimalScratch<Real>& scratch,
+                                             std::int64_t steps, DerivativesOf<Real> derivatives) {
   const Index n = c.rows.rows(), d = c.rows.cols();
   auto delta = c.deltas();
   for (std::int64_t l = 0; l < steps; ++l) {
@@ -142,8 +97,8 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
             static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
             c.rows.row(j).dot(delta.col(k));
     }
-    negative_derivatives<Loss>(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
-                               scratch.derivatives.data());
+    derivatives(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
+                scratch.derivatives.data());
     if (c.keep != Real(1)) {
       Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
       delta *= c.keep;
@@ -158,6 +113,12 @@ void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index si
     }
     if (c.correction_step) delta += c.correction_steps();
   }
+}
+
+template <class Real, class Loss>
+void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index size,
+                        PrimalScratch<Real>& scratch, std::int64_t steps) {
+  batch_steps_in_weights<Real>(c, dealer, size, scratch, steps, &negative_derivatives<Loss, Real>);
 }
 
 }  // namespace localgd

@@ -4,32 +4,11 @@
 //   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e
 #pragma once
 
-#include "../blocks/panels.hpp"
-#include "ladder.hpp"
+#include "../loss/registry.hpp"
+#include "climb.hpp"
+#include "strip_client.hpp"
 
 namespace localgd {
-
-template <class Real>
-struct StripClient {
-  const Panels<Real>& gram;  // K_ii
-  const Real* targets;       // of each row, repeated for each lane
-  Index rows, strips;        // n_i; all below hold strips x n_i x strip_width
-  const Real* step;          // of each lane: eta / n_i
-  const Real* keep;          // 1 - eta mu
-  bool decays;               // where that is not 1 for all
-  const Real* base;          // A_i w_k
-  const Real* at_start;      // of base, see after_move()
-  Real* delta;
-  Real* sums;
-  Real* scratch;
-
-  // One of the strips.
-  StripClient strip(Index s) const {
-    const Index at = s * rows * strip_width<Real>, lane = s * strip_width<Real>;
-    return {gram,   targets,   rows,          1,          step + lane, keep + lane,
-            decays, base + at, at_start + at, delta + at, sums + at,   scratch + at};
-  }
-};
 
 // e = -l'(m), s <- keep s + e, of one strip whose largest |delta| is `spread`.
 template <class Loss, class Real>
@@ -66,18 +45,19 @@ void strip_steps(const StripClient<Real>& c, std::int64_t steps, bool last) {
 }
 
 // A strip on a ladder: all of its runs, or none.
-template <class Real, class Loss>
+template <class Real>
 struct StripLadder {
   static constexpr Index width = strip_width<Real>;
   const StripClient<Real>& c;
   const double *prox_step, *tau;  // of each lane: eta mu, and sum_l keep^l
+  RowDerivatives<Real> of_loss;
 
   Index count() const { return c.rows * width; }
   MovedRows<Real> rows(const Real* delta) const {
     return {c.base, c.at_start, delta, count(), c.targets, count(), 1};
   }
 
-  void derivatives(Real* e) const { derivatives_after_move<Loss>(rows(c.delta), Real(0), e); }
+  void derivatives(Real* e) const { of_loss.after_move(rows(c.delta), Real(0), e); }
   Real first_move(const Real* e, Real* delta) const {
     move(e, 1, delta);
     return largest(delta, count());
@@ -87,7 +67,7 @@ struct StripLadder {
       c.gram.multiply(0, c.gram.count(), e + rung * count(), 1, c.step, delta + rung * count());
   }
   void change(Real spread, const Real* before, const Real* delta, Real* change) const {
-    change_after_move<Loss>(rows(delta), spread, before, change);
+    of_loss.change(rows(delta), spread, before, change);
   }
   Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {
     climb_in_rows<Real>(*this, L, first, last, space, spread);
@@ -134,8 +114,8 @@ template <class Real, class Loss>
 std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* prox_step,
                           const double* tau, double tolerance, LadderSpace<Real>& space,
                           std::int64_t& rung) {
-  return climb_ladder<Real>(StripLadder<Real, Loss>{c, prox_step, tau}, L, Ladder::most(L),
-                            tolerance, space, rung);
+  const StripLadder<Real> ladder{c, prox_step, tau, row_derivatives<Loss, Real>};
+  return climb_ladder<Real>(ladder, L, Ladder::most(L), tolerance, space, rung);
 }
 
 }  // namespace localgd

@@ -1,6 +1,11 @@
-#include "kernels.hpp"
+// The table of kernels of each loss, for the units that compile them: one for each Real.
+#pragma once
 
-#include "../loss/derivatives.hpp"
+#include "batch_steps.hpp"
+#include "bundle_steps.hpp"
+#include "kernels.hpp"
+#include "primal_ladder.hpp"
+#include "span_ladder.hpp"
 
 namespace localgd {
 
@@ -17,18 +22,10 @@ Kernels<Real> Kernels<Real>::of(std::string_view loss) {
                    &primal_batch_steps<Real, Loss>,
                    &localgd::primal_start<Real, Loss>,
                    &localgd::primal_changes<Real, Loss>,
+                   &localgd::primal_ladder<Real>,
                    &negative_derivatives<Loss, Real>,
                    &localgd::values_at_start<Loss, Real>};
   });
 }
-
-NegativeDerivatives negative_derivatives_of(std::string_view loss) {
-  return Kernels<double>::of(loss).derivatives;
-}
-
-template float PaddedGram<float>::add_product(const float*, Index, float, float*) const;
-template double PaddedGram<double>::add_product(const double*, Index, double, double*) const;
-template struct Kernels<float>;
-template struct Kernels<double>;
 
 }  // namespace localgd

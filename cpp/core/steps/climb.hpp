@@ -1,0 +1,128 @@
+// How a ladder (ladder.hpp) is climbed, whatever its client is.
+#pragma once
+
+#include "ladder.hpp"
+#include "moved_rows.hpp"
+
+namespace localgd {
+
+// sum |x_j| of registers of rows, in each lane of two: those of one run, or of the runs of a strip.
+template <class Real>
+struct StripSizes {
+  Register<Real> of[2]{};
+};
+
+template <class Real, class Value>
+StripSizes<Real> sizes_of(Index count, Value&& value) {
+  StripSizes<Real> sizes;
+  for (Index j = 0, r = 0; j < count; j += lanes<Real>, r = 1 - r) {
+    const Register<Real> x = value(j), turned = -x;
+    sizes.of[r] += x < turned ? turned : x;  // keeps NaN
+  }
+  return sizes;
+}
+
+// The rungs of the orders `first` to `last` side by side, the longest first: their sums of changes
+// of e. A step of several at once reads K once for them, and none waits for another's.
+template <class Real, class Client>
+void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<Real>& space,
+                   Real spread) {
+  const Index count = c.count();
+  const auto node = [](int order) { return Ladder::nodes[static_cast<std::size_t>(order - 1)]; };
+  const Real* __restrict start = space.first.data();
+  // and beyond the last rows
+  std::fill_n(space.changes.data(), count * (last - first + 1), Real(0));
+  std::array<Real, Ladder::nodes.size()> moved{};  // the largest |delta| of each rung
+  for (int order = last; order >= first; --order) {
+    const int at = last - order;
+    const Real stretch = static_cast<Real>(L / node(order));
+    Real* __restrict delta = space.deltas.data() + at * count;
+    for (Index j = 0; j < count; ++j) delta[j] = stretch * start[j];
+    moved[static_cast<std::size_t>(at)] = stretch * spread;
+    space.rungs.col(order - 1).head(count).setZero();
+  }
+  for (int l = 1; l < node(last); ++l) {
+    int moving = 0;  // rungs that go on after this step
+    for (int order = last; order >= first && node(order) > l; --order) {
+      const int at = last - order;
+      const double ratio = L / node(order);
+      const Real stretch = static_cast<Real>(ratio);
+      Real* __restrict sums = space.rungs.col(order - 1).data();
+      Real* __restrict delta = space.deltas.data() + at * count;
+      Real* __restrict change = space.changes.data() + at * count;
+      c.change(moved[static_cast<std::size_t>(at)], space.before.data(), delta, change);
+      c.decay(ratio, sums);
+      for (Index j = 0; j < count; ++j) sums[j] += change[j];
+      if (node(order) == l + 1) continue;
+      c.decay(ratio, delta);
+      for (Index j = 0; j < count; ++j) {
+        delta[j] += stretch * start[j];
+        change[j] *= stretch;
+      }
+      ++moving;
+    }
+    if (moving == 0) return;
+    c.move(space.changes.data(), moving, space.deltas.data());
+    for (int at = 0; at < moving; ++at)
+      moved[static_cast<std::size_t>(at)] = largest(space.deltas.data() + at * count, count);
+  }
+}
+
+// Full batches from delta = 0: all L steps from so many rungs at most, their error below the
+// tolerance relative to e, or the first steps. Returns the steps taken; rung: the local steps of
+// the last rung, or 0. Client is what a ladder needs of a client: SpanLadder, StripLadder of
+// steps/strip_steps.hpp, and those of primal_ladder.hpp.
+template <class Real, class Client>
+LOCALGD_ONE_COPY std::int64_t climb_ladder(const Client& c, std::int64_t L, int most,
+                                           double tolerance, LadderSpace<Real>& space,
+                                           std::int64_t& rung) {
+  const Index count = c.count();
+  Real *before = space.before.data(), *first = space.first.data();
+  c.derivatives(before);
+  std::fill_n(first, count, Real(0));
+  Real spread = c.first_move(before, first);
+  const auto total = static_cast<double>(L);
+  const int expected = c.expected(space, L, total * static_cast<double>(spread), tolerance, most);
+  const auto size =
+      c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
+  auto earlier = c.groups(StripSizes<Real>{}), change = earlier, ratios = earlier;
+  int climbed = 1;
+  for (int order = 2; expected && order <= most; ++order) {
+    const auto p = static_cast<std::size_t>(order - 1);
+    if (order > climbed) {
+      const int last = std::max(order, expected);
+      spread = c.climb(total, order, last, space, spread);
+      climbed = last;
+    }
+    const double moves = total * static_cast<double>(spread);
+    const bool small_move = moves < space.large_move;
+    const auto gap = c.groups(
+        sizes_of<Real>(count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order}));
+    bool accurate = order >= Ladder::least, hopeless = false;
+    for (std::size_t g = 0; g < gap.size(); ++g) {
+      // The gap is the error of the order before.
+      if (order == 2) change[g] = gap[g];  // G, nearly
+      const double ratio = gap[g] / earlier[g],
+                   rounding = space.rounding(order) * (small_move ? change[g] : size[g]),
+                   told = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding,
+                   error =
+                       std::max(told, c.least_error(order, total, moves, earlier[g], ratios[g]));
+      double at_most = error;  // of all rungs, if they go on as they do
+      for (int further = order; further < most; ++further) at_most *= ratio;
+      accurate &= error <= tolerance * size[g] || gap[g] == 0;
+      hopeless |= order >= expected && gap[g] != 0 && !(at_most <= 100 * tolerance * size[g]);
+      earlier[g] = gap[g];
+      ratios[g] = ratio;
+    }
+    if (accurate) {
+      c.finish(before, total, typename LadderSpace<Real>::Mix{space, space.weights[p], order});
+      rung = Ladder::nodes[p];
+      return L;
+    }
+    if (hopeless) break;
+  }
+  rung = 0;
+  return c.take_first(space, climbed);
+}
+
+}  // namespace localgd

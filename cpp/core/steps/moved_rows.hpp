@@ -1,0 +1,115 @@
+// The derivatives of rows whose margins move little: by what is known where they began and a
+// polynomial as short as the largest move allows.
+#pragma once
+
+#include "../exp.hpp"
+
+namespace localgd {
+
+// Rows whose margins are base + delta: those of a client, or those of a batch.
+template <class Real>
+struct MovedRows {
+  const Real *base, *at_start, *delta;
+  Index stride;  // between the columns
+  const Real* targets;
+  Index n, outputs;
+};
+
+// e = of(at_start, delta), a register of rows at a time.
+template <class Real, class Of>
+void for_registers(const MovedRows<Real>& at, Real* __restrict e, Of&& of) {
+  for (Index j = 0; j < at.stride; j += lanes<Real>)
+    store(e + j, of(load(at.at_start + j), load(at.delta + j)));
+}
+
+// short_exp(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else
+// full_exp(loss): handed to it, as a loss with targets has no derivative that takes margins alone.
+template <class Loss, class Real, class ShortExpBody, class FullExpBody>
+LOCALGD_IN_PLACE void by_largest_move(Real spread, ShortExpBody&& short_exp,
+                                      FullExpBody&& full_exp) {
+  if constexpr (Loss::uses_target)
+    short_exp([](auto x) { return x; });  // is exact
+  else if (!with_short_exp(spread, short_exp))
+    full_exp(Loss{});
+}
+
+// e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
+template <class Loss, class Real>
+void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __restrict e) {
+  const auto short_exp = [&](auto power) {
+    if constexpr (Loss::multiclass) {
+      Loss::after_move(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, power);
+    } else {
+      for_registers(at, e, [&](auto at_start, auto delta) {
+        return Loss::after_move(at_start, delta, power);
+      });
+    }
+  };
+  by_largest_move<Loss>(spread, short_exp, [&](auto loss) {
+    if constexpr (Loss::multiclass) {
+      for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
+      loss.negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
+    } else {
+      for (Index j = 0; j < at.stride; j += lanes<Real>) {
+        const Register<Real> m = load(at.base + j) + load(at.delta + j);
+        store(e + j, loss.negative_derivative(m));
+      }
+    }
+  });
+}
+
+// What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.
+template <class Loss, class Real>
+void change_after_move(const MovedRows<Real>& at, Real spread, const Real* before,
+                       Real* __restrict e) {
+  const auto change = [&](auto less_one) {
+    if constexpr (Loss::multiclass) {
+      Loss::change(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, less_one);
+    } else {
+      for_registers(at, e, [&](auto at_start, auto delta) {
+        return Loss::change(at_start, delta, less_one);
+      });
+    }
+  };
+  if constexpr (Loss::uses_target) {
+    change([](auto x) { return x; });  // is exact
+  } else {
+    using Short = ShortExp<Real>;
+    if (spread <= Short::tiny)
+      return change([](auto x) { return exp_slope<Short::less_of_tiny>(x) * x; });
+    if (spread <= Short::small)
+      return change([](auto x) { return exp_slope<Short::less_of_small>(x) * x; });
+    if (spread <= Short::moderate)
+      return change([](auto x) { return exp_slope<Short::less_of_moderate>(x) * x; });
+    derivatives_after_move<Loss>(at, spread, e);
+    for (Index k = 0; k < at.outputs; ++k)
+      for (Index j = 0; j < at.stride; ++j)
+        e[k * at.stride + j] =
+            j < at.n ? e[k * at.stride + j] - before[k * at.stride + j] : Real(0);
+  }
+}
+
+// The two of a loss, for what needs to be compiled but once for all of them.
+template <class Real>
+struct RowDerivatives {
+  void (*after_move)(const MovedRows<Real>& at, Real spread, Real* e);
+  void (*change)(const MovedRows<Real>& at, Real spread, const Real* before, Real* e);
+};
+template <class Loss, class Real>
+inline constexpr RowDerivatives<Real> row_derivatives{&derivatives_after_move<Loss, Real>,
+                                                      &change_after_move<Loss, Real>};
+
+// The largest |x| of whole registers; less where there is a NaN, which the derivatives will have
+// too.
+template <class Real>
+Real largest(const Real* x, Index n) {
+  Register<Real> most{};
+  for (Index j = 0; j < n; j += lanes<Real>) {
+    const Register<Real> value = load(x + j), turned = -value;
+    const Register<Real> size = value > turned ? value : turned;
+    most = size > most ? size : most;
+  }
+  return largest_lane<Real>(most);
+}
+
+}  // namespace localgd

@@ -1,0 +1,67 @@
+// What the local steps of one client in the weights read and write: the symbols of
+// primal_steps.hpp.
+#pragma once
+
+#include <algorithm>
+
+#include "batches.hpp"
+
+namespace localgd {
+
+template <class Real>
+struct PrimalClient {
+  RowsView<Real> rows;
+  const Real* targets;
+  Index outputs;                // C; base and sums are n x C, the others d x C, column by column
+  Real step;                    // eta over the rows of a step
+  Real keep;                    // 1 - eta mu
+  const Real* correction_step;  // eta q_i, or null
+  const Matrix<double>& start;  // w_k, or where a displaced client begins
+  Real* base;                   // A_i w_k, filled in by the first step of a round
+  Real* delta;
+  Real* sums;
+
+  auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
+  auto correction_steps() const { return MatrixView<Real>(correction_step, rows.cols(), outputs); }
+};
+
+// Scratch space of one thread: the deviation of its client, a gradient, and margins and derivatives
+// of a block of rows.
+template <class Real>
+struct PrimalScratch {
+  Matrix<Real> delta, gradient;
+  std::int64_t ahead;  // steps whose batches are drawn in one go
+  Vector<Real> margins, derivatives;
+  Vector<Real> targets;              // of a batch
+  std::vector<RowDealer::Row> rows;  // of the batches ahead
+
+  PrimalScratch(Index features, Index outputs, Index largest_batch);
+};
+
+// Rows that stay in cache between the two uses of a block; whole groups of the products.
+template <class Real>
+Index rows_per_block(Index features) {
+  constexpr Index bytes = 16 * 1024, group = 8;
+  const Index row = static_cast<Index>(sizeof(Real)) * std::max<Index>(features, 1);
+  return std::max<Index>(1, bytes / (row * group)) * group;
+}
+
+template <class Real>
+PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_batch)
+    : delta(features, outputs),
+      gradient(delta),
+      ahead(steps_ahead(largest_batch)),
+      margins(std::max(rows_per_block<Real>(features), largest_batch) * outputs),
+      derivatives(margins.size()),
+      targets(largest_batch),
+      rows(static_cast<std::size_t>(ahead * largest_batch)) {}
+
+template <class Real>
+void take_step(const PrimalClient<Real>& c, const Matrix<Real>& gradient) {
+  auto delta = c.deltas();
+  if (c.keep != Real(1)) delta *= c.keep;
+  delta += c.step * gradient;
+  if (c.correction_step) delta += c.correction_steps();
+}
+
+}  // namespace localgd
