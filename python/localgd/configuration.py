@@ -113,7 +113,7 @@ def describe(option: Any) -> Any:
 def local_options(
     problem: Problem, method: Method, seed: int = 0, every_step: bool = False
 ) -> dict[str, Any]:
-    """The local rule as the core takes it."""
+    """The local rule as the core takes it, but for what each run has of its own."""
     rule = method.rule
     return {
         "steps": rule.core_steps(problem.n_clients),
@@ -123,12 +123,24 @@ def local_options(
         "solve": rule.solve,
         "every_step": every_step,
         "normalize": method.normalize,
-        "prox": rule.prox,
         "correction": rule.correction,
         "beta": rule.beta,
     }
 
 
-def server_options(method: Method) -> dict[str, Any]:
-    """The server rule as the core takes it."""
-    return {"kind": method.server.kind, **dataclasses.asdict(method.server)}
+def run_options(
+    method: Method,
+    init: np.ndarray,
+    record_rounds: np.ndarray,
+    reference: np.ndarray,
+    **further: Any,
+) -> dict[str, Any]:
+    """What a run has of its own, as the core takes it; further: ``rounds``, ``keep_weights``."""
+    return {
+        "init": init,
+        "server": {"kind": method.server.kind, **dataclasses.asdict(method.server)},
+        "prox": method.rule.prox,
+        "record_rounds": record_rounds,
+        "reference": reference,
+        **further,
+    }

@@ -67,6 +67,13 @@ struct ServerRule {
   }
 };
 
+// What each of several runs side by side has of its own.
+struct RunRule {
+  Matrix<double> init;  // w_0, d x C
+  ServerRule server{};
+  double prox = 0;  // mu
+};
+
 // The inputs of one round. Nothing is copied.
 struct RoundPlan {
   double round;  // k; beyond 2^53 only where nothing but its size counts
@@ -80,6 +87,10 @@ struct RoundPlan {
   // Of local steps that are had from fewer (steps/ladder.hpp): their error relative to -l' at w_k,
   // no less than a rounding error of Real.
   double tolerance = 0;
+  // Of several runs side by side: the rate of each, or null for `lr`; and which of them take the
+  // round, ascending, or null for all.
+  const double* lrs = nullptr;
+  const std::vector<Index>* runs = nullptr;
 };
 
 }  // namespace localgd

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import localgd as lg
-from localgd.sweeping import batched, groups, runs
+from localgd.sweeping import groups, runs, side_by_side
 
 SERVERS = [
     lg.Average(),
@@ -25,14 +25,14 @@ LOSSES = tuple(loss for loss in registry.LOSSES if loss != "softmax")
 
 @pytest.fixture
 def batches(monkeypatch):
-    """How many columns each batch had."""
+    """How many runs went side by side each time."""
     sizes = []
 
-    def counted(columns):
-        sizes.append(len(columns))
-        return batched.batch_entries(columns)
+    def counted(beside):
+        sizes.append(len(beside))
+        return side_by_side.entries_side_by_side(beside)
 
-    monkeypatch.setattr(runs, "batch_entries", counted)
+    monkeypatch.setattr(runs, "entries_side_by_side", counted)
     monkeypatch.setattr(groups, "WORTH", 0.0)
     return sizes
 

@@ -1,4 +1,4 @@
-"""Runs side by side: one call of the core for many columns."""
+"""Runs side by side: one call of the core for many of them."""
 
 from __future__ import annotations
 
@@ -7,98 +7,95 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from .._backend import core
-from ..configuration import server_options
+from ..configuration import local_options, run_options
 from ..engines import choose_threads
 from ..losses import SIGNED_LOSSES
 from ..measuring import columns as history_columns
 from ..running import ending, next_chunk
 from ..schedules import rates
-from .groups import Column
+from .groups import CheckedRun
 from .table import Entry
 
-__all__ = ["batch_entries"]
+__all__ = ["entries_side_by_side"]
 
 RATES_AT_ONCE = 2**16  # of schedules
-LANES = 8  # columns that a thread takes at once, at least
+LANES = 8  # runs that a thread takes at once, at least
 
 
-def batch_entries(columns: Sequence[Column]) -> list[Entry]:
-    """The entries of columns of the same group; Ctrl-C keeps what they have come to.
+def entries_side_by_side(runs: Sequence[CheckedRun]) -> list[Entry]:
+    """The entries of runs of the same group; Ctrl-C keeps what they have come to.
 
     A run whose start has an infinite loss has none.
     """
-    session = _session(columns)
+    session = _session(runs)
     start = time.perf_counter()
     try:
-        _advance(session, columns)
+        _advance(session, runs)
     except KeyboardInterrupt:
         pass  # the statuses tell
-    runs = sum(len(column.cases) for column in columns)
-    elapsed = (time.perf_counter() - start) / runs
+    elapsed = (time.perf_counter() - start) / sum(len(run.cases) for run in runs)
     return [
         entry
-        for place, column in enumerate(columns)
-        for entry in _entries(session, place, column, elapsed)
+        for place, run in enumerate(runs)
+        for entry in _entries(session, place, run, elapsed)
     ]
 
 
-def _session(columns: Sequence[Column]) -> Any:
-    first = columns[0]
+def _session(runs: Sequence[CheckedRun]) -> Any:
+    first = runs[0]
     problem, plan = first.case.problem, first.plan
-    count = len(columns)
+    count = len(runs)
     whole = dataclasses.replace(
         plan, seconds_round=plan.seconds_round * count, parts=plan.parts * -(-count // LANES)
     )
-    return core.Batch(
+    return core.Simulation(
         problem.signed_rows if first.loss in SIGNED_LOSSES else problem.X,
         problem.y,
         problem.offsets,
         problem.weights,
         [
-            {
-                "init": column.init,
-                "server": server_options(column.case.method),
-                "prox": column.case.method.rule.prox,
-                "rounds": column.rounds,
-                "record_rounds": column.schedule,
-                "reference": column.direction,
-            }
-            for column in columns
+            run_options(
+                run.case.method, run.init, run.schedule, run.direction, rounds=run.rounds
+            )
+            for run in runs
         ],
+        engine="side_by_side",
         loss=first.loss,
         single=first.dtype == "float32",
-        steps=first.steps,
-        every_step=first.every_step,
+        local=local_options(problem, first.case.method, every_step=first.every_step),
         threads=first.threads or choose_threads(None, whole),
     )
 
 
-def _advance(session: Any, columns: Sequence[Column]) -> None:
+def _advance(session: Any, runs: Sequence[CheckedRun]) -> None:
     """To the end of all runs in chunks of about a second."""
-    scheduled = any(callable(column.lr) for column in columns)
-    most = RATES_AT_ONCE // len(columns) if scheduled else 2**50
+    scheduled = any(callable(run.lr) for run in runs)
+    most = RATES_AT_ONCE // len(runs) if scheduled else 2**50
+    shares = runs[0].case.problem.weights
     chunk = 1
     while True:  # at least once: runs of 0 rounds record round 0
         first = session.round
-        going = [session.status(place) == "running" for place in range(len(columns))]
+        going = [session.status(place) == "running" for place in range(len(runs))]
         # To the next end of a run, so that no schedule is asked about rounds that are not run.
-        ends = [column.rounds for column, goes in zip(columns, going, strict=True) if goes]
+        ends = [run.rounds for run, goes in zip(runs, going, strict=True) if goes]
         until = min(first + chunk, *ends)
         begin = time.perf_counter()
         lrs = [
-            rates(column.lr, first, until) if goes and until > first else [1.0]
-            for column, goes in zip(columns, going, strict=True)
+            rates(run.lr, first, until) if goes and until > first else [1.0]
+            for run, goes in zip(runs, going, strict=True)
         ]
-        session.advance(until, lrs, None)
+        session.advance(until, np.stack(np.broadcast_arrays(*lrs), axis=1), shares, None)
         if not session.running:
             return
         if until == first + chunk:
             chunk = next_chunk(chunk, time.perf_counter() - begin, most)
 
 
-def _entries(session: Any, place: int, column: Column, elapsed: float) -> Iterator[Entry]:
-    """Those of a column: one for each seed."""
+def _entries(session: Any, place: int, run: CheckedRun, elapsed: float) -> Iterator[Entry]:
+    """Those of a run: one for each seed."""
     status, round = session.status(place), session.round_of(place)
     if status == "diverged" and round == 0 and not len(session.history(place)["round"]):
         return
@@ -106,16 +103,16 @@ def _entries(session: Any, place: int, column: Column, elapsed: float) -> Iterat
         status = "interrupted"
     if status != "completed":
         session.record_now(place)
-    case = column.case
+    case = run.case
     history = history_columns(
         session.history(place),
         case.problem,
         case.method,
-        column.dtype,
-        bool(column.direction.size),
+        run.dtype,
+        bool(run.direction.size),
         (),
     )
     losses = history["loss"]
-    status, message = ending(status, round, column.rounds, column.loss, column.dtype, losses)
-    for key, twin in column.cases:
+    status, message = ending(status, round, run.rounds, run.loss, run.dtype, losses)
+    for key, twin in run.cases:
         yield Entry(twin.values, status, message, "gram", elapsed, history, key)
