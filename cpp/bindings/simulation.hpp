@@ -21,7 +21,6 @@ inline LocalRule local_rule(const py::dict& options) {
   return rule;
 }
 
-// Runs end at `rounds` if that is given; `keep_weights` may be left out, too.
 inline std::vector<RunOptions> run_options(const py::list& runs) {
   std::vector<RunOptions> all;
   for (const py::handle& entry : runs) {
@@ -31,8 +30,8 @@ inline std::vector<RunOptions> run_options(const py::list& runs) {
                 options["prox"].cast<double>()};
     run.record_rounds = options["record_rounds"].cast<std::vector<std::int64_t>>();
     run.reference = options["reference"].cast<Matrix<double>>();
-    if (options.contains("keep_weights")) run.keep_weights = options["keep_weights"].cast<bool>();
-    if (options.contains("rounds")) run.rounds = options["rounds"].cast<std::int64_t>();
+    run.keep_weights = options["keep_weights"].cast<bool>();
+    if (!options["rounds"].is_none()) run.rounds = options["rounds"].cast<std::int64_t>();
     all.push_back(std::move(run));
   }
   return all;

@@ -25,8 +25,10 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
   const bool corrected = local.correction != Correction::none;
   double prox = 0;
   for (const RunRule& run : runs) {
-    if (run.init.rows() != data.features() || run.init.cols() != outputs || outputs < 1)
+    if (run.init.rows() != data.features() || outputs < 1)
       throw std::invalid_argument("init: want one row for each feature");
+    if (run.init.cols() != outputs)
+      throw std::invalid_argument("init: want as many columns in every run");
     if (run.server.coordinate_wise() && options.engine != "primal")
       throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
     prox = std::max(prox, run.prox);

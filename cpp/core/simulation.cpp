@@ -319,7 +319,8 @@ bool Simulation::record_block(std::int64_t first, std::size_t begin,
     for (Index s = 0; s < models; ++s)
       if (later[s] > 0) drifts[s] *= drifts[s] / later[s];
   }
-  return runs_.front().recorder.record(first + start, count, participations_, drifts, margins, weights);
+  return runs_.front().recorder.record(first + start, count, participations_, drifts, margins,
+                                       weights);
 }
 
 }  // namespace localgd

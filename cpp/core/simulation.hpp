@@ -15,8 +15,8 @@ struct RunOptions {
   static constexpr std::int64_t endless = std::numeric_limits<std::int64_t>::max();
 
   RunRule rule;
-  std::vector<std::int64_t> record_rounds;  // sorted, each at most once
-  Matrix<double> reference;                 // see Recorder
+  std::vector<std::int64_t> record_rounds{};  // sorted, each at most once
+  Matrix<double> reference{};                 // see Recorder
   bool keep_weights = false;
   std::int64_t rounds = endless;  // after which the run ends, whatever the others do
 };
@@ -43,11 +43,11 @@ class Simulation {
   // One run.
   Simulation(const Data& data, const Matrix<double>& init, const EngineOptions& options,
              std::vector<std::int64_t> record_rounds, const Matrix<double>& reference, int threads)
-      : Simulation(data,
-                   {RunOptions{{init, options.server, options.local.prox},
-                               std::move(record_rounds),
-                               reference}},
-                   options, threads) {}
+      : Simulation(
+            data,
+            {RunOptions{
+                {init, options.server, options.local.prox}, std::move(record_rounds), reference}},
+            options, threads) {}
 
   // Takes all runs that go on to round `until`, or to their own end before it: completed, or what
   // the first one has come to if none got there. stop_wanted is asked about every 50 ms, on the

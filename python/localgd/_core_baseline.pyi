@@ -1,7 +1,7 @@
 """The C++ core; its modules of the other instruction sets have the same contents."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NotRequired, TypedDict, type_check_only
+from typing import Any, Literal, TypedDict, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,8 +27,8 @@ class _Run(TypedDict):  # RunOptions (simulation.hpp)
     prox: float
     record_rounds: Sequence[int] | NDArray[np.integer]
     reference: ArrayLike  # (d,), (d, C) or (0,)
-    keep_weights: NotRequired[bool]
-    rounds: NotRequired[int]  # after which it ends; or never
+    keep_weights: bool
+    rounds: int | None  # after which it ends; or never
 
 class Simulation:
     def __init__(
@@ -71,9 +71,7 @@ class Simulation:
     def history(self, run: int = 0) -> dict[str, NDArray[Any]]: ...
     def weights(self, run: int = 0) -> NDArray[np.float64]: ...  # (d, C)
     def coefficients(self, run: int = 0) -> NDArray[np.float64]: ...  # (N, C)
-    def status(
-        self, run: int = 0
-    ) -> Literal["running", "completed", "diverged", "infeasible"]: ...
+    def status(self, run: int = 0) -> Literal["running", "completed", "diverged", "infeasible"]: ...
     def round_of(self, run: int) -> int: ...
     def state(self) -> dict[str, NDArray[np.float64]]: ...
     def map(

@@ -133,14 +133,17 @@ def run_options(
     init: np.ndarray,
     record_rounds: np.ndarray,
     reference: np.ndarray,
-    **further: Any,
+    *,
+    keep_weights: bool = False,
+    rounds: int | None = None,
 ) -> dict[str, Any]:
-    """What a run has of its own, as the core takes it; further: ``rounds``, ``keep_weights``."""
+    """What a run has of its own, as the core takes it; it ends after ``rounds``, or never."""
     return {
         "init": init,
         "server": {"kind": method.server.kind, **dataclasses.asdict(method.server)},
         "prox": method.rule.prox,
         "record_rounds": record_rounds,
         "reference": reference,
-        **further,
+        "keep_weights": keep_weights,
+        "rounds": rounds,
     }

@@ -168,8 +168,8 @@ class SideBySide final : public Model {
       const Visit own = [&](const std::string& name, Matrix<double>& values) {
         show("run " + std::to_string(r) + ": " + name, values);
       };
-      for (auto [name, track] : {std::pair{"coefficients", &run.coefficients},
-                                 std::pair{"margins", &run.margins}}) {
+      for (auto [name, track] :
+           {std::pair{"coefficients", &run.coefficients}, std::pair{"margins", &run.margins}}) {
         own(name, track->value);
         if (track->velocity.size()) own(std::string(name) + " velocity", track->velocity);
         if (track->anchor.size()) own(std::string(name) + " anchor", track->anchor);

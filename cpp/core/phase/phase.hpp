@@ -85,9 +85,8 @@ bool take_in_pieces(const Round& round, const Work& work, Team& team, Stop& stop
   round.for_participants(team, work, [&](Index client, int thread) {
     if (!complete.load(std::memory_order_relaxed)) return;
     if (take_in_pieces(round.steps_taken(client), piece, stop, thread,
-                       [&](std::int64_t count, std::int64_t done) {
-                         return steps(client, count, done, thread);
-                       }))
+                       [&](std::int64_t count, std::int64_t done)
+                           LOCALGD_LAMBDA_IN_PLACE { return steps(client, count, done, thread); }))
       finish(client, thread);
     else
       complete.store(false, std::memory_order_relaxed);

@@ -75,7 +75,11 @@ class Job:
             problem.y,
             problem.offsets,
             problem.weights,
-            [run_options(method, start, records.astype(np.int64), self.direction, keep_weights=True)],
+            [
+                run_options(
+                    method, start, records.astype(np.int64), self.direction, keep_weights=True
+                )
+            ],
             engine="gram",
             loss=self.loss,
             single=False,

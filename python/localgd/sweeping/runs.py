@@ -23,8 +23,8 @@ __all__ = ["sweep"]
 
 Job = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
 
-# Runs side by side: enough to keep the core busy, few enough that finished runs come now and then, or
-# that several workers have something to do.
+# Runs side by side: enough to keep the core busy, few enough that finished ones come now and then,
+# or that several workers have something to do.
 MOST_RUNS, MOST_RUNS_OF_WORKER = 64, 32
 
 

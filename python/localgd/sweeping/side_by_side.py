@@ -38,9 +38,7 @@ def entries_side_by_side(runs: Sequence[CheckedRun]) -> list[Entry]:
         pass  # the statuses tell
     elapsed = (time.perf_counter() - start) / sum(len(run.cases) for run in runs)
     return [
-        entry
-        for place, run in enumerate(runs)
-        for entry in _entries(session, place, run, elapsed)
+        entry for place, run in enumerate(runs) for entry in _entries(session, place, run, elapsed)
     ]
 
 
@@ -57,9 +55,7 @@ def _session(runs: Sequence[CheckedRun]) -> Any:
         problem.offsets,
         problem.weights,
         [
-            run_options(
-                run.case.method, run.init, run.schedule, run.direction, rounds=run.rounds
-            )
+            run_options(run.case.method, run.init, run.schedule, run.direction, rounds=run.rounds)
             for run in runs
         ],
         engine="side_by_side",
