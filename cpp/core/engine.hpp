@@ -50,11 +50,9 @@ class Engine final {
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop);
   bool took_round(Index run) const { return model_->took_round(run); }
 
-  // Some of the runs, until the next call.
-  Shown show(const std::vector<Index>& runs) { return model_->show(runs); }
-
   // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the model does not
-  // carry them; of several runs side by side.
+  // carry them. Of several runs, C columns for each side by side, those selected last or all.
+  void select(const std::vector<Index>& runs) { model_->select(runs); }
   const Matrix<double>& weights() { return model_->weights(); }
   const Matrix<double>& margins() { return model_->margins(); }
   const Matrix<double>& coefficients() { return model_->coefficients(); }

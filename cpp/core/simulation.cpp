@@ -167,23 +167,16 @@ void Simulation::resume(std::int64_t round, std::int64_t participations, double 
 std::vector<bool> Simulation::record(const std::vector<Index>& runs) {
   std::vector<Recorder*> recorders;
   for (const Index run : runs) recorders.push_back(&at(run).recorder);
-  const Shown shown = engine_.show(runs);
+  engine_.select(runs);
   const Vector<double> drifts =
-      recorders.front()->drifts(shown.last, static_cast<Index>(runs.size()));
+      recorders.front()->drifts(engine_.last_round(), static_cast<Index>(runs.size()));
   return Recorder::record_runs(recorders, round(runs.front()), participations(runs.front()), drifts,
-                               shown.margins, shown.weights);
+                               engine_.margins(), engine_.weights());
 }
 
 void Simulation::record_now(Index run) {
   const auto& rounds = history(run).round;
   if (rounds.empty() || rounds.back() != round(run)) record({run});
-}
-
-Matrix<double> Simulation::coefficients(Index run) {
-  at(run);
-  const Matrix<double>& all = engine_.coefficients();
-  const Index outputs = all.cols() / static_cast<Index>(runs_.size());
-  return all.middleCols(run * outputs, outputs);
 }
 
 bool Simulation::prepare(Team& team, Stop& stop) {

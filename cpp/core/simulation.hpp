@@ -91,14 +91,11 @@ class Simulation {
   std::int64_t participations(Index run = 0) const {
     return goes_on(run) ? participations_ : at(run).participations;
   }
-  double drift(Index run = 0) { return at(run).recorder.drifts(engine_.show({run}).last)[0]; }
   const History& history(Index run = 0) const { return at(run).recorder.history(); }
   bool keeps_weights(Index run) const { return at(run).recorder.keeps_weights(); }
-  Matrix<double> weights(Index run = 0) {
-    at(run);
-    return engine_.show({run}).weights;
-  }
-  Matrix<double> coefficients(Index run = 0);
+  double drift(Index run = 0) { return at(run).recorder.drifts(select(run).last_round())[0]; }
+  const Matrix<double>& weights(Index run = 0) { return select(run).weights(); }
+  const Matrix<double>& coefficients(Index run = 0) { return select(run).coefficients(); }
 
  private:
   struct Run {
@@ -111,6 +108,11 @@ class Simulation {
   const Run& at(Index run) const { return runs_.at(static_cast<std::size_t>(run)); }
   Run& at(Index run) { return runs_.at(static_cast<std::size_t>(run)); }
   bool goes_on(Index run) const { return at(run).status == Status::running; }
+  Engine& select(Index run) {
+    at(run);  // there is such a run
+    engine_.select({run});
+    return engine_;
+  }
 
   bool prepare(Team& team, Stop& stop);
   void try_again();

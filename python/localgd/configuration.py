@@ -21,7 +21,7 @@ __all__ = [
     "identity",
     "local_options",
     "make_config",
-    "server_options",
+    "run_options",
     "unidentified_lr",
     "work_of",
 ]

@@ -10,13 +10,6 @@ namespace localgd {
 
 enum class Outcome { done, stopped, not_finite, infeasible };
 
-// Models of several runs at the same round, C columns for each side by side, and their last rounds.
-struct Shown {
-  const Matrix<double>& margins;
-  const Matrix<double>& weights;
-  const LastRound& last;
-};
-
 class Model {
  public:
   virtual ~Model() = default;
@@ -31,17 +24,15 @@ class Model {
   // Whether one of the runs has been taken into the state by a round that was not_finite.
   virtual bool took_round(Index /*run*/) const { return false; }
 
-  // w_k (d x C), A w_k (N x C) and so on, computed on demand where they are not kept; of several
-  // runs side by side.
+  // w_k (d x C), A w_k (N x C) and so on, computed on demand where they are not kept.
   virtual const Matrix<double>& weights() = 0;
   virtual const Matrix<double>& margins() = 0;
   virtual const Matrix<double>& coefficients() = 0;
   virtual const LastRound& last_round() = 0;
 
-  // Some of the runs, until the next call.
-  virtual Shown show(const std::vector<Index>& /*runs*/) {
-    return {margins(), weights(), last_round()};
-  }
+  // Which of several runs these are of from here, C columns for each side by side; all of them
+  // before the first call.
+  virtual void select(const std::vector<Index>& /*runs*/) {}
 
   // Shows what a restored run needs; and it has been loaded anew.
   virtual void visit(const Visit& show) = 0;

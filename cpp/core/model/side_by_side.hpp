@@ -65,6 +65,7 @@ class SideBySide final : public Model {
       runs_.emplace_back(data, rule, flops);
       every_run_.push_back(static_cast<Index>(every_run_.size()));
     }
+    selected_ = every_run_;
     std::vector<double> costs;
     for (Index g = 0; g < gram_.groups(); ++g)
       costs.push_back(static_cast<double>(gram_.group_end(g) - gram_.group_begin(g)));
@@ -132,34 +133,27 @@ class SideBySide final : public Model {
   }
   bool took_round(Index run) const override { return runs_[static_cast<std::size_t>(run)].finite; }
 
-  Shown show(const std::vector<Index>& runs) override {
-    const auto models = static_cast<Index>(runs.size()), samples = data().samples();
-    Matrix<double> since(samples, models);
-    margins_.resize(samples, models);
-    weights_.resize(data().features(), models);
-    change_.resize(samples, models);
-    last_.shares = state(runs.front()).last.shares;
-    last_.local_changes.resize(samples, models);
-    last_.change = &change_;
-    for (Index r = 0; r < models; ++r) {
-      const RunState& run = state(runs[static_cast<std::size_t>(r)]);
-      since.col(r) = run.model.since(run.coefficients);
-      margins_.col(r) = run.margins.value;
-      change_.col(r) = run.coefficients.change;
-      weights_.col(r) = run.model.base();
-      last_.local_changes.col(r) = run.last.local_changes;
-    }
-    weights_ += weighted_rows(data().rows, since);
-    return {margins_, weights_, last_};
+  void select(const std::vector<Index>& runs) override { selected_ = runs; }
+  const Matrix<double>& margins() override {
+    return columns(margins_, [](const RunState& run) -> auto& { return run.margins.value; });
   }
-  const Matrix<double>& margins() override { return show(every_run_).margins; }
-  const Matrix<double>& weights() override { return show(every_run_).weights; }
-  const LastRound& last_round() override { return show(every_run_).last; }
+  const Matrix<double>& weights() override {
+    columns(weights_, [](const RunState& run) -> auto& { return run.model.base(); });
+    columns(since_, [](const RunState& run) { return run.model.since(run.coefficients); });
+    weights_ += weighted_rows(data().rows, since_);
+    return weights_;
+  }
   const Matrix<double>& coefficients() override {
-    coefficients_.resize(data().samples(), static_cast<Index>(runs_.size()));
-    for (const Index r : every_run_)
-      coefficients_.col(r) = state(r).model.coefficients(state(r).coefficients);
-    return coefficients_;
+    return columns(coefficients_,
+                   [](const RunState& run) { return run.model.coefficients(run.coefficients); });
+  }
+  const LastRound& last_round() override {
+    columns(change_, [](const RunState& run) -> auto& { return run.coefficients.change; });
+    columns(last_.local_changes,
+            [](const RunState& run) -> auto& { return run.last.local_changes; });
+    last_.shares = state(selected_.front()).last.shares;
+    last_.change = &change_;
+    return last_;
   }
 
   void visit(const Visit& show) override {
@@ -181,6 +175,17 @@ class SideBySide final : public Model {
  private:
   const Data& data() const { return clients_.data(); }
   RunState& state(Index run) { return runs_[static_cast<std::size_t>(run)]; }
+
+  // One column of each of the selected runs.
+  template <class Column>
+  const Matrix<double>& columns(Matrix<double>& all, Column&& column) {
+    for (std::size_t r = 0; r < selected_.size(); ++r) {
+      const auto& own = column(state(selected_[r]));
+      if (r == 0) all.resize(own.rows(), static_cast<Index>(selected_.size()));
+      all.col(static_cast<Index>(r)) = own;
+    }
+    return all;
+  }
 
   void arrange(std::size_t runs) {
     at_work_.resize(runs);
@@ -221,8 +226,9 @@ class SideBySide final : public Model {
   std::vector<RunState*> at_work_;  // one in each lane
   Vector<Real> ones_;               // of each lane
   Vector<Real> applied_, moved_;    // mean changes of coefficients and margins, in strips
-  // where somebody has asked for them
-  Matrix<double> margins_, weights_, coefficients_, change_;
+  // of those selected, where somebody has asked for them
+  std::vector<Index> selected_;
+  Matrix<double> margins_, weights_, since_, coefficients_, change_;
   LastRound last_;
 };
 
