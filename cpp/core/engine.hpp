@@ -27,18 +27,18 @@ struct EngineOptions {
   std::string_view engine = "gram";       // "gram" | "hybrid" | "primal" | "side_by_side"
   std::string_view loss = "exponential";  // see loss/registry.hpp
   bool single = false;                    // float32 local phase
-  LocalRule local;                        // of all runs, but for its prox
-  ServerRule server;                      // of one run
+  LocalRule local;
+  ServerRule server;  // this, and the prox of the local rule, of one run: several have their own
 };
 
 // A phase, in which the clients take their steps, and a model that takes what they give.
 class Engine final {
  public:
-  // Of several runs side by side, or of one in any engine: rules instead of the server and the prox
-  // in the options. Throws std::invalid_argument for an unknown name or sizes that do not fit.
+  // Of one run, or of several side by side. Throws std::invalid_argument for an unknown name or
+  // sizes that do not fit.
   Engine(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options);
 
-  // Of one run that starts at init, d x C.
+  // init: w_0, d x C.
   Engine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
       : Engine(data, std::vector<RunRule>{{init, options.server, options.local.prox}}, options) {}
 

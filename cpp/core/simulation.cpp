@@ -155,6 +155,7 @@ void Simulation::try_again() {
 }
 
 void Simulation::resume(std::int64_t round, std::int64_t participations, double drift) {
+  if (runs_.size() > 1) throw std::logic_error("resume: want one run");
   round_ = round;
   participations_ = participations;
   Run& run = runs_.front();

@@ -23,7 +23,7 @@ struct RunOptions {
 
 // The inputs of the rounds that a call of advance() is to run.
 struct Plans {
-  std::vector<double> lrs;       // of all runs, for one round after the other, or for all alike
+  std::vector<double> lrs;       // of all runs, round after round, or once for all rounds
   std::vector<double> shares;    // p~: M numbers, for all rounds; or of those who are listed
   std::vector<Index> clients{};  // who takes part, round after round, ascending in each
   std::vector<Index> offsets{};  // where each round's list begins, and the end

@@ -58,7 +58,7 @@ class SideBySide final : public Model {
              const Round& round)
       : clients_(data, 1, loss), gram_(data.samples(), data.samples()) {
     const auto samples = static_cast<double>(data.samples());
-    const auto few = [](Index) { return 4; };
+    const auto few = [](Index) { return 4; };  // steps, where the others are extrapolated
     const double flops = least_flops(data, round, few, samples * samples);
     runs_.reserve(runs.size());
     for (const RunRule& rule : runs) {

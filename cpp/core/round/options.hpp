@@ -67,7 +67,7 @@ struct ServerRule {
   }
 };
 
-// What each of several runs side by side has of its own.
+// What a run has of its own where several go side by side.
 struct RunRule {
   Matrix<double> init;  // w_0, d x C
   ServerRule server{};

@@ -59,7 +59,7 @@ class CheckedRun:
         return id(self.case.problem), self.loss, self.dtype, *steps, self.threads
 
     @property
-    def told(self) -> tuple[Any, ...]:
+    def identity(self) -> tuple[Any, ...]:
         """What tells it from the others of its group: all but the seed, which it does not use."""
         method = self.case.method
         # A function or an object of the caller's is the same as itself alone, whatever it says.
@@ -70,14 +70,14 @@ class CheckedRun:
 
 
 def parts(left: Mapping[str, Case], most: int) -> list[list[CheckedRun] | tuple[str, Case]]:
-    """At most so many runs side by side, and single ones, in the order of the grid."""
+    """What is run together: at most so many side by side, or one; in the order of the grid."""
     groups: dict[Any, dict[Any, CheckedRun]] = {}
     for key, case in left.items():
         run = _beside(key, case)
         if run is None:
             groups[key] = {}
             continue
-        known = groups.setdefault(run.group, {}).setdefault(run.told, run)
+        known = groups.setdefault(run.group, {}).setdefault(run.identity, run)
         if known is not run:
             known.cases.append((key, case))
     found: list[list[CheckedRun] | tuple[str, Case]] = []
