@@ -35,7 +35,7 @@ class Recorder {
   std::int64_t next() const {
     return next_ < rounds_.size() ? rounds_[next_] : std::numeric_limits<std::int64_t>::max();
   }
-  bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
+  bool due(std::int64_t round) const { return next() == round; }
 
   // Measures a model at this round. False, and nothing written, if the loss is not finite.
   bool record(std::int64_t round, std::int64_t participations, double drift,
