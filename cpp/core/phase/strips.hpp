@@ -93,6 +93,21 @@ class Strips final : public Phase {
       }
     }
     strips_work_ = Work(std::move(costs));
+    make_room();
+  }
+  // For any thread to take any item.
+  void make_room() {
+    Index item_size = 0, strip_size = 0;
+    for (const Item& item : items_) {
+      const Index size = data().size(item.client) * width;
+      item_size = std::max(item_size, item.strips * size);
+      strip_size = std::max(strip_size, size);
+    }
+    for (Space& space : spaces_) {
+      space.numbers.resize(5 * item_size);
+      if (climbs_ && space.ladder.before.size() < strip_size)
+        space.ladder = LadderSpace<Real>(strip_size);
+    }
   }
   static constexpr Index reals(Index kib) { return kib * 1024 / static_cast<Index>(sizeof(Real)); }
 
@@ -125,7 +140,6 @@ class Strips final : public Phase {
   StripClient<Real> start(const Item& item, Space& space, Lanes& step, Lanes& keep) const {
     const Index n = data().size(item.client), begin = data().begin(item.client),
                 size = item.strips * n * width;
-    if (space.numbers.size() < 5 * size) space.numbers.resize(5 * size);
     Real *base = space.numbers.data(), *at_start = base + size, *delta = at_start + size,
          *sums = delta + size;
     std::fill_n(base, 4 * size, Real(0));
@@ -168,7 +182,6 @@ class Strips final : public Phase {
         prox_step[at] = run->lr * run->prox;
       tau[at] = sum_of_decays(prox_step[at], steps_);
     }
-    if (space.before.size() < client.rows * width) space = LadderSpace<Real>(client.rows * width);
     std::int64_t rung;
     return kernels_.ladder(client, steps_, prox_step.data(), tau.data(),
                            Extrapolation::tolerance<Real>(round, i), space, rung);
