@@ -24,7 +24,7 @@ objects.add_server()
 sys.exit(pytest.main([*{tests!r}, *"-q -n 0 -p no:cacheprovider -k".split(), {names!r}]))
 """
 TESTS = (
-    *("test_run_oracle.py", "test_registry.py", "test_servers.py", "test_sweep_batch.py"),
+    *("test_run_oracle.py", "test_registry.py", "test_servers.py", "test_sweep_side_by_side.py"),
     "extension/refusals.py",
 )
 

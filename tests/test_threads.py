@@ -97,14 +97,11 @@ def test_bits_do_not_depend_on_where_arrays_start_in_memory(engine, dtype):
             np.ones(23),
             [0, 10, 11, 23],
             np.full(3, 1 / 3),
-            np.zeros((37, 1)),
+            [configuration.run_options(method, np.zeros((37, 1)), [0, 20], np.zeros((0, 0)))],
             engine=engine,
             loss="logistic",
             single=dtype == "float32",
             local=configuration.local_options(problem, method),
-            server=configuration.server_options(method),
-            record_rounds=[0, 20],
-            reference=np.zeros((0, 0)),
             threads=1,
         )
         session.advance(20, [0.5], np.full((1, 3), 1 / 3), None)

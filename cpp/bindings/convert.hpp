@@ -1,5 +1,4 @@
-// From Python's arrays and dictionaries to the core's types and back, for all classes that run
-// rounds.
+// From Python's arrays and dictionaries to the core's types and back.
 #pragma once
 
 #include <pybind11/eigen.h>

@@ -23,28 +23,39 @@ inline LocalRule local_rule(const py::dict& options) {
   rule.solve = options["solve"].cast<bool>();
   rule.every_step = options["every_step"].cast<bool>();
   rule.normalize = options["normalize"].cast<bool>();
-  rule.prox = options["prox"].cast<double>();
   rule.correction = correction(options["correction"].cast<py::dict>());
   return rule;
+}
+
+inline std::vector<RunOptions> run_options(const py::list& runs) {
+  std::vector<RunOptions> all;
+  for (const py::handle& entry : runs) {
+    const auto options = entry.cast<py::dict>();
+    RunOptions run;
+    run.rule = {options["init"].cast<Matrix<double>>(), server_rule(options["server"]),
+                options["prox"].cast<double>()};
+    run.record_rounds = options["record_rounds"].cast<std::vector<std::int64_t>>();
+    run.reference = options["reference"].cast<Matrix<double>>();
+    run.keep_weights = options["keep_weights"].cast<bool>();
+    if (!options["rounds"].is_none()) run.rounds = options["rounds"].cast<std::int64_t>();
+    all.push_back(std::move(run));
+  }
+  return all;
 }
 
 class SimulationSession : HeldData {
  public:
   SimulationSession(Array rows, Array targets, const Indices& offsets, const Array& weights,
-                    const Matrix<double>& init, const std::string& engine, const std::string& loss,
-                    bool single, const py::dict& local, const py::dict& server,
-                    std::vector<std::int64_t> record_rounds, const Matrix<double>& reference,
-                    int threads, bool keep_weights)
+                    const py::list& runs, const std::string& engine, const std::string& loss,
+                    bool single, const py::dict& local, int threads)
       : HeldData(std::move(rows), std::move(targets), offsets, weights),
-        simulation_(data_, init,
-                    EngineOptions{engine, loss, single, local_rule(local), server_rule(server)},
-                    std::move(record_rounds), reference, threads, keep_weights),
-        keep_weights_(keep_weights) {}
+        simulation_(data_, run_options(runs),
+                    EngineOptions{engine, loss, single, local_rule(local), {}}, threads) {}
 
-  std::string advance(std::int64_t until, std::vector<double> lrs, const Array& shares,
+  std::string advance(std::int64_t until, const Array& lrs, const Array& shares,
                       const py::object& progress, const std::optional<Indices>& clients,
                       const std::optional<Indices>& offsets) {
-    Plans plans{std::move(lrs), numbers<double>(shares)};
+    Plans plans{numbers<double>(lrs), numbers<double>(shares)};
     if (clients) plans.clients = numbers<Index>(*clients);
     if (offsets) plans.offsets = numbers<Index>(*offsets);
     const Status status = without_gil(progress, [&](const auto& stop_wanted) {
@@ -53,10 +64,11 @@ class SimulationSession : HeldData {
     return name_of(status);
   }
 
-  py::dict history() const {
-    const History& h = simulation_.history();
+  // "weights", one row for each record, where they are kept.
+  py::dict history(Index run) const {
+    const History& h = simulation_.history(run);
     py::dict columns = history_columns(h);
-    if (keep_weights_) {
+    if (simulation_.keeps_weights(run)) {
       const auto records = static_cast<py::ssize_t>(h.round.size());
       columns["weights"] = py::array_t<double>(
           {records, records ? static_cast<py::ssize_t>(h.weights.size()) / records : 0},
@@ -137,33 +149,44 @@ class SimulationSession : HeldData {
 
  private:
   Simulation simulation_;
-  bool keep_weights_;
 };
 
 inline void bind_simulation(py::module_& m) {
   // module_local: the modules of several instruction sets may be loaded side by side.
   py::class_<SimulationSession>(m, "Simulation", py::module_local(),
-                                "A run of local steps and aggregation over rows held by clients.")
-      .def(py::init<Array, Array, const Indices&, const Array&, const Matrix<double>&,
-                    const std::string&, const std::string&, bool, const py::dict&, const py::dict&,
-                    std::vector<std::int64_t>, const Matrix<double>&, int, bool>(),
+                                "Runs of local steps and aggregation over rows held by clients: "
+                                "one, or several side by side.")
+      .def(py::init<Array, Array, const Indices&, const Array&, const py::list&, const std::string&,
+                    const std::string&, bool, const py::dict&, int>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
-           py::arg("init"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
-           py::arg("local"), py::arg("server"), py::arg("record_rounds"), py::arg("reference"),
-           py::arg("threads"), py::arg("keep_weights") = false)
+           py::arg("runs"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
+           py::arg("local"), py::arg("threads"))
       .def(
           "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
           py::arg("shares"), py::arg("progress"), py::arg("clients") = py::none(),
           py::arg("offsets") = py::none(),
-          "Run to a round; 'completed', 'diverged' or 'infeasible'. Raises what progress(round) or "
-          "Ctrl-C raises.")
+          "Take all runs that go on to a round, or to their own end before it; 'completed', or "
+          "'diverged' or 'infeasible' where none gets there. Raises what progress(round) or Ctrl-C "
+          "raises.")
       .def(
-          "record_now", [](SimulationSession& s) { s.simulation().record_now(); },
-          "Record the present round unless it is the last one recorded.")
-      .def("history", &SimulationSession::history, "The records so far, as columns.")
-      .def("weights", [](SimulationSession& s) { return s.simulation().engine().weights(); })
-      .def("coefficients",
-           [](SimulationSession& s) { return s.simulation().engine().coefficients(); })
+          "record_now", [](SimulationSession& s, Index run) { s.simulation().record_now(run); },
+          py::arg("run") = 0, "Record the present round unless it is the last one recorded.")
+      .def("history", &SimulationSession::history, py::arg("run") = 0,
+           "The records so far, as columns.")
+      .def(
+          "weights", [](SimulationSession& s, Index run) { return s.simulation().weights(run); },
+          py::arg("run") = 0)
+      .def(
+          "coefficients",
+          [](SimulationSession& s, Index run) { return s.simulation().coefficients(run); },
+          py::arg("run") = 0)
+      .def(
+          "status",
+          [](SimulationSession& s, Index run) { return name_of(s.simulation().status(run)); },
+          py::arg("run") = 0, "'running', 'completed', 'diverged' or 'infeasible'.")
+      .def(
+          "round_of", [](SimulationSession& s, Index run) { return s.simulation().round(run); },
+          py::arg("run"), "The last whole round of a run.")
       .def("state", &SimulationSession::state, "All that restore() needs, as arrays by name.")
       .def("map", &SimulationSession::map, py::arg("round"), py::arg("lrs"), py::arg("shares"),
            py::arg("frozen"), py::arg("tolerance"), py::arg("coefficients"), py::arg("velocity"),
@@ -181,7 +204,12 @@ inline void bind_simulation(py::module_& m) {
                              "and the most steps of a rung; None if they never are.")
       .def("restore", &SimulationSession::restore, py::arg("round"), py::arg("participations"),
            py::arg("drift"), py::arg("state"), "Continue another run of the same settings.")
-      .def_property_readonly("round", [](SimulationSession& s) { return s.simulation().round(); })
+      .def_property_readonly(
+          "round", [](SimulationSession& s) { return s.simulation().round(); },
+          "That of the runs that go on.")
+      .def_property_readonly(
+          "running", [](SimulationSession& s) { return s.simulation().running(); },
+          "Whether any goes on.")
       .def_property_readonly("participations",
                              [](SimulationSession& s) { return s.simulation().participations(); })
       .def_property_readonly("drift", [](SimulationSession& s) { return s.simulation().drift(); })

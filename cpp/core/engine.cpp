@@ -4,22 +4,35 @@
 #include <string>
 
 #include "loss/registry.hpp"
+#include "model/side_by_side.hpp"
 #include "model/span_model.hpp"
 #include "model/weight_model.hpp"
 #include "phase/bundled.hpp"
 #include "phase/solves.hpp"
 #include "phase/stepwise.hpp"
 #include "phase/streamed.hpp"
+#include "phase/strips.hpp"
 #include "phase/turns.hpp"
 
 namespace localgd {
 
 namespace {
 
-void check(const Data& data, const Matrix<double>& init, const EngineOptions& options) {
-  if (init.rows() != data.features() || init.cols() < 1)
-    throw std::invalid_argument("init: want one row for each feature");
+void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
+  if (runs.empty()) throw std::invalid_argument("runs: want at least one");
+  const Index outputs = runs.front().init.cols();
   const LocalRule& local = options.local;
+  const bool corrected = local.correction != nullptr;
+  double prox = 0;
+  for (const RunRule& run : runs) {
+    if (run.init.rows() != data.features() || outputs < 1)
+      throw std::invalid_argument("init: want one row for each feature");
+    if (run.init.cols() != outputs)
+      throw std::invalid_argument("init: want as many columns in every run");
+    if (run.server.coordinate_wise() && options.engine != "primal")
+      throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
+    prox = std::max(prox, run.prox);
+  }
   const auto clients = static_cast<std::size_t>(data.clients());
   if (local.steps.size() != clients)
     throw std::invalid_argument("steps: want one number for each client");
@@ -31,20 +44,17 @@ void check(const Data& data, const Matrix<double>& init, const EngineOptions& op
     if ((rows > 0) != local.stochastic() || rows < 0)
       throw std::invalid_argument("batches: want rows on every client, or 0 on every client");
   with_loss(options.loss, [&](auto loss) {
-    if (!loss.multiclass && init.cols() != 1)
+    if (!loss.multiclass && outputs != 1)
       throw std::invalid_argument("init: want one column for this loss");
     if constexpr (loss.multiclass)
       for (Index j = 0; j < data.samples(); ++j)
-        if (!(data.targets[j] >= 0 && data.targets[j] < static_cast<double>(init.cols())))
+        if (!(data.targets[j] >= 0 && data.targets[j] < static_cast<double>(outputs)))
           throw std::invalid_argument("targets: want classes 0 to C - 1");
   });
-  const bool corrected = local.correction != nullptr;
-  if (local.prox > 0 && corrected && !local.correction->pulls())
+  if (prox > 0 && corrected && !local.correction->pulls())
     throw std::invalid_argument("prox: want 0 where clients start elsewhere");
-  if (local.solve && (init.cols() > 1 || local.stochastic() || local.prox > 0 || corrected))
+  if (local.solve && (outputs > 1 || local.stochastic() || prox > 0 || corrected))
     throw std::invalid_argument("solve: want one column, and no batches, prox or correction");
-  if (options.server.coordinate_wise() && options.engine != "primal")
-    throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
   if (local.stochastic() && local.keys.size() != clients)
     throw std::invalid_argument("keys: want one for each client that draws batches");
 }
@@ -55,20 +65,32 @@ struct Parts {
   std::unique_ptr<Phase> phase;
 };
 
-// A model with the first of some phases that suits.
+// A model of several runs, or of the one.
+template <class Model>
+std::unique_ptr<Model> make_model(const std::vector<RunRule>& runs, const Setting& of,
+                                  const Round& round) {
+  if constexpr (std::is_constructible_v<Model, const Data&, const std::vector<RunRule>&,
+                                        std::string_view, const Round&>) {
+    return std::make_unique<Model>(of.data, runs, of.loss, round);
+  } else {
+    if (runs.size() > 1) throw std::invalid_argument("engine: several runs want side_by_side");
+    return std::make_unique<Model>(of.data, runs.front().init, of.loss, runs.front().server, round);
+  }
+}
+
+// A model with the first of some phases that suits, or nothing.
 template <class Model, class... Phases>
-Parts assemble(const Matrix<double>& init, const Setting& setting, const ServerRule& server) {
+Parts assemble(const std::vector<RunRule>& runs, const Setting& setting) {
   Parts parts;
   const auto use = [&]<class Chosen>() {
     if (!Chosen::suits(setting)) return false;
     parts.round = std::make_unique<Round>(setting.data, setting.rule, Chosen::multiple);
-    auto model = std::make_unique<Model>(setting.data, init, setting.loss, server, *parts.round);
+    auto model = make_model<Model>(runs, setting, *parts.round);
     parts.phase = std::make_unique<Chosen>(*model, *parts.round, setting);
     parts.model = std::move(model);
     return true;
   };
-  if (!(use.template operator()<Phases>() || ...))
-    throw std::invalid_argument("engine: the exact local solve needs K_ii: gram or hybrid");
+  (use.template operator()<Phases>() || ...);
   return parts;
 }
 
@@ -76,37 +98,50 @@ Parts assemble(const Matrix<double>& init, const Setting& setting, const ServerR
 template <class Real>
 struct EngineKind {
   std::string_view name;
-  Parts (*make)(const Matrix<double>& init, const Setting& setting, const ServerRule& server);
+  Parts (*make)(const std::vector<RunRule>& runs, const Setting& setting);
+  const char* refusal;  // where no phase suits
 };
+constexpr const char* solves_want = "engine: the exact local solve needs K_ii: gram or hybrid";
 template <class Real>
 constexpr EngineKind<Real> kinds[] = {
-    {"gram", assemble<SpanModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>},
+    {"gram", assemble<SpanModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>,
+     solves_want},
     {"hybrid",
-     assemble<WeightModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>},
-    {"primal", assemble<WeightModel<Real>, Streamed<Real>>},
+     assemble<WeightModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>,
+     solves_want},
+    {"primal", assemble<WeightModel<Real>, Streamed<Real>>, solves_want},
+    {"side_by_side", assemble<SideBySide<Real>, Strips<Real>>,
+     "engine: side_by_side wants one output, and full-batch steps without correction, as many on "
+     "every client"},
 };
 
 template <class Real>
-Parts make(const Data& data, const Matrix<double>& init, const EngineOptions& options) {
+Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
   bool multiclass = false;
   with_loss(options.loss, [&](auto loss) { multiclass = loss.multiclass; });
-  const Setting setting{data,         init.cols(), options.local,
-                        options.loss, multiclass,  static_cast<bool>(options.uplink)};
-  for (const auto& kind : kinds<Real>)
-    if (kind.name == options.engine) return kind.make(init, setting, options.server);
+  LocalRule local = options.local;
+  local.prox = runs.front().prox;
+  const Setting setting{data,       runs.front().init.cols(),         local, options.loss,
+                        multiclass, static_cast<bool>(options.uplink)};
+  for (const auto& kind : kinds<Real>) {
+    if (kind.name != options.engine) continue;
+    Parts parts = kind.make(runs, setting);
+    if (!parts.model) throw std::invalid_argument(kind.refusal);
+    return parts;
+  }
   throw std::invalid_argument("engine: no engine named '" + std::string(options.engine) + "'");
 }
 
 }  // namespace
 
-Engine::Engine(const Data& data, const Matrix<double>& init, const EngineOptions& options) {
-  check(data, init, options);
+Engine::Engine(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
+  check(data, runs, options);
   Parts parts =
-      options.single ? make<float>(data, init, options) : make<double>(data, init, options);
+      options.single ? make<float>(data, runs, options) : make<double>(data, runs, options);
   round_ = std::move(parts.round);
   model_ = std::move(parts.model);
   phase_ = std::move(parts.phase);
-  if (options.uplink) model_->send_by(options.uplink(data, init.cols()));
+  if (options.uplink) model_->send_by(options.uplink(data, runs.front().init.cols()));
 }
 
 bool Engine::prepare(Team& team, Stop& stop) {

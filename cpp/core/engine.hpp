@@ -17,6 +17,7 @@
 #include "model/model.hpp"
 #include "phase/phase.hpp"
 #include "round/options.hpp"
+#include "round/run_rule.hpp"
 #include "server/registry.hpp"
 #include "stop.hpp"
 #include "team.hpp"
@@ -24,28 +25,36 @@
 namespace localgd {
 
 struct EngineOptions {
-  std::string_view engine = "gram";       // "gram" | "hybrid" | "primal"
+  std::string_view engine = "gram";       // "gram" | "hybrid" | "primal" | "side_by_side"
   std::string_view loss = "exponential";  // see loss/registry.hpp
   bool single = false;                    // float32 local phase
   LocalRule local;
-  ServerRule server;
+  ServerRule server;    // this, and the prox of the local rule, of one run: several have their own
   MakeUplink uplink{};  // or all of a client's change is sent
 };
 
 // A phase, in which the clients take their steps, and a model that takes what they give.
 class Engine final {
  public:
-  // init: w_0, d x C. Throws std::invalid_argument for an unknown name or sizes that do not fit.
-  Engine(const Data& data, const Matrix<double>& init, const EngineOptions& options);
+  // Of one run, or of several side by side. Throws std::invalid_argument for an unknown name or
+  // sizes that do not fit.
+  Engine(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options);
+
+  // init: w_0, d x C.
+  Engine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
+      : Engine(data, std::vector<RunRule>{{init, options.server, options.local.prox}}, options) {}
 
   // Work before the first round (Gram blocks, scratch space). False if it was stopped.
   bool prepare(Team& team, Stop& stop);
 
-  // One round. Unless it is done the state is as before the round.
+  // One round. Unless it is done the state is as before the round, but for those of several runs
+  // that took it.
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop);
+  bool took_round(Index run) const { return model_->took_round(run); }
 
   // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the model does not
-  // carry them.
+  // carry them. Of several runs, C columns for each side by side, those selected last or all.
+  void select(const std::vector<Index>& runs) { model_->select(runs); }
   const Matrix<double>& weights() { return model_->weights(); }
   const Matrix<double>& margins() { return model_->margins(); }
   const Matrix<double>& coefficients() { return model_->coefficients(); }

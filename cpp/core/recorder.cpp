@@ -62,12 +62,14 @@ std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std:
                                         std::int64_t participations, const Vector<double>& drifts,
                                         const Matrix<double>& margins,
                                         const Matrix<double>& weights) {
-  const Matrix<double> measures = runs.front()->gradients(margins, drifts.size());
+  const Index models = drifts.size(), outputs = margins.cols() / models;
+  const Matrix<double> measures = runs.front()->gradients(margins, models);
   std::vector<bool> recorded;
-  for (Index r = 0; r < drifts.size(); ++r) {
+  for (Index r = 0; r < models; ++r) {
     Recorder& run = *runs[static_cast<std::size_t>(r)];
-    recorded.push_back(
-        run.add_model(round, participations, drifts[r], margins.col(r), weights.col(r)));
+    recorded.push_back(run.add_model(round, participations, drifts[r],
+                                     margins.middleCols(r * outputs, outputs),
+                                     weights.middleCols(r * outputs, outputs)));
     if (recorded.back()) run.add_gradients(measures, r);
   }
   return recorded;

@@ -31,7 +31,11 @@ class Recorder {
   Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
            Matrix<double> reference, bool keep_weights = false);
 
-  bool due(std::int64_t round) const { return next_ < rounds_.size() && rounds_[next_] == round; }
+  // The next round that is to be recorded, or one beyond all.
+  std::int64_t next() const {
+    return next_ < rounds_.size() ? rounds_[next_] : std::numeric_limits<std::int64_t>::max();
+  }
+  bool due(std::int64_t round) const { return next() == round; }
 
   // Measures a model at this round. False, and nothing written, if the loss is not finite.
   bool record(std::int64_t round, std::int64_t participations, double drift,
@@ -45,8 +49,9 @@ class Recorder {
               const Vector<double>& drifts, const Matrix<double>& margins,
               const Matrix<double>& weights);
 
-  // The models of several runs of one output at the same round, each into the recorder of its run.
-  // Nothing is written for one whose loss is not finite, and its entry of the answer is false.
+  // The models of several runs at the same round, C columns for each side by side, each into the
+  // recorder of its run. Nothing is written for one whose loss is not finite, and its entry of the
+  // answer is false.
   static std::vector<bool> record_runs(const std::vector<Recorder*>& runs, std::int64_t round,
                                        std::int64_t participations, const Vector<double>& drifts,
                                        const Matrix<double>& margins,
@@ -61,6 +66,7 @@ class Recorder {
   void resume(std::int64_t round, double drift);
 
   const History& history() const { return history_; }
+  bool keeps_weights() const { return keep_weights_; }
 
  private:
   using Columns = Eigen::Ref<const Matrix<double>>;

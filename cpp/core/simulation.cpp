@@ -28,9 +28,9 @@ bool lists_fit(const Plans& plans, std::int64_t rounds, Index clients) {
   return true;
 }
 
-void check(const Plans& plans, std::int64_t rounds, Index clients) {
+void check(const Plans& plans, std::int64_t rounds, Index runs, Index clients) {
   const auto rates = static_cast<std::int64_t>(plans.lrs.size());
-  if (rates != 1 && rates != rounds)
+  if (rates != runs && rates != rounds * runs)
     throw std::invalid_argument("lrs: want one learning rate, or one for each round");
   if (lists_clients(plans) ? !lists_fit(plans, rounds, clients)
                            : static_cast<Index>(plans.shares.size()) != clients && rounds > 0)
@@ -38,42 +38,65 @@ void check(const Plans& plans, std::int64_t rounds, Index clients) {
         "shares: want one number for each client, or clients of each round with theirs");
 }
 
+std::vector<RunRule> rules_of(const std::vector<RunOptions>& runs) {
+  std::vector<RunRule> rules;
+  for (const RunOptions& run : runs) rules.push_back(run.rule);
+  return rules;
+}
+
 }  // namespace
+
+Simulation::Simulation(const Data& data, const std::vector<RunOptions>& runs,
+                       const EngineOptions& options, int threads)
+    : data_(data), engine_(data, rules_of(runs), options), threads_(threads) {
+  for (const RunOptions& run : runs) {
+    if (run.rounds < 0) throw std::invalid_argument("rounds: want at least 0");
+    going_.push_back(static_cast<Index>(runs_.size()));
+    runs_.push_back(
+        {Recorder(data, options.loss, run.record_rounds, run.reference, run.keep_weights),
+         run.rounds});
+  }
+}
 
 Status Simulation::advance(std::int64_t until, const Plans& plans,
                            const std::function<bool(std::int64_t)>& stop_wanted) {
   if (until < round_) throw std::invalid_argument("until: the run is past that round");
-  check(plans, until - round_, data_.clients());
+  check(plans, until - round_, static_cast<Index>(runs_.size()), data_.clients());
   Stop stop([&] { return stop_wanted && stop_wanted(round_); });
-  Status status = Status::running;
+  bool whole = true;
   Team::run(threads_, [&](Team& team) {
-    status = rounds(until, plans, team, stop);
+    whole = rounds(until, plans, team, stop);
     stalls_ += team.stalls();
   });
-  return status;
+  if (!whole) return Status::interrupted;
+  const bool some = std::any_of(runs_.begin(), runs_.end(), [](const Run& run) {
+    return run.status == Status::running || run.status == Status::completed;
+  });
+  return some ? Status::completed : runs_.front().status;
 }
 
-Status Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop) {
-  if (!prepared_) {
-    if (!engine_->prepare(team, stop)) return Status::interrupted;
-    prepared_ = true;
-  }
-  if (recorder_.due(round_) && !record()) return Status::diverged;
-  const bool one_rate = plans.lrs.size() == 1, listed = lists_clients(plans);
+bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop) {
+  if (!prepare(team, stop)) return false;
+  try_again();
+  attend();
+  const std::size_t rates = plans.lrs.size() == runs_.size() ? 0 : runs_.size();
+  const bool listed = lists_clients(plans);
   std::int64_t taking_part = 0;
-  for (std::size_t k = 0; round_ < until; ++k) {
-    if (stop.poll()) return Status::interrupted;
-    RoundPlan plan{static_cast<double>(round_), plans.lrs[one_rate ? 0 : k], plans.shares.data()};
+  for (std::size_t k = 0; round_ < until && running(); ++k) {
+    if (stop.poll()) return false;
+    RoundPlan plan{static_cast<double>(round_), plans.lrs[k * rates], plans.shares.data()};
+    plan.lrs = plans.lrs.data() + k * rates;
+    plan.runs = &going_;
     if (listed) {
       plan.shares += plans.offsets[k];
       plan.clients = plans.clients.data() + plans.offsets[k];
       plan.count = plans.offsets[k + 1] - plans.offsets[k];
     }
     plan.same_shares = !listed && k > 0;
-    const Outcome outcome = engine_->round(plan, team, stop);
-    if (outcome == Outcome::stopped) return Status::interrupted;
-    if (outcome == Outcome::not_finite) return Status::diverged;
-    if (outcome == Outcome::infeasible) return Status::infeasible;
+    const Outcome outcome = engine_.round(plan, team, stop);
+    if (outcome == Outcome::stopped) return false;
+    if (outcome != Outcome::done) leave(outcome);
+    if (!running()) return true;
     ++round_;
     if (listed)
       taking_part = plan.count;
@@ -81,16 +104,84 @@ Status Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, St
       taking_part =
           std::count_if(plan.shares, plan.shares + data_.clients(), [](double u) { return u > 0; });
     participations_ += taking_part;
-    if (recorder_.due(round_) && !record()) return Status::diverged;
+    if (round_ >= attend_at_) attend();
   }
-  return Status::completed;
+  return true;
 }
 
-void Simulation::prepare(Team& team) {
-  if (prepared_) return;
-  Stop never(nullptr);
-  engine_->prepare(team, never);
-  prepared_ = true;
+// Records the runs of which this round is due, ends those that are at their end, and looks for the
+// next round at which there is such a thing to do.
+void Simulation::attend() {
+  std::vector<Index> due;
+  for (const Index run : going_)
+    if (at(run).recorder.due(round_)) due.push_back(run);
+  if (!due.empty()) {
+    const std::vector<bool> recorded = record(due);
+    for (std::size_t r = 0; r < due.size(); ++r)
+      if (!recorded[r]) end(due[r], Status::diverged);
+  }
+  for (const Index run : going_)
+    if (goes_on(run) && round_ >= at(run).rounds) end(run, Status::completed);
+  std::erase_if(going_, [&](Index run) { return !goes_on(run); });
+  attend_at_ = RunOptions::endless;
+  for (const Index run : going_)
+    attend_at_ = std::min({attend_at_, at(run).recorder.next(), at(run).rounds});
+}
+
+// Leaves the runs behind that have not taken the round.
+void Simulation::leave(Outcome outcome) {
+  for (const Index run : going_)
+    if (!engine_.took_round(run))
+      end(run, outcome == Outcome::infeasible ? Status::infeasible : Status::diverged);
+  std::erase_if(going_, [&](Index run) { return !goes_on(run); });
+}
+
+void Simulation::end(Index run, Status status) {
+  at(run).round = round_;
+  at(run).participations = participations_;
+  at(run).status = status;
+}
+
+// Other rates or shares may lead on from where the last runs could not.
+void Simulation::try_again() {
+  if (running()) return;
+  for (std::size_t run = 0; run < runs_.size(); ++run) {
+    const bool failed =
+        runs_[run].status == Status::diverged || runs_[run].status == Status::infeasible;
+    if (!failed || runs_[run].round != round_) continue;
+    runs_[run].status = Status::running;
+    going_.push_back(static_cast<Index>(run));
+  }
+}
+
+void Simulation::resume(std::int64_t round, std::int64_t participations, double drift) {
+  if (runs_.size() > 1) throw std::logic_error("resume: want one run");
+  round_ = round;
+  participations_ = participations;
+  Run& run = runs_.front();
+  run.recorder.resume(round + 1, drift);
+  run.status = Status::running;
+  going_ = {0};
+}
+
+// Runs at the same round share their matrix products. False for those whose loss is not finite.
+std::vector<bool> Simulation::record(const std::vector<Index>& runs) {
+  std::vector<Recorder*> recorders;
+  for (const Index run : runs) recorders.push_back(&at(run).recorder);
+  engine_.select(runs);
+  const Vector<double> drifts =
+      recorders.front()->drifts(engine_.last_round(), static_cast<Index>(runs.size()));
+  return Recorder::record_runs(recorders, round(runs.front()), participations(runs.front()), drifts,
+                               engine_.margins(), engine_.weights());
+}
+
+void Simulation::record_now(Index run) {
+  const auto& rounds = history(run).round;
+  if (rounds.empty() || rounds.back() != round(run)) record({run});
+}
+
+bool Simulation::prepare(Team& team, Stop& stop) {
+  return prepared_ || (prepared_ = engine_.prepare(team, stop));
 }
 
 bool Simulation::map(double round, const std::vector<double>& lrs, const double* shares,
@@ -100,20 +191,20 @@ bool Simulation::map(double round, const std::vector<double>& lrs, const double*
   bool finite = true;
   Team::run(threads_, [&](Team& team) {
     Stop never(nullptr);
-    prepare(team);
-    engine_->place(coefficients, nullptr, velocity, controls, team);
+    prepare(team, never);
+    engine_.place(coefficients, nullptr, velocity, controls, team);
     for (std::size_t j = 0; j < lrs.size(); ++j, round += 1) {
       RoundPlan plan{round, lrs[j], shares};
       plan.frozen = frozen;
       plan.last = j + 1 == lrs.size();
       plan.tolerance = tolerance;
-      if (engine_->round(plan, team, never) != Outcome::done) {
+      if (engine_.round(plan, team, never) != Outcome::done) {
         finite = false;
         return;
       }
-      changes.push_back(*engine_->last_round().change);
+      changes.push_back(*engine_.last_round().change);
     }
-    engine_->visit([&](const std::string& name, const Matrix<double>& values) {
+    engine_.visit([&](const std::string& name, const Matrix<double>& values) {
       if (name == "velocity") velocity = values;
       if (name == "controls") controls = values;
     });
@@ -173,7 +264,8 @@ bool Simulation::record_states(std::int64_t first, const std::vector<StatePlan>&
                                MatrixView<double> controls) {
   bool finite = true;
   Team::run(threads_, [&](Team& team) {
-    prepare(team);
+    Stop never(nullptr);
+    prepare(team, never);
     for (std::size_t j = 0; j < states.size() && finite; j += block)
       finite =
           record_block(first, j, states, shares, tolerance, coefficients, velocity, controls, team);
@@ -193,7 +285,7 @@ bool Simulation::record_block(std::int64_t first, std::size_t begin,
   const Index outputs = coefficients.cols() / static_cast<Index>(states.size());
   Matrix<double> all = Matrix<double>::Zero(data_.samples(), outputs * models), margins, weights;
   all.leftCols(count * outputs) = coefficients.middleCols(start * outputs, count * outputs);
-  engine_->models(all, margins, weights, team);
+  engine_.models(all, margins, weights, team);
   Gathered next(data_.samples(), outputs, models), after(data_.samples(), outputs, models);
   Stop never(nullptr);
   for (Index s = 0; s < count; ++s) {
@@ -202,31 +294,27 @@ bool Simulation::record_block(std::int64_t first, std::size_t begin,
       return columns(of, (start + s) * outputs, outputs);
     };
     const Matrix<double> at = margins.middleCols(s * outputs, outputs);
-    engine_->place(own(coefficients), &at, own(velocity), own(controls), team);
+    engine_.place(own(coefficients), &at, own(velocity), own(controls), team);
     RoundPlan plan{state.round, state.lr, shares};
     plan.frozen = plan.last = state.frozen;
     plan.tolerance = tolerance;
-    if (engine_->round(plan, team, never) != Outcome::done) return false;
-    next.put(s, engine_->last_round());
+    if (engine_.round(plan, team, never) != Outcome::done) return false;
+    next.put(s, engine_.last_round());
     if (state.frozen) continue;
     plan.round += 1;
     plan.last = true;
-    if (engine_->round(plan, team, never) != Outcome::done) return false;
-    after.put(s, engine_->last_round());
+    if (engine_.round(plan, team, never) != Outcome::done) return false;
+    after.put(s, engine_.last_round());
   }
-  Vector<double> drifts = recorder_.drifts(next.rounds(), models);
+  Vector<double> drifts = runs_.front().recorder.drifts(next.rounds(), models);
   if (after.rounds().shares.size()) {
     // Drifts fall like powers of the round: the one before two that follow is geometric.
-    const Vector<double> later = recorder_.drifts(after.rounds(), models);
+    const Vector<double> later = runs_.front().recorder.drifts(after.rounds(), models);
     for (Index s = 0; s < models; ++s)
       if (later[s] > 0) drifts[s] *= drifts[s] / later[s];
   }
-  return recorder_.record(first + start, count, participations_, drifts, margins, weights);
-}
-
-void Simulation::record_now() {
-  const auto& rounds = recorder_.history().round;
-  if (rounds.empty() || rounds.back() != round_) record();
+  return runs_.front().recorder.record(first + start, count, participations_, drifts, margins,
+                                       weights);
 }
 
 }  // namespace localgd

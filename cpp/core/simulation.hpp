@@ -1,5 +1,8 @@
-// A run: rounds, one after the other, with records at chosen ones.
+// Runs: rounds, one after the other, with records at the chosen ones of each. Several runs go side
+// by side over the same rows; whichever ends or diverges is left behind, and the others go on.
 #pragma once
+
+#include <limits>
 
 #include "engine.hpp"
 #include "recorder.hpp"
@@ -8,9 +11,19 @@ namespace localgd {
 
 enum class Status { running, completed, interrupted, diverged, infeasible };
 
+struct RunOptions {
+  static constexpr std::int64_t endless = std::numeric_limits<std::int64_t>::max();
+
+  RunRule rule;
+  std::vector<std::int64_t> record_rounds{};  // sorted, each at most once
+  Matrix<double> reference{};                 // see Recorder
+  bool keep_weights = false;
+  std::int64_t rounds = endless;  // after which the run ends, whatever the others do
+};
+
 // The inputs of the rounds that a call of advance() is to run.
 struct Plans {
-  std::vector<double> lrs;       // one for each round, or one for all
+  std::vector<double> lrs;       // of all runs, round after round, or once for all rounds
   std::vector<double> shares;    // p~: M numbers, for all rounds; or of those who are listed
   std::vector<Index> clients{};  // who takes part, round after round, ascending in each
   std::vector<Index> offsets{};  // where each round's list begins, and the end
@@ -24,28 +37,31 @@ struct StatePlan {
 
 class Simulation {
  public:
-  Simulation(const Data& data, const Matrix<double>& init, const EngineOptions& options,
-             std::vector<std::int64_t> record_rounds, const Matrix<double>& reference, int threads,
-             bool keep_weights = false)
-      : data_(data),
-        engine_(make_engine(data, init, options)),
-        recorder_(data, options.loss, std::move(record_rounds), reference, keep_weights),
-        threads_(threads) {}
+  Simulation(const Data& data, const std::vector<RunOptions>& runs, const EngineOptions& options,
+             int threads);
 
-  // Runs to round `until`. stop_wanted is asked about every 50 ms, on the calling thread. Once a
-  // run has diverged or was interrupted, its state is that of the last whole round.
+  // One run.
+  Simulation(const Data& data, const Matrix<double>& init, const EngineOptions& options,
+             std::vector<std::int64_t> record_rounds, const Matrix<double>& reference, int threads)
+      : Simulation(
+            data,
+            {RunOptions{
+                {init, options.server, options.local.prox}, std::move(record_rounds), reference}},
+            options, threads) {}
+
+  // Takes all runs that go on to round `until`, or to their own end before it: completed, or what
+  // the first one has come to if none got there. stop_wanted is asked about every 50 ms, on the
+  // calling thread. Once a run has diverged or all were interrupted, its state is that of its last
+  // whole round. The next call tries those again that nobody has gone on without.
   Status advance(std::int64_t until, const Plans& plans,
                  const std::function<bool(std::int64_t round)>& stop_wanted);
 
   // Continues another run of the same settings, whose engine state has been put into this one.
-  void resume(std::int64_t round, std::int64_t participations, double drift) {
-    round_ = round;
-    participations_ = participations;
-    recorder_.resume(round + 1, drift);
-  }
+  void resume(std::int64_t round, std::int64_t participations, double drift);
 
-  // Records the present round if it is not the last one recorded (the end of a stopped run).
-  void record_now();
+  // Records the present round of a run if it is not the last one recorded (the end of a stopped
+  // run).
+  void record_now(Index run = 0);
 
   // Rounds from any state, of engine gram: the round map of fast-forward. They leave the count of
   // rounds and the history alone. Rounds k, k + 1, ... of the given rates from a state whose
@@ -64,29 +80,58 @@ class Simulation {
                      double tolerance, MatrixView<double> coefficients, MatrixView<double> velocity,
                      MatrixView<double> controls);
 
-  std::int64_t round() const { return round_; }
-  std::int64_t participations() const { return participations_; }
-  double drift() { return recorder_.drifts(engine_->last_round())[0]; }
-  Engine& engine() { return *engine_; }
-  const History& history() const { return recorder_.history(); }
+  std::int64_t round() const { return round_; }  // of those that go on
+  bool running() const { return !going_.empty(); }
+  Engine& engine() { return engine_; }
   std::int64_t stalls() const { return stalls_; }
 
+  // Of one run.
+  Status status(Index run) const { return at(run).status; }
+  std::int64_t round(Index run) const { return goes_on(run) ? round_ : at(run).round; }
+  std::int64_t participations(Index run = 0) const {
+    return goes_on(run) ? participations_ : at(run).participations;
+  }
+  const History& history(Index run = 0) const { return at(run).recorder.history(); }
+  bool keeps_weights(Index run) const { return at(run).recorder.keeps_weights(); }
+  double drift(Index run = 0) { return at(run).recorder.drifts(select(run).last_round())[0]; }
+  const Matrix<double>& weights(Index run = 0) { return select(run).weights(); }
+  const Matrix<double>& coefficients(Index run = 0) { return select(run).coefficients(); }
+
  private:
-  Status rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
-  void prepare(Team& team);
+  struct Run {
+    Recorder recorder;
+    std::int64_t rounds;
+    Status status = Status::running;
+    std::int64_t round = 0, participations = 0;  // when it ended
+  };
+
+  const Run& at(Index run) const { return runs_.at(static_cast<std::size_t>(run)); }
+  Run& at(Index run) { return runs_.at(static_cast<std::size_t>(run)); }
+  bool goes_on(Index run) const { return at(run).status == Status::running; }
+  Engine& select(Index run) {
+    at(run);  // there is such a run
+    engine_.select({run});
+    return engine_;
+  }
+
+  bool prepare(Team& team, Stop& stop);
+  void try_again();
+  bool rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
+  void attend();
+  void leave(Outcome outcome);
+  void end(Index run, Status status);
+  std::vector<bool> record(const std::vector<Index>& runs);
   bool record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
                     const double* shares, double tolerance, MatrixView<double> coefficients,
                     MatrixView<double> velocity, MatrixView<double> controls, Team& team);
-  bool record() {
-    return recorder_.record(round_, participations_, drift(), engine_->margins(),
-                            engine_->weights());
-  }
 
   const Data& data_;
-  std::unique_ptr<Engine> engine_;
-  Recorder recorder_;
+  Engine engine_;
+  std::vector<Run> runs_;
+  std::vector<Index> going_;  // those that go on
   int threads_;
-  std::int64_t round_ = 0, participations_ = 0;
+  std::int64_t round_ = 0, participations_ = 0;  // theirs
+  std::int64_t attend_at_ = 0;  // the round at which one of them is to be recorded, or ends
   std::int64_t stalls_ = 0;
   bool prepared_ = false;
 };

@@ -57,7 +57,7 @@ inline const std::vector<LossCase> losses{
      }},
 };
 
-inline const std::vector<std::string> engines{"gram", "hybrid", "primal"};
+inline const std::vector<std::string> engines{"gram", "hybrid", "primal", "side_by_side"};
 
 // A method: what it changes in Local-GD with a given number of steps on every client.
 struct MethodCase {
@@ -172,9 +172,12 @@ struct Case {
 inline bool has_loss(const MethodCase& method, const LossCase& loss) {
   return !(rules(method, 1, 1).local.solve && loss.outputs > 1);
 }
-inline bool has_engine(const MethodCase& method, const std::string& engine) {
-  const Rules r = rules(method, 1, 1);
-  return engine == "primal" ? !r.local.solve : !r.server.coordinate_wise();
+inline bool has_engine(const MethodCase& method, const LossCase& loss, const std::string& engine) {
+  const Rules r = rules(method, 3, 1);
+  if (engine == "primal") return !r.local.solve;
+  const bool plain = loss.outputs == 1 && !r.local.solve && !r.local.stochastic() &&
+                     !r.local.correction && r.local.equal_steps();
+  return !r.server.coordinate_wise() && (engine != "side_by_side" || plain);
 }
 
 inline const MethodCase& method_named(const std::string& name) {
@@ -190,7 +193,7 @@ void for_each_engine(const LossCase& loss, const MethodCase& method, Body&& body
   if (!has_loss(method, loss)) return;
   for (const auto& engine : of)
     for (const bool single : {false, true}) {
-      if (!has_engine(method, engine)) continue;
+      if (!has_engine(method, loss, engine)) continue;
       const Case c{loss, method, engine, single};
       const std::string name = c.name();
       CAPTURE(name);

@@ -20,6 +20,16 @@ def build_info() -> _BuildInfo: ...
 def machine_supports(level: str) -> bool: ...
 def uniform_samples(words: NDArray[np.uint64], clients: int) -> NDArray[np.int64]: ...
 
+@type_check_only
+class _Run(TypedDict):  # RunOptions (simulation.hpp)
+    init: ArrayLike  # (d,) or (d, C)
+    server: dict[str, Any]  # the fields of ServerRule that its kind has
+    prox: float
+    record_rounds: Sequence[int] | NDArray[np.integer]
+    reference: ArrayLike  # (d,), (d, C) or (0,)
+    keep_weights: bool
+    rounds: int | None  # after which it ends; or never
+
 class Simulation:
     def __init__(
         self,
@@ -27,20 +37,18 @@ class Simulation:
         targets: ArrayLike,  # (N,) float64: the same
         offsets: Sequence[int] | NDArray[np.integer],  # (M + 1,)
         weights: ArrayLike,  # (M,)
-        init: ArrayLike,  # (d,) or (d, C)
+        runs: list[_Run],  # one; or several side by side
         *,
         engine: str,
         loss: str,
         single: bool,
-        local: dict[str, Any],  # the fields of LocalRule (round/options.hpp), all of them
-        server: dict[str, Any],  # its kind, and its parameters (core/server/), all of them
-        record_rounds: Sequence[int] | NDArray[np.integer],
-        reference: ArrayLike,  # (d,), (d, C) or (0,)
+        local: dict[str, Any],  # the fields of LocalRule (round/options.hpp), all but prox
         threads: int,
-        keep_weights: bool = False,
     ) -> None: ...
     @property
-    def round(self) -> int: ...
+    def round(self) -> int: ...  # of the runs that go on
+    @property
+    def running(self) -> bool: ...
     @property
     def participations(self) -> int: ...
     @property
@@ -52,17 +60,19 @@ class Simulation:
     def advance(
         self,
         until: int,
-        lrs: Sequence[float] | NDArray[np.float64],  # one, or one for each round
+        lrs: ArrayLike,  # one for each run, or (rounds, runs)
         shares: ArrayLike,  # (M,), or one for each of `clients`
         progress: Callable[[int], object] | None,
         clients: NDArray[np.int64] | None = None,  # who takes part, round after round
         offsets: NDArray[np.int64] | None = None,  # (rounds + 1,): where each begins in both
     ) -> Literal["completed", "diverged", "infeasible"]: ...
-    def record_now(self) -> None: ...
+    def record_now(self, run: int = 0) -> None: ...
     # "round" and "participations" are int64, the rest float64
-    def history(self) -> dict[str, NDArray[Any]]: ...
-    def weights(self) -> NDArray[np.float64]: ...  # (d, C)
-    def coefficients(self) -> NDArray[np.float64]: ...  # (N, C)
+    def history(self, run: int = 0) -> dict[str, NDArray[Any]]: ...
+    def weights(self, run: int = 0) -> NDArray[np.float64]: ...  # (d, C)
+    def coefficients(self, run: int = 0) -> NDArray[np.float64]: ...  # (N, C)
+    def status(self, run: int = 0) -> Literal["running", "completed", "diverged", "infeasible"]: ...
+    def round_of(self, run: int) -> int: ...
     def state(self) -> dict[str, NDArray[np.float64]]: ...
     def map(
         self,
@@ -96,35 +106,3 @@ class Simulation:
         drift: float,
         state: dict[str, NDArray[np.float64]],
     ) -> None: ...
-
-class Batch:
-    def __init__(
-        self,
-        rows: ArrayLike,  # as for Simulation
-        targets: ArrayLike,
-        offsets: Sequence[int] | NDArray[np.integer],
-        weights: ArrayLike,
-        runs: list[dict[str, Any]],  # the fields of RunOptions (batch/batch.hpp), all of them
-        *,
-        loss: str,
-        single: bool,
-        steps: int,
-        every_step: bool,
-        threads: int,
-    ) -> None: ...
-    @property
-    def round(self) -> int: ...
-    @property
-    def running(self) -> bool: ...
-    def advance(
-        self,
-        until: int,
-        lrs: Sequence[Sequence[float]],  # of each run: one, or one for each round
-        progress: Callable[[int], object] | None,
-    ) -> None: ...
-    def record_now(self, run: int) -> None: ...
-    def history(self, run: int) -> dict[str, NDArray[Any]]: ...
-    def weights(self, run: int) -> NDArray[np.float64]: ...  # (d, 1)
-    def coefficients(self, run: int) -> NDArray[np.float64]: ...  # (N, 1)
-    def status(self, run: int) -> Literal["running", "completed", "diverged"]: ...
-    def round_of(self, run: int) -> int: ...

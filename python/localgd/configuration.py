@@ -21,7 +21,7 @@ __all__ = [
     "identity",
     "local_options",
     "make_config",
-    "server_options",
+    "run_options",
     "unidentified_lr",
     "work_of",
 ]
@@ -113,7 +113,7 @@ def describe(option: Any) -> Any:
 def local_options(
     problem: Problem, method: Method, seed: int = 0, every_step: bool = False
 ) -> dict[str, Any]:
-    """The local rule as the core takes it."""
+    """The local rule as the core takes it, but for what each run has of its own."""
     rule = method.rule
     return {
         "steps": rule.core_steps(problem.n_clients),
@@ -123,11 +123,26 @@ def local_options(
         "solve": rule.solve,
         "every_step": every_step,
         "normalize": method.normalize,
-        "prox": rule.prox,
         "correction": {"kind": rule.correction, **rule.parameters},
     }
 
 
-def server_options(method: Method) -> dict[str, Any]:
-    """The server rule as the core takes it."""
-    return {"kind": method.server.kind, **dataclasses.asdict(method.server)}
+def run_options(
+    method: Method,
+    init: np.ndarray,
+    record_rounds: np.ndarray,
+    reference: np.ndarray,
+    *,
+    keep_weights: bool = False,
+    rounds: int | None = None,
+) -> dict[str, Any]:
+    """What a run has of its own, as the core takes it; it ends after ``rounds``, or never."""
+    return {
+        "init": init,
+        "server": {"kind": method.server.kind, **dataclasses.asdict(method.server)},
+        "prox": method.rule.prox,
+        "record_rounds": record_rounds,
+        "reference": reference,
+        "keep_weights": keep_weights,
+        "rounds": rounds,
+    }

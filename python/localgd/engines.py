@@ -173,11 +173,11 @@ def choose_engine(
     return candidates[engine]
 
 
-def choose_batch(
+def choose_side_by_side(
     problem: Problem,
     method: Method,
     rounds: int,
-    columns: int,
+    runs: int,
     *,
     loss: str,
     engine: str,
@@ -206,8 +206,8 @@ def choose_batch(
     )
     if plan.bytes > memory_limit:
         return None
-    together = plan.seconds_setup + columns * rounds * plan.seconds_round
-    apart = columns * (alone.seconds_setup + rounds * alone.seconds_round)
+    together = plan.seconds_setup + runs * rounds * plan.seconds_round
+    apart = runs * (alone.seconds_setup + rounds * alone.seconds_round)
     return plan if engine == "gram" or together <= apart else None
 
 

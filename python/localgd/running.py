@@ -17,7 +17,7 @@ from .configuration import (
     identity,
     local_options,
     make_config,
-    server_options,
+    run_options,
     unidentified_lr,
 )
 from .engines import DEFAULT_MEMORY_LIMIT, choose_engine, choose_threads
@@ -206,16 +206,12 @@ def run(
         problem.y,
         problem.offsets,
         problem.weights,
-        w0,
+        [run_options(method, w0, schedule, direction, keep_weights=keeps)],
         engine=plan.engine,
         loss=loss,
         single=dtype == "float32",
         local=local_options(problem, method, seed, every_step),
-        server=server_options(method),
-        record_rounds=schedule,
-        reference=direction,
         threads=threads,
-        keep_weights=keeps,
     )
     recording = Recording(session, problem, schedule, further, unknown)
     if saved is not None:

@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "../lanes.hpp"
-#include "../matrix_products.hpp"
+#include "../rows/rows.hpp"
 
 namespace localgd {
 
@@ -35,11 +35,17 @@ class Panels {
   Index count() const { return count_; }
   Index begin(Index panel) const { return panel * rows_ / count_; }
 
-  // Rows begin(first) to begin(last) - 1 of A A^T.
-  void fill(const RowsView<Real>& a, Index first, Index last) {
+  // Groups of panels, which are made, or multiplied, at once.
+  Index groups() const { return (count_ + panels_of_group - 1) / panels_of_group; }
+  Index group_begin(Index group) const { return group * panels_of_group; }
+  Index group_end(Index group) const { return std::min(group_begin(group + 1), count_); }
+
+  // Those rows of A A^T, A some of all rows, that are in a group of panels.
+  void fill(const Rows<Real>& rows, Range of, Index group) {
+    const Index first = group_begin(group), last = group_end(group);
     const Index from = begin(first);
-    RowMatrix<Real> part(begin(last) - from, a.rows());
-    multiply_by_rows(a.middleRows(from, part.rows()), a, part);
+    RowMatrix<Real> part(begin(last) - from, of.count);
+    rows.gram({of.first + from, part.rows()}, of, part);
     for (Index p = first; p < last; ++p) {
       const Index height = begin(p + 1) - begin(p);
       Real* to = numbers_.data() + begin(p) * depth_;
@@ -68,6 +74,7 @@ class Panels {
   }
 
  private:
+  static constexpr Index panels_of_group = 60 / tallest;
   // so much of a panel and of a strip stays in the first-level cache
   static constexpr Index deepest = 128;
 

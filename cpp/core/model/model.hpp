@@ -26,11 +26,18 @@ class Model {
   virtual void begin(const Round& round, Team& team) = 0;
   virtual Outcome close(const Round& round, Team& team) = 0;
 
+  // Whether one of the runs has been taken into the state by a round that was not_finite.
+  virtual bool took_round(Index /*run*/) const { return false; }
+
   // w_k (d x C), A w_k (N x C) and so on, computed on demand where they are not kept.
   virtual const Matrix<double>& weights() = 0;
   virtual const Matrix<double>& margins() = 0;
   virtual const Matrix<double>& coefficients() = 0;
   virtual const LastRound& last_round() = 0;
+
+  // Which of several runs these are of from here, C columns for each side by side; all of them
+  // before the first call.
+  virtual void select(const std::vector<Index>& /*runs*/) {}
 
   // Shows what a restored run needs; and it has been loaded anew.
   virtual void visit(const Visit& show) = 0;

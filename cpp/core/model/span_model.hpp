@@ -183,13 +183,9 @@ class SpanModel final : public ModelOf<Real> {
   // follows from those of earlier rounds.
   double flops_of_round(const Round& round) const {
     constexpr std::int64_t few = 6;
-    double flops = 0;
-    for (Index i = 0; i < data().clients(); ++i) {
-      const auto n = static_cast<double>(data().size(i));
-      const auto rows = round.batch(i) > 0 ? static_cast<double>(round.batch(i)) : n;
-      flops += 32 * n + 2 * n * rows * static_cast<double>(std::min(few, round.steps(i)));
-    }
-    return flops * static_cast<double>(this->clients_.outputs());
+    const auto steps = [&](Index i) { return std::min(few, round.steps(i)); };
+    return least_flops(data(), round, steps, 32 * static_cast<double>(data().samples())) *
+           static_cast<double>(this->clients_.outputs());
   }
 
   const Matrix<double> init_;

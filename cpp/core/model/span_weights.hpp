@@ -7,10 +7,22 @@
 #pragma once
 
 #include "../data.hpp"
+#include "../round/round.hpp"
 #include "../server/track.hpp"
 #include "../state.hpp"
 
 namespace localgd {
+
+// The flops of a round of one output, at least: so many steps of each client, and the server's
+// product.
+template <class Steps>
+double least_flops(const Data& data, const Round& round, Steps&& steps, double product) {
+  double flops = product;
+  for (Index i = 0; i < data.clients(); ++i)
+    flops += 2 * static_cast<double>(data.size(i)) * static_cast<double>(round.rows_of_step(i)) *
+             static_cast<double>(steps(i));
+  return flops;
+}
 
 class SpanWeights {
  public:

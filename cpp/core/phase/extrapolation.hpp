@@ -9,8 +9,11 @@ namespace localgd {
 class Extrapolation {
  public:
   Extrapolation(const LocalRule& rule, Index clients)
-      : allowed_(!rule.every_step && !rule.solve && !rule.stochastic()),
-        rungs_(static_cast<std::size_t>(clients)) {}
+      : allowed_(allowed(rule)), rungs_(static_cast<std::size_t>(clients)) {}
+
+  static bool allowed(const LocalRule& rule) {
+    return !rule.every_step && !rule.solve && !rule.stochastic();
+  }
 
   bool allowed() const { return allowed_; }
 

@@ -65,10 +65,19 @@ inline std::int64_t steps_of_piece(double flops) {
                                 static_cast<std::int64_t>(flops_per_piece / std::max(flops, 1.0)));
 }
 
-// For the clients of some groups calls steps(client, count, done, thread), which returns how many
-// steps it took, until all L_i of them are done, in pieces short enough that a stop is noticed,
-// then finish(client, thread). False if it was stopped. The costs of the work are flops per local
-// step.
+// Calls steps(count, done), which returns how many steps it took, until all of them are done, in
+// pieces short enough that a stop is noticed. False if it was stopped.
+template <class Steps>
+bool take_in_pieces(std::int64_t all, std::int64_t piece, Stop& stop, int thread, Steps&& steps) {
+  for (std::int64_t done = 0; done < all;) {
+    if (done >= piece && stop.check(thread)) return false;
+    done += steps(std::min(piece, all - done), done);
+  }
+  return true;
+}
+
+// The same for the clients of some groups with steps(client, count, done, thread), then
+// finish(client, thread). The costs of the work are flops per local step.
 template <class Steps, class Finish>
 bool take_in_pieces(const Round& round, const Work& work, Team& team, Stop& stop, Steps&& steps,
                     Finish&& finish) {
@@ -76,15 +85,12 @@ bool take_in_pieces(const Round& round, const Work& work, Team& team, Stop& stop
   std::atomic<bool> complete{true};
   round.for_participants(team, work, [&](Index client, int thread) {
     if (!complete.load(std::memory_order_relaxed)) return;
-    for (std::int64_t done = 0; done < round.steps_taken(client);) {
-      const std::int64_t count = std::min(piece, round.steps_taken(client) - done);
-      if (done >= piece && stop.check(thread)) {
-        complete.store(false, std::memory_order_relaxed);
-        return;
-      }
-      done += steps(client, count, done, thread);
-    }
-    finish(client, thread);
+    if (take_in_pieces(round.steps_taken(client), piece, stop, thread,
+                       [&](std::int64_t count, std::int64_t done)
+                           LOCALGD_LAMBDA_IN_PLACE { return steps(client, count, done, thread); }))
+      finish(client, thread);
+    else
+      complete.store(false, std::memory_order_relaxed);
   });
   return complete.load(std::memory_order_relaxed);
 }

@@ -16,7 +16,7 @@ inline Work span_work(const Data& data, Index outputs, const Round& round) {
   std::vector<double> costs;
   for (Index i = 0; i < data.clients(); ++i) {
     const auto n = static_cast<double>(data.size(i)), c = static_cast<double>(outputs);
-    const auto rows = round.batch(i) > 0 ? static_cast<double>(round.batch(i)) : n;
+    const auto rows = static_cast<double>(round.rows_of_step(i));
     costs.push_back((2 * n * rows + 20 * rows) * c);
   }
   return round.groups().work(costs);

@@ -34,8 +34,8 @@ class Streamed final : public Phase {
     std::vector<double> costs;
     Index most_chunks = 0, columns = 1;
     for (Index i = 0; i < data().clients(); ++i) {
-      const Index rows = round.batch(i) > 0 ? round.batch(i) : data().size(i);
-      costs.push_back(4.0 * static_cast<double>(rows) * static_cast<double>(d * C));
+      costs.push_back(4.0 * static_cast<double>(round.rows_of_step(i)) *
+                      static_cast<double>(d * C));
       if (!is_large(i)) continue;
       large_.emplace_back(i, data().size(i), d, costs.back());
       most_chunks = std::max(most_chunks, large_.back().chunks());

@@ -82,9 +82,10 @@ class Turns final : public Phase {
     if (turn.clients.empty()) return;
     const std::int64_t steps = round.steps_taken(turn.clients.front().index),
                        piece = steps_of_piece(shared_out_.largest);
-    for (std::int64_t done = 0; done < steps && !(done > 0 && stop.check(thread)); done += piece)
-      clients_.clients().kernels().span_batch(turn, std::min(piece, steps - done),
-                                              done + piece >= steps);
+    take_in_pieces(steps, piece, stop, thread, [&](std::int64_t count, std::int64_t done) {
+      clients_.clients().kernels().span_batch(turn, count, done + count == steps);
+      return count;
+    });
     Index place = 0;
     for (const auto& client : turn.clients)
       clients_.finish(round, client.index, space(thread, place++), thread);

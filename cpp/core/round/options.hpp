@@ -54,6 +54,10 @@ struct RoundPlan {
   // Of local steps that are had from fewer (steps/ladder.hpp): their error relative to -l' at w_k,
   // no less than a rounding error of Real.
   double tolerance = 0;
+  // Of several runs side by side: the rate of each, or null for `lr`; and which of them take the
+  // round, ascending, or null for all.
+  const double* lrs = nullptr;
+  const std::vector<Index>* runs = nullptr;
 };
 
 }  // namespace localgd

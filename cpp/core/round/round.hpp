@@ -64,11 +64,11 @@ class Round {
   Index batch(Index client) const {
     return rule_.stochastic() ? rule_.batches[static_cast<std::size_t>(client)] : 0;
   }
-  // eta over the rows of a step
-  double step(Index client) const {
-    const Index rows = batch(client) > 0 ? batch(client) : data_->size(client);
-    return plan_->lr / static_cast<double>(rows);
+  Index rows_of_step(Index client) const {
+    return batch(client) > 0 ? batch(client) : data_->size(client);
   }
+  // eta over the rows of a step
+  double step(Index client) const { return plan_->lr / static_cast<double>(rows_of_step(client)); }
   double prox_step() const { return prox_step_; }  // eta mu
   double keep() const { return keep_; }            // 1 - eta mu, rounded once
   // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.

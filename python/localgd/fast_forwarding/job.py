@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._backend import core
-from ..configuration import local_options, server_options
+from ..configuration import local_options, run_options
 from ..engines import choose_engine, choose_threads
 from ..losses import margin_rows
 from ..measuring import columns
@@ -68,21 +68,22 @@ class Job:
         # Each evaluation is a call of its own: a team of threads must be worth its beginning.
         worth = self.threads is not None or plan.seconds_round > MIN_SECONDS
         threads = choose_threads(self.threads, plan) if worth else 1
+        start = self.w0 + moved * _unit(self.w0.shape) if moved else self.w0
         session = core.Simulation(
             self.rows,
             problem.y,
             problem.offsets,
             problem.weights,
-            self.w0 + moved * _unit(self.w0.shape) if moved else self.w0,
+            [
+                run_options(
+                    method, start, records.astype(np.int64), self.direction, keep_weights=True
+                )
+            ],
             engine="gram",
             loss=self.loss,
             single=False,
             local=local_options(problem, method),
-            server=server_options(method),
-            record_rounds=records.astype(np.int64),
-            reference=self.direction,
             threads=threads,
-            keep_weights=True,
         )
         return session, threads
 

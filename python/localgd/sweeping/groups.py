@@ -13,7 +13,7 @@ import numpy as np
 from .. import _validation as check
 from ..arguments import check_init, check_reference
 from ..configuration import work_of
-from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_batch, choose_threads
+from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_side_by_side, choose_threads
 from ..identification import identify
 from ..losses import check_loss, default_loss
 from ..participation import Participation
@@ -23,15 +23,15 @@ from ..running import DTYPES, MAX_ROUNDS, check_dtype
 from ..schedules import Schedule
 from .grid import Case
 
-__all__ = ["Column", "parts"]
+__all__ = ["CheckedRun", "parts"]
 
-STRIP = {"float64": 8, "float32": 16}  # columns that are worked on together
+STRIP = {"float64": 8, "float32": 16}  # runs that are worked on together
 WORTH = 0.75  # of a strip that has to be filled; emptier ones are slower than their runs one by one
 MEASURES = ("test", "asymptote", "measures")  # taken in Python between the rounds of a single run
 
 
 @dataclass(frozen=True)
-class Column:
+class CheckedRun:
     """A run that others may stand beside, with its settings checked."""
 
     cases: list[tuple[str, Case]] = field(repr=False)  # those that differ in the seed alone, by key
@@ -54,51 +54,51 @@ class Column:
 
     @property
     def group(self) -> tuple[Any, ...]:
-        """What the runs of a batch have in common."""
+        """What runs side by side have in common."""
         steps = self.steps, self.every_step
         return id(self.case.problem), self.loss, self.dtype, *steps, self.threads
 
     @property
-    def run(self) -> tuple[Any, ...]:
-        """What identifies it in its group: all but the seed, which it does not use."""
+    def identity(self) -> tuple[Any, ...]:
+        """What tells it from the others of its group: all but the seed, which it does not use."""
         method = self.case.method
         # A function or an object of the caller's is the same as itself alone, whatever it says.
         lr = identify(getattr(method, "lr", None), unknown=id)
-        settings = json.dumps([work_of(method, unknown=id), lr])
+        work = json.dumps([work_of(method, unknown=id), lr])
         arrays = (self.init, self.direction, self.schedule)
-        return settings, self.rounds, *(array.tobytes() for array in arrays)
+        return work, self.rounds, *(array.tobytes() for array in arrays)
 
 
-def parts(left: Mapping[str, Case], most: int) -> list[list[Column] | tuple[str, Case]]:
-    """The runs as batches of at most so many columns, and single ones, in the order of the grid."""
-    groups: dict[Any, dict[Any, Column]] = {}
+def parts(left: Mapping[str, Case], most: int) -> list[list[CheckedRun] | tuple[str, Case]]:
+    """What is run together: at most so many side by side, or one; in the order of the grid."""
+    groups: dict[Any, dict[Any, CheckedRun]] = {}
     for key, case in left.items():
-        column = _column(key, case)
-        if column is None:
+        run = _beside(key, case)
+        if run is None:
             groups[key] = {}
             continue
-        known = groups.setdefault(column.group, {}).setdefault(column.run, column)
-        if known is not column:
+        known = groups.setdefault(run.group, {}).setdefault(run.identity, run)
+        if known is not run:
             known.cases.append((key, case))
-    found: list[list[Column] | tuple[str, Case]] = []
+    found: list[list[CheckedRun] | tuple[str, Case]] = []
     for key, group in groups.items():
         if not group:
             found.append((key, left[key]))
             continue
-        columns = list(group.values())
-        width = STRIP[columns[0].dtype]
-        rest = len(columns) % width
-        whole = len(columns) - (rest if rest < WORTH * width else 0)
+        runs = list(group.values())
+        width = STRIP[runs[0].dtype]
+        rest = len(runs) % width
+        whole = len(runs) - (rest if rest < WORTH * width else 0)
         count = -(-whole // most)
         strips = -(-whole // width)
         ends = [min(i * strips // count * width, whole) for i in range(count + 1)] if count else []
-        found.extend(columns[begin:end] for begin, end in itertools.pairwise(ends))
-        found.extend(run for column in columns[whole:] for run in column.cases)
+        found.extend(runs[begin:end] for begin, end in itertools.pairwise(ends))
+        found.extend(case for run in runs[whole:] for case in run.cases)
     return found
 
 
-def _column(key: str, case: Case) -> Column | None:
-    """The case as a column, or None if it has to run by itself, be it to say what is wrong."""
+def _beside(key: str, case: Case) -> CheckedRun | None:
+    """The case, or None if it has to run by itself, be it to say what is wrong."""
     settings, rule = case.settings, case.method.rule
     if rule.stochastic or rule.solve or rule.correction != "none":
         return None
@@ -112,7 +112,7 @@ def _column(key: str, case: Case) -> Column | None:
         return None
 
 
-def _checked(key: str, case: Case) -> Column | None:
+def _checked(key: str, case: Case) -> CheckedRun | None:
     problem, method, settings = case.problem, case.method, case.settings
     steps = np.unique(method.rule.core_steps(problem.n_clients))
     rounds = check.integer("rounds", settings["rounds"], 0)
@@ -124,7 +124,7 @@ def _checked(key: str, case: Case) -> Column | None:
     dtype = check_dtype(settings.get("dtype", "float64"))
     record = settings.get("record")
     threads = settings.get("threads")
-    plan = choose_batch(
+    plan = choose_side_by_side(
         problem,
         method,
         rounds,
@@ -138,7 +138,7 @@ def _checked(key: str, case: Case) -> Column | None:
     )
     if plan is None:
         return None
-    return Column(
+    return CheckedRun(
         cases=[(key, case)],
         rounds=rounds,
         loss=loss,

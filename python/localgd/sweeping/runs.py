@@ -13,19 +13,19 @@ from typing import Any
 from .. import _validation as check
 from ..progress import progress_report
 from ..running import run
-from .batched import batch_entries
 from .grid import Case, cases, settings_of_run
-from .groups import Column, parts
+from .groups import CheckedRun, parts
 from .keys import Keys
+from .side_by_side import entries_side_by_side
 from .table import Entry, OutputFile, Sweep
 
 __all__ = ["sweep"]
 
-Part = list[Column] | tuple[str, Case]  # a batch, or a single run with its key
+Part = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
 
-# Columns of a batch: enough to keep the core busy, few enough that finished runs come now and then,
+# Runs side by side: enough to keep the core busy, few enough that finished ones come now and then,
 # or that several workers have something to do.
-MOST_COLUMNS, MOST_COLUMNS_OF_WORKER = 64, 32
+MOST_RUNS, MOST_RUNS_OF_WORKER = 64, 32
 
 
 def sweep(
@@ -122,7 +122,7 @@ def sweep(
     named = [(keys.of(case), case) for case in wanted]
     done = {} if file is None else _found(file, named, keys)
     left = {key: case for key, case in named if key not in done}
-    most = MOST_COLUMNS if executor is None else MOST_COLUMNS_OF_WORKER
+    most = MOST_RUNS if executor is None else MOST_RUNS_OF_WORKER
     work = _parts_to_run(dict(named), done, most) if batch else list(left.items())
     with progress_report(progress, len(left), unit="runs") as report:
         new = (entry for entry in _finished(work, executor) if entry.key in left)
@@ -162,8 +162,8 @@ def _found(file: OutputFile, named: list[tuple[str, Case]], keys: Keys) -> dict[
 def _parts_to_run(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: int) -> list[Part]:
     """What is to be run for those that are not done.
 
-    The bits of runs side by side depend on which these are. So a batch of which a process that was
-    killed has left a part is run as a whole again, as it would have been without the stop.
+    The bits of runs side by side depend on which these are. So those of which a process that was
+    killed has left a part are all run again, as they would have been without the stop.
     """
     work: list[Part] = []
     for part in parts(wanted, most):
@@ -172,7 +172,7 @@ def _parts_to_run(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: i
         if len(left) == len(runs):
             work.append(part)
         elif left:
-            of_the_same = {done[key].batch for key, _ in runs if key in done} == {_batch(part)}
+            of_the_same = {done[key].batch for key, _ in runs if key in done} == {_digest(part)}
             work += [part] if of_the_same else parts(left, most)
     return work
 
@@ -222,22 +222,22 @@ def _result(future: Future[list[Entry]], part: Part) -> list[Entry]:
 
 
 def _cases(part: Part) -> list[tuple[str, Case]]:
-    return [part] if isinstance(part, tuple) else [run for column in part for run in column.cases]
+    return [part] if isinstance(part, tuple) else [run for one in part for run in one.cases]
 
 
-def _batch(part: Part) -> str:
-    """By what a batch is distinguished from others; empty for a single run."""
+def _digest(part: Part) -> str:
+    """By what runs side by side are told from others; empty for a single run."""
     keys = [key for key, _ in _cases(part)]
     return "" if isinstance(part, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
 
 
 def _entries(part: Part) -> list[Entry]:
-    """A batch, or a single run. What a batch has no answer for is run by itself."""
+    """Of runs side by side, or of a single one, as those are that have no answer side by side."""
     if isinstance(part, tuple):
         return [_entry(*part)]
     try:
-        batch = _batch(part)
-        found = [dataclasses.replace(entry, batch=batch) for entry in batch_entries(part)]
+        digest = _digest(part)
+        found = [dataclasses.replace(entry, batch=digest) for entry in entries_side_by_side(part)]
     except Exception:  # of one of the schedules, or all are too much
         found = []
     known = {entry.key for entry in found}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import localgd as lg
 from localgd import losses
-from localgd.sweeping import batched, groups, runs
+from localgd.sweeping import groups, runs, side_by_side
 
 SERVERS = [
     lg.Average(),
@@ -25,15 +25,15 @@ LOSSES = tuple(loss for loss in registry.LOSSES if loss != "softmax")
 
 
 @pytest.fixture
-def batches(monkeypatch):
-    """How many columns each batch had."""
+def counts(monkeypatch):
+    """How many runs went side by side each time."""
     sizes = []
 
-    def counted(columns):
-        sizes.append(len(columns))
-        return batched.batch_entries(columns)
+    def counted(beside):
+        sizes.append(len(beside))
+        return side_by_side.entries_side_by_side(beside)
 
-    monkeypatch.setattr(runs, "batch_entries", counted)
+    monkeypatch.setattr(runs, "entries_side_by_side", counted)
     monkeypatch.setattr(groups, "WORTH", 0.0)
     return sizes
 
@@ -71,7 +71,7 @@ def both(problem, method, **options):
 @pytest.mark.parametrize("dtype", registry.DTYPES)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("weights", [(0.5, 2.0, 0.25), (1, 0, 3)], ids=str)
-def test_batches_are_the_runs_by_themselves(batches, loss, dtype, weights):
+def test_they_are_the_runs_by_themselves(counts, loss, dtype, weights):
     problem = registry.problem(loss, weights)
     start = np.array([0.6, -0.8, 0.3, 0.0, 0.7])
     tables = both(
@@ -86,8 +86,8 @@ def test_batches_are_the_runs_by_themselves(batches, loss, dtype, weights):
         reference=registry.reference(loss),
     )
     assert_same_tables(*tables, registry.TOLERANCE[dtype])
-    assert sum(batches) == len(tables[0]) == 200
-    assert max(batches) <= 64
+    assert sum(counts) == len(tables[0]) == 200
+    assert max(counts) <= 64
 
 
 @given(
@@ -117,30 +117,30 @@ def test_any_shape(sizes, features, count, steps, loss, dtype, seed):
 @pytest.mark.parametrize(
     "method", [lg.GD(0.1), lg.LocalGD(1, 0.1), lg.ModifiedLocalGD(4, 0.1)], ids=repr
 )
-def test_each_method(small_problem, batches, method):
+def test_each_method(small_problem, counts, method):
     grid = {"lr": [0.05, 0.1, 0.2, 0.3, 0.4]}
     assert_same_tables(*both(small_problem, method, grid=grid, rounds=30, engine="gram"), 1e-10)
-    assert batches == [5]
+    assert counts == [5]
 
 
-def test_methods_with_the_same_steps_share_a_batch(small_problem, batches):
+def test_methods_with_the_same_steps_go_together(small_problem, counts):
     methods = [lg.LocalGD(5, 0.1), lg.ModifiedLocalGD(5, 0.1), lg.FedProx(5, 0.1, 0.2)]
     tables = both(small_problem, methods, grid={"lr": [0.1, 0.2]}, rounds=30, engine="gram")
     assert_same_tables(*tables, 1e-10)
-    assert batches == [6]
+    assert counts == [6]
 
 
-def test_kernel_problems_too(batches):
+def test_kernel_problems_too(counts):
     X, y = np.concatenate([X for X, _ in registry.clients("logistic")]), np.array([1.0, -1] * 5)
     K = np.exp(-((X[:, None] - X[None]) ** 2).sum(axis=2))
     problem = lg.Problem.from_gram(K, y, [0] * 4 + [1] * 6)
     grid = {"lr": [0.1, 0.2, 0.3, 0.4]}
     tables = both(problem, lg.LocalGD(3, 1.0), grid=grid, rounds=20, engine="gram")
     assert_same_tables(*tables, 1e-10)
-    assert batches == [4]
+    assert counts == [4]
 
 
-def test_several_problems_losses_and_steps_are_batches_of_their_own(small_problem, batches):
+def test_several_problems_losses_and_steps_go_each_by_itself(small_problem, counts):
     other = lg.datasets.make_separable(n_clients=3, n_samples=4, n_features=20, seed=1)
     tables = both(
         [small_problem, other],
@@ -155,14 +155,14 @@ def test_several_problems_losses_and_steps_are_batches_of_their_own(small_proble
         engine="gram",
     )
     assert_same_tables(*tables, 1e-4)
-    assert batches == [4] * 16
+    assert counts == [4] * 16
 
 
-def test_seeds_of_a_deterministic_run_are_one_column(small_problem, batches):
+def test_seeds_of_a_deterministic_run_are_one_run(small_problem, counts):
     grid = {"lr": [0.1, 0.2], "seed": [0, 1, 2]}
     tables = both(small_problem, lg.LocalGD(3, 0.1), grid=grid, rounds=20, engine="gram")
     assert_same_tables(*tables, 1e-10)
-    assert batches == [2]
+    assert counts == [2]
     assert len({entry.key for entry in tables[0]}) == 6
 
 
@@ -185,13 +185,13 @@ def test_seeds_of_a_deterministic_run_are_one_column(small_problem, batches):
     ],
     ids=lambda value: str(value).split(" at 0x")[0],
 )
-def test_all_else_is_run_by_itself_bit_for_bit(batches, method, options):
+def test_all_else_is_run_by_itself_bit_for_bit(counts, method, options):
     problem = lg.datasets.make_separable(n_clients=5, n_samples=4, n_features=30, seed=2)
     grid = {"lr": [0.1, 0.2, 0.3, 0.4]}
     settings = {"engine": "gram", **options}
     table = lg.sweep(problem, method, grid=grid, rounds=10, **settings)
     settings.pop("batch", None)
-    assert batches == []
+    assert counts == []
     for entry in table:
         made = type(method)(**{**method.__dict__, "lr": entry.values["lr"]})
         alone = lg.run(problem, made, rounds=10, **settings)
@@ -199,46 +199,46 @@ def test_all_else_is_run_by_itself_bit_for_bit(batches, method, options):
             np.testing.assert_array_equal(entry.history[name], column, err_msg=name)
 
 
-def test_the_engine_is_chosen_run_by_run(small_problem, batches):
+def test_the_engine_is_chosen_run_by_run(small_problem, counts):
     table = lg.sweep(
         small_problem, lg.LocalGD(50, 0.1), grid={"lr": [0.1, 0.2, 0.3, 0.4]}, rounds=1000
     )
     assert {entry.engine for entry in table} == {"gram"}
-    assert batches == [4]
+    assert counts == [4]
     wide = lg.datasets.make_separable(n_clients=2, n_samples=40, n_features=3, seed=0)
     table = lg.sweep(wide, lg.LocalGD(50, 0.1), grid={"lr": [0.1, 0.2, 0.3, 0.4]}, rounds=2)
     assert {entry.engine for entry in table} == {"primal"}
-    assert batches == [4]
+    assert counts == [4]
 
 
 @pytest.mark.parametrize("dtype", registry.DTYPES)
-def test_many_runs_go_side_by_side_where_each_alone_would_take_another_engine(dtype, batches):
+def test_many_runs_go_side_by_side_where_each_alone_would_take_another_engine(dtype, counts):
     problem = registry.problem("exponential", sizes=(150, 70, 131), d=200)
     grid = {"lr": np.geomspace(0.01, 0.2, 40).tolist()}
     options = {"grid": grid, "rounds": 6, "dtype": dtype}
     table, alone = both(problem, lg.LocalGD(4, 0.1), **options)
     assert "gram" not in {entry.engine for entry in alone}
     assert {entry.engine for entry in table} == {"gram"}
-    assert batches == [40]
+    assert counts == [40]
     of_gram = lg.sweep(problem, lg.LocalGD(4, 0.1), batch=False, engine="gram", **options)
     keys = [other.key for other in of_gram]  # tell the engine asked for
     table = [replace(entry, key=key) for entry, key in zip(table, keys, strict=True)]
     assert_same_tables(table, of_gram, registry.TOLERANCE[dtype])
 
 
-def test_memory_limit_is_respected(small_problem, batches):
+def test_memory_limit_is_respected(small_problem, counts):
     grid = {"lr": [0.1, 0.2, 0.3, 0.4]}
     table = lg.sweep(
         small_problem, lg.LocalGD(9, 0.1), grid=grid, rounds=5, engine="gram", memory_limit=1
     )
-    assert batches == []
+    assert counts == []
     assert {entry.status for entry in table} == {"failed"}
     assert "Gram matrices" in table.entries[0].message
 
 
 @pytest.mark.parametrize("dtype", registry.DTYPES)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_columns_that_diverge_leave_the_others_alone(batches, loss, dtype):
+def test_runs_that_diverge_leave_the_others_alone(counts, loss, dtype):
     problem = registry.problem(loss)
     tables = both(
         problem,
@@ -249,24 +249,24 @@ def test_columns_that_diverge_leave_the_others_alone(batches, loss, dtype):
         loss=loss,
         dtype=dtype,
     )
-    assert batches == [7]
+    assert counts == [7]
     assert_same_tables(*tables, registry.TOLERANCE[dtype])
     assert [tables[0].entries[i].status for i in (0, 2, 4, 6)] == ["completed"] * 4
     if not losses.LOSSES[loss].bounded:
         assert [tables[0].entries[i].status for i in (1, 3, 5)] == ["diverged"] * 3
 
 
-def test_a_start_of_infinite_loss_is_a_failure_of_its_own(small_problem, batches):
+def test_a_start_of_infinite_loss_is_a_failure_of_its_own(small_problem, counts):
     far = -1e6 * lg.reference.max_margin(small_problem).direction
     options = {"grid": {"init": [None, far], "lr": [0.1, 0.2]}, "rounds": 10, "engine": "gram"}
     tables = both(small_problem, lg.LocalGD(3, 0.1), **options)
-    assert batches == [4]
+    assert counts == [4]
     assert_same_tables(*tables, 1e-10)
     assert [entry.status for entry in tables[0]] == ["completed", "completed", "failed", "failed"]
     assert "init: its exponential loss is not finite" in tables[0].entries[2].message
 
 
-def test_a_schedule_that_goes_wrong_is_a_failure_of_its_own(small_problem, batches):
+def test_a_schedule_that_goes_wrong_is_a_failure_of_its_own(small_problem, counts):
     tables = both(
         small_problem,
         lg.LocalGD(3, 0.1),
@@ -276,10 +276,10 @@ def test_a_schedule_that_goes_wrong_is_a_failure_of_its_own(small_problem, batch
     )
     assert_same_tables(*tables, 1e-10)
     assert [entry.status for entry in tables[0]] == ["completed"] * 2 + ["failed", "completed"]
-    assert batches == [4]
+    assert counts == [4]
 
 
-def test_schedules_are_not_asked_beyond_their_run(small_problem, batches):
+def test_schedules_are_not_asked_beyond_their_run(small_problem, counts):
     asked = []
 
     def schedule(round):
@@ -288,13 +288,13 @@ def test_schedules_are_not_asked_beyond_their_run(small_problem, batches):
 
     methods = {"short": lg.LocalGD(3, schedule), "plain": lg.LocalGD(3, 0.1)}
     lg.sweep(small_problem, methods, grid={"rounds": [0, 1, 11, 50]}, rounds=0, engine="gram")
-    assert batches == [8]
+    assert counts == [8]
     assert max(asked) == 49
     assert asked.count(12) == 1
 
 
 @pytest.mark.parametrize("dtype", registry.DTYPES)
-def test_threads_give_the_same_bits(small_problem, batches, dtype):
+def test_threads_give_the_same_bits(small_problem, counts, dtype):
     def table(threads):
         return lg.sweep(
             small_problem,
@@ -311,10 +311,10 @@ def test_threads_give_the_same_bits(small_problem, batches, dtype):
         for a, b in zip(one, table(threads), strict=True):
             for name in a.history:
                 np.testing.assert_array_equal(a.history[name], b.history[name], err_msg=name)
-    assert batches == [42] * 3
+    assert counts == [42] * 3
 
 
-def test_executors_take_batches(small_problem):
+def test_executors_take_runs_side_by_side(small_problem):
     options = {"grid": {"lr": np.geomspace(0.01, 1, 70).tolist()}, "rounds": 20, "engine": "gram"}
     counts = []
     with ProcessPoolExecutor(2) as executor:
@@ -326,13 +326,13 @@ def test_executors_take_batches(small_problem):
     assert_same_tables(table, alone, 1e-10)
 
 
-def test_output_files_hold_batches_run_by_run(small_problem, tmp_path, batches):
+def test_output_files_hold_them_run_by_run(small_problem, tmp_path, counts):
     file = tmp_path / "sweep.jsonl"
     lrs = np.geomspace(0.01, 1, 9).tolist()
     settings = {"rounds": 20, "out": file, "engine": "gram"}
     lg.sweep(small_problem, lg.LocalGD(4, 0.1), grid={"lr": lrs[:4]}, **settings)
     table = lg.sweep(small_problem, lg.LocalGD(4, 0.1), grid={"lr": lrs}, **settings)
-    assert batches == [4, 5]
+    assert counts == [4, 5]
     assert len(file.read_text().splitlines()) == 9
     assert [entry.values["lr"] for entry in table] == lrs
     assert {entry.status for entry in lg.load_sweep(file)} == {"completed"}
@@ -399,14 +399,14 @@ def test_batch_is_a_bool(small_problem):
 
 
 @pytest.mark.parametrize("left", [0, 1, 5, 9, 17, 23])
-def test_a_sweep_that_was_killed_ends_with_the_same_bits(small_problem, tmp_path, batches, left):
-    """Runs side by side share their rounding: a part of a batch is not run without the rest."""
+def test_a_sweep_that_was_killed_ends_with_the_same_bits(small_problem, tmp_path, counts, left):
+    """Runs side by side share their rounding: a part of them is not run without the rest."""
     file = tmp_path / "sweep.jsonl"
     methods = [lg.LocalGD(4, 0.1), lg.FedProx(4, 0.1, 0.2), lg.LocalSGD(4, 0.1, batch_size=2)]
     options = {"grid": {"lr": np.geomspace(0.01, 3, 11).tolist()}, "rounds": 200, "engine": "gram"}
     whole = lg.sweep(small_problem, methods, out=file, **options)
-    assert batches
-    batches.clear()
+    assert counts
+    counts.clear()
     lines = file.read_text().splitlines(keepends=True)
     file.write_text("".join(lines[:left]) + lines[left][:30])
     table = lg.sweep(small_problem, methods, out=file, **options)
