@@ -109,10 +109,13 @@ RULES = {
         lg.Scaffold(7, 0.1, batch_size=4, replacement=True),
         LocalRule(local_steps=7, correction="control", batch_size=4, replacement=True),
     ),
-    "GradAlign": (lg.GradAlign(0.1, 0.5), LocalRule(correction="displacement", beta=0.5)),
+    "GradAlign": (
+        lg.GradAlign(0.1, 0.5),
+        LocalRule(correction="displacement", parameters={"beta": 0.5}),
+    ),
     "FedGA": (
         lg.FedGA(7, 0.1, 0.5, batch_size=4),
-        LocalRule(local_steps=7, correction="displacement", beta=0.5, batch_size=4),
+        LocalRule(local_steps=7, correction="displacement", parameters={"beta": 0.5}, batch_size=4),
     ),
 }
 

@@ -8,7 +8,7 @@ import registry
 
 import localgd as lg
 from localgd._backend import core
-from localgd.configuration import local_options, server_options
+from localgd.configuration import local_options, run_options
 from localgd.servers import Server
 
 SERVERS = Server.__subclasses__()
@@ -98,15 +98,16 @@ def test_nesterov_is_a_switch(value):
 @pytest.mark.parametrize("kind", SERVERS)
 def test_core_takes_the_parameters_of_a_server_all_of_them_and_no_others(small_problem, kind):
     method = lg.GD(0.1, server=make(kind))
-    options = server_options(method)
+    rounds = np.zeros(0, dtype=np.int64)
+    run = run_options(method, np.zeros(30), rounds, np.zeros(0))
+    options = run["server"]
 
     def simulation(server):
-        problem, empty = small_problem, np.zeros(0)
+        problem = small_problem
         return core.Simulation(
-            *(problem.X, problem.y, problem.offsets, problem.weights, np.zeros(30)),
+            *(problem.X, problem.y, problem.offsets, problem.weights, [run | {"server": server}]),
             **{"engine": "primal", "loss": "logistic", "single": False, "threads": 1},
-            **{"local": local_options(problem, method), "server": server},
-            **{"record_rounds": [], "reference": empty},
+            local=local_options(problem, method),
         )
 
     simulation(options)
