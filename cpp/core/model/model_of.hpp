@@ -68,19 +68,11 @@ class ModelOf : public Model {
       : clients_(data, init.cols(), loss),
         corrections_(data, init.cols(), round.rule()),
         changes_(data, init.cols()) {
-    if (corrections_.any()) scratch_ = clients_.numbers();
     last_.local_changes = Matrix<double>::Zero(data.samples(), init.cols());
   }
 
   // What the corrections of the round have in common.
   virtual void correct(const Round& round, Team& team) = 0;
-
-  // gamma_i from margins at w_k, which are overwritten.
-  void find_correction(Index client, Block margins) {
-    clients_.kernels().derivatives(margins.data(), clients_.targets(client), clients_.size(client),
-                                   clients_.outputs(), margins.data());
-    corrections_.find(client, margins);
-  }
 
   // b_i from the sums of the client's steps.
   void note(const Round& round, Index client, const Real* sums) {
@@ -120,7 +112,6 @@ class ModelOf : public Model {
   const Clients<Real> clients_;
   Corrections corrections_;
   LocalChanges changes_;
-  Vector<Real> scratch_;  // of corrections: a number for each row and output
   LastRound last_;
 
  private:

@@ -35,6 +35,7 @@ class SpanModel final : public ModelOf<Real> {
         weights_(init) {
     this->last_.change = &track().change;
     if (this->corrections_.any()) common_ = Matrix<double>::Zero(data.samples(), init.cols());
+    if (this->corrections_.found()) scratch_ = this->clients_.numbers();
   }
 
   bool prepare(Team& team, Stop& stop) override {
@@ -157,9 +158,10 @@ class SpanModel final : public ModelOf<Real> {
     Corrections& corrections = this->corrections_;
     if (corrections.found())
       round.for_participants(team, round.work(), [&](Index i, int) {
-        Block m = this->clients_.block(this->scratch_, i);
+        Block m = this->clients_.block(scratch_, i);
         m = rows_of(margins_.value, data(), i).template cast<Real>();
-        this->find_correction(i, m);
+        this->clients_.derivatives(i, m);
+        corrections.find(i, m);
       });
     if (corrections.found() && !round.participants().all()) common_.setZero();
     corrections.for_each(round, [&](Index i) {
@@ -197,6 +199,7 @@ class SpanModel final : public ModelOf<Real> {
   const bool
       smooth_;  // whether the clients' changes follow from one another: not of random batches
   SmoothProducts products_;
+  Vector<Real> scratch_;           // of corrections: a number for each row and output
   Matrix<double> common_, moved_;  // sum_j v_j A_j^T gamma_j: the v_j gamma_j, and its margins
   SpanWeights model_;
   Matrix<double> weights_, all_coefficients_;  // where somebody has asked for them

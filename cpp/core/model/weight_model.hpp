@@ -5,12 +5,11 @@
 
 #include <optional>
 
-#include "../rows/lanes.hpp"
-#include "bundled_coefficients.hpp"
+#include "bundled_weights.hpp"
 #include "client_coefficients.hpp"
+#include "corrections_in_weights.hpp"
 #include "group_sums.hpp"
 #include "model_of.hpp"
-#include "per_client.hpp"
 
 namespace localgd {
 
@@ -31,11 +30,8 @@ class WeightModel final : public ModelOf<Real> {
         margins_(data.samples(), init.cols()) {
     if (!server.coordinate_wise())  // those leave the span of the rows
       coefficients_.emplace(data, init.cols(), server, groups_, this->corrections_);
-    if (this->corrections_.any()) {
-      own_parts_ = PerClient<Real>(data.clients(), init.rows(), init.cols());
-      common_ = Matrix<double>::Zero(init.rows(), init.cols());
-      all_ = groups_.work(std::vector<double>(static_cast<std::size_t>(data.clients()), 1.0));
-    }
+    if (this->corrections_.any())
+      q_.emplace(this->clients_, this->corrections_, init, groups_, sums_of_groups_);
     this->last_.change = &weights_.change;
     this->last_.change_in_weights = !factor_;
     this->last_.common_in_weights = true;
@@ -52,7 +48,7 @@ class WeightModel final : public ModelOf<Real> {
     const auto threads = static_cast<std::size_t>(team.threads());
     const Index features = data().features();
     const bool by_thread = uplink_ || !std::is_same_v<Real, double>;
-    if (by_thread && !bundled_rows_ && !whole_changes_)
+    if (by_thread && !bundles_ && !whole_changes_)
       thread_changes_.assign(threads, Matrix<Real>(features, outputs()));
     if (uplink_) messages_.assign(threads, Matrix<double>(features, outputs()));
     return true;
@@ -66,11 +62,7 @@ class WeightModel final : public ModelOf<Real> {
   void start(Index i, double* margins) override {
     this->clients_.rows().dots(range(i), weights_.value.data(), outputs(), margins);
   }
-  void subtract_common(Index i, Columns shift) override {
-    Block common = this->clients_.block(this->scratch_, i);
-    this->clients_.rows().multiply(range(i), shared_.data(), outputs(), common.data());
-    shift -= common;
-  }
+  void subtract_common(Index i, Columns shift) override { q_->subtract_common(i, shift); }
 
   // The sum of the client's group grows by u_i A_i^T b_i, u_i b_i in Real.
   void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
@@ -94,78 +86,45 @@ class WeightModel final : public ModelOf<Real> {
     send(round, i, MatrixView<Real>(moved, data().features(), outputs()), thread);
   }
 
-  // w_k, and what pulls or displaces a client: q_i, d x C, which may be overwritten.
+  // w_k, and what pulls or displaces a client.
   const Matrix<double>& present() const { return weights_.value; }
-  Block correction(Index i) {
-    auto q = own_parts_.of(i);
-    q -= shared_;
-    return q;
-  }
-  const Real* correction_of(Index i) const { return own_parts_.data(i); }  // once it was asked for
+  CorrectionsInWeights<Real>& corrections_in_weights() { return *q_; }
 
   bool prepare_bundles(const Bundles<Real>& bundles, const Work& work, Team& team,
                        Stop& stop) override {
-    bundles_ = &bundles;
-    sums_of_features_.assign(static_cast<std::size_t>(team.threads()),
-                             Vector<double>(data().features() * lanes<double>));
-    bundled_rows_.emplace(bundles, data().features());
-    if (factor_) {
-      bundled_coefficients_.emplace(data(), bundles, *factor_);
+    bundles_.emplace(data(), bundles, factor_, team.threads());
+    if (auto& own = bundles_->coefficients()) {
       all_coefficients_ = coefficients_->read();
-      bundled_coefficients_->write(all_coefficients_);  // of a run that was loaded
+      own->write(all_coefficients_);  // of a run that was loaded
       coefficients_.reset();
     }
     groups_.for_each(team, work, stop, [&](Index i) {
       RowMatrix<Real> rows(data().size(i), data().features());
       this->clients_.rows().copy(range(i), rows);
-      bundled_rows_->put(i, rows);
+      bundles_->put(i, rows);
     });
     return !stop.requested();
   }
-  void begin_group(int thread) override {
-    sums_of_features_[static_cast<std::size_t>(thread)].setZero();
-  }
+  void begin_group(int thread) override { bundles_->begin_group(thread); }
   void start_bundle(Index bundle, Index next, BundleClients<Real>& client) override {
-    constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
-    if (next < bundles_->count()) {
-      if (bundled_coefficients_) bundled_coefficients_->fetch(next);
-      client.next = bundled_rows_->fetch(next);
-      if (client.next.lines() > most) client.next = {};
-    }
-    bundled_rows_->multiply(bundle, weights_.value.data(), client.at.margins.data(), client.next);
+    bundles_->start(bundle, next, weights_.value.data(), client);
   }
   void take_bundle(const Round& round, Index bundle, Index next, const BundleClients<Real>& client,
                    int thread) override {
-    constexpr Index width = bundle_width<Real>;
-    BundleSpace<Real>& at = client.at;
-    Real* b = at.e.data();  // free after the steps
-    for (Index j = 0; j < client.n; ++j)
-      for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
-    Fetch ahead;
-    if (next < bundles_->count()) {
-      ahead = bundles_->fetch(next);
-    }
-    bundled_rows_->add_weighted(bundle, b,
-                                sums_of_features_[static_cast<std::size_t>(thread)].data(), ahead);
-    if (!bundled_coefficients_)
-      this->note_bundle(round, bundle, client);
-    else if (!bundled_coefficients_->advance(bundle, at))
-      this->note_not_finite();
+    if (!bundles_->take(bundle, next, client, thread)) this->note_not_finite();
+    if (!in_lanes()) this->note_bundle(round, bundle, client);
   }
   void end_group(Index first, int thread) override {
-    auto sum = sums_of_groups_.of(first);
-    const double* sums = sums_of_features_[static_cast<std::size_t>(thread)].data();
-    for (Index k = 0; k < data().features(); ++k)
-      sum(k) += sum_of_lanes<double>(load(sums + k * lanes<double>));
+    bundles_->end_group(thread, sums_of_groups_.of(first).data());
   }
 
   // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i, less what the corrections have
   // in common where the changes are those of b alone.
   Outcome close(const Round& round, Team& team) override {
+    const double common = whole_changes_ || uplink_ ? 0 : this->corrections_.mean_kappa();
     sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
-      const double shared = whole_changes_ || uplink_ ? 0 : this->corrections_.mean_kappa();
-      for (Index c = 0; shared != 0 && c < shared_.cols(); ++c)
-        add_scaled(-shared, shared_.col(c).data() + first, count,
+      for (Index c = 0; common != 0 && c < outputs(); ++c)
+        add_scaled(-common, q_->shared().col(c).data() + first, count,
                    weights_.mean.col(c).data() + first);
       weights_.advance(round.plan().round, first, count);
     });
@@ -173,8 +132,8 @@ class WeightModel final : public ModelOf<Real> {
     if (!this->finite() || !weights_.finite()) return Outcome::not_finite;
     weights_.commit();
     if (coefficients_) coefficients_->advance(round, team);
-    if (bundled_coefficients_) commit_bundles(round, team);
-    if (this->corrections_.any()) keep_common(round, team);
+    if (bundles_) bundles_->commit(round, team);
+    if (q_) keep_common(round, team);
     if (uplink_) uplink_->commit(round.participants());
     this->commit(round);
     return Outcome::done;
@@ -189,7 +148,7 @@ class WeightModel final : public ModelOf<Real> {
   }
   const Matrix<double>& coefficients() override {
     if (coefficients_) return coefficients_->read();
-    if (bundled_coefficients_) bundled_coefficients_->read(all_coefficients_);
+    if (const auto* own = in_lanes()) own->read(all_coefficients_);
     if (!all_coefficients_.size())
       all_coefficients_ = Matrix<double>::Zero(data().samples(), outputs());
     return all_coefficients_;
@@ -202,7 +161,7 @@ class WeightModel final : public ModelOf<Real> {
       last.change = &coefficients_->change(last.shares);
     } else {
       last_change_.resizeLike(last.local_changes);
-      bundled_coefficients_->last_round(last.shares, last.local_changes, last_change_);
+      in_lanes()->last_round(last.shares, last.local_changes, last_change_);
       last.change = &last_change_;
     }
     return last;
@@ -216,18 +175,20 @@ class WeightModel final : public ModelOf<Real> {
     show("weights", weights_.value);
     if (weights_.velocity.size()) show("weights velocity", weights_.velocity);
     if (weights_.squares.size()) show("weights squares", weights_.squares);
-    if (this->corrections_.kept()) {
-      show("controls' sum", common_);
-      show("controls' age", age_);
-    }
+    if (q_) q_->visit(show);
     if (uplink_) uplink_->visit(show);
   }
   void loaded() override {
-    if (bundled_coefficients_) bundled_coefficients_->write(all_coefficients_);
+    if (auto* own = in_lanes()) own->write(all_coefficients_);
   }
 
  private:
   const Data& data() const { return this->clients_.data(); }
+
+  // The coefficients, where bundles keep them.
+  BundledCoefficients<Real>* in_lanes() {
+    return bundles_ && bundles_->coefficients() ? &*bundles_->coefficients() : nullptr;
+  }
 
   Index outputs() const { return this->clients_.outputs(); }
   Range range(Index client) const { return this->clients_.range(client); }
@@ -240,7 +201,7 @@ class WeightModel final : public ModelOf<Real> {
   // Of the coefficients, with what else they need of a round.
   bool finite_changes(const Round& round, Team& team) {
     if (coefficients_) return coefficients_->gather(round, this->changes_, team);
-    return bundled_coefficients_ || this->changes_.finite(round.participants());
+    return in_lanes() || this->changes_.finite(round.participants());
   }
 
   // The server gets what is left of a client's change: what its steps made of where it began.
@@ -257,99 +218,23 @@ class WeightModel final : public ModelOf<Real> {
     change.setZero();
     add_weighted(i, scratch.data(), change.data());
     if (this->corrections_.pull())
-      change -= static_cast<Real>(this->corrections_.kappa(i)) * shared_;
+      change -= static_cast<Real>(this->corrections_.kappa(i)) * q_->shared();
     send(round, i, change, thread);
   }
 
-  // own_parts_[i] = A_i^T gamma_i and common_ = sum_i v_i A_i^T gamma_i: q_i is their difference.
-  void correct(const Round& round, Team& team) override {
-    Corrections& corrections = this->corrections_;
-    const bool whole = corrections.found() || age_(0) > static_cast<double>(data().clients());
-    const auto add = [&](Index i, int) {
-      if (corrections.found()) {
-        Block margins = this->clients_.block(this->scratch_, i);
-        this->clients_.rows().rounded_dots(range(i), weights_.value.data(), outputs(),
-                                           margins.data());
-        this->find_correction(i, margins);
-      }
-      own_part(i, corrections.own(i));
-      if (whole) sums_of_groups_.add(i, corrections.share(round, i), own_parts_.data(i));
-    };
-    if (corrections.kept() && whole)
-      groups_.for_each(team, all_, add);
-    else
-      round.for_participants(team, round.work(), add);
-    if (whole) {
-      sum_up(team, [&](Index first, Index count, const Matrix<double>& sum) {
-        common_.middleRows(first, count) = sum.middleRows(first, count);
-      });
-      age_(0) = 0;
-    }
-    shared_ = common_.template cast<Real>();
-  }
-
-  // own_parts_[i] = A_i^T gamma
-  template <class Gamma>
-  void own_part(Index i, const Gamma& gamma) {
-    Block in_real = this->clients_.block(this->scratch_, i);
-    in_real = gamma.template cast<Real>();
-    auto own = own_parts_.of(i);
-    own.setZero();
-    add_weighted(i, in_real.data(), own.data());
-  }
-
-  // Calls then(first, count, sum) for ranges of features of the sum over the groups.
-  template <class Then>
-  void sum_up(Team& team, Then&& then) {
-    Matrix<double>& sum = weights_.mean;  // of the round's end, which sets it anew
-    sums_of_groups_.total(team, sum, [&](Index first, Index count) { then(first, count, sum); });
-    sums_of_groups_.clear();
-  }
-
-  // The round had this in common; and what its clients change it by. It is summed up anew where
-  // all have changed, or as many as there are since then, so that rounding does not add up.
+  void correct(const Round& round, Team& team) override { q_->begin(round, weights_.value, team); }
+  // The round had this in common.
   void keep_common(const Round& round, Team& team) {
-    this->last_.common = common_;
-    if (!this->corrections_.kept()) return;
-    if (!this->last_.change_in_weights)
+    this->last_.common = q_->common();
+    if (this->corrections_.kept() && !this->last_.change_in_weights)
       this->last_.mean_kappa = *factor_ * this->corrections_.mean_kappa();
-    const Participants& now = round.participants();
-    age_(0) += static_cast<double>(now.count());
-    if (now.all()) age_(0) += 1;
-    if (age_(0) > static_cast<double>(data().clients())) return;
-    Corrections& corrections = this->corrections_;
-    sums_of_groups_.clear();
-    round.for_participants(team, round.work(), [&](Index i, int) {
-      own_part(i, corrections.next(i) - corrections.own(i));
-      sums_of_groups_.add(i, corrections.share(i), own_parts_.data(i));
-    });
-    sum_up(team, [&](Index first, Index count, const Matrix<double>& sum) {
-      common_.middleRows(first, count) += sum.middleRows(first, count);
-    });
-  }
-
-  void commit_bundles(const Round& round, Team& team) {
-    const double scale = round.plan().lr * round.change_per_sum(0, 1);
-    if (round.participants().all()) return bundled_coefficients_->commit(scale);
-    constexpr Index width = bundle_width<Real>;
-    team.for_each(round.work(), [&](Index g, int) {
-      const Index last = groups_.end(g);
-      Participants::Cursor present(round.participants(), g);
-      for (Index i = present(0); i < last; i = present(i / width * width + width))
-        bundled_coefficients_->commit_bundle(i / width);
-    });
-    bundled_coefficients_->commit_sums(scale);
+    q_->end(round, team);
   }
 
   const std::optional<double> factor_;
   const Groups& groups_;
-  GroupSums sums_of_groups_;   // of u_i Delta_i
-  PerClient<Real> own_parts_;  // A_i^T gamma_i
-  Matrix<double> common_;      // sum_i v_i A_i^T gamma_i
-  Matrix<Real> shared_;        // the same in Real
-  // Clients whose part of it has changed since it was summed up from all; 1 x 1.
-  Matrix<double> age_ = Matrix<double>::Zero(1, 1);
-  Work all_;  // the groups, for the corrections of all clients
+  GroupSums sums_of_groups_;  // of u_i Delta_i
+  std::optional<CorrectionsInWeights<Real>> q_;
   Track weights_;
   std::optional<ClientCoefficients> coefficients_;  // unless bundles keep them, or nobody
   // where somebody has asked for them
@@ -360,10 +245,7 @@ class WeightModel final : public ModelOf<Real> {
   std::vector<Matrix<Real>>
       thread_changes_;  // of each thread: of the weights by some clients, in float32
 
-  const Bundles<Real>* bundles_ = nullptr;
-  std::optional<BundledRows<Real>> bundled_rows_;
-  std::optional<BundledCoefficients<Real>> bundled_coefficients_;
-  std::vector<Vector<double>> sums_of_features_;  // of each thread: a register for each feature
+  std::optional<BundledWeights<Real>> bundles_;  // where clients are in bundles
 };
 
 }  // namespace localgd

@@ -250,7 +250,7 @@ class Streamed final : public Phase {
     clients().block(sums_, i).setZero();
     dealers_.begin(round, i);
     if (!model_->corrections().any()) return;
-    Block q = model_->correction(i);
+    Block q = model_->corrections_in_weights().correction(i);
     if (displaced())
       starts_[static_cast<std::size_t>(thread)] = model_->present() + q.template cast<double>();
     else
@@ -268,7 +268,7 @@ class Streamed final : public Phase {
             outputs(),
             static_cast<Real>(round.step(i)),
             static_cast<Real>(round.keep()),
-            model_->corrections().pull() ? model_->correction_of(i) : nullptr,
+            model_->corrections().pull() ? model_->corrections_in_weights().data(i) : nullptr,
             displaced() ? starts_[own] : model_->present(),
             clients().block(base_, i).data(),
             scratch_[own].delta.data(),

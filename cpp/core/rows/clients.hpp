@@ -31,6 +31,11 @@ class Clients {
   Range range(Index client) const { return {data_->begin(client), size(client)}; }  // of its rows
   const Real* targets(Index client) const { return targets_.data() + data_->begin(client); }
 
+  // -l' of a client's margins, n_i x C, which it replaces.
+  void derivatives(Index client, Block margins) const {
+    kernels_.derivatives(margins.data(), targets(client), size(client), outputs_, margins.data());
+  }
+
   // One number for each row and output.
   Vector<Real> numbers() const { return Vector<Real>(data_->samples() * outputs_); }
   Block block(Vector<Real>& flat, Index client) const {
