@@ -80,6 +80,26 @@ void check(const MethodCase& method, const LossCase& loss, const Problem& p, std
       loss, method, [&](const Case& c) { check_engine(c, p, oracle, inputs, steps, rounds); }, of);
 }
 
+// Rounds 0 to rounds - 1 of an engine; another that is saved and loaded on the way ends the same.
+template <class Make, class PlanOf>
+std::unique_ptr<Engine> whole_and_resumed(Make&& make, PlanOf&& plan, int rounds, int cut) {
+  auto whole = make(), first = make(), second = make();
+  Stop stop(nullptr);
+  Team::run(2, [&](Team& team) {
+    const auto run = [&](Engine& engine, int from, int until) {
+      REQUIRE(engine.prepare(team, stop));
+      for (int k = from; k < until; ++k)
+        REQUIRE(engine.round(plan(k), team, stop) == Outcome::done);
+    };
+    run(*whole, 0, rounds);
+    run(*first, 0, cut);
+    second->load(first->save());
+    run(*second, cut, rounds);
+  });
+  CHECK(same_bits(snapshot(*whole), snapshot(*second)));
+  return whole;
+}
+
 }  // namespace
 
 TEST_CASE("engines follow the plain loops in every shape") {
@@ -154,21 +174,8 @@ TEST_CASE("clients that seldom take part follow the plain loops, whatever the se
       for_each_engine(loss, method, [&](const Case& c) {
         const Data data = p.data(c.loss);
         const Matrix<double> start = p.start(c.loss);
-        const auto make = [&] { return make_engine(data, start, c.options(p.clients(), 3)); };
-        const auto whole = make(), first = make(), second = make();
-        Stop stop(nullptr);
-        Team::run(2, [&](Team& team) {
-          const auto run = [&](Engine& engine, int from, int until) {
-            REQUIRE(engine.prepare(team, stop));
-            for (int k = from; k < until; ++k)
-              REQUIRE(engine.round(plan(k), team, stop) == Outcome::done);
-          };
-          run(*whole, 0, rounds);
-          run(*first, 0, cut);
-          second->load(first->save());
-          run(*second, cut, rounds);
-        });
-        CHECK(same_bits(snapshot(*whole), snapshot(*second)));
+        const auto whole = whole_and_resumed(
+            [&] { return make_engine(data, start, c.options(p.clients(), 3)); }, plan, rounds, cut);
         const double tolerance = c.single ? 2e-5 : 1e-12;
         CHECK(relative_error(whole->weights(), oracle.w) < tolerance);
         check_last_round(p, oracle, plan(rounds - 1), *whole, tolerance);
@@ -220,20 +227,8 @@ TEST_CASE("a compressor with error feedback follows the plain loops") {
           CHECK_THROWS_AS(make(), std::invalid_argument);
           return;
         }
-        const auto whole = make(), first = make(), second = make();
-        Stop stop(nullptr);
-        Team::run(2, [&](Team& team) {
-          const auto run = [&](Engine& engine, int from, int until) {
-            REQUIRE(engine.prepare(team, stop));
-            for (int k = from; k < until; ++k)
-              REQUIRE(engine.round(inputs.plan(k), team, stop) == Outcome::done);
-          };
-          run(*whole, 0, rounds);
-          run(*first, 0, cut);
-          second->load(first->save());
-          run(*second, cut, rounds);
-        });
-        CHECK(same_bits(snapshot(*whole), snapshot(*second)));
+        const auto whole =
+            whole_and_resumed(make, [&](int k) { return inputs.plan(k); }, rounds, cut);
         const double tolerance = c.single ? 2e-5 : 2e-12;
         CHECK(relative_error(whole->weights(), oracle.w) < tolerance);
         check_last_round(p, oracle, inputs.plan(rounds - 1), *whole, tolerance);
