@@ -6,6 +6,7 @@ import dataclasses
 import numbers
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class Method:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """The local work."""
         raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 
 from ..schedules import Schedule
 from .base import Method
@@ -57,7 +58,7 @@ class Scaffold(Method):
     batch_size: int | None = None
     replacement: bool = False
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """L steps with control variates."""
         return LocalRule(

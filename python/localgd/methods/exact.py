@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from .base import Method
 from .rule import LocalRule
@@ -41,7 +42,7 @@ class LocalSolve(Method):
     [0.875, 0.875]
     """
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """The exact local solve."""
         return LocalRule(solve=True)

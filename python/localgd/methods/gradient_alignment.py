@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 
 from ..schedules import Schedule
 from .base import Method
@@ -49,7 +50,7 @@ class GradAlign(Method):
     lr: Schedule
     beta: float
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """One step from the displaced start: the displacements cancel in the average."""
         return LocalRule(local_steps=1, correction="displacement", parameters={"beta": self.beta})
@@ -102,7 +103,7 @@ class FedGA(Method):
     batch_size: int | None = None
     replacement: bool = False
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """L steps from the displaced start."""
         return LocalRule(

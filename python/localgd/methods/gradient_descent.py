@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Any
 
 from ..errors import UnsupportedError
@@ -55,7 +56,7 @@ class LocalGD(Method):
     local_steps: int | tuple[int, ...]
     lr: Schedule
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """L full-batch steps."""
         return LocalRule(local_steps=self.local_steps)
@@ -95,7 +96,7 @@ class GD(Method):
 
     lr: Schedule
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """One step: the average of one per client is a step on f."""
         return LocalRule(local_steps=1)
@@ -161,7 +162,7 @@ class ModifiedLocalGD(Method):
         else:
             super()._check_own()
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """L full-batch steps, or the exact local solve."""
         if self.local_steps is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 
 from ..schedules import Schedule
 from .base import Method
@@ -55,7 +56,7 @@ class FedProx(Method):
     batch_size: int | None = None
     replacement: bool = False
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """L steps with a proximal term."""
         return LocalRule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 
 from ..schedules import Schedule
 from .base import Method
@@ -54,7 +55,7 @@ class LocalSGD(Method):
     _: KW_ONLY
     replacement: bool = False
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """L steps on batches."""
         return LocalRule(
@@ -106,7 +107,7 @@ class MinibatchSGD(Method):
     _: KW_ONLY
     replacement: bool = False
 
-    @property
+    @cached_property
     def rule(self) -> LocalRule:
         """One step on the rows of L batches."""
         return LocalRule(
