@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "lanes.hpp"
 #include "types.hpp"
 
 namespace localgd {
@@ -37,7 +38,7 @@ struct Data {
 
 // A client's rows of a matrix with a row for each sample.
 template <class M>
-auto rows_of(M& m, const Data& data, Index client) {
+LOCALGD_IN_PLACE auto rows_of(M& m, const Data& data, Index client) {
   return m.middleRows(data.begin(client), data.size(client));
 }
 

@@ -68,7 +68,8 @@ inline std::int64_t steps_of_piece(double flops) {
 // Calls steps(count, done), which returns how many steps it took, until all of them are done, in
 // pieces short enough that a stop is noticed. False if it was stopped.
 template <class Steps>
-bool take_in_pieces(std::int64_t all, std::int64_t piece, Stop& stop, int thread, Steps&& steps) {
+LOCALGD_IN_PLACE bool take_in_pieces(std::int64_t all, std::int64_t piece, Stop& stop, int thread,
+                                     Steps&& steps) {
   for (std::int64_t done = 0; done < all;) {
     if (done >= piece && stop.check(thread)) return false;
     done += steps(std::min(piece, all - done), done);
