@@ -894,6 +894,9 @@ def test_toml_with_a_byte_order_mark_or_in_utf_16(here, capsys):
     path.write_bytes(b"rounds = 20\ndata = 'caf\xe9'\n")
     with pytest.raises(ValueError, match=r"my.toml line 2: not UTF-8 text"):
         read_config("my.toml")
+    path.write_bytes(b"rounds = 20\r\r\nlr = 2\r\n")  # a carriage return of its own
+    with pytest.raises(ValueError, match=r"my.toml: not TOML: .*line 1, column 12"):
+        read_config("my.toml")
 
 
 @pytest.mark.parametrize(

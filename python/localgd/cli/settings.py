@@ -366,7 +366,7 @@ def read_config(path: str) -> dict[str, Any]:
     data = Path(path).read_bytes()
     try:
         # Notepad and PowerShell begin their UTF-8 files with a byte order mark.
-        values = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
+        values = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         what = "UTF-16 text with a BOM" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else error.reason
