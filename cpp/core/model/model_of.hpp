@@ -119,8 +119,7 @@ class ModelOf : public Model {
   // somebody asks for the last round of a record alone.
   void keep_shares(const Participants& now) {
     sharing_ = now.clients();
-    their_shares_.clear();
-    for (const Index i : sharing_) their_shares_.push_back(now.shares()[i]);
+    their_shares_ = now.listed_shares();
     if (now.all()) last_.shares = now.shares();
   }
 

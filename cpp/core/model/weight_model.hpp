@@ -67,17 +67,13 @@ class WeightModel final : public ModelOf<Real> {
   // The sum of the client's group grows by u_i A_i^T b_i, u_i b_i in Real.
   void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
     Block b(scratch, data().size(i), outputs());
-    b = (round.share(i) * this->changes_.of(i)).template cast<Real>();
     if (uplink_) return send_changes(round, i, b, thread);
+    b = (round.share(i) * this->changes_.of(i)).template cast<Real>();
     auto sum = sums_of_groups_.of(i);
-    if constexpr (std::is_same_v<Real, double>) {
+    if constexpr (std::is_same_v<Real, double>)
       add_weighted(i, b.data(), sum.data());
-    } else {
-      auto& change = thread_changes_[static_cast<std::size_t>(thread)];
-      change.setZero();
-      add_weighted(i, b.data(), change.data());
-      sum += change.template cast<double>();
-    }
+    else
+      sum += weighted(i, b.data(), thread).template cast<double>();
   }
   // The same where the client knows what it moved by, d x C.
   void take_moved(const Round& round, Index i, const Real* sums, const Real* moved, int thread) {
@@ -198,6 +194,14 @@ class WeightModel final : public ModelOf<Real> {
     this->clients_.rows().add(range(i), b, outputs(), out);
   }
 
+  // A_i^T b, in the thread's own place.
+  Matrix<Real>& weighted(Index i, const Real* b, int thread) {
+    Matrix<Real>& change = thread_changes_[static_cast<std::size_t>(thread)];
+    change.setZero();
+    add_weighted(i, b, change.data());
+    return change;
+  }
+
   // Of the coefficients, with what else they need of a round.
   bool finite_changes(const Round& round, Team& team) {
     if (coefficients_) return coefficients_->gather(round, this->changes_, team);
@@ -214,9 +218,7 @@ class WeightModel final : public ModelOf<Real> {
   }
   void send_changes(const Round& round, Index i, Block scratch, int thread) {
     scratch = this->changes_.of(i).template cast<Real>();
-    auto& change = thread_changes_[static_cast<std::size_t>(thread)];
-    change.setZero();
-    add_weighted(i, scratch.data(), change.data());
+    Matrix<Real>& change = weighted(i, scratch.data(), thread);
     if (this->corrections_.pull())
       change -= static_cast<Real>(this->corrections_.kappa(i)) * q_->shared();
     send(round, i, change, thread);
@@ -240,10 +242,9 @@ class WeightModel final : public ModelOf<Real> {
   // where somebody has asked for them
   Matrix<double> margins_, all_coefficients_, last_change_;
   bool whole_changes_ = false;
-  std::unique_ptr<Uplink> uplink_;        // or all is sent
-  std::vector<Matrix<double>> messages_;  // of each thread
-  std::vector<Matrix<Real>>
-      thread_changes_;  // of each thread: of the weights by some clients, in float32
+  std::unique_ptr<Uplink> uplink_;            // or all is sent
+  std::vector<Matrix<double>> messages_;      // of each thread
+  std::vector<Matrix<Real>> thread_changes_;  // of each thread: by one client, in Real
 
   std::optional<BundledWeights<Real>> bundles_;  // where clients are in bundles
 };

@@ -4,7 +4,6 @@
 
 #include <vector>
 
-#include "../matrix_products.hpp"
 #include "../steps/bundles.hpp"
 #include "span_clients.hpp"
 

@@ -4,7 +4,6 @@
 
 #include <vector>
 
-#include "../matrix_products.hpp"
 #include "../model/model_of.hpp"
 #include "../steps/span_client.hpp"
 #include "phase.hpp"

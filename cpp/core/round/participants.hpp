@@ -47,8 +47,9 @@ class Participants {
   // the groups with one of them, ascending; empty where all take part
   const std::vector<Index>& groups() const { return present_; }
 
-  // ascending; empty where all take part
+  // ascending, and their p~; empty where all take part
   const std::vector<Index>& clients() const { return clients_; }
+  const std::vector<double>& listed_shares() const { return listed_shares_; }
 
   // p~_i, 0 of those that sit the round out
   const Vector<double>& shares() const { return shares_; }

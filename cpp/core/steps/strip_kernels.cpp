@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "../loss/registry.hpp"
+#include "strip_steps.hpp"
 
 namespace localgd {
 

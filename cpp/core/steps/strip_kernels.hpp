@@ -3,14 +3,18 @@
 
 #include <string_view>
 
-#include "strip_steps.hpp"
+#include "ladder.hpp"
+#include "strip_client.hpp"
 
 namespace localgd {
 
+// In strip_steps.hpp.
 template <class Real>
 struct StripKernels {
-  decltype(&strip_steps<Real, Exponential>) steps;
-  decltype(&strip_ladder<Real, Exponential>) ladder;
+  void (*steps)(const StripClient<Real>&, std::int64_t steps, bool last);
+  std::int64_t (*ladder)(const StripClient<Real>&, std::int64_t L, const double* prox_step,
+                         const double* tau, double tolerance, LadderSpace<Real>&,
+                         std::int64_t& rung);
 
   static StripKernels of(std::string_view loss);
 };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,22 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
     return True
 
 
+def arguments(prepared: Prepared, target: Target) -> dict[str, Any]:
+    """What :func:`localgd.run` and :func:`localgd.fast_forward` are given alike."""
+    settings = prepared.settings
+    return {
+        "rounds": settings.rounds,
+        "loss": str(settings.loss),
+        "threads": settings.threads,
+        "seed": settings.seed,
+        "record": log_spaced(per_decade=settings.records_per_decade),
+        "reference": target.solution,
+        "test": prepared.test,
+        "measures": target.measures,
+        "memory_limit": settings.memory_limit,
+    }
+
+
 def forwarded_run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
     """The run by :func:`localgd.fast_forward`."""
     settings = prepared.settings
@@ -58,15 +75,7 @@ def forwarded_run(prepared: Prepared, method: Method, target: Target, screen: Sc
         return fast_forward(
             prepared.problem,
             method,
-            rounds=settings.rounds,
-            loss=str(settings.loss),
-            threads=settings.threads,
-            seed=settings.seed,
-            record=log_spaced(per_decade=settings.records_per_decade),
-            reference=target.solution,
-            test=prepared.test,
-            measures=target.measures,
-            memory_limit=settings.memory_limit,
+            **arguments(prepared, target),
             progress=False if update is None else lambda k: update(int(math.log10(max(k, 1)))),
         )
 

@@ -17,12 +17,11 @@ from ..engines import choose_engine
 from ..losses import check_loss
 from ..methods import Method
 from ..problem import Problem
-from ..recording import log_spaced
 from ..result import Run
 from ..rounds import learning_rate
 from ..running import DTYPES, run
 from . import chosen_method, files
-from .forwarding import about_forwarding, forwarded_run, is_forwarded
+from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
 from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
 from .report import table
 from .rows import Prepared, prepare
@@ -131,17 +130,9 @@ def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> 
         return run(
             prepared.problem,
             method,
-            rounds=settings.rounds,
-            loss=str(settings.loss),
+            **arguments(prepared, target),
             engine=settings.engine,
             dtype=settings.dtype,
-            threads=settings.threads,
-            seed=settings.seed,
-            record=log_spaced(per_decade=settings.records_per_decade),
-            reference=target.solution,
-            test=prepared.test,
-            measures=target.measures,
-            memory_limit=settings.memory_limit,
             checkpoint=settings.checkpoint,
             checkpoint_seconds=settings.checkpoint_seconds,
             keep_weights=bool(settings.pooled),
