@@ -23,7 +23,7 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
   const Index outputs = runs.front().init.cols();
   const LocalRule& local = options.local;
   const bool corrected = local.correction != nullptr;
-  double prox = 0;
+  double prox = 0, l2 = 0;
   for (const RunRule& run : runs) {
     if (run.init.rows() != data.features() || outputs < 1)
       throw std::invalid_argument("init: want one row for each feature");
@@ -31,7 +31,10 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
       throw std::invalid_argument("init: want as many columns in every run");
     if (run.server.coordinate_wise() && options.engine != "primal")
       throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
+    if (!(run.prox >= 0) || !(run.l2 >= 0))
+      throw std::invalid_argument("prox, l2: want numbers that are not negative");
     prox = std::max(prox, run.prox);
+    l2 = std::max(l2, run.l2);
   }
   const auto clients = static_cast<std::size_t>(data.clients());
   if (local.steps.size() != clients)
@@ -53,8 +56,8 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
   });
   if (prox > 0 && corrected && !local.correction->pulls())
     throw std::invalid_argument("prox: want 0 where clients start elsewhere");
-  if (local.solve && (outputs > 1 || local.stochastic() || prox > 0 || corrected))
-    throw std::invalid_argument("solve: want one column, and no batches, prox or correction");
+  if (local.solve && (outputs > 1 || local.stochastic() || prox > 0 || l2 > 0 || corrected))
+    throw std::invalid_argument("solve: want one column, and no batches, prox, l2 or correction");
   if (local.stochastic() && local.keys.size() != clients)
     throw std::invalid_argument("keys: want one for each client that draws batches");
 }
@@ -111,8 +114,8 @@ constexpr EngineKind<Real> kinds[] = {
      solves_want},
     {"primal", assemble<WeightModel<Real>, Streamed<Real>>, solves_want},
     {"side_by_side", assemble<SideBySide<Real>, Strips<Real>>,
-     "engine: side_by_side wants one output, and full-batch steps without correction, as many on "
-     "every client"},
+     "engine: side_by_side wants one output, rows without weights, no l2, and full-batch steps "
+     "without correction, as many on every client"},
 };
 
 template <class Real>
@@ -121,6 +124,9 @@ Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
   with_loss(options.loss, [&](auto loss) { multiclass = loss.multiclass; });
   LocalRule local = options.local;
   local.prox = runs.front().prox;
+  local.l2 = std::max_element(runs.begin(), runs.end(), [](const RunRule& a, const RunRule& b) {
+               return a.l2 < b.l2;
+             })->l2;
   const Setting setting{data,       runs.front().init.cols(),         local, options.loss,
                         multiclass, static_cast<bool>(options.uplink)};
   for (const auto& kind : kinds<Real>) {

@@ -3,7 +3,8 @@
 // Whatever the representation, the state of a run is described by
 //   a   (N x C)  coefficients: w = w_0 + A^T a
 // and its last round by
-//   b  (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g, g what the corrections have in common
+//   b  (N x C)  w_{k,i} - w_k = A_i^T b_i - kappa_i A^T g - eta lambda tau_i w_k, g what the
+//               corrections have in common
 // and by what it changed the model (round/last_round.hpp).
 // The server state is float64 always; Real is the type of the local phase and of the stored rows
 // and Gram blocks, so that a float32 run does not freeze when steps become smaller than an ulp of
@@ -29,7 +30,8 @@ struct EngineOptions {
   std::string_view loss = "exponential";  // see loss/registry.hpp
   bool single = false;                    // float32 local phase
   LocalRule local;
-  ServerRule server;    // this, and the prox of the local rule, of one run: several have their own
+  // This, and prox and l2 of the local rule, are of one run: several have their own.
+  ServerRule server;
   MakeUplink uplink{};  // or all of a client's change is sent
 };
 
@@ -42,7 +44,9 @@ class Engine final {
 
   // init: w_0, d x C.
   Engine(const Data& data, const Matrix<double>& init, const EngineOptions& options)
-      : Engine(data, std::vector<RunRule>{{init, options.server, options.local.prox}}, options) {}
+      : Engine(data,
+               std::vector<RunRule>{{init, options.server, options.local.prox, options.local.l2}},
+               options) {}
 
   // Work before the first round (Gram blocks, scratch space). False if it was stopped.
   bool prepare(Team& team, Stop& stop);

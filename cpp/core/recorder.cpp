@@ -18,13 +18,14 @@ constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that
 }  // namespace
 
 Recorder::Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
-                   Matrix<double> reference, bool keep_weights)
+                   Matrix<double> reference, bool keep_weights, double l2)
     : data_(data),
       groups_(data.clients(), 1),
       derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
       reference_(std::move(reference)),
-      keep_weights_(keep_weights) {
+      keep_weights_(keep_weights),
+      l2_(l2) {
   with_loss(loss, [&](auto l) {
     using Loss = decltype(l);
     loss_value_ = &loss_value<Loss>;
@@ -53,7 +54,8 @@ bool Recorder::record(std::int64_t first, Index count, std::int64_t participatio
                                    margins.middleCols(done * outputs, outputs),
                                    weights.middleCols(done * outputs, outputs)))
     ++done;
-  const Matrix<double> measures = gradients(margins, models);
+  const Matrix<double> measures =
+      gradients(margins, weights, Vector<double>::Constant(models, l2_));
   for (Index s = 0; s < done; ++s) add_gradients(measures, s);
   return done == count;
 }
@@ -63,7 +65,9 @@ std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std:
                                         const Matrix<double>& margins,
                                         const Matrix<double>& weights) {
   const Index models = drifts.size(), outputs = margins.cols() / models;
-  const Matrix<double> measures = runs.front()->gradients(margins, models);
+  Vector<double> l2(models);
+  for (Index r = 0; r < models; ++r) l2[r] = runs[static_cast<std::size_t>(r)]->l2_;
+  const Matrix<double> measures = runs.front()->gradients(margins, weights, l2);
   std::vector<bool> recorded;
   for (Index r = 0; r < models; ++r) {
     Recorder& run = *runs[static_cast<std::size_t>(r)];
@@ -77,9 +81,8 @@ std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std:
 
 bool Recorder::add_model(std::int64_t round, std::int64_t participations, double drift,
                          const Columns& m, const Columns& w) {
-  const double value = loss(m);
+  const double norm = w.reshaped().stableNorm(), value = loss(m) + 0.5 * l2_ * norm * norm;
   if (!std::isfinite(value)) return false;
-  const double norm = w.reshaped().stableNorm();
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
@@ -104,8 +107,11 @@ double Recorder::loss(const Columns& margins) const {
   return groups_.sum(0.0, [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
-    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
-      client += loss_value_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
+    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
+      const double value =
+          loss_value_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
+      client += data_.weighted() ? data_.row_weights[j] * value : value;
+    }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
     return true;
   });
@@ -158,12 +164,13 @@ Matrix<double> Recorder::mean_of_clients(const Matrix<double>& coefficients,
 
 Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
-  // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - (w_{k+1} - w_k)
+  // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - shrinkage_i w_k - (w_{k+1} - w_k)
   const auto everyone = Vector<double>::Ones(data_.clients());
   const auto in_weights = [&](const Matrix<double>& change, bool already) {
     return already ? change : mean_of_clients(change, everyone);
   };
   Matrix<double> move = in_weights(*last.change, last.change_in_weights), common;
+  if (last.start_change != 0) move += last.start_change * *last.start;
   if (last.common.size()) common = in_weights(last.common, last.common_in_weights);
   if (last.mean_kappa != 0) move -= last.mean_kappa * common;
   const Index outputs = move.cols() / models;
@@ -173,6 +180,7 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
     if (!(last.shares[i] > 0)) return false;
     client_rows(last.local_changes, i, own);
     own -= move;
+    if (last.shrinkage.size()) own -= last.shrinkage[i] * last.before;
     for (Index s = 0; s < models; ++s) {
       auto columns = own.middleCols(s * outputs, outputs);
       if (common.size()) columns -= last.kappa(i, s) * common.middleCols(s * outputs, outputs);
@@ -198,8 +206,9 @@ const Recorder::Rows& Recorder::sizes_of_rows() const {
 }
 
 // Of all models, so that the bits of the first are the same whatever the count.
-Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) const {
-  const Index outputs = margins.cols() / models;
+Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<double>& weights,
+                                   const Vector<double>& l2) const {
+  const Index models = l2.size(), outputs = margins.cols() / models;
   // -e_ij / n_i, in units of a power of two so that squares neither under- nor overflow.
   Matrix<double> scaled(margins.rows(), margins.cols()), m, e;
   Vector<double> unit(models);
@@ -210,6 +219,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
       m = margins.block(first, s * outputs, n, outputs);
       e.resize(n, outputs);
       derivatives_(m.data(), data_.targets.data() + first, n, outputs, e.data());
+      if (data_.weighted()) e.array().colwise() *= data_.row_weights.segment(first, n).array();
       columns.middleRows(first, n) = e / -static_cast<double>(n);
     }
     const double largest = columns.cwiseAbs().maxCoeff();
@@ -217,14 +227,22 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
     columns /= unit[s];
   }
   const Rows& rows = sizes_of_rows();
-  const Matrix<double> mean = mean_of_clients(scaled, data_.weights) / rows.unit;
+  Matrix<double> mean = mean_of_clients(scaled, data_.weights) / rows.unit;
+  // lambda w joins every gradient.
+  Matrix<double> pull;
+  if (l2.maxCoeff() > 0) {
+    pull = weights;
+    for (Index s = 0; s < models; ++s)
+      pull.middleCols(s * outputs, outputs) *= l2[s] / (unit[s] * rows.unit);
+    mean += pull;
+  }
   const auto model = [&](const Matrix<double>& all, Index s) {
     return all.middleCols(s * outputs, outputs);
   };
   // What a client's gradient is the sum of, in size: one that is smaller by as much as rounding is
   // has no direction.
   const auto terms_of = [&](Index i, Index s) {
-    double terms = 0;
+    double terms = pull.size() ? pull.middleCols(s * outputs, outputs).norm() : 0.0;
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
       terms += scaled.block(j, s * outputs, 1, outputs).norm() * rows.norms[j];
     return terms;
@@ -239,6 +257,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, Index models) 
     if (!(p > 0)) return false;
     client_rows(scaled, i, own);
     own /= rows.unit;
+    if (pull.size()) own += pull;
     for (Index s = 0; s < models; ++s) {
       const auto g = model(mean, s), g_i = model(own, s);
       const double norm = g_i.norm(), length = lengths[s], terms = terms_of(i, s);

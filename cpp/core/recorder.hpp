@@ -14,7 +14,7 @@ namespace localgd {
 struct History {
   std::vector<std::int64_t> round;
   std::vector<std::int64_t> participations;  // of clients in rounds, since the start
-  std::vector<double> loss;                  // sum_ij c_ij l(m_ij)
+  std::vector<double> loss;                  // f = sum_ij c_ij l(m_ij) + lambda/2 |w|^2
   std::vector<double> margin;                // smallest margin over |w|; NaN for w = 0
   std::vector<double> norm;                  // |w|
   std::vector<double> angle;  // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
@@ -27,9 +27,10 @@ struct History {
 
 class Recorder {
  public:
-  // rounds: sorted, each at most once. reference: a direction, d x C, or empty for no angle.
+  // rounds: sorted, each at most once. reference: a direction, d x C, or empty for no angle. l2:
+  // lambda.
   Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
-           Matrix<double> reference, bool keep_weights = false);
+           Matrix<double> reference, bool keep_weights = false, double l2 = 0);
 
   // The next round that is to be recorded, or one beyond all.
   std::int64_t next() const {
@@ -74,8 +75,10 @@ class Recorder {
   double loss(const Columns& margins) const;
   double smallest_margin(const Columns& margins) const;
   double angle(const Columns& weights, double norm) const;
-  // Variance, alignment and dissimilarity of the clients' gradients, one row for each model.
-  Matrix<double> gradients(const Matrix<double>& margins, Index models) const;
+  // Variance, alignment and dissimilarity of the clients' gradients, one row for each model; l2 of
+  // each of them.
+  Matrix<double> gradients(const Matrix<double>& margins, const Matrix<double>& weights,
+                           const Vector<double>& l2) const;
   // All measures of one model but those of the gradients. False, and nothing written, if its loss
   // is not finite.
   bool add_model(std::int64_t round, std::int64_t participations, double drift,
@@ -102,6 +105,7 @@ class Recorder {
   std::size_t next_ = 0;
   Matrix<double> reference_;  // unit, or empty
   bool keep_weights_;
+  double l2_;
   mutable Rows rows_;  // taken when a gradient is first asked for
   double resumed_drift_ = std::numeric_limits<double>::quiet_NaN();
   History history_;

@@ -52,9 +52,9 @@ Simulation::Simulation(const Data& data, const std::vector<RunOptions>& runs,
   for (const RunOptions& run : runs) {
     if (run.rounds < 0) throw std::invalid_argument("rounds: want at least 0");
     going_.push_back(static_cast<Index>(runs_.size()));
-    runs_.push_back(
-        {Recorder(data, options.loss, run.record_rounds, run.reference, run.keep_weights),
-         run.rounds});
+    runs_.push_back({Recorder(data, options.loss, run.record_rounds, run.reference,
+                              run.keep_weights, run.rule.l2),
+                     run.rounds});
   }
 }
 

@@ -43,11 +43,11 @@ class Simulation {
   // One run.
   Simulation(const Data& data, const Matrix<double>& init, const EngineOptions& options,
              std::vector<std::int64_t> record_rounds, const Matrix<double>& reference, int threads)
-      : Simulation(
-            data,
-            {RunOptions{
-                {init, options.server, options.local.prox}, std::move(record_rounds), reference}},
-            options, threads) {}
+      : Simulation(data,
+                   {RunOptions{{init, options.server, options.local.prox, options.local.l2},
+                               std::move(record_rounds),
+                               reference}},
+                   options, threads) {}
 
   // Takes all runs that go on to round `until`, or to their own end before it: completed, or what
   // the first one has come to if none got there. stop_wanted is asked about every 50 ms, on the

@@ -139,6 +139,43 @@ inline const std::vector<MethodCase> methods{
        set_control(local);
        server = {Adagrad{0.1, 0, 0.01}};
      }},
+    {"l2", [](LocalRule& local, ServerRule&) { local.l2 = 0.2; }},
+    {"l2, prox, client steps, nesterov",
+     [](LocalRule& local, ServerRule& server) {
+       set_client_steps(local);
+       local.l2 = 0.3;
+       local.prox = 0.7;
+       server = {Sgd{0.8, 0.9, true}};
+     }},
+    {"l2, control", [](LocalRule& local, ServerRule&) { set_control(local), local.l2 = 0.2; }},
+    {"l2, control, client steps, batches, momentum",
+     [](LocalRule& local, ServerRule& server) {
+       set_control(local);
+       set_client_steps(local);
+       set_batches(local, true);
+       local.l2 = 0.2;
+       server = {Sgd{0.7, 0.9}};
+     }},
+    {"l2, displacement, plain mean",
+     [](LocalRule& local, ServerRule&) {
+       set_displacement(local);
+       set_client_steps(local);
+       local.l2 = 0.2;
+       local.normalize = false;
+     }},
+    {"l2, displacement, batches, anchored",
+     [](LocalRule& local, ServerRule& server) {
+       set_displacement(local);
+       set_client_steps(local);
+       set_batches(local, false);
+       local.l2 = 0.2;
+       server = {Anchored{}};
+     }},
+    {"l2, adam",
+     [](LocalRule& local, ServerRule& server) {
+       local.l2 = 0.2;
+       server = {Adam{0.1, 0.9, 0.95, 0.01}};
+     }},
 };
 
 struct Rules {
@@ -176,7 +213,7 @@ inline bool has_engine(const MethodCase& method, const LossCase& loss, const std
   const Rules r = rules(method, 3, 1);
   if (engine == "primal") return !r.local.solve;
   const bool plain = loss.outputs == 1 && !r.local.solve && !r.local.stochastic() &&
-                     !r.local.correction && r.local.equal_steps();
+                     !r.local.correction && r.local.equal_steps() && !(r.local.l2 > 0);
   return !r.server.coordinate_wise() && (engine != "side_by_side" || plain);
 }
 

@@ -81,8 +81,9 @@ class Oracle {
       for (Index i = 0; i < p.clients(); ++i) controls_[at(i)] += 2 * (models[at(i)] - w);
     if (corrected<Control>())
       for (Index i = 0; i < p.clients(); ++i)
-        if (plan.shares[i] > 0)  // c_i+ = c_i - c + (w_k - w_{k,i}) / (L eta)
-          controls_[at(i)] = extra[at(i)] + (w - models[at(i)]) / (double(steps(i)) * plan.lr);
+        if (plan.shares[i] > 0)  // c_i+ = c_i - c + (w_k - w_{k,i}) / (tau_i eta) - lambda w_k
+          controls_[at(i)] = extra[at(i)] - local_.l2 * w +
+                             (w - models[at(i)]) / (sum_of_decays(i, plan.lr) * plan.lr);
     before = w;
     w += served(plan.round, mean);
   }
@@ -116,7 +117,7 @@ class Oracle {
     return u;
   }
 
-  // The mean of the gradients of some rows, by their places in the client.
+  // The mean of the gradients of some rows, by their places in the client, without lambda.
   Model gradient(Index client, const std::vector<Index>& rows, const Model& model) const {
     Model g = Model::Zero(model.rows(), model.cols());
     for (const Index row : rows) {
@@ -125,8 +126,9 @@ class Oracle {
       for (Index c = 0; c < g.cols(); ++c) {
         const auto e =
             static_cast<double>(loss_.negative_derivative(u.data(), p.targets_for(loss_)[j], c));
+        const double omega = p.row_weights.size() ? p.row_weights[j] : 1.0;
         for (Index f = 0; f < g.rows(); ++f)
-          g(f, c) -= e * p.rows(j, f) / static_cast<double>(rows.size());
+          g(f, c) -= omega * e * p.rows(j, f) / static_cast<double>(rows.size());
       }
     }
     return g;
@@ -137,14 +139,20 @@ class Oracle {
     return rows;
   }
 
-  // FedNova: p~_i tau / tau_i with tau = sum p~_i tau_i, tau_i = sum_l (1 - eta mu)^l.
+  // tau_i = sum_l (1 - eta (lambda + mu))^l
+  double sum_of_decays(Index i, double lr) const {
+    double tau = 0;
+    for (std::int64_t l = 0; l < steps(i); ++l)
+      tau += std::pow(1 - lr * (local_.l2 + local_.prox), double(l));
+    return tau;
+  }
+
+  // FedNova: p~_i tau / tau_i with tau = sum p~_i tau_i.
   Vector<double> mean_shares(const RoundPlan& plan) const {
     Vector<double> u = VectorView<double>(plan.shares, p.clients());
     if (!local_.normalize || local_.solve) return u;
     Vector<double> tau = Vector<double>::Zero(u.size());
-    for (Index i = 0; i < u.size(); ++i)
-      for (std::int64_t l = 0; l < steps(i); ++l)
-        tau[i] += std::pow(1 - plan.lr * local_.prox, double(l));
+    for (Index i = 0; i < u.size(); ++i) tau[i] = sum_of_decays(i, plan.lr);
     const double mean = u.dot(tau);
     return mean * u.cwiseQuotient(tau);
   }
@@ -185,7 +193,7 @@ class Oracle {
         rows.resize(at(local_.batches[at(i)]));
         for (Index& row : rows) row = draw();
       }
-      Model step = gradient(i, rows, model) + local_.prox * (model - w);
+      Model step = gradient(i, rows, model) + local_.l2 * model + local_.prox * (model - w);
       if (local_.correction && local_.correction->pulls()) step -= extra;
       model -= plan.lr * step;
     }

@@ -30,7 +30,8 @@ struct Problem {
   Vector<double> targets, labels;  // numbers, and classes 0 to C - 1
   std::vector<Index> offsets;
   Vector<double> weights;
-  Matrix<double> starts;  // d x C
+  Matrix<double> starts;         // d x C
+  Vector<double> row_weights{};  // omega, or empty
 
   Index clients() const { return weights.size(); }
   Index largest_client() const {
@@ -46,7 +47,8 @@ struct Problem {
   Data data(const LossCase& loss) const {
     const auto& t = targets_for(loss);
     return Data(RowsView<double>(rows.data(), rows.rows(), rows.cols()),
-                VectorView<double>(t.data(), t.size()), offsets, weights);
+                VectorView<double>(t.data(), t.size()), offsets, weights,
+                VectorView<double>(row_weights.data(), row_weights.size()));
   }
 };
 
@@ -64,6 +66,17 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features,
   p.weights = random.vector(clients).array() + 1.1;
   p.weights /= p.weights.sum();
   p.starts = random.matrix(features, classes);
+  return p;
+}
+
+// The same with weights of the rows, of mean 1 on each client.
+inline Problem with_row_weights(Problem p, std::uint64_t seed = 5) {
+  Random random(seed);
+  p.row_weights = random.vector(p.rows.rows()).array() + 1.2;
+  for (std::size_t i = 0; i + 1 < p.offsets.size(); ++i) {
+    auto own = p.row_weights.segment(p.offsets[i], p.offsets[i + 1] - p.offsets[i]);
+    own /= own.mean();
+  }
   return p;
 }
 

@@ -11,11 +11,12 @@ Matrix<double> common_of(const Problem& p, const LastRound& last) {
   return last.common_in_weights ? last.common : p.rows.transpose() * last.common;
 }
 
-// w_{k,i} of the engine's last round: w_k + A_i^T b_i - kappa_i A^T g.
+// w_{k,i} of the engine's last round: w_k + A_i^T b_i - kappa_i A^T g - shrinkage_i w_k.
 Matrix<double> local_model(const Problem& p, const LastRound& last, Index i, Matrix<double> model) {
   const Index first = p.offsets[std::size_t(i)], n = p.offsets[std::size_t(i) + 1] - first;
   model += p.rows.middleRows(first, n).transpose() * last.local_changes.middleRows(first, n);
   if (last.common.size()) model -= last.kappa(i, 0) * common_of(p, last);
+  if (last.shrinkage.size()) model -= last.shrinkage[i] * last.before;
   return model;
 }
 
@@ -26,6 +27,9 @@ void check_last_round(const Problem& p, const Oracle& oracle, const RoundPlan& p
   Matrix<double> change = *last.change;
   if (!last.change_in_weights) change = p.rows.transpose() * *last.change;
   change -= last.mean_kappa * common_of(p, last);
+  if (last.start) change += last.start_change * *last.start;
+  if (last.shrinkage.size())
+    CHECK((last.before - oracle.before).norm() < tolerance * oracle.before.norm());
   CHECK((change - (oracle.w - oracle.before)).norm() < tolerance * scale);
   CHECK(same_bits(last.shares, VectorView<double>(plan.shares, p.clients())));
   for (Index i = 0; i < p.clients(); ++i) {
@@ -59,7 +63,8 @@ void check_engine(const Case& c, const Problem& p, const Oracle& oracle, const I
   CHECK(relative_error(engine->weights(), oracle.w) < tolerance);
   CHECK(relative_error(engine->margins(), oracle.margins()) < tolerance);
   check_last_round(p, oracle, inputs.plan(rounds - 1), *engine, tolerance);
-  if (c.options(p.clients(), steps).server.coordinate_wise()) return;
+  const EngineOptions options = c.options(p.clients(), steps);
+  if (options.server.coordinate_wise() || options.local.l2 > 0) return;
   // The coefficients describe the weights: w = w_0 + A^T a.
   const Matrix<double> described = start + p.rows.transpose() * engine->coefficients();
   CHECK(relative_error(described, engine->weights()) < (c.single ? 2e-6 : 1e-14));
@@ -123,13 +128,24 @@ TEST_CASE("every method follows the plain loops") {
     }
 }
 
+TEST_CASE("every method follows the plain loops with weights of the rows") {
+  const Problem p = with_row_weights(make_problem({1, 7, 3, 10, 40}, 9));
+  for (const auto& method : methods)
+    for (const auto& loss : losses)
+      for (const std::int64_t steps : {4, 30})
+        check(method, loss, p, steps, 4, true, {"gram", "hybrid", "primal"});
+}
+
 TEST_CASE("clients whose rows are shared out follow the plain loops") {
   const Problem p = large_problem();
-  for (const auto& name : {"local-gd", "client steps", "prox, client steps", "control",
-                           "displacement", "batches in epochs", "adam"})
+  for (const auto& name :
+       {"local-gd", "client steps", "prox, client steps", "control", "displacement",
+        "batches in epochs", "adam", "l2", "l2, control", "l2, displacement, plain mean"})
     for (const auto& loss : losses)
-      if (loss.name == "logistic" || loss.name == "softmax")
+      if (loss.name == "logistic" || loss.name == "softmax") {
         check(method_named(name), loss, p, 3, 2, true, {"primal"});
+        check(method_named(name), loss, with_row_weights(p), 3, 2, true, {"primal"});
+      }
 }
 
 TEST_CASE("many clients follow the plain loops") {
@@ -244,12 +260,20 @@ TEST_CASE("small clients side by side follow the plain loops") {
       {"local-gd", [](LocalRule&, ServerRule&) {}},
       {"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }},
       {"server rate", [](LocalRule&, ServerRule& server) { server = {Sgd{0.8}}; }},
-      {"nesterov", [](LocalRule&, ServerRule& server) { server = {Sgd{0.8, 0.9, true}}; }}};
+      {"nesterov", [](LocalRule&, ServerRule& server) { server = {Sgd{0.8, 0.9, true}}; }},
+      {"l2, nesterov",
+       [](LocalRule& local, ServerRule& server) {
+         local.l2 = 0.4;
+         server = {Sgd{0.8, 0.9, true}};
+       }},
+      {"l2, prox", [](LocalRule& local, ServerRule&) { local.l2 = 0.4, local.prox = 0.7; }}};
   for (const auto& method : with_all_rows)
     for (const auto& loss : losses)
       for (const bool sampled : {false, true})
-        for (const std::int64_t steps : {1, 6, 30})
+        for (const std::int64_t steps : {1, 6, 30}) {
           check(method, loss, p, steps, 3, sampled, {"gram", "hybrid"});
+          check(method, loss, with_row_weights(p), steps, 3, sampled, {"gram", "hybrid"});
+        }
   for (const auto& loss : losses) check(method_named("adam"), loss, p, 6, 3, false, {"hybrid"});
 }
 
@@ -259,9 +283,12 @@ TEST_CASE("bundles of one to six rows follow the plain loops") {
     for (Index i = 0; i < 100; ++i) sizes.push_back(i % 40 > 0 && most > 1 ? most - 1 : most);
     const Problem p = make_problem(sizes, 7);
     const MethodCase prox{"prox", [](LocalRule& local, ServerRule&) { local.prox = 0.7; }};
-    for (const auto& method : {methods.front(), prox})
+    for (const auto& method : {methods.front(), prox, method_named("l2")})
       for (const auto& loss : losses)
-        for (const std::int64_t steps : {1, 7}) check(method, loss, p, steps, 3, true, {"hybrid"});
+        for (const std::int64_t steps : {1, 7}) {
+          check(method, loss, p, steps, 3, true, {"hybrid"});
+          check(method, loss, with_row_weights(p), steps, 3, true, {"hybrid"});
+        }
   }
 }
 

@@ -21,11 +21,11 @@ struct Client {
   RowMatrix<Real> rows;
   std::shared_ptr<LargeArray<Real>> memory;  // of the gram, also of copies
   PaddedGram<Real> gram;
-  Vector<Real> targets;
+  Vector<Real> targets, row_weights;
   Matrix<double> start;          // w_k
   Matrix<Real> correction_step;  // eta q
   Real step = Real(0.3);
-  double prox_step = 0.15;  // eta mu
+  double decay = 0.15;  // eta mu
 
   Client(Index n, Index d, const LossCase& loss) {
     Random random(static_cast<std::uint64_t>(n * 1000 + d));
@@ -40,6 +40,7 @@ struct Client {
     targets = y.cast<Real>();
     start = random.matrix(d, loss.outputs);
     correction_step = (0.1 * random.matrix(d, loss.outputs)).cast<Real>();
+    row_weights = (random.vector(padded<Real>(n)).array() + 1.2).template cast<Real>();
   }
   RowsView<Real> view() const { return RowsView<Real>(rows.data(), rows.rows(), rows.cols()); }
 };
@@ -48,10 +49,12 @@ struct Client {
 struct Mode {
   bool prox, corrected;
   Index batch;  // 0: all rows
+  bool weighted = false;
 };
-const std::vector<Mode> modes{{false, false, 0}, {true, false, 0},  {false, true, 0},
-                              {true, true, 0},   {false, false, 1}, {true, true, 2},
-                              {false, true, 7},  {true, false, 8}};
+const std::vector<Mode> modes{{false, false, 0},      {true, false, 0},      {false, true, 0},
+                              {true, true, 0},        {false, false, 1},     {true, true, 2},
+                              {false, true, 7},       {true, false, 8},      {true, true, 0, true},
+                              {false, true, 3, true}, {true, false, 1, true}};
 
 struct Steps {
   Matrix<double> margins, delta, sums;  // after the steps; sums of -l' with their decay
@@ -82,7 +85,7 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
   const Index n = c.rows.rows(), d = c.rows.cols(), outputs = loss.outputs;
   Steps out{Matrix<double>::Zero(n, outputs), Matrix<double>::Zero(d, outputs),
             Matrix<double>::Zero(n, outputs)};
-  const double keep = mode.prox ? 1 - c.prox_step : 1.0;
+  const double keep = mode.prox ? 1 - c.decay : 1.0;
   const auto margin = [&](Index j, Index k) {
     double m = 0;
     for (Index f = 0; f < d; ++f) m += double(c.rows(j, f)) * (c.start(f, k) + out.delta(f, k));
@@ -97,7 +100,8 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
       std::vector<long double> u;
       for (Index k = 0; k < outputs; ++k) u.push_back(margin(j, k));
       for (Index k = 0; k < outputs; ++k)
-        e(j, k) += static_cast<double>(loss.negative_derivative(u.data(), double(c.targets[j]), k));
+        e(j, k) += (mode.weighted ? double(c.row_weights[j]) : 1.0) *
+                   static_cast<double>(loss.negative_derivative(u.data(), double(c.targets[j]), k));
     }
     out.sums = keep * out.sums + e;
     out.delta *= keep;
@@ -131,21 +135,14 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
   shift.topRows(n) = c.rows.lazyProduct(c.correction_step);
   const Vector<double> targets = c.targets.template cast<double>();
   kernels.values_at_start(start.data(), targets.data(), n, loss.outputs, stride, at_start.data());
-  const SpanClient<Real> client{c.gram,
-                                c.targets.data(),
-                                loss.outputs,
-                                c.step,
-                                mode.prox ? c.prox_step : 0.0,
-                                base.data(),
-                                at_start.data(),
-                                mode.corrected ? shift.data() : nullptr,
-                                delta.data(),
-                                scratch.data(),
-                                sums.data()};
+  const SpanClient<Real> client{
+      c.gram,       c.targets.data(), mode.weighted ? c.row_weights.data() : nullptr,
+      loss.outputs, c.step,           mode.prox ? c.decay : 0.0,
+      base.data(),  at_start.data(),  mode.corrected ? shift.data() : nullptr,
+      delta.data(), scratch.data(),   sums.data()};
   if (ladder) {
     double tau = 0;
-    for (std::int64_t l = 0; l < ladder->steps; ++l)
-      tau += std::pow(1 - client.prox_step, double(l));
+    for (std::int64_t l = 0; l < ladder->steps; ++l) tau += std::pow(1 - client.decay, double(l));
     LadderSpace<Real> space(base.size());
     ladder->taken = kernels.ladder(client, ladder->steps, tau,
                                    std::numeric_limits<Real>::epsilon() / 2, space, ladder->rung);
@@ -172,9 +169,10 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
   PrimalScratch<Real> scratch(d, loss.outputs, mode.batch);
   const PrimalClient<Real> client{c.view(),
                                   c.targets.data(),
+                                  mode.weighted ? c.row_weights.data() : nullptr,
                                   loss.outputs,
                                   c.step,
-                                  static_cast<Real>(mode.prox ? 1 - c.prox_step : 1.0),
+                                  static_cast<Real>(mode.prox ? 1 - c.decay : 1.0),
                                   mode.corrected ? c.correction_step.data() : nullptr,
                                   c.start,
                                   base.data(),
@@ -260,7 +258,7 @@ TEST_CASE_TEMPLATE("a ladder has the sums of all steps", Real, double, float) {
         const double step = moves / double(steps);
         Client<Real> slow = c;
         slow.step = static_cast<Real>(step / double(c.rows.rows()));
-        slow.prox_step = 0.2 * step;
+        slow.decay = 0.2 * step;
         slow.correction_step = c.correction_step * static_cast<Real>(step);
         Climb ladder{steps};
         const auto got = span(slow, loss, mode, {}, false, &ladder);

@@ -17,6 +17,7 @@ struct Fixture {
   Data data = p.data(losses[1]);
   Matrix<double> w = Random(5).matrix(12, 1), reference = Random(8).matrix(12, 1);
   Shown present{data, w};
+  double l2 = 0;
   Index clients() const { return p.clients(); }
   Index first(Index i) const { return p.offsets[static_cast<std::size_t>(i)]; }
   Index size(Index i) const { return first(i + 1) - first(i); }
@@ -31,17 +32,21 @@ struct Fixture {
     long double total = 0;
     for (Index i = 0; i < clients(); ++i)
       for (Index j = first(i); j < first(i + 1); ++j)
-        total += static_cast<long double>(p.weights[i]) / static_cast<long double>(size(i)) *
+        total += omega(j) * static_cast<long double>(p.weights[i]) /
+                 static_cast<long double>(size(i)) *
                  loss.value(outputs(j, model).data(), p.targets_for(loss)[j]);
-    return static_cast<double>(total);
+    return static_cast<double>(total) + l2 / 2 * model.squaredNorm();
   }
+
+  double omega(Index j) const { return p.row_weights.size() ? p.row_weights[j] : 1.0; }
 
   // grad f_i
   Matrix<double> gradient(const LossCase& loss, const Matrix<double>& model, Index i) const {
-    Matrix<double> g = Matrix<double>::Zero(model.rows(), model.cols());
+    Matrix<double> g = l2 * model;
     for (Index j = first(i); j < first(i + 1); ++j)
       for (Index c = 0; c < g.cols(); ++c)
-        g.col(c) -= static_cast<double>(loss.negative_derivative(outputs(j, model).data(),
+        g.col(c) -= omega(j) *
+                    static_cast<double>(loss.negative_derivative(outputs(j, model).data(),
                                                                  p.targets_for(loss)[j], c)) /
                     static_cast<double>(size(i)) * p.rows.row(j).transpose();
     return g;
@@ -110,37 +115,42 @@ struct Changes {
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "the recorder measures what the formulas say") {
-  for (const auto& loss : losses) {
-    CAPTURE(loss.name);
-    const Data own_data = p.data(loss);
-    const Matrix<double> model = Random(5).matrix(12, loss.outputs);
-    const Matrix<double> direction = Random(8).matrix(12, loss.outputs);
-    Shown shown(own_data, model);
-    Recorder recorder(own_data, loss.name, {0, 4}, direction);
-    REQUIRE(recorder.record(4, 9, 0.75, shown.margins, shown.weights));
-    const History& h = recorder.history();
-    CHECK(h.round == std::vector<std::int64_t>{4});
-    CHECK(h.participations == std::vector<std::int64_t>{9});
-    CHECK(h.drift.at(0) == 0.75);
-    CHECK(h.loss.at(0) == doctest::Approx(plain_loss(loss, model)).epsilon(1e-14));
-    CHECK(h.norm.at(0) == doctest::Approx(model.norm()).epsilon(1e-14));
-    CHECK(h.margin.at(0) ==
-          doctest::Approx(smallest_margin(loss, model) / model.norm()).epsilon(1e-13));
-    const double cosine = model.cwiseProduct(direction).sum() / (model.norm() * direction.norm());
-    CHECK(h.angle.at(0) == doctest::Approx(std::acos(cosine)).epsilon(1e-13));
+  for (const bool plain : {true, false}) {
+    if (!plain) p = with_row_weights(p), l2 = 0.3;
+    for (const auto& loss : losses) {
+      CAPTURE(loss.name);
+      CAPTURE(plain);
+      const Data own_data = p.data(loss);
+      const Matrix<double> model = Random(5).matrix(12, loss.outputs);
+      const Matrix<double> direction = Random(8).matrix(12, loss.outputs);
+      Shown shown(own_data, model);
+      Recorder recorder(own_data, loss.name, {0, 4}, direction, false, l2);
+      REQUIRE(recorder.record(4, 9, 0.75, shown.margins, shown.weights));
+      const History& h = recorder.history();
+      CHECK(h.round == std::vector<std::int64_t>{4});
+      CHECK(h.participations == std::vector<std::int64_t>{9});
+      CHECK(h.drift.at(0) == 0.75);
+      CHECK(h.loss.at(0) == doctest::Approx(plain_loss(loss, model)).epsilon(1e-14));
+      CHECK(h.norm.at(0) == doctest::Approx(model.norm()).epsilon(1e-14));
+      CHECK(h.margin.at(0) ==
+            doctest::Approx(smallest_margin(loss, model) / model.norm()).epsilon(1e-13));
+      const double cosine = model.cwiseProduct(direction).sum() / (model.norm() * direction.norm());
+      CHECK(h.angle.at(0) == doctest::Approx(std::acos(cosine)).epsilon(1e-13));
+    }
   }
 }
 
 TEST_CASE_FIXTURE(Fixture, "the recorder measures how gradients differ") {
-  for (const bool idle : {false, true})
+  for (const auto of : {"all", "some clients", "weighted rows and l2"})
     for (const auto& loss : losses) {
       CAPTURE(loss.name);
-      CAPTURE(idle);
-      if (idle) p.weights << 0.5, 0, 0.2, 0.3;
+      CAPTURE(of);
+      if (of == std::string("some clients")) p.weights << 0.5, 0, 0.2, 0.3;
+      if (of == std::string("weighted rows and l2")) p = with_row_weights(p), l2 = 0.3;
       const Data own_data = p.data(loss);
       const Matrix<double> model = Random(5).matrix(12, loss.outputs);
       Shown shown(own_data, model);
-      Recorder recorder(own_data, loss.name, {}, {});
+      Recorder recorder(own_data, loss.name, {}, {}, false, l2);
       REQUIRE(recorder.record(0, 0, 0, shown.margins, shown.weights));
       Matrix<double> mean = Matrix<double>::Zero(12, loss.outputs);
       for (Index i = 0; i < clients(); ++i) mean += p.weights[i] * gradient(loss, model, i);

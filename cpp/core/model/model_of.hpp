@@ -107,6 +107,9 @@ class ModelOf : public Model {
     corrections_.commit(round, changes_, last_);
     changes_.swap(last_.local_changes);
     if (!round.plan().same_shares) keep_shares(round.participants());
+    if (!(round.l2_step() > 0)) return;
+    last_.shrinkage.resize(clients_.count());
+    round.participants().for_each([&](Index i) { last_.shrinkage[i] = round.shrinkage(i); });
   }
 
   const Clients<Real> clients_;

@@ -1,5 +1,6 @@
-// The model as coefficients and margins alone, w = w_0 + A^T a: K = A A^T takes the clients' mean
-// change to the margins, without the weights.
+// The model as coefficients and margins alone, w = s w_0 + A^T a: K = A A^T takes the clients' mean
+// change to the margins, without the weights. s is 1 unless lambda pulls all of the model to 0; it
+// takes the server's steps as if w_0 were one more row.
 //   round  2 N^2 flops, half of it read, or 32 N;  memory  N^2 reals
 #pragma once
 
@@ -33,6 +34,8 @@ class SpanModel final : public ModelOf<Real> {
         moved_(data.samples(), init.cols()),
         model_(data, init, flops_of_round(round)),
         weights_(init) {
+    if (round.rule().l2 > 0) start_ = Track(server, Matrix<double>::Ones(1, 1));
+    this->last_.start = &init_;
     this->last_.change = &track().change;
     if (this->corrections_.any()) common_ = Matrix<double>::Zero(data.samples(), init.cols());
     if (this->corrections_.found()) scratch_ = this->clients_.numbers();
@@ -74,10 +77,9 @@ class SpanModel final : public ModelOf<Real> {
                               team))
       this->note_not_finite();
     const bool last = round.plan().last;
-    if (!last) {
-      multiply(track().mean, margins_.mean, team);
-      margins_.advance(round.plan().round, 0, data().samples());
-    }
+    if (!last) multiply(track().mean, margins_.mean, team);
+    if (shrinks()) shrink(round);
+    if (!last) margins_.advance(round.plan().round, 0, data().samples());
     if (!this->finite() || !(last || margins_.finite())) return Outcome::not_finite;
     if (!last) margins_.commit();
     coefficients_.advance(round, team);
@@ -85,13 +87,22 @@ class SpanModel final : public ModelOf<Real> {
     if (this->corrections_.any()) keep_common();
     if (last) return Outcome::done;
     if (smooth_) products_.commit();
-    model_.after_round(track(), margins_);
+    if (!shrinks()) model_.after_round(track(), margins_);
     return Outcome::done;
   }
 
   const Matrix<double>& weights() override {
-    weights_ = model_.weights(track());
+    weights_ = model_.weights(track(), shrinks() ? start_.value(0) : 1.0);
     return weights_;
+  }
+  const LastRound& last_round() override {
+    LastRound& last = this->last_;
+    Base::last_round();
+    if (!last.shrinkage.size()) return last;
+    last.start_change = start_.change(0);
+    last.before = weights() - weighted_rows(data().rows, track().change);
+    last.before -= last.start_change * init_;
+    return last;
   }
   const Matrix<double>& coefficients() override {
     all_coefficients_ = model_.coefficients(track());
@@ -135,12 +146,25 @@ class SpanModel final : public ModelOf<Real> {
     if (margins_.velocity.size()) show("margins velocity", margins_.velocity);
     if (smooth_) products_.visit(show);
     if (track().anchor.size()) show("coefficients' anchor", track().anchor);
+    if (shrinks()) show("share of the start", start_.value);
+    if (start_.velocity.size()) show("velocity of the start", start_.velocity);
     model_.visit(show);
   }
 
  private:
   const Data& data() const { return this->clients_.data(); }
   Track& track() { return coefficients_.track(); }
+  bool shrinks() const { return start_.value.size() > 0; }
+
+  // What lambda takes of the model joins the clients' mean change.
+  void shrink(const Round& round) {
+    const double part = -round.mean_shrinkage();
+    start_.mean.setZero();
+    for (Track* moving : {&track(), &margins_, &start_})
+      add_scaled(part, moving->value.data(), moving->value.size(), moving->mean.data());
+    start_.advance(round.plan().round, 0, 1);
+    start_.commit();
+  }
 
   // y = K x, x the mean change of the round, to the rounding of the margins.
   void multiply(const Matrix<double>& x, Matrix<double>& y, Team& team) {
@@ -202,6 +226,7 @@ class SpanModel final : public ModelOf<Real> {
   Vector<Real> scratch_;           // of corrections: a number for each row and output
   Matrix<double> common_, moved_;  // sum_j v_j A_j^T gamma_j: the v_j gamma_j, and its margins
   SpanWeights model_;
+  Track start_;                                // s, with lambda
   Matrix<double> weights_, all_coefficients_;  // where somebody has asked for them
 };
 

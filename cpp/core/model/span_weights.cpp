@@ -43,8 +43,8 @@ void SpanWeights::after_round(Track& coefficients, Track& margins) {
   products_of_rows(*data_, base_, margins.value);
 }
 
-Matrix<double> SpanWeights::weights(const Track& track) const {
-  return base_ + weighted_rows(data_->rows, since(track));
+Matrix<double> SpanWeights::weights(const Track& track, double scale) const {
+  return scale * base_ + weighted_rows(data_->rows, since(track));
 }
 
 void SpanWeights::restart(const Matrix<double>& init) {

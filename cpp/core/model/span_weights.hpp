@@ -34,10 +34,10 @@ class SpanWeights {
 
   // All of them since w_0.
   Matrix<double> coefficients(const Track& track) const { return before_ + track.value; }
-  // w = base + A^T since
+  // w = scale base + A^T since
   const Matrix<double>& base() const { return base_; }
   Matrix<double> since(const Track& track) const { return folded_ + track.value; }
-  Matrix<double> weights(const Track& track) const;
+  Matrix<double> weights(const Track& track, double scale) const;
 
   // The coefficients begin at w_0.
   void restart(const Matrix<double>& init);

@@ -28,12 +28,13 @@ class WeightModel final : public ModelOf<Real> {
         sums_of_groups_(groups_, init.rows(), init.cols()),
         weights_(server, init),
         margins_(data.samples(), init.cols()) {
-    if (!server.coordinate_wise())  // those leave the span of the rows
+    const bool shrinks = round.rule().l2 > 0;   // all coefficients would move in every round
+    if (!server.coordinate_wise() && !shrinks)  // those leave the span of the rows
       coefficients_.emplace(data, init.cols(), server, groups_, this->corrections_);
     if (this->corrections_.any())
       q_.emplace(this->clients_, this->corrections_, init, groups_, sums_of_groups_);
     this->last_.change = &weights_.change;
-    this->last_.change_in_weights = !factor_;
+    this->last_.change_in_weights = !factor_ || shrinks;
     this->last_.common_in_weights = true;
   }
 
@@ -88,7 +89,7 @@ class WeightModel final : public ModelOf<Real> {
 
   bool prepare_bundles(const Bundles<Real>& bundles, const Work& work, Team& team,
                        Stop& stop) override {
-    bundles_.emplace(data(), bundles, factor_, team.threads());
+    bundles_.emplace(data(), bundles, coefficients_ ? factor_ : std::nullopt, team.threads());
     if (auto& own = bundles_->coefficients()) {
       all_coefficients_ = coefficients_->read();
       own->write(all_coefficients_);  // of a run that was loaded
@@ -117,11 +118,16 @@ class WeightModel final : public ModelOf<Real> {
   // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i, less what the corrections have
   // in common where the changes are those of b alone.
   Outcome close(const Round& round, Team& team) override {
-    const double common = whole_changes_ || uplink_ ? 0 : this->corrections_.mean_kappa();
+    const bool whole = whole_changes_ || uplink_;
+    const double common = whole ? 0 : this->corrections_.mean_kappa(),
+                 shrinkage = whole ? 0 : round.mean_shrinkage();
+    const auto subtract = [&](double times, const auto& of, Index first, Index count) {
+      for (Index c = 0; times != 0 && c < outputs(); ++c)
+        add_scaled(-times, of.col(c).data() + first, count, weights_.mean.col(c).data() + first);
+    };
     sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
-      for (Index c = 0; common != 0 && c < outputs(); ++c)
-        add_scaled(-common, q_->shared().col(c).data() + first, count,
-                   weights_.mean.col(c).data() + first);
+      if (q_) subtract(common, q_->shared(), first, count);
+      subtract(shrinkage, weights_.value, first, count);
       weights_.advance(round.plan().round, first, count);
     });
     if (!finite_changes(round, team)) this->note_not_finite();
@@ -152,6 +158,7 @@ class WeightModel final : public ModelOf<Real> {
   const LastRound& last_round() override {
     LastRound& last = this->last_;
     Base::last_round();
+    if (last.shrinkage.size()) last.before = weights_.value - weights_.change;
     if (!last.shares.size() || last.change_in_weights) return last;
     if (coefficients_) {
       last.change = &coefficients_->change(last.shares);
@@ -219,8 +226,12 @@ class WeightModel final : public ModelOf<Real> {
   void send_changes(const Round& round, Index i, Block scratch, int thread) {
     scratch = this->changes_.of(i).template cast<Real>();
     Matrix<Real>& change = weighted(i, scratch.data(), thread);
+    const double shrinkage = round.shrinkage(i);
     if (this->corrections_.pull())
       change -= static_cast<Real>(this->corrections_.kappa(i)) * q_->shared();
+    else if (q_ && shrinkage > 0)
+      change += static_cast<Real>(shrinkage) * q_->shared();
+    if (shrinkage > 0) change -= (shrinkage * weights_.value).template cast<Real>();
     send(round, i, change, thread);
   }
 

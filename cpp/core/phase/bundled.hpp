@@ -31,14 +31,14 @@ class Bundled final : public Phase {
 
   bool prepare(Team& team, Stop& stop) override {
     if (!model_->prepare_bundles(bundles_, work_, team, stop)) return false;
-    bundles_.make();
+    bundles_.make(data().weighted());
     spaces_.assign(static_cast<std::size_t>(team.threads()),
                    BundleSpace<Real>(bundles_.most_rows()));
     groups_.for_each(team, work_, stop, [&](Index i) {
       const Range rows = clients().range(i);
       RowMatrix<Real> gram(rows.count, rows.count);
       clients().rows().gram(rows, rows, gram);
-      bundles_.put(i, gram, data().targets.data() + data().begin(i));
+      bundles_.put(i, gram, data().targets.data() + data().begin(i), clients().row_weights(i));
     });
     return !stop.requested();
   }
@@ -55,7 +55,7 @@ class Bundled final : public Phase {
         const auto here = present;
         next = present((bundle + 1) * width);
         if (next / width < bundles_.count()) bundles_.fetch_targets(next / width).all();
-        auto client = bundles_.of(bundle, static_cast<Real>(round.keep()),
+        auto client = bundles_.of(bundle, static_cast<Real>(round.keep()), round.l2_step() > 0,
                                   spaces_[static_cast<std::size_t>(thread)]);
         model_->start_bundle(bundle, next / width, client);
         start(round, here, bundle, client);
@@ -110,6 +110,8 @@ class Bundled final : public Phase {
     clients().kernels().values_at_start(margins, client.targets, size, 1, size, at.at_start.data());
     std::fill_n(at.delta.data(), size, Real(0));
     std::fill_n(at.sums.data(), size, Real(0));
+    for (Index t = 0; client.shifted && t < size; ++t)
+      at.shift[t] = static_cast<Real>(-round.l2_step() * margins[t]);
   }
 
   ModelOf<Real>* model_;

@@ -98,7 +98,10 @@ class Solves final : public Phase {
   static bool suits(const Setting& of) { return of.rule.solve; }
 
   Solves(ModelOf<Real>& model, const Round& round, const Setting& of)
-      : model_(&model), clients_(model), groups_(round.groups()), solves_(of.data, of.loss) {
+      : model_(&model),
+        clients_(model, round.rule()),
+        groups_(round.groups()),
+        solves_(of.data, of.loss) {
     work_ = span_work(model.clients().data(), 1, round);
   }
 

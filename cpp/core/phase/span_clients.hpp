@@ -25,12 +25,12 @@ inline Work span_work(const Data& data, Index outputs, const Round& round) {
 // whole registers.
 template <class Real>
 struct SpanSpace {
-  SpanSpace(Index rows, Index outputs, bool corrected)
+  SpanSpace(Index rows, Index outputs, bool shifted)
       : margins(rows * outputs),
         base(padded<Real>(rows) * outputs),
         at_start(base),
         delta(base),
-        shift(corrected ? base.size() : 0),
+        shift(shifted ? base.size() : 0),
         scratch(base),
         sums(rows * outputs) {}
 
@@ -46,7 +46,7 @@ class SpanClients {
   using Space = SpanSpace<Real>;
 
   // Model must outlive them.
-  explicit SpanClients(ModelOf<Real>& model)
+  SpanClients(ModelOf<Real>& model, const LocalRule& rule)
       : model_(&model),
         clients_(&model.clients()),
         data_(clients_->data()),
@@ -54,6 +54,7 @@ class SpanClients {
         corrected_(model.corrections().any()),
         pulled_(model.corrections().pull()),
         displaced_(model.corrections().displace()),
+        shrinks_(rule.l2 > 0),
         values_at_start_(clients_->kernels().values_at_start) {}
 
   // Makes K_ii of every client, and calls then(client, values of K_ii, its block). False if it was
@@ -92,7 +93,8 @@ class SpanClients {
   std::vector<Space> spaces(int count) const {
     Index rows = 0;
     for (Index i = 0; i < clients_->count(); ++i) rows = std::max(rows, data_.size(i));
-    return std::vector<Space>(static_cast<std::size_t>(count), Space(rows, outputs_, corrected_));
+    return std::vector<Space>(static_cast<std::size_t>(count),
+                              Space(rows, outputs_, corrected_ || shrinks_));
   }
 
   // A_i w_k
@@ -118,16 +120,20 @@ class SpanClients {
     values_at_start_(m.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
                      at.at_start.data());
     if (pulled_) columns(at.shift, n) *= static_cast<Real>(round.plan().lr);
+    if (!shrinks_) return;
+    if (!pulled_) std::fill_n(at.shift.data(), padded<Real>(n) * outputs_, Real(0));
+    columns(at.shift, n) -= (round.l2_step() * m).template cast<Real>();
   }
   SpanClient<Real> view(const Round& round, Index i, Space& at) {
     return {gram(i),
             clients_->targets(i),
+            clients_->row_weights(i),
             outputs_,
             static_cast<Real>(round.step(i)),
-            round.prox_step(),
+            round.decay(),
             at.base.data(),
             at.at_start.data(),
-            pulled_ ? at.shift.data() : nullptr,
+            pulled_ || shrinks_ ? at.shift.data() : nullptr,
             at.delta.data(),
             at.scratch.data(),
             at.sums.data()};
@@ -158,7 +164,7 @@ class SpanClients {
   const Clients<Real>* clients_;
   const Data& data_;
   const Index outputs_;
-  const bool corrected_, pulled_, displaced_;
+  const bool corrected_, pulled_, displaced_, shrinks_;
   decltype(Kernels<Real>::values_at_start) values_at_start_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;

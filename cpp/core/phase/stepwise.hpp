@@ -14,7 +14,7 @@ class Stepwise final : public Phase {
   static bool suits(const Setting&) { return true; }
 
   Stepwise(ModelOf<Real>& model, const Round& round, const Setting&)
-      : clients_(model),
+      : clients_(model, round.rule()),
         groups_(round.groups()),
         steps_(round.rule().steps),
         extrapolation_(round.rule(), model.clients().count()) {

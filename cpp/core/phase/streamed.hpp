@@ -50,6 +50,8 @@ class Streamed final : public Phase {
     const Index d = data().features(), C = outputs();
     scratch_.assign(threads, PrimalScratch<Real>(d, C, dealers_.largest_batch()));
     if (displaced()) starts_.assign(threads, Matrix<double>(d, C));
+    if (rule_.l2 > 0) pull_.resize(d, C);
+    if (displaced() && rule_.l2 > 0) pulls_.assign(threads, Matrix<Real>(d, C));
     Index large = 0, small = 0;  // rows of those that extrapolate
     for (Index i = 0; i < data().clients(); ++i)
       if (most_rungs(i) > 0)
@@ -78,6 +80,7 @@ class Streamed final : public Phase {
         kernels().primal(client, scratch, count, done > 0);
       return count;
     };
+    if (rule_.l2 > 0) pull_to_zero(round, model_->present(), pull_);
     const Work* work = &round.work();
     if (!large_.empty()) {
       small_.select(work_, [&](Index g) { return has_small(round, g); });
@@ -228,7 +231,7 @@ class Streamed final : public Phase {
     };
     // By reference: a copy of what they capture would take memory.
     const PrimalPasses<Real> passes{
-        client, at, round.prox_step(), round.tau(i), std::cref(start), std::cref(changes)};
+        client, at, round.decay(), round.tau(i), std::cref(start), std::cref(changes)};
     return kernels().primal_ladder(passes, round.steps(i), most_rungs(i),
                                    Extrapolation::tolerance<Real>(round, i), ladders_[own],
                                    extrapolation_.rungs(i));
@@ -250,11 +253,26 @@ class Streamed final : public Phase {
     clients().block(sums_, i).setZero();
     dealers_.begin(round, i);
     if (!model_->corrections().any()) return;
+    const auto own = static_cast<std::size_t>(thread);
     Block q = model_->corrections_in_weights().correction(i);
-    if (displaced())
-      starts_[static_cast<std::size_t>(thread)] = model_->present() + q.template cast<double>();
-    else
-      q *= static_cast<Real>(round.plan().lr);
+    if (displaced()) {
+      starts_[own] = model_->present() + q.template cast<double>();
+      if (rule_.l2 > 0) pull_to_zero(round, starts_[own], pulls_[own]);
+      return;
+    }
+    q *= static_cast<Real>(round.plan().lr);
+    if (rule_.l2 > 0) q += pull_;
+  }
+
+  // pull = -eta lambda w
+  static void pull_to_zero(const Round& round, const Matrix<double>& w, Matrix<Real>& pull) {
+    pull = (-round.l2_step() * w).template cast<Real>();
+  }
+  // What joins every step of a client, or null.
+  const Real* shift(Index i, int thread) const {
+    if (model_->corrections().pull()) return model_->corrections_in_weights().data(i);
+    if (!(rule_.l2 > 0)) return nullptr;
+    return displaced() ? pulls_[static_cast<std::size_t>(thread)].data() : pull_.data();
   }
 
   void finish_client(const Round& round, Index i, const Matrix<Real>& delta, int thread) {
@@ -265,10 +283,11 @@ class Streamed final : public Phase {
     const auto own = static_cast<std::size_t>(thread);
     return {clients().rows().dense()->view(clients().range(i)),
             clients().targets(i),
+            clients().row_weights(i),
             outputs(),
             static_cast<Real>(round.step(i)),
             static_cast<Real>(round.keep()),
-            model_->corrections().pull() ? model_->corrections_in_weights().data(i) : nullptr,
+            shift(i, thread),
             displaced() ? starts_[own] : model_->present(),
             clients().block(base_, i).data(),
             scratch_[own].delta.data(),
@@ -290,6 +309,8 @@ class Streamed final : public Phase {
   std::vector<PrimalRungs<Real>> rungs_at_work_;
   std::vector<LadderSpace<Real>> ladders_;
   std::vector<Matrix<double>> starts_;  // of each thread, where clients are displaced: w_k + q_i
+  Matrix<Real> pull_;                   // -eta lambda w_k
+  std::vector<Matrix<Real>> pulls_;     // of each thread, where clients are displaced
   std::vector<PrimalScratch<Real>> scratch_;
 };
 

@@ -21,7 +21,8 @@ class Strips final : public Phase {
   static bool suits(const Setting& of) {
     const LocalRule& rule = of.rule;
     return of.outputs == 1 && !of.multiclass && !rule.solve && !rule.stochastic() &&
-           !rule.correction && !of.compressed && rule.equal_steps();
+           !rule.correction && !of.compressed && rule.equal_steps() && !(rule.l2 > 0) &&
+           !of.data.weighted();
   }
 
   Strips(SideBySide<Real>& model, const Round& round, const Setting& of)
@@ -175,15 +176,14 @@ class Strips final : public Phase {
   // The steps that a ladder takes of one strip.
   std::int64_t climb(const Round& round, Index i, const StripClient<Real>& client, Index strip,
                      LadderSpace<Real>& space) const {
-    std::array<double, width> prox_step{}, tau;
+    std::array<double, width> decay{}, tau;
     for (Index l = 0; l < width; ++l) {
       const auto at = static_cast<std::size_t>(l);
-      if (const RunState* run = model_->in_lane(strip * width + l))
-        prox_step[at] = run->lr * run->prox;
-      tau[at] = sum_of_decays(prox_step[at], steps_);
+      if (const RunState* run = model_->in_lane(strip * width + l)) decay[at] = run->lr * run->prox;
+      tau[at] = sum_of_decays(decay[at], steps_);
     }
     std::int64_t rung;
-    return kernels_.ladder(client, steps_, prox_step.data(), tau.data(),
+    return kernels_.ladder(client, steps_, decay.data(), tau.data(),
                            Extrapolation::tolerance<Real>(round, i), space, rung);
   }
 

@@ -15,7 +15,7 @@ class Turns final : public Phase {
   static bool suits(const Setting& of) { return of.rule.stochastic(); }
 
   Turns(ModelOf<Real>& model, const Round& round, const Setting&)
-      : clients_(model),
+      : clients_(model, round.rule()),
         groups_(round.groups()),
         equal_steps_(round.rule().equal_steps()),
         dealers_(model.clients().data(), round) {

@@ -1,6 +1,7 @@
 // The corrections of a run's local steps (corrections/correction.hpp), and what of them is in the
 // changes of the models:
 //   w_{k,i} - w_k = A_i^T b_i - kappa_i sum_j v_j A_j^T gamma_j
+// Displaced clients are at w_k + q_i, of which lambda takes eta lambda tau_i.
 #pragma once
 
 #include "../products.hpp"
@@ -30,10 +31,12 @@ class Corrections {
 
   void begin(const Round& round) {
     if (!any()) return;
-    round.participants().for_each(
-        [&](Index i) { kappa_(i) = pull() ? round.plan().lr * round.tau(i) : 1.0; });
+    round.participants().for_each([&](Index i) {
+      kappa_(i) = pull() ? round.plan().lr * round.tau(i) : 1 - round.shrinkage(i);
+    });
     // Displacements cancel in the mean: they are where clients begin, not what their steps do.
-    mean_kappa_ = pull() ? round.sum_of_shares([&](Index i) { return kappa_(i); }) : 0;
+    mean_kappa_ = pull() ? round.sum_of_shares([&](Index i) { return kappa_(i); })
+                         : 0 - round.mean_shrinkage();
   }
 
   // gamma_i, n_i x C; and what it is to be after the round
@@ -69,13 +72,13 @@ class Corrections {
   // Makes of the sums of a client's steps, times step, its b_i, of one output; and its next gamma_i
   // if it is kept.
   void finish(const Round& round, Index client, Index output, double* b) {
-    if (!pull()) return;
+    if (!any() || (displace() && round.mean_shrinkage() == 0)) return;
     const Index first = data_->begin(client), n = data_->size(client);
     const double* gamma = gamma_.col(output).data() + first;
     if (kept())
       rule_->renew({round.plan().lr, round.rule().prox, round.tau(client)}, b, gamma, n,
                    next_gamma_.col(output).data() + first);
-    add_scaled(kappa_(client), gamma, n, b);
+    add_scaled(pull() ? kappa_(client) : -round.shrinkage(client), gamma, n, b);
   }
 
   // The round is done. Displacements are in the changes b of the models, not in their mean.

@@ -17,6 +17,12 @@ struct LastRound {
   double mean_kappa = 0;
   Matrix<double> common;  // g, or A^T g, d x C, where it says so; empty without corrections
   bool common_in_weights = false;
+  // With lambda the changes of clients have -shrinkage_i w_k, too, and that of coefficients
+  // start_change w_0.
+  Vector<double> shrinkage;  // M; empty without
+  Matrix<double> before;     // w_k, d x C
+  double start_change = 0;
+  const Matrix<double>* start = nullptr;
 };
 
 }  // namespace localgd

@@ -22,6 +22,7 @@ struct LocalRule {
   bool every_step = false;                         // none is had from others, see steps/ladder.hpp
   bool normalize = true;                           // FedNova's average where the L_i differ
   double prox = 0;                                 // mu
+  double l2 = 0;                                   // lambda
   std::shared_ptr<const Correction> correction{};  // or none
 
   bool stochastic() const { return !batches.empty() && batches.front() > 0; }
@@ -30,15 +31,14 @@ struct LocalRule {
   }
 };
 
-// tau = sum_l (1 - prox_step)^l over L steps.
-inline double sum_of_decays(double prox_step, std::int64_t L) {
+// tau = sum_l (1 - decay)^l over L steps.
+inline double sum_of_decays(double decay, std::int64_t L) {
   const auto steps = static_cast<double>(L);
-  if (!(prox_step > 0)) return steps;
-  // A prox_step that is small beside 1 keeps its digits; one above 1 overshoots, and has no
+  if (!(decay > 0)) return steps;
+  // A decay that is small beside 1 keeps its digits; one above 1 overshoots, and has no
   // logarithm.
-  return (prox_step < 1 ? -std::expm1(steps * std::log1p(-prox_step))
-                        : 1 - std::pow(1 - prox_step, steps)) /
-         prox_step;
+  return (decay < 1 ? -std::expm1(steps * std::log1p(-decay)) : 1 - std::pow(1 - decay, steps)) /
+         decay;
 }
 
 // The inputs of one round. Nothing is copied.

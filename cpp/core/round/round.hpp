@@ -32,9 +32,12 @@ class Round {
   // The items of `work` are groups. The plan must outlive the round.
   void begin(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
-    prox_step_ = plan.lr * rule_.prox;
-    keep_ = multiply_add(-plan.lr, rule_.prox, 1.0);
+    const double pulls = rule_.l2 + rule_.prox;
+    decay_ = plan.lr * pulls;
+    keep_ = multiply_add(-plan.lr, pulls, 1.0);
+    l2_step_ = plan.lr * rule_.l2;
     if (!plan.same_shares || normalizes_) begin_shares();
+    mean_shrinkage_ = l2_step_ > 0 ? sum_of_shares([&](Index i) { return shrinkage(i); }) : 0;
     work_ = &work;
     if (participants_.all()) return;
     if (work.ordered)
@@ -69,10 +72,16 @@ class Round {
   }
   // eta over the rows of a step
   double step(Index client) const { return plan_->lr / static_cast<double>(rows_of_step(client)); }
-  double prox_step() const { return prox_step_; }  // eta mu
-  double keep() const { return keep_; }            // 1 - eta mu, rounded once
-  // tau_i = sum_l (1 - eta mu)^l: how often the first derivative of a frozen round counts.
-  double tau(Index client) const { return sum_of_decays(prox_step(), steps(client)); }
+  double decay() const { return decay_; }      // eta (lambda + mu)
+  double keep() const { return keep_; }        // 1 - eta (lambda + mu), rounded once
+  double l2_step() const { return l2_step_; }  // eta lambda
+  // By how much of w_k, or of where it starts, lambda pulls a client's model to 0 in the round; and
+  // the mean of the clients.
+  double shrinkage(Index client) const { return l2_step_ * tau(client); }
+  double mean_shrinkage() const { return mean_shrinkage_; }
+  // tau_i = sum_l (1 - eta (lambda + mu))^l: how often what is the same in all steps counts, the
+  // first derivative of a frozen round for one.
+  double tau(Index client) const { return sum_of_decays(decay(), steps(client)); }
   // step, as often as the sums of the round count: once in steps, tau_i times if margins stand
   // still.
   double change_per_sum(Index client) const { return change_per_sum(client, step(client)); }
@@ -127,7 +136,7 @@ class Round {
   Participants participants_;
   Vector<double> normalized_;  // u, where it is not p~
   const RoundPlan* plan_ = nullptr;
-  double prox_step_ = 0, keep_ = 1;
+  double decay_ = 0, keep_ = 1, l2_step_ = 0, mean_shrinkage_ = 0;
   const Work* work_ = nullptr;
   Work selected_;
 };

@@ -10,6 +10,7 @@ struct RunRule {
   Matrix<double> init;  // w_0, d x C
   ServerRule server{};
   double prox = 0;  // mu
+  double l2 = 0;    // lambda
 };
 
 }  // namespace localgd

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "../steps/kernels.hpp"
+#include "../steps/row_weights.hpp"
 #include "dense.hpp"
 
 namespace localgd {
@@ -19,7 +20,12 @@ class Clients {
         outputs_(outputs),
         rows_(make_rows<Real>(data)),
         kernels_(Kernels<Real>::of(loss)),
-        targets_(data.targets.template cast<Real>()) {}
+        targets_(data.targets.template cast<Real>()),
+        row_weights_(data.weighted() ? data.samples() + spare : 0) {
+    if (!data.weighted()) return;
+    row_weights_.head(data.samples()) = data.row_weights.template cast<Real>();
+    row_weights_.tail(spare).setZero();
+  }
 
   const Data& data() const { return *data_; }
   Index count() const { return data_->clients(); }
@@ -31,9 +37,16 @@ class Clients {
   Range range(Index client) const { return {data_->begin(client), size(client)}; }  // of its rows
   const Real* targets(Index client) const { return targets_.data() + data_->begin(client); }
 
-  // -l' of a client's margins, n_i x C, which it replaces.
+  // omega of a client's rows, or null if all are 1; so many numbers after them may be read.
+  const Real* row_weights(Index client) const {
+    return row_weights_.size() ? row_weights_.data() + data_->begin(client) : nullptr;
+  }
+
+  // -omega l' of a client's margins, n_i x C, which it replaces.
   void derivatives(Index client, Block margins) const {
     kernels_.derivatives(margins.data(), targets(client), size(client), outputs_, margins.data());
+    if (const Real* weights = row_weights(client))
+      weigh_rows(weights, size(client), outputs_, size(client), margins.data());
   }
 
   // One number for each row and output.
@@ -43,11 +56,14 @@ class Clients {
   }
 
  private:
+  static constexpr Index spare = 64;
+
   const Data* data_;
   const Index outputs_;
   const std::unique_ptr<const Rows<Real>> rows_;
   const Kernels<Real> kernels_;
   const Vector<Real> targets_;
+  Vector<Real> row_weights_;
 };
 
 }  // namespace localgd

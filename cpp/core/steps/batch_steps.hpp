@@ -30,6 +30,7 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
         turn.base.data(), turn.at_start.data(), turn.delta.data(), whole, turn.targets.data(), size,
         c.outputs};
     derivatives_after_move<Loss>(drawn, largest(turn.delta.data(), whole * c.outputs), e);
+    if (c.row_weights) weigh_drawn(c.row_weights, rows, size, c.outputs, whole, e);
   } else {
     const auto derive_piece = [&](Index t, auto R) LOCALGD_LAMBDA_IN_PLACE {
       using Some = Few<Real, R>;
@@ -44,6 +45,7 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
           [&](auto loss) LOCALGD_LAMBDA_IN_PLACE {
             of_rows = loss.negative_derivative(gather<R>(c.base, rows + t) + delta);
           });
+      if (c.row_weights) of_rows *= gather<R>(c.row_weights, rows + t);
       store_few<R>(e + t, of_rows);
     };
     if constexpr (std::is_same_v<Size, Index>)

@@ -83,6 +83,16 @@ LOCALGD_ONE_COPY Real move_bundle(const BundleClients<Real>& c) {
   return largest_lane<Real>(most);
 }
 
+// delta <- delta + shift; the largest |delta|.
+template <class Real>
+LOCALGD_ONE_COPY Real shift_bundle(const BundleClients<Real>& c) {
+  Real* delta = c.at.delta.data();
+  const Index size = c.n * bundle_width<Real>;
+  for (Index t = 0; t < size; t += lanes<Real>)
+    store(delta + t, load(delta + t) + load(c.at.shift.data() + t));
+  return largest(delta, size);
+}
+
 // bundle_steps() of clients with n rows: e and K_ii e stay in registers.
 template <int n, class Loss, class Real>
 void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
@@ -97,9 +107,11 @@ void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
     const auto step = [&](auto derivative) {
       for (Index h = 0; h < width; h += lanes<Real>) {
         Register<Real> e[n], moved[n];
+        unrolled<n>([&](auto r) { e[r] = derivative(r * width + h); });
+        if (c.row_weights)
+          unrolled<n>([&](auto r) { e[r] *= load(c.row_weights + r * width + h); });
         unrolled<n>([&](auto r) {
           const Index at = r * width + h;
-          e[r] = derivative(at);
           store(sums + at, keep * load(sums + at) + e[r]);
         });
         if (last && l + 1 == steps) continue;
@@ -123,7 +135,7 @@ void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
             return loss.negative_derivative(load(base + at) + load(delta + at));
           });
         });
-    spread = largest_lane<Real>(most);
+    spread = c.shifted ? shift_bundle(c) : largest_lane<Real>(most);
   }
 }
 
@@ -137,7 +149,8 @@ void bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
                             [&](auto n) { small_bundle_steps<n.value, Loss>(c, steps, last); });
     const Index size = c.n * bundle_width<Real>;
     const MovedRows<Real> rows{
-        c.at.base.data(), c.at.at_start.data(), c.at.delta.data(), size, nullptr, size, 1};
+        c.at.base.data(), c.at.at_start.data(), c.at.delta.data(), size, nullptr, size, 1,
+        c.row_weights};
     Real *sums = c.at.sums.data(), *e = c.at.e.data();
     Real spread = largest(c.at.delta.data(), size);
     const Index lines = (c.next.lines() + steps - 1) / steps;  // in each step
@@ -148,6 +161,7 @@ void bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
         store(sums + t, c.keep * load(sums + t) + load(e + t));
       if (last && l + 1 == steps) return;
       spread = move_bundle(c);
+      if (c.shifted) spread = shift_bundle(c);
     }
   }
 }

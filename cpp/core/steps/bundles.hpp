@@ -2,7 +2,7 @@
 // and its rows would leave most of a register empty. Row by row, with the numbers of each client in
 // its lane and as in span_steps.hpp:
 //
-//   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e
+//   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e + shift
 //
 // A bundle has two registers of clients, so that one's latency is the other's time. The rows of its
 // clients are filled up to those of the largest with rows of zeros.
@@ -27,6 +27,7 @@ struct BundleSpace {
         base(margins.size()),
         at_start(base),
         delta(base),
+        shift(base),
         sums(base),
         e(base),
         step(bundle_width<Real>),
@@ -36,7 +37,7 @@ struct BundleSpace {
 
   Vector<double> margins;       // A_i w_k
   Vector<Real> base, at_start;  // of the margins, see after_move()
-  Vector<Real> delta, sums, e;
+  Vector<Real> delta, shift, sums, e;
   // Of each lane: eta / n_i, what one of its sums is in the server's mean and in b_i, and u_i; 0 of
   // who is not in the round.
   Vector<Real> step, share;
@@ -68,9 +69,11 @@ struct BundleClients {
   const Real* gram;  // K_ii: the lower triangle, bundle_width of each entry
   const double* targets;
   Index n;
-  Real keep;  // 1 - eta mu
+  Real keep;  // 1 - eta (lambda + mu)
   BundleSpace<Real>& at;
-  Fetch next{};  // what the thread needs after these clients
+  const Real* row_weights;  // omega, or null
+  bool shifted;             // by at.shift in every step
+  Fetch next{};             // what the thread needs after these clients
 };
 
 namespace detail {
@@ -111,25 +114,39 @@ class Bundles {
     return static_cast<double>(Bundles(sizes).begins_.back()) <= 2 * entries;
   }
 
-  void make() {
+  // weighted: rows have weights.
+  void make(bool weighted) {
     numbers_ = LargeArray<Real>(begins_.back());
     targets_ = LargeArray<double>(begin_of_targets(count()));
     std::fill_n(numbers_.data(), numbers_.size(), Real(0));
     std::fill_n(targets_.data(), targets_.size(), 0.0);
+    if (!weighted) return;
+    weights_ = LargeArray<Real>(begin_of_rows(count()));
+    std::fill_n(weights_.data(), weights_.size(), Real(0));
   }
 
-  void put(Index client, const RowMatrix<Real>& gram, const double* targets) {
+  void put(Index client, const RowMatrix<Real>& gram, const double* targets,
+           const Real* row_weights) {
     Real* to = numbers_.data() + begin(client / width) + client % width;
     double* own = targets_.data() + begin_of_targets(client / width) + client % width;
     *own = static_cast<double>(gram.rows());
     for (Index i = 0; i < gram.rows(); ++i) {
       own[(i + 1) * width] = targets[i];
+      if (row_weights)
+        weights_.data()[begin_of_rows(client / width) + i * width + client % width] =
+            row_weights[i];
       for (Index j = 0; j <= i; ++j) to[(detail::triangle(i) + j) * width] = gram(i, j);
     }
   }
 
-  BundleClients<Real> of(Index bundle, Real keep, BundleSpace<Real>& space) const {
-    return {numbers_.data() + begin(bundle), sizes(bundle) + width, rows(bundle), keep, space};
+  BundleClients<Real> of(Index bundle, Real keep, bool shifted, BundleSpace<Real>& space) const {
+    return {numbers_.data() + begin(bundle),
+            sizes(bundle) + width,
+            rows(bundle),
+            keep,
+            space,
+            weights_.size() ? weights_.data() + begin_of_rows(bundle) : nullptr,
+            shifted};
   }
   // n_i in each lane; 0 where no client is
   const double* sizes(Index bundle) const { return targets_.data() + begin_of_targets(bundle); }
@@ -156,6 +173,7 @@ class Bundles {
   Index most_rows_ = 0;
   LargeArray<Real> numbers_;
   LargeArray<double> targets_;  // of each bundle below the sizes
+  LargeArray<Real> weights_;    // omega of the rows, or none
 };
 
 }  // namespace localgd

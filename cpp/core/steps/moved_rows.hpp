@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../exp.hpp"
+#include "row_weights.hpp"
 
 namespace localgd {
 
@@ -13,6 +14,7 @@ struct MovedRows {
   Index stride;  // between the columns
   const Real* targets;
   Index n, outputs;
+  const Real* weights = nullptr;  // omega of the rows, or null
 };
 
 // e = of(at_start, delta), a register of rows at a time.
@@ -33,7 +35,7 @@ LOCALGD_IN_PLACE void by_largest_move(Real spread, ShortExpBody&& short_exp,
     full_exp(Loss{});
 }
 
-// e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
+// e = -omega l'(base + delta), in columns as those; spread: the largest |delta|, at least.
 template <class Loss, class Real>
 void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __restrict e) {
   const auto short_exp = [&](auto power) {
@@ -56,6 +58,7 @@ void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __rest
       }
     }
   });
+  if (at.weights) weigh_rows(at.weights, at.n, at.outputs, at.stride, e);
 }
 
 // What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.
@@ -70,6 +73,7 @@ void change_after_move(const MovedRows<Real>& at, Real spread, const Real* befor
         return Loss::change(at_start, delta, less_one);
       });
     }
+    if (at.weights) weigh_rows(at.weights, at.n, at.outputs, at.stride, e);
   };
   if constexpr (Loss::uses_target) {
     change([](auto x) { return x; });  // is exact

@@ -12,17 +12,18 @@ template <class Real>
 struct PrimalClient {
   RowsView<Real> rows;
   const Real* targets;
+  const Real* row_weights;      // omega, or null
   Index outputs;                // C; base and sums are n x C, the others d x C, column by column
   Real step;                    // eta over the rows of a step
-  Real keep;                    // 1 - eta mu
-  const Real* correction_step;  // eta q_i, or null
+  Real keep;                    // 1 - eta (lambda + mu)
+  const Real* shift;            // eta (q_i - lambda w_k), or null
   const Matrix<double>& start;  // w_k, or where a displaced client begins
   Real* base;                   // A_i w_k, filled in by the first step of a round
   Real* delta;
   Real* sums;
 
   auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
-  auto correction_steps() const { return MatrixView<Real>(correction_step, rows.cols(), outputs); }
+  auto shifts() const { return MatrixView<Real>(shift, rows.cols(), outputs); }
 };
 
 // Scratch space of one thread: the deviation of its client, a gradient, and margins and derivatives
@@ -61,7 +62,7 @@ void take_step(const PrimalClient<Real>& c, const Matrix<Real>& gradient) {
   auto delta = c.deltas();
   if (c.keep != Real(1)) delta *= c.keep;
   delta += c.step * gradient;
-  if (c.correction_step) delta += c.correction_steps();
+  if (c.shift) delta += c.shifts();
 }
 
 }  // namespace localgd

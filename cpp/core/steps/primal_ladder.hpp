@@ -1,6 +1,6 @@
 // A ladder (ladder.hpp) of one client in the weights. Its rungs climb side by side, so that p of
-// them read the rows p times in place of L. With f = step A_i^T e_0 + correction_step and
-// keep' = 1 - eta mu L / L' a rung of L' steps is
+// them read the rows p times in place of L. With f = step A_i^T e_0 + shift and
+// keep' = 1 - eta (lambda + mu) L / L' a rung of L' steps is
 //
 //   D <- keep' D + A_i^T (e_l - e_0)
 //   delta <- keep' delta + (L / L') (f + step A_i^T (e_l - e_0))
@@ -46,7 +46,8 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
     values_at_start<Loss>(block.margins.data(), targets + row, rows, C, whole, at_start);
     block.changes.head(whole * C).setZero();  // delta
     derivatives_after_move<Loss>(
-        MovedRows<Real>{base, at_start, block.changes.data(), whole, c.targets + row, rows, C},
+        MovedRows<Real>{base, at_start, block.changes.data(), whole, c.targets + row, rows, C,
+                        weights_from(c.row_weights, row)},
         Real(0), e);
     for (Index k = 0; k < C; ++k) std::fill(e + k * whole + rows, e + (k + 1) * whole, Real(0));
     add_weighted_rows(a, rows, d, C, e, whole, gradient);
@@ -77,7 +78,8 @@ LOCALGD_ONE_COPY Real add_changes(const PrimalClient<Real>& c, const PrimalRungs
                                      whole,
                                      c.targets + row,
                                      rows,
-                                     C};
+                                     C,
+                                     weights_from(c.row_weights, row)};
       of_loss.change(in_block, spread, before + place, change);
       const auto r = static_cast<std::size_t>(rung);
       Real* sums = at.sums[r] + place;
@@ -107,7 +109,7 @@ struct PrimalRounds {
   void derivatives(Real* e) const {
     passes.start(e);
     at.first = c.step * at.gradients.col(0);
-    if (c.correction_step) at.first += MatrixView<Real>(c.correction_step, at.first.size(), 1);
+    if (c.shift) at.first += MatrixView<Real>(c.shift, at.first.size(), 1);
   }
 
   std::array<double, 1> groups(const StripSizes<Real>& sizes) const {
@@ -174,7 +176,7 @@ struct PrimalLadder : PrimalRounds<Real> {
       at.rungs = 0;
       for (int order = last; order >= first && node(order) > l; --order, ++at.rungs) {
         const auto r = static_cast<std::size_t>(at.rungs);
-        at.keep[r] = static_cast<Real>(1 - L / node(order) * this->passes.prox_step);
+        at.keep[r] = static_cast<Real>(1 - L / node(order) * this->passes.decay);
         at.sums[r] = space.rungs.col(order - 1).data();
       }
       const Real moved = this->passes.changes(space.before.data());
@@ -211,7 +213,7 @@ struct PrimalFirstSteps : PrimalRounds<Real> {
   }
   int expected(LadderSpace<Real>& space, std::int64_t L, double /*moves*/, double /*tolerance*/,
                int /*most*/) const {
-    space.weigh_first_steps(L, 1 - this->passes.prox_step);
+    space.weigh_first_steps(L, 1 - this->passes.decay);
     return Ladder::least;
   }
   double least_error(int order, double L, double moves, double gap, double ratio) const {

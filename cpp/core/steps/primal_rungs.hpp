@@ -71,7 +71,7 @@ template <class Real>
 struct PrimalPasses {
   const PrimalClient<Real>& client;
   PrimalRungs<Real>& at;
-  double prox_step, tau;  // eta mu, and sum_l keep^l
+  double decay, tau;  // eta (lambda + mu), and sum_l keep^l
   std::function<void(Real* before)> start;
   std::function<Real(const Real* before)> changes;
 };

@@ -1,15 +1,15 @@
 // Local steps of one client in the weights, as a deviation from w_k so that float32 keeps its
-// digits: w = w_k + delta. With e = -l'(m) on all rows or on those of a batch and keep = 1 - eta
-// mu:
+// digits: w = w_k + delta. With e = -omega l'(m) on all rows or on those of a batch, keep = 1 - eta
+// (lambda + mu), shift = eta (q_i - lambda w_k):
 //
-//   m = A_i w_k + A_i delta,   s <- keep s + e,   delta <- keep delta + step A_i^T e +
-//   correction_step
+//   m = A_i w_k + A_i delta,   s <- keep s + e,   delta <- keep delta + step A_i^T e + shift
 //
 // The kernels start from a given deviation and sums, so that the steps may be taken in pieces.
 #pragma once
 
 #include "../loss/registry.hpp"
 #include "../products.hpp"
+#include "moved_rows.hpp"
 #include "primal_client.hpp"
 #include "row_products.hpp"
 
@@ -53,6 +53,7 @@ LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Ind
         m[k * rows + j] = known ? m[k * rows + j] + base : base;
       }
     derivatives(m, c.targets + first, rows, c.outputs, e);
+    if (c.row_weights) weigh_rows(c.row_weights + first, rows, c.outputs, rows, e);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* sums = c.sums + k * n + first;
       for (Index j = 0; j < rows; ++j) sums[j] = c.keep * sums[j] + e[k * rows + j];
@@ -99,6 +100,8 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
     }
     derivatives(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
                 scratch.derivatives.data());
+    if (c.row_weights)
+      weigh_drawn(c.row_weights, rows, size, c.outputs, size, scratch.derivatives.data());
     if (c.keep != Real(1)) {
       Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
       delta *= c.keep;
@@ -111,7 +114,7 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
         delta.col(k) += (c.step * e) * c.rows.row(j).transpose();
       }
     }
-    if (c.correction_step) delta += c.correction_steps();
+    if (c.shift) delta += c.shifts();
   }
 }
 

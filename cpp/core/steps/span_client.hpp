@@ -11,9 +11,10 @@ template <class Real>
 struct SpanClient {
   const PaddedGram<Real>& gram;  // K_ii
   const Real* targets;
-  Index outputs;     // C
-  Real step;         // eta over the rows of a step
-  double prox_step;  // eta mu
+  const Real* row_weights;  // omega, or null; whole registers may be read
+  Index outputs;            // C
+  Real step;                // eta over the rows of a step
+  double decay;             // eta (lambda + mu)
   // C columns, gram.stride() apart: whole vectors, of which the numbers after the n-th count for
   // nothing.
   const Real* base;      // A_i w_k
@@ -23,7 +24,7 @@ struct SpanClient {
   Real* scratch;
   Real* sums;  // n x C, without gaps
 
-  Real keep() const { return static_cast<Real>(1 - prox_step); }
+  Real keep() const { return static_cast<Real>(1 - decay); }
 };
 
 }  // namespace localgd

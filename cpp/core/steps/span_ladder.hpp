@@ -15,7 +15,8 @@ struct SpanLadder {
 
   Index count() const { return c.gram.stride() * c.outputs; }
   MovedRows<Real> rows(const Real* delta) const {
-    return {c.base, c.at_start, delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
+    return {c.base,    c.at_start,    delta,     c.gram.stride(),
+            c.targets, c.gram.size(), c.outputs, c.row_weights};
   }
 
   // e at delta = 0, and 0 beyond the last rows, for sums over all registers; the delta of a step
@@ -41,8 +42,8 @@ struct SpanLadder {
 
   // x <- (1 - ratio eta mu) x
   void decay(double ratio, Real* x) const {
-    if (!(c.prox_step > 0)) return;
-    const Real keep = static_cast<Real>(1 - ratio * c.prox_step);
+    if (!(c.decay > 0)) return;
+    const Real keep = static_cast<Real>(1 - ratio * c.decay);
     for (Index j = 0; j < count(); ++j) x[j] *= keep;
   }
 

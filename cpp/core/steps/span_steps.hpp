@@ -1,6 +1,6 @@
 // Local steps of one client in the span of its rows, w = w_k + A_i^T (step * s): margins move by
-// K_ii alone. With e = -l'(m) on all rows or on those of a batch, keep = 1 - eta mu, shift = eta
-// A_i q_i:
+// K_ii alone. With e = -omega l'(m) on all rows or on those of a batch, omega the weights of the
+// rows, keep = 1 - eta (lambda + mu), shift = eta A_i (q_i - lambda w_k):
 //
 //   m = A_i w_k + delta,   s <- keep s + e,   delta <- keep delta + step K_ii e + shift
 //
@@ -54,6 +54,8 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
       for (int v = 0; v < V; ++v)
         e[v] = loss.negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
     });
+    if (c.row_weights)
+      for (int v = 0; v < V; ++v) e[v] *= load(c.row_weights + v * lanes<Real>);
     for (int v = 0; v < V; ++v) {
       sums[v] = keep * sums[v] + e[v];
       store(entries + v * lanes<Real>, e[v]);
@@ -113,7 +115,8 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
   }
   const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
-  const MovedRows<Real> rows{c.base, c.at_start, c.delta, stride, c.targets, n, c.outputs};
+  const MovedRows<Real> rows{c.base,    c.at_start, c.delta,   stride,
+                             c.targets, n,          c.outputs, c.row_weights};
   const Real keep = c.keep();
   Real spread = largest(c.delta, moving);
   for (std::int64_t l = 0; l < steps; ++l) {

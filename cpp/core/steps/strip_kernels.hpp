@@ -12,7 +12,7 @@ namespace localgd {
 template <class Real>
 struct StripKernels {
   void (*steps)(const StripClient<Real>&, std::int64_t steps, bool last);
-  std::int64_t (*ladder)(const StripClient<Real>&, std::int64_t L, const double* prox_step,
+  std::int64_t (*ladder)(const StripClient<Real>&, std::int64_t L, const double* decay,
                          const double* tau, double tolerance, LadderSpace<Real>&,
                          std::int64_t& rung);
 

@@ -49,7 +49,7 @@ template <class Real>
 struct StripLadder {
   static constexpr Index width = strip_width<Real>;
   const StripClient<Real>& c;
-  const double *prox_step, *tau;  // of each lane: eta mu, and sum_l keep^l
+  const double *decay_of, *tau;  // of each lane: eta mu, and sum_l keep^l
   RowDerivatives<Real> of_loss;
 
   Index count() const { return c.rows * width; }
@@ -77,7 +77,7 @@ struct StripLadder {
     if (!c.decays) return;
     for (Index j = 0; j < c.rows; ++j)
       for (Index l = 0; l < width; ++l)
-        x[j * width + l] *= static_cast<Real>(1 - ratio * prox_step[l]);
+        x[j * width + l] *= static_cast<Real>(1 - ratio * decay_of[l]);
   }
   std::array<double, width> groups(const StripSizes<Real>& sizes) const {
     std::array<double, width> all;
@@ -111,10 +111,10 @@ struct StripLadder {
 };
 
 template <class Real, class Loss>
-std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* prox_step,
+std::int64_t strip_ladder(const StripClient<Real>& c, std::int64_t L, const double* decay,
                           const double* tau, double tolerance, LadderSpace<Real>& space,
                           std::int64_t& rung) {
-  const StripLadder<Real> ladder{c, prox_step, tau, row_derivatives<Loss, Real>};
+  const StripLadder<Real> ladder{c, decay, tau, row_derivatives<Loss, Real>};
   return climb_ladder<Real>(ladder, L, Ladder::most(L), tolerance, space, rung);
 }
 

@@ -9,8 +9,8 @@
 
 namespace localgd {
 
-// A client's local steps of a round: sum_l (1 - eta mu)^l is how often eta q_i is in what they
-// change its model by.
+// A client's local steps of a round: sum_l (1 - eta (lambda + mu))^l is how often eta q_i is in
+// what they change its model by.
 struct StepsTaken {
   double lr, prox, tau;
 };
