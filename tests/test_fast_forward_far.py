@@ -277,7 +277,7 @@ def test_a_run_that_does_not_settle_in_time(problem):
         ({"rounds": "many"}, TypeError, "rounds: got 'many'"),
         ({"rtol": 1e-12}, ValueError, "rtol: got 1e-12; want a number from 1e-11 to 1e-2"),
         ({"rtol": 0.1}, ValueError, "rtol: got 0.1"),
-        ({"record": [1e101]}, ValueError, "record: want rounds from 0 to 1e.100"),
+        ({"record": [1e101]}, ValueError, "record: want rounds, integers from 0 to 1e.100"),
         ({"record": [1.5]}, ValueError, "record: want rounds"),
         ({"verify": -1}, ValueError, "verify: got -1"),
         ({"max_exact_rounds": 0}, ValueError, "max_exact_rounds: got 0"),
