@@ -22,6 +22,12 @@ __all__ = [
     "work_of",
 ]
 
+# What a run may be continued with another of, and what its identity does not hold as it is.
+MAY_CHANGE = {"rounds", "records", "spacing", "threads", "memory_limit", "progress"}
+IN_OTHER_WORDS = {
+    *("problem", "method", "engine", "init", "starts_at_zero", "reference"),
+    *("test", "asymptote", "measures"),
+}
 VERSIONS = {"localgd": core.build_info()["version"], "numpy": np.__version__}
 
 
@@ -52,10 +58,10 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
 def identity(prepared: Preparation, engine: str) -> dict[str, Any]:
     """What a run must share with a checkpoint, beside the values of a schedule that has no more."""
     method = prepared.method
-    kept = ("loss", "dtype", "seed", "every_step", "keep_weights")
+    kept = {field.name for field in dataclasses.fields(prepared)} - MAY_CHANGE - IN_OTHER_WORDS
     lr = unidentified_lr(method)
     return {
-        **{name: getattr(prepared, name) for name in kept},
+        **{name: identify(getattr(prepared, name)) for name in kept},
         "method": work_of(method),
         "lr": "callable" if lr is not None else identify(getattr(method, "lr", None)),
         "engine": engine,

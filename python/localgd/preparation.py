@@ -141,5 +141,5 @@ def prepare(
         measures=measures,
         progress=check_progress(progress),
     )
-    prepared.further  # noqa: B018  (refuses what does not fit)
+    _ = prepared.further  # which refuses what does not fit
     return prepared

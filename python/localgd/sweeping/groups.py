@@ -15,13 +15,18 @@ from ..engines import Plan, choose_side_by_side
 from ..identification import identify
 from ..participation import Participation
 from ..preparation import Preparation, prepare
-from .grid import Case
+from .grid import SETTINGS, Case
 
 __all__ = ["CheckedRun", "parts"]
 
 STRIP = {"float64": 8, "float32": 16}  # runs that are worked on together
 WORTH = 0.75  # of a strip that has to be filled; emptier ones are slower than their runs one by one
-MEASURES = ("test", "asymptote", "measures")  # taken in Python between the rounds of a single run
+# Arguments of run that are known here: with any other a run is taken by itself. What `test`,
+# `asymptote` and `measures` ask for is measured in Python between the rounds of a single run.
+KNOWN = {
+    *("rounds", "loss", "init", "engine", "dtype", "threads", "seed", "record", "reference"),
+    *("every_step", "memory_limit"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def _beside(key: str, case: Case) -> CheckedRun | None:
         return None
     if case.problem.task == "multiclass" or case.method.server.coordinate_wise:
         return None
-    if any(settings.get(name) is not None for name in MEASURES):
+    if any(settings[name] is not SETTINGS[name] for name in settings.keys() - KNOWN):
         return None
     try:
         return _prepared(key, case)
@@ -111,5 +116,5 @@ def _prepared(key: str, case: Case) -> CheckedRun | None:
         itemsize=prepared.itemsize,
         memory_limit=prepared.memory_limit,
     )
-    prepared.lr  # noqa: B018  (an error of it is that of a single run)
+    _ = prepared.lr  # an error of it is that of a single run
     return None if plan is None else CheckedRun([(key, case)], prepared, plan)

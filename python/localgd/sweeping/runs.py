@@ -72,7 +72,8 @@ def sweep(
         Where to run: a ``ProcessPoolExecutor``, or that of Dask, MPI, …. Problems and methods must
         be picklable then. Each run takes one thread there unless ``threads`` is given.
     batch : bool, default True
-        Whether runs that can be taken side by side are.
+        Whether runs that can be taken side by side are. Where a schedule fails, or they need too
+        much memory together, they are single runs, and a RuntimeWarning says so.
     out : path, optional
         A file (JSON, one run per line; null for NaN) that takes each run as it finishes. Runs that
         it holds already are not run again: those of the same rows, method and settings, whatever
