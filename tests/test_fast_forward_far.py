@@ -190,6 +190,15 @@ def test_saved_and_loaded(problem, tmp_path):
     assert back.round == far.round
 
 
+@pytest.mark.parametrize(
+    ("rounds", "kept"), [(np.int64(100), 100), (1e3, 1000), (10**100, 1e100)], ids=str
+)
+def test_rounds_of_any_kind_are_plain_in_the_config(problem, tmp_path, rounds, kept):
+    far = forward(problem, lg.GD(1.0), rounds=rounds)
+    loaded = lg.load(far.save(tmp_path / "far.npz")).config["rounds"]
+    assert (loaded, type(loaded)) == (kept, type(kept))
+
+
 # -- Rows that are not separable -------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from .problem import Problem
 from .progress import Report, progress_report
 from .result import Run, ending, make_run
 from .rounds import RoundInputs, shortened_rounds
-from .simulation import refuse_start, simulation, start_is_finite
+from .simulation import infinite_start, make_simulation, start_is_finite
 
 __all__ = ["LOSSES", "run"]
 
@@ -194,7 +194,7 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
     if status == "infeasible":
         raise _not_separable(prepared.problem, session.infeasible_client)
     if not start_is_finite(session):
-        raise refuse_start(prepared.loss)
+        raise infinite_start(prepared.loss)
     if saved is not None:
         saved.write(session, recording, elapsed)
     if status != "completed":
@@ -220,7 +220,7 @@ def _begin(
 ) -> tuple[Any, Recording]:
     """A simulation and its records, at round 0 or where a checkpoint has left it."""
     if saved is None:
-        session = simulation([prepared], engine, threads)
+        session = make_simulation([prepared], engine, threads)
         return session, Recording(session, prepared)
     known, unknown = identified(
         prepared.problem, prepared.test, prepared.asymptote, prepared.measures
@@ -229,7 +229,7 @@ def _begin(
     if unknown:
         _check_records_fit(prepared)
         keeping = dataclasses.replace(prepared, keep_weights=True)
-    session = simulation([keeping], engine, threads)
+    session = make_simulation([keeping], engine, threads)
     recording = Recording(session, prepared, unknown)
     saved.resume(session, recording, prepared, {**identity(prepared, engine), **known})
     saved.probe(session, recording)

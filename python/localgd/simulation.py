@@ -13,17 +13,17 @@ from .randomness import batch_keys
 
 __all__ = [
     "SIDE_BY_SIDE",
+    "infinite_start",
     "local_options",
-    "refuse_start",
+    "make_simulation",
     "run_options",
-    "simulation",
     "start_is_finite",
 ]
 
 SIDE_BY_SIDE = "side_by_side"
 
 
-def simulation(runs: Sequence[Preparation], engine: str, threads: int) -> Any:
+def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> Any:
     """Of a run, or of several that share rows and local steps by the engine "side_by_side"."""
     first = runs[0]
     problem = first.problem
@@ -76,6 +76,6 @@ def start_is_finite(session: Any, run: int = 0) -> bool:
     return not diverged or len(session.history(run)["round"]) > 0
 
 
-def refuse_start(loss: str) -> ValueError:
+def infinite_start(loss: str) -> ValueError:
     """The error of a run whose start has an infinite loss."""
     return ValueError(f"init: its {loss} loss is not finite; start closer to 0")

@@ -11,7 +11,7 @@ from ..engines import choose_threads
 from ..losses import margin_rows
 from ..preparation import Preparation
 from ..result import Run, make_run
-from ..simulation import simulation
+from ..simulation import make_simulation
 
 __all__ = ["Forwarded", "Job", "threads_of"]
 
@@ -42,7 +42,7 @@ class Job:
         if moved:
             start = start + moved * _unit(start.shape)
         changes: dict[str, Any] = {"init": start, "records": records.astype(np.int64)}
-        return simulation(
+        return make_simulation(
             [replace(self.prepared, keep_weights=True, **changes)], "gram", self.threads
         )
 

@@ -14,7 +14,7 @@ from ..errors import DivergedError, NotSeparableError, UnsupportedError
 from ..progress import progress_report
 from ..recording import log_spaced
 from ..servers import Anchored
-from ..simulation import refuse_start, start_is_finite
+from ..simulation import infinite_start, start_is_finite
 from .flow import Flow
 from .integrate import GROWTH, trajectory
 from .job import Forwarded, Job
@@ -351,7 +351,7 @@ def _stopped(job: Job, session: Any, flow: Flow, status: str, left: float = 0.0)
     """A run that ended among its exact rounds."""
     prepared = job.prepared
     if not start_is_finite(session):
-        raise refuse_start(prepared.loss)
+        raise infinite_start(prepared.loss)
     session.record_now()
     history = dict(session.history())
     error = np.zeros(len(history["round"]))

@@ -192,8 +192,8 @@ def _finished(work: Sequence[Part], executor: Executor | None) -> Iterator[Entry
         if executor is None:
             for part in work:
                 taken = _take(part)
-                _warn_of(taken)
                 yield from taken.entries
+                _warn_of(taken)
                 if any(entry.status == "interrupted" for entry in taken.entries):
                     return
             return
@@ -203,8 +203,8 @@ def _finished(work: Sequence[Part], executor: Executor | None) -> Iterator[Entry
                 yield from _submit(executor, part, futures)
             for future in as_completed(futures):
                 taken = _result(future, futures[future])
-                _warn_of(taken)
                 yield from taken.entries
+                _warn_of(taken)
         finally:
             for future in futures:
                 future.cancel()

@@ -14,7 +14,7 @@ from ..preparation import Preparation
 from ..result import ending, make_run
 from ..running import next_chunk
 from ..schedules import rates
-from ..simulation import SIDE_BY_SIDE, simulation, start_is_finite
+from ..simulation import SIDE_BY_SIDE, make_simulation, start_is_finite
 from .groups import CheckedRun
 from .table import Entry
 
@@ -53,7 +53,7 @@ def _session(runs: Sequence[CheckedRun]) -> Any:
         parts=plan.parts * -(-len(runs) // LANES),
     )
     threads = choose_threads(prepared.threads, whole)
-    return simulation([run.prepared for run in runs], SIDE_BY_SIDE, threads)
+    return make_simulation([run.prepared for run in runs], SIDE_BY_SIDE, threads)
 
 
 def _advance(session: Any, runs: Sequence[Preparation]) -> None:
