@@ -107,13 +107,10 @@ class Checkpoint:
         session.restore(meta["round"], meta["participations"], meta["drift"], state)
         history = recording.completed(recorded)
         self.elapsed, self.shortened = meta["elapsed"], meta["shortened"]
-        if (
-            meta["round"] in prepared.records
-        ):  # the end of this run may be between two records of that one
+        schedule = prepared.records
+        if meta["round"] in schedule:  # the end of this run may be between two records of that one
             recording.record_now()
-        wanted = np.isin(
-            history["round"], prepared.records
-        )  # and the end of that one between two of this
+        wanted = np.isin(history["round"], schedule)  # and the end of that one between two of this
         self.history = {name: column[wanted] for name, column in history.items()}
 
     def _part(self, kind: str) -> dict[str, np.ndarray]:

@@ -42,7 +42,7 @@ class Preparation:
     init: np.ndarray  # w_0, (d, C)
     starts_at_zero: bool  # no init was given
     reference: np.ndarray  # its direction, (d, C); empty if there is none
-    records: np.ndarray  # rounds to measure at, increasing
+    records: np.ndarray  # rounds to measure at, increasing: int64, or float64 of a far run
     spacing: LogSpaced | None  # of the records; None if they were given one by one
     engine: str  # asked for
     threads: int | None  # asked for
@@ -119,6 +119,7 @@ def prepare(
     check_method(method)
     rounds = check_rounds(rounds, far)
     record = DEFAULT_RECORD if record is None else record
+    records = record_rounds(record, rounds)
     prepared = Preparation(
         problem=problem,
         method=method,
@@ -129,7 +130,7 @@ def prepare(
         init=check_init(init, problem),
         starts_at_zero=init is None,
         reference=check_reference(reference, problem),
-        records=record_rounds(record, float(rounds) if far else rounds),
+        records=records if far else records.astype(np.int64),
         spacing=record if isinstance(record, LogSpaced) else None,
         engine=check.one_of("engine", engine, ("auto", *ENGINES)),
         threads=None if threads is None else check.integer("threads", threads, 1),

@@ -18,14 +18,15 @@ class LogSpaced:
 
     per_decade: int = 10
 
-    def rounds(self, last: float) -> np.ndarray:
-        """Round 0, the log-spaced ones up to ``last``, and ``last`` itself, increasing.
+    def rounds(self, last: int) -> np.ndarray:
+        """Round 0, the log-spaced ones up to ``last``, and ``last`` itself (int64, increasing)."""
+        return self.far_rounds(last).astype(np.int64)
 
-        int64, or float64 if ``last`` is a float: it may be too large for integers.
-        """
+    def far_rounds(self, last: float) -> np.ndarray:
+        """The same as float64, of rounds that may be too many for integers."""
         steps = int(np.ceil(self.per_decade * np.log10(max(last, 1)))) + 1
-        spaced = np.rint(10.0 ** (np.arange(steps) / self.per_decade)).astype(_kind(last))
-        return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
+        spaced = np.rint(10.0 ** (np.arange(steps) / self.per_decade))
+        return np.unique(np.concatenate([[0.0], spaced[spaced < last], [last]]))
 
 
 def log_spaced(*, per_decade: int = 10) -> LogSpaced:
@@ -63,20 +64,16 @@ def log_spaced(*, per_decade: int = 10) -> LogSpaced:
 def record_rounds(record: Any, last: float) -> np.ndarray:
     """The rounds to record in a run of ``last`` rounds; 0 and ``last`` are always among them.
 
-    int64, or float64 if ``last`` is a float.
+    float64: there may be too many for integers.
     """
     if isinstance(record, LogSpaced):
-        return record.rounds(last)
+        return record.far_rounds(last)
     record = [*record] if isinstance(record, range) else record
     rounds = check.real_array("record", record, 1, advice="")
     if (rounds != np.rint(rounds)).any() or (rounds < 0).any() or (rounds > last).any():
-        shown = int(last) if last <= 2**53 else f"{last:g}"
+        shown = last if isinstance(last, int) else f"{last:g}"
         raise ValueError(
             f"record: want rounds, integers from 0 to {shown}; "
             f"got {rounds.min():g} to {rounds.max():g}"
         )
-    return np.unique(np.concatenate([[0], rounds, [last]])).astype(_kind(last))
-
-
-def _kind(last: float) -> type[np.generic]:
-    return np.float64 if isinstance(last, float) else np.int64
+    return np.unique(np.concatenate([[0.0], rounds, [last]]))

@@ -265,7 +265,7 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
 def _between(exact: int, last: float) -> np.ndarray:
     """Rounds at which the path is looked at beside the records: more of them at its beginning."""
     early = np.floor(exact * 10 ** np.arange(0.05, DENSELY, 0.05))
-    usual = log_spaced(per_decade=5).rounds(last)
+    usual = log_spaced(per_decade=5).far_rounds(last)
     both = np.union1d(early, usual)
     return both[(both > exact) & (both < last)]
 
