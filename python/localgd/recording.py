@@ -20,13 +20,7 @@ class LogSpaced:
 
     def rounds(self, last: int) -> np.ndarray:
         """Round 0, the log-spaced ones up to ``last``, and ``last`` itself (int64, increasing)."""
-        return self.far_rounds(last).astype(np.int64)
-
-    def far_rounds(self, last: float) -> np.ndarray:
-        """The same as float64, of rounds that may be too many for integers."""
-        steps = int(np.ceil(self.per_decade * np.log10(max(last, 1)))) + 1
-        spaced = np.rint(10.0 ** (np.arange(steps) / self.per_decade))
-        return np.unique(np.concatenate([[0.0], spaced[spaced < last], [last]]))
+        return _spaced(self.per_decade, last).astype(np.int64)
 
 
 def log_spaced(*, per_decade: int = 10) -> LogSpaced:
@@ -67,7 +61,7 @@ def record_rounds(record: Any, last: float) -> np.ndarray:
     float64: there may be too many for integers.
     """
     if isinstance(record, LogSpaced):
-        return record.far_rounds(last)
+        return _spaced(record.per_decade, last)
     record = [*record] if isinstance(record, range) else record
     rounds = check.real_array("record", record, 1, advice="")
     if (rounds != np.rint(rounds)).any() or (rounds < 0).any() or (rounds > last).any():
@@ -77,3 +71,9 @@ def record_rounds(record: Any, last: float) -> np.ndarray:
             f"got {rounds.min():g} to {rounds.max():g}"
         )
     return np.unique(np.concatenate([[0.0], rounds, [last]]))
+
+
+def _spaced(per_decade: int, last: float) -> np.ndarray:
+    steps = int(np.ceil(per_decade * np.log10(max(last, 1)))) + 1
+    spaced = np.rint(10.0 ** (np.arange(steps) / per_decade))
+    return np.unique(np.concatenate([[0.0], spaced[spaced < last], [last]]))

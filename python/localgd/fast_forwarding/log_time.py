@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DivergedError, NotSeparableError, UnsupportedError
 from ..progress import progress_report
-from ..recording import log_spaced
+from ..recording import log_spaced, record_rounds
 from ..servers import Anchored
 from ..simulation import infinite_start, start_is_finite
 from .flow import Flow
@@ -265,7 +265,7 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
 def _between(exact: int, last: float) -> np.ndarray:
     """Rounds at which the path is looked at beside the records: more of them at its beginning."""
     early = np.floor(exact * 10 ** np.arange(0.05, DENSELY, 0.05))
-    usual = log_spaced(per_decade=5).far_rounds(last)
+    usual = record_rounds(log_spaced(per_decade=5), last)
     both = np.union1d(early, usual)
     return both[(both > exact) & (both < last)]
 
