@@ -190,6 +190,15 @@ def test_saved_and_loaded(problem, tmp_path):
     assert back.round == far.round
 
 
+@pytest.mark.parametrize(
+    ("rounds", "kept"), [(np.int64(100), 100), (1e3, 1000), (10**100, 1e100)], ids=str
+)
+def test_rounds_of_any_kind_are_plain_in_the_config(problem, tmp_path, rounds, kept):
+    far = forward(problem, lg.GD(1.0), rounds=rounds)
+    loaded = lg.load(far.save(tmp_path / "far.npz")).config["rounds"]
+    assert (loaded, type(loaded)) == (kept, type(kept))
+
+
 # -- Rows that are not separable -------------------------------------------------------------------
 
 
@@ -277,7 +286,7 @@ def test_a_run_that_does_not_settle_in_time(problem):
         ({"rounds": "many"}, TypeError, "rounds: got 'many'"),
         ({"rtol": 1e-12}, ValueError, "rtol: got 1e-12; want a number from 1e-11 to 1e-2"),
         ({"rtol": 0.1}, ValueError, "rtol: got 0.1"),
-        ({"record": [1e101]}, ValueError, "record: want rounds from 0 to 1e.100"),
+        ({"record": [1e101]}, ValueError, "record: want rounds, integers from 0 to 1e.100"),
         ({"record": [1.5]}, ValueError, "record: want rounds"),
         ({"verify": -1}, ValueError, "verify: got -1"),
         ({"max_exact_rounds": 0}, ValueError, "max_exact_rounds: got 0"),

@@ -4,7 +4,7 @@ import oracle
 import registry
 
 import localgd as lg
-from localgd import engines, losses, methods, running, servers
+from localgd import arguments, engines, losses, methods, servers
 
 
 def test_every_engine_is_listed():
@@ -16,7 +16,7 @@ def test_every_loss_is_listed_and_has_an_oracle():
 
 
 def test_every_dtype_is_listed():
-    assert set(registry.DTYPES) == set(registry.TOLERANCE) == set(running.DTYPES)
+    assert set(registry.DTYPES) == set(registry.TOLERANCE) == set(arguments.DTYPES)
 
 
 def test_every_method_is_listed():

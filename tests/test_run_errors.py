@@ -1,9 +1,15 @@
-"""Arguments of run that make no sense: refused before work starts, with what came and is wanted."""
+"""Arguments that make no sense: refused before work starts, with what came and is wanted.
+
+``run``, ``fast_forward`` and ``sweep`` refuse the same ones with the same words.
+"""
+
+import inspect
 
 import numpy as np
 import pytest
 
 import localgd as lg
+from localgd.preparation import prepare
 
 BAD_ARGUMENTS = [
     ("rounds", -1, ValueError, "rounds: got -1; want an integer of at least 0"),
@@ -12,8 +18,7 @@ BAD_ARGUMENTS = [
     ("rounds", "10", TypeError, "rounds: got '10'; want an integer"),
     ("rounds", None, TypeError, "rounds: got None; want an integer"),
     ("rounds", np.inf, ValueError, "rounds: got inf; want an integer"),
-    ("rounds", 1e100, ValueError, r"rounds: got 1e\+100; .* step by step; see .*fast_forward"),
-    ("rounds", 10**400, ValueError, r"rounds: got a number above 1e300; want at most 2\*\*53"),
+    ("rounds", np.nan, ValueError, "rounds: got nan; want an integer"),
     ("loss", "hinge", ValueError, "loss: got 'hinge'; want one of 'exponential', 'logistic', 'sq"),
     ("loss", 3, TypeError, "loss: got 3; want one of 'exponential'"),
     ("engine", "gpu", ValueError, "engine: got 'gpu'; want one of 'auto', 'gram', 'hybrid', 'pri"),
@@ -37,7 +42,30 @@ BAD_ARGUMENTS = [
     ("memory_limit", 0, ValueError, "memory_limit: got 0; want an integer of at least 1"),
     ("memory_limit", "4 GB", TypeError, "memory_limit: got '4 GB'; want an integer of at least 1"),
     ("checkpoint", 3, TypeError, "checkpoint: got 3; want a path"),
+    ("checkpoint_seconds", -1, ValueError, "checkpoint_seconds: got -1; want a finite number of "),
+    ("record", [11], ValueError, "record: want rounds, integers from 0 to 10; got 11 to 11"),
+    ("record", [0.5], ValueError, "record: want rounds, integers from 0 to 10; got 0.5 to 0.5"),
+    ("record", [np.nan], ValueError, r"record: nan at row 0 \(1 such entries\); want finite numb"),
+    ("record", "all", TypeError, "record: got dtype <U3; want real numbers"),
+    ("keep_weights", 1, TypeError, "keep_weights: got 1; want True or False"),
+    ("every_step", None, TypeError, "every_step: got None; want True or False"),
+    ("progress", 3, TypeError, "progress: got 3; want True, False or a callable"),
+    ("test", 3, TypeError, r"test: got int; want a pair \(X, y\)"),
+    ("test", (np.ones((2, 3)), [1, -1]), ValueError, "test: rows of 3 features; want 30"),
+    ("asymptote", np.ones(30), TypeError, "asymptote: got ndarray; want the result of reference."),
+    ("measures", [len], TypeError, r"measures: got \[.*\]; want a mapping of names to functions"),
+    ("measures", {"loss": len}, ValueError, "measures: 'loss' is a column already; want another"),
 ]
+# Which fast_forward takes.
+MANY_ROUNDS = [
+    ("rounds", 1e100, ValueError, r"rounds: got 1e\+100; .* step by step; see .*fast_forward"),
+    ("rounds", 10**400, ValueError, r"rounds: got a number above 1e300; want at most 2\*\*53"),
+]
+SHARED = inspect.signature(prepare).parameters.keys() - {"problem", "method", "far"}
+
+
+def takes(function, name):
+    return name in inspect.signature(function).parameters
 
 
 @pytest.fixture
@@ -50,22 +78,62 @@ def never():
     return lr
 
 
-@pytest.mark.parametrize(("name", "value", "error", "message"), BAD_ARGUMENTS)
-def test_bad_arguments(small_problem, never, name, value, error, message):
-    with pytest.raises(error, match=message):
-        lg.run(small_problem, lg.GD(lr=never), **{"rounds": 10, name: value})
+@pytest.mark.parametrize(("name", "value", "error", "message"), BAD_ARGUMENTS + MANY_ROUNDS)
+def test_run_and_sweep_refuse(small_problem, never, name, value, error, message):
+    arguments = {"rounds": 10, name: value}
+    with pytest.raises(error, match=message) as refused:
+        lg.run(small_problem, lg.GD(lr=never), **arguments)
+    if name in ("keep_weights", "checkpoint", "checkpoint_seconds"):  # of single runs
+        return
+    if name == "progress":  # of the sweep, not of its runs
+        with pytest.raises(error, match=message):
+            lg.sweep(small_problem, lg.GD(lr=never), **arguments)
+        return
+    table = lg.sweep(small_problem, [lg.GD(lr=never), lg.LocalSGD(1, never, 2)], **arguments)
+    assert [entry.status for entry in table] == ["failed", "failed"]
+    assert {entry.message for entry in table} == {str(refused.value)}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [row for row in BAD_ARGUMENTS if takes(lg.fast_forward, row[0])],
+)
+@pytest.mark.parametrize("loss", ["exponential", "squared"])
+def test_fast_forward_refuses(small_problem, never, name, value, error, message, loss):
+    arguments = {"rounds": 10, "loss": loss, name: value}
+    with pytest.raises(error, match=message) as refused:
+        lg.fast_forward(small_problem, lg.GD(lr=never), **arguments)
+    with pytest.raises(error) as of_run:
+        lg.run(small_problem, lg.GD(lr=never), **arguments)
+    assert str(refused.value) == str(of_run.value)
+
+
+def test_each_argument_is_refused_by_name():
+    assert SHARED <= {name for name, *_ in BAD_ARGUMENTS}
+
+
+@pytest.mark.parametrize("function", [lg.run, lg.fast_forward])
+def test_arguments_have_the_same_defaults(function):
+    shared = inspect.signature(prepare).parameters
+    own = inspect.signature(function).parameters
+    for name in SHARED & own.keys():
+        assert own[name].default == shared[name].default, name
+    if function is lg.run:
+        assert own.keys() - SHARED == {"problem", "method", "checkpoint", "checkpoint_seconds"}
+
+
+@pytest.mark.parametrize("function", [lg.run, lg.fast_forward, lg.sweep])
 @pytest.mark.parametrize("problem", [None, "rows", [([[1.0]], [1])]])
-def test_not_a_problem(problem):
+def test_not_a_problem(function, problem):
     with pytest.raises(TypeError, match=r"problem: got \w+; want a localgd\.Problem"):
-        lg.run(problem, lg.GD(lr=0.1), rounds=10)
+        function(problem, lg.GD(lr=0.1), rounds=10)
 
 
+@pytest.mark.parametrize("function", [lg.run, lg.fast_forward, lg.sweep])
 @pytest.mark.parametrize("method", [None, lg.GD, "GD"])
-def test_not_a_method(small_problem, method):
+def test_not_a_method(small_problem, function, method):
     with pytest.raises(TypeError, match=r"method: got .*; want a method such as LocalGD\("):
-        lg.run(small_problem, method, rounds=10)
+        function(small_problem, method, rounds=10)
 
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])

@@ -8,8 +8,9 @@ import registry
 
 import localgd as lg
 from localgd._backend import core
-from localgd.configuration import local_options, run_options
+from localgd.preparation import prepare
 from localgd.servers import Server
+from localgd.simulation import local_options, run_options
 
 SERVERS = Server.__subclasses__()
 ADAPTIVE = (lg.ServerAdam, lg.ServerYogi, lg.ServerAdagrad)
@@ -98,8 +99,8 @@ def test_nesterov_is_a_switch(value):
 @pytest.mark.parametrize("kind", SERVERS)
 def test_core_takes_the_parameters_of_a_server_all_of_them_and_no_others(small_problem, kind):
     method = lg.GD(0.1, server=make(kind))
-    rounds = np.zeros(0, dtype=np.int64)
-    run = run_options(method, np.zeros(30), rounds, np.zeros(0))
+    prepared = prepare(small_problem, method, rounds=0)
+    run = run_options(prepared)
     options = run["server"]
 
     def simulation(server):
@@ -107,7 +108,7 @@ def test_core_takes_the_parameters_of_a_server_all_of_them_and_no_others(small_p
         return core.Simulation(
             *(problem.X, problem.y, problem.offsets, problem.weights, [run | {"server": server}]),
             **{"engine": "primal", "loss": "logistic", "single": False, "threads": 1},
-            local=local_options(problem, method),
+            local=local_options(prepared),
         )
 
     simulation(options)

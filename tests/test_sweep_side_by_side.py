@@ -1,6 +1,6 @@
 """Runs of a sweep side by side: what each would be by itself, to rounding."""
 
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -267,16 +267,50 @@ def test_a_start_of_infinite_loss_is_a_failure_of_its_own(small_problem, counts)
 
 
 def test_a_schedule_that_goes_wrong_is_a_failure_of_its_own(small_problem, counts):
-    tables = both(
-        small_problem,
-        lg.LocalGD(3, 0.1),
-        grid={"lr": [0.1, 0.2, lambda k: 0.3 - k / 10, 0.4]},
-        rounds=10,
-        engine="gram",
-    )
+    message = "sweep: 4 runs .* one by one .*: the schedule of one of them failed .*gave 0.0 for ro"
+    with pytest.warns(RuntimeWarning, match=message) as caught:
+        tables = both(
+            small_problem,
+            lg.LocalGD(3, 0.1),
+            grid={"lr": [0.1, 0.2, lambda k: 0.3 - k / 10, 0.4]},
+            rounds=10,
+            engine="gram",
+        )
+    assert [warning.filename for warning in caught] == [__file__]
     assert_same_tables(*tables, 1e-10)
     assert [entry.status for entry in tables[0]] == ["completed"] * 2 + ["failed", "completed"]
     assert counts == [4]
+
+
+def test_what_keeps_runs_of_a_worker_apart_is_said(small_problem):
+    grid = {"lr": [*np.geomspace(0.1, 0.4, 7), lambda k: 1 / 0]}
+    with ThreadPoolExecutor(2) as pool, pytest.warns(RuntimeWarning, match="8 runs .*ZeroDivision"):
+        table = lg.sweep(
+            small_problem, lg.LocalGD(3, 0.1), grid=grid, rounds=9, engine="gram", executor=pool
+        )
+    assert [entry.status for entry in table] == ["completed"] * 7 + ["failed"]
+
+
+def test_runs_that_are_too_much_together_go_one_by_one(small_problem, counts, monkeypatch):
+    def too_much(beside):
+        raise MemoryError
+
+    monkeypatch.setattr(runs, "entries_side_by_side", too_much)
+    options = {"grid": {"lr": [0.1, 0.2]}, "rounds": 5, "engine": "gram"}
+    with pytest.warns(RuntimeWarning, match="2 runs .* together they need too much memory"):
+        tables = both(small_problem, lg.LocalGD(3, 0.1), **options)
+    assert_same_tables(*tables, 0)
+
+
+def test_a_fault_of_the_package_is_not_hidden(small_problem, counts, monkeypatch):
+    def wrong(beside):
+        raise KeyError("records")
+
+    monkeypatch.setattr(runs, "entries_side_by_side", wrong)
+    with pytest.raises(KeyError, match="records"):
+        lg.sweep(
+            small_problem, lg.LocalGD(3, 0.1), grid={"lr": [0.1, 0.2]}, rounds=5, engine="gram"
+        )
 
 
 def test_schedules_are_not_asked_beyond_their_run(small_problem, counts):

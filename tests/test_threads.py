@@ -8,9 +8,11 @@ import pytest
 import registry
 
 import localgd as lg
-from localgd import cgroups, configuration
+from localgd import cgroups
 from localgd._backend import core
 from localgd.engines import usable_cores
+from localgd.preparation import prepare
+from localgd.simulation import local_options, run_options
 
 SIZES = (12, 3, 40, 1, 25, 7, 19, 30, 2)
 N_FEATURES = 600  # so that the server of the weight engines has more than one range of features
@@ -86,6 +88,7 @@ def test_bits_do_not_depend_on_where_arrays_start_in_memory(engine, dtype):
     rows = rng.standard_normal((23, 37)) / 6
     method = lg.LocalGD(local_steps=5, lr=0.5)
     problem = lg.Problem.from_arrays(rows, np.ones(23), np.repeat([0, 1, 2], [10, 1, 12]))
+    prepared = prepare(problem, method, rounds=20, record=[20])
     weights = set()
     for shift in range(0, 64, 8):
         buffer = np.zeros(rows.nbytes + 128, dtype=np.uint8)
@@ -97,11 +100,11 @@ def test_bits_do_not_depend_on_where_arrays_start_in_memory(engine, dtype):
             np.ones(23),
             [0, 10, 11, 23],
             np.full(3, 1 / 3),
-            [configuration.run_options(method, np.zeros((37, 1)), [0, 20], np.zeros((0, 0)))],
+            [run_options(prepared)],
             engine=engine,
             loss="logistic",
             single=dtype == "float32",
-            local=configuration.local_options(problem, method),
+            local=local_options(prepared),
             threads=1,
         )
         session.advance(20, [0.5], np.full((1, 3), 1 / 3), None)

@@ -1,4 +1,4 @@
-"""Checks of the arguments that ``run`` and ``fast_forward`` share."""
+"""Checks of single arguments of ``run`` and ``fast_forward``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,40 @@ from . import _validation as check
 from .errors import UnsupportedError
 from .problem import Problem
 
-__all__ = ["check_init", "check_reference"]
+__all__ = ["DTYPES", "MAX_ROUNDS", "check_dtype", "check_init", "check_reference", "check_rounds"]
+
+DTYPES = {"float64": 8, "float32": 4}  # with their bytes
+MAX_ROUNDS = 2**53  # that can be counted: rounds are exact in float64 columns up to here
+FARTHEST = int(1e300)  # in float64 e^{-margin} is about 1/rounds
+
+
+def check_rounds(rounds: Any, far: bool) -> Any:
+    """R, an int; a float if it is beyond counting, which only a fast-forward can be (``far``)."""
+    whole = check.integer("rounds", rounds, 0)
+    if whole <= MAX_ROUNDS:
+        return whole
+    if not far:
+        raise ValueError(
+            f"rounds: got {float(whole) if whole < 10**300 else 'a number above 1e300'}; want at "
+            "most 2**53 step by step; see localgd.fast_forward for more"
+        )
+    if whole > FARTHEST:
+        raise ValueError(
+            f"rounds: got {rounds!r}; want at most 1e300: beyond it exp(-margin) is no double any "
+            "more"
+        )
+    return float(whole)
+
+
+def check_dtype(dtype: Any) -> str:
+    """The name of a number type of the core."""
+    if isinstance(dtype, str) and dtype in DTYPES:  # numpy takes its time to name a type
+        return dtype
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        raise TypeError(f"dtype: got {dtype!r}; want 'float64' or 'float32'") from None
+    return check.one_of("dtype", name, DTYPES)
 
 
 def check_init(init: Any, problem: Problem) -> np.ndarray:

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .configuration import unidentified_lr
 from .engines import ENGINES
-from .measuring import Recording
+from .history import Recording
+from .preparation import Preparation
 from .result import read_npz, write_npz
 from .rounds import shortened_rounds
 from .schedules import Schedule, rates
@@ -83,26 +85,21 @@ class Checkpoint:
     def resume(
         self,
         session: Any,
-        identity: dict[str, Any],
         recording: Recording,
-        *,
-        lr: Schedule | None,
-        rounds: int,
-        schedule: np.ndarray,
+        prepared: Preparation,
+        identity: dict[str, Any],
     ) -> None:
-        """Put the saved state, if there is one, into a new session of the same run.
-
-        ``lr``: a schedule that the identity does not describe.
-        """
+        """Put the saved state, if there is one, into a new session of the same run."""
+        lr = unidentified_lr(prepared.method)
         self.identity = json.loads(json.dumps(identity))
         self._rates = None if lr is None else _Rates()
         if not self._meta:
             return
         meta = self._meta
-        self._check_same_run(lr, rounds)
+        self._check_same_run(lr, prepared.rounds)
         try:
             saved = self._part("history/")
-            self._check_records(saved["round"], schedule)
+            self._check_records(saved["round"], prepared.records)
             state = self._state(session)
             recorded = recording.recorded(saved)
         except (KeyError, TypeError) as error:
@@ -110,6 +107,7 @@ class Checkpoint:
         session.restore(meta["round"], meta["participations"], meta["drift"], state)
         history = recording.completed(recorded)
         self.elapsed, self.shortened = meta["elapsed"], meta["shortened"]
+        schedule = prepared.records
         if meta["round"] in schedule:  # the end of this run may be between two records of that one
             recording.record_now()
         wanted = np.isin(history["round"], schedule)  # and the end of that one between two of this

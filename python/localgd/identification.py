@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["UnidentifiedError", "digest", "identify", "refuse"]
+__all__ = ["PLAIN", "UnidentifiedError", "digest", "identify", "refuse"]
 
 PLAIN = (type(None), bool, int, float, str)
 OWN = __name__.partition(".")[0]  # the package whose classes are known

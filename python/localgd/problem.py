@@ -13,7 +13,7 @@ from .identification import digest
 from .ids import client_index
 from .read_only import protect
 
-__all__ = ["Problem"]
+__all__ = ["Problem", "check_problem"]
 
 TASKS = ("binary", "multiclass", "regression")
 DERIVED = ("signed_rows", "row_weights", "fingerprint")
@@ -368,6 +368,13 @@ def check_task(y: np.ndarray, task: str | None) -> str:
         "task (for labels 0 and 1 pass 2.0*y - 1), each of 0, 1, …, C-1 or task='multiclass' for "
         "classes, or task='regression' for numeric targets"
     )
+
+
+def check_problem(problem: object) -> Problem:
+    """A problem, unchanged."""
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    return problem
 
 
 def _check_classes(y: np.ndarray) -> None:

@@ -13,6 +13,13 @@ from .writing import Stream
 Report = Callable[[Any], None]
 
 
+def check_progress(progress: Any) -> Any:
+    """True, False or a callable, unchanged."""
+    if not isinstance(progress, bool) and not callable(progress):
+        raise TypeError(f"progress: got {progress!r}; want True, False or a callable round -> None")
+    return progress
+
+
 @contextmanager
 def progress_report(
     progress: Any, total: float, *, unit: str = "rounds"
@@ -27,8 +34,6 @@ def progress_report(
     if callable(progress):
         yield progress
         return
-    if not isinstance(progress, bool):
-        raise TypeError(f"progress: got {progress!r}; want True, False or a callable round -> None")
     if not progress or not _on_terminal():
         yield None
         return

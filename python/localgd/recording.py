@@ -20,9 +20,7 @@ class LogSpaced:
 
     def rounds(self, last: int) -> np.ndarray:
         """Round 0, the log-spaced ones up to ``last``, and ``last`` itself (int64, increasing)."""
-        steps = int(np.ceil(self.per_decade * np.log10(max(last, 1)))) + 1
-        spaced = np.rint(10.0 ** (np.arange(steps) / self.per_decade)).astype(np.int64)
-        return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
+        return _spaced(self.per_decade, last).astype(np.int64)
 
 
 def log_spaced(*, per_decade: int = 10) -> LogSpaced:
@@ -57,29 +55,25 @@ def log_spaced(*, per_decade: int = 10) -> LogSpaced:
     return LogSpaced(check.integer("per_decade", per_decade, 1))
 
 
-def far_rounds(record: Any, last: float) -> np.ndarray:
-    """The rounds to record in a run that may be too long for integers: float64, increasing."""
-    if not isinstance(record, LogSpaced):
-        rounds = check.real_array("record", [*record] if isinstance(record, range) else record, 1)
-        if (rounds != np.rint(rounds)).any() or (rounds < 0).any() or (rounds > last).any():
-            raise ValueError(
-                f"record: want rounds from 0 to {last:g}; got {rounds.min():g} to {rounds.max():g}"
-            )
-        return np.unique(np.concatenate([[0.0], rounds, [last]]))
-    steps = int(np.ceil(record.per_decade * np.log10(max(last, 1)))) + 1
-    spaced = np.rint(10.0 ** (np.arange(steps) / record.per_decade))
-    return np.unique(np.concatenate([[0.0], spaced[spaced < last], [last]]))
+def record_rounds(record: Any, last: float) -> np.ndarray:
+    """The rounds to record in a run of ``last`` rounds; 0 and ``last`` are always among them.
 
-
-def record_rounds(record: Any, last: int) -> np.ndarray:
-    """The rounds to record in a run of ``last`` rounds; 0 and ``last`` are always among them."""
+    float64: there may be too many for integers.
+    """
     if isinstance(record, LogSpaced):
-        return record.rounds(last)
+        return _spaced(record.per_decade, last)
     record = [*record] if isinstance(record, range) else record
     rounds = check.real_array("record", record, 1, advice="")
     if (rounds != np.rint(rounds)).any() or (rounds < 0).any() or (rounds > last).any():
+        shown = last if isinstance(last, int) else f"{last:g}"
         raise ValueError(
-            f"record: want rounds, integers from 0 to {last}; "
+            f"record: want rounds, integers from 0 to {shown}; "
             f"got {rounds.min():g} to {rounds.max():g}"
         )
-    return np.unique(np.concatenate([[0], rounds, [last]])).astype(np.int64)
+    return np.unique(np.concatenate([[0.0], rounds, [last]]))
+
+
+def _spaced(per_decade: int, last: float) -> np.ndarray:
+    steps = int(np.ceil(per_decade * np.log10(max(last, 1)))) + 1
+    spaced = np.rint(10.0 ** (np.arange(steps) / per_decade))
+    return np.unique(np.concatenate([[0.0], spaced[spaced < last], [last]]))

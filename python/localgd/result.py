@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from . import _validation as check
+from .configuration import make_config
 from .errors import DivergedError
+from .history import columns
+from .losses import LOSSES
+from .preparation import Preparation
 from .writing import probed, replaced
 
-__all__ = ["Run", "load"]
+__all__ = ["Run", "ending", "load", "make_run"]
 
 FORMAT = 2  # of saved runs
 
@@ -202,6 +206,59 @@ class Run:
         if "angle" in last:
             shown[-1] += " rad"
         return f"Run({self.status} after {self.round:,} rounds, {self.engine}: {', '.join(shown)})"
+
+
+def make_run(
+    prepared: Preparation,
+    history: Mapping[str, np.ndarray],
+    *,
+    weights: np.ndarray | None = None,
+    coefficients: np.ndarray | None = None,
+    further: Iterable[str] = (),
+    about: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Run:
+    """The result of a run from what the core returns.
+
+    ``history`` has the core's columns and ``further`` ones; ``weights`` (d, C) and ``coefficients``
+    (N, C) are those at the end; ``about`` adds to the config. Other fields of :class:`Run` come as
+    they are.
+    """
+    problem = prepared.problem
+    shape = problem.weights_shape
+    if coefficients is not None and problem.task != "multiclass":
+        coefficients = coefficients[:, 0]
+    return Run(
+        weights=None if weights is None or problem.kernel else weights.reshape(shape),
+        coefficients=coefficients,
+        history=columns(prepared, history, further),
+        config={**make_config(prepared), **(about or {})},
+        recorded_weights=history["weights"].reshape(-1, *shape) if prepared.keep_weights else None,
+        **fields,
+    )
+
+
+def ending(prepared: Preparation, status: str, round: int, losses: np.ndarray) -> dict[str, Any]:
+    """How a run ended, as fields of its result; ``losses`` are those of the records."""
+    rounds, dtype = prepared.rounds, prepared.dtype
+    message = ""
+    advice = "use a smaller lr, or divide the rows by their largest norm"
+    if status == "interrupted":
+        message = f"interrupted after round {round:,} of {rounds:,}"
+    elif status == "diverged":
+        limit = {"float64": -709, "float32": -88}[dtype]
+        cause = f" (a margin below {limit})" if prepared.loss == "exponential" else ""
+        message = (
+            f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
+            f"{advice}. The result is that of round {round:,}"
+        )
+    elif LOSSES[prepared.loss].bounded and losses[-1] > max(losses[0], 1 / np.finfo(dtype).eps):
+        status = "diverged"
+        message = (
+            f"diverged within {rounds:,} rounds: the loss has grown from {losses[0]:.3g} to "
+            f"{losses[-1]:.3g}, where rounding moves margins by more than 1; {advice}"
+        )
+    return {"status": status, "round": round, "message": message}
 
 
 def load(path: str | os.PathLike[str]) -> Run:

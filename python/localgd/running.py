@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from . import _validation as check
-from ._backend import core
-from .arguments import check_init, check_reference
 from .checkpointing import SECONDS_BETWEEN, Checkpoint
-from .configuration import (
-    identity,
-    local_options,
-    make_config,
-    run_options,
-    unidentified_lr,
-)
-from .engines import DEFAULT_MEMORY_LIMIT, choose_engine, choose_threads
+from .configuration import identity
+from .engines import DEFAULT_MEMORY_LIMIT, choose_threads
 from .errors import NotSeparableError
-from .identification import digest
-from .losses import LOSSES, check_loss, default_loss, margin_rows
-from .measuring import Measure, Recording, columns, further_measures, identified
-from .methods import Method, check_method
+from .history import Recording
+from .losses import LOSSES
+from .measuring import Measure, identified
+from .methods import Method
+from .preparation import Preparation, prepare
 from .problem import Problem
 from .progress import Report, progress_report
-from .recording import log_spaced, record_rounds
-from .result import Run
-from .rounds import RoundInputs, learning_rate, shortened_rounds
+from .result import Run, ending, make_run
+from .rounds import RoundInputs, shortened_rounds
+from .simulation import infinite_start, make_simulation, start_is_finite
 
 __all__ = ["LOSSES", "run"]
-
-DTYPES = {"float64": 8, "float32": 4}
-MAX_ROUNDS = 2**53  # rounds are exact in float64 columns up to here
 
 
 def run(
@@ -160,121 +149,91 @@ def run(
     >>> print(f"{run.history['angle'][-1]:.3f} radians")
     0.171 radians
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
-    check_method(method)
-    rounds = check.integer("rounds", rounds, 0)
-    if rounds > MAX_ROUNDS:
-        raise ValueError(
-            f"rounds: got {float(rounds) if rounds < 10**300 else 'a number above 1e300'}; want at "
-            "most 2**53 step by step; see localgd.fast_forward for more"
-        )
-    seed = check.integer("seed", seed, 0)
-    dtype = check_dtype(dtype)
-    loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
-    w0 = check_init(init, problem)
-    direction = check_reference(reference, problem)
-    schedule = record_rounds(log_spaced() if record is None else record, rounds)
-    memory_limit = check.integer("memory_limit", memory_limit, 1)
-    check.flag("keep_weights", keep_weights)
-    check.flag("every_step", every_step)
-    lr = learning_rate(problem, method, loss)
-    further = further_measures(problem, method, loss, lr, test, asymptote, measures)
-    seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
-    saved = None if checkpoint is None else Checkpoint(checkpoint, seconds)
-    known, unknown = identified(problem, test, asymptote, measures) if saved else ({}, ())
-    keeps = keep_weights or bool(unknown)
-    if unknown:
-        _check_records_fit(len(schedule) * w0.nbytes, memory_limit)
-
-    plan = choose_engine(
+    prepared = prepare(
         problem,
         method,
-        rounds,
+        rounds=rounds,
         loss=loss,
-        engine=(saved.engine if saved and engine == "auto" else None) or engine,
-        itemsize=DTYPES[dtype],
+        init=init,
+        engine=engine,
+        dtype=dtype,
+        threads=threads,
+        seed=seed,
+        record=record,
+        reference=reference,
+        test=test,
+        asymptote=asymptote,
+        measures=measures,
+        progress=progress,
+        keep_weights=keep_weights,
+        every_step=every_step,
         memory_limit=memory_limit,
     )
-    threads = choose_threads(threads, plan)
-    inputs = RoundInputs(problem, method, lr, seed)
-    config = make_config(
-        problem, method, rounds, loss, init, engine, dtype, seed, record, every_step
-    )
-    session = core.Simulation(
-        margin_rows(problem, loss),
-        problem.y,
-        problem.offsets,
-        problem.weights,
-        [run_options(method, w0, schedule, direction, keep_weights=keeps)],
-        engine=plan.engine,
-        loss=loss,
-        single=dtype == "float32",
-        local=local_options(problem, method, seed, every_step),
-        threads=threads,
-    )
-    recording = Recording(session, problem, schedule, further, unknown)
-    if saved is not None:
-        saved.resume(
-            session,
-            {
-                **identity(
-                    method, config, plan.engine, [problem.fingerprint, digest(w0, direction)]
-                ),
-                "keep_weights": keep_weights,
-                **known,
-            },
-            recording,
-            lr=unidentified_lr(method),
-            rounds=rounds,
-            schedule=schedule,
-        )
-        saved.probe(session, recording)
+    seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
+    result = _run(prepared, None if checkpoint is None else Checkpoint(checkpoint, seconds))
+    if result.status == "diverged":
+        warnings.warn(result.message, RuntimeWarning, stacklevel=2)
+    return result
 
+
+def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
+    inputs = RoundInputs(prepared.problem, prepared.method, prepared.lr, prepared.seed)
+    of_saved = saved.engine if saved is not None and prepared.engine == "auto" else None
+    plan = prepared.plan(of_saved or prepared.engine)
+    threads = choose_threads(prepared.threads, plan)
+    session, recording = _begin(prepared, plan.engine, threads, saved)
     start = time.perf_counter()
     try:
-        with progress_report(progress, rounds) as report:
-            status = _advance(session, rounds, inputs, recording, report, saved, start)
+        with progress_report(prepared.progress, prepared.rounds) as report:
+            status = _advance(session, prepared.rounds, inputs, recording, report, saved, start)
     except Exception:  # of a schedule, a measure or the report: all of the caller's
         if saved is not None:
             saved.write(session, recording, time.perf_counter() - start)
         raise
     elapsed = time.perf_counter() - start
     if status == "infeasible":
-        raise _not_separable(problem, session.infeasible_client)
-    if status == "diverged" and session.round == 0 and not len(session.history()["round"]):
-        raise ValueError(f"init: its {loss} loss is not finite; start closer to 0")
+        raise _not_separable(prepared.problem, session.infeasible_client)
+    if not start_is_finite(session):
+        raise infinite_start(prepared.loss)
     if saved is not None:
         saved.write(session, recording, elapsed)
     if status != "completed":
         recording.record_now()
     history = recording.history() if saved is None else saved.joined(recording.history())
-    status, message = ending(status, session.round, rounds, loss, dtype, history["loss"])
-    if status == "diverged":
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    kept = history["weights"] if keep_weights else None
-    return Run(
-        weights=None if problem.kernel else session.weights().reshape(problem.weights_shape),
-        coefficients=_coefficients(session, problem, method),
-        history=columns(history, problem, method, dtype, bool(direction.size), further),
-        config=config,
+    in_span = not prepared.method.server.coordinate_wise
+    return make_run(
+        prepared,
+        history,
+        weights=None if prepared.problem.kernel else session.weights(),
+        coefficients=session.coefficients() if in_span else None,
+        further=prepared.further,
         engine=plan.engine,
         threads=threads,
         elapsed=elapsed + (saved.elapsed if saved is not None else 0.0),
-        status=status,
-        round=session.round,
-        message=message,
         shortened=shortened_rounds(session) + (saved.shortened if saved is not None else 0),
-        recorded_weights=None if kept is None else kept.reshape(-1, *problem.weights_shape),
+        **ending(prepared, status, session.round, history["loss"]),
     )
 
 
-def _coefficients(session: Any, problem: Problem, method: Method) -> np.ndarray | None:
-    """a; a coordinate-wise server leaves the span of the rows."""
-    if method.server.coordinate_wise:
-        return None
-    a: np.ndarray = session.coefficients()
-    return a if problem.task == "multiclass" else a[:, 0]
+def _begin(
+    prepared: Preparation, engine: str, threads: int, saved: Checkpoint | None
+) -> tuple[Any, Recording]:
+    """A simulation and its records, at round 0 or where a checkpoint has left it."""
+    if saved is None:
+        session = make_simulation([prepared], engine, threads)
+        return session, Recording(session, prepared)
+    known, unknown = identified(
+        prepared.problem, prepared.test, prepared.asymptote, prepared.measures
+    )
+    keeping = prepared
+    if unknown:
+        _check_records_fit(prepared)
+        keeping = dataclasses.replace(prepared, keep_weights=True)
+    session = make_simulation([keeping], engine, threads)
+    recording = Recording(session, prepared, unknown)
+    saved.resume(session, recording, prepared, {**identity(prepared, engine), **known})
+    saved.probe(session, recording)
+    return session, recording
 
 
 def _advance(
@@ -325,39 +284,10 @@ def _not_separable(problem: Problem, client: int) -> NotSeparableError:
     )
 
 
-def _check_records_fit(size: int, memory_limit: int) -> None:
-    if size > memory_limit:
+def _check_records_fit(prepared: Preparation) -> None:
+    size = len(prepared.records) * prepared.init.nbytes
+    if size > prepared.memory_limit:
         raise ValueError(
             f"measures: a checkpoint keeps the models of all records for them, {size / 1e9:.3g} "
             "GB; want fewer records, or a larger memory_limit"
         )
-
-
-def ending(
-    status: str, round: int, rounds: int, loss: str, dtype: str, losses: np.ndarray
-) -> tuple[str, str]:
-    """The status at the end and what is to be said of it; ``losses`` are those of the records."""
-    if status == "interrupted":
-        return status, f"interrupted after round {round:,} of {rounds:,}"
-    advice = "use a smaller lr, or divide the rows by their largest norm"
-    if status == "diverged":
-        limit = {"float64": -709, "float32": -88}[dtype]
-        cause = f" (a margin below {limit})" if loss == "exponential" else ""
-        return status, (
-            f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
-            f"{advice}. The result is that of round {round:,}"
-        )
-    if LOSSES[loss].bounded and losses[-1] > max(losses[0], 1 / np.finfo(dtype).eps):
-        return "diverged", (
-            f"diverged within {rounds:,} rounds: the loss has grown from {losses[0]:.3g} to "
-            f"{losses[-1]:.3g}, where rounding moves margins by more than 1; {advice}"
-        )
-    return status, ""
-
-
-def check_dtype(dtype: Any) -> str:
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        raise TypeError(f"dtype: got {dtype!r}; want 'float64' or 'float32'") from None
-    return check.one_of("dtype", name, DTYPES)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..problem import Problem
+from ..problem import Problem, check_problem
 
 __all__ = ["binary_problem", "hard_margin", "result_of_run"]
 
 
 def binary_problem(problem: object) -> Problem:
     """The argument itself if it is a problem of two labels."""
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    problem = check_problem(problem)
     if problem.task != "binary":
         raise ValueError(f"problem: the task is {problem.task}; want a binary task")
     return problem

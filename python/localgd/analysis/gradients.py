@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..losses import LOSSES, check_loss
-from ..problem import Problem
+from ..problem import Problem, check_problem
 
 __all__ = ["GradientAlignment", "gradient_alignment"]
 
@@ -81,8 +81,7 @@ def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment
     >>> g.variance, round(g.alignment, 6), round(g.dissimilarity, 6)
     (0.5, 0.707107, 2.0)
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    check_problem(problem)
     check_loss(loss, problem)
     w = check.real_array("w", w, len(problem.weights_shape))
     if w.shape != problem.weights_shape:

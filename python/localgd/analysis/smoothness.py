@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..losses import LOSSES, check_loss
-from ..problem import Problem
+from ..problem import Problem, check_problem
 
 __all__ = ["smoothness"]
 
@@ -48,8 +48,7 @@ def smoothness(problem: Problem, loss: str) -> float:
     >>> lg.analysis.smoothness(problem, "logistic")
     1.125
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    check_problem(problem)
     check_loss(loss, problem)
     exponent = int(np.frexp(np.abs(problem.X).max())[1])  # so that squares stay in range
     largest = 0.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import DTYPES, MAX_ROUNDS
 from ..engines import plans
 from ..errors import UnsupportedError
 from ..fast_forwarding import fast_forward
@@ -16,7 +17,6 @@ from ..problem import Problem
 from ..recording import log_spaced
 from ..result import Run
 from ..rounds import learning_rate
-from ..running import DTYPES, MAX_ROUNDS
 from . import chosen_method
 from .report import round_text
 from .rows import Prepared

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._backend import core
+from ..arguments import DTYPES
 from ..checkpointing import Checkpoint
 from ..engines import choose_engine
 from ..losses import check_loss
@@ -19,7 +20,7 @@ from ..methods import Method
 from ..problem import Problem
 from ..result import Run
 from ..rounds import learning_rate
-from ..running import DTYPES, run
+from ..running import run
 from . import chosen_method, files
 from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
 from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd

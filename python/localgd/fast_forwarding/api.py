@@ -9,25 +9,20 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..arguments import check_init, check_reference
-from ..configuration import make_config
+from ..arguments import MAX_ROUNDS
 from ..engines import DEFAULT_MEMORY_LIMIT
-from ..losses import check_loss, default_loss
-from ..measuring import Measure, further_measures
-from ..methods import Method, check_method
+from ..measuring import Measure
+from ..methods import Method
+from ..preparation import prepare
 from ..problem import Problem
-from ..recording import far_rounds, log_spaced
 from ..result import Run
-from ..rounds import learning_rate
-from .job import Job
+from .job import Job, threads_of
 from .linear import linear_run
 from .log_time import log_time_run
 from .refusals import check_smooth
 from .verify import deviations
 
 __all__ = ["fast_forward"]
-
-MAX_ROUNDS = 1e300  # in float64 e^{-margin} is about 1/rounds
 
 
 def fast_forward(
@@ -128,54 +123,53 @@ def fast_forward(
     >>> print(f"{far.history['angle'][-1]:.5f} radians")
     0.00661 radians
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
-    check_method(method)
-    last = _check_rounds(rounds)
-    check.integer("seed", seed, 0)
-    loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
-    rtol = check.number("rtol", rtol, above=0)
-    if not 1e-11 <= rtol <= 1e-2:
-        raise ValueError(f"rtol: got {rtol:g}; want a number from 1e-11 to 1e-2")
-    lr = learning_rate(problem, method, loss)
-    check_smooth(problem, method, loss, lr)
-    job = Job(
-        problem=problem,
-        method=method,
+    prepared = prepare(
+        problem,
+        method,
+        rounds=rounds,
         loss=loss,
-        lr=lr,
-        w0=check_init(init, problem),
-        direction=check_reference(reference, problem),
-        rounds=last,
-        records=far_rounds(log_spaced() if record is None else record, last),
+        init=init,
+        engine="gram",
+        threads=threads,
+        seed=seed,
+        record=record,
+        reference=reference,
+        test=test,
+        asymptote=asymptote,
+        measures=measures,
+        progress=progress,
+        keep_weights=keep_weights,
+        memory_limit=memory_limit,
+        far=True,
+    )
+    rtol = _check_rtol(rtol)
+    max_exact_rounds = check.integer("max_exact_rounds", max_exact_rounds, 1)
+    beside = _check_verify(verify)
+    check_smooth(problem, method, prepared.loss, prepared.lr)
+    job = Job(
+        prepared=prepared,
         separable=hasattr(reference, "kkt_residual"),
         rtol=rtol,
-        further=further_measures(problem, method, loss, lr, test, asymptote, measures),
-        max_exact_rounds=check.integer("max_exact_rounds", max_exact_rounds, 1),
-        threads=threads,
-        keep_weights=keep_weights,
-        memory_limit=check.integer("memory_limit", memory_limit, 1),
-        progress=progress,
-        config=make_config(problem, method, rounds, loss, init, "gram", "float64", seed, record),
-    )
-    exact = (
-        0 if verify is False else 10_000 if verify is True else check.integer("verify", verify, 1)
+        max_exact_rounds=max_exact_rounds,
+        threads=threads_of(prepared),
     )
     start = time.perf_counter()
     with np.errstate(all="ignore"):  # whatever the caller's state: underflows are of no account
-        found = linear_run(job) if loss == "squared" else log_time_run(job)
-    if exact:
-        found.further["deviation"] = deviations(job, found, min(exact, int(min(last, 2**53))))
+        found = linear_run(job) if prepared.loss == "squared" else log_time_run(job)
+    if beside:
+        found.further["deviation"] = deviations(job, found, beside)
     return found.result(job, time.perf_counter() - start)
 
 
-def _check_rounds(rounds: Any) -> float:
-    if isinstance(rounds, float) and not np.isfinite(rounds):
-        raise ValueError(f"rounds: got {rounds}; want a whole number from 0 to 1e300")
-    whole = check.integer("rounds", rounds, 0)
-    if whole > int(MAX_ROUNDS):
-        raise ValueError(
-            f"rounds: got {rounds!r}; want at most 1e300: beyond it exp(-margin) is no double any "
-            "more"
-        )
-    return float(whole)
+def _check_rtol(rtol: Any) -> float:
+    rtol = check.number("rtol", rtol, above=0)
+    if not 1e-11 <= rtol <= 1e-2:
+        raise ValueError(f"rtol: got {rtol:g}; want a number from 1e-11 to 1e-2")
+    return rtol
+
+
+def _check_verify(verify: Any) -> int:
+    """The exact rounds to run beside; 0 for none."""
+    if isinstance(verify, bool):
+        return 10_000 if verify else 0
+    return min(check.integer("verify", verify, 1), MAX_ROUNDS)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from .._backend import core
-from ..configuration import local_options, run_options
-from ..engines import choose_engine, choose_threads
+from ..engines import choose_threads
 from ..losses import margin_rows
-from ..measuring import columns
-from ..methods import Method
-from ..problem import Problem
-from ..result import Run
-from ..schedules import Schedule
+from ..preparation import Preparation
+from ..result import Run, make_run
+from ..simulation import make_simulation
 
-__all__ = ["Forwarded", "Job"]
+__all__ = ["Forwarded", "Job", "threads_of"]
 
 MIN_SECONDS = 5e-3  # of a round, from which on it is shared between threads
 
@@ -27,65 +22,37 @@ MIN_SECONDS = 5e-3  # of a round, from which on it is shared between threads
 class Job:
     """The checked arguments of a call."""
 
-    problem: Problem
-    method: Method
-    loss: str
-    lr: Schedule
-    w0: np.ndarray  # (d, C)
-    direction: np.ndarray
-    rounds: float
-    records: np.ndarray  # float64, increasing
+    prepared: Preparation
     separable: bool  # known to be; otherwise it is found out
     rtol: float
-    further: Mapping[str, Callable[..., float]]
     max_exact_rounds: int
-    threads: int | None
-    keep_weights: bool
-    memory_limit: int
-    progress: Any
-    config: dict[str, Any]
+    threads: int
 
     @property
     def rows(self) -> np.ndarray:
         """A, the rows whose combination the model is."""
-        return margin_rows(self.problem, self.loss)
+        return margin_rows(self.prepared.problem, self.prepared.loss)
 
-    def session(self, records: np.ndarray, moved: float = 0.0) -> tuple[Any, int]:
-        """A simulation with the Gram engine that records at these rounds, and its threads.
+    def session(self, records: np.ndarray, moved: float = 0.0) -> Any:
+        """A simulation with the Gram engine that records at these rounds.
 
         It starts from w_0, or from as far beside it as ``moved``.
         """
-        problem, method = self.problem, self.method
-        plan = choose_engine(
-            problem,
-            method,
-            1,
-            loss=self.loss,
-            engine="gram",
-            itemsize=8,
-            memory_limit=self.memory_limit,
+        start = self.prepared.init
+        if moved:
+            start = start + moved * _unit(start.shape)
+        changes: dict[str, Any] = {"init": start, "records": records.astype(np.int64)}
+        return make_simulation(
+            [replace(self.prepared, keep_weights=True, **changes)], "gram", self.threads
         )
-        # Each evaluation is a call of its own: a team of threads must be worth its beginning.
-        worth = self.threads is not None or plan.seconds_round > MIN_SECONDS
-        threads = choose_threads(self.threads, plan) if worth else 1
-        start = self.w0 + moved * _unit(self.w0.shape) if moved else self.w0
-        session = core.Simulation(
-            self.rows,
-            problem.y,
-            problem.offsets,
-            problem.weights,
-            [
-                run_options(
-                    method, start, records.astype(np.int64), self.direction, keep_weights=True
-                )
-            ],
-            engine="gram",
-            loss=self.loss,
-            single=False,
-            local=local_options(problem, method),
-            threads=threads,
-        )
-        return session, threads
+
+
+def threads_of(prepared: Preparation) -> int:
+    """The threads of a call; an error if the Gram matrix takes too much memory."""
+    plan = prepared.plan("gram")
+    # Each evaluation is a call of its own: a team of threads must be worth its beginning.
+    worth = prepared.threads is not None or plan.seconds_round > MIN_SECONDS
+    return choose_threads(prepared.threads, plan) if worth else 1
 
 
 @dataclass
@@ -96,43 +63,37 @@ class Forwarded:
     coefficients: np.ndarray | None  # at the end, (N, C)
     error: np.ndarray
     about: dict[str, Any]
-    threads: int = 1
     status: str = "completed"
     message: str = ""
     further: dict[str, np.ndarray] = field(default_factory=dict)
 
     def weights(self, job: Job) -> np.ndarray:
         """w of every record, shape (records, *model)."""
-        return self.history["weights"].reshape(-1, *job.problem.weights_shape)
+        return self.history["weights"].reshape(-1, *job.prepared.problem.weights_shape)
 
     def result(self, job: Job, elapsed: float) -> Run:
         """As what :func:`localgd.run` gives back."""
-        problem = job.problem
+        prepared, problem = job.prepared, job.prepared.problem
         rounds, weights = self.history["round"].astype(np.float64), self.weights(job)
-        for name, function in job.further.items():
+        further = dict(self.further)
+        for name, function in prepared.further.items():
             values = [float(function(w, k)) for w, k in zip(weights, rounds, strict=True)]
-            self.further[name] = np.array(values)
-        history = {**self.history, "round": rounds, **self.further}
-        history["participations"] = rounds * np.count_nonzero(problem.weights)
-        chosen = columns(
-            history, problem, job.method, "float64", bool(job.direction.size), self.further
-        )
-        chosen["error"] = self.error
-        coefficients = self.coefficients
-        if coefficients is not None and problem.task != "multiclass":
-            coefficients = coefficients[:, 0]
-        return Run(
-            weights=None if problem.kernel else weights[-1],
-            coefficients=coefficients,
-            history=chosen,
-            config={**job.config, "fast_forward": self.about},
+            further[name] = np.array(values)
+        further["error"] = self.error
+        participations = rounds * np.count_nonzero(problem.weights)
+        return make_run(
+            prepared,
+            {**self.history, "round": rounds, "participations": participations, **further},
+            weights=weights[-1],
+            coefficients=self.coefficients,
+            further=further,
+            about={"fast_forward": self.about},
             engine="gram",
-            threads=self.threads,
+            threads=job.threads,
             elapsed=elapsed,
             status=self.status,
             round=_whole(rounds[-1]),
             message=self.message,
-            recorded_weights=weights if job.keep_weights else None,
         )
 
 

@@ -15,11 +15,12 @@ EPS = float(np.finfo(np.float64).eps)
 
 def linear_run(job: Job) -> Forwarded:
     """The records of a run with the squared loss."""
-    rows, rate = job.rows, job.lr
+    prepared = job.prepared
+    rows, rate = job.rows, prepared.lr
     maps = [_rounds(job, noise) for noise in (0.0, 2 * EPS)]
-    weights, beside = (np.array([each.weights(k) for k in job.records]) for each in maps)
+    weights, beside = (np.array([each.weights(k) for k in prepared.records]) for each in maps)
     if not np.isfinite(weights).all():
-        first = job.records[~np.isfinite(weights).all(axis=1)][0]
+        first = prepared.records[~np.isfinite(weights).all(axis=1)][0]
         raise DivergedError(
             f"the rounds overflow before round {first:.3g}: the learning rate is too large; want a "
             "smaller lr (see localgd.analysis.smoothness)",
@@ -27,15 +28,15 @@ def linear_run(job: Job) -> Forwarded:
         )
     # The shortest coefficients that give each model.
     inverse = np.linalg.pinv(rows)
-    coefficients = (weights - job.w0[:, 0]) @ inverse
-    session, threads = job.session(job.records[:1])
-    session.advance(0, [1.0], job.problem.weights[None, :], None)
-    later, none = job.records[1:], np.zeros((0, 0))
+    coefficients = (weights - prepared.init[:, 0]) @ inverse
+    session = job.session(prepared.records[:1])
+    session.advance(0, [1.0], prepared.problem.weights[None, :], None)
+    later, none = prepared.records[1:], np.zeros((0, 0))
     finite = session.record_states(
         1,
         later,
         np.full(len(later), rate),
-        job.problem.weights,
+        prepared.problem.weights,
         np.ones(len(later), dtype=bool),  # drift is known better than from further rounds
         0.0,
         coefficients[1:],
@@ -45,26 +46,28 @@ def linear_run(job: Job) -> Forwarded:
     if not finite:
         raise DivergedError("the loss of a record overflows; want a smaller lr", None)
     history = dict(session.history())
-    history["round"] = job.records
+    history["round"] = prepared.records
     history["weights"] = weights
-    history["drift"] = np.array([maps[0].drift(k) for k in job.records])
+    history["drift"] = np.array([maps[0].drift(k) for k in prepared.records])
     return Forwarded(
         history=history,
         coefficients=coefficients[-1][:, None],
         error=_error(weights, beside, len(rows)),
         about={
             "exact_rounds": 0,
-            "evaluations": len(job.records),
+            "evaluations": len(prepared.records),
             "how": "powers of the round map",
         },
-        threads=threads,
     )
 
 
 def _rounds(job: Job, noise: float) -> AffineRounds:
     """The round map, known but for so much relative noise."""
-    assert isinstance(job.lr, float), "schedules are refused before"
-    return AffineRounds(job.problem, job.method, job.lr, job.w0[:, 0], noise=noise)
+    prepared = job.prepared
+    assert isinstance(prepared.lr, float), "schedules are refused before"
+    return AffineRounds(
+        prepared.problem, prepared.method, prepared.lr, prepared.init[:, 0], noise=noise
+    )
 
 
 def _error(weights: np.ndarray, beside: np.ndarray, n: int) -> np.ndarray:

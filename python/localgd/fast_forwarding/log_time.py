@@ -12,8 +12,9 @@ import numpy as np
 
 from ..errors import DivergedError, NotSeparableError, UnsupportedError
 from ..progress import progress_report
-from ..recording import far_rounds, log_spaced
+from ..recording import log_spaced, record_rounds
 from ..servers import Anchored
+from ..simulation import infinite_start, start_is_finite
 from .flow import Flow
 from .integrate import GROWTH, trajectory
 from .job import Forwarded, Job
@@ -41,29 +42,38 @@ TINY = float(np.finfo(np.float64).tiny)
 
 def log_time_run(job: Job) -> Forwarded:
     """Exact rounds until the differences fall smoothly, then the flow."""
+    prepared = job.prepared
     separable = _separable(job)
-    if not separable and isinstance(job.method.server, Anchored):
+    if not separable and isinstance(prepared.method.server, Anchored):
         raise UnsupportedError(
-            f"method: {job.method!r} cannot be fast-forwarded on rows that are not separable: the "
-            "anchor's share of the model falls like 1/rounds, which run shows step by step"
+            f"method: {prepared.method!r} cannot be fast-forwarded on rows that are not separable: "
+            "the anchor's share of the model falls like 1/rounds, which run shows step by step"
         )
-    most = int(min(job.max_exact_rounds, job.rounds))
-    session, threads = job.session(np.unique(np.append(job.records[job.records <= most], 0)))
+    most = int(min(job.max_exact_rounds, prepared.rounds))
+    session = job.session(np.unique(np.append(prepared.records[prepared.records <= most], 0)))
     gram = job.rows @ job.rows.T
-    flow = Flow(session, job.problem, job.method, job.loss, job.lr, job.rows @ job.w0, gram)
-    decades = math.log10(max(job.rounds, 10))
-    with progress_report(job.progress, decades, unit="decades") as show:
+    flow = Flow(
+        session,
+        prepared.problem,
+        prepared.method,
+        prepared.loss,
+        prepared.lr,
+        job.rows @ prepared.init,
+        gram,
+    )
+    decades = math.log10(max(prepared.rounds, 10))
+    with progress_report(prepared.progress, decades, unit="decades") as show:
         report = _reporter(job, show)
         left = 0.0  # the round in which real rounds left a smooth path
         while True:
             status, settled = exact_start(job, session, flow, most, separable, report)
             exact = session.round
             if settled is None:
-                return _stopped(job, session, flow, threads, status, left)
-            late = job.records[job.records > exact]
+                return _stopped(job, session, flow, status, left)
+            late = prepared.records[prepared.records > exact]
             a = session.coefficients()
             if settled.fixed:
-                return _standing_still(job, flow, threads, late, a, settled.left)
+                return _standing_still(job, flow, late, a, settled.left)
             before = exact, session.participations, session.drift, session.state()
             found = _accurate(job, flow, settled, exact, a, late, report)
             session.restore(*before)
@@ -73,18 +83,18 @@ def log_time_run(job: Job) -> Forwarded:
             left = found.unstable
             status = _past(job, session, found.unstable, most, report)
             if status != "completed":
-                return _stopped(job, session, flow, threads, status, left)
+                return _stopped(job, session, flow, status, left)
     fine, late = found.fine, late[: len(found.fine)]
     if not len(fine):  # interrupted at once
-        return _stopped(job, session, flow, threads, "interrupted")
+        return _stopped(job, session, flow, "interrupted")
     count = len(session.history()["round"])
     rounding = _of_rounding(job, session, flow)
     _check_chance(left, rounding)
     flow.record(count, late, fine)
-    rounds = np.concatenate([job.records[job.records <= exact], late])
+    rounds = np.concatenate([prepared.records[prepared.records <= exact], late])
     history = {**session.history(), "round": rounds}
     _set_drift(flow, found, late, history["drift"][count:])
-    interrupted = rounds[-1] < job.records[-1]
+    interrupted = rounds[-1] < prepared.records[-1]
     errors = _relative(history["weights"][count:], found.errors, max(found.least, rounding[-1]))
     return Forwarded(
         history=history,
@@ -96,7 +106,6 @@ def log_time_run(job: Job) -> Forwarded:
             "local_steps": _local_steps(found.series, session, late[-1]),
             "how": "log k",
         },
-        threads=threads,
         status="interrupted" if interrupted else "completed",
         message=f"interrupted after round {rounds[-1]:.6g}" if interrupted else "",
     )
@@ -136,7 +145,7 @@ def _past(
     job: Job, session: Any, unstable: float, most: int, report: Callable[[float], object]
 ) -> str:
     """Exact rounds to where the smooth path is unstable."""
-    if unstable >= most and job.rounds > most:
+    if unstable >= most and job.prepared.rounds > most:
         raise UnsupportedError(
             f"rounds: near round {unstable:.3g} the rounds become unstable (what one changes, the "
             "next overshoots by more), so that from there on they follow no smooth flow; want "
@@ -232,7 +241,7 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
     """
     history = session.history()
     weights, rounds = history["weights"], np.asarray(history["round"])
-    margins = job.rows @ weights.reshape(len(weights), *job.w0.shape)
+    margins = job.rows @ weights.reshape(len(weights), *job.prepared.init.shape)
     chosen = np.flatnonzero(doubtful(flow, rounds, margins))
     error = np.zeros(len(weights))
     if not len(chosen):
@@ -240,7 +249,7 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
     followed = rounds[: chosen[-1] + 2]
     norms = np.maximum(np.linalg.norm(weights, axis=1), TINY)
     for off in (OFF, -OFF):
-        twin, _ = job.session(followed, off * float(norms.max()))
+        twin = job.session(followed, off * float(norms.max()))
         advance(job, twin, int(followed[-1]), lambda k: None, off=off)
         beside = twin.history()["weights"]
         gaps = np.full(len(weights), np.inf)
@@ -256,7 +265,7 @@ def _of_rounding(job: Job, session: Any, flow: Flow) -> np.ndarray:
 def _between(exact: int, last: float) -> np.ndarray:
     """Rounds at which the path is looked at beside the records: more of them at its beginning."""
     early = np.floor(exact * 10 ** np.arange(0.05, DENSELY, 0.05))
-    usual = far_rounds(log_spaced(per_decade=5), last)
+    usual = record_rounds(log_spaced(per_decade=5), last)
     both = np.union1d(early, usual)
     return both[(both > exact) & (both < last)]
 
@@ -302,16 +311,17 @@ def _separable(job: Job) -> bool:
 
     if job.separable:
         return True
-    if job.problem.task == "multiclass":
+    problem = job.prepared.problem
+    if problem.task == "multiclass":
         try:
-            reference.max_margin(job.problem)
+            reference.max_margin(problem)
         except NotSeparableError:
             return False
         return True
-    found = reference.separability(job.problem)
+    found = reference.separability(problem)
     if not found.separable and len(found.subset):
         raise UnsupportedError(
-            f"problem: {len(found.subset)} of {job.problem.n_samples} rows are separable with the "
+            f"problem: {len(found.subset)} of {problem.n_samples} rows are separable with the "
             "others on the boundary: one part of the model diverges while another stands still, "
             "which has no smooth flow here; use run, and reference.limits for both limits"
         )
@@ -322,7 +332,7 @@ def _reporter(job: Job, show: Callable[[Any], object] | None) -> Callable[[float
     """Report rounds to a callable of the user, decades to a bar."""
     if show is None:
         return lambda k: None
-    if callable(job.progress):
+    if callable(job.prepared.progress):
         return show
     return lambda k: show(math.log10(max(k, 1)))
 
@@ -337,12 +347,11 @@ def _check_chance(left: float, rounding: np.ndarray) -> None:
         )
 
 
-def _stopped(
-    job: Job, session: Any, flow: Flow, threads: int, status: str, left: float = 0.0
-) -> Forwarded:
+def _stopped(job: Job, session: Any, flow: Flow, status: str, left: float = 0.0) -> Forwarded:
     """A run that ended among its exact rounds."""
-    if status == "diverged" and not len(session.history()["round"]):
-        raise ValueError(f"init: its {job.loss} loss is not finite; start closer to 0")
+    prepared = job.prepared
+    if not start_is_finite(session):
+        raise infinite_start(prepared.loss)
     session.record_now()
     history = dict(session.history())
     error = np.zeros(len(history["round"]))
@@ -350,7 +359,7 @@ def _stopped(
         error = _of_rounding(job, session, flow)
     if status == "completed":
         _check_chance(left, error)
-    kept = np.isin(history["round"], job.records) | (history["round"] == session.round)
+    kept = np.isin(history["round"], prepared.records) | (history["round"] == session.round)
     history = {name: column[kept] for name, column in history.items()}
     message = "" if status == "completed" else f"{status} after round {session.round:,}"
     if status == "diverged":
@@ -363,32 +372,31 @@ def _stopped(
         coefficients=session.coefficients(),
         error=error[kept],
         about={"exact_rounds": session.round, "evaluations": 0, "how": "exact rounds"},
-        threads=threads,
         status=status,
         message=message,
     )
 
 
 def _standing_still(
-    job: Job, flow: Flow, threads: int, late: np.ndarray, a: np.ndarray, error: float
+    job: Job, flow: Flow, late: np.ndarray, a: np.ndarray, error: float
 ) -> Forwarded:
     """The model does not move any more: every later record is that of the fixed point."""
+    prepared = job.prepared
     session = flow.session
     exact = session.round
     session.record_now()
     history = dict(session.history())
-    wanted = np.isin(history["round"], job.records)
+    wanted = np.isin(history["round"], prepared.records)
     last = {name: column[-1:] for name, column in history.items()}
     history = {
         name: np.concatenate([column[wanted], np.repeat(last[name], len(late), axis=0)])
         for name, column in history.items()
     }
-    history["round"] = np.concatenate([job.records[job.records <= exact], late])
+    history["round"] = np.concatenate([prepared.records[prepared.records <= exact], late])
     count = len(history["round"])
     return Forwarded(
         history=history,
         coefficients=a,
         error=np.where(np.arange(count) < count - len(late), 0.0, error),
         about={"exact_rounds": exact, "evaluations": flow.evaluations, "how": "fixed point"},
-        threads=threads,
     )

@@ -69,20 +69,21 @@ def exact_start(
     report: Callable[[float], object],
 ) -> tuple[str, Settled | None]:
     """Exact rounds until the flow is smooth, or the model stands still; the status."""
-    many = job.method.rule.core_steps(job.problem.n_clients).min() >= MANY
+    prepared = job.prepared
+    many = prepared.method.rule.core_steps(prepared.problem.n_clients).min() >= MANY
     target = max(session.round, min(FEWEST if many else FIRST, most))
     while True:
         status = advance(job, session, target, report)
-        if status != "completed" or session.round >= job.rounds:
+        if status != "completed" or session.round >= prepared.rounds:
             return status, None
         if not separable:
             status, settled = _rest(job, flow, report)
-            if status != "completed" or session.round >= job.rounds:
+            if status != "completed" or session.round >= prepared.rounds:
                 return status, None
         else:
             with np.errstate(over="ignore", invalid="ignore"):  # of a memory far from settled
                 settled = _look(flow, session.round, session.coefficients(), job.rtol / 100)
-        past = not isinstance(job.lr, TwoStage) or session.round > job.lr.switch_round
+        past = not isinstance(prepared.lr, TwoStage) or session.round > prepared.lr.switch_round
         if past and (settled.fixed or settled.smooth):
             return status, settled
         if session.round >= most:
@@ -94,13 +95,14 @@ def advance(
     job: Job, session: Any, target: int, report: Callable[[float], object], off: float = 0.0
 ) -> str:
     """Exact rounds until a round, at learning rates that are off by so much; the status."""
-    shares = job.problem.weights[None, :]
+    prepared = job.prepared
+    shares = prepared.problem.weights[None, :]
     signs = np.random.default_rng(0)
     try:
         while True:
-            chunks = callable(job.lr) or off != 0
+            chunks = callable(prepared.lr) or off != 0
             until = min(target, session.round + CHUNK) if chunks else target
-            lrs = rates(job.lr, session.round, until) or [1.0]
+            lrs = rates(prepared.lr, session.round, until) or [1.0]
             if off != 0:
                 lrs = lrs * (1 + off * signs.choice([-1, 1], max(until - session.round, 1)))
             status = session.advance(until, lrs, shares, report)
@@ -163,13 +165,14 @@ def _rest(job: Job, flow: Flow, report: Callable[[float], object]) -> tuple[str,
     Coefficients of rows that are not separable grow for ever while the model stands still, so that
     the core puts margins back to ``A w`` now and then, which stirs them up for some rounds.
     """
+    prepared = job.prepared
     session = flow.session
     for _ in range(LOOKS):
         before = session.state()["margins"]
         status = advance(job, session, session.round + 1, report)
         after = session.state()["margins"]
         moved, size = float(np.abs(after - before).max()), float(np.abs(after).max())
-        if moved <= 8 * EPS * size or status != "completed" or session.round >= job.rounds:
+        if moved <= 8 * EPS * size or status != "completed" or session.round >= prepared.rounds:
             break
     ratio, k = moved / max(size, TINY), session.round
     if moved > 8 * EPS * size:
@@ -183,11 +186,12 @@ def _rest(job: Job, flow: Flow, report: Callable[[float], object]) -> tuple[str,
 
 
 def _unsettled(job: Job, k: int, settled: Settled, separable: bool) -> str:
+    prepared = job.prepared
     most = job.max_exact_rounds
-    if isinstance(job.lr, TwoStage) and k <= job.lr.switch_round:
+    if isinstance(prepared.lr, TwoStage) and k <= prepared.lr.switch_round:
         return (
             f"rounds: after {k:,} exact rounds the learning rate has not changed yet; want "
-            f"max_exact_rounds above its switch_round {job.lr.switch_round:,} (now {most:,})"
+            f"max_exact_rounds above its switch_round {prepared.lr.switch_round:,} (now {most:,})"
         )
     if not separable:
         return (

@@ -14,21 +14,24 @@ __all__ = ["deviations"]
 
 def deviations(job: Job, found: Forwarded, rounds: int) -> np.ndarray:
     """‖w - w_exact‖/‖w_exact‖ at the records up to so many rounds; NaN after them."""
+    prepared = job.prepared
+    shape = prepared.problem.weights_shape
     recorded = found.history["round"]
     early = recorded[recorded <= rounds]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         exact = run(
-            job.problem,
-            job.method,
+            prepared.problem,
+            prepared.method,
             rounds=int(early[-1]),
-            loss=job.loss,
-            init=None if not job.w0.any() else job.w0.reshape(job.problem.weights_shape),
+            loss=prepared.loss,
+            init=None if prepared.starts_at_zero else prepared.init.reshape(shape),
             engine="gram",
+            threads=prepared.threads,
             record=early,
             keep_weights=True,
             every_step=True,
-            memory_limit=job.memory_limit,
+            memory_limit=prepared.memory_limit,
         )
     assert exact.recorded_weights is not None
     weights = found.weights(job)

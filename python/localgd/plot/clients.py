@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from . import _style
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def clients(
     >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
     ('Rows', ['label −1', 'label +1'])
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    check_problem(problem)
     data = label_counts(problem)
     names = [_style.label_text(label, label_names) for label in data.labels] or ["all rows"]
     M = problem.n_clients

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problem import Problem
+from ..problem import check_problem
 
-__all__ = ["checked_problem", "signed_rows"]
-
-
-def checked_problem(problem: object) -> Problem:
-    """The argument itself if it is a problem."""
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
-    return problem
+__all__ = ["signed_rows"]
 
 
 def signed_rows(problem: object, name: str) -> np.ndarray:
     """Z of a binary problem; ``name`` is the function that wants it."""
-    problem = checked_problem(problem)
+    problem = check_problem(problem)
     if problem.task != "binary":
         raise ValueError(
             f"problem: {name} got the task {problem.task}; want a binary task, labels -1 and +1"

@@ -13,9 +13,9 @@ from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
 
 from .. import _validation as check
 from ..norms import norm
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
-from ._arguments import checked_problem, signed_rows
+from ._arguments import signed_rows
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction, row_space
 from ._hard_margin import solves
@@ -207,7 +207,7 @@ class Asymptote(ReadOnlyArrays):
         TypeError
             If ``problem`` is not a :class:`localgd.Problem`.
         """
-        if checked_problem(problem).task != "binary":
+        if check_problem(problem).task != "binary":
             return False
         if not solves(problem.signed_rows, self.weights, self.dual):
             return False

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..errors import NotSeparableError
 from ..norms import norm
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
-from ._arguments import checked_problem, signed_rows
+from ._arguments import signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
 from ._hard_margin import INEXACT, Certificate, certify, hard_margin
@@ -131,7 +131,7 @@ def max_margin(problem: Problem) -> MaxMargin:
     >>> (3 * lg.reference.max_margin(classes).weights).round(12).tolist()
     [[2.0, -1.0, -1.0], [-1.0, 2.0, -1.0], [-1.0, -1.0, 2.0]]
     """
-    if checked_problem(problem).task == "multiclass":
+    if check_problem(problem).task == "multiclass":
         return _of_classes(problem)
     Z, exponent = common_scale(signed_rows(problem, "max_margin"))
     solution = hard_margin(Z)

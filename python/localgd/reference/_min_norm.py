@@ -9,9 +9,8 @@ import numpy as np
 
 from .. import _validation as check
 from ..norms import norm
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
-from ._arguments import checked_problem
 from ._equality import EXTENDED
 from ._factors import Factors, factors
 
@@ -96,7 +95,7 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     >>> lg.reference.min_norm(problem, init=[1.0, 0.0]).weights.round(12)
     array([ 0.75, -0.25])
     """
-    X, y = checked_problem(problem).X, problem.y
+    X, y = check_problem(problem).X, problem.y
     start = np.zeros(X.shape[1]) if init is None else check.real_array("init", init, 1)
     if len(start) != X.shape[1]:
         raise ValueError(f"init: got {len(start)} numbers; want {X.shape[1]}, one per feature")

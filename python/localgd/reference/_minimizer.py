@@ -8,9 +8,8 @@ import numpy as np
 
 from .. import _validation as check
 from ..losses import LOSSES, margin_rows
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
-from ._arguments import checked_problem
 from ._facial_reduction import facial_reduction
 from ._losses import SIGNED, Classes, Margins, Targets
 from ._newton import Minimum, minimise
@@ -119,7 +118,7 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     >>> found.weights.round(12), found.relative_gradient < 1e-15
     (array([1.09861229]), True)
     """
-    problem = checked_problem(problem)
+    problem = check_problem(problem)
     check.one_of("loss", loss, KNOWN)
     tolerance = check.number("tolerance", tolerance, above=0)
     if problem.task not in LOSSES[loss].tasks:

@@ -11,12 +11,18 @@ from typing import Any
 
 from ..configuration import describe
 from ..methods import Method, check_method
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from ..running import run
 
-__all__ = ["Case", "cases", "settings_of_run"]
+__all__ = ["SETTINGS", "Case", "cases"]
 
 OF_SINGLE_RUNS = {"progress", "checkpoint", "checkpoint_seconds", "keep_weights"}
+# The keyword arguments of run that a sweep may vary or fix, with their defaults.
+SETTINGS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(run).parameters.items()
+    if name not in OF_SINGLE_RUNS | {"problem", "method"}
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ def cases(
     problems: Any, methods: Any, grid: Mapping[str, Iterable[Any]], settings: Mapping[str, Any]
 ) -> list[Case]:
     """Every combination, in the order of the arguments; the last name of the grid runs fastest."""
-    named_problems = list(_named("problem", problems, _check_problem))
+    named_problems = list(_named("problem", problems, check_problem))
     named_methods = list(_named("method", methods, check_method))
     axes = {name: _axis(name, values) for name, values in grid.items()}
     names = {name: _names(axis) for name, axis in axes.items()}
@@ -54,12 +60,6 @@ def cases(
             labels = {"method": method_name, **labels}
             found.append(Case(labels, problem, made, {**settings, **others}))
     return found
-
-
-def settings_of_run() -> set[str]:
-    """The keyword arguments of run that a sweep may vary or fix."""
-    names = set(inspect.signature(run).parameters)
-    return names - OF_SINGLE_RUNS - {"problem", "method"}
 
 
 def _names(axis: list[Any]) -> list[Any]:
@@ -95,12 +95,6 @@ def _named(what: str, given: Any, checked: Any) -> Iterator[tuple[str, Any]]:
         yield name, checked(value)
 
 
-def _check_problem(problem: Any) -> Problem:
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
-    return problem
-
-
 def _axis(name: str, values: Any) -> list[Any]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"grid: {name!r} has {values!r}; want a list of values")
@@ -113,12 +107,11 @@ def _axis(name: str, values: Any) -> list[Any]:
 def _applied(method: Method, values: Mapping[str, Any]) -> tuple[Method, dict[str, Any]]:
     """The method with its own parameters changed, and what is left for run."""
     fields = {field.name for field in dataclasses.fields(method)}
-    allowed = settings_of_run()
     for name in values:
-        if name not in fields and name not in allowed:
+        if name not in fields and name not in SETTINGS:
             raise ValueError(
                 f"grid: {type(method).__name__} has no parameter {name!r}, nor has run; want one "
-                f"of {', '.join(sorted(fields | allowed))}"
+                f"of {', '.join(sorted(fields | {*SETTINGS}))}"
             )
     changed = {name: value for name, value in values.items() if name in fields}
     return (

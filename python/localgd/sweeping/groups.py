@@ -10,63 +10,50 @@ from typing import Any
 
 import numpy as np
 
-from .. import _validation as check
-from ..arguments import check_init, check_reference
 from ..configuration import work_of
-from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_side_by_side, choose_threads
+from ..engines import Plan, choose_side_by_side
 from ..identification import identify
-from ..losses import check_loss, default_loss
 from ..participation import Participation
-from ..recording import log_spaced, record_rounds
-from ..rounds import learning_rate
-from ..running import DTYPES, MAX_ROUNDS, check_dtype
-from ..schedules import Schedule
-from .grid import Case
+from ..preparation import Preparation, prepare
+from .grid import SETTINGS, Case
 
 __all__ = ["CheckedRun", "parts"]
 
 STRIP = {"float64": 8, "float32": 16}  # runs that are worked on together
 WORTH = 0.75  # of a strip that has to be filled; emptier ones are slower than their runs one by one
-MEASURES = ("test", "asymptote", "measures")  # taken in Python between the rounds of a single run
+# Arguments of run that are known here: with any other a run is taken by itself. What `test`,
+# `asymptote` and `measures` ask for is measured in Python between the rounds of a single run.
+KNOWN = {
+    *("rounds", "loss", "init", "engine", "dtype", "threads", "seed", "record", "reference"),
+    *("every_step", "memory_limit"),
+}
 
 
 @dataclass(frozen=True)
 class CheckedRun:
-    """A run that others may stand beside, with its settings checked."""
+    """A run that others may stand beside, for all cases that differ from it in the seed alone."""
 
-    cases: list[tuple[str, Case]] = field(repr=False)  # those that differ in the seed alone, by key
-    rounds: int
-    loss: str
-    dtype: str
-    steps: int
-    every_step: bool
-    lr: Schedule
-    init: np.ndarray
-    direction: np.ndarray
-    schedule: np.ndarray
-    threads: int | None
+    cases: list[tuple[str, Case]] = field(repr=False)  # by key
+    prepared: Preparation
     plan: Plan
-
-    @property
-    def case(self) -> Case:
-        """One of its cases."""
-        return self.cases[0][1]
 
     @property
     def group(self) -> tuple[Any, ...]:
         """What runs side by side have in common."""
-        steps = self.steps, self.every_step
-        return id(self.case.problem), self.loss, self.dtype, *steps, self.threads
+        prepared, problem = self.prepared, self.prepared.problem
+        steps = int(prepared.method.rule.core_steps(problem.n_clients)[0])
+        same = ("loss", "dtype", "every_step", "threads")
+        return id(problem), steps, *(getattr(prepared, name) for name in same)
 
     @property
     def identity(self) -> tuple[Any, ...]:
         """What tells it from the others of its group: all but the seed, which it does not use."""
-        method = self.case.method
+        prepared = self.prepared
         # A function or an object of the caller's is the same as itself alone, whatever it says.
-        lr = identify(getattr(method, "lr", None), unknown=id)
-        work = json.dumps([work_of(method, unknown=id), lr])
-        arrays = (self.init, self.direction, self.schedule)
-        return work, self.rounds, *(array.tobytes() for array in arrays)
+        lr = identify(getattr(prepared.method, "lr", None), unknown=id)
+        work = json.dumps([work_of(prepared.method, unknown=id), lr])
+        arrays = (prepared.init, prepared.reference, prepared.records)
+        return work, prepared.rounds, *(array.tobytes() for array in arrays)
 
 
 def parts(left: Mapping[str, Case], most: int) -> list[list[CheckedRun] | tuple[str, Case]]:
@@ -86,7 +73,7 @@ def parts(left: Mapping[str, Case], most: int) -> list[list[CheckedRun] | tuple[
             found.append((key, left[key]))
             continue
         runs = list(group.values())
-        width = STRIP[runs[0].dtype]
+        width = STRIP[runs[0].prepared.dtype]
         rest = len(runs) % width
         whole = len(runs) - (rest if rest < WORTH * width else 0)
         count = -(-whole // most)
@@ -104,51 +91,30 @@ def _beside(key: str, case: Case) -> CheckedRun | None:
         return None
     if case.problem.task == "multiclass" or case.method.server.coordinate_wise:
         return None
-    if any(settings.get(name) is not None for name in MEASURES):
+    if any(settings[name] is not SETTINGS[name] for name in settings.keys() - KNOWN):
         return None
     try:
-        return _checked(key, case)
+        return _prepared(key, case)
     except (ValueError, TypeError, MemoryError):
         return None
 
 
-def _checked(key: str, case: Case) -> CheckedRun | None:
-    problem, method, settings = case.problem, case.method, case.settings
-    steps = np.unique(method.rule.core_steps(problem.n_clients))
-    rounds = check.integer("rounds", settings["rounds"], 0)
-    seed = check.integer("seed", settings.get("seed", 0), 0)
-    if len(steps) > 1 or rounds > MAX_ROUNDS or not Participation(problem, method, seed).full:
+def _prepared(key: str, case: Case) -> CheckedRun | None:
+    problem, method = case.problem, case.method
+    if np.ptp(method.rule.core_steps(problem.n_clients)) > 0:
         return None
-    loss = settings.get("loss")
-    loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
-    dtype = check_dtype(settings.get("dtype", "float64"))
-    record = settings.get("record")
-    threads = settings.get("threads")
+    prepared = prepare(problem, method, **case.settings)
+    if not Participation(problem, method, prepared.seed).full:
+        return None
     plan = choose_side_by_side(
         problem,
         method,
-        rounds,
-        STRIP[dtype],  # for which Gram matrices are made once, at least
-        loss=loss,
-        engine=settings.get("engine", "auto"),
-        itemsize=DTYPES[dtype],
-        memory_limit=check.integer(
-            "memory_limit", settings.get("memory_limit", DEFAULT_MEMORY_LIMIT), 1
-        ),
+        prepared.rounds,
+        STRIP[prepared.dtype],  # for which Gram matrices are made once, at least
+        loss=prepared.loss,
+        engine=prepared.engine,
+        itemsize=prepared.itemsize,
+        memory_limit=prepared.memory_limit,
     )
-    if plan is None:
-        return None
-    return CheckedRun(
-        cases=[(key, case)],
-        rounds=rounds,
-        loss=loss,
-        dtype=dtype,
-        steps=int(steps[0]),
-        every_step=check.flag("every_step", settings.get("every_step", False)),
-        lr=learning_rate(problem, method, loss),
-        init=check_init(settings.get("init"), problem),
-        direction=check_reference(settings.get("reference"), problem),
-        schedule=record_rounds(log_spaced() if record is None else record, rounds),
-        threads=None if threads is None else choose_threads(threads, plan),
-        plan=plan,
-    )
+    _ = prepared.lr  # an error of it is that of a single run
+    return None if plan is None else CheckedRun([(key, case)], prepared, plan)

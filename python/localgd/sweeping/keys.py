@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import itertools
 import json
 import uuid
@@ -11,24 +10,17 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import _validation as check
-from ..arguments import check_init, check_reference
 from ..configuration import work_of
 from ..identification import UnidentifiedError, digest, identify
-from ..losses import check_loss, default_loss
 from ..measuring import held_out_rows
+from ..preparation import prepare
 from ..problem import Problem
-from ..recording import log_spaced, record_rounds
-from ..running import check_dtype, run
-from .grid import Case, settings_of_run
+from .grid import SETTINGS, Case
 
 __all__ = ["Keys"]
 
-# Arguments of run that bear on the result, with their defaults.
-SETTINGS = {
-    name: inspect.signature(run).parameters[name].default
-    for name in settings_of_run() - {"threads", "memory_limit"}
-}
+NO_BEARING = {"threads", "memory_limit"}  # on the result
+TAKEN_IN_PYTHON = dict.fromkeys(("test", "asymptote", "measures"))  # hashed as they are given
 PROCESS = uuid.uuid4().hex
 Unknown = Callable[[Any], Any]
 
@@ -69,41 +61,43 @@ class Keys:
         return key
 
     def _plain(self, case: Case, unknown: Unknown) -> dict[str, Any]:
-        problem = case.problem
-        settings = {name: case.settings.get(name, given) for name, given in SETTINGS.items()}
-        parts = {
-            "problem": problem.fingerprint,
-            "method": work_of(case.method, unknown),
-            "lr": identify(getattr(case.method, "lr", None), unknown),
-        }
+        settings = {**SETTINGS, **case.settings}
         try:
-            settings = self._checked(problem, settings)
+            settings = self._checked(case, settings)
         except (ValueError, TypeError):  # run will say what is wrong
             pass
-        return {**parts, "settings": identify(settings, unknown)}
-
-    def _checked(self, problem: Problem, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings as run takes them, so that all ways to write them are one."""
-        loss, record = settings["loss"], settings["record"]
-        rounds = check.integer("rounds", settings["rounds"], 0)
-        schedule = record_rounds(log_spaced() if record is None else record, rounds)
+        kept = {name: value for name, value in settings.items() if name not in NO_BEARING}
         return {
-            **settings,
-            "rounds": rounds,
-            "seed": check.integer("seed", settings["seed"], 0),
-            "dtype": check_dtype(settings["dtype"]),
-            "loss": default_loss(problem.task) if loss is None else check_loss(loss, problem),
-            "record": digest(schedule),
-            "measures": settings["measures"] or None,
-            **{name: self._hash(name, settings[name], problem) for name in ARRAYS},
+            "problem": case.problem.fingerprint,
+            "method": work_of(case.method, unknown),
+            "lr": identify(getattr(case.method, "lr", None), unknown),
+            "settings": identify(kept, unknown),
         }
 
-    def _hash(self, name: str, value: Any, problem: Problem) -> Any:
-        """Of arrays, made once however many runs they take part in."""
+    def _checked(self, case: Case, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings as run takes them, so that all ways to write them are one."""
+        problem = case.problem
+        prepared = prepare(problem, case.method, **{**settings, **TAKEN_IN_PYTHON})
+        hashes: dict[str, Callable[[], Any]] = {
+            "init": lambda: digest(prepared.init),
+            "reference": lambda: digest(prepared.reference),
+            "test": lambda: _test(settings["test"], problem),
+            "asymptote": lambda: _asymptote(settings["asymptote"]),
+        }
+        others = settings.keys() - hashes.keys() - {"record", "measures"}
+        return {
+            **{name: getattr(prepared, name) for name in others},
+            **{name: self._once(name, settings[name], problem, hashes[name]) for name in hashes},
+            "record": digest(prepared.records),
+            "measures": settings["measures"] or None,
+        }
+
+    def _once(self, name: str, value: Any, problem: Problem, made: Callable[[], Any]) -> Any:
+        """A hash of arrays, made once however many runs they take part in."""
         wanted = (name, id(value), id(problem))
         if wanted not in self._known:
             self._kept += [value, problem]
-            self._known[wanted] = ARRAYS[name](value, problem)
+            self._known[wanted] = made()
         return self._known[wanted]
 
 
@@ -111,19 +105,11 @@ def _test(value: Any, problem: Problem) -> str | None:
     return None if value is None else digest(*held_out_rows(problem, value))
 
 
-def _asymptote(value: Any, problem: Problem) -> Any:
+def _asymptote(value: Any) -> Any:
     try:
         return identify(value)
     except UnidentifiedError:  # of the caller's
         return value
-
-
-ARRAYS: dict[str, Callable[[Any, Problem], Any]] = {
-    "init": lambda value, problem: digest(check_init(value, problem)),
-    "reference": lambda value, problem: digest(check_reference(value, problem)),
-    "test": _test,
-    "asymptote": _asymptote,
-}
 
 
 def _serial(value: Any) -> int:

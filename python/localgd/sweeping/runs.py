@@ -8,20 +8,28 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _validation as check
-from ..progress import progress_report
+from ..progress import check_progress, progress_report
 from ..running import run
-from .grid import Case, cases, settings_of_run
+from .grid import SETTINGS, Case, cases
 from .groups import CheckedRun, parts
 from .keys import Keys
-from .side_by_side import entries_side_by_side
+from .side_by_side import ScheduleError, entries_side_by_side
 from .table import Entry, OutputFile, Sweep
 
 __all__ = ["sweep"]
 
 Part = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
+
+
+class Taken(NamedTuple):
+    """The entries of a part, and what kept its runs from going side by side."""
+
+    entries: list[Entry]
+    trouble: str = ""
+
 
 # Runs side by side: enough to keep the core busy, few enough that finished ones come now and then,
 # or that several workers have something to do.
@@ -64,7 +72,8 @@ def sweep(
         Where to run: a ``ProcessPoolExecutor``, or that of Dask, MPI, …. Problems and methods must
         be picklable then. Each run takes one thread there unless ``threads`` is given.
     batch : bool, default True
-        Whether runs that can be taken side by side are.
+        Whether runs that can be taken side by side are. Where a schedule fails, or they need too
+        much memory together, they are single runs, and a RuntimeWarning says so.
     out : path, optional
         A file (JSON, one run per line; null for NaN) that takes each run as it finishes. Runs that
         it holds already are not run again: those of the same rows, method and settings, whatever
@@ -105,12 +114,12 @@ def sweep(
     >>> table.last("angle").round(3).tolist()
     [0.34, 0.236, 0.18]
     """
-    allowed = settings_of_run()
     for name in settings:
-        if name not in allowed:
-            names = ", ".join(sorted(allowed))
+        if name not in SETTINGS:
+            names = ", ".join(sorted(SETTINGS))
             raise TypeError(f"{name}: run has no such argument; want one of {names}")
     check.flag("batch", batch)
+    check_progress(progress)
     if grid is not None and not isinstance(grid, Mapping):
         raise TypeError(f"grid: got {grid!r}; want a mapping of names to lists")
     fixed: dict[str, Any] = {"rounds": rounds, **settings}
@@ -182,17 +191,20 @@ def _finished(work: Sequence[Part], executor: Executor | None) -> Iterator[Entry
     try:
         if executor is None:
             for part in work:
-                entries = _entries(part)
-                yield from entries
-                if any(entry.status == "interrupted" for entry in entries):
+                taken = _take(part)
+                yield from taken.entries
+                _warn_of(taken)
+                if any(entry.status == "interrupted" for entry in taken.entries):
                     return
             return
-        futures: dict[Future[list[Entry]], Part] = {}
+        futures: dict[Future[Taken], Part] = {}
         try:
             for part in work:
                 yield from _submit(executor, part, futures)
             for future in as_completed(futures):
-                yield from _result(future, futures[future])
+                taken = _result(future, futures[future])
+                yield from taken.entries
+                _warn_of(taken)
         finally:
             for future in futures:
                 future.cancel()
@@ -200,12 +212,20 @@ def _finished(work: Sequence[Part], executor: Executor | None) -> Iterator[Entry
         return
 
 
-def _submit(
-    executor: Executor, part: Part, futures: dict[Future[list[Entry]], Part]
-) -> list[Entry]:
+def _warn_of(taken: Taken) -> None:
+    if taken.trouble:
+        warnings.warn(
+            f"sweep: {len(taken.entries)} runs were taken one by one instead of side by side: "
+            f"{taken.trouble}",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def _submit(executor: Executor, part: Part, futures: dict[Future[Taken], Part]) -> list[Entry]:
     """Give an executor a part; its entries if that fails since a worker has died meanwhile."""
     try:
-        futures[executor.submit(_entries, part)] = part
+        futures[executor.submit(_take, part)] = part
     except BrokenExecutor as error:
         if not futures:
             raise
@@ -213,12 +233,12 @@ def _submit(
     return []
 
 
-def _result(future: Future[list[Entry]], part: Part) -> list[Entry]:
+def _result(future: Future[Taken], part: Part) -> Taken:
     """What a worker has come to, be it that it is gone, or could not be given its part."""
     try:
         return future.result()
     except Exception as error:
-        return [_failed(key, case, error) for key, case in _cases(part)]
+        return Taken([_failed(key, case, error) for key, case in _cases(part)])
 
 
 def _cases(part: Part) -> list[tuple[str, Case]]:
@@ -231,17 +251,20 @@ def _digest(part: Part) -> str:
     return "" if isinstance(part, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
 
 
-def _entries(part: Part) -> list[Entry]:
-    """Of runs side by side, or of a single one, as those are that have no answer side by side."""
+def _take(part: Part) -> Taken:
+    """Runs side by side, or a single one, as those are that have no answer side by side."""
     if isinstance(part, tuple):
-        return [_entry(*part)]
+        return Taken([_entry(*part)])
+    digest, trouble = _digest(part), ""
     try:
-        digest = _digest(part)
         found = [dataclasses.replace(entry, batch=digest) for entry in entries_side_by_side(part)]
-    except Exception:  # of one of the schedules, or all are too much
-        found = []
+    except ScheduleError as error:
+        found, trouble = [], str(error)
+    except MemoryError:
+        found, trouble = [], "together they need too much memory"
     known = {entry.key for entry in found}
-    return found + [_entry(*run) for run in _cases(part) if run[0] not in known]
+    alone = [_entry(*run) for run in _cases(part) if run[0] not in known]
+    return Taken(found + alone, trouble)
 
 
 def _entry(key: str, case: Case) -> Entry:
@@ -252,9 +275,7 @@ def _entry(key: str, case: Case) -> Entry:
             found = run(case.problem, case.method, **case.settings)
     except Exception as error:  # of a function of the caller's it may be any
         return _failed(key, case, error)
-    return Entry(
-        case.values, found.status, found.message, found.engine, found.elapsed, found.history, key
-    )
+    return Entry.of(key, case.values, found)
 
 
 def _failed(key: str, case: Case, error: Exception) -> Entry:

@@ -9,20 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from .._backend import core
-from ..configuration import local_options, run_options
 from ..engines import choose_threads
-from ..losses import margin_rows
-from ..measuring import columns as history_columns
-from ..running import ending, next_chunk
+from ..preparation import Preparation
+from ..result import ending, make_run
+from ..running import next_chunk
 from ..schedules import rates
+from ..simulation import SIDE_BY_SIDE, make_simulation, start_is_finite
 from .groups import CheckedRun
 from .table import Entry
 
-__all__ = ["entries_side_by_side"]
+__all__ = ["ScheduleError", "entries_side_by_side"]
 
 RATES_AT_ONCE = 2**16  # of schedules
 LANES = 8  # runs that a thread takes at once, at least
+
+
+class ScheduleError(Exception):
+    """A learning-rate schedule of one of the runs has failed."""
 
 
 def entries_side_by_side(runs: Sequence[CheckedRun]) -> list[Entry]:
@@ -33,7 +36,7 @@ def entries_side_by_side(runs: Sequence[CheckedRun]) -> list[Entry]:
     session = _session(runs)
     start = time.perf_counter()
     try:
-        _advance(session, runs)
+        _advance(session, [run.prepared for run in runs])
     except KeyboardInterrupt:
         pass  # the statuses say so
     elapsed = (time.perf_counter() - start) / sum(len(run.cases) for run in runs)
@@ -43,34 +46,21 @@ def entries_side_by_side(runs: Sequence[CheckedRun]) -> list[Entry]:
 
 
 def _session(runs: Sequence[CheckedRun]) -> Any:
-    first = runs[0]
-    problem, plan = first.case.problem, first.plan
-    count = len(runs)
+    prepared, plan = runs[0].prepared, runs[0].plan
     whole = dataclasses.replace(
-        plan, seconds_round=plan.seconds_round * count, parts=plan.parts * -(-count // LANES)
+        plan,
+        seconds_round=plan.seconds_round * len(runs),
+        parts=plan.parts * -(-len(runs) // LANES),
     )
-    return core.Simulation(
-        margin_rows(problem, first.loss),
-        problem.y,
-        problem.offsets,
-        problem.weights,
-        [
-            run_options(run.case.method, run.init, run.schedule, run.direction, rounds=run.rounds)
-            for run in runs
-        ],
-        engine="side_by_side",
-        loss=first.loss,
-        single=first.dtype == "float32",
-        local=local_options(problem, first.case.method, every_step=first.every_step),
-        threads=first.threads or choose_threads(None, whole),
-    )
+    threads = choose_threads(prepared.threads, whole)
+    return make_simulation([run.prepared for run in runs], SIDE_BY_SIDE, threads)
 
 
-def _advance(session: Any, runs: Sequence[CheckedRun]) -> None:
+def _advance(session: Any, runs: Sequence[Preparation]) -> None:
     """To the end of all runs in chunks of about a second."""
     scheduled = any(callable(run.lr) for run in runs)
     most = RATES_AT_ONCE // len(runs) if scheduled else 2**50
-    shares = runs[0].case.problem.weights
+    shares = runs[0].problem.weights
     chunk = 1
     while True:  # at least once: runs of 0 rounds record round 0
         first = session.round
@@ -80,7 +70,7 @@ def _advance(session: Any, runs: Sequence[CheckedRun]) -> None:
         until = min(first + chunk, *ends)
         begin = time.perf_counter()
         lrs = [
-            rates(run.lr, first, until) if goes and until > first else [1.0]
+            _rates(run, first, until) if goes and until > first else [1.0]
             for run, goes in zip(runs, going, strict=True)
         ]
         session.advance(until, np.stack(np.broadcast_arrays(*lrs), axis=1), shares, None)
@@ -90,25 +80,30 @@ def _advance(session: Any, runs: Sequence[CheckedRun]) -> None:
             chunk = next_chunk(chunk, time.perf_counter() - begin, most)
 
 
+def _rates(prepared: Preparation, first: int, until: int) -> list[float]:
+    try:
+        return rates(prepared.lr, first, until)
+    except Exception as error:  # of a function of the caller's it may be any
+        raise ScheduleError(f"the schedule of one of them failed ({error!r})") from error
+
+
 def _entries(session: Any, place: int, run: CheckedRun, elapsed: float) -> Iterator[Entry]:
     """Those of a run: one for each seed."""
-    status, round = session.status(place), session.round_of(place)
-    if status == "diverged" and round == 0 and not len(session.history(place)["round"]):
+    if not start_is_finite(session, place):
         return
+    status = session.status(place)
     if status == "running":
         status = "interrupted"
     if status != "completed":
         session.record_now(place)
-    case = run.case
-    history = history_columns(
-        session.history(place),
-        case.problem,
-        case.method,
-        run.dtype,
-        bool(run.direction.size),
-        (),
+    history = session.history(place)
+    result = make_run(
+        run.prepared,
+        history,
+        engine="gram",
+        threads=1,
+        elapsed=elapsed,
+        **ending(run.prepared, status, session.round_of(place), history["loss"]),
     )
-    losses = history["loss"]
-    status, message = ending(status, round, run.rounds, run.loss, run.dtype, losses)
     for key, twin in run.cases:
-        yield Entry(twin.values, status, message, "gram", elapsed, history, key)
+        yield Entry.of(key, twin.values, result)

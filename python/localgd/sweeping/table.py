@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..result import Run
 
 __all__ = ["Entry", "OutputFile", "Sweep", "load_sweep"]
 
@@ -62,6 +63,11 @@ class Entry:
     history: dict[str, np.ndarray]
     key: str
     batch: str = ""
+
+    @classmethod
+    def of(cls, key: str, values: dict[str, Any], run: Run) -> Entry:
+        """The entry of a run by itself."""
+        return cls(values, run.status, run.message, run.engine, run.elapsed, run.history, key)
 
     def to_json(self) -> str:
         """A line of the output file; floats keep all their digits."""

@@ -1,0 +1,134 @@
+"""The records of a run, and the columns of its history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .measuring import CORE
+from .methods import Method
+from .preparation import Preparation
+from .problem import Problem
+
+__all__ = ["Recording", "columns"]
+
+
+class Recording:
+    """The records of a run: those of the core, with further measures taken at the same rounds."""
+
+    def __init__(
+        self,
+        session: Any,
+        prepared: Preparation,
+        unknown: Collection[str] = (),
+    ):
+        self._unknown = unknown  # measures that cannot be distinguished from others of their name
+        self._session = session
+        self._shape = prepared.problem.weights_shape
+        self._width = math.prod(self._shape)
+        self._schedule = prepared.records
+        self._measures = prepared.further
+        self._values: dict[str, dict[int, float]] = {name: {} for name in self._measures}
+
+    def stop_before(self, until: int) -> int:
+        """The round up to which the core may run: to the next record if more is to be measured."""
+        if not self._measures:
+            return until
+        round = self._session.round
+        if round not in next(iter(self._values.values())) and round in self._schedule:
+            return int(round)  # the start has not been measured yet
+        due = np.searchsorted(self._schedule, round, side="right")
+        return min(until, int(self._schedule[due])) if due < len(self._schedule) else until
+
+    def measure(self) -> None:
+        """Measure the present model if the core has just recorded it."""
+        round = self._session.round
+        if not self._measures or round not in self._schedule:
+            return
+        self._measure(round)
+
+    def _measure(self, round: int) -> None:
+        w = self._session.weights().reshape(self._shape)
+        for name, function in self._measures.items():
+            self._values[name][round] = float(function(w, round))
+
+    def record_now(self) -> None:
+        """Record the last whole round of a run that was stopped."""
+        self._session.record_now()
+        if self._measures:
+            self._measure(self._session.round)
+
+    def recorded(self, saved: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The columns that an earlier session has left, without those of unknown measures.
+
+        A KeyError or TypeError if they are not such columns.
+        """
+        columns = {}
+        for name, empty in self.history().items():
+            if name in self._unknown:
+                continue
+            width = (self._width,) if name == "weights" else ()
+            columns[name] = saved[name]
+            if saved[name].shape != (len(saved["round"]), *width):
+                raise TypeError(name)
+            if saved[name].dtype != empty.dtype:
+                raise TypeError(name)
+        return columns
+
+    def completed(self, recorded: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """With the unknown measures, taken again of the models that were recorded."""
+        for name in self._unknown:
+            models = zip(recorded["round"].tolist(), recorded["weights"], strict=True)
+            values = [float(self._measures[name](w.reshape(self._shape), k)) for k, w in models]
+            recorded[name] = np.array(values, dtype=np.float64)
+        return recorded
+
+    def history(self) -> dict[str, np.ndarray]:
+        """All columns; NaN where a run was stopped before a measure was taken."""
+        history = dict(self._session.history())
+        rounds = history["round"].tolist()
+        if "weights" in history:  # whose width the core does not know before the first record
+            history["weights"] = history["weights"].reshape(len(rounds), self._width)
+        for name, values in self._values.items():
+            history[name] = np.array([values.get(k, np.nan) for k in rounds], dtype=np.float64)
+        return history
+
+
+def columns(
+    prepared: Preparation, history: Mapping[str, np.ndarray], further: Iterable[str]
+) -> dict[str, np.ndarray]:
+    """The columns of ``Run.history`` from those of the core and further ones."""
+    problem = prepared.problem
+    chosen = {
+        "round": history["round"],
+        "local_steps": _local_steps(history["round"], problem, prepared.method),
+        "loss": history["loss"],
+    }
+    if problem.task != "regression":
+        chosen["margin"] = history["margin"]
+    for name in CORE:
+        if name != "angle" or prepared.reference.size:
+            chosen[name] = history[name]
+    if not problem.kernel:
+        chosen["bytes"] = history["participations"] * _bytes_per_client(prepared)
+    return {**chosen, **{name: history[name] for name in further}}
+
+
+def _local_steps(rounds: np.ndarray, problem: Problem, method: Method) -> np.ndarray:
+    """Local steps since the start; the weighted mean of the clients where they differ."""
+    steps = method.rule.local_steps
+    if not isinstance(steps, tuple):
+        return rounds * steps
+    if len(set(steps)) == 1:
+        return rounds * steps[0]
+    return rounds * float(problem.weights @ np.array(steps))
+
+
+def _bytes_per_client(prepared: Preparation) -> int:
+    """Bytes that a client and the server exchange in a round: a model each way, twice that many
+    vectors where control variates or gradients go with it."""
+    vectors = 2 if prepared.method.rule.correction == "none" else 4
+    return vectors * prepared.init.size * prepared.itemsize

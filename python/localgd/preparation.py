@@ -1,0 +1,146 @@
+"""A run that is ready to be taken: its arguments, checked once for whoever takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from . import _validation as check
+from .arguments import DTYPES, check_dtype, check_init, check_reference, check_rounds
+from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
+from .losses import check_loss, default_loss
+from .measuring import Measure, Timed, further_measures
+from .methods import Method, check_method
+from .problem import Problem, check_problem
+from .progress import check_progress
+from .recording import LogSpaced, log_spaced, record_rounds
+from .rounds import learning_rate
+from .schedules import Schedule
+
+__all__ = ["Preparation", "prepare"]
+
+DEFAULT_RECORD = log_spaced()
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """The arguments of ``run``, ``fast_forward`` or a run of ``sweep``, checked and made definite.
+
+    Made by :func:`prepare`.
+    """
+
+    problem: Problem
+    method: Method
+    rounds: Any  # an int, or a float beyond those that can be counted
+    seed: int
+    dtype: str
+    loss: str
+    init: np.ndarray  # w_0, (d, C)
+    starts_at_zero: bool  # no init was given
+    reference: np.ndarray  # its direction, (d, C); empty if there is none
+    records: np.ndarray  # rounds to measure at, increasing: int64, or float64 of a far run
+    spacing: LogSpaced | None  # of the records; None if they were given one by one
+    engine: str  # asked for
+    threads: int | None  # asked for
+    memory_limit: int
+    keep_weights: bool
+    every_step: bool
+    test: Any
+    asymptote: Any
+    measures: Mapping[str, Measure] | None
+    progress: bool | Callable[[Any], None]
+
+    @cached_property
+    def lr(self) -> Schedule:
+        """The method's schedule with presets made numbers, which may take a while."""
+        return learning_rate(self.problem, self.method, self.loss)
+
+    @cached_property
+    def further(self) -> dict[str, Timed]:
+        """What Python measures at the records, by column."""
+        if self.test is None and self.asymptote is None and self.measures is None:
+            return {}
+        return further_measures(
+            self.problem,
+            self.method,
+            self.loss,
+            self.lr,
+            self.test,
+            self.asymptote,
+            self.measures,
+        )
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number of the rows and of the local phase."""
+        return DTYPES[self.dtype]
+
+    def plan(self, engine: str) -> Plan:
+        """What an engine costs; the cheapest if it is "auto"."""
+        return choose_engine(
+            self.problem,
+            self.method,
+            self.rounds,
+            loss=self.loss,
+            engine=engine,
+            itemsize=self.itemsize,
+            memory_limit=self.memory_limit,
+        )
+
+
+def prepare(
+    problem: Any,
+    method: Any,
+    *,
+    rounds: Any,
+    loss: Any = None,
+    init: Any = None,
+    engine: Any = "auto",
+    dtype: Any = "float64",
+    threads: Any = None,
+    seed: Any = 0,
+    record: Any = None,
+    reference: Any = None,
+    test: Any = None,
+    asymptote: Any = None,
+    measures: Any = None,
+    progress: Any = False,
+    keep_weights: Any = False,
+    every_step: Any = False,
+    memory_limit: Any = DEFAULT_MEMORY_LIMIT,
+    far: bool = False,
+) -> Preparation:
+    """Check the arguments of a run, which has more rounds than can be counted if it is ``far``."""
+    check_problem(problem)
+    check_method(method)
+    rounds = check_rounds(rounds, far)
+    record = DEFAULT_RECORD if record is None else record
+    records = record_rounds(record, rounds)
+    prepared = Preparation(
+        problem=problem,
+        method=method,
+        rounds=rounds,
+        seed=check.integer("seed", seed, 0),
+        dtype=check_dtype(dtype),
+        loss=default_loss(problem.task) if loss is None else check_loss(loss, problem),
+        init=check_init(init, problem),
+        starts_at_zero=init is None,
+        reference=check_reference(reference, problem),
+        records=records if far else records.astype(np.int64),
+        spacing=record if isinstance(record, LogSpaced) else None,
+        engine=check.one_of("engine", engine, ("auto", *ENGINES)),
+        threads=None if threads is None else check.integer("threads", threads, 1),
+        memory_limit=check.integer("memory_limit", memory_limit, 1),
+        keep_weights=check.flag("keep_weights", keep_weights),
+        every_step=check.flag("every_step", every_step),
+        test=test,
+        asymptote=asymptote,
+        measures=measures,
+        progress=check_progress(progress),
+    )
+    _ = prepared.further  # which refuses what does not fit
+    return prepared

@@ -1,0 +1,81 @@
+"""The core's simulation of what has been prepared: one run, or several side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ._backend import core
+from .losses import margin_rows
+from .preparation import Preparation
+from .randomness import batch_keys
+
+__all__ = [
+    "SIDE_BY_SIDE",
+    "infinite_start",
+    "local_options",
+    "make_simulation",
+    "run_options",
+    "start_is_finite",
+]
+
+SIDE_BY_SIDE = "side_by_side"
+
+
+def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> Any:
+    """Of a run, or of several that share rows and local steps by the engine "side_by_side"."""
+    first = runs[0]
+    problem = first.problem
+    return core.Simulation(
+        margin_rows(problem, first.loss),
+        problem.y,
+        problem.offsets,
+        problem.weights,
+        [run_options(run, ends=engine == SIDE_BY_SIDE) for run in runs],
+        engine=engine,
+        loss=first.loss,
+        single=first.dtype == "float32",
+        local=local_options(first),
+        threads=threads,
+    )
+
+
+def local_options(prepared: Preparation) -> dict[str, Any]:
+    """The local rule as the core takes it, except for what each run has of its own."""
+    problem, rule = prepared.problem, prepared.method.rule
+    return {
+        "steps": rule.core_steps(problem.n_clients),
+        "batches": rule.batches(problem.sizes),
+        "replacement": rule.replacement,
+        "keys": batch_keys(prepared.seed, problem.n_clients) if rule.stochastic else [],
+        "solve": rule.solve,
+        "every_step": prepared.every_step,
+        "normalize": prepared.method.normalize,
+        "correction": {"kind": rule.correction, **rule.parameters},
+    }
+
+
+def run_options(prepared: Preparation, ends: bool = False) -> dict[str, Any]:
+    """What a run has of its own, as the core takes it; whether it ends by itself."""
+    method = prepared.method
+    return {
+        "init": prepared.init,
+        "server": {"kind": method.server.kind, **dataclasses.asdict(method.server)},
+        "prox": method.rule.prox,
+        "record_rounds": prepared.records,
+        "reference": prepared.reference,
+        "keep_weights": prepared.keep_weights,
+        "rounds": prepared.rounds if ends else None,
+    }
+
+
+def start_is_finite(session: Any, run: int = 0) -> bool:
+    """Whether the loss at the start of a run is: where it is not, there is no record at all."""
+    diverged = session.status(run) == "diverged" and session.round_of(run) == 0
+    return not diverged or len(session.history(run)["round"]) > 0
+
+
+def infinite_start(loss: str) -> ValueError:
+    """The error of a run whose start has an infinite loss."""
+    return ValueError(f"init: its {loss} loss is not finite; start closer to 0")
