@@ -83,9 +83,11 @@ def test_decays(kind, name):
     with pytest.raises(ValueError, match=f"{name}: got 1; want a number of at least 0 and below 1"):
         make(kind, **{name: 1})
     for bad in (-0.1, np.nan):
-        with pytest.raises(ValueError, match=f"{name}: got {bad}; want a finite number of at leas"):
+        with pytest.raises(ValueError, match=f"{name}: got {bad}; want a number of at least 0"):
             make(kind, **{name: bad})
-    with pytest.raises(TypeError, match=f"{name}: got '0.9'; want a finite number of at least 0"):
+    with pytest.raises(
+        TypeError, match=f"{name}: got '0.9'; want a number of at least 0 and below 1"
+    ):
         make(kind, **{name: "0.9"})
 
 

@@ -341,8 +341,8 @@ def ending(
         return status, f"interrupted after round {round:,} of {rounds:,}"
     advice = "use a smaller lr, or divide the rows by their largest norm"
     if status == "diverged":
-        limit = {"float64": -709, "float32": -88}[dtype]
-        cause = f" (a margin below {limit})" if loss == "exponential" else ""
+        limit = -int(np.log(np.finfo(dtype).max))
+        cause = f" (a margin below {limit})" if LOSSES[loss].overflows else ""
         return status, (
             f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
             f"{advice}. The result is that of round {round:,}"

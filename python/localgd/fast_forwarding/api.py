@@ -12,7 +12,7 @@ from .. import _validation as check
 from ..arguments import check_init, check_reference
 from ..configuration import make_config
 from ..engines import DEFAULT_MEMORY_LIMIT
-from ..losses import check_loss, default_loss
+from ..losses import LOSSES, check_loss, default_loss
 from ..measuring import Measure, further_measures
 from ..methods import Method, check_method
 from ..problem import Problem
@@ -163,7 +163,7 @@ def fast_forward(
     )
     start = time.perf_counter()
     with np.errstate(all="ignore"):  # whatever the caller's state: underflows are of no account
-        found = linear_run(job) if loss == "squared" else log_time_run(job)
+        found = linear_run(job) if LOSSES[loss].affine else log_time_run(job)
     if exact:
         found.further["deviation"] = deviations(job, found, min(exact, int(min(last, 2**53))))
     return found.result(job, time.perf_counter() - start)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergedError, NotSeparableError, UnsupportedError
+from ..losses import loss_with_tail
 from ..progress import progress_report
 from ..recording import far_rounds, log_spaced
 from ..servers import Anchored
@@ -42,6 +43,8 @@ TINY = float(np.finfo(np.float64).tiny)
 def log_time_run(job: Job) -> Forwarded:
     """Exact rounds until the differences fall smoothly, then the flow."""
     separable = _separable(job)
+    if separable:
+        loss_with_tail(job.loss, job.problem, "the flow on separable rows depends")
     if not separable and isinstance(job.method.server, Anchored):
         raise UnsupportedError(
             f"method: {job.method!r} cannot be fast-forwarded on rows that are not separable: the "
