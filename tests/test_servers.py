@@ -1,6 +1,7 @@
 """Servers as options: checked when made, plain to read, frozen; where they cannot be used."""
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -42,6 +43,13 @@ def test_values_that_are_frozen_and_shown(kind):
 def test_kinds_are_different_and_those_that_leave_the_span_are_marked():
     assert len({kind.kind for kind in SERVERS}) == len(SERVERS)
     assert {kind for kind in SERVERS if kind.coordinate_wise} == set(ADAPTIVE)
+
+
+def test_a_server_is_of_a_kind_that_the_core_has():
+    with pytest.raises(TypeError, match="kind: got 'median'; the core has 'average', 'anchored', "):
+        type("Median", (Server,), {"kind": "median"})
+    gc.collect()  # what was left of it
+    assert Server.__subclasses__() == SERVERS
 
 
 def test_defaults_of_the_papers():

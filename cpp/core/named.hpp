@@ -1,4 +1,4 @@
-// One of some types, which have names.
+// Types that have names: what a registry lists.
 #pragma once
 
 #include <stdexcept>
@@ -8,12 +8,12 @@
 
 namespace localgd {
 
-// An object of the type of that name. Throws std::invalid_argument where there is none; `what` says
-// of what it is the name.
 template <class Variant>
 struct Named;
 template <class... Any>
 struct Named<std::variant<Any...>> {
+  // An object of the type of that name. Throws std::invalid_argument where there is none; `what`
+  // says of what it is the name.
   static std::variant<Any...> find(std::string_view what, std::string_view name) {
     std::variant<Any...> found;
     if (!((name == Any::name && (found = Any{}, true)) || ...))

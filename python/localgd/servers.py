@@ -22,7 +22,6 @@ __all__ = [
     "ServerYogi",
 ]
 
-
 KNOWN = core.schema()["servers"]
 
 
@@ -39,8 +38,9 @@ class Server:
     coordinate_wise: ClassVar[bool]
 
     def __init_subclass__(cls) -> None:
-        if cls.kind not in KNOWN:
-            raise TypeError(f"kind: got {cls.kind!r}; the core has {', '.join(map(repr, KNOWN))}")
+        kind = getattr(cls, "kind", None)
+        if kind not in KNOWN:
+            raise TypeError(f"kind: got {kind!r}; the core has {', '.join(map(repr, KNOWN))}")
         cls.coordinate_wise = KNOWN[cls.kind]["coordinate_wise"]
 
     def __post_init__(self) -> None:

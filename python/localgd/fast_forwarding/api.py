@@ -103,7 +103,8 @@ def fast_forward(
     ------
     UnsupportedError
         For what is not smooth (batches, sampled clients, exact solves, coordinate-wise servers,
-        rows of which only a part is separable), a run that is still unstable after
+        rows of which only a part is separable), a loss whose second derivatives are not known or,
+        on separable rows, whose tail is not, a run that is still unstable after
         ``max_exact_rounds`` or becomes so later, rows that are not separable where the model is not
         at rest by then, rounds that cannot be integrated to ``rtol``, and rows whose squares leave
         the range of float64.
