@@ -25,6 +25,7 @@ sys.exit(pytest.main([*{tests!r}, *"-q -n 0 -p no:cacheprovider -k".split(), {na
 """
 TESTS = (
     *("test_run_oracle.py", "test_registry.py", "test_servers.py", "test_sweep_side_by_side.py"),
+    "test_losses.py",
     "extension/refusals.py",
 )
 

@@ -5,6 +5,7 @@ import registry
 
 import localgd as lg
 from localgd import arguments, engines, losses, methods, servers
+from localgd._backend import core
 
 
 def test_every_engine_is_listed():
@@ -26,13 +27,17 @@ def test_every_method_is_listed():
 def test_every_server_is_listed_and_has_an_oracle():
     used = {case.make(0.1).server.__class__ for case in registry.METHODS}
     assert used == set(servers.Server.__subclasses__())
+    assert {server.kind for server in used} == set(core.schema()["servers"])
     assert {server.__name__ for server in used} == set(oracle.SERVERS)
 
 
 def test_every_correction_and_sampling_is_listed():
     made = [case.make(0.1) for case in registry.METHODS]
     assert {method.sampling for method in made} == {"uniform", "weight"}
-    assert {method.rule.correction for method in made} == {"none", "control", "displacement"}
+    corrections = core.schema()["corrections"]
+    assert {method.rule.correction for method in made} == set(corrections)
+    for rule in (method.rule for method in made):
+        assert [*rule.parameters] == corrections[rule.correction]
     for name in ("solve", "stochastic", "replacement", "whole_round"):
         assert {getattr(method.rule, name) for method in made} == {True, False}, name
 

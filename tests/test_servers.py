@@ -1,6 +1,7 @@
 """Servers as options: checked when made, plain to read, frozen; where they cannot be used."""
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -45,6 +46,13 @@ def test_kinds_are_different_and_those_that_leave_the_span_are_marked():
     assert {kind for kind in SERVERS if kind.coordinate_wise} == set(ADAPTIVE)
 
 
+def test_a_server_is_of_a_kind_that_the_core_has():
+    with pytest.raises(TypeError, match="kind: got 'median'; the core has 'average', 'anchored', "):
+        type("Median", (Server,), {"kind": "median"})
+    gc.collect()  # what was left of it
+    assert Server.__subclasses__() == SERVERS
+
+
 def test_defaults_of_the_papers():
     assert lg.ServerSGD() == lg.ServerSGD(lr=1.0, momentum=0.0, nesterov=False)
     for kind in (lg.ServerAdam, lg.ServerYogi):
@@ -84,9 +92,11 @@ def test_decays(kind, name):
     with pytest.raises(ValueError, match=f"{name}: got 1; want a number of at least 0 and below 1"):
         make(kind, **{name: 1})
     for bad in (-0.1, np.nan):
-        with pytest.raises(ValueError, match=f"{name}: got {bad}; want a finite number of at leas"):
+        with pytest.raises(ValueError, match=f"{name}: got {bad}; want a number of at least 0"):
             make(kind, **{name: bad})
-    with pytest.raises(TypeError, match=f"{name}: got '0.9'; want a finite number of at least 0"):
+    with pytest.raises(
+        TypeError, match=f"{name}: got '0.9'; want a number of at least 0 and below 1"
+    ):
         make(kind, **{name: "0.9"})
 
 

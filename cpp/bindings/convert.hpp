@@ -7,7 +7,6 @@
 #include <pybind11/stl.h>
 
 #include <exception>
-#include <map>
 #include <string>
 
 #include "core/simulation.hpp"
@@ -67,48 +66,11 @@ inline const char* name_of(Status status) {
   }
 }
 
-template <class Value>
-Value one_of(const std::map<std::string, Value>& kinds, const std::string& name) {
-  const auto found = kinds.find(name);
-  if (found == kinds.end()) throw std::invalid_argument("no such kind: '" + name + "'");
-  return found->second;
-}
-
-// Sets what options.visit() shows to the values of those names: all of them, and there are no
-// others.
-template <class Options>
-void read_options(const std::string& what, py::dict values, Options& options) {
-  options.visit([&]<class Value>(const char* name, Value& value) {
-    if (!values.contains(name)) throw std::invalid_argument(what + ": '" + name + "' is missing");
-    value = values.attr("pop")(name).template cast<Value>();
-  });
-  if (!values.empty())
-    throw std::invalid_argument(what + ": there is no '" +
-                                std::string(py::str((*values.begin()).first)) + "'");
-}
-
-inline ServerRule server_rule(const py::dict& options) {
-  const py::dict values = options.attr("copy")();
-  ServerRule rule = ServerRule::named(values.attr("pop")("kind").cast<std::string>());
-  read_options("server", values, rule);
-  return rule;
-}
-
 inline py::dict history_columns(const History& h) {
   py::dict columns;
-  const auto add = [&]<class Value>(const char* name, const std::vector<Value>& values) {
+  h.visit([&]<class Value>(const char* name, const std::vector<Value>& values, const Measure&) {
     columns[name] = py::array_t<Value>(static_cast<py::ssize_t>(values.size()), values.data());
-  };
-  add("round", h.round);
-  add("participations", h.participations);
-  add("loss", h.loss);
-  add("margin", h.margin);
-  add("norm", h.norm);
-  add("angle", h.angle);
-  add("drift", h.drift);
-  add("grad_variance", h.grad_variance);
-  add("grad_alignment", h.grad_alignment);
-  add("grad_dissimilarity", h.grad_dissimilarity);
+  });
   return columns;
 }
 

@@ -1,45 +1,14 @@
 #pragma once
 
 #include "convert.hpp"
-#include "core/round/corrections/registry.hpp"
+#include "options.hpp"
 
 namespace localgd {
 
-// Of a kind and its parameters by name.
-inline std::shared_ptr<const Correction> correction(const py::dict& options) {
-  const auto kind = options["kind"].cast<std::string>();
-  if (kind == "none") return nullptr;
-  auto correction = make_correction(kind);
-  correction->visit([&](const char* name, double& value) { value = options[name].cast<double>(); });
-  return correction;
-}
-
-inline LocalRule local_rule(const py::dict& options) {
-  LocalRule rule;
-  rule.steps = numbers<std::int64_t>(options["steps"].cast<Indices>());
-  rule.batches = numbers<Index>(options["batches"].cast<Indices>());
-  rule.replacement = options["replacement"].cast<bool>();
-  rule.keys = options["keys"].cast<std::vector<Philox::Key>>();
-  rule.solve = options["solve"].cast<bool>();
-  rule.every_step = options["every_step"].cast<bool>();
-  rule.normalize = options["normalize"].cast<bool>();
-  rule.correction = correction(options["correction"].cast<py::dict>());
-  return rule;
-}
-
 inline std::vector<RunOptions> run_options(const py::list& runs) {
   std::vector<RunOptions> all;
-  for (const py::handle& entry : runs) {
-    const auto options = entry.cast<py::dict>();
-    RunOptions run;
-    run.rule = {options["init"].cast<Matrix<double>>(), server_rule(options["server"]),
-                options["prox"].cast<double>()};
-    run.record_rounds = options["record_rounds"].cast<std::vector<std::int64_t>>();
-    run.reference = options["reference"].cast<Matrix<double>>();
-    run.keep_weights = options["keep_weights"].cast<bool>();
-    if (!options["rounds"].is_none()) run.rounds = options["rounds"].cast<std::int64_t>();
-    all.push_back(std::move(run));
-  }
+  for (const py::handle& run : runs)
+    all.push_back(read_options<RunOptions>("run", run.cast<py::dict>()));
   return all;
 }
 
@@ -49,8 +18,10 @@ class SimulationSession : HeldData {
                     const py::list& runs, const std::string& engine, const std::string& loss,
                     bool single, const py::dict& local, int threads)
       : HeldData(std::move(rows), std::move(targets), offsets, weights),
-        simulation_(data_, run_options(runs),
-                    EngineOptions{engine, loss, single, local_rule(local), {}}, threads) {}
+        simulation_(
+            data_, run_options(runs),
+            EngineOptions{engine, loss, single, read_options<LocalRule>("local", local), {}},
+            threads) {}
 
   std::string advance(std::int64_t until, const Array& lrs, const Array& shares,
                       const py::object& progress, const std::optional<Indices>& clients,

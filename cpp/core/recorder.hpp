@@ -11,6 +11,14 @@
 
 namespace localgd {
 
+// What there is to say of a column. Of runs without a reference there is none that wants one, of
+// regression none that wants labels.
+struct Measure {
+  const char* title;
+  const char* unit = "";
+  bool wants_reference = false, wants_labels = false;
+};
+
 struct History {
   std::vector<std::int64_t> round;
   std::vector<std::int64_t> participations;  // of clients in rounds, since the start
@@ -23,6 +31,22 @@ struct History {
   std::vector<double> grad_alignment;      // sum_i p_i cos(g_i, g); NaN for g = 0
   std::vector<double> grad_dissimilarity;  // sum_i p_i |g_i|^2 / |g|^2; NaN for g = 0
   std::vector<double> weights;  // w_k of every record, one after the other, if they are kept
+
+  // show(name, column, measure) for all but the weights, in the order of tables.
+  template <class Show>
+  void visit(Show&& show) const {
+    show("round", round, Measure{"communication rounds"});
+    show("participations", participations, Measure{"clients in rounds, since the start"});
+    show("loss", loss, Measure{"loss"});
+    show("margin", margin, Measure{.title = "smallest margin", .wants_labels = true});
+    show("norm", norm, Measure{"norm of the model"});
+    show("angle", angle,
+         Measure{.title = "angle to the reference", .unit = "rad", .wants_reference = true});
+    show("drift", drift, Measure{"client drift"});
+    show("grad_variance", grad_variance, Measure{"variance of client gradients"});
+    show("grad_alignment", grad_alignment, Measure{"alignment of client gradients"});
+    show("grad_dissimilarity", grad_dissimilarity, Measure{"dissimilarity of client gradients"});
+  }
 };
 
 class Recorder {

@@ -19,6 +19,13 @@ struct RunOptions {
   Matrix<double> reference{};                 // see Recorder
   bool keep_weights = false;
   std::int64_t rounds = endless;  // after which the run ends, whatever the others do
+
+  template <class Show>
+  void visit(Show&& show) {
+    show("init", rule.init), show("server", rule.server), show("prox", rule.prox);
+    show("record_rounds", record_rounds), show("reference", reference);
+    show("keep_weights", keep_weights), show("rounds", rounds);
+  }
 };
 
 // The inputs of the rounds that a call of advance() is to run.

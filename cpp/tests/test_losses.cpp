@@ -54,6 +54,28 @@ const std::vector<double> targets{-1, 0.25, 1};
 
 }  // namespace
 
+TEST_CASE("facts of a loss are those of its functions") {
+  Losses::for_each([]<class Loss>(const Loss&) {
+    if constexpr (!Loss::multiclass) {
+      CAPTURE(Loss::name);
+      const LossFacts& facts = Loss::facts;
+      const auto core = functions(std::string(Loss::name));
+      const auto slope = [&](double m) { return -core.negative_derivative(m, 1); };
+      CHECK(std::isinf(core.value(-800, 1)) == facts.overflows);
+      CHECK((std::abs(slope(-800)) <= 1 + 1e-12) == facts.bounded);
+      if (facts.tail.rate > 0)
+        CHECK(-slope(30) * std::exp(30 * facts.tail.rate) == doctest::Approx(facts.tail.factor));
+      else
+        CHECK(std::abs(slope(30)) > 1e-6);
+      const double h = 1e-6;
+      double largest = 0;
+      for (double m = facts.overflows ? 0 : -10; m < 10; m += 0.125)
+        largest = std::max(largest, (slope(m + h) - slope(m - h)) / (2 * h));
+      CHECK(largest == doctest::Approx(facts.curvature).epsilon(1e-6));
+    }
+  });
+}
+
 TEST_CASE("losses agree with their formulas far into both tails") {
   for (const auto& loss : margin_losses()) {
     CAPTURE(loss.name);

@@ -161,7 +161,7 @@ TEST_CASE("a server is found by its name, with parameters that are set by theirs
   }
   ServerRule rule = ServerRule::named("sgd");
   std::string names;
-  rule.visit([&]<class Value>(const std::string& name, Value& value) {
+  rule.visit([&]<class Value>(const std::string& name, Value& value, auto...) {
     names += name + " ";
     value = static_cast<Value>(name == "lr" ? 0.5 : 0);
   });

@@ -20,15 +20,17 @@ def build_info() -> _BuildInfo: ...
 def machine_supports(level: str) -> bool: ...
 def uniform_samples(words: NDArray[np.uint64], clients: int) -> NDArray[np.int64]: ...
 
-@type_check_only
-class _Run(TypedDict):  # RunOptions (simulation.hpp)
-    init: ArrayLike  # (d,) or (d, C)
-    server: dict[str, Any]  # the fields of ServerRule that its kind has
-    prox: float
-    record_rounds: Sequence[int] | NDArray[np.integer]
-    reference: ArrayLike  # (d,), (d, C) or (0,)
-    keep_weights: bool
-    rounds: int | None  # after which it ends; or never
+# Everything that has a name in the core, with what there is to say of it: "losses", "servers" and
+# "corrections" with their parameters, the names of the options "local" and "run", "measures" and
+# "thresholds" (cpp/bindings/schema.hpp). What is given for options has all these names, and no
+# other.
+def schema() -> dict[str, Any]: ...
+def loss_of_rows(
+    loss: str,
+    margins: ArrayLike,  # (N,) or (N, C)
+    targets: ArrayLike,  # (N,)
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def sum_of_decays(decay: ArrayLike, steps: ArrayLike) -> Any: ...
 
 class Simulation:
     def __init__(
@@ -37,12 +39,12 @@ class Simulation:
         targets: ArrayLike,  # (N,) float64: the same
         offsets: Sequence[int] | NDArray[np.integer],  # (M + 1,)
         weights: ArrayLike,  # (M,)
-        runs: list[_Run],  # one; or several side by side
+        runs: list[dict[str, Any]],  # the options "run" of one; or of several side by side
         *,
         engine: str,
         loss: str,
         single: bool,
-        local: dict[str, Any],  # the fields of LocalRule (round/options.hpp), all but prox
+        local: dict[str, Any],  # the options "local"
         threads: int,
     ) -> None: ...
     @property

@@ -62,14 +62,21 @@ def integer(name: str, value: Any, minimum: int) -> int:
 
 
 def number(
-    name: str, value: Any, *, above: float | None = None, minimum: float | None = None
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    minimum: float | None = None,
+    below: float | None = None,
 ) -> float:
-    """A finite real number, ``> above`` or ``>= minimum`` where given."""
-    wanted = "a finite number"
+    """A finite real number, ``> above``, ``>= minimum`` and ``< below`` where given."""
+    wanted = "a number" if below is not None else "a finite number"
     if above is not None:
         wanted += f" above {above:g}"
     if minimum is not None:
         wanted += f" of at least {minimum:g}"
+    if below is not None:
+        wanted += f" and below {below:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: got {value!r}; want {wanted}")
     try:
@@ -80,6 +87,7 @@ def number(
         not math.isfinite(number)
         or (above is not None and number <= above)
         or (minimum is not None and number < minimum)
+        or (below is not None and number >= below)
     ):
         raise ValueError(f"{name}: got {value!r}; want {wanted}")
     return number

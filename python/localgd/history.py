@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .measuring import CORE
+from .measuring import OF_CORE
 from .methods import Method
 from .preparation import Preparation
 from .problem import Problem
@@ -102,18 +102,15 @@ def columns(
 ) -> dict[str, np.ndarray]:
     """The columns of ``Run.history`` from those of the core and further ones."""
     problem = prepared.problem
-    chosen = {
-        "round": history["round"],
-        "local_steps": _local_steps(history["round"], problem, prepared.method),
-        "loss": history["loss"],
-    }
-    if problem.task != "regression":
-        chosen["margin"] = history["margin"]
-    for name in CORE:
-        if name != "angle" or prepared.reference.size:
+    steps = _local_steps(history["round"], problem, prepared.method)
+    chosen = {"round": history["round"], "local_steps": steps}
+    for name, column in OF_CORE.items():
+        there = prepared.reference.size or not column.wants_reference
+        if there and (problem.task != "regression" or not column.wants_labels):
             chosen[name] = history[name]
+    taking_part = chosen.pop("participations")
     if not problem.kernel:
-        chosen["bytes"] = history["participations"] * _bytes_per_client(prepared)
+        chosen["bytes"] = taking_part * _bytes_per_client(prepared)
     return {**chosen, **{name: history[name] for name in further}}
 
 

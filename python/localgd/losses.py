@@ -1,68 +1,207 @@
-"""The losses as Python knows them: the core has their values and derivatives by the same names."""
+"""The losses: one object for each, which serves runs, gradients, minimisers and fast-forward.
+
+What is known of them by name stands in the core (``cpp/core/loss/``), and a loss that is added
+there is one here. What takes second derivatives wants an object with them, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit, logsumexp, softmax
 
 from . import _validation as check
+from ._backend import core
+from .errors import UnsupportedError
 from .problem import Problem
 
-__all__ = ["LOSSES", "Loss", "check_loss", "default_loss", "margin_rows"]
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "Tail",
+    "check_loss",
+    "default_loss",
+    "labels_of_margins",
+    "loss_with_tail",
+    "margin_rows",
+]
+
+
+@dataclass(frozen=True)
+class Tail:
+    """``-ℓ'(m) e^(rate m) → factor`` as the margin m grows."""
+
+    rate: float
+    factor: float
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What is known of a loss.
+    """``ℓ(u, y)`` of the scores u = x·w of rows and their labels, (N,), or u (N, C) for classes.
 
-    ``slopes`` gives the derivative of each row's loss by its score x·w, or by those of the classes,
-    from the scores and the labels. ``curvature`` is the largest second derivative in the margins:
-    where it has no bound, that at margin 0, where a run begins.
+    Values and derivatives are those of the core. A loss whose second derivatives are known has a
+    class of its own.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+        That it fits: binary, multiclass, regression.
+    signed : bool
+        It is a function of the margin y x·w alone: u may be margins with labels of 1.
+    curvature : float
+        The largest second derivative in the margins: where it has no bound, that at margin 0,
+        where a run begins.
+    tail : Tail or None
+        None if none is known.
+    bounded : bool
+        |ℓ'| is, so that hardly any rate overflows.
+    overflows : bool
+        ℓ does, as e^-m, at margins far below 0.
     """
 
+    name: str
     tasks: tuple[str, ...]
+    signed: bool
     curvature: float
-    slopes: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    signed: bool = False  # a function of the margin y x·w alone
-    bounded: bool = False  # |ℓ'| is, so that hardly any rate overflows
-    exponential_tail: bool = False  # -ℓ'(m) e^m → 1
+    tail: Tail | None
+    bounded: bool
+    overflows: bool
+
+    concordance: ClassVar[float | None] = None  # β with |ℓ'''| ≤ β ℓ'', if the latter is known
+    affine: ClassVar[bool] = False  # ℓ' = u - y
+
+    @property
+    def multiclass(self) -> bool:
+        return self.tasks == ("multiclass",)
+
+    @property
+    def has_curvatures(self) -> bool:
+        return self.concordance is not None
+
+    @property
+    def unit_tail(self) -> bool:
+        """Whether ``-ℓ'(m) ~ e^-m``, by which margins grow like log k."""
+        return self.signed and self.tail == Tail(1.0, 1.0)
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """ℓ of each row, (N,)."""
+        return self._of_core(u, y)[0]
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The derivative by the scores, of their shape."""
+        return self._of_core(u, y)[1]
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The second derivative, (N,) or (N, C, C)."""
+        raise NotImplementedError(self.name)
+
+    def roots(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """R with ``R Rᵀ`` the second derivative, of the same shape."""
+        return np.sqrt(self.curvatures(u, y))
+
+    def _of_core(self, u: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sign = y if self.signed else 1.0
+        values, slopes = core.loss_of_rows(self.name, sign * u, y)
+        return values, sign * slopes.reshape(u.shape)
 
 
-def _exponential_slopes(u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return -y * np.exp(-y * u)
+class Exponential(Loss):
+    """``e^-m``."""
+
+    concordance = 1.0
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.exp(-y * u)
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return -y * np.exp(-y * u)
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.exp(-y * u)
 
 
-def _logistic_slopes(u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    m = y * u
-    small = np.exp(-np.abs(m))  # ≤ 1: no overflow in either tail
-    slopes: np.ndarray = -y * np.where(m > 0, small, 1.0) / (1.0 + small)
-    return slopes
+class Logistic(Loss):
+    """``log(1 + e^-m)``."""
+
+    concordance = 1.0
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.logaddexp(0.0, -y * u)
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return -y * expit(-y * u)
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return expit(-u) * expit(u)
 
 
-def _squared_slopes(u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return u - y
+class Squared(Loss):
+    """``½ (u - y)²``."""
+
+    concordance = 0.0
+    affine = True
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (u - y) ** 2 / 2
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return u - y
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.ones_like(u)
 
 
-def _softmax_slopes(u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    e: np.ndarray = np.exp(u - u.max(axis=1, keepdims=True))
-    e /= e.sum(axis=1, keepdims=True)
-    own = np.arange(len(y)), y.astype(np.intp)
-    e[own] = 0
-    e[own] = -e.sum(axis=1)  # 1 - p of a sure row, without cancellation
-    return e
+class Softmax(Loss):
+    """``log Σ_c e^{u_c} - u_y``."""
+
+    concordance = 1.0  # by the range of a row's scores
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        values: np.ndarray = logsumexp(u, axis=1) - u[_own(y)]
+        return values
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        slopes: np.ndarray = softmax(u, axis=1)
+        slopes[_own(y)] = 0.0
+        slopes[_own(y)] = -slopes.sum(axis=1)  # 1 - p of a sure row, without cancellation
+        return slopes
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        p, every = softmax(u, axis=1), range(u.shape[1])
+        curvatures: np.ndarray = -p[:, :, None] * p[:, None, :]
+        curvatures[:, every, every] = 0.0
+        curvatures[:, every, every] = -curvatures.sum(axis=2)
+        return curvatures
+
+    def roots(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        p = softmax(u, axis=1)
+        roots: np.ndarray = np.sqrt(p)
+        return roots[:, :, None] * np.eye(u.shape[1]) - p[:, :, None] * roots[:, None, :]
 
 
-LOSSES = {
-    "exponential": Loss(("binary",), 1.0, _exponential_slopes, signed=True, exponential_tail=True),
-    "logistic": Loss(
-        ("binary",), 0.25, _logistic_slopes, signed=True, bounded=True, exponential_tail=True
-    ),
-    "squared": Loss(("regression", "binary"), 1.0, _squared_slopes),
-    "softmax": Loss(("multiclass",), 0.5, _softmax_slopes, bounded=True),
+def _own(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the scores of the rows' own classes are."""
+    return np.arange(len(y)), y.astype(np.intp)
+
+
+KINDS = {
+    "exponential": Exponential,
+    "logistic": Logistic,
+    "squared": Squared,
+    "softmax": Softmax,
 }
+
+
+def of_core(name: str, kind: type[Loss] = Loss) -> Loss:
+    """A loss of the core."""
+    facts = core.schema()["losses"][name]
+    tail = None if facts["tail"] is None else Tail(*facts["tail"])
+    return kind(name, **{**facts, "tail": tail})
+
+
+LOSSES = {name: of_core(name, KINDS.get(name, Loss)) for name in core.schema()["losses"]}
 
 
 def check_loss(loss: Any, problem: Problem) -> str:
@@ -76,6 +215,22 @@ def check_loss(loss: Any, problem: Problem) -> str:
     return str(loss)
 
 
+def loss_with_tail(loss: Any, problem: Problem, what: str) -> Loss:
+    """A loss that fits the task and has a tail, on which ``what`` depends."""
+    known = LOSSES[check_loss(loss, problem)]
+    if known.tail is None:
+        fitting = [
+            name
+            for name, other in LOSSES.items()
+            if other.tail is not None and problem.task in other.tasks
+        ]
+        raise UnsupportedError(
+            f"loss: got {loss!r}; want one whose exponential tail is known, on which {what}: "
+            f"{' or '.join(map(repr, fitting))}"
+        )
+    return known
+
+
 def default_loss(task: str) -> str:
     """The first loss that fits a task."""
     return next(name for name, loss in LOSSES.items() if task in loss.tasks)
@@ -84,3 +239,8 @@ def default_loss(task: str) -> str:
 def margin_rows(problem: Problem, loss: str) -> np.ndarray:
     """The rows whose products with w are the loss's margins: y x if it is signed, or x."""
     return problem.signed_rows if LOSSES[loss].signed else problem.X
+
+
+def labels_of_margins(problem: Problem, loss: str) -> np.ndarray:
+    """The labels beside those margins: 1 if the loss is signed."""
+    return np.ones(problem.n_samples) if LOSSES[loss].signed else problem.y

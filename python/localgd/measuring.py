@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ._backend import core
 from .errors import UnsupportedError
 from .identification import UnidentifiedError, digest, identify
 from .losses import LOSSES
@@ -16,15 +18,46 @@ from .problem import Problem
 from .schedules import Schedule
 from .servers import Average
 
-__all__ = ["CORE", "Measure", "Timed", "further_measures", "held_out_rows", "identified"]
+__all__ = [
+    "COLUMNS",
+    "OF_CORE",
+    "Measure",
+    "Timed",
+    "further_measures",
+    "held_out_rows",
+    "identified",
+]
 
 Measure = Callable[[np.ndarray], float]
 Timed = Callable[[np.ndarray, int], float]  # of the weights and the round
 
-# Measures of the core in the order of the history's columns.
-CORE = ("norm", "angle", "drift", "grad_variance", "grad_alignment", "grad_dissimilarity")
-RESIDUALS = ("residual", "residual_distance")
-RESERVED = ("round", "local_steps", "loss", "margin", "bytes", "weights", "participations", *CORE)
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a history: what it holds, and which runs have it."""
+
+    title: str
+    unit: str = ""
+    wants_reference: bool = False
+    wants_labels: bool = False  # a classification task
+
+
+# What the core records, in the order of the history, and what is made or measured here.
+OF_CORE = {name: Column(**facts) for name, facts in core.schema()["measures"].items()}
+MADE = {
+    "local_steps": Column("local steps"),
+    "bytes": Column("communication", "bytes"),
+}
+RESIDUALS = {
+    "residual": Column("norm of the residual"),
+    "residual_distance": Column("relative distance to the limit"),
+}
+TESTS = {
+    "test_accuracy": Column("accuracy on held-out rows", wants_labels=True),
+    "test_loss": Column("loss on held-out rows"),
+}
+COLUMNS = {**OF_CORE, **MADE, **RESIDUALS, **TESTS}
+RESERVED = (*OF_CORE, *MADE, "weights")
 
 
 def further_measures(
@@ -71,7 +104,7 @@ def identified(
             inputs["asymptote"] = identify(asymptote)
         except UnidentifiedError:
             inputs["asymptote"] = "unknown"
-            unknown += RESIDUALS
+            unknown += tuple(RESIDUALS)
     return inputs, unknown
 
 
@@ -140,7 +173,7 @@ def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Sched
     """η L, where w_k = ŵ log(η L k) + ρ_k holds."""
     steps = method.rule.core_steps(problem.n_clients)
     why = None
-    if not LOSSES[loss].exponential_tail:
+    if not LOSSES[loss].unit_tail:
         why = f"the {loss} loss"
     elif not isinstance(lr, float):
         why = "a learning rate that is not constant"
@@ -152,9 +185,10 @@ def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Sched
         why = "clients of different weights that are drawn uniformly, whose mean shares are not p"
     if why is not None:
         raise UnsupportedError(
-            f"asymptote: w_k = ŵ log(η L k) + ρ_k is not known for {why}; want the exponential or "
-            "logistic loss, a constant lr, plain local steps, the server Average() and, if only "
-            "some clients take part, equal weights or sampling='weight'"
+            f"asymptote: w_k = ŵ log(η L k) + ρ_k is not known for {why}; want the "
+            f"{' or '.join(name for name, known in LOSSES.items() if known.unit_tail)} loss, a "
+            "constant lr, plain local steps, the server Average() and, if only some clients take "
+            "part, equal weights or sampling='weight'"
         )
     return float(lr) * float(steps[0])  # type: ignore[arg-type]
 

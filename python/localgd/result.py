@@ -246,8 +246,8 @@ def ending(prepared: Preparation, status: str, round: int, losses: np.ndarray) -
     if status == "interrupted":
         message = f"interrupted after round {round:,} of {rounds:,}"
     elif status == "diverged":
-        limit = {"float64": -709, "float32": -88}[dtype]
-        cause = f" (a margin below {limit})" if prepared.loss == "exponential" else ""
+        limit = -int(np.log(np.finfo(dtype).max))
+        cause = f" (a margin below {limit})" if LOSSES[prepared.loss].overflows else ""
         message = (
             f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
             f"{advice}. The result is that of round {round:,}"

@@ -6,10 +6,11 @@ negative is the pseudo-gradient of Reddi et al.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from . import _validation as check
+from ._backend import core
 
 __all__ = [
     "Anchored",
@@ -21,30 +22,34 @@ __all__ = [
     "ServerYogi",
 ]
 
+KNOWN = core.schema()["servers"]
+
 
 @dataclass(frozen=True)
 class Server:
     """The base of all servers.
 
-    ``kind`` is the name by which the core knows it, and its fields, ``float`` or ``bool``, are the
-    parameters there (``cpp/core/server/``). A server that is ``coordinate_wise`` treats each
-    coordinate of w by itself, which leaves the span of the rows.
+    ``kind`` is the name by which the core knows it (``cpp/core/server/``), and its fields are the
+    parameters there, of which the core says what they may be. A server that is ``coordinate_wise``
+    treats each coordinate of w by itself, which leaves the span of the rows.
     """
 
     kind: ClassVar[str]
-    coordinate_wise: ClassVar[bool] = False
+    coordinate_wise: ClassVar[bool]
+
+    def __init_subclass__(cls) -> None:
+        kind = getattr(cls, "kind", None)
+        if kind not in KNOWN:
+            raise TypeError(f"kind: got {kind!r}; the core has {', '.join(map(repr, KNOWN))}")
+        cls.coordinate_wise = KNOWN[cls.kind]["coordinate_wise"]
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            name, value = field.name, getattr(self, field.name)
-            if field.type == "bool":
+        for name, limits in KNOWN[self.kind]["parameters"].items():
+            value = getattr(self, name)
+            if limits is None:
                 check.flag(name, value)
-                continue
-            limit: dict[str, Any] = {"above": 0} if name in ("lr", "tau") else {"minimum": 0}
-            number = check.number(name, value, **limit)
-            if name in ("momentum", "beta1", "beta2") and number >= 1:
-                raise ValueError(f"{name}: got {value!r}; want a number of at least 0 and below 1")
-            object.__setattr__(self, name, number)
+            else:
+                object.__setattr__(self, name, check.number(name, value, **limits))
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,6 @@ class ServerAdam(Server):
     """
 
     kind: ClassVar[str] = "adam"
-    coordinate_wise: ClassVar[bool] = True
 
     lr: float
     beta1: float = 0.9
@@ -202,7 +206,6 @@ class ServerYogi(Server):
     """
 
     kind: ClassVar[str] = "yogi"
-    coordinate_wise: ClassVar[bool] = True
 
     lr: float
     beta1: float = 0.9
@@ -243,7 +246,6 @@ class ServerAdagrad(Server):
     """
 
     kind: ClassVar[str] = "adagrad"
-    coordinate_wise: ClassVar[bool] = True
 
     lr: float
     beta1: float = 0.0

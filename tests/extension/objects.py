@@ -8,11 +8,9 @@ from typing import ClassVar
 import numpy as np
 import oracle
 import registry
-from scipy.special import expit
 
 import localgd as lg
 from localgd import servers
-from localgd.losses import LOSSES, Loss
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,6 @@ class ServerQHM(servers.Server):
     lr: float = 1.0
     momentum: float = 0.9
     nu: float = 0.7
-
-
-def smooth_hinge_slopes(u: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return -y * expit(4 * (1 - y * u))
 
 
 def value(X, y, w):
@@ -55,9 +49,6 @@ def quasi_hyperbolic(lr, momentum, nu):
 
 
 def add_loss() -> None:
-    LOSSES["smooth_hinge"] = Loss(  # python/localgd/losses.py
-        ("binary",), 1.0, smooth_hinge_slopes, signed=True, bounded=True
-    )
     oracle.LOSSES["smooth_hinge"] = oracle.Loss(value, gradient)  # tests/oracle.py
     registry.LOSSES += ("smooth_hinge",)  # tests/registry.py
 

@@ -4,10 +4,16 @@
 #include <cmath>
 
 #include "../exp.hpp"
+#include "facts.hpp"
 
 namespace localgd {
 
 struct SmoothHinge {
+  static constexpr std::string_view name = "smooth_hinge";
+  static constexpr LossFacts facts{.tasks = {"binary"},
+                                   .curvature = 1,
+                                   .tail = {.rate = 4, .factor = 54.598150033144236},
+                                   .bounded = true};
   static constexpr bool signed_rows = true;
   static constexpr bool uses_target = false;
   static constexpr bool multiclass = false;

@@ -40,10 +40,7 @@ LOSS = Addition(
     "cpp/core/loss",
     "smooth_hinge.hpp",
     _after('#include "logistic.hpp"\n', '#include "smooth_hinge.hpp"\n'),
-    _after(
-        "return visitor(Logistic{});\n",
-        '  if (name == "smooth_hinge") return visitor(SmoothHinge{});\n',
-    ),
+    ("Squared, Softmax>>;", "Squared, Softmax, SmoothHinge>>;"),
 )
 SERVER = Addition(
     "cpp/core/server",

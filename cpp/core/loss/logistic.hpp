@@ -4,10 +4,14 @@
 #include <cmath>
 
 #include "../exp.hpp"
+#include "facts.hpp"
 
 namespace localgd {
 
 struct Logistic {
+  static constexpr std::string_view name = "logistic";
+  static constexpr LossFacts facts{
+      .tasks = {"binary"}, .curvature = 0.25, .tail = {.rate = 1}, .bounded = true};
   static constexpr bool signed_rows = true;
   static constexpr bool uses_target = false;  // in after_move() and beside it
   static constexpr bool multiclass = false;

@@ -1,6 +1,8 @@
 // Every loss by name: a new loss is one file and one line here.
 //
 // It is a struct with
+//   name                 for Python, as what follows
+//   facts                see facts.hpp
 //   signed_rows          whether it is a function of y x.w alone: rows come with their sign
 //   multiclass           whether a row has several outputs; functions then take many rows at once
 //   uses_target          whether the target counts beside the margin; after_move() and change() are
@@ -12,10 +14,10 @@
 //                        exp - 1 of the deviation
 #pragma once
 
-#include <stdexcept>
-#include <string>
 #include <string_view>
+#include <variant>
 
+#include "../named.hpp"
 #include "exponential.hpp"
 #include "logistic.hpp"
 #include "softmax.hpp"
@@ -23,14 +25,13 @@
 
 namespace localgd {
 
+// The first that fits a task is the one that a run takes if none is asked for.
+using Losses = Named<std::variant<Exponential, Logistic, Squared, Softmax>>;
+
 // Calls visitor with an object of the loss type of that name and returns what it returns.
 template <class Visitor>
 auto with_loss(std::string_view name, Visitor&& visitor) {
-  if (name == "exponential") return visitor(Exponential{});
-  if (name == "logistic") return visitor(Logistic{});
-  if (name == "squared") return visitor(Squared{});
-  if (name == "softmax") return visitor(Softmax{});
-  throw std::invalid_argument("loss: no loss named '" + std::string(name) + "'");
+  return std::visit(visitor, Losses::find("loss", name));
 }
 
 // e = -l' for n rows with the given margins; both are n x C, column by column.

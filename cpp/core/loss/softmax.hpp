@@ -5,10 +5,15 @@
 #include <cmath>
 
 #include "../exp.hpp"
+#include "facts.hpp"
 
 namespace localgd {
 
 struct Softmax {
+  static constexpr std::string_view name = "softmax";
+  // The tail of differences of two outputs.
+  static constexpr LossFacts facts{
+      .tasks = {"multiclass"}, .curvature = 0.5, .tail = {.rate = 1}, .bounded = true};
   static constexpr bool signed_rows = false;
   static constexpr bool uses_target = false;  // in after_move() and beside it
   static constexpr bool multiclass = true;

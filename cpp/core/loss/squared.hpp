@@ -1,9 +1,13 @@
 // l(u, y) = (u - y)^2 / 2 with u = x . w.
 #pragma once
 
+#include "facts.hpp"
+
 namespace localgd {
 
 struct Squared {
+  static constexpr std::string_view name = "squared";
+  static constexpr LossFacts facts{.tasks = {"regression", "binary"}, .curvature = 1};
   static constexpr bool signed_rows = false;
   static constexpr bool uses_target = true;
   static constexpr bool multiclass = false;

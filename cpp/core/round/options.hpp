@@ -13,6 +13,7 @@
 
 namespace localgd {
 
+// All but prox is shared by runs side by side; each has a prox of its own (run_rule.hpp).
 struct LocalRule {
   std::vector<std::int64_t> steps;                 // M; L_i
   std::vector<Index> batches;                      // M; rows per step, 0 for all
@@ -24,6 +25,14 @@ struct LocalRule {
   double prox = 0;                                 // mu
   double l2 = 0;                                   // lambda
   std::shared_ptr<const Correction> correction{};  // or none
+
+  // show(name, value) for all but prox.
+  template <class Show>
+  void visit(Show&& show) {
+    show("steps", steps), show("batches", batches), show("replacement", replacement);
+    show("keys", keys), show("solve", solve), show("every_step", every_step);
+    show("normalize", normalize), show("correction", correction);
+  }
 
   bool stochastic() const { return !batches.empty() && batches.front() > 0; }
   bool equal_steps() const {

@@ -7,7 +7,7 @@
 //                    x_k - x_0 and the velocity by factors that are those of all numbers, so that
 //                    the same step moves weights, coefficients and margins alike
 //   keeps            what it remembers of each number
-//   visit(show)      show(name, value) for each of its parameters
+//   visit(show)      show(name, value, limits) for each of its parameters; flags have no limits
 //   change(k, D, x)  c in round k, unless there is
 //   factor()         f where c = f D, whatever was before the round
 //   first_squares()  what squares begin with, if it keeps them
@@ -17,10 +17,10 @@
 #pragma once
 
 #include <optional>
-#include <stdexcept>
-#include <string>
+#include <string_view>
 #include <variant>
 
+#include "../named.hpp"
 #include "adagrad.hpp"
 #include "adam.hpp"
 #include "anchored.hpp"
@@ -31,6 +31,7 @@
 namespace localgd {
 
 using Server = std::variant<Average, Anchored, Sgd, Adam, Yogi, Adagrad>;
+using Servers = Named<Server>;
 
 template <class Own>
 std::optional<double> factor_of([[maybe_unused]] const Own& server) {
@@ -45,7 +46,7 @@ struct ServerRule {
   Server server;
 
   // The one of that name, for visit() to set its parameters.
-  static ServerRule named(std::string_view name) { return find(name, Server()); }
+  static ServerRule named(std::string_view name) { return {Servers::find("server", name)}; }
 
   template <class Show>
   void visit(Show&& show) {
@@ -69,15 +70,6 @@ struct ServerRule {
             return Idle{};
         },
         server);
-  }
-
- private:
-  template <class... Any>
-  static ServerRule find(std::string_view name, const std::variant<Any...>&) {
-    std::optional<ServerRule> found;
-    ((name == Any::name ? void(found = ServerRule{Any{}}) : void()), ...);
-    if (!found) throw std::invalid_argument("server: no server named '" + std::string(name) + "'");
-    return *found;
   }
 };
 

@@ -19,7 +19,7 @@ struct Sgd {
 
   template <class Show>
   void visit(Show&& show) {
-    show("lr", lr), show("momentum", momentum), show("nesterov", nesterov);
+    show("lr", lr, above_0), show("momentum", momentum, from_0_below_1), show("nesterov", nesterov);
   }
 
   std::optional<double> factor() const { return momentum == 0 ? std::optional(lr) : std::nullopt; }

@@ -1,7 +1,17 @@
-// What a server may keep of a number of the model.
+// What a server may keep of a number of the model, and the parameters that it may have.
 #pragma once
 
+#include <limits>
+
 namespace localgd {
+
+// What numbers a parameter may be: from `least` on, or above it, and below `below`.
+struct Limits {
+  double least = 0;
+  bool open = false;
+  double below = std::numeric_limits<double>::infinity();
+};
+inline constexpr Limits from_0{}, above_0{.open = true}, from_0_below_1{.below = 1};
 
 struct ServerKeeps {
   bool anchor = false, velocity = false, squares = false;

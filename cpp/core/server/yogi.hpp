@@ -16,7 +16,8 @@ struct Yogi {
 
   template <class Show>
   void visit(Show&& show) {
-    show("lr", lr), show("beta1", beta1), show("beta2", beta2), show("tau", tau);
+    show("lr", lr, above_0), show("beta1", beta1, from_0_below_1),
+        show("beta2", beta2, from_0_below_1), show("tau", tau, above_0);
   }
 
   double first_squares() const { return tau * tau; }

@@ -147,7 +147,7 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
 def local_time_per_round(config: dict[str, Any]) -> float:
     """η L of a run's config, or UnsupportedError where w_k = ŵ log(η L k) + ρ_k does not hold."""
     loss, method = config["loss"], config["method"]
-    fitting = [name for name, known in LOSSES.items() if known.exponential_tail]
+    fitting = [name for name, known in LOSSES.items() if known.unit_tail]
     if loss not in fitting:
         raise UnsupportedError(f"run: the loss is {loss!r}; want one of {', '.join(fitting)}")
     if method["name"] not in METHODS:

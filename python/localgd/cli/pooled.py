@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis import angle
+from ..losses import LOSSES
 from ..measuring import Measure
 from ..methods import GD, Method
 from ..problem import Problem
@@ -51,7 +52,7 @@ def dtype_of_gd(loss: str, target: Target) -> str:
     direction after 10^5 steps is 1.6e-5 degrees from that in float64; the table shows thousandths
     of a degree. Where there is a minimiser GD gets within float32's rounding of it.
     """
-    reached = loss == "squared" or target.kind in ("minimiser", "limits")
+    reached = LOSSES[loss].affine or target.kind in ("minimiser", "limits")
     return "float64" if reached else "float32"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import datasets
 from ..errors import MissingExtraError
-from ..losses import default_loss
+from ..losses import LOSSES, default_loss
 from ..partitioning import partition
 from ..problem import Problem, check_task
 from ..randomness import random_generator
@@ -124,7 +124,8 @@ def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
 
 def _task(settings: Settings) -> str | None:
     """The task asked for, in words or by the loss that only classes have."""
-    return settings.task or ("multiclass" if settings.loss == "softmax" else None)
+    of_classes = settings.loss is not None and LOSSES[settings.loss].multiclass
+    return settings.task or ("multiclass" if of_classes else None)
 
 
 def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:

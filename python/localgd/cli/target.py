@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import reference
 from ..errors import NotSeparableError
+from ..losses import LOSSES, loss_with_tail
 from ..problem import Problem
 from ..reference import Limits
 
@@ -49,8 +50,9 @@ def find_target(problem: Problem, loss: str, wanted: bool | None = True) -> Targ
             "--reference computes it"
         )
     try:
-        if loss == "squared":
-            return _squared(problem)
+        if LOSSES[loss].affine:
+            return _squared(problem, loss)
+        loss_with_tail(loss, problem, "the limit depends")
         return _max_margin(problem, loss)
     except ValueError as error:
         return _none(str(error))
@@ -60,7 +62,7 @@ def _max_margin(problem: Problem, loss: str) -> Target:
     try:
         found = reference.max_margin(problem)
     except NotSeparableError:
-        return _classes(problem) if problem.task == "multiclass" else _limits(problem, loss)
+        return _classes(problem, loss) if problem.task == "multiclass" else _limits(problem, loss)
     return Target(
         "max-margin",
         found,
@@ -93,23 +95,23 @@ def _angle_outside(found: Limits) -> Measure:
     return angle
 
 
-def _classes(problem: Problem) -> Target:
+def _classes(problem: Problem, loss: str) -> Target:
     size = problem.n_features * problem.n_classes
     if size > MOST_WEIGHTS:
         return _none(
             f"the classes are not separable, and a model of {size:,} numbers is too large to look "
             "for a minimiser"
         )
-    found = reference.minimizer(problem, loss="softmax")
+    found = reference.minimizer(problem, loss=loss)
     what = "the classes are not separable: minimiser of the loss"
     return _minimiser(found.weights, what, found.gradient_norm)
 
 
-def _squared(problem: Problem) -> Target:
+def _squared(problem: Problem, loss: str) -> Target:
     try:
         found = reference.min_norm(problem)
     except ValueError:
-        least = reference.minimizer(problem, loss="squared")
+        least = reference.minimizer(problem, loss=loss)
         what = "no model fits all rows: least-squares model of least norm"
         return _minimiser(least.weights, what, least.gradient_norm)
     norm = float(np.linalg.norm(found.weights))

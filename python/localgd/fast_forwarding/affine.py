@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._backend import core
 from ..methods import Method
 from ..problem import Problem
 from ..servers import Anchored, ServerSGD
-from .shares import geometric, mean_shares
+from .shares import mean_shares
 
 __all__ = ["AffineRounds"]
 
@@ -135,7 +136,7 @@ def _clients(
     problem: Problem, method: Method, lr: float, basis: np.ndarray, w0: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """H_i, b_i and G_i of every client."""
-    steps = method.rule.core_steps(problem.n_clients).astype(np.float64)
+    steps = method.rule.core_steps(problem.n_clients)
     hessians, slopes, filters = [], [], []
     for i in range(problem.n_clients):
         rows = problem.rows(i)
@@ -144,7 +145,7 @@ def _clients(
         slopes.append(A.T @ (problem.y[rows] - problem.X[rows] @ w0) / len(A))
         values, vectors = np.linalg.eigh(hessians[-1])
         decay = lr * (np.maximum(values, 0) + method.rule.prox)
-        filters.append((vectors * (lr * geometric(decay, steps[i]))) @ vectors.T)
+        filters.append((vectors * (lr * core.sum_of_decays(decay, steps[i]))) @ vectors.T)
     return hessians, slopes, filters
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _validation as check
 from ..arguments import MAX_ROUNDS
 from ..engines import DEFAULT_MEMORY_LIMIT
+from ..losses import LOSSES
 from ..measuring import Measure
 from ..methods import Method
 from ..preparation import prepare
@@ -98,7 +99,8 @@ def fast_forward(
     ------
     UnsupportedError
         For what is not smooth (batches, sampled clients, exact solves, coordinate-wise servers,
-        rows of which only a part is separable), a run that is still unstable after
+        rows of which only a part is separable), a loss whose second derivatives are not known or,
+        on separable rows, whose tail is not, a run that is still unstable after
         ``max_exact_rounds`` or becomes so later, rows that are not separable where the model is not
         at rest by then, rounds that cannot be integrated to ``rtol``, and rows whose squares leave
         the range of float64.
@@ -155,7 +157,7 @@ def fast_forward(
     )
     start = time.perf_counter()
     with np.errstate(all="ignore"):  # whatever the caller's state: underflows are of no account
-        found = linear_run(job) if prepared.loss == "squared" else log_time_run(job)
+        found = linear_run(job) if LOSSES[prepared.loss].affine else log_time_run(job)
     if beside:
         found.further["deviation"] = deviations(job, found, beside)
     return found.result(job, time.perf_counter() - start)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergedError
-from ..losses import LOSSES
+from ..losses import LOSSES, labels_of_margins
 from ..methods import Method
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
@@ -46,7 +46,7 @@ class Flow:
         self.session = session
         self.problem = problem
         self.method = method
-        self.loss = loss
+        self._loss, self._labels = LOSSES[loss], labels_of_margins(problem, loss)
         self.lr = lr
         self.first_margins = first_margins  # A w_0, (N, C)
         self.gram = gram  # A A^T
@@ -211,7 +211,9 @@ class Flow:
 
         def of(x: float, a: np.ndarray) -> np.ndarray:
             k = math.exp(x)
-            matrix = _curvature(self.loss, self.problem, gram, first, a, self.row_rates(k), k)
+            m = first + gram @ a.reshape(first.shape, order="F")
+            curvatures = self.curvatures(m) * (k * self.row_rates(k))[:, None, None]
+            matrix = -times_rows(curvatures, gram).transpose(0, 2, 1, 3).reshape(2 * [a.size])
             if isinstance(self.method.server, Anchored):
                 matrix *= (k + 1) / (k + 2)
                 matrix[np.diag_indices(len(matrix))] -= k / (k + 2)
@@ -240,6 +242,24 @@ class Flow:
         if isinstance(self.method.server, ServerSGD):
             rates *= self.method.server.lr / (1 - self._momentum)
         return rates
+
+    def slopes(self, m: np.ndarray, rows: Any = slice(None)) -> np.ndarray:
+        """-ℓ' of some rows at margins (n, C)."""
+        return -self._loss.slopes(self._scores(m), self._labels[rows]).reshape(m.shape)
+
+    def curvatures(self, m: np.ndarray, rows: Any = slice(None)) -> np.ndarray:
+        """ℓ'' of some rows between the classes, (n, C, C)."""
+        n, C = m.shape
+        return self._loss.curvatures(self._scores(m), self._labels[rows]).reshape(n, C, C)
+
+    def roots(self, m: np.ndarray) -> np.ndarray:
+        """R of all rows with ``R Rᵀ = ℓ''``, (N, C, C)."""
+        n, C = m.shape
+        return self._loss.roots(self._scores(m), self._labels).reshape(n, C, C)
+
+    def _scores(self, m: np.ndarray) -> np.ndarray:
+        """Margins as the loss takes them."""
+        return m if self._loss.multiclass else m[:, 0]
 
     def displacements(self) -> np.ndarray | None:
         """S: ``S e`` is what ``β (∇f_i - ∇f)`` adds to the margins of each client's own rows."""
@@ -308,29 +328,7 @@ def _rate(lr: Schedule, k: float) -> float:
     return float(lr)  # type: ignore[arg-type]
 
 
-def _curvature(
-    loss: str,
-    problem: Problem,
-    gram: np.ndarray,
-    first: np.ndarray,
-    a: np.ndarray,
-    scale: np.ndarray,
-    k: float,
-) -> np.ndarray:
-    """``-k scale_j ℓ''(m_j) K_jl``; for softmax ℓ'' is a matrix between the classes."""
-    N, C = first.shape
-    margins = first + gram @ a.reshape((N, C), order="F")
-    if LOSSES[loss].signed:
-        m = margins[:, 0]
-        slopes = np.exp(np.log(k) - m)  # k e^{-m} stays in range where its factors might not
-        if loss == "logistic":
-            slopes /= (1 + np.exp(-m)) ** 2
-        return -(scale * slopes)[:, None] * gram
-    p = np.exp(margins - margins.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    matrix = np.empty((C, N, C, N))
-    for c in range(C):
-        for e in range(C):
-            slope = p[:, c] * ((c == e) - p[:, e])
-            matrix[c, :, e, :] = -(k * scale * slope)[:, None] * gram
-    return matrix.reshape(N * C, N * C)
+def times_rows(curvatures: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """``W_jce K_jl`` in blocks of classes, (C, C, n, n)."""
+    blocks: np.ndarray = curvatures.transpose(1, 2, 0)[:, :, :, None] * gram
+    return blocks

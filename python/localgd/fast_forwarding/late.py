@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 
-from ..losses import LOSSES
 from ..servers import Anchored
-from .flow import Flow
+from .flow import Flow, times_rows
 
-__all__ = ["LateFlow", "Slopes"]
+__all__ = ["LateFlow"]
 
 
 class LateFlow:
@@ -30,7 +29,6 @@ class LateFlow:
         self._columns = (rows[:, None] + N * np.arange(C)).ravel(order="F")
         self._flow, self._first, self._a = flow, x, a
         self._anchored = isinstance(flow.method.server, Anchored)
-        self._loss = Slopes(flow, rows)
         self._gram = np.ascontiguousarray(flow.gram[np.ix_(rows, rows)])
         rest = a.copy()
         rest[self._columns] = 0.0
@@ -64,14 +62,14 @@ class LateFlow:
     def jacobian(self, x: float, a: np.ndarray) -> np.ndarray:
         """Its derivative in the coefficients."""
         m, n, C = self._margins(x, a), len(self.rows), self._start.shape[1]
-        # d(k e)/da of each class by each class
-        slopes = -_times_rows(self._loss.curvatures(x, m), self._gram)
+        # de/da of each class by each class
+        slopes = -times_rows(self._flow.curvatures(m, self.rows), self._gram)
         if self._shift is not None:
-            moved = self._shift @ (slopes * math.exp(-x))
+            moved = self._shift @ slopes
             moved[range(C), range(C)] += self._gram
-            there = self._loss.curvatures(x, m + self._displaced(x, m))
+            there = self._flow.curvatures(m + self._displaced(m), self.rows)
             slopes = -np.einsum("icf,feil->ceil", there, moved)
-        total = self._rates(x)[:, None] * slopes
+        total = math.exp(x) * self._rates(x)[:, None] * slopes
         matrix: np.ndarray = self._damped(x) * total.transpose(0, 2, 1, 3).reshape(n * C, n * C)
         if self._anchored:
             matrix[np.diag_indices(len(matrix))] -= self._shrinking(x)
@@ -81,8 +79,9 @@ class LateFlow:
         """``k s_j e_j``, (n, C)."""
         m = self._margins(x, a)
         if self._shift is not None:
-            m = m + self._displaced(x, m)
-        paces: np.ndarray = self._damped(x) * self._rates(x)[:, None] * self._loss.slopes(x, m)
+            m = m + self._displaced(m)
+        rates = self._damped(x) * math.exp(x) * self._rates(x)
+        paces: np.ndarray = rates[:, None] * self._flow.slopes(m, self.rows)
         return paces
 
     def _margins(self, x: float, a: np.ndarray) -> np.ndarray:
@@ -92,10 +91,10 @@ class LateFlow:
         m: np.ndarray = self._start + self._kept(x) * self._rest + product
         return m
 
-    def _displaced(self, x: float, m: np.ndarray) -> np.ndarray:
+    def _displaced(self, m: np.ndarray) -> np.ndarray:
         """What the displacement adds to the margins of each client's own rows."""
         assert self._shift is not None
-        displaced: np.ndarray = self._shift @ (self._loss.slopes(x, m) * math.exp(-x))
+        displaced: np.ndarray = self._shift @ self._flow.slopes(m, self.rows)
         return displaced
 
     def _rates(self, x: float) -> np.ndarray:
@@ -115,47 +114,3 @@ class LateFlow:
         if not self._anchored:
             return 1.0
         return (math.exp(self._first) + 1) / (math.exp(x) + 1)
-
-
-class Slopes:
-    """``k e`` and ``k ℓ''`` from log k and the margins: the products stay in range where their
-    factors might not."""
-
-    def __init__(self, flow: Flow, rows: np.ndarray):
-        self._logistic = flow.loss == "logistic"
-        self._signed = LOSSES[flow.loss].signed
-        if not self._signed:
-            self._own = (np.arange(len(rows)), flow.problem.y[rows].astype(int))  # its class
-
-    def slopes(self, x: float, m: np.ndarray) -> np.ndarray:
-        """``k e``, (n, C)."""
-        if self._signed:
-            slopes: np.ndarray = np.exp(x - m)
-            return slopes / (1 + np.exp(-m)) if self._logistic else slopes
-        slopes = -np.exp(x + self._log_chances(m))
-        slopes[self._own] = 0.0
-        slopes[self._own] = -slopes.sum(axis=1)
-        return slopes
-
-    def curvatures(self, x: float, m: np.ndarray) -> np.ndarray:
-        """``k ℓ''`` between the classes, (n, C, C)."""
-        if self._signed:
-            slopes = np.exp(x - m)
-            return (slopes / (1 + np.exp(-m)) ** 2 if self._logistic else slopes)[:, :, None]
-        logs = self._log_chances(m)
-        curvatures: np.ndarray = -np.exp(x + logs[:, :, None] + logs[:, None, :])
-        every = range(m.shape[1])
-        curvatures[:, every, every] = 0.0
-        curvatures[:, every, every] = -curvatures.sum(axis=2)
-        return curvatures
-
-    def _log_chances(self, m: np.ndarray) -> np.ndarray:
-        ahead = m - m.max(axis=1, keepdims=True)
-        logs: np.ndarray = ahead - np.log(np.exp(ahead).sum(axis=1, keepdims=True))
-        return logs
-
-
-def _times_rows(curvatures: np.ndarray, gram: np.ndarray) -> np.ndarray:
-    """``W_jce K_jl`` in blocks of classes, (C, C, n, n)."""
-    blocks: np.ndarray = curvatures.transpose(1, 2, 0)[:, :, :, None] * gram
-    return blocks

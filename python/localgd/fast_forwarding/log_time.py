@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergedError, NotSeparableError, UnsupportedError
+from ..losses import loss_with_tail
 from ..progress import progress_report
 from ..recording import log_spaced, record_rounds
 from ..servers import Anchored
@@ -44,6 +45,8 @@ def log_time_run(job: Job) -> Forwarded:
     """Exact rounds until the differences fall smoothly, then the flow."""
     prepared = job.prepared
     separable = _separable(job)
+    if separable:
+        loss_with_tail(prepared.loss, prepared.problem, "the flow on separable rows depends")
     if not separable and isinstance(prepared.method.server, Anchored):
         raise UnsupportedError(
             f"method: {prepared.method!r} cannot be fast-forwarded on rows that are not separable: "

@@ -7,6 +7,7 @@ import numbers
 import numpy as np
 
 from ..errors import UnsupportedError
+from ..losses import LOSSES
 from ..methods import Method
 from ..participation import Participation
 from ..problem import Problem
@@ -16,8 +17,6 @@ from ..servers import Anchored, Average, ServerSGD
 __all__ = ["check_smooth"]
 
 SMALLEST = 1e-140  # size of rows
-# Whose second derivatives are known here.
-LOSSES = ("exponential", "logistic", "squared", "softmax")
 MOST_STATES = 6000  # of the linear map of SCAFFOLD with the squared loss
 
 
@@ -48,14 +47,14 @@ def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | 
         return f"{type(method.server).__name__} leaves the span of the rows; use run"
     if not isinstance(method.server, Average | Anchored | ServerSGD):
         return f"the flow of {type(method.server).__name__} is not known; use run"
-    if loss not in LOSSES:
+    if not LOSSES[loss].has_curvatures:
         return f"the second derivative of the loss {loss!r} is not known; use run"
     momentum = getattr(method.server, "momentum", 0.0) > 0
     if momentum and method.rule.correction == "control":
         return "momentum and control variates together are two memories; want one of them"
     if not _smooth_rate(lr):
         return "its learning rate is a function of your own; want a number, TwoStage or Polynomial"
-    if loss == "squared":
+    if LOSSES[loss].affine:
         return _nonlinear(problem, method, lr)
     return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from .flow import Flow
-from .late import Slopes
 
 __all__ = ["distance_to_rest"]
 
@@ -53,22 +52,14 @@ def _slowest(flow: Flow, k: float, a: np.ndarray, rows: np.ndarray) -> float:
     problem = flow.problem
     N, C = flow.first_margins.shape
     margins = flow.first_margins + flow.gram @ a.reshape((N, C), order="F")
-    curvatures = Slopes(flow, np.arange(N)).curvatures(0.0, margins)
+    curvatures = flow.curvatures(margins)
     # traces of the clients' Hessians, times learning rate and steps
     traces = curvatures.trace(axis1=1, axis2=2) * np.diagonal(flow.gram)
     reach = np.add.reduceat(traces, problem.offsets[:-1]) / problem.sizes * flow.stride(k)
     reach = np.maximum(reach, TINY)
     taken = np.repeat(-np.expm1(-reach) / reach, problem.sizes)
     rates = flow.row_rates(k) * taken
-    # the square root of each row's part of the Hessian, (N, C, C)
-    if C == 1:
-        roots = np.sqrt(curvatures)
-    else:
-        chances = np.exp(margins - margins.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        own = np.sqrt(chances)
-        roots = own[:, :, None] * np.eye(C) - chances[:, :, None] * own[:, None, :]
-    parts = np.einsum("jcf,jd->jfcd", roots * np.sqrt(rates)[:, None, None], rows)
+    parts = np.einsum("jcf,jd->jfcd", flow.roots(margins) * np.sqrt(rates)[:, None, None], rows)
     values = np.linalg.svd(parts.reshape(N * C, -1), compute_uv=False) ** 2
     kept = values[values > values[0] * (max(N, rows.shape[1]) * C * EPS) ** 2]
     return float(kept[-1]) if len(kept) else 0.0

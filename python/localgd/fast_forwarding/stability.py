@@ -7,7 +7,6 @@ import numpy as np
 from ..errors import DivergedError
 from ..servers import Anchored, Average
 from .flow import Flow
-from .late import Slopes
 from .series import Series
 
 __all__ = ["doubtful", "first_unstable", "overshoots"]
@@ -68,10 +67,10 @@ def _curvatures(flow: Flow, margins: np.ndarray) -> np.ndarray:
     """A bound of ``ℓ''`` of each row at some models, (models, N)."""
     models, N, C = margins.shape
     curvatures = np.empty((models, N))
-    slopes = Slopes(flow, np.arange(N))
     at_once = max(1, AT_ONCE // (N * C * C))
     for begin in range(0, models, at_once):
-        some = slopes.curvatures(0.0, margins[begin : begin + at_once].reshape(-1, C))
+        part = margins[begin : begin + at_once]
+        some = flow.curvatures(part.reshape(-1, C), np.tile(np.arange(N), len(part)))
         bound = np.abs(some).sum(axis=2).max(axis=1)
         curvatures[begin : begin + at_once] = bound.reshape(-1, N)
     return curvatures

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..measuring import COLUMNS, Column
 from . import _style
 
 if TYPE_CHECKING:
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
-LABELS = {
-    "angle": "angle to the reference (degrees)",
-    "loss": "loss",
-    "margin": "smallest margin",
-    "norm": "norm of the model",
-    "drift": "client drift",
-    "grad_variance": "variance of client gradients",
-    "test_accuracy": "accuracy on held-out rows",
-    "residual": "norm of the residual",
-    "residual_distance": "relative distance to the limit",
-    "bytes": "bytes communicated",
-}
 LINEAR = ("margin", "test_accuracy")
 
 
@@ -85,10 +74,12 @@ def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | N
     kinds = list(dict.fromkeys(str(entry.values[by]) for entry in drawn))
     colours = dict(zip(kinds, _style.colours(len(kinds)), strict=True))
     ax = _style.axes(ax, "lg.plot.sweep")
+    column = COLUMNS.get(y, Column(y))
+    unit = column.unit.replace("rad", "degrees")
     labelled: dict[str, Any] = {}
     for entry in drawn:
         name = str(entry.values[by])
-        values = np.degrees(entry.history[y]) if y == "angle" else entry.history[y]
+        values = np.degrees(entry.history[y]) if unit == "degrees" else entry.history[y]
         after = entry.history["round"] > 0
         (line,) = ax.plot(
             entry.history["round"][after],
@@ -102,7 +93,7 @@ def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | N
     if y not in LINEAR:
         ax.set_yscale("log")
     ax.set_xlabel("round")
-    ax.set_ylabel(LABELS.get(y, y))
+    ax.set_ylabel(f"{column.title} ({unit})" if unit else column.title)
     _style.legend_above(ax, list(labelled.values()))
     return ax
 

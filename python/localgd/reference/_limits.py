@@ -9,13 +9,14 @@ import numpy as np
 
 from .. import _validation as check
 from ..angles import angle
+from ..losses import loss_with_tail
 from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ._arguments import signed_rows
 from ._facial_reduction import facial_reduction, outside, row_space
 from ._hard_margin import INEXACT, certify, hard_margin
-from ._losses import SIGNED, Margins
+from ._losses import Margins
 from ._max_margin import refusal
 from ._minimizer import accurate
 from ._newton import Minimum, minimise
@@ -179,6 +180,8 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
 
     Raises
     ------
+    UnsupportedError
+        For a loss without an exponential tail, or whose second derivatives are not known.
     ValueError
         If the task is not binary, rows are separable by less than 1e-12 of their norm, rounding
         keeps the gradient above ``tolerance``, or rows or features differ too much in scale.
@@ -202,12 +205,13 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     (0.089761, 0.0)
     """
     Z = signed_rows(problem, "limits")
-    check.one_of("loss", loss, SIGNED)
+    known = loss_with_tail(loss, problem, "both limits depend")
     tolerance = check.number("tolerance", tolerance, above=0)
     kept = np.flatnonzero(problem.row_weights > 0)
     Z, exponent = common_scale(Z[kept])
     c = problem.row_weights[kept]
-    subset, rest, low = _split(Z, Margins(c, loss))
+    ones = np.ones(len(Z))
+    subset, rest, low = _split(Z, Margins(c, ones, known))
     d = Z.shape[1]
     basis = np.zeros((0, d))
     if Z[rest].any():
@@ -215,7 +219,7 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     if not len(rest):
         low = Minimum(np.zeros(d), 0.0, 0.0, 0.0, 0.0, 0)
     elif low is None:
-        low = minimise(Z[rest], Margins(c[rest], loss))
+        low = minimise(Z[rest], Margins(c[rest], ones[rest], known))
     low = accurate(low, tolerance)
     direction, margin, residual = _ray(Z, subset, rest, basis)
     if low.rank != len(basis):

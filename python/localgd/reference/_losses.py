@@ -11,22 +11,36 @@ from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 from scipy.linalg import null_space, solve_triangular
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import softmax
 
-__all__ = ["SIGNED", "Classes", "Margins", "Targets"]
+from ..errors import UnsupportedError
+from ..losses import LOSSES, Loss, Softmax
 
-SIGNED = ("exponential", "logistic")  # those of Margins
+__all__ = ["Classes", "Margins"]
 
 
 @dataclass(frozen=True)
 class Margins:
-    """``Σ_j c_j ℓ(m_j)`` of signed rows, with ℓ the exponential or logistic loss."""
+    """``Σ_j c_j ℓ(m_j, y_j)`` of rows of one score; y = 1 where rows come with their sign."""
 
     c: np.ndarray
-    loss: str
+    y: np.ndarray
+    loss: Loss
 
     columns = 1
-    unit = 1.0  # scores count as 0 if they are rounding of this
+
+    def __post_init__(self) -> None:
+        if self.loss.multiclass or not self.loss.has_curvatures:
+            known = ", ".join(repr(name) for name, loss in LOSSES.items() if loss.has_curvatures)
+            raise UnsupportedError(
+                f"loss: got {self.loss.name!r}, whose second derivatives are not known, which the "
+                f"minimiser takes; want one of {known}"
+            )
+
+    @property
+    def unit(self) -> float:
+        """Scores count as 0 if they are rounding of this."""
+        return float(np.abs(self.y).max())
 
     def lift(self, A: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Scores of the rows A; with a basis in place of A, the weights."""
@@ -37,79 +51,55 @@ class Margins:
         return slopes @ A
 
     def value(self, m: np.ndarray) -> float:
-        if self.loss == "exponential":
-            return float(self.c @ np.exp(-m))
-        return float(self.c @ np.logaddexp(0, -m))
+        return float(self.c @ self.loss.values(m, self.y))
 
     def slopes(self, m: np.ndarray) -> np.ndarray:
         """c_j ℓ'(m_j)."""
-        return -self.c * (np.exp(-m) if self.loss == "exponential" else expit(-m))
+        return self.c * self.loss.slopes(m, self.y)
 
     def sizes(self, m: np.ndarray) -> np.ndarray:
         """The size of a row's slope before anything cancels."""
+        if self.loss.affine:
+            return self.c * (np.abs(m) + np.abs(self.y))
         return np.abs(self.slopes(m))
 
     def slips(self, m: np.ndarray, doubt: np.ndarray) -> np.ndarray:
         """How far a row's slope may be off where its score is by so much."""
-        return self.sizes(m) * np.expm1(np.minimum(doubt, 1.0))
+        if self.loss.affine:
+            return self.c * doubt
+        return self.sizes(m) * np.expm1(np.minimum(self._rate * doubt, 1.0))
 
     def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
-        curvature = -self.slopes(m)
-        if self.loss == "logistic":
-            curvature = curvature * expit(m)
-        return (A * curvature[:, None]).T @ A
+        return (A * (self.c * self.loss.curvatures(m, self.y))[:, None]).T @ A
 
     def spread(self, A: np.ndarray, step: np.ndarray) -> float:
-        """β with |φ'''| ≤ β φ'' along the step, for any place: here max_j |a_j·step|."""
-        return float(np.abs(A @ step).max())
+        """β with |φ'''| ≤ β φ'' along the step, for any place: max_j |a_j·step| times that of ℓ."""
+        return self._rate * float(np.abs(A @ step).max())
 
     def reach(self, A: np.ndarray, lower: np.ndarray) -> float:
-        """The largest spread of a step of length 1 in the norm of the Hessian L Lᵀ."""
+        """The largest score of a step of length 1 in the norm of the Hessian L Lᵀ."""
         half = solve_triangular(lower, A.T, lower=True, check_finite=False)
         return float(np.linalg.norm(half, axis=0).max())
 
     def error(self, reach: float) -> float:
         """How far the scores may be from the minimiser's after a Newton step of this reach."""
-        return float(-np.log1p(-reach)) if reach < 1 else np.inf
+        return _error(self._rate, reach)
 
     def fits_all(self, m: np.ndarray) -> bool:
-        """Whether these scores prove that no minimiser exists."""
-        return bool((m > 0).all())
-
-
-@dataclass(frozen=True)
-class Targets(Margins):
-    """``Σ_j c_j ½ (m_j - y_j)²``: a parabola in every direction."""
-
-    y: np.ndarray
+        """Whether these scores prove that no minimiser exists: where ℓ falls for ever."""
+        return self.loss.tail is not None and bool((m > 0).all())
 
     @property
-    def unit(self) -> float:  # type: ignore[override]
-        return float(np.abs(self.y).max())
+    def _rate(self) -> float:
+        assert self.loss.concordance is not None, "losses without one are refused before"
+        return self.loss.concordance
 
-    def value(self, m: np.ndarray) -> float:
-        return float(self.c @ (m - self.y) ** 2) / 2
 
-    def slopes(self, m: np.ndarray) -> np.ndarray:
-        return self.c * (m - self.y)
-
-    def sizes(self, m: np.ndarray) -> np.ndarray:
-        return self.c * (np.abs(m) + np.abs(self.y))
-
-    def slips(self, m: np.ndarray, doubt: np.ndarray) -> np.ndarray:
-        return self.c * doubt
-
-    def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
-        return (A * self.c[:, None]).T @ A
-
-    def spread(self, A: np.ndarray, step: np.ndarray) -> float:
-        return 0.0
-
-    def error(self, reach: float) -> float:
+def _error(rate: float, reach: float) -> float:
+    """The distance to the minimiser where the curvature changes by a factor e^rate per score."""
+    if rate == 0:
         return reach
-
-    def fits_all(self, m: np.ndarray) -> bool:
-        return False
+    return float(-np.log1p(-rate * reach)) / rate if rate * reach < 1 else np.inf
 
 
 @dataclass(frozen=True)
@@ -121,13 +111,14 @@ class Classes:
 
     c: np.ndarray
     y: np.ndarray
+    loss: Softmax
     basis: np.ndarray
 
     unit = 1.0
 
     @classmethod
-    def of(cls, c: np.ndarray, y: np.ndarray, n_classes: int) -> Classes:
-        return cls(c, y.astype(int), null_space(np.ones((1, n_classes))).T)
+    def of(cls, c: np.ndarray, y: np.ndarray, loss: Softmax, n_classes: int) -> Classes:
+        return cls(c, y.astype(int), loss, null_space(np.ones((1, n_classes))).T)
 
     @property
     def columns(self) -> int:
@@ -140,15 +131,11 @@ class Classes:
         return (self.basis @ (slopes.T @ A)).ravel()
 
     def value(self, s: np.ndarray) -> float:
-        return float(self.c @ (logsumexp(s, axis=1) - s[np.arange(len(s)), self.y]))
+        return float(self.c @ self.loss.values(s, self.y))
 
     def slopes(self, s: np.ndarray) -> np.ndarray:
         """c_j (softmax(s_j) - 1 at y_j), shape (N, C)."""
-        P = softmax(s, axis=1)
-        own = np.arange(len(s)), self.y
-        P[own] = 0
-        P[own] = -P.sum(axis=1)  # 1 - p of a sure row, without cancellation
-        return self.c[:, None] * P
+        return self.c[:, None] * self.loss.slopes(s, self.y)
 
     def sizes(self, s: np.ndarray) -> np.ndarray:
         return np.linalg.norm(self.slopes(s), axis=1)
@@ -185,7 +172,7 @@ class Classes:
         return largest
 
     def error(self, reach: float) -> float:
-        return float(-np.log1p(-reach)) if reach < 1 else np.inf
+        return _error(self.loss.concordance, reach)
 
     def fits_all(self, s: np.ndarray) -> bool:
         own = s[np.arange(len(s)), self.y]

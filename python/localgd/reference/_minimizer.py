@@ -7,16 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation as check
-from ..losses import LOSSES, margin_rows
+from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ._facial_reduction import facial_reduction
-from ._losses import SIGNED, Classes, Margins, Targets
+from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
 
 __all__ = ["Minimizer", "minimizer"]
-
-KNOWN = (*SIGNED, "squared", "softmax")  # those of _losses.py
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,7 +82,8 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     problem : Problem
     loss : "exponential", "logistic", "squared" or "softmax", default "logistic"
         The first two need a binary task, "squared" a regression or binary one, "softmax" a
-        multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²).
+        multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²). Of a loss that
+        was added it wants second derivatives (``localgd.losses``).
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
         rounding of the weights that sets the limit where rows differ in norm by 1e6.
@@ -101,6 +100,8 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
         ``tolerance``, or the loss does not fit the task.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
+    UnsupportedError
+        For a loss whose second derivatives are not known.
 
     References
     ----------
@@ -119,13 +120,8 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     (array([1.09861229]), True)
     """
     problem = check_problem(problem)
-    check.one_of("loss", loss, KNOWN)
+    check_loss(loss, problem)
     tolerance = check.number("tolerance", tolerance, above=0)
-    if problem.task not in LOSSES[loss].tasks:
-        fitting = " or ".join(repr(name) for name in KNOWN if problem.task in LOSSES[name].tasks)
-        raise ValueError(
-            f"loss: got {loss!r} for a {problem.task} task, where it is not defined; want {fitting}"
-        )
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
     found = minimise(rows[active], _objective(problem, active, loss))
@@ -166,21 +162,28 @@ def accurate(found: Minimum | None, tolerance: float) -> Minimum:
 
 
 def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Classes:
-    c, y = problem.row_weights[active], problem.y[active]
-    if loss == "softmax":
-        return Classes.of(c, y, problem.n_classes)
-    return Targets(c, loss, y) if loss == "squared" else Margins(c, loss)
+    c, y = problem.row_weights[active], labels_of_margins(problem, loss)[active]
+    known = LOSSES[loss]
+    if isinstance(known, Softmax):
+        return Classes.of(c, y, known, problem.n_classes)
+    return Margins(c, y, known)
 
 
 def _refuse_separable(rows: np.ndarray, loss: str) -> None:
-    if loss == "softmax":
+    known = LOSSES[loss]
+    if known.affine:
+        return
+    if known.multiclass:
         raise ValueError(
-            "problem: the softmax loss has no minimiser that could be found: a model fits every "
+            f"problem: the {loss} loss has no minimiser that could be found: a model fits every "
             "row, or some ever better at no cost to the others; if all classes are separable see "
             "reference.max_margin, else drop features that few rows have"
         )
-    if loss == "squared":
-        return
+    if known.tail is None:
+        raise ValueError(
+            f"problem: no minimiser of the {loss} loss was found; whether there is one is known of "
+            "losses with an exponential tail only"
+        )
     subset = facial_reduction(rows).subset
     if len(subset) == len(rows):
         raise ValueError(

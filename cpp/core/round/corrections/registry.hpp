@@ -1,4 +1,4 @@
-// Every correction by its name: a new one is one file and one line here.
+// Every correction by its name: a new one is one file and one line here. One of them is none.
 #pragma once
 
 #include <memory>
@@ -21,6 +21,7 @@ struct CorrectionKind {
   std::unique_ptr<Correction> (*make)();
 };
 inline constexpr CorrectionKind correction_kinds[] = {
+    {"none", [] { return std::unique_ptr<Correction>(); }},
     {"control", new_correction<Control>},
     {"displacement", new_correction<Displacement>},
 };

@@ -1,0 +1,96 @@
+// What the core knows by name, as plain values: Python reads it here and says nothing of it again.
+#pragma once
+
+#include "convert.hpp"
+#include "core/blocks/panels.hpp"
+#include "core/loss/registry.hpp"
+#include "core/round/corrections/registry.hpp"
+
+namespace localgd {
+
+template <class Options>
+py::list names_of(Options options) {
+  py::list names;
+  options.visit([&](const char* name, auto&&...) { names.append(name); });
+  return names;
+}
+
+inline py::dict losses_of_core() {
+  py::dict losses;
+  Losses::for_each([&]<class Loss>(const Loss&) {
+    const LossFacts& facts = Loss::facts;
+    py::list tasks;
+    for (const auto task : facts.tasks)
+      if (!task.empty()) tasks.append(task);
+    py::object tail = py::none();
+    if (facts.tail.rate > 0) tail = py::make_tuple(facts.tail.rate, facts.tail.factor);
+    losses[py::str(Loss::name)] =
+        py::dict(py::arg("tasks") = py::tuple(tasks), py::arg("signed") = Loss::signed_rows,
+                 py::arg("curvature") = facts.curvature, py::arg("tail") = tail,
+                 py::arg("bounded") = facts.bounded, py::arg("overflows") = facts.overflows);
+  });
+  return losses;
+}
+
+inline py::dict limits_of(const Limits& limits) {
+  py::dict some(py::arg(limits.open ? "above" : "minimum") = limits.least);
+  if (std::isfinite(limits.below)) some["below"] = limits.below;
+  return some;
+}
+
+inline py::dict servers_of_core() {
+  py::dict servers;
+  Servers::for_each([&]<class Own>(Own own) {
+    py::dict parameters;
+    own.visit([&](const char* name, const auto&, const auto&... limits) {
+      if constexpr (sizeof...(limits) > 0)
+        parameters[name] = limits_of(limits...);
+      else
+        parameters[name] = py::none();
+    });
+    servers[py::str(Own::name)] = py::dict(py::arg("coordinate_wise") = Own::coordinate_wise,
+                                           py::arg("parameters") = parameters);
+  });
+  return servers;
+}
+
+inline py::dict corrections_of_core() {
+  py::dict corrections;
+  for (const auto& kind : correction_kinds) {
+    py::list names;
+    if (const auto made = kind.make())
+      made->visit([&](const char* name, double&) { names.append(name); });
+    corrections[py::str(kind.name)] = names;
+  }
+  return corrections;
+}
+
+inline py::dict measures_of_core() {
+  py::dict measures;
+  History().visit([&](const char* name, const auto&, const Measure& measure) {
+    measures[name] = py::dict(py::arg("title") = measure.title, py::arg("unit") = measure.unit,
+                              py::arg("wants_reference") = measure.wants_reference,
+                              py::arg("wants_labels") = measure.wants_labels);
+  });
+  return measures;
+}
+
+inline py::dict thresholds_of_core() {
+  return py::dict(py::arg("strip_width") = py::dict(py::arg("float64") = strip_width<double>,
+                                                    py::arg("float32") = strip_width<float>));
+}
+
+inline py::dict schema() {
+  return py::dict(py::arg("losses") = losses_of_core(), py::arg("servers") = servers_of_core(),
+                  py::arg("corrections") = corrections_of_core(),
+                  py::arg("local") = names_of(LocalRule{}), py::arg("run") = names_of(RunOptions{}),
+                  py::arg("measures") = measures_of_core(),
+                  py::arg("thresholds") = thresholds_of_core());
+}
+
+inline void bind_schema(py::module_& m) {
+  m.def("schema", &schema,
+        "Losses, servers, corrections, options, measures and thresholds of the core, by name.");
+}
+
+}  // namespace localgd

@@ -1,0 +1,22 @@
+// What is known of a loss beside its values: for those who choose one, or refuse it.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace localgd {
+
+// -l'(m) exp(rate m) -> factor as the margin grows; a rate of 0: none that is known.
+struct Tail {
+  double rate = 0, factor = 1;
+};
+
+struct LossFacts {
+  std::array<std::string_view, 2> tasks;  // that it fits: "binary", "multiclass" or "regression"
+  double curvature;  // the largest l''; where there is no bound, that at margin 0
+  Tail tail{};
+  bool bounded = false;    // |l'| is, so that hardly any rate overflows
+  bool overflows = false;  // l does, where a margin is below -709 (float: -88)
+};
+
+}  // namespace localgd
