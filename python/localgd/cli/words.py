@@ -1,22 +1,35 @@
-"""Readers of one setting each: from the text of an option or a TOML value to a checked one.
+"""Kinds of settings, as annotations: how the text of an option or a TOML value is read and checked.
 
-A reader takes the name, for messages, and the value. What it gives back is plain (str, int, float
-or bool), so that it can be written to TOML, and is read as itself.
+What is read is plain (str, int, float or bool), so that it can be written to TOML, and is read as
+itself. A refusal says what came and what is wanted; the name of the setting comes before it.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import re
 import urllib.parse
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Len, Lt
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from .. import _validation as check
+from ..datasets.files import READERS
+from ..losses import LOSSES
 from ..methods import Method
-from ..partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity
+from ..partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, Scheme
 from ..schedules import PRESETS, Polynomial, Schedule, TwoStage
 from ..servers import (
     Anchored,
@@ -27,8 +40,8 @@ from ..servers import (
     ServerSGD,
     ServerYogi,
 )
+from .methods import SHELL_METHODS
 
-Reader = Callable[[str, Any], Any]
 Kinds = Mapping[str, Callable[..., Any]]  # by their word; what comes after it are the parameters
 
 
@@ -63,182 +76,140 @@ FULL = "full"  # --batch-size: all rows
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
-def text(name: str, value: Any) -> str:
-    """Any text that is not empty."""
-    if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise ValueError(f"{name}: got {value!r}; want a text")
-    return str(value)
+def wanted(text: str) -> WrapValidator:
+    """What the rest of an annotation refuses is answered with what came and what is wanted."""
+
+    def validate(value: Any, rest: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return rest(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"got {value!r}; want {text}") from None
+
+    return WrapValidator(validate)
 
 
-def path(name: str, value: Any) -> str:
-    """A file or folder; ~ is the home folder, and a file: URI may hold any byte."""
-    value = text(name, value)
+def _number(value: Any) -> int | float:
+    """A finite number, an int where it is written as one."""
+    if isinstance(value, str) and "_" not in value:
+        try:
+            value = int(value)
+        except ValueError:
+            value = float(value)
+    check.number("", value)
+    return value
+
+
+def _whole(value: Any) -> int:
+    """A whole number of at least 0; 1e4 is one."""
+    return check.integer("", _number(value), 0)
+
+
+def _positive(value: Any) -> int:
+    return check.integer("", _number(value), 1)
+
+
+def _for_toml(value: int) -> int | float:
+    return value if value < 2**63 else float(value)  # TOML's integers end there
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError
+    return str(value) if type(value) is int else value
+
+
+def _path(value: str) -> str:
+    """~ is the home folder, and a file: URI may hold any byte."""
     if value.startswith("file:"):
         value = os.fsdecode(urllib.parse.unquote_to_bytes(urllib.parse.urlsplit(value).path))
     if "\0" in value:
-        raise ValueError(f"{name}: got {value!r}; want a path, which has no NUL character")
+        raise ValueError(f"got {value!r}; want a path, which has no NUL character")
     expanded = os.path.expanduser(value)
     if expanded.startswith("~") and os.path.dirname(expanded):
-        raise ValueError(f"{name}: got {value!r}; there is no such home folder")
+        raise ValueError(f"got {value!r}; there is no such home folder")
     return expanded
 
 
-def character(name: str, value: Any) -> str:
-    r"""One character; a tab may be written \t or tab."""
-    if value in ("\\t", "tab"):
-        return "\t"
-    if not isinstance(value, str) or len(value) != 1:
-        raise ValueError(f"{name}: got {value!r}; want one character, or tab")
+def _uri_of_bytes(value: str) -> str:
+    """A path that is no Unicode text as a URI."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return Path(value).absolute().as_uri()
     return value
 
 
-def flag(name: str, value: Any) -> bool:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}: got {value!r}; want true or false")
-    return value
+def _character(value: Any) -> Any:
+    return "\t" if value in ("\\t", "tab") else value
 
 
-def whole(minimum: int) -> Reader:
-    """A reader of whole numbers of at least ``minimum``; 1e4 is one."""
-
-    def read(name: str, value: Any) -> int:
-        number = _number(value)
-        if number is None or number != int(number) or number < minimum:
-            raise ValueError(f"{name}: got {value!r}; want a whole number of at least {minimum}")
-        return int(number)
-
-    return read
-
-
-def choice(*words: str) -> Reader:
-    """A reader of one of some words."""
-
-    def read(name: str, value: Any) -> str:
-        return check.one_of(name, str(value), words)
-
-    return read
-
-
-def memory(name: str, value: Any) -> int:
-    """Bytes: a number, or one with a unit, such as 500MB or 4GiB."""
+def _memory(value: Any) -> int:
     found = re.fullmatch(r"([0-9.eE+]+) *([kmg]?i?)b?", str(value).strip(), re.IGNORECASE)
-    number = _number(found[1]) if found else None
-    unit = found[2].lower() if found else ""
-    if number is None or unit not in BYTES or number * BYTES[unit] < 1:
-        raise ValueError(f"{name}: got {value!r}; want bytes, such as 4e9, 500MB or 4GiB")
-    return int(number * BYTES[unit])
+    if not found or found[2].lower() not in BYTES:
+        raise ValueError
+    return int(_number(_number(found[1]) * BYTES[found[2].lower()]))
 
 
-def digit_classes(name: str, value: Any) -> str:
-    """Groups of digits: "3,8", "0,1,2" or "02468,13579"; "all" for the ten digits."""
-    value = str(value)
-    if value != "all" and not re.fullmatch(r"[0-9]+(,[0-9]+)+", value):
-        raise ValueError(
-            f"{name}: got {value!r}; want two or more digits such as 3,8, or groups of digits "
-            "such as 024,135, or all"
-        )
-    return value
-
-
-def fraction(name: str, value: Any) -> float:
-    """A number between 0 and 1, neither of them."""
-    number = _number(value)
-    if number is None or not 0 < number < 1:
-        raise ValueError(f"{name}: got {value!r}; want a fraction above 0 and below 1")
-    return float(number)
-
-
-def steps(name: str, value: Any) -> int | str:
-    """Local steps: a number, "10,20,30" with one for each client, or "exact"."""
+def _steps(value: Any) -> int | str:
     if value == EXACT:
         return EXACT
-    numbers = [_number(part) for part in str(value).split(",")]
-    if any(number is None or number != int(number) or number < 1 for number in numbers):
-        raise ValueError(
-            f"{name}: got {value!r}; want a whole number of at least 1, or one for each client "
-            f"such as 10,20,30, or {EXACT}"
-        )
-    whole_numbers = [int(number) for number in numbers if number is not None]
-    return whole_numbers[0] if len(whole_numbers) == 1 else ",".join(map(str, whole_numbers))
+    numbers = [_positive(part) for part in str(value).split(",")]
+    return numbers[0] if len(numbers) == 1 else ",".join(map(str, numbers))
+
+
+def _batch(value: Any) -> int | str:
+    return FULL if value == FULL else _positive(value)
+
+
+def _share(value: Any) -> int | float:
+    return Method(participation=_number(value)).participation
+
+
+def _rate(value: Any) -> float | str:
+    try:
+        rate = float(_number(value))
+    except (TypeError, ValueError):
+        return "1/(LH)" if value == "1/LH" else str(value)  # a shell wants quotes round (
+    if rate <= 0:
+        raise ValueError(f"got {rate!r}; want a finite number above 0")
+    return rate
+
+
+def _made(make: Callable[[Any], Any]) -> AfterValidator:
+    """Words of which something can be made."""
+
+    def validate(value: Any) -> Any:
+        make(value)
+        return value
+
+    return AfterValidator(validate)
 
 
 def local_steps(value: int | str) -> int | tuple[int, ...] | None:
-    """What :func:`steps` checked, as a method takes it."""
+    """``Steps`` as a method takes them."""
     if value == EXACT:
         return None
     return value if isinstance(value, int) else tuple(map(int, value.split(",")))
 
 
-def batch(name: str, value: Any) -> int | str:
-    """Rows per step, or "full" for all of a client."""
-    if value == FULL:
-        return FULL
-    number = _number(value)
-    if number is None or number != int(number) or number < 1:
-        raise ValueError(f"{name}: got {value!r}; want a whole number of at least 1, or {FULL}")
-    return int(number)
-
-
-def nonnegative(name: str, value: Any) -> float:
-    """A number of at least 0."""
-    number = _number(value)
-    if number is None or number < 0:
-        raise ValueError(f"{name}: got {value!r}; want a number of at least 0")
-    return float(number)
-
-
-def share(name: str, value: Any) -> int | float:
-    """Clients per round: a count, or a fraction, which is written with a point."""
-    number = _number(value)
-    try:
-        return Method(participation=value if number is None else number).participation
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{name}: got {value!r}; want a count of clients such as 5, or a fraction such as "
-            "0.1, up to 1.0"
-        ) from None
-
-
-def rate(name: str, value: Any) -> float | str:
-    """A learning rate: a number, a preset, or the words of a schedule."""
-    number = _number(value)
-    if number is None:
-        value = "1/(LH)" if value == "1/LH" else str(value)  # a shell wants quotes round (
-        learning_rate(name, value)
-        return value
-    return check.number(name, float(number), above=0)
-
-
-def server_words(name: str, value: Any) -> str:
-    """The words of a server."""
-    server(name, str(value))
-    return str(value)
-
-
-def dealing(name: str, value: Any) -> str:
-    """The words of a partition scheme."""
-    _built(name, str(value), SCHEMES, "")
-    return str(value)
-
-
-def learning_rate(name: str, value: Any) -> Schedule:
-    """The number, preset or schedule that :func:`rate` checked."""
+def learning_rate(value: float | str) -> Schedule:
+    """The number, preset or schedule of a ``Rate``."""
     if isinstance(value, float) or value in PRESETS:
         return value
-    schedule: Schedule = _built(name, str(value), SCHEDULES, f"a number above 0, {RATES}, ")
+    schedule: Schedule = _built(value, SCHEDULES, f"a number above 0, {RATES}, ")
     return schedule
 
 
-def server(name: str, value: str) -> Server:
-    """The server that :func:`server_words` checked."""
-    built: Server = _built(name, value, SERVERS, "")
+def server(value: str) -> Server:
+    """The server of these words."""
+    built: Server = _built(value, SERVERS)
     return built
 
 
-def partition_scheme(name: str, value: str) -> Any:
-    """The scheme that :func:`dealing` checked."""
-    return _built(name, value, SCHEMES, "")
+def partition_scheme(value: str) -> Scheme:
+    """The scheme of these words."""
+    built: Scheme = _built(value, SCHEMES)
+    return built
 
 
 def forms(kinds: Kinds) -> str:
@@ -261,36 +232,73 @@ def _parameters(kind: Callable[..., Any]) -> tuple[list[str], list[str]]:
     return shown[0], shown[1]
 
 
-def _built(name: str, value: str, kinds: Kinds, otherwise: str) -> Any:
+def _built(value: str, kinds: Kinds, otherwise: str = "") -> Any:
     """An object from its word and its numbers, "two-stage:0.1,1,100"."""
     word, _, rest = value.strip().partition(":")
     if word not in kinds:
-        raise ValueError(f"{name}: got {value!r}; want {otherwise}{forms(kinds)}")
-    numbers = [_number(part) for part in rest.split(",")] if rest else []
+        raise ValueError(f"got {value!r}; want {otherwise}{forms(kinds)}")
     needed, further = _parameters(kinds[word])
-    if None in numbers or not len(needed) <= len(numbers) <= len(needed) + len(further):
+    try:
+        numbers = [_number(part) for part in rest.split(",")] if rest else []
+        fits = len(needed) <= len(numbers) <= len(needed) + len(further)
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
         more = f", or {word}:{','.join(needed + further)}" if further else ""
-        raise ValueError(f"{name}: got {value!r}; want {_form(word, kinds[word])}{more}")
+        raise ValueError(f"got {value!r}; want {_form(word, kinds[word])}{more}")
     try:
         return kinds[word](*numbers)
     except ValueError as error:
-        raise ValueError(f"{name}: {value!r}: {error}") from None
+        raise ValueError(f"{value!r}: {error}") from None
 
 
-def _number(value: Any) -> int | float | None:
-    """A finite number, an int where it is written as one; None for anything else."""
-    if isinstance(value, str):
-        if "_" in value:
-            return None
-        for kind in (int, float):
-            try:
-                return _number(kind(value))
-            except ValueError:
-                continue
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return value if math.isfinite(value) else None
-    except OverflowError:  # an integer beyond 1e308
-        return None
+Whole = Annotated[
+    int,
+    BeforeValidator(_whole),
+    wanted("a whole number of at least 0"),
+    PlainSerializer(_for_toml, when_used="json"),
+]
+Positive = Annotated[int, BeforeValidator(_positive), wanted("a whole number of at least 1")]
+Nonnegative = Annotated[float, BeforeValidator(_number), Ge(0), wanted("a number of at least 0")]
+Fraction = Annotated[
+    float, BeforeValidator(_number), Gt(0), Lt(1), wanted("a fraction above 0 and below 1")
+]
+Memory = Annotated[
+    int, BeforeValidator(_memory), Ge(1), wanted("bytes, such as 4e9, 500MB or 4GiB")
+]
+Flag = Annotated[bool, Strict(), wanted("true or false")]
+Text = Annotated[str, BeforeValidator(_text), wanted("a text")]
+FilePath = Annotated[Text, AfterValidator(_path), PlainSerializer(_uri_of_bytes, when_used="json")]
+Character = Annotated[str, BeforeValidator(_character), Len(1, 1), wanted("one character, or tab")]
+DigitClasses = Annotated[
+    str,
+    Field(pattern=r"^(all|[0-9]+(,[0-9]+)+)$"),
+    wanted("two or more digits such as 3,8, or groups of digits such as 024,135, or all"),
+]
+Steps = Annotated[
+    int | str,
+    BeforeValidator(_steps),
+    wanted(f"a whole number of at least 1, or one for each client such as 10,20,30, or {EXACT}"),
+]
+Batch = Annotated[
+    int | str,
+    BeforeValidator(_batch),
+    wanted(f"a whole number of at least 1, or {FULL}"),
+]
+Share = Annotated[
+    int | float,
+    BeforeValidator(_share),
+    wanted("a count of clients such as 5, or a fraction such as 0.1, up to 1.0"),
+]
+Rate = Annotated[float | str, BeforeValidator(_rate), _made(learning_rate)]
+ServerWords = Annotated[str, BeforeValidator(str), _made(server)]
+SchemeWords = Annotated[str, BeforeValidator(str), _made(partition_scheme)]
+
+if TYPE_CHECKING:
+    FileKind = str
+    Loss = str
+    MethodName = str
+else:
+    FileKind = Literal[tuple(READERS)]
+    Loss = Literal[tuple(LOSSES)]
+    MethodName = Literal[tuple(SHELL_METHODS)]
