@@ -205,6 +205,25 @@ def test_unknown_settings_are_refused_by_name(tmp_path):
         read_config(str(path))
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("# local_step = 1\nrounds = 3\n  local_step = 3", "unknown setting 'local_step'", 3),
+        ('rounds = 3\r\n"lr" = 0\r\n', "lr: got 0.0; want a finite number above 0", 2),
+        ("rounds = 3\n\n[engine]\nname = 1", "engine: got {'name': 1}; want one of 'auto'", 3),
+        ("lr = 3\nrounds.first = 1", "rounds: got {'first': 1}; want a whole number", 2),
+        ("bias = 1", "bias: got 1; want true or false", 1),
+    ],
+)
+def test_refusals_name_the_line_of_the_file(tmp_path, text, message, line):
+    path = tmp_path / "my.toml"
+    path.write_bytes(text.encode())
+    with pytest.raises(ValueError) as raised:
+        read_config(str(path))
+    assert str(raised.value).startswith(f"{path}: {message}")
+    assert str(raised.value).endswith(f" (line {line})")
+
+
 # What the table is made of --------------------------------------------------------------------
 
 
@@ -504,6 +523,15 @@ def test_options_win_over_the_config(here, capsys):
     assert (run.round, run.config["method"]["lr"], "angle" in run.history) == (2, 0.5, False)
     assert main("run --config my.toml --reference".split()) == 0
     assert "angle" in lg.load("localgd-run/run.npz").history
+
+
+def test_a_flag_of_the_config_is_undone_and_the_last_option_counts(here):
+    write_csv(here / "rows.csv")
+    (here / "my.toml").write_text('data = "rows.csv"\nrounds = 4\nbias = true\n')
+    for option, more in (("--bias", 1), ("--no-bias", 0)):
+        assert main(f"run --config my.toml --rounds 3 {option} --rounds 2".split()) == 0
+        run = lg.load("localgd-run/run.npz")
+        assert (run.round, len(run.weights)) == (2, PROBLEM.n_features + more)
 
 
 def test_help_explains_every_setting(here, capsys):

@@ -21,7 +21,7 @@ from localgd.cli.chosen_method import build, settle
 from localgd.cli.config import read_config
 from localgd.cli.methods import PARAMETERS, SHELL_METHODS
 from localgd.cli.pooled import angles_to_pooled
-from localgd.cli.settings import Settings
+from localgd.cli.settings import MethodSettings, Settings
 from localgd.methods import METHODS
 
 __all__ = ["here"]  # the fixture
@@ -146,6 +146,7 @@ def test_presets_of_the_learning_rate(value, wanted):
 def test_the_shell_has_every_method():
     assert {entry.kind for entry in SHELL_METHODS.values()} == set(METHODS)
     assert set(PLAIN) == set(SHELL_METHODS)
+    assert set(PARAMETERS) <= set(MethodSettings.model_fields)
 
 
 def test_help_explains_each_method_in_one_line(here, capsys):

@@ -32,9 +32,7 @@ USER_ERRORS = (ValueError, OSError, MissingExtraError, MemoryError)
 app = App(
     name="localgd",
     help="Local-update training (Local-GD, FedAvg) of linear models at long horizons.",
-    help_flags="--help",
     help_format="plaintext",
-    version_flags="--version",
     version=f"localgd {__version__}",
     default_parameter=Parameter(allow_repeating=True, negative_iterable=()),
     result_action="return_value",

@@ -20,60 +20,42 @@ OF_STEPS = ("lr", "fednova")  # exact solves have no use for them
 
 def settle(settings: Settings) -> Settings:
     """The settings with the method's defaults; those that it does not take are refused."""
-    _refuse_others(settings)
-    settled = _with_defaults(settings)
-    if settled.replacement and settled.batch_size == words.FULL:
-        raise ValueError("replacement: got True for full batches; want a batch_size as well")
-    compared = _is_compared(settled)
-    if settings.pooled and not compared:
-        plain = [_with_defaults(Settings(method=name)) for name in SHELL_METHODS]
-        raise ValueError(
-            f"pooled: nothing to compare {settings.method} with; want it only for "
-            f"{_listed([other.method for other in plain if _is_compared(other)])}, with a learning "
-            "rate and the same number of local steps on every client"
-        )
-    pooled = settings.pooled is not False if compared else None
-    return settled.model_copy(update={"pooled": pooled})
-
-
-def _refuse_others(settings: Settings) -> None:
-    """Refuse parameters of other methods."""
     entry, exact = SHELL_METHODS[settings.method], settings.local_steps == words.EXACT
     if exact and entry.kind is not methods.ModifiedLocalGD:
         raise ValueError(
             f"local_steps: got {words.EXACT!r} for {settings.method}; want a number, or method "
             "modified-local-gd or local-solve, which solve exactly"
         )
+    takes = [name for name in entry.takes if not (exact and name in OF_STEPS)]
     for name in PARAMETERS:
-        value = getattr(settings, name)
-        if value is None:
-            continue
-        if name not in entry.takes:
-            raise ValueError(
-                f"{name}: got {value!r}; {settings.method} takes none; want it only for "
-                f"{_listed(takers(name))}"
-            )
-        if exact and name in OF_STEPS:
-            raise ValueError(
-                f"{name}: got {value!r}; local_steps {words.EXACT!r} takes none: want it only with "
-                "local steps"
-            )
+        if getattr(settings, name) is not None and name not in takes:
+            raise ValueError(_not_taken(settings, name))
     if entry.kind is methods.ModifiedLocalGD and settings.server not in (None, "anchored"):
         raise ValueError(
             f"server: got {settings.server!r}; {settings.method} has the server anchored: for "
             "another one use local-gd or local-solve"
         )
+    left_open = [name for name in takes if getattr(settings, name) is None]
+    settled = settings.model_copy(update={name: default_of(entry, name) for name in left_open})
+    if settled.replacement and settled.batch_size == words.FULL:
+        raise ValueError("replacement: got True for full batches; want a batch_size as well")
+    compared = _is_compared(settled)
+    if settings.pooled and not compared:
+        others = [name for name in SHELL_METHODS if settle(Settings(method=name)).pooled]
+        raise ValueError(
+            f"pooled: nothing to compare {settings.method} with; want it only for "
+            f"{_listed(others)}, with a learning rate and the same number of local steps on every "
+            "client"
+        )
+    pooled = settings.pooled is not False if compared else None
+    return settled.model_copy(update={"pooled": pooled})
 
 
-def _with_defaults(settings: Settings) -> Settings:
-    """The same with those parameters of the method that were left open."""
-    entry, exact = SHELL_METHODS[settings.method], settings.local_steps == words.EXACT
-    left_open = [
-        name
-        for name in entry.takes
-        if getattr(settings, name) is None and not (exact and name in OF_STEPS)
-    ]
-    return settings.model_copy(update={name: default_of(entry, name) for name in left_open})
+def _not_taken(settings: Settings, name: str) -> str:
+    got = f"{name}: got {getattr(settings, name)!r}; "
+    if name in SHELL_METHODS[settings.method].takes:
+        return got + f"local_steps {words.EXACT!r} takes none: want it only with local steps"
+    return got + f"{settings.method} takes none; want it only for {_listed(takers(name))}"
 
 
 def _is_compared(settings: Settings) -> bool:
@@ -96,12 +78,11 @@ def build(settings: Settings) -> Method:
         "server": words.server,
     }
     entry = SHELL_METHODS[settings.method]
-    given = {name: getattr(settings, name) for name in entry.takes}
-    arguments = {
-        entry.takes[name].name: read.get(name, lambda same: same)(value)
-        for name, value in given.items()
-        if value is not None
-    }
+    arguments = {}
+    for name, field in entry.takes.items():
+        value = getattr(settings, name)
+        if value is not None:
+            arguments[field.name] = read.get(name, lambda same: same)(value)
     return entry.kind(**arguments)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from . import words
+from . import kinds
 from .config import about_weights, read_config
 from .screen import Screen
 from .settings import (
@@ -29,7 +29,7 @@ __all__ = ["reproduce", "run"]
 class ConfigFile(Options):
     """Where settings may stand."""
 
-    config: Annotated[words.FilePath | None, Parameter(alias="-c")] = option(
+    config: Annotated[kinds.FilePath | None, Parameter(alias="-c")] = option(
         "Settings from a TOML file; options win over it."
     )
 

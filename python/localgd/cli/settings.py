@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 import cyclopts
 from cyclopts import Parameter
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..checkpointing import SECONDS_BETWEEN
 from ..servers import Server
-from . import words
+from . import kinds, words
 from .methods import SHELL_METHODS, ShellMethod, about_takers
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ class Options(BaseModel):
     """Some options of a command. None: to be settled from the data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # Where there is none, cyclopts parses the sources of all base classes, also of pydantic's, for
+    # documented fields, which makes help take 0.2 s longer.
+    func: ClassVar[None] = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], where: str = "", text: str = "") -> Self:
@@ -107,32 +110,32 @@ def group(title: str) -> Callable[[type[Group]], type[Group]]:
 class DataSettings(Options):
     """Which rows, and how they are dealt to clients."""
 
-    data: words.FilePath | None = option(
+    data: kinds.FilePath | None = option(
         "mnist, digits, breast-cancer, or your rows: a .csv .npz .parquet .svm FILE. "
         "Default: mnist."
     )
-    classes: words.DigitClasses = option(
+    classes: kinds.DigitClasses = option(
         "Which digits (mnist, digits), two or more, or all; groups: 024,135.", "0,1"
     )
-    clients: words.Positive = option("Clients to deal the rows to.", 10)
-    scheme: words.SchemeWords | None = option(
+    clients: kinds.Positive = option("Clients to deal the rows to.", 10)
+    scheme: kinds.SchemeWords | None = option(
         f"How: {words.forms(words.SCHEMES)}. Default: dirichlet:0.3; iid for regression."
     )
-    test: words.Fraction | None = option("Share of the rows to hold out, as a test: a fraction.")
+    test: kinds.Fraction | None = option("Share of the rows to hold out, as a test: a fraction.")
     # With seed 0 one client gets 566 of the 1,000 default rows and keeps one core busy alone.
-    seed: words.Whole = option("Seed of all that is random: dealing, batches, sampling.", 1)
-    normalize: words.Flag = option(
+    seed: kinds.Whole = option("Seed of all that is random: dealing, batches, sampling.", 1)
+    normalize: kinds.Flag = option(
         "Divide all rows by the largest row norm: keeps lr 1 stable.", True
     )
-    bias: words.Flag = option("Append a column of ones: a plane need not go through 0.", False)
+    bias: kinds.Flag = option("Append a column of ones: a plane need not go through 0.", False)
 
 
 @group("Labels")
 class LabelSettings(Options):
     """What the rows stand for, and whose they are; ``localgd reproduce`` has them, too."""
 
-    label: words.Text | None = option("Labels in FILE: name, or index. Default: the last column.")
-    client: words.Text | None = option("Client ids in FILE; without it rows are dealt out.")
+    label: kinds.Text | None = option("Labels in FILE: name, or index. Default: the last column.")
+    client: kinds.Text | None = option("Client ids in FILE; without it rows are dealt out.")
     task: Literal["binary", "multiclass", "regression"] | None = option(
         "What to learn. Default: from the labels."
     )
@@ -150,67 +153,67 @@ class LabelSettings(Options):
 class FormatSettings(Options):
     """How to read FILE; ``localgd reproduce`` has them, too."""
 
-    kind: words.FileKind | None = option("Format of FILE. Default: from its suffix.")
-    header: words.Flag | None = option(
+    kind: kinds.FileKind | None = option("Format of FILE. Default: from its suffix.")
+    header: kinds.Flag | None = option(
         "Line 1 of a CSV file holds column names, or is a row. Default: names if no "
         "cell is a number."
     )
-    delimiter: words.Character | None = option(
+    delimiter: kinds.Character | None = option(
         'Between the cells of a CSV file; tab works. Default: ",".'
     )
     decimal: Literal[".", ","] | None = option('Before decimals in a CSV file. Default: ".".')
-    keep_index: words.Flag | None = option(
+    keep_index: kinds.Flag | None = option(
         "An index, of pandas or without a name, is a feature, too."
     )
-    n_features: words.Positive | None = option(
+    n_features: kinds.Positive | None = option(
         "Features of an svmlight file. Default: its largest index."
     )
-    zero_based: words.Flag | None = option(
+    zero_based: kinds.Flag | None = option(
         "Indices of an svmlight file start at 0. Default: if it has an index 0."
     )
-    max_bytes: words.Memory | None = option("Of svmlight rows as a dense array. Default: 4GB.")
+    max_bytes: kinds.Memory | None = option("Of svmlight rows as a dense array. Default: 4GB.")
 
 
 @group("Method")
 class MethodSettings(Options):
     """The method, its parameters, and what it is compared with."""
 
-    method: words.MethodName = option("One of the methods listed above.", "local-gd")
-    local_steps: words.Steps | None = option(
+    method: kinds.MethodName = option("One of the methods listed above.", "local-gd")
+    local_steps: kinds.Steps | None = option(
         "Steps of a client per round; one for each client, 10,20,…, or exact (modified-local-gd).",
         unless_given=100,
     )
-    lr: words.Rate | None = option(
+    lr: kinds.Rate | None = option(
         f"Learning rate: a number, {words.RATES}, {words.forms(words.SCHEDULES)}.", unless_given=1.0
     )
-    batch_size: words.Batch | None = option(
+    batch_size: kinds.Batch | None = option(
         "Rows per step, or full, as is the default of methods that need no batches.", unless_given=8
     )
-    replacement: words.Flag | None = option("Draw batches with replacement, not epoch by epoch.")
-    mu: words.Nonnegative | None = option("Pull to the global model.", unless_given=0.1)
-    beta: words.Nonnegative | None = option("Length of displacement.", unless_given=0.1)
-    fednova: words.Flag | None = option(
+    replacement: kinds.Flag | None = option("Draw batches with replacement, not epoch by epoch.")
+    mu: kinds.Nonnegative | None = option("Pull to the global model.", unless_given=0.1)
+    beta: kinds.Nonnegative | None = option("Length of displacement.", unless_given=0.1)
+    fednova: kinds.Flag | None = option(
         "Weigh clients fairly that take different numbers of steps (FedNova)."
     )
-    server: words.ServerWords | None = option(
+    server: kinds.ServerWords | None = option(
         f"What is done with the mean: {words.forms(words.SERVERS)}. Default: average; anchored "
         "for modified-local-gd."
     )
-    participation: words.Share | None = option(
+    participation: kinds.Share | None = option(
         "Clients per round: a fraction (0.1) or a count (5). Default: all."
     )
     sampling: Literal["uniform", "weight"] | None = option(
         "How clients are drawn. Default: uniform."
     )
-    rounds: words.Whole = option("Communication rounds; 1e4 works, and 1e100.", 10_000)
-    loss: words.Loss | None = option(
+    rounds: kinds.Whole = option("Communication rounds; 1e4 works, and 1e100.", 10_000)
+    loss: kinds.Loss | None = option(
         "Default: exponential; squared for regression, softmax for classes."
     )
-    reference: words.Flag | None = option(
+    reference: kinds.Flag | None = option(
         "Compute the max-margin model, or the minimiser, and how far it is. Default: "
         "if that takes no more than a minute or so."
     )
-    pooled: words.Flag | None = option(
+    pooled: kinds.Flag | None = option(
         "Compare with GD on the pooled rows after as many steps. Default: where methods take such."
     )
 
@@ -223,10 +226,10 @@ class EngineSettings(Options):
         "The same result at different cost.", "auto"
     )
     dtype: Literal["float64", "float32"] = option("Precision of rows and local steps.", "float64")
-    threads: words.Positive | None = option(
+    threads: kinds.Positive | None = option(
         "Threads; any number gives the same bits. Default: as many as help."
     )
-    memory_limit: Annotated[words.Memory, Parameter(show_default=lambda _: "4GiB")] = option(
+    memory_limit: Annotated[kinds.Memory, Parameter(show_default=lambda _: "4GiB")] = option(
         "Bytes for Gram matrices; 500MB works.", 2**32
     )
 
@@ -235,30 +238,30 @@ class EngineSettings(Options):
 class OutputSettings(Options):
     """What is written where."""
 
-    out: Annotated[words.FilePath, Parameter(alias="-o")] = option(
+    out: Annotated[kinds.FilePath, Parameter(alias="-o")] = option(
         "The folder where the results go.", "localgd-run"
     )
-    records_per_decade: words.Positive = option("Measurements per factor of ten in rounds.", 10)
-    checkpoint: words.FilePath | None = option(
+    records_per_decade: kinds.Positive = option("Measurements per factor of ten in rounds.", 10)
+    checkpoint: kinds.FilePath | None = option(
         "Keep the state in this file; continue from it if it exists."
     )
-    checkpoint_seconds: words.Nonnegative = option(
+    checkpoint_seconds: kinds.Nonnegative = option(
         "Seconds between two writes of it.", SECONDS_BETWEEN
     )
-    quiet: Annotated[words.Flag, Parameter(alias="-q")] = option("Print errors only.", False)
+    quiet: Annotated[kinds.Flag, Parameter(alias="-q")] = option("Print errors only.", False)
 
 
 @Parameter(name="*")
 class Request(Options):
     """What ``localgd reproduce`` is to do."""
 
-    out: words.FilePath = option("The folder to write it to.", "report")
-    quick: Annotated[words.Flag, Parameter(negative=())] = option(
+    out: kinds.FilePath = option("The folder to write it to.", "report")
+    quick: Annotated[kinds.Flag, Parameter(negative=())] = option(
         "Less of each: 3 minutes at most.", False
     )
-    data: words.FilePath | None = option("Your rows: a .csv .npz .parquet .svm FILE.")
-    seed: words.Whole = option("Added to the seed of every data set.", 0)
-    threads: words.Positive | None = option("Threads. Default: as many as help.")
+    data: kinds.FilePath | None = option("Your rows: a .csv .npz .parquet .svm FILE.")
+    seed: kinds.Whole = option("Added to the seed of every data set.", 0)
+    threads: kinds.Positive | None = option("Threads. Default: as many as help.")
     labels: LabelSettings = LabelSettings()
     format: FormatSettings = FormatSettings()
 
