@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import importlib
 import importlib.util
 import io
@@ -25,16 +24,17 @@ from hypothesis import strategies as st
 
 import localgd as lg
 
-pytest.importorskip("typer")
-pytest.importorskip("rich")
+pytest.importorskip("cyclopts")
+pytest.importorskip("pydantic")
 
 from rich.console import Console
 
 from localgd.cli import main, words
+from localgd.cli.config import read_config, write_config
 from localgd.cli.pooled import angles_to_pooled
 from localgd.cli.report import relative_distance, table_rounds
 from localgd.cli.screen import Screen
-from localgd.cli.settings import OF_FILE, Settings, in_options, read_config, write_config
+from localgd.cli.settings import FormatSettings, Request, Settings, in_options
 from localgd.cli.target import find_target
 
 COMMAND = [sys.executable, "-m", "localgd"]
@@ -88,20 +88,25 @@ def numbers(line):
     return [float(cell.replace(",", "").rstrip("°")) for cell in line.split()]
 
 
-# One reader each ------------------------------------------------------------------------------
+# One kind of setting each ----------------------------------------------------------------------
+
+
+def read(name, value):
+    """What becomes of the value of a setting."""
+    return getattr(Settings.from_values({name: value}), name)
 
 
 @pytest.mark.parametrize(("value", "wanted"), [("1e4", 10_000), (7, 7), ("3.0", 3), (2.0, 2)])
 def test_whole_numbers(value, wanted):
-    read = words.whole(1)("rounds", value)
-    assert read == wanted
-    assert isinstance(read, int)
+    found = read("clients", value)
+    assert found == wanted
+    assert isinstance(found, int)
 
 
 @pytest.mark.parametrize("value", ["1.5", "many", "0", -1, True, "nan", "inf", None, "1_000"])
 def test_whole_numbers_refuse(value):
-    with pytest.raises(ValueError, match=r"rounds: got .* whole number of at least 1"):
-        words.whole(1)("rounds", value)
+    with pytest.raises(ValueError, match=r"clients: got .* whole number of at least 1"):
+        read("clients", value)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +114,13 @@ def test_whole_numbers_refuse(value):
     [("4GiB", 2**32), ("500MB", 5 * 10**8), ("1.5 k", 1500), (4e9, 4 * 10**9), ("12", 12)],
 )
 def test_memory(value, wanted):
-    assert words.memory("memory_limit", value) == wanted
+    assert read("memory_limit", value) == wanted
 
 
 @pytest.mark.parametrize("value", ["", "GB", "1TB", "-1", "0.1", "1i", "e", None])
 def test_memory_refuses(value):
     with pytest.raises(ValueError, match=r"memory_limit: got .* want bytes"):
-        words.memory("memory_limit", value)
+        read("memory_limit", value)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,7 @@ def test_memory_refuses(value):
     ],
 )
 def test_learning_rates(value, wanted):
-    assert words.learning_rate("lr", words.rate("lr", value)) == wanted
+    assert words.learning_rate(read("lr", value)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -144,20 +149,20 @@ def test_learning_rates(value, wanted):
 )
 def test_learning_rates_refuse(value, message):
     with pytest.raises(ValueError, match=f"^lr: .*{message}"):
-        words.rate("lr", value)
+        read("lr", value)
 
 
 def test_schemes():
     built = [
-        words.partition_scheme("scheme", words.dealing("scheme", text))
+        words.partition_scheme(read("scheme", text))
         for text in ("iid", "dirichlet:0.3", "by-class:1", "quantity:0.5", "feature-shift:2")
     ]
     wanted = [lg.Iid(), lg.Dirichlet(0.3), lg.ByClass(1), lg.Quantity(0.5), lg.FeatureShift(2)]
     assert built == wanted
     with pytest.raises(ValueError, match=r"scheme: got 'dirichlet'; want dirichlet:ALPHA"):
-        words.dealing("scheme", "dirichlet")
+        read("scheme", "dirichlet")
     with pytest.raises(ValueError, match=r"want iid, dirichlet:ALPHA, by-class:K"):
-        words.dealing("scheme", "random")
+        read("scheme", "random")
 
 
 PLAIN = st.fixed_dictionaries(
@@ -198,6 +203,25 @@ def test_unknown_settings_are_refused_by_name(tmp_path):
     path.write_text("rounds = -1\n")
     with pytest.raises(ValueError, match=r"my.toml: rounds: got -1; want a whole number"):
         read_config(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("# local_step = 1\nrounds = 3\n  local_step = 3", "unknown setting 'local_step'", 3),
+        ('rounds = 3\r\n"lr" = 0\r\n', "lr: got 0.0; want a finite number above 0", 2),
+        ("rounds = 3\n\n[engine]\nname = 1", "engine: got {'name': 1}; want one of 'auto'", 3),
+        ("lr = 3\nrounds.first = 1", "rounds: got {'first': 1}; want a whole number", 2),
+        ("bias = 1", "bias: got 1; want true or false", 1),
+    ],
+)
+def test_refusals_name_the_line_of_the_file(tmp_path, text, message, line):
+    path = tmp_path / "my.toml"
+    path.write_bytes(text.encode())
+    with pytest.raises(ValueError) as raised:
+        read_config(str(path))
+    assert str(raised.value).startswith(f"{path}: {message}")
+    assert str(raised.value).endswith(f" (line {line})")
 
 
 # What the table is made of --------------------------------------------------------------------
@@ -464,9 +488,11 @@ def test_a_checkpoint_is_continued(here, capsys):
         ("run --engine fast", "engine: got 'fast'; want one of 'auto', 'gram', 'hybrid', 'primal'"),
         ("run --config nowhere.toml", "nowhere.toml: No such file or directory"),
         ("run --config rows.csv", "rows.csv: not TOML"),
-        ("run --steps 3", "No such option: --steps"),
+        ("run --steps 3", "Unknown option: --steps"),
+        ("run --local-step 3", "Did you mean --local-steps? (see localgd run --help)"),
         ("run --rounds", "--rounds"),
-        ("sprint", "No such command 'sprint'"),
+        ("run rows.csv", "Unused Tokens: ['rows.csv']"),
+        ("sprint", 'Unknown command "sprint"'),
     ],
 )
 def test_wrong_input_is_one_line_and_code_2(here, capsys, arguments, message):
@@ -499,11 +525,20 @@ def test_options_win_over_the_config(here, capsys):
     assert "angle" in lg.load("localgd-run/run.npz").history
 
 
+def test_a_flag_of_the_config_is_undone_and_the_last_option_counts(here):
+    write_csv(here / "rows.csv")
+    (here / "my.toml").write_text('data = "rows.csv"\nrounds = 4\nbias = true\n')
+    for option, more in (("--bias", 1), ("--no-bias", 0)):
+        assert main(f"run --config my.toml --rounds 3 {option} --rounds 2".split()) == 0
+        run = lg.load("localgd-run/run.npz")
+        assert (run.round, len(run.weights)) == (2, PROBLEM.n_features + more)
+
+
 def test_help_explains_every_setting(here, capsys):
     assert main(["run", "--help"]) == 0
     printed = capsys.readouterr().out
-    for field in dataclasses.fields(Settings):
-        assert f"--{field.name.replace('_', '-')}" in printed
+    for field in Settings.model_fields:
+        assert f"--{field.replace('_', '-')}" in printed
     assert main([]) == 0
     assert "localgd" in capsys.readouterr().out
 
@@ -514,7 +549,7 @@ def test_info(capsys):
     assert found["version"] == lg.__version__
     assert found["instruction_set"] in found["instruction_sets"]
     assert found["numpy"] == np.__version__
-    assert found["extras"]["cli"]["typer"]
+    assert found["extras"]["cli"]["cyclopts"]
     assert main(["info"]) == 0
     printed = capsys.readouterr().out
     assert f"{found['instruction_set']} in use" in printed
@@ -524,7 +559,7 @@ def test_info(capsys):
 # Extras that are not there --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", ["typer", "rich"])
+@pytest.mark.parametrize("missing", ["cyclopts", "pydantic", "rich", "tomli_w"])
 def test_without_the_extra_cli(monkeypatch, capsys, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(["info"]) == 2
@@ -833,7 +868,7 @@ def test_the_home_folder_of_a_report(here, capsys, monkeypatch):
         raise ValueError("out: enough")
 
     monkeypatch.setattr(reproduce, "Report", report)
-    monkeypatch.setattr(reproduce.check, "require", lambda *names: types.SimpleNamespace(use=id))
+    monkeypatch.setattr("localgd._validation.require", lambda *names: types.SimpleNamespace(use=id))
     assert main(["reproduce", "E1", "--quick", "--out=~/report"]) == 2
     assert seen == [here / "report"]
 
@@ -868,8 +903,8 @@ def test_file_names_of_any_bytes_repeat(here, capsys, monkeypatch, name):
     Path(config).read_text(encoding="utf-8")
     reproduce = importlib.import_module("localgd.cli.reproduce")
     monkeypatch.setattr(sys, "argv", ["localgd", "reproduce", *options])
-    about = reproduce._own_rows(reproduce.Request(data=os.fsdecode(name)), Screen(quiet=True)).about
-    command = reproduce._about(reproduce.Request())["command"]
+    about = reproduce._own_rows(Request(data=os.fsdecode(name)), Screen(quiet=True)).about
+    command = reproduce._about(Request())["command"]
     (about + command).encode()  # a report can hold them
     words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True).stdout
     assert name in words.split(b"\0")
@@ -958,11 +993,13 @@ def test_what_a_message_advises_can_be_said(here, capsys, name, text, message, o
     )
     # The report reads the same files.
     reproduce = importlib.import_module("localgd.cli.reproduce")
-    values = {key: value for key, value in read_config(str(saved)).items() if key in OF_FILE}
+    values = {
+        key: value
+        for key, value in read_config(str(saved)).items()
+        if key in FormatSettings.model_fields
+    }
     label = {"label": read_config(str(saved))["label"]} if "--label" in options else {}
-    own = reproduce._own_rows(
-        reproduce.Request(data=name, file={**values, **label}), Screen(quiet=True)
-    )
+    own = reproduce._own_rows(Request(data=name, labels=label, format=values), Screen(quiet=True))
     assert (own.problem.n_samples, own.problem.n_features) == (12, 1)
 
 
@@ -970,11 +1007,11 @@ def test_options_of_files_belong_to_every_command(here, capsys):
     for command in ("run", "reproduce"):
         assert main([command, "--help"]) == 0
         printed = capsys.readouterr().out
-        for name in OF_FILE:
+        for name in FormatSettings.model_fields:
             assert f"--{name.replace('_', '-')}" in printed, (command, name)
     reproduce = importlib.import_module("localgd.cli.reproduce")
     with pytest.raises(ValueError, match="delimiter: got ';' without data; want --data FILE"):
-        reproduce._own_rows(reproduce.Request(file={"delimiter": ";"}), Screen())
+        reproduce._own_rows(Request(format={"delimiter": ";"}), Screen())
     assert main(["run", "--data", "digits", "--header"]) == 2
     assert "header: got True for digits; want a FILE" in capsys.readouterr().err
 

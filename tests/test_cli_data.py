@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 
 import numpy as np
 import pytest
 
 import localgd as lg
 
-pytest.importorskip("typer")
-pytest.importorskip("rich")
+pytest.importorskip("cyclopts")
+pytest.importorskip("pydantic")
 
-from test_cli import PROBLEM, here, write_csv
+from test_cli import PROBLEM, here, read, write_csv
 
-from localgd.cli import main, target, words
+from localgd.cli import main, target
 from localgd.cli.own_rows import read_own
 from localgd.cli.report import table
 from localgd.cli.rows import prepare
@@ -136,13 +135,13 @@ def test_messages_name_the_settings(here, capsys, arguments, message):
 
 @pytest.mark.parametrize("value", ["3,8", "0,1,2", "024,135", "0,1,23,9", "all"])
 def test_classes(value):
-    assert words.digit_classes("classes", value) == value
+    assert read("classes", value) == value
 
 
 @pytest.mark.parametrize("value", ["3", "", "1,", "a,b", "0 1", "ALL", None])
 def test_classes_refuse(value):
     with pytest.raises(ValueError, match=r"classes: got .* want two or more digits such as 3,8"):
-        words.digit_classes("classes", value)
+        read("classes", value)
 
 
 def test_three_digits(here, capsys):
@@ -225,9 +224,9 @@ def test_held_out_rows(here, capsys):
     assert run.history["test_accuracy"][-1] == accuracy
     (last,) = [line for line in printed.splitlines() if line.startswith("    5 ")]
     assert f"{100 * accuracy:.2f} %" in last
-    again = prepare(dataclasses.replace(prepared.settings))
+    again = prepare(prepared.settings)
     assert (again.test[0] == test_X).all()
-    other = prepare(dataclasses.replace(prepared.settings, seed=5))
+    other = prepare(prepared.settings.model_copy(update={"seed": 5}))
     assert (other.test[0] != test_X).any()
 
 
@@ -257,7 +256,7 @@ def test_held_out_rows_of_a_regression(here, capsys):
 @pytest.mark.parametrize("value", ["0", "1", "-0.5", "2", "some", True])
 def test_fractions_refuse(value):
     with pytest.raises(ValueError, match=r"test: got .* want a fraction above 0 and below 1"):
-        words.fraction("test", value)
+        read("test", value)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ MODULES = ["localgd"] + [
 @pytest.mark.parametrize("name", MODULES)
 def test_doctests(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for extra in ("matplotlib", "sklearn", "mlxtend", "pandas", "rich", "typer"):
+    for extra in ("matplotlib", "sklearn", "mlxtend", "pandas", "rich", "cyclopts", "pydantic"):
         pytest.importorskip(extra)
     result = doctest.testmod(
         importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE

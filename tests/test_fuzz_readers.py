@@ -474,9 +474,10 @@ test = 0.25
 
 @EXAMPLES
 def test_settings(tmp_path, examples):
-    pytest.importorskip("typer")
-    pytest.importorskip("rich")
-    from localgd.cli.settings import Settings, read_config
+    pytest.importorskip("cyclopts")
+    pytest.importorskip("pydantic")
+    from localgd.cli.config import read_config
+    from localgd.cli.settings import Settings
 
     if sys.version_info >= (3, 11):
         import tomllib
@@ -495,7 +496,7 @@ def test_settings(tmp_path, examples):
         try:
             found = read_config(str(path))
         except ValueError as error:
-            names = [*Settings.__dataclass_fields__, "unknown setting", "line", "end of document"]
+            names = [*Settings.model_fields, "unknown setting", "line", "end of document"]
             assert "study.toml" in str(error)
             assert any(name in str(error) for name in names), str(error)
         else:
@@ -512,8 +513,8 @@ VALUES = PLAIN | st.lists(PLAIN, max_size=3) | st.dictionaries(st.text(), PLAIN,
 @EXAMPLES
 def test_any_value_of_any_setting(examples):
     """It is read, and read again from the file that repeats the run, or refused by its name."""
-    pytest.importorskip("typer")
-    pytest.importorskip("rich")
+    pytest.importorskip("cyclopts")
+    pytest.importorskip("pydantic")
     from localgd.cli.settings import Settings
 
     def body(name, value):
@@ -525,4 +526,4 @@ def test_any_value_of_any_setting(examples):
         kept = getattr(settings, name)
         assert Settings.from_values({name: kept}) == settings
 
-    tried(examples, body, name=st.sampled_from([*Settings.__dataclass_fields__]), value=VALUES)
+    tried(examples, body, name=st.sampled_from([*Settings.model_fields]), value=VALUES)

@@ -161,7 +161,7 @@ def test_every_maker_of_problems_has_the_same_default():
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    for name in ("typer", "rich"):
+    for name in ("cyclopts", "pydantic"):
         pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "300")
@@ -229,7 +229,7 @@ def test_equal_weights_are_called_client_weighted(here, capsys, monkeypatch):
 
 @pytest.mark.parametrize("weights", ["samples", "equal"])
 def test_saved_settings_name_the_weights(here, capsys, weights):
-    from localgd.cli.settings import read_config
+    from localgd.cli.config import read_config
 
     option = "" if weights == "samples" else "--weights equal"
     shell(RUN + f"--rounds 5 --no-pooled {option}", capsys)
@@ -267,13 +267,14 @@ def test_settings_that_name_no_weights_mean_what_they_meant(here, capsys, first,
 def test_the_report_says_by_what_own_rows_are_weighted(here, monkeypatch):
     pytest.importorskip("matplotlib")
     from localgd.cli.screen import Screen
+    from localgd.cli.settings import Request
     from localgd.reproducing import Context, all_experiments
 
     reproduce = importlib.import_module("localgd.cli.reproduce")
     monkeypatch.setattr(sys, "argv", "localgd reproduce --data rows.npz".split())
 
     def asked(**file):
-        request = reproduce.Request(data="rows.npz", file=file)
+        request = Request(data="rows.npz", labels=file)
         own = reproduce._own_rows(request, Screen(quiet=True))
         settings = [e.setting(Context(own=own)) for e in all_experiments()]
         return own, reproduce._about(request)["command"], str(settings)

@@ -19,8 +19,8 @@ import localgd as lg
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
-pytest.importorskip("typer")
-pytest.importorskip("rich")
+pytest.importorskip("cyclopts")
+pytest.importorskip("pydantic")
 
 from localgd import reproducing
 from localgd.cli import main
@@ -321,7 +321,7 @@ def test_list_and_refusals(capsys, tmp_path):
     assert main(["reproduce", "--label", "y", "--out", str(tmp_path / "no")]) == 2
     assert "label: got 'y' without data; want --data FILE" in capsys.readouterr().err
     assert main(["reproduce", "--seed", "-1", "--out", str(tmp_path / "no")]) == 2
-    assert "seed: got -1" in capsys.readouterr().err
+    assert "seed: got '-1'; want a whole number" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
 
 

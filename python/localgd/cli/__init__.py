@@ -1,4 +1,4 @@
-"""The shell command ``localgd``; it needs typer and rich, the extra ``cli``."""
+"""The shell command ``localgd``; it needs the extra ``cli``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from ..writing import Stream
 
 __all__ = ["main"]
+
+NEEDED = ("cyclopts", "pydantic", "rich", "tomli_w")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,10 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     localgd ...
     0
     """
-    missing = [name for name in ("typer", "rich") if importlib.util.find_spec(name) is None]
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print(
-            f"localgd: the command needs {' and '.join(missing)}: pip install 'localgd[cli]'",
+            f"localgd: the command needs {', '.join(missing)}: pip install 'localgd[cli]'",
             file=sys.stderr,
         )
         return 2

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from .. import methods
 from ..methods import Method
 from ..schedules import Schedule
 from . import words
-from .methods import ARGUMENTS, SHELL_METHODS, takers
+from .methods import PARAMETERS, SHELL_METHODS, takers
 from .report import round_text
-from .settings import Settings
+from .settings import Settings, default_of
 
 __all__ = ["about", "build", "settle", "title"]
+
+OF_STEPS = ("lr", "fednova")  # exact solves have no use for them
 
 
 def settle(settings: Settings) -> Settings:
@@ -24,37 +26,43 @@ def settle(settings: Settings) -> Settings:
             f"local_steps: got {words.EXACT!r} for {settings.method}; want a number, or method "
             "modified-local-gd or local-solve, which solve exactly"
         )
-    takes = [name for name in entry.takes if not (exact and name in ("lr", "fednova"))]
-    for name in ARGUMENTS:
+    takes = [name for name in entry.takes if not (exact and name in OF_STEPS)]
+    for name in PARAMETERS:
         if getattr(settings, name) is not None and name not in takes:
-            raise ValueError(_not_taken(settings, name, exact))
+            raise ValueError(_not_taken(settings, name))
     if entry.kind is methods.ModifiedLocalGD and settings.server not in (None, "anchored"):
         raise ValueError(
             f"server: got {settings.server!r}; {settings.method} has the server anchored: for "
             "another one use local-gd or local-solve"
         )
-    pooled = entry.pooled and not exact and not isinstance(settings.local_steps, str)
-    if settings.pooled and not pooled:
-        compared = _listed([name for name, other in SHELL_METHODS.items() if other.pooled])
-        raise ValueError(
-            f"pooled: nothing to compare {settings.method} with; want it only for {compared}, "
-            "with a learning rate and the same number of local steps on every client"
-        )
-    given = {name: getattr(settings, name) for name in takes}
-    settled = {
-        name: entry.default(name) if value is None else value for name, value in given.items()
-    }
-    if settled.get("replacement") and settled["batch_size"] == words.FULL:
+    left_open = [name for name in takes if getattr(settings, name) is None]
+    settled = settings.model_copy(update={name: default_of(entry, name) for name in left_open})
+    if settled.replacement and settled.batch_size == words.FULL:
         raise ValueError("replacement: got True for full batches; want a batch_size as well")
-    compare = (settings.pooled is not False) if pooled else None
-    return dataclasses.replace(settings, **settled, pooled=compare)
+    compared = _is_compared(settled)
+    if settings.pooled and not compared:
+        others = [name for name in SHELL_METHODS if settle(Settings(method=name)).pooled]
+        raise ValueError(
+            f"pooled: nothing to compare {settings.method} with; want it only for "
+            f"{_listed(others)}, with a learning rate and the same number of local steps on every "
+            "client"
+        )
+    pooled = settings.pooled is not False if compared else None
+    return settled.model_copy(update={"pooled": pooled})
 
 
-def _not_taken(settings: Settings, name: str, exact: bool) -> str:
+def _not_taken(settings: Settings, name: str) -> str:
     got = f"{name}: got {getattr(settings, name)!r}; "
-    if exact and name in SHELL_METHODS[settings.method].takes:
+    if name in SHELL_METHODS[settings.method].takes:
         return got + f"local_steps {words.EXACT!r} takes none: want it only with local steps"
     return got + f"{settings.method} takes none; want it only for {_listed(takers(name))}"
+
+
+def _is_compared(settings: Settings) -> bool:
+    """Whether there is gradient descent of as many steps."""
+    rule = build(settings).rule
+    steps = "local_steps" in SHELL_METHODS[settings.method].takes
+    return steps and isinstance(rule.local_steps, int) and not (rule.solve or rule.whole_round)
 
 
 def _listed(names: list[str]) -> str:
@@ -63,18 +71,19 @@ def _listed(names: list[str]) -> str:
 
 def build(settings: Settings) -> Method:
     """The method of settled settings."""
-    read = {
+    read: dict[str, Callable[[Any], Any]] = {
         "local_steps": words.local_steps,
-        "lr": lambda value: words.learning_rate("lr", value),
+        "lr": words.learning_rate,
         "batch_size": lambda value: None if value == words.FULL else value,
-        "server": lambda value: words.server("server", value),
+        "server": words.server,
     }
-    arguments: dict[str, Any] = {}
-    for name in SHELL_METHODS[settings.method].takes:
+    entry = SHELL_METHODS[settings.method]
+    arguments = {}
+    for name, field in entry.takes.items():
         value = getattr(settings, name)
         if value is not None:
-            arguments[ARGUMENTS[name]] = read.get(name, lambda same: same)(value)
-    return SHELL_METHODS[settings.method].kind(**arguments)
+            arguments[field.name] = read.get(name, lambda same: same)(value)
+    return entry.kind(**arguments)
 
 
 def title(settings: Settings) -> str:

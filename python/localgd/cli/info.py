@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
-from typing import Any
+from json import dumps
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from .._backend import VARIABLE, available, core
 from ..engines import usable_cores
 from .screen import Screen
 
-__all__ = ["collect", "show"]
+__all__ = ["collect", "info"]
 
 EXTRAS = {
     "data": ("scikit-learn", "mlxtend", "pandas", "pyarrow"),
     "plot": ("matplotlib",),
-    "cli": ("typer", "rich"),
+    "cli": ("cyclopts", "pydantic", "rich", "tomli-w"),
 }
 
 
@@ -47,12 +49,24 @@ def collect() -> dict[str, Any]:
     }
 
 
-def show(screen: Screen, *, as_json: bool) -> None:
-    """Print it for people, or as JSON."""
+def info(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Show how this copy of localgd was built, and on what it runs; the exit code.
+
+    Parameters
+    ----------
+    json
+        For bug reports and programs.
+    """
     found = collect()
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
+    if json:
+        print(dumps(found, indent=2))
+    else:
+        _show(found, Screen())
+    return 0
+
+
+def _show(found: dict[str, Any], screen: Screen) -> None:
+    """For people."""
     others = [level for level in found["instruction_sets"] if level != found["instruction_set"]]
     forced = found["instruction_set_variable"]
     screen.line("localgd", found["version"])

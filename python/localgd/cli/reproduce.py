@@ -4,61 +4,41 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from .. import _validation as check
 from ..reproducing import Context, Experiment, Outcome, OwnRows, all_experiments, carry_out, find
 from ..reproducing.experiment import CAVEAT, FAILS, HOLDS
 from ..reproducing.report import Report
 from ..reproducing.running import FAILED
-from . import words
 from .figure import without_window
 from .info import collect
 from .rows import prepare
 from .screen import PLAIN, Screen, quoted
-from .settings import Settings
+from .settings import Request, Settings
 
-__all__ = ["Request", "execute", "show_list"]
+__all__ = ["execute", "show_list"]
 
 COLOURS = {HOLDS: "green", FAILS: "red", CAVEAT: "yellow", FAILED: "bold red"}
 INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class Request:
-    """What was asked for on the shell."""
-
-    ids: Sequence[str] = ()
-    out: str = "report"
-    quick: bool = False
-    data: str | None = None
-    file: Mapping[str, Any] = field(default_factory=dict)  # how to read it
-    seed: int = 0
-    threads: int | None = None
-
-
-def execute(request: Request, screen: Screen) -> int:
+def execute(ids: Sequence[str], request: Request, screen: Screen) -> int:
     """Do it all; the exit code: 1 if an experiment failed to run, 130 after Ctrl-C."""
-    wanted = find(request.ids)
+    wanted = find(ids)
     without_window("localgd reproduce")
-    check.integer("seed", request.seed, 0)
-    if request.threads is not None:
-        check.integer("threads", request.threads, 1)
     own = _own_rows(request, screen)
     if own is not None:
         screen.line("Data", own.about)
     with _progress(screen, len(wanted)) as (begin, status):
         context = Context(request.quick, request.seed, own, request.threads, status)
         report = Report(
-            Path(words.path("out", request.out)),
+            Path(request.out),
             context,
             _about(request),
             [experiment.id for experiment in wanted],
@@ -100,7 +80,7 @@ def show_list(screen: Screen) -> int:
 
 
 def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
-    given = request.file
+    given = request.of_file
     if request.data is None:
         if given:
             raise ValueError(
@@ -158,8 +138,11 @@ def _about(request: Request) -> dict[str, str]:
     """How the report was made, for its last part."""
     build = collect()
     command = ["localgd", *sys.argv[1:]]
-    if request.data is not None and "weights" not in request.file:
-        command += ["--weights", Settings.weights]  # to mean the same whatever the default becomes
+    if request.data is not None and "weights" not in request.of_file:
+        command += [
+            "--weights",
+            request.labels.weights,
+        ]  # to mean the same whatever the default becomes
     versions = {"python": build["python"], "numpy": build["numpy"], "scipy": build["scipy"]}
     versions["matplotlib"] = build["extras"]["plot"]["matplotlib"]
     return {

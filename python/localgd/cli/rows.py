@@ -16,7 +16,7 @@ from ..partitioning import partition
 from ..problem import Problem, check_task
 from ..randomness import random_generator
 from .own_rows import read_own
-from .settings import OF_FILE, Settings, in_options
+from .settings import FormatSettings, Settings, in_options
 from .words import partition_scheme
 
 __all__ = ["Prepared", "prepare"]
@@ -63,7 +63,7 @@ def prepare(settings: Settings) -> Prepared:
             rows.X,
             rows.y,
             n_clients=settings.clients,
-            scheme=partition_scheme("scheme", str(settings.scheme)),
+            scheme=partition_scheme(str(settings.scheme)),
             seed=settings.seed,
             weights=settings.weights,
             task=settings.task,
@@ -88,15 +88,15 @@ def _load(settings: Settings) -> tuple[Rows, Settings]:
     """The rows, and the settings that name them."""
     if settings.data is None:
         try:
-            return _load(dataclasses.replace(settings, data="mnist"))
+            return _load(settings.model_copy(update={"data": "mnist"}))
         except MissingExtraError:
-            rows, settled = _load(dataclasses.replace(settings, data="digits"))
+            rows, settled = _load(settings.model_copy(update={"data": "digits"}))
             note = " (for MNIST: pip install 'localgd[data]')"
             return dataclasses.replace(rows, title=rows.title + note), settled
     name = settings.data
     if name not in BUILT_IN:
         return _read(settings, Path(name))
-    for option in ("label", "client", *OF_FILE):
+    for option in ("label", "client", *FormatSettings.model_fields):
         if getattr(settings, option) is not None:
             raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
     if name in DIGITS:
@@ -114,12 +114,14 @@ def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
             f"data: got {str(path)!r}; want {', '.join(BUILT_IN)}, or a file of rows "
             "(.csv, .npz, .parquet, .svm)"
         )
-    options = {name: getattr(settings, name) for name in OF_FILE}
+    options = {name: getattr(settings, name) for name in FormatSettings.model_fields}
     own = read_own(path, settings.label, settings.client, _task(settings), **options)
     # Absolute, so that the written settings repeat the run from any folder.
-    settled = dataclasses.replace(settings, data=str(path.resolve()), client=own.client)
+    named = {"data": str(path.resolve()), "client": own.client}
     title = os.fsencode(path.name).decode(errors="replace")  # to be written to reports
-    return Rows(own.X, own.y, own.ids, title, own.names, own.guessed), settled
+    return Rows(own.X, own.y, own.ids, title, own.names, own.guessed), settings.model_copy(
+        update=named
+    )
 
 
 def _task(settings: Settings) -> str | None:
@@ -145,12 +147,12 @@ def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
                 "multiclass or regression"
             ) from None
     scheme = "iid" if task == "regression" else "dirichlet:0.3"
-    return rows, dataclasses.replace(
-        settings,
-        task=task,
-        loss=settings.loss or default_loss(task),
-        scheme=settings.scheme or scheme,
-    )
+    settled = {
+        "task": task,
+        "loss": settings.loss or default_loss(task),
+        "scheme": settings.scheme or scheme,
+    }
+    return rows, settings.model_copy(update=settled)
 
 
 def _held_out(rows: Rows, settings: Settings) -> tuple[Rows, Pair | None]:

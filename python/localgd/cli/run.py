@@ -22,12 +22,13 @@ from ..result import Run
 from ..rounds import learning_rate
 from ..running import run
 from . import chosen_method, files
+from .config import write_config
 from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
 from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
 from .report import table
 from .rows import Prepared, prepare
 from .screen import Screen, one_line, quoted
-from .settings import Settings, write_config
+from .settings import Settings
 from .target import Target, find_target
 
 __all__ = ["execute"]
