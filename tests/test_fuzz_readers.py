@@ -167,7 +167,7 @@ def csv_oracle(data, *, header, delimiter):
 
 @EXAMPLES
 def test_csv(tmp_path, examples):
-    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
 
     def body(table, dialect, edits):
         text = csv_text(table, dialect).encode()
@@ -193,7 +193,7 @@ def test_csv(tmp_path, examples):
 @EXAMPLES
 def test_csv_of_texts(tmp_path, examples):
     """Labels and ids may hold what they like: ends of lines, quotes, delimiters."""
-    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
     words = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\ufeff"))
     words = words.map(str.strip).filter(lambda t: t and not t[0].isdigit()).map(lambda t: "w" + t)
 

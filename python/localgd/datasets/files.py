@@ -13,7 +13,9 @@ import numpy as np
 from .. import _validation as check
 from .arrays import read_npz, read_svmlight
 from .columns import RawRows, client_ids, numeric_labels, read_labels
-from .tables import Word, read_csv, read_parquet
+from .csv_rows import read_csv
+from .parquet_rows import read_parquet
+from .tables import Word
 
 __all__ = ["KINDS", "READERS", "guessed", "read", "read_raw"]
 
@@ -158,7 +160,7 @@ def read(
     TypeError
         For arguments of the wrong kind.
     MissingExtraError
-        Without pandas (CSV), pyarrow (parquet) or scikit-learn (svmlight): ``pip install
+        Without pyarrow (CSV, parquet) or scikit-learn (svmlight): ``pip install
         'localgd[data]'``.
 
     Warns
