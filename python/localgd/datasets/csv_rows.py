@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -16,13 +17,14 @@ import numpy as np
 
 from .. import _validation as check
 from .columns import RawRows, as_number, is_number, shown, stripped
+from .opening import opened
 from .tables import Layout, Wanted
 
 __all__ = ["read_csv"]
 
 BLANKS = " \t"  # lines of nothing else are skipped
 BLOCK, CELL = 2**20, 64  # bytes parsed at a time, or as many cells; longer lines pyarrow refuses
-OTHERWISE = re.compile('^ *"|[\0\ufeff]')  # texts that Python reads otherwise than pyarrow
+OTHERWISE = re.compile('^ *"|\ufeff')  # texts that Python reads otherwise than pyarrow
 NAMELESS = re.compile(r"|Unnamed: 0(\.\d+)*")  # an index, as pandas and R write it
 
 Cells = tuple[np.ndarray, list[str], list[str]]
@@ -91,7 +93,7 @@ class _Csv:
     def parse(self, layout: Layout, skipped: int) -> Cells:
         """Features, labels and client ids after some lines; a ValueError does not say where."""
         X, labels, clients = np.empty((0, len(layout.features))), [], []
-        with self.path.open("rb") as stream:
+        with opened(self.path) as stream:
             ended = _Ended(stream)
             with self._batches(ended, layout, skipped) as batches:
                 for batch in batches:
@@ -102,8 +104,8 @@ class _Csv:
                     labels += batch.column(layout.label).to_pylist()
                     if layout.client is not None:
                         clients += batch.column(layout.client).to_pylist()
-        if ended.seen != 1:
-            raise ValueError("a quote that is not closed, or a NUL character")
+        if not ended.seen:
+            raise ValueError("a quote that is not closed")
         if not np.isfinite(X).all() or any(map(OTHERWISE.search, {*labels, *clients})):
             raise ValueError("numbers that are not finite, or texts that are read otherwise")
         return X, labels, clients
@@ -157,7 +159,8 @@ class _Csv:
 
     def records(self, *, strict: bool = False) -> Iterator[Record]:
         """Every line that is not blank."""
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        with opened(self.path) as stream:
+            text = io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
             rows = csv.reader(
                 self._lines(text), delimiter=self.delimiter, skipinitialspace=True, strict=strict
             )
@@ -209,18 +212,21 @@ class _Csv:
 
 
 class _Ended(io.RawIOBase):
-    """A file with one more line, which pyarrow sees as such unless a quote is open there."""
+    """UTF-8 text with one more line, which pyarrow sees as such unless a quote is open there."""
 
     END = "\0"
 
     def __init__(self, stream: BinaryIO):
-        self.stream, self.written, self.seen = stream, False, 0
+        self.stream, self.written, self.seen = stream, False, False
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
         data = self.stream.read(size)
+        if self.END in self.decoder.decode(data, final=not data):
+            raise ValueError("a NUL character")
         if data or self.written:
             return data
         self.written = True
@@ -228,10 +234,8 @@ class _Ended(io.RawIOBase):
 
     def row_of_another_length(self, row: Any) -> str:
         """What pyarrow is to do with it."""
-        if row.text == self.END:
-            self.seen += 1
-            return "skip"
-        return "error" if row.text.strip(BLANKS) else "skip"
+        self.seen |= row.text == self.END
+        return "skip" if row.text == self.END or not row.text.strip(BLANKS) else "error"
 
 
 def _header(
