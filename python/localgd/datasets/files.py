@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from .opening import COMPRESSIONS, suffix
 from .parquet_rows import read_parquet
 from .svmlight_rows import read_svmlight
 from .tables import Word
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = ["KINDS", "READERS", "guessed", "kind_of", "read", "read_raw"]
 
@@ -43,49 +40,19 @@ KINDS = {
 }
 
 
-class _Options(TypedDict, total=False):
-    """Those that do not change what comes back."""
-
-    label: str | int | None
-    task: str | None
-    kind: str | None
-    header: bool | None
-    delimiter: str | None
-    decimal: str | None
-    keep_index: bool | None
-    n_features: int | None
-    zero_based: bool | None
-    max_bytes: float | None
-
-
-PathLike = str | os.PathLike[str]
-
-
 @overload
 def read(
-    path: PathLike, *, client: None = ..., sparse: Literal[False] = ..., **options: Unpack[_Options]
-) -> tuple[np.ndarray, np.ndarray]: ...
-
-
-@overload
-def read(
-    path: PathLike, *, client: str | int, sparse: Literal[False] = ..., **options: Unpack[_Options]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
-
-
-@overload
-def read(
-    path: PathLike, *, client: None = ..., sparse: bool | None, **options: Unpack[_Options]
+    path: str | os.PathLike[str], *, client: None = ..., **options: Any
 ) -> tuple[Any, np.ndarray]: ...
 
 
 @overload
 def read(
-    path: PathLike, *, client: str | int, sparse: bool | None, **options: Unpack[_Options]
+    path: str | os.PathLike[str], *, client: str | int, **options: Any
 ) -> tuple[Any, np.ndarray, np.ndarray]: ...
 
 
-def read(
+def read(  # type: ignore[misc]  # the overloads do not repeat the options
     path: str | os.PathLike[str],
     *,
     label: str | int | None = None,
