@@ -756,8 +756,8 @@ def test_decimal_commas(write):
             datasets.read(path, **options)
 
 
-def test_csv_without_pandas_names_the_extra(write, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+def test_csv_without_pyarrow_names_the_extra(write, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.csv", None)
     with pytest.raises(lg.MissingExtraError, match=re.escape("pip install 'localgd[data]'")):
         datasets.read(write("rows.csv", CSV))
 
@@ -807,10 +807,11 @@ def test_spaces_around_cells_of_csv(write, space):
     assert (X.ravel().tolist(), y.tolist(), clients.tolist()) == ([0, 2], [1, 3], [7, 7])
 
 
-@pytest.mark.parametrize("cells", [1, 4, 6, 100])
+@pytest.mark.parametrize("size", [1, 4, 6, 10, 100])
 @pytest.mark.parametrize("at", range(7))
-def test_csv_in_pieces(write, monkeypatch, cells, at):
-    monkeypatch.setattr(datasets.tables, "CHUNK", cells)
+def test_csv_in_pieces(write, monkeypatch, size, at):
+    monkeypatch.setattr(datasets.csv_rows, "BLOCK", size)
+    monkeypatch.setattr(datasets.csv_rows, "CELL", 0)
     rows = [f"{i},{i % 2}" for i in range(6)]
     X, y = datasets.read(write("rows.csv", "\n".join(rows)), header=False)
     assert (X.ravel().tolist(), y.tolist()) == ([0, 1, 2, 3, 4, 5], [-1, 1] * 3)
@@ -824,6 +825,48 @@ def test_csv_in_pieces(write, monkeypatch, cells, at):
         text = "\n".join(["a,y", *rows[:at], row, *rows[at:]])
         with pytest.raises(ValueError, match=f"rows.csv line {at + 2}{message}"):
             datasets.read(write("rows.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("rows", "sites"),
+    [
+        ('1,3, "u"\n2,4, "v"', ["u", "v"]),  # a quote after a space
+        ('1, "3",u\n2,4,v', ["u", "v"]),
+        ('1,3,"""u"\n2,4,v', ['"u', "v"]),
+        ("1,3,\ufeffu\n2,4,v", ["u", "v"]),
+        (f"1,3,u\n2,4,{'v' * 300}", ["u", "v" * 300]),  # a line longer than a block
+        ("1,3\u2003,u\n2,4,v", ["u", "v"]),
+        ('1,"3\n",u\n2," 4",v', ["u", "v"]),
+        ('1,3,u\n\t\n""\n2,4,v', ["u", "v"]),
+        ('1,3,"u\r\n"\r\n2,4,v\r', ["u", "v"]),
+        ('1,3,"u"x"\n2,4,v"', ['ux"', 'v"']),
+    ],
+)
+@pytest.mark.parametrize("header", ["y,a,site\n", '"y","a","si\nte"\n', ""])
+def test_csv_is_read_as_python_reads_it(write, monkeypatch, rows, sites, header):
+    """Also where pyarrow would read it otherwise, or refuses it."""
+    monkeypatch.setattr(datasets.csv_rows, "BLOCK", 256)
+    path = write("rows.csv", f"{header}{rows}\n")
+    X, y, clients = datasets.read(path, label=0, client=2, header=bool(header), task="regression")
+    assert (X.tolist(), y.tolist(), clients.tolist()) == ([[3], [4]], [1, 2], sites)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("\0", "line 3: a NUL character"),
+        ("1,1,\0u", "line 3: a NUL character"),
+        ('1,1,"u', "line 3: unexpected end of data"),
+        ("1,inf,u", "line 3, column 'a': 'inf' is not a finite number"),
+        ("1,1e999,u", "line 3, column 'a': '1e999' is not a finite number"),
+        ("1,2", "line 3: 2 cells; line 1 has 3"),
+        ("1,2,u\n3,4,u,", "line 4: 4 cells; line 1 has 3"),
+    ],
+)
+def test_csv_that_pyarrow_would_take(write, line, message):
+    path = write("rows.csv", f"y,a,site\n1,2,u\n{line}\n2,3,v\n")
+    with pytest.raises(ValueError, match=f"rows.csv {message}"):
+        datasets.read(path, label=0, client=2)
 
 
 def test_folders_are_no_files(tmp_path):
@@ -1038,7 +1081,7 @@ def test_labels_of_any_type_in_npz(tmp_path, dtype):
 @pytest.mark.parametrize("options", [{"label": "notes"}, {"label": "y", "client": "notes"}])
 def test_one_long_text_takes_its_own_memory(write, options):
     """Not as much for each of the rows, which would be 400 MB here."""
-    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
     notes = ["x" * 20_000, *(f"ok {i % 7}" for i in range(4_999))]
     path = write("rows.csv", "\n".join(["a,y,notes", *(f"{i},1,{t}" for i, t in enumerate(notes))]))
     tracemalloc.start()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.columns import Labels, Location, client_ids, listed, numeric_labels, read_labels
-from ..datasets.files import KINDS, guessed, read_raw
+from ..datasets.files import guessed, kind_of, read_raw
 from ..datasets.tables import Word
 
 __all__ = ["OwnRows", "read_own"]
@@ -36,7 +36,7 @@ def read_own(
     path: Path, label: str | None, client: str | None, task: str | None, **options: Any
 ) -> OwnRows:
     """The rows of a file; the client ids of an .npz file are used without being asked for."""
-    kind = options.get("kind") or KINDS.get(path.suffix.lower())
+    kind = options.get("kind") or kind_of(path)
     if client is None and kind == "npz" and path.is_file() and zipfile.is_zipfile(path):
         client = "clients" if _holds(path, "clients.npy") else None
     in_order = kind in ("csv", "parquet")

@@ -15,6 +15,7 @@ from ..ids import factorize, is_missing
 __all__ = [
     "Labels",
     "RawRows",
+    "as_number",
     "client_ids",
     "is_number",
     "listed",
@@ -34,12 +35,12 @@ LONGEST = 60  # characters of a value in a message
 class RawRows(NamedTuple):
     """Rows of a file with labels and client ids as they stand there.
 
-    ``X`` (N, d) float64 and finite, ``labels`` (N,), ``clients`` (N,) or None;
+    ``X`` (N, d) float64 and finite, an array or CSR, ``labels`` (N,), ``clients`` (N,) or None;
     ``location(i, "label")`` or ``location(i, "client")`` says for messages where row i has it.
     ``guesses`` say what was taken for granted that neither the file nor an argument said.
     """
 
-    X: np.ndarray
+    X: Any
     labels: Sequence[Any] | np.ndarray
     clients: Sequence[Any] | np.ndarray | None
     location: Location
@@ -149,13 +150,18 @@ def stripped(text: str) -> str:
     return text.strip(SPACES)
 
 
-def is_number(text: str) -> bool:
-    """Whether a cell holds a number (NaN and Inf included)."""
+def as_number(text: str) -> float | None:
+    """The number in a cell (NaN and Inf included), None if it holds none."""
     try:
-        float(text)
+        number = float(text)
     except ValueError:
-        return False
-    return "_" not in text  # Python reads 1_000 as 1000; in data it is no number
+        return None
+    return None if "_" in text else number  # Python reads 1_000 as 1000; in data it is no number
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number."""
+    return as_number(text) is not None
 
 
 def _distinct(values: Any, role: str, location: Location) -> tuple[list[Any], np.ndarray]:

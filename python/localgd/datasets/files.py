@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable
@@ -11,11 +12,15 @@ from typing import Any, overload
 import numpy as np
 
 from .. import _validation as check
-from .arrays import read_npz, read_svmlight
 from .columns import RawRows, client_ids, numeric_labels, read_labels
-from .tables import Word, read_csv, read_parquet
+from .csv_rows import read_csv
+from .npz_rows import read_npz
+from .opening import COMPRESSIONS, suffix
+from .parquet_rows import read_parquet
+from .svmlight_rows import read_svmlight
+from .tables import Word
 
-__all__ = ["KINDS", "READERS", "guessed", "read", "read_raw"]
+__all__ = ["KINDS", "READERS", "guessed", "kind_of", "read", "read_raw"]
 
 # Kind -> reader and the options that it takes beside `label` and `client`.
 SVMLIGHT = ("n_features", "zero_based", "max_bytes")
@@ -37,47 +42,24 @@ KINDS = {
 
 @overload
 def read(
-    path: str | os.PathLike[str],
-    *,
-    label: str | int | None = ...,
-    task: str | None = ...,
-    client: None = ...,
-    kind: str | None = ...,
-    header: bool | None = ...,
-    delimiter: str | None = ...,
-    decimal: str | None = ...,
-    keep_index: bool | None = ...,
-    n_features: int | None = ...,
-    zero_based: bool | None = ...,
-    max_bytes: float | None = ...,
-) -> tuple[np.ndarray, np.ndarray]: ...
+    path: str | os.PathLike[str], *, client: None = ..., **options: Any
+) -> tuple[Any, np.ndarray]: ...
 
 
 @overload
 def read(
-    path: str | os.PathLike[str],
-    *,
-    label: str | int | None = ...,
-    task: str | None = ...,
-    client: str | int,
-    kind: str | None = ...,
-    header: bool | None = ...,
-    delimiter: str | None = ...,
-    decimal: str | None = ...,
-    keep_index: bool | None = ...,
-    n_features: int | None = ...,
-    zero_based: bool | None = ...,
-    max_bytes: float | None = ...,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    path: str | os.PathLike[str], *, client: str | int, **options: Any
+) -> tuple[Any, np.ndarray, np.ndarray]: ...
 
 
-def read(
+def read(  # type: ignore[misc]  # the overloads do not repeat the options
     path: str | os.PathLike[str],
     *,
     label: str | int | None = None,
     task: str | None = None,
     client: str | int | None = None,
     kind: str | None = None,
+    sparse: bool | None = False,
     header: bool | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
@@ -85,7 +67,7 @@ def read(
     n_features: int | None = None,
     zero_based: bool | None = None,
     max_bytes: float | None = None,
-) -> tuple[np.ndarray, ...]:
+) -> tuple[Any, ...]:
     """Rows and labels from a ``.csv``, ``.npz``, ``.parquet`` or svmlight file.
 
     ``y = -1`` for the smaller and ``+1`` for the larger of two classes; numbers otherwise
@@ -99,6 +81,8 @@ def read(
     ``.npz`` (rows in array ``X``)   array name, default ``"y"``  array name
     ``.svm .svmlight .libsvm``       (starts the line)            ``"qid"``
     ================================ ============================ ===============================
+
+    CSV and svmlight files may be compressed: ``rows.csv.gz``, ``.bz2``, ``.xz``.
 
     What neither the file nor an argument says is guessed, and one warning says so: whether the
     first line of a CSV file is a row, that the last column holds the labels, that a column without
@@ -119,7 +103,10 @@ def read(
     client : str or int, optional
         Where the client ids are (table above). They stay strings unless all are whole numbers.
     kind : "csv", "npz", "parquet" or "svmlight", optional
-        The format, where the suffix does not say it.
+        The format, where the suffix does not say it: ``read("a9a.xz", kind="svmlight")``.
+    sparse : bool or None, default False
+        Whether the rows of any file are given as CSR. None: those of an svmlight file are, unless a
+        dense array takes no more bytes; this becomes the default once problems take sparse rows.
     header : bool, optional
         CSV: whether line 1 holds column names. By default it does if none of its cells is a number
         or if ``label`` or ``client`` is a name; 0, 1, 2, … is refused as ambiguous.
@@ -137,11 +124,11 @@ def read(
         svmlight: whether indices start at 0, not at 1. By default they do if the file has an index
         0; a test file or one client's may have none, so say it there, with ``n_features``.
     max_bytes : float, default 4e9
-        svmlight: sparse rows are made dense; refuse if that takes more bytes.
+        svmlight: refuse to make rows dense that then take more bytes (``sparse=False``).
 
     Returns
     -------
-    X : ndarray of shape (N, d), float64
+    X : ndarray or scipy.sparse.csr_array of shape (N, d), float64
         All columns other than labels and client ids, in the order of the file.
     y : ndarray of shape (N,), float64
     clients : ndarray of shape (N,), integers or strings (as objects)
@@ -158,7 +145,7 @@ def read(
     TypeError
         For arguments of the wrong kind.
     MissingExtraError
-        Without pandas (CSV), pyarrow (parquet) or scikit-learn (svmlight): ``pip install
+        Without pyarrow (CSV, parquet) or scikit-learn (svmlight): ``pip install
         'localgd[data]'``.
 
     Warns
@@ -193,6 +180,7 @@ def read(
         label,
         client,
         kind=kind,
+        sparse=sparse,
         header=header,
         delimiter=delimiter,
         decimal=decimal,
@@ -214,6 +202,7 @@ def read_raw(
     client: str | int | Word | None,
     *,
     kind: str | None = None,
+    sparse: bool | None = False,
     **options: Any,
 ) -> tuple[Path, RawRows]:
     """Rows with labels and ids as the file has them; options that are None count as not given."""
@@ -222,20 +211,29 @@ def read_raw(
         raise ValueError(f"path: {path.absolute()} is a folder; want one file of rows")
     if kind is not None:
         check.one_of("kind", kind, tuple(READERS))
-    elif path.suffix.lower() not in KINDS:
+    elif (kind := kind_of(path)) is None:
         raise ValueError(
-            f"path: {path.name} ends in {path.suffix!r}; want {', '.join(KINDS)}, or its format as "
-            f"kind= ({', '.join(READERS)})"
+            f"path: {path.name} ends in {path.suffix!r}; want {', '.join(KINDS)} (texts also with "
+            f"{', '.join(COMPRESSIONS)}), or its format as kind= ({', '.join(READERS)})"
         )
-    reader, known = READERS[kind or KINDS[path.suffix.lower()]]
+    if sparse is not None:
+        check.flag("sparse", sparse)
+    reader, known = READERS[kind]
     options = _options(path, known, options)
+    max_bytes = check.number("max_bytes", options.pop("max_bytes", 4e9), above=0)
     if not path.exists():
         raise FileNotFoundError(f"path: no file at {path.absolute()}")
     if not path.is_file():
         raise ValueError(f"path: {path.absolute()} is no regular file; want a file of rows")
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name}: the file is empty; want rows")
-    return path, reader(path, label, client, **options)
+    raw = reader(path, label, client, **options)
+    return path, raw._replace(X=_stored(path, raw.X, sparse, max_bytes))
+
+
+def kind_of(path: Path) -> str | None:
+    """The kind of a file by its suffix, compressed or not."""
+    return KINDS.get(suffix(path))
 
 
 def guessed(path: Path, raw: RawRows) -> str:
@@ -262,3 +260,22 @@ def _options(path: Path, known: tuple[str, ...], given: dict[str, Any]) -> dict[
                 f"{name}: got {value!r} for {path.name}; want it only for {', '.join(kinds)}"
             )
     return options
+
+
+def _stored(path: Path, X: Any, sparse: bool | None, max_bytes: float) -> Any:
+    """Rows as they are wanted: as CSR, dense, or (None) what takes less."""
+    if isinstance(X, np.ndarray):
+        if not sparse:
+            return X
+        from scipy.sparse import csr_array
+
+        return csr_array(X)
+    (N, d), dense = X.shape, 8 * math.prod(X.shape)
+    if sparse or (sparse is None and dense > X.data.nbytes + X.indices.nbytes + X.indptr.nbytes):
+        return X
+    if sparse is False and dense > max_bytes:
+        raise ValueError(
+            f"{path.name}: {N} rows of {d} features take {1e-9 * dense:.3g} GB as a dense array; "
+            f"want at most {1e-9 * max_bytes:.3g} GB: select features, or raise max_bytes"
+        )
+    return X.toarray()
