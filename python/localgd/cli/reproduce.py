@@ -16,7 +16,7 @@ from rich.text import Text
 
 from .. import _validation as check
 from ..reproducing import Context, Experiment, Outcome, OwnRows, all_experiments, carry_out, find
-from ..reproducing.experiment import CAVEAT, FAILS, HOLDS
+from ..reproducing.criterion import CAVEAT, FAILS, HOLDS
 from ..reproducing.report import Report
 from ..reproducing.running import FAILED
 from . import words

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..context import Context
-from ..experiment import Measured, plain
+from ..measured import Measured, plain
 from ..running import Outcome
 
 __all__ = ["csv_files", "markdown", "summary"]
