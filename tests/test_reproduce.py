@@ -175,8 +175,8 @@ def test_unknown_ids_are_refused_with_the_known_ones():
 
 @pytest.mark.parametrize("experiment", ALL, ids=IDS)
 def test_words_of_an_experiment(experiment):
-    assert experiment.question.endswith("?")
     said = experiment.words
+    assert said.question.endswith("?")
     for text in (*(claim.words for claim in said.claims), *said.limits):
         assert text.endswith((".", "?")), text
     assert said.sources

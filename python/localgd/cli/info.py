@@ -17,7 +17,7 @@ __all__ = ["collect", "show"]
 EXTRAS = {
     "data": ("scikit-learn", "mlxtend", "pandas", "pyarrow"),
     "plot": ("matplotlib",),
-    "cli": ("typer", "rich", "jinja2"),
+    "cli": ("typer", "rich"),
 }
 
 

@@ -12,7 +12,6 @@ from . import figures, rows
 from .context import Context
 from .criterion import Condition, Numbers, Verdict, judge
 from .measured import Measured, Picture, Table
-from .sources import Source
 from .words import Words
 
 __all__ = ["Experiment"]
@@ -33,31 +32,6 @@ class Experiment(ABC):
     def id(self) -> str:
         """Such as "E3"."""
         return self.words.id
-
-    @property
-    def title(self) -> str:
-        """A few words."""
-        return self.words.title
-
-    @property
-    def question(self) -> str:
-        """One sentence."""
-        return self.words.question
-
-    @property
-    def open(self) -> bool:
-        """Asked, and not answered by any paper."""
-        return self.words.open
-
-    @property
-    def sources(self) -> Sequence[Source]:
-        """The papers."""
-        return self.words.sources
-
-    @property
-    def tasks(self) -> Sequence[str]:
-        """Own rows that it can use."""
-        return self.words.tasks
 
     @property
     def criterion(self) -> Sequence[Condition]:
@@ -122,13 +96,24 @@ class Experiment(ABC):
         name : str
             What those are called.
         """
-        own = context.own_problem(*self.tasks)
+        own = context.own_problem(*self.words.tasks)
         if own is None:
             return rows.Rows(other(), name)
         try:
             return rows.Rows(take(own), rows.OWN, [self.words.own_rows])
         except ValueError as error:
             return rows.Rows(other(), name, [f"Your own rows are not used: {error}."])
+
+    def own_or_digits(
+        self,
+        context: Context,
+        take: Callable[[lg.Problem], lg.Problem] = rows.separable,
+        **options: Any,
+    ) -> rows.Rows[lg.Problem]:
+        """The user's rows where they are separable, else :func:`rows.digits`."""
+        return self.own_or(
+            context, take, lambda: rows.digits(context, **options), rows.digits_name(context)
+        )
 
     def unmet(self, numbers: Numbers) -> list[Condition]:
         """The conditions of the criterion that these numbers do not meet."""

@@ -51,9 +51,7 @@ class MaxMargin(Experiment):
     def measure(self, context: Context) -> Measured:
         """Both problems at every L."""
         synthetic = rows.synthetic(context)
-        real = self.own_or(
-            context, rows.on_clients, lambda: rows.digits(context), rows.digits_name(context)
-        )
+        real = self.own_or_digits(context, rows.on_clients)
         far = self._far(context, synthetic, STEPS, "synthetic rows")
         exact = self._exact(context, synthetic)
         far_real = self._far(context, real.used, REAL_STEPS, real.name)

@@ -45,9 +45,7 @@ class Residual(Experiment):
         for name, L, lr, start in _variants(context, synthetic):
             context.status(f"synthetic rows, {name}")
             paths[name] = self._path(context, synthetic, limit, L, lr, start)
-        real = self.own_or(
-            context, rows.separable, lambda: rows.digits(context), rows.digits_name(context)
-        )
+        real = self.own_or_digits(context)
         real_limit = lg.reference.asymptote(real.used)
         nowhere = np.zeros(real.used.n_features)
         real_paths = {

@@ -51,12 +51,7 @@ class FixedBudget(Experiment):
             synthetic, lg.LocalSolve(), rounds=1000, loss="exponential", reference=best
         )
         solved = np.degrees(solves.history["angle"][1:])
-        real = self.own_or(
-            context,
-            rows.separable,
-            lambda: rows.digits(context, per_class=PER_CLASS),
-            rows.digits_name(context),
-        )
+        real = self.own_or_digits(context, per_class=PER_CLASS)
         real_best = lg.reference.max_margin(real.used)
         real_split = self._splits(context, real.used, real_best, _real_budget(context), real.name)
         most = splits[budgets[-1]]

@@ -70,12 +70,7 @@ class LocalSteps(Experiment):
         batches = self._batches(context, problem)
         rounds = _rounds(context)
         compared = self._compared(context, problem, "separable rows", (1, 5), rounds)
-        real = self.own_or(
-            context,
-            rows.separable,
-            lambda: rows.digits(context, n_clients=5, scheme=lg.Iid()),
-            rows.digits_name(context),
-        )
+        real = self.own_or_digits(context, n_clients=5, scheme=lg.Iid())
         on_real = self._compared(context, real.used, real.name, (REAL_BATCH,), REAL_ROUNDS)
         tuned, sweeps = self._not_separable(context)
         return Measured(

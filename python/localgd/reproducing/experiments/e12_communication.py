@@ -59,12 +59,7 @@ class Communication(Experiment):
             angle: rounds_to(solves.history["round"], np.degrees(solves.history["angle"]), angle)
             for angle in ANGLES
         }
-        real = self.own_or(
-            context,
-            rows.separable,
-            lambda: rows.digits(context, per_class=PER_CLASS),
-            rows.digits_name(context),
-        )
+        real = self.own_or_digits(context, per_class=PER_CLASS)
         real_best = lg.reference.max_margin(real.used)
         real_found = self._targets(context, real.used, real_best, _real_steps(context), real.name)
         savings = {target: _savings(found, target) for target in TARGETS}

@@ -144,7 +144,7 @@ def _setting(outcome: Outcome, context: Context) -> list[tuple[str, str, str]]:
 
 def _own_rows(outcome: Outcome, context: Context) -> str:
     """Why the user's rows were not used, where it is their task."""
-    tasks = outcome.experiment.tasks
+    tasks = outcome.experiment.words.tasks
     if context.own is None or context.own_problem(*tasks) is not None:
         return ""
     why = f"it can use {' or '.join(tasks)} rows" if tasks else "it has rows of its own"
