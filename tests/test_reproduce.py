@@ -181,6 +181,7 @@ def test_words_of_an_experiment(experiment):
         assert text.endswith((".", "?")), text
     assert said.sources
     assert all(claim.conditions for claim in said.claims)
+    assert "{" in said.finding  # what was found is measured
     quick = experiment.setting(Context(quick=True))
     assert quick.keys() == experiment.setting(Context()).keys()
 

@@ -12,22 +12,11 @@ from .. import _validation as check
 from ..plot import _style
 
 __all__ = ["COLOURS", "GUIDE", "MARKED", "ROUNDS", "STYLES", "decades", "few_ticks", "legend"]
-__all__ += ["lines", "loglog_rounds", "panel", "plain_ticks"]
+__all__ += ["lines", "loglog_rounds", "panel", "plain_ticks", "styles"]
 
 Style = Mapping[str, Any]
 
 COLOURS = _style.OKABE_ITO
-# Both are told apart without colours too.
-STYLES: Sequence[Style] = tuple(
-    {"color": colour, "linestyle": line}
-    for colour, line in zip(
-        COLOURS, ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3))), strict=False
-    )
-)
-MARKED: Sequence[Style] = tuple(
-    {"color": colour, "marker": marker, "markersize": 3}
-    for colour, marker in zip(COLOURS, "os^D", strict=False)
-)
 GUIDE: Style = {"color": _style.GUIDE, "linewidth": 0.8}  # of what is predicted
 ROUNDS = "Communication rounds k"
 PURPOSE = "the figures of a report"
@@ -60,6 +49,24 @@ def panel(
     ax = _style.axes(_style.add_axes(figure), PURPOSE)
     ax.set(xscale=xscale, yscale=yscale, xlabel=x, ylabel=y)
     return ax
+
+
+def styles(**cycles: Sequence[Any]) -> list[Style]:
+    """Styles that are told apart without colours too: ``styles(linestyle=("-", "--"))``.
+
+    Parameters
+    ----------
+    **cycles
+        Properties of a line; the shortest one says how many styles there are.
+    """
+    return [
+        dict(zip(("color", *cycles), values, strict=True))
+        for values in zip(COLOURS, *cycles.values(), strict=False)
+    ]
+
+
+STYLES = styles(linestyle=("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3))))
+MARKED = styles(marker="os^D", markersize=4 * (3,))
 
 
 def lines(

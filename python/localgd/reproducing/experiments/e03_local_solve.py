@@ -152,12 +152,8 @@ def _end(name: str, pair: Mapping[str, lg.Run]) -> dict[str, Any]:
 def _draw_pair(table: Columns) -> Any:
     ax = figures.panel(y="Angle to ŵ (°)")
     k = table["round"]
-    styles = [
-        {"color": colour, "linestyle": line}
-        for colour, line in zip(figures.COLOURS, ("--", "-"), strict=False)
-    ]
     angles = {"plain average": table["plain_deg"], "Modified server": table["modified_deg"]}
-    figures.lines(ax, k, angles, styles)
+    figures.lines(ax, k, angles, figures.styles(linestyle=("--", "-")))
     late = k >= k[-1] / 10
     guide = table["modified_deg"][-1] * k[-1] / k[late]
     ax.plot(k[late], 1.6 * guide, color="black", linestyle=":", linewidth=1, label="∝ 1/k")

@@ -86,10 +86,7 @@ class LeastNorm(Experiment):
         ax = figures.panel(x="Communication rounds", y="Relative distance to X⁺y", xscale="linear")
         shown = table["round"] <= 4000
         curves = {f"L = {L}": np.maximum(table[f"L={L}"][shown], 1e-17) for L in STEPS}
-        styles = [
-            {"color": colour, "linestyle": "--" if L == STEPS[-1] else "-"}
-            for L, colour in zip(STEPS, figures.COLOURS, strict=False)
-        ]
+        styles = figures.styles(linestyle=("-", "-", "-", "--"))
         figures.lines(ax, table["round"][shown], curves, styles)
         return {"distance": ax}
 

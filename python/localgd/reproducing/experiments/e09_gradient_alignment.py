@@ -10,7 +10,7 @@ import numpy as np
 
 import localgd as lg
 
-from .. import figures
+from .. import figures, rows
 from ..columns import Columns, records
 from ..context import Context, weights
 from ..experiment import Experiment
@@ -31,6 +31,8 @@ PLAIN = {"GradAlign": "GD", "FedGA": "FedAvg"}  # what each is without the displ
 NAMES = ("GD", "GradAlign", "FedAvg", "SCAFFOLD", "FedGA")
 Key = tuple[str, int, int]  # method, η H, β H
 Runs = Mapping[Key, lg.Run]
+HeldOut = tuple[np.ndarray, np.ndarray]
+Split = tuple[lg.Problem, HeldOut, HeldOut]  # to train on, to choose with, to test
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ class GradientAlignment(Experiment):
             notes=splits.notes,
         )
 
-    def splits(self, context: Context) -> Any:
+    def splits(self, context: Context) -> rows.Rows[list[Split]]:
         """For each seed: a problem, rows to choose with, rows to test."""
 
-        def split(X: np.ndarray, y: np.ndarray) -> list[Any]:
+        def split(X: np.ndarray, y: np.ndarray) -> list[Split]:
             return [_split(X, y, seed) for seed in self._seeds(context)]
 
         return self.own_or(
@@ -194,13 +196,10 @@ class GradientAlignment(Experiment):
         }
 
 
-STYLES = [
-    {"color": colour, "linestyle": line}
-    for colour, line in zip(figures.COLOURS, ("-", "--", "-", ":", "--"), strict=False)
-]
+STYLES = figures.styles(linestyle=("-", "--", "-", ":", "--"))
 
 
-def _split(X: np.ndarray, y: np.ndarray, seed: int) -> Any:
+def _split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
     train, check, most = ROWS
     rows = np.random.default_rng(seed).permutation(len(y))[:most]
     part = min(1.0, len(rows) / most)

@@ -11,7 +11,7 @@ import numpy as np
 
 import localgd as lg
 
-from .. import figures
+from .. import figures, rows
 from ..columns import Columns, columns, part, records
 from ..context import Context, degrees
 from ..experiment import Experiment
@@ -80,7 +80,7 @@ class LastLayer(Experiment):
             notes=made.notes,
         )
 
-    def problems(self, context: Context) -> Any:
+    def problems(self, context: Context) -> rows.Rows[Made]:
         """The problem, held-out rows of features, and the small problem."""
 
         def own(problem: lg.Problem) -> Made:
@@ -193,10 +193,7 @@ class LastLayer(Experiment):
         }
 
 
-STYLES = [
-    {**style, "marker": marker, "markersize": 3.5}
-    for style, marker in zip(figures.STYLES, "osD^", strict=False)
-]
+STYLES = figures.styles(linestyle=("-", "--", "-.", ":"), marker="osD^", markersize=4 * (3.5,))
 
 
 def _sizes(context: Context) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, rows
-from ..columns import Columns, columns, part
+from ..columns import Columns, columns, part, records
 from ..context import Context
 from ..experiment import Experiment
 from ..measured import Measured, largest
@@ -74,7 +74,7 @@ class StepSizes(Experiment):
             tables=[
                 self._grid_table(two_name, grids["two"]),
                 self._grid_table(f"Real rows ({real.name})", grids["real"]),
-                self._law_table(grids["two"]),
+                self._by_rate("law", grids["two"], "{law_ratio:.2g}"),
                 self.table(
                     "presets",
                     [
@@ -160,37 +160,29 @@ class StepSizes(Experiment):
         return table
 
     def _grid_table(self, name: str, grid: Columns) -> Any:
-        """Loss at the end, and the round from which it is stable, every second power of two."""
+        end = grid["rounds"][0]
+        return self._by_rate("grid", grid, "{loss:.1e} ({stable_from:.0f})", name=name, end=end)
 
-        def cell(loss: float, stable: float) -> str:
-            return f"{loss:.1e} ({stable:.0f})"
-
-        return self._by_rate(
-            "grid", grid, cell, ("loss", "stable_from"), name=name, end=grid["rounds"][0]
-        )
-
-    def _law_table(self, grid: Columns) -> Any:
-        return self._by_rate("law", grid, "{:.2g}".format, ("law_ratio",))
-
-    def _by_rate(
-        self,
-        name: str,
-        grid: Columns,
-        cell: Callable[..., str],
-        of: Sequence[str],
-        /,
-        **places: Any,
-    ) -> Any:
+    def _by_rate(self, name: str, grid: Columns, cell: str, /, **places: Any) -> Any:
         """A table with a row for each η, every second of many, and a column for each L."""
-        steps = {int(L): part(grid, local_steps=L) for L in np.unique(grid["local_steps"])}
-        rates = steps[1]["lr"]
+        steps = {
+            f"L = {L:.0f}": list(records(part(grid, local_steps=L)))
+            for L in np.unique(grid["local_steps"])
+        }
+        rates = np.unique(grid["lr"])
         found = [
             {"exponent": np.log2(rates[i])}
-            | {f"L = {L}": cell(*(mine[key][i] for key in of)) for L, mine in steps.items()}
+            | {heading: cell.format_map(runs[i]) for heading, runs in steps.items()}
             for i in range(0, len(rates), 2 if len(rates) > 7 else 1)
         ]
-        more = [(f"L = {L}", f"{{L = {L}}}") for L in steps]
+        more = [(heading, f"{{{heading}}}") for heading in steps]
         return self.table(name, found, more=more, **places)
+
+    def finding(self, numbers: Mapping[str, Any]) -> str:
+        """The summary's sentence."""
+        count = numbers["diverged"]
+        diverging = f"{count} runs diverge" if count else "No run diverges"
+        return super().finding({**numbers, "diverging": diverging})
 
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """End losses and stable rounds against η, and the presets."""
@@ -204,10 +196,7 @@ class StepSizes(Experiment):
         }
 
 
-STYLES: Sequence[Mapping[str, Any]] = tuple(
-    {"color": colour, "marker": marker}
-    for colour, marker in zip(figures.COLOURS, "o^sD", strict=False)
-)
+STYLES = figures.styles(marker="o^sD")
 
 
 def two_clients() -> lg.Problem:
@@ -233,6 +222,7 @@ def _preset_rounds(context: Context) -> int:
 
 
 def few_separable(problem: lg.Problem) -> lg.Problem:
+    """The same of separable rows that are few enough for so many runs."""
     if problem.X.size > MOST_ENTRIES:
         raise ValueError(
             f"{problem.X.size:,} numbers; {MOST_ENTRIES:,} at most for a grid of so many runs"
@@ -342,11 +332,8 @@ def _draw_stable(grid: Columns) -> Any:
 
 def _draw_presets(table: Columns) -> Any:
     ax = figures.panel(y="Loss")
-    styles = [
-        {"color": colour, "linestyle": line}
-        for colour, line in zip(figures.COLOURS, ("-", "-.", "--"), strict=False)
-    ]
     curves = {label: table[key][1:] for key, label in PRESETS.items()}
+    styles = figures.styles(linestyle=("-", "-.", "--"))
     figures.lines(ax, table["round"][1:], curves, styles)
     return ax
 
