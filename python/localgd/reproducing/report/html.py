@@ -27,7 +27,7 @@ COUNTED = {
     FAILS: ("does not hold", "do not hold"),
     FAILED: ("failed to run", "failed to run"),
 }
-NUMERIC = re.compile(r"^[<>≤≥≈±−-]?\s?[\d.,]+|^[–-]?$")
+NUMERIC = re.compile(r"^[<>≤≥≈±−-]?\s?[\d.,]+|^[–-]?$|^never$")
 
 
 def page(
