@@ -30,23 +30,61 @@ from localgd.reproducing import (
     Experiment,
     Measured,
     OwnRows,
-    Picture,
-    Table,
     all_experiments,
     carry_out,
     figures,
     find,
     registry,
-    sources,
+    words,
 )
-from localgd.reproducing.report import Report
+from localgd.reproducing.report import Report, html
 from localgd.reproducing.report.text import rich
-from localgd.reproducing.rows import separable_rows
+from localgd.reproducing.rows import on_clients, separable
 from localgd.reproducing.running import FAILED
 
 ALL = all_experiments()
 IDS = [experiment.id for experiment in ALL]
 SMALL = lg.datasets.make_separable(n_clients=2, n_samples=3, n_features=10, seed=0)
+
+
+TOY = """
+id = "E90"
+title = "A toy"
+question = "Is 1 < 2 & 3?"
+sources = ["local_gd"]
+tasks = ["binary"]
+finding = "It is {value:g}."
+limits = ['''A toy.
+  No more.''']
+code = "print(1 < 2)"
+
+[[claims]]
+words = "w_k goes to 10^-3."
+
+[[claims.conditions]]
+words = "below 1"
+number = "value"
+comparison = "<"
+limit = 1.0
+unit = "°"
+
+[[claims.conditions]]
+words = "below 0.5"
+number = "value"
+comparison = "<"
+limit = 0.5
+otherwise = "It is near to 1."
+
+[setting]
+rounds = "{rounds}"
+
+[pictures]
+line = "A line & its {part}."
+
+[tables.values]
+caption = "Values of {name}"
+columns = [["round", "{round}"], ["value", "{value:.1e}"]]
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,19 +94,9 @@ class Toy(Experiment):
     value: float = 0.1
     error: BaseException | None = None
 
-    id = "E90"
-    title = "A toy"
-    question = "Is 1 < 2 & 3?"
-    claim = "w_k goes to 10^-3."
-    sources = (sources.LOCAL_GD,)
-    criterion = (
-        Condition("below 1", "value", "<", 1.0, unit="°"),
-        Condition("below 0.5", "value", "<", 0.5, otherwise="It is near to 1."),
-    )
-    limits = ("A toy.",)
-    code = "print(1 < 2)"
+    words = words.parse(TOY, "toy.toml", part="end")
 
-    def setting(self, context):
+    def parameters(self, context):
         return {"rounds": context.pick("10", "10^6")}
 
     def measure(self, context):
@@ -79,17 +107,19 @@ class Toy(Experiment):
         return Measured(
             numbers={"value": self.value},
             series={"line": {"round": k, "value": self.value / k}},
-            tables=[Table("Values", ["round", "value"], [["1", f"{self.value:.1e}"]])],
+            tables=[self.table("values", [{"round": 1, "value": self.value}], name="a toy")],
         )
 
-    def finding(self, numbers):
-        return f"It is {numbers['value']:g}."
-
-    def pictures(self, measured):
+    def draw(self, measured):
         ax = figures.panel(x="Rounds", y="Value")
         ax.plot(measured.series["line"]["round"], measured.series["line"]["value"], label="a")
-        figures.legend(ax)
-        return [Picture("line", "A line & its end.", ax.figure)]
+        return {"line": ax}
+
+
+def toy(name, tasks=("binary",), **fields):
+    """A toy of another id."""
+    said = dataclasses.replace(Toy.words, id=name, tasks=tasks)
+    return type("Other", (Toy,), {"words": said})(**fields)
 
 
 @pytest.fixture
@@ -145,11 +175,13 @@ def test_unknown_ids_are_refused_with_the_known_ones():
 
 @pytest.mark.parametrize("experiment", ALL, ids=IDS)
 def test_words_of_an_experiment(experiment):
-    assert experiment.question.endswith("?")
-    for text in (experiment.claim, *experiment.limits):
+    said = experiment.words
+    assert said.question.endswith("?")
+    for text in (*(claim.words for claim in said.claims), *said.limits):
         assert text.endswith((".", "?")), text
-    assert experiment.sources
-    assert experiment.criterion
+    assert said.sources
+    assert all(claim.conditions for claim in said.claims)
+    assert "{" in said.finding  # what was found is measured
     quick = experiment.setting(Context(quick=True))
     assert quick.keys() == experiment.setting(Context()).keys()
 
@@ -175,7 +207,7 @@ def test_an_experiment_uses_the_public_interface_only(experiment):
 def test_python_lines_run_as_shown(experiment):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(experiment.code, experiment.id, "exec"), {})
+        exec(compile(experiment.words.code, experiment.id, "exec"), {})
     assert printed.getvalue().strip()
 
 
@@ -240,11 +272,83 @@ def test_the_report_is_self_contained(tmp_path):
         assert "".join(used) in found.ids
 
 
+HOSTILE = """<script>alert("1")</script> & '<b>'"""
+
+
+def texts(page):
+    """What a browser shows of a page, in one line."""
+
+    class Texts(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.shown = []
+
+        def handle_data(self, data):
+            self.shown.append(data)
+
+    parser = Texts()
+    parser.feed(page)
+    return " ".join("".join(parser.shown).split())
+
+
+def test_what_the_user_or_an_error_says_comes_out_as_text(tmp_path):
+    own = OwnRows(SMALL, f"file {HOSTILE}")
+    context = Context(own=own)
+    report = Report(tmp_path, context, {f"name {HOSTILE}": f"command {HOSTILE}"})
+    said = dataclasses.replace(
+        Toy.words,
+        title=f"title {HOSTILE}",
+        setting={f"setting {HOSTILE}": f"value {HOSTILE}"},
+        pictures={"line": f"caption {HOSTILE}"},
+        limits=[f"limit {HOSTILE}"],
+        code=f"code {HOSTILE}",
+        tables={"values": words.TableWords(f"table {HOSTILE}", [(f"head {HOSTILE}", "{cell}")])},
+    )
+
+    class Hostile(Toy):
+        def measure(self, context):
+            measured = Toy().measure(context)
+            cells = [{"cell": f"cell {HOSTILE}"}]
+            return dataclasses.replace(
+                measured, tables=[self.table("values", cells)], notes=[f"note {HOSTILE}"]
+            )
+
+    Hostile.words = said
+    report.add(carry_out(Hostile(), context))
+    report.add(carry_out(toy("E91", error=ValueError(f"error {HOSTILE}")), context))
+    page = report.index.read_text(encoding="utf-8")
+    tags = Page(page).tags
+    assert (tags.count("script"), tags.count("b")) == (0, 1)  # one b: how many hold
+    shown = texts(page)
+    for place in "file name command title setting value caption limit code table head cell".split():
+        assert f"{place} {HOSTILE}" in shown, place
+    assert f"note {HOSTILE}" in shown
+    assert shown.count(f"ValueError: error {HOSTILE}") == 3  # summary, verdict, trace
+
+
+def test_names_of_files_and_labels_come_out_as_text(toys, tmp_path, monkeypatch):
+    toys(Toy())
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    name, label = """a <i>"&amp;' b.csv""", """<u>"y" & 'z'"""
+    quoted = label.replace('"', '""')
+    rows = ["1,0,<a>,p", "0,1,b & c,p", "1,1,<a>,q", "0,2,b & c,q"]
+    (folder / name).write_text("\n".join([f'u,v,"{quoted}",site', *rows]))
+    command = ["reproduce", "--quick", "--data", str(folder / name), "--label", label]
+    command += ["--client", "site", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", ["localgd", *command])
+    assert main(command) == 0
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert not {"i", "u"} & set(Page(page).tags)
+    shown = texts(page)
+    assert f"Own rows: {name}, <a> (-1) against b & c (+1)" in shown
+    assert """--label '<u>"y" & """ in shown
+
+
 def test_two_toys_do_not_share_ids(tmp_path):
     report = Report(tmp_path, Context(), {})
     for name in ("E90", "E91"):
-        cls = type("Other", (Toy,), {"id": name})
-        report.add(carry_out(cls(), Context()))
+        report.add(carry_out(toy(name), Context()))
     ids = Page(report.index.read_text(encoding="utf-8")).ids
     assert len(ids) == len(set(ids))
 
@@ -276,6 +380,7 @@ def test_files_of_an_earlier_report_go_and_those_of_the_user_stay(tmp_path):
             "x^-κ, 2^-3 is -1 - 5 of 4.60e+07",
             "x<sup>−κ</sup>, 2<sup>−3</sup> is −1 − 5 of 4.60 · 10<sup>7</sup>",
         ),
+        ("10^5.7 is below 10^50.", "10<sup>5.7</sup> is below 10<sup>50</sup>."),
         ("a < b & c", "a &lt; b &amp; c"),
     ],
 )
@@ -284,7 +389,7 @@ def test_powers_and_indices(text, html):
 
 
 def test_command_shows_a_failure_and_goes_on(toys, tmp_path, capsys):
-    toys(Toy(error=RuntimeError("no luck")), type("Other", (Toy,), {"id": "E91"})(2.0))
+    toys(Toy(error=RuntimeError("no luck")), toy("E91", value=2.0))
     assert main(["reproduce", "--out", str(tmp_path), "--quick"]) == 1
     printed = capsys.readouterr()
     assert "failed to run: E90" in printed.err
@@ -298,7 +403,7 @@ def test_command_shows_a_failure_and_goes_on(toys, tmp_path, capsys):
 
 
 def test_ctrl_c_keeps_what_is_finished(toys, tmp_path, capsys):
-    toys(Toy(), type("Other", (Toy,), {"id": "E91"})(error=KeyboardInterrupt()))
+    toys(Toy(), toy("E91", error=KeyboardInterrupt()))
     assert main(["reproduce", "--out", str(tmp_path)]) == 130
     assert "interrupted; not finished: E91" in capsys.readouterr().err
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
@@ -339,7 +444,7 @@ def test_the_same_bytes_twice_but_for_the_page(tmp_path):
 
 
 def test_own_rows(toys, tmp_path, capsys):
-    toys(*find(["E8"]), Toy())
+    toys(*find(["E8"]), Toy(), toy("E91", tasks=()))
     problem = lg.datasets.make_regression(n_clients=3, n_samples=4, n_features=30, seed=5)
     np.savez(tmp_path / "own.npz", X=problem.X, y=problem.y, clients=np.repeat([0, 1, 2], 4))
     out = tmp_path / "report"
@@ -348,6 +453,7 @@ def test_own_rows(toys, tmp_path, capsys):
     assert "12 rows of 30 features" in capsys.readouterr().out
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "Your own rows are used in place of the synthetic ones." in page
+    assert "not used: it can use binary rows" in page
     assert "not used: it has rows of its own" in page
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["own_rows"].startswith("own.npz")
@@ -373,9 +479,52 @@ def test_page_of_the_docs_names_every_experiment():
 )
 def test_own_rows_are_used_where_they_can_be(problem, note):
     context = Context(own=OwnRows(problem, "rows"))
-    used, name, notes = separable_rows(context, lg.datasets.load_digits, "digits")
-    assert notes == [f"Your own rows {note}."]
-    assert (used is problem) == (name == "your own")
+    found = Toy().own_or(context, on_clients, lambda: SMALL, "digits")
+    assert found.notes == [f"Your own rows {note}."]
+    assert (found.used is problem) == (found.name == "your own")
+    assert (found.used is SMALL) == (found.name == "digits") or problem is SMALL
+
+
+def test_without_own_rows_or_with_rows_of_another_task_nothing_is_noted():
+    regression = lg.datasets.make_regression(n_clients=2, n_samples=3, n_features=10, seed=0)
+    for own in (None, OwnRows(regression, "rows")):
+        found = Toy().own_or(Context(own=own), separable, lambda: SMALL, "digits")
+        assert (found.used, found.name, found.notes) == (SMALL, "digits", [])
+
+
+def test_words_are_folded_except_for_code():
+    assert Toy().words.limits == ["A toy. No more."]
+    assert words.parse(TOY.replace("print(1 < 2)", "a\\nb"), "t").code == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("limit = 0.5", "limit = 0.5\nlimt = 1", r"toy: .*unexpected keyword argument 'limt'"),
+        ("number =", "nmber =", r"toy: .*unexpected keyword argument 'nmber'"),
+        ('title = "A toy"', "", r"toy: .*missing 1 required positional argument: 'title'"),
+        ("local_gd", "nobody", r"toy: sources: got 'nobody'; want some of .*local_gd"),
+        ('"<"', '"!="', r"toy: comparison: got '!='; want one of <, <=, >, >=, =="),
+        ("[setting]", "[setting", r"toy: .*line"),
+    ],
+)
+def test_words_that_are_wrong_are_refused(old, new, message):
+    with pytest.raises(ValueError, match=message):
+        words.parse(TOY.replace(old, new, 1), "toy")
+
+
+@pytest.fixture
+def without_jinja2(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    html._environment.cache_clear()
+    yield
+    html._environment.cache_clear()
+
+
+def test_without_jinja2_nothing_is_measured(toys, tmp_path, capsys, without_jinja2):
+    toys(Toy(error=KeyboardInterrupt()))
+    assert main(["reproduce", "--out", str(tmp_path / "out")]) == 2
+    assert "a report needs jinja2: pip install 'localgd[cli]'" in capsys.readouterr().err
 
 
 def test_experiments_are_listed_without_matplotlib_and_scikit_learn(run_python):

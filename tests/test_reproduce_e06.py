@@ -11,6 +11,7 @@ import localgd as lg
 from localgd.reproducing import Context, find
 from localgd.reproducing.context import OwnRows
 from localgd.reproducing.experiments import e06_local_sgd as e06
+from localgd.reproducing.intervals import interval
 
 pytest.importorskip("sklearn")
 
@@ -70,25 +71,19 @@ def test_a_larger_step_in_batches_turns_the_verdict(experiment, context, measure
     def slow(lr, batch, replacement):
         return e06._local(lr if batch is None else lr / 10, batch, replacement)
 
-    numbers = dict(measured.numbers)
     problem = context.own_problem("binary")
-    dataclasses.replace(experiment, local=slow)._batches(context, problem, numbers)
+    batches = dataclasses.replace(experiment, local=slow)._batches(context, problem)
+    numbers = {**measured.numbers, **e06._of_batches(batches)}
     assert numbers["worst_angle_gap_percent"] > 5
     assert "worst_angle_gap_percent" in unmet(experiment, numbers)
     assert experiment.judge(numbers).answer == "does not hold"
 
 
 def test_interval_and_choice_of_the_rate():
-    mean, half = e06.interval([1.0, 2.0, 3.0])
+    mean, half = interval([1.0, 2.0, 3.0])
     assert mean == 2 and half == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
     # Every second seed chooses; the others, which would choose rate 1, do not.
     assert e06.best_rate(np.array([[1.0, 9.0, 1.0, 9.0], [2.0, 0.0, 2.0, 0.0]])) == 0
-
-
-def test_own_rows_that_are_not_separable_are_told_of():
-    other = lg.datasets.make_nonseparable(n_clients=2, n_samples=20, n_features=3, seed=0)
-    _, name, notes = e06._real(Context(quick=True, own=OwnRows(other, "flipped")))
-    assert name == "digits" and notes == ["Your own rows are not used: they are not separable."]
 
 
 def test_pictures_and_finding(experiment, measured):
@@ -99,5 +94,5 @@ def test_pictures_and_finding(experiment, measured):
 
 
 def test_the_code_shown_runs(experiment, capsys):
-    exec(experiment.code, {})
+    exec(experiment.words.code, {})
     assert len(capsys.readouterr().out.splitlines()) == 3

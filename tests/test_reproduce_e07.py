@@ -85,10 +85,12 @@ def test_the_offset_by_finite_differences_of_the_round_map():
 
 def test_own_rows_are_used_or_the_reason_is_told():
     settled = lg.datasets.make_nonseparable(n_clients=3, n_samples=30, n_features=4, seed=5)
-    assert e07._refusal(settled) is None
-    assert "part of them is separable" in e07._refusal(e07.mixed_rows(1))
+    assert e07.settling(settled) is settled
+    with pytest.raises(ValueError, match="part of them is separable"):
+        e07.settling(e07.mixed_rows(1))
     alone = lg.datasets.make_nonseparable(n_clients=1, n_samples=90, n_features=4, seed=5)
-    assert "no offset is predicted" in e07._refusal(alone)
+    with pytest.raises(ValueError, match="no offset is predicted"):
+        e07.settling(alone)
 
 
 def test_pictures_and_finding(experiment, measured):
@@ -103,5 +105,5 @@ def test_pictures_and_finding(experiment, measured):
 
 
 def test_the_code_shown_runs(experiment, capsys):
-    exec(experiment.code, {})
+    exec(experiment.words.code, {})
     assert len(capsys.readouterr().out.splitlines()) == 8

@@ -13,7 +13,7 @@ import localgd as lg
 
 pytest.importorskip("sklearn")
 from localgd.reproducing import Context, find
-from localgd.reproducing.experiments.e09_gradient_alignment import interval
+from localgd.reproducing.intervals import interval
 
 (E9,) = find(["E9"])
 
@@ -65,7 +65,7 @@ def test_a_gain_in_every_split_holds(measured):
 
 
 def test_interval_is_students():
-    mean, low, high = interval(np.array([1.0, 2.0, 3.0]))
+    mean, low, high = interval(np.array([1.0, 2.0, 3.0])).ends
     # t(0.975, 2) = 4.302653, standard error 1/sqrt(3)
     assert mean == 2.0
     assert low == pytest.approx(2 - 4.302653 / np.sqrt(3), rel=1e-6)
@@ -73,19 +73,17 @@ def test_interval_is_students():
 
 
 def test_own_rows_are_dealt_again(measured):
-    from localgd.reproducing.experiments.e09_gradient_alignment import _splits
-
     X, y = lg.datasets.load_digits(classes=(0, 1, 2))
     clients = np.arange(len(y)) % 2
     own = lg.Problem.from_arrays(X, y, clients)
     context = dataclasses.replace(Context(quick=True), own=_own(own))
-    splits, notes = _splits(context, range(1, 2))
-    assert "used in place" in notes[0]
-    assert splits[0][0].n_classes == 3
+    splits = E9.splits(context)
+    assert "used in place" in splits.notes[0]
+    assert splits.used[0][0].n_classes == 3
     tiny = lg.Problem.from_arrays(X[:30], y[:30], clients[:30])
-    splits, notes = _splits(dataclasses.replace(context, own=_own(tiny)), range(1, 2))
-    assert "not used" in notes[0]
-    assert splits[0][0].n_classes == 10
+    splits = E9.splits(dataclasses.replace(context, own=_own(tiny)))
+    assert "not used" in splits.notes[0]
+    assert splits.used[0][0].n_classes == 10
 
 
 def _own(problem):
@@ -95,6 +93,6 @@ def _own(problem):
 
 
 def test_code_runs():
-    done = subprocess.run([sys.executable, "-c", E9.code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", E9.words.code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "FedGA" in done.stdout

@@ -63,8 +63,9 @@ def test_own_rows_are_used_or_refused():
     for rows, text in ((slice(None), "in place of"), (slice(40), "not used")):
         own = lg.Problem.from_arrays(X[rows], y[rows], np.arange(len(y[rows])) % 2)
         given = dataclasses.replace(context, own=_own(own))
-        problem, _, small, notes = module._problems(given)
-        assert text in notes[0]
+        made = E10.problems(given)
+        problem, _, small = made.used
+        assert text in made.notes[0]
         assert problem.n_classes == small.n_classes == (3 if text == "in place of" else 10)
 
 
@@ -75,6 +76,6 @@ def _own(problem):
 
 
 def test_code_runs():
-    done = subprocess.run([sys.executable, "-c", E10.code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", E10.words.code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "L = 100" in done.stdout

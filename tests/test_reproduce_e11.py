@@ -59,12 +59,10 @@ def test_stable_from():
     assert e11.stable_from(np.array([1.0, 1.0 + 1e-15, 0.5])) == 0  # rounding
 
 
-def test_own_rows_that_do_not_fit_are_told_of(monkeypatch):
-    monkeypatch.setattr(e11, "_mnist", e11.two_clients)  # loading takes seconds
-    other = lg.datasets.make_nonseparable(n_clients=2, n_samples=20, n_features=3, seed=0)
-    _, name, notes = e11._real(Context(quick=True, own=OwnRows(other, "flipped")))
-    assert name == "MNIST"
-    assert notes == ["Your own rows are not used: they are not separable."]
+def test_own_rows_that_are_too_many_are_refused(monkeypatch):
+    monkeypatch.setattr(e11, "MOST_ENTRIES", 3)
+    with pytest.raises(ValueError, match="4 numbers; 3 at most"):
+        e11.few_separable(e11.two_clients())
 
 
 def test_pictures_and_finding(experiment, measured):
@@ -74,5 +72,5 @@ def test_pictures_and_finding(experiment, measured):
 
 
 def test_the_code_shown_runs(experiment, capsys):
-    exec(experiment.code, {})
+    exec(experiment.words.code, {})
     assert len(capsys.readouterr().out.splitlines()) == 8

@@ -43,7 +43,7 @@ def test_e1_with_the_labels_of_a_client_flipped():
         wrong = lg.Problem.from_arrays(problem.X, y, clients)
         return wrong if lg.reference.separability(wrong).separable else problem
 
-    answer, unmet = verdict("E1", rows=flipped)
+    answer, unmet = verdict("E1", trained=flipped)
     assert answer == "does not hold"
     assert "worst_angle_deg" in unmet
 
@@ -57,7 +57,7 @@ def test_e1_with_a_client_that_has_no_say():
             problem.X, problem.y, clients, weights=weights / weights.sum()
         )
 
-    answer, unmet = verdict("E1", rows=silent)
+    answer, unmet = verdict("E1", trained=silent)
     assert answer == "does not hold"
     assert {"worst_angle_deg", "real_worst_ratio"} <= unmet
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..reproducing import Context, Experiment, Outcome, OwnRows, all_experiments, carry_out, find
-from ..reproducing.experiment import CAVEAT, FAILS, HOLDS
+from ..reproducing.criterion import CAVEAT, FAILS, HOLDS
 from ..reproducing.report import Report
 from ..reproducing.running import FAILED
 from .figure import without_window
@@ -72,9 +72,10 @@ def show_list(screen: Screen) -> int:
     for heading in ("", "Question", "Source"):
         table.add_column(heading, overflow="fold")
     for experiment in all_experiments():
-        source = ("open; " if experiment.open else "") + experiment.sources[0].label
-        own = f" Own rows: {', '.join(experiment.tasks)}." if experiment.tasks else ""
-        table.add_row(experiment.id, Text(experiment.question + own), Text(source))
+        said = experiment.words
+        source = ("open; " if said.open else "") + said.sources[0].label
+        own = f" Own rows: {', '.join(said.tasks)}." if said.tasks else ""
+        table.add_row(said.id, Text(said.question + own), Text(source))
     screen.print_table(table)
     return 0
 
@@ -128,7 +129,7 @@ def _progress(
     task = bar.add_task("", total=total, name="", completed=-1)
 
     def begin(experiment: Experiment) -> None:
-        bar.update(task, advance=1, name=experiment.id, description=experiment.title)
+        bar.update(task, advance=1, name=experiment.id, description=experiment.words.title)
 
     with bar:
         yield begin, lambda text: bar.update(task, description=text)

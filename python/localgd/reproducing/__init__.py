@@ -1,13 +1,15 @@
 """The theory's claims and open questions as experiments: ``localgd reproduce``.
 
-An experiment is one file of ``experiments/``, which says what is claimed, measures it, and applies
-a criterion that was fixed beforehand; ``report/`` writes what came out.
+An experiment is two files of ``experiments/``: TOML with its words, among them the claims and the
+conditions that judge them, and Python that measures; ``report/`` writes what came out.
 """
 
 from __future__ import annotations
 
 from .context import Context, OwnRows, weights
-from .experiment import Condition, Experiment, Measured, Picture, Table, Verdict
+from .criterion import Condition, Verdict
+from .experiment import Experiment
+from .measured import Measured, Picture, Table
 from .registry import all_experiments, find
 from .running import Outcome, carry_out
 

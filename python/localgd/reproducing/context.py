@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -76,6 +76,12 @@ class Context:
         if self.own is None or self.own.problem.task not in tasks:
             return None
         return self.own.problem
+
+    def each(self, name: str, values: Iterable[T]) -> Iterator[T]:
+        """The values, each shown under this name while it is worked on: "digits, L = 100"."""
+        for value in values:
+            self.status(f"{name}{value:,}" if isinstance(value, int) else f"{name}{value}")
+            yield value
 
     @property
     def shares(self) -> str:

@@ -11,20 +11,20 @@ import numpy as np
 from .. import _validation as check
 from ..plot import _style
 
-__all__ = ["COLOURS", "STYLES", "decades", "legend", "loglog_rounds", "panel", "plain_ticks"]
+__all__ = ["COLOURS", "GUIDE", "MARKED", "ROUNDS", "STYLES", "decades", "few_ticks", "legend"]
+__all__ += ["lines", "loglog_rounds", "panel", "plain_ticks", "styles"]
+
+Style = Mapping[str, Any]
 
 COLOURS = _style.OKABE_ITO
-# Told apart without colours too.
-STYLES: Sequence[Mapping[str, Any]] = tuple(
-    {"color": colour, "linestyle": line}
-    for colour, line in zip(COLOURS, ("-", "--", "-.", ":"), strict=False)
-)
+GUIDE: Style = {"color": _style.GUIDE, "linewidth": 0.8}  # of what is predicted
+ROUNDS = "Communication rounds k"
 PURPOSE = "the figures of a report"
 
 
 def panel(
     *,
-    x: str,
+    x: str = ROUNDS,
     y: str,
     xscale: str = "log",
     yscale: str = "log",
@@ -51,10 +51,55 @@ def panel(
     return ax
 
 
-def legend(ax: Any, handles: Sequence[Any] | None = None) -> None:
-    """A legend above the Axes, where it covers no data; of all that has a label by default."""
-    found = list(ax.get_legend_handles_labels()[0]) if handles is None else list(handles)
-    _style.legend_above(ax, found)
+def styles(**cycles: Sequence[Any]) -> list[Style]:
+    """Styles that are told apart without colours too: ``styles(linestyle=("-", "--"))``.
+
+    Parameters
+    ----------
+    **cycles
+        Properties of a line; the shortest one says how many styles there are.
+    """
+    return [
+        dict(zip(("color", *cycles), values, strict=True))
+        for values in zip(COLOURS, *cycles.values(), strict=False)
+    ]
+
+
+STYLES = styles(linestyle=("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3))))
+MARKED = styles(marker="os^D", markersize=4 * (3,))
+
+
+def lines(
+    ax: Any,
+    x: np.ndarray,
+    curves: Mapping[str, np.ndarray],
+    styles: Sequence[Style] = STYLES,
+    **more: Any,
+) -> None:
+    """Curves over the same x by their labels, each in a style of its own.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x : array
+    curves : mapping of str to array
+    styles : sequence of mapping
+        At least as many.
+    **more
+        Of ``ax.plot``, for all of them.
+    """
+    for (label, y), style in zip(curves.items(), styles, strict=False):
+        ax.plot(x, y, label=label, **style, **more)
+
+
+def legend(ax: Any, handles: Sequence[Any] = ()) -> None:
+    """A legend above the Axes, where it covers no data.
+
+    Of all that has a label, unless ``handles`` are given; an Axes that has a legend keeps it.
+    """
+    found = list(handles) or ax.get_legend_handles_labels()[0]
+    if found and ax.get_legend() is None:
+        _style.legend_above(ax, found)
 
 
 def decades(ax: Any, *, last: float, step: int | None = None) -> None:
@@ -63,6 +108,12 @@ def decades(ax: Any, *, last: float, step: int | None = None) -> None:
     step = step or next(s for s in (1, 2, 5, 10, 20, 50) if count <= 6 * s or s == 50)
     ax.set_xticks(10.0 ** np.arange(0, count + 1e-9, step), minor=False)
     ax.tick_params(axis="x", which="minor", bottom=False)
+
+
+def few_ticks(ax: Any, places: Sequence[float]) -> None:
+    """Ticks of a logarithmic x axis at these places alone, written as they are."""
+    ax.set_xticks(places, [f"{place:g}" for place in places])
+    ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
 
 
 def loglog_rounds(ax: Any, *, first: float = 3, last: float) -> None:

@@ -1,10 +1,38 @@
-"""How many rounds a run takes to a target."""
+"""What a run has at a round, and how many rounds it takes to a target."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
-__all__ = ["rounds_to"]
+import localgd as lg
+
+from .context import degrees
+
+__all__ = ["angle_at", "angle_columns", "at", "at_decades", "rounds_to"]
+
+
+def at(run: lg.Run, name: str, round: float) -> float:
+    """An entry of the history at a recorded round."""
+    return float(run.history[name][run.history["round"] == round][0])
+
+
+def angle_at(run: lg.Run, round: float) -> float:
+    """The angle in degrees at a recorded round."""
+    return float(np.degrees(at(run, "angle", round)))
+
+
+def at_decades(run: lg.Run, exponents: Iterable[int]) -> dict[str, float]:
+    """Angles in degrees after 10^n rounds, for a table: "at_6" is that after 10^6."""
+    return {f"at_{n}": angle_at(run, 10.0**n) for n in exponents}
+
+
+def angle_columns(runs: Mapping[str, lg.Run]) -> dict[str, np.ndarray]:
+    """Angles in degrees of runs with the same records; round 0 has no direction."""
+    first = next(iter(runs.values()))
+    angles = {f"{name}_deg": degrees(run)[1:] for name, run in runs.items()}
+    return {"round": first.history["round"][1:]} | angles
 
 
 def rounds_to(rounds: np.ndarray, values: np.ndarray, target: float) -> float:

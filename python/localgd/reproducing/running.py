@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .context import Context
-from .experiment import Experiment, Measured, Picture, Verdict
+from .criterion import Verdict
+from .experiment import Experiment
+from .measured import Measured, Picture
 
 __all__ = ["FAILED", "Outcome", "carry_out"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,17 @@ import numpy as np
 
 import localgd as lg
 
-from .. import figures, sources
+from .. import figures, rows
+from ..columns import Columns
 from ..context import Context
-from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from ..experiment import Experiment
+from ..measured import Measured, largest
+from ..words import read
 
 FAR, MIDDLE, EARLY = 1e100, 1e50, 1e25  # log k doubles from each to the next
+SHOWN = (3, 10, 25, 50, 100)  # decades of rounds in the tables
 STEPS = (1, 10, 100, 1000)
 REAL_STEPS = (1, 10, 100)
-
-
-def _nowhere(problem: lg.Problem) -> np.ndarray:
-    return np.zeros(problem.n_features)
 
 
 @dataclass(frozen=True)
@@ -35,132 +35,27 @@ class Residual(Experiment):
     method: Callable[[int, float], Any] = lambda L, lr: lg.LocalGD(local_steps=L, lr=lr)
     trained: Callable[[lg.Problem], lg.Problem] = lambda problem: problem
 
-    id = "E2"
-    title = "The residual: is it bounded, and does its limit depend on L?"
-    question = (
-        "Does the residual ρ_k = w_k - ŵ log(ηLk) stay bounded, and does its limit depend on the "
-        "number of local steps?"
-    )
-    claim = (
-        "Prediction: where every row on the margin has a positive multiplier, ρ_k converges. On "
-        "the span of the support rows the limit is ρ_S with z_j·ρ_S = log(c_j/α_j), known from the "
-        "rows alone: it knows neither L nor η nor w_0. The part outside that span converges too, "
-        "to a limit that does depend on L. Where a row on the margin has multiplier 0, ρ_k is not "
-        "bounded: it grows like log log(ηLk)."
-    )
-    open = True
-    sources = (sources.LOCAL_GD, sources.IMPLICIT_BIAS)
-    criterion = (
-        Condition(
-            "bounded: the residual moves less from 10^50 to 10^100 rounds than from 10^25 to "
-            "10^50, in every run (growth like log log k would move it as far)",
-            "worst_movement_ratio",
-            "<",
-            1.0,
-        ),
-        Condition(
-            "to ρ_S: its distance on the support rows' span at least halves from 10^50 to 10^100 "
-            "rounds, in every run (as 1/log k would)",
-            "worst_distance_ratio",
-            "<=",
-            0.5,
-        ),
-        Condition(
-            "not on L: at 10^100 rounds the runs of every L, η and w_0 on the synthetic rows "
-            "differ on that span by less than 0.5 % of ‖ρ_S‖",
-            "support_spread_percent",
-            "<",
-            0.5,
-            unit="%",
-        ),
-        Condition(
-            "on L: outside that span L = 1 and L = 1000 differ at 10^100 rounds by more than "
-            "either has moved there since 10^50",
-            "outside_difference_over_movement",
-            ">",
-            1.0,
-        ),
-        Condition(
-            "not bounded: with a row of multiplier 0 on the margin, the residual grows by "
-            "1 ± 0.1 times log log(ηLk) from 10^50 to 10^100 rounds",
-            "degenerate_slope_error",
-            "<",
-            0.1,
-        ),
-        Condition(
-            "synthetic rows: the distance to ρ_S is below 0.5 % at 10^100 rounds for every L, η "
-            "and w_0",
-            "synthetic_worst_distance_percent",
-            "<",
-            0.5,
-            unit="%",
-            otherwise="At 10^100 rounds the residual is still on its way to ρ_S.",
-        ),
-    )
-    limits = (
-        "Ten to a hundred decades are integrated, not run: lg.fast_forward estimates its own "
-        "error, and the largest estimate is among the numbers.",
-        "How soon ρ_k arrives depends on the rows. At last its distance decays like "
-        "(ηLk)^-κ, with κ the smaller of two numbers in the last table: how far the next row is "
-        "beyond the margin, and the smallest eigenvalue of Σ α_j z_j z_jᵀ on the support rows' "
-        "span. Both can be as small as one likes, so no number of rounds is enough for all rows.",
-        "Full batches, all clients, constant η small enough that the loss falls, exponential loss.",
-        "The part outside the span is measured; no closed form for it is known.",
-    )
-    tasks = ("binary",)
-    code = """\
-import localgd as lg
-
-problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=1)
-best = lg.reference.max_margin(problem)
-limit = lg.reference.asymptote(problem, best)
-for L in (1, 10, 100, 1000):
-    far = lg.fast_forward(problem, lg.LocalGD(local_steps=L, lr=1.0), rounds=1e100,
-                          loss="exponential", asymptote=limit)
-    print(f"L = {L}: norm {far.history['residual'][-1]:.3f}, "
-          f"distance to ρ_S {100 * far.history['residual_distance'][-1]:.3f} %")
-"""
-
-    def setting(self, context: Context) -> Mapping[str, str]:
-        """Data, M, n, d, methods, rounds, seeds."""
-        return {
-            "synthetic rows": "lg.datasets.make_separable: Gaussian rows, labelled by a plane; "
-            "M = 5 clients, n = 10 rows each, d = 100 features",
-            "real rows": context.pick(
-                "scikit-learn's 8×8 digits, 0 against 1: 360 rows, d = 64",
-                "MNIST, 0 against 1: 1,000 rows, d = 784",
-            )
-            + "; M = 10 clients by Dirichlet(0.3); your own rows in their place with --data",
-            "degenerate rows": "z = (1, 0) on one client and (1, 1) on another: both on the "
-            "margin of ŵ = (1, 0), the second with multiplier 0",
-            "method": f"Local-GD, exponential loss, {context.shares}; L = 1, 10, 100, 1000 (real "
-            "rows: 1, 10, 100) with η = 1 and w_0 = 0; L = 10 also with η = 0.1, and from a random "
-            "w_0 of norm 10",
-            "rounds": "10^100 by lg.fast_forward",
-            "seed": f"{1 + context.seed} for the synthetic rows, w_0, and for dealing the real "
-            "rows",
-        }
+    words = read(__file__)
 
     def measure(self, context: Context) -> Measured:
         """Residuals on synthetic, real and degenerate rows."""
-        synthetic = lg.datasets.make_separable(
-            n_clients=5, n_samples=10, n_features=100, seed=1 + context.seed
-        )
+        synthetic = rows.synthetic(context)
         limit = lg.reference.asymptote(synthetic)
         paths = {}
-        for name, L, lr, start in self._variants(context, synthetic):
+        for name, L, lr, start in _variants(context, synthetic):
             context.status(f"synthetic rows, {name}")
             paths[name] = self._path(context, synthetic, limit, L, lr, start)
-        real, name, notes = _real(context)
-        real_limit = lg.reference.asymptote(real)
-        real_paths = {}
-        for L in REAL_STEPS:
-            context.status(f"{name}, L = {L}")
-            real_paths[f"L = {L}"] = self._path(context, real, real_limit, L, 1.0, _nowhere(real))
+        real = self.own_or_digits(context)
+        real_limit = lg.reference.asymptote(real.used)
+        nowhere = np.zeros(real.used.n_features)
+        real_paths = {
+            f"L = {L}": self._path(context, real.used, real_limit, L, 1.0, nowhere)
+            for L in context.each(f"{real.name}, L = ", REAL_STEPS)
+        }
         every = [*paths.values(), *real_paths.values()]
         ends = [path.at(path.inside, FAR) for path in paths.values()]
         size = float(np.linalg.norm(limit.rho))
-        apart = [float(np.linalg.norm(a - b)) / size for a in ends for b in ends]
+        apart = largest(float(np.linalg.norm(a - b)) / size for a in ends for b in ends)
         one, most = paths["L = 1"], paths[f"L = {STEPS[-1]}"]
         difference = np.linalg.norm(one.at(one.outside, FAR) - most.at(most.outside, FAR))
         moved = max(path.moved(path.outside, MIDDLE, FAR) for path in (one, most))
@@ -168,21 +63,21 @@ for L in (1, 10, 100, 1000):
         slope = _late_slope(degenerate)
         return Measured(
             numbers={
-                "worst_movement_ratio": float(np.max([path.movement_ratio() for path in every])),
-                "worst_distance_ratio": float(
-                    np.max([path.distance_at(FAR) / path.distance_at(MIDDLE) for path in every])
+                "worst_movement_ratio": largest(path.movement_ratio() for path in every),
+                "worst_distance_ratio": largest(
+                    path.distance_at(FAR) / path.distance_at(MIDDLE) for path in every
                 ),
-                "support_spread_percent": 100 * float(np.max(apart)),
+                "support_spread_percent": 100 * apart,
                 "outside_difference_over_movement": float(difference / moved),
                 "outside_difference": float(difference),
                 "degenerate_slope": slope,
                 "degenerate_slope_error": abs(slope - 1),
                 "synthetic_worst_distance_percent": 100
-                * float(np.max([path.distance_at(FAR) for path in paths.values()])),
+                * largest(path.distance_at(FAR) for path in paths.values()),
                 "real_worst_distance_percent": 100
-                * float(np.max([path.distance_at(FAR) for path in real_paths.values()])),
+                * largest(path.distance_at(FAR) for path in real_paths.values()),
                 "norm_of_rho_S": size,
-                "largest_error_estimate": float(np.max([path.error for path in every])),
+                "largest_error_estimate": largest(path.error for path in every),
             },
             series={
                 "synthetic": _columns(paths),
@@ -190,26 +85,19 @@ for L in (1, 10, 100, 1000):
                 "degenerate": degenerate,
             },
             tables=[
-                _norms(f"Synthetic rows at 10^100 rounds; ‖ρ_S‖ = {size:.3f}", paths),
-                _distances("Synthetic rows: distance to ρ_S after k rounds", paths),
-                _distances(f"Real rows ({name}): distance to ρ_S after k rounds", real_paths),
-                _rates({"synthetic": (synthetic, limit), name: (real, real_limit)}),
+                self.table("norms", _norms(paths), size=size),
+                self.table("distances", _distances(paths), name="Synthetic rows"),
+                self.table("distances", _distances(real_paths), name=f"Real rows ({real.name})"),
+                self.table(
+                    "pace",
+                    [
+                        _pace("synthetic", synthetic, limit),
+                        _pace(real.name, real.used, real_limit),
+                    ],
+                ),
             ],
-            notes=notes,
+            notes=real.notes,
         )
-
-    @staticmethod
-    def _variants(
-        context: Context, problem: lg.Problem
-    ) -> list[tuple[str, int, float, np.ndarray]]:
-        zero = _nowhere(problem)
-        random = np.random.default_rng(1 + context.seed).standard_normal(problem.n_features)
-        random *= 10 / np.linalg.norm(random)
-        return [
-            *((f"L = {L}", L, 1.0, zero) for L in STEPS),
-            ("L = 10, η = 0.1", 10, 0.1, zero),
-            ("L = 10, random w_0", 10, 1.0, random),
-        ]
 
     def _path(
         self,
@@ -250,44 +138,15 @@ for L in (1, 10, 100, 1000):
         log_log = np.log(np.log(L) + np.log(k))
         return {"round": k, "log_log_time": log_log, "residual": path.outside[shown, 1]}
 
-    def finding(self, numbers: Numbers) -> str:
-        """The summary's sentence."""
-        return (
-            "After 10^100 rounds the residual on the support rows' span is within "
-            f"{numbers['synthetic_worst_distance_percent']:.2f} % of ρ_S for every L, η and w_0 "
-            f"(real rows: {numbers['real_worst_distance_percent']:.2g} %); outside it, L = 1 and "
-            f"L = 1000 settle {numbers['outside_difference']:.2f} apart."
-        )
-
-    def pictures(self, measured: Measured) -> Sequence[Picture]:
+    def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Both parts of the residual, distances to the limit, and the degenerate case."""
-        synthetic = measured.series["synthetic"]
-        return [
-            Picture(
-                "distance",
-                "Synthetic rows: distance to ρ_S on the support rows' span. Neither L nor η nor "
-                "w_0 changes the limit.",
-                _draw_distances(synthetic),
-            ),
-            Picture(
-                "outside",
-                "Synthetic rows: outside the span of the support rows ρ_k settles as well, for "
-                "every L elsewhere.",
-                _draw_outside(synthetic),
-            ),
-            Picture(
-                "real",
-                "Real rows: the same limit, at the pace that these rows set. Where a curve "
-                "flattens, rows just beyond the margin still pull.",
-                _draw_distances(measured.series["real"]),
-            ),
-            Picture(
-                "degenerate",
-                "A row on the margin with multiplier 0: the residual has no limit, it follows "
-                "log log(ηLk) (dashed).",
-                _draw_degenerate(measured.series["degenerate"]),
-            ),
-        ]
+        series = measured.series
+        return {
+            "distance": _draw_distances(series["synthetic"]),
+            "outside": _draw_outside(series["synthetic"]),
+            "real": _draw_distances(series["real"]),
+            "degenerate": _draw_degenerate(series["degenerate"]),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,19 +178,16 @@ class Path:
         return self.moved(rho, MIDDLE, FAR) / self.moved(rho, EARLY, MIDDLE)
 
 
-def _real(context: Context) -> tuple[lg.Problem, str, list[str]]:
-    """The user's rows if ρ_S is theirs, else real ones; their name, and what to note."""
-    notes = []
-    own = context.own_problem("binary")
-    if own is not None:
-        if not lg.reference.separability(own).separable:
-            notes.append("Your own rows are not used: they are not separable.")
-        else:
-            return own, "your own", ["Your own rows are the real rows."]
-    load = context.pick(lg.datasets.load_digits, lg.datasets.load_mnist)
-    X, y = load(classes=(0, 1))
-    problem = lg.partition(X, y, n_clients=10, scheme=lg.Dirichlet(0.3), seed=1 + context.seed)
-    return problem, context.pick("digits", "MNIST"), notes
+def _variants(context: Context, problem: lg.Problem) -> list[tuple[str, int, float, np.ndarray]]:
+    """Name, L, η and w_0 of each run on the synthetic rows."""
+    zero = np.zeros(problem.n_features)
+    random = np.random.default_rng(1 + context.seed).standard_normal(problem.n_features)
+    random *= 10 / np.linalg.norm(random)
+    return [
+        *((f"L = {L}", L, 1.0, zero) for L in STEPS),
+        ("L = 10, η = 0.1", 10, 0.1, zero),
+        ("L = 10, random w_0", 10, 1.0, random),
+    ]
 
 
 def _columns(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
@@ -343,96 +199,73 @@ def _columns(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
     return columns
 
 
-def _norms(caption: str, paths: Mapping[str, Path]) -> Table:
-    rows = []
+def _norms(paths: Mapping[str, Path]) -> list[dict[str, Any]]:
+    records = []
     for name, path in paths.items():
         inside, outside = path.at(path.inside, FAR), path.at(path.outside, FAR)
-        norms = [float(np.linalg.norm(part)) for part in (inside + outside, inside, outside)]
-        rows.append([name, *(f"{norm:.3f}" for norm in norms), f"{path.movement_ratio():.2f}"])
-    headings = ["run", "‖ρ_k‖", "on the span", "outside it", "movement ratio"]
-    return Table(caption, headings, rows)
+        parts = {"norm": inside + outside, "inside": inside, "outside": outside}
+        norms = {key: float(np.linalg.norm(part)) for key, part in parts.items()}
+        records.append({"run": name, **norms, "movement_ratio": path.movement_ratio()})
+    return records
 
 
-def _distances(caption: str, paths: Mapping[str, Path]) -> Table:
-    decades = (3, 10, 25, 50, 100)
-    rows = [
-        [name, *(f"{100 * path.distance_at(10.0**decade):.3g} %" for decade in decades)]
+def _distances(paths: Mapping[str, Path]) -> list[dict[str, Any]]:
+    return [
+        {"run": name} | {f"at_{n}": 100 * path.distance_at(10.0**n) for n in SHOWN}
         for name, path in paths.items()
     ]
-    return Table(caption, ["run", *(f"k = 10^{decade}" for decade in decades)], rows)
 
 
-def _rates(problems: Mapping[str, tuple[lg.Problem, Any]]) -> Table:
+def _pace(name: str, problem: lg.Problem, limit: Any) -> dict[str, Any]:
     """What sets the pace: rows that are almost on the margin, and the flattest direction."""
-    rows = []
-    for name, (problem, limit) in problems.items():
-        beyond = np.delete(problem.signed_rows @ limit.weights, limit.support) - 1
-        S = problem.signed_rows[limit.support] @ limit.basis.T
-        curvature = np.linalg.eigvalsh((S.T * limit.dual[limit.support]) @ S)[0]
-        rows.append([name, f"{len(limit.support)}", f"{beyond.min():.4f}", f"{curvature:.4f}"])
-    return Table(
-        "What sets the pace: at last ρ_k comes to ρ_S like (ηLk)^-κ, κ the smaller of the last two "
-        "columns",
-        ["rows", "support rows", "next row beyond the margin by", "smallest eigenvalue"],
-        rows,
-    )
+    beyond = np.delete(problem.signed_rows @ limit.weights, limit.support) - 1
+    S = problem.signed_rows[limit.support] @ limit.basis.T
+    return {
+        "rows": name,
+        "support": len(limit.support),
+        "beyond": beyond.min(),
+        "eigenvalue": np.linalg.eigvalsh((S.T * limit.dual[limit.support]) @ S)[0],
+    }
 
 
-def _late_slope(columns: Mapping[str, np.ndarray]) -> float:
+def _late_slope(table: Columns) -> float:
     """Growth of the residual per growth of log log(ηLk), from 10^50 rounds on."""
-    late = columns["round"] >= MIDDLE
-    residual, log_log = columns["residual"][late], columns["log_log_time"][late]
+    late = table["round"] >= MIDDLE
+    residual, log_log = table["residual"][late], table["log_log_time"][late]
     return float((residual[-1] - residual[0]) / (log_log[-1] - log_log[0]))
 
 
-def _names(columns: Mapping[str, np.ndarray]) -> list[str]:
-    return [name.removesuffix(": distance") for name in columns if name.endswith(": distance")]
-
-
-LINES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
-
-
-def _draw_distances(columns: Mapping[str, np.ndarray]) -> Any:
-    ax = figures.panel(x="Communication rounds k", y="")
-    ax.set_ylabel(r"$\Vert P_S\,\rho_k - \rho_S\Vert\,/\,\Vert\rho_S\Vert$")
-    for name, colour, line in zip(_names(columns), figures.COLOURS, LINES, strict=False):
-        label = name.replace("w_0", "$w_0$")
-        ax.plot(
-            columns["round"][10:],
-            columns[f"{name}: distance"][10:],
-            color=colour,
-            linestyle=line,
-            label=label,
-        )
+def _draw_distances(table: Columns) -> Any:
+    ax = figures.panel(y=r"$\Vert P_S\,\rho_k - \rho_S\Vert\,/\,\Vert\rho_S\Vert$")
+    curves = {
+        name.removesuffix(": distance").replace("w_0", "$w_0$"): column[10:]
+        for name, column in table.items()
+        if name.endswith(": distance")
+    }
+    figures.lines(ax, table["round"][10:], curves)
     ax.set_ylim(top=1.0, bottom=10 ** np.floor(np.log10(ax.get_ylim()[0])))
     figures.decades(ax, last=FAR)
-    figures.legend(ax)
-    return ax.figure
+    return ax
 
 
-def _draw_outside(columns: Mapping[str, np.ndarray]) -> Any:
-    ax = figures.panel(x="Communication rounds k", y="", yscale="linear")
-    ax.set_ylabel(r"Norm of $\rho_k$ outside the span")
-    k = columns["round"]
-    for L, colour, line in zip(STEPS, figures.COLOURS, LINES, strict=False):
+def _draw_outside(table: Columns) -> Any:
+    ax = figures.panel(y=r"Norm of $\rho_k$ outside the span", yscale="linear")
+    k = table["round"]
+    for L, style in zip(STEPS, figures.STYLES, strict=False):
         shown = L * k > 1
-        norm = columns[f"L = {L}: outside part"][shown]
-        ax.plot(k[shown], norm, color=colour, linestyle=line, label=f"L = {L}")
+        figures.lines(ax, k[shown], {f"L = {L}": table[f"L = {L}: outside part"][shown]}, [style])
     ax.set_ylim(bottom=0)
     figures.decades(ax, last=FAR)
-    figures.legend(ax)
-    return ax.figure
+    return ax
 
 
-def _draw_degenerate(columns: Mapping[str, np.ndarray]) -> Any:
-    ax = figures.panel(x="Communication rounds k", y="Residual across ŵ", yscale="linear")
-    k = columns["round"]
-    ax.plot(k, columns["residual"], color=figures.COLOURS[0], label="measured")
-    guide = {"color": "black", "linestyle": "--", "linewidth": 0.8}
-    ax.plot(k, columns["log_log_time"], label="log log(ηLk)", **guide)
+def _draw_degenerate(table: Columns) -> Any:
+    ax = figures.panel(y="Residual across ŵ", yscale="linear")
+    ax.plot(table["round"], table["residual"], color=figures.COLOURS[0], label="measured")
+    guide: dict[str, Any] = {"color": "black", "linestyle": "--", "linewidth": 0.8}
+    ax.plot(table["round"], table["log_log_time"], label="log log(ηLk)", **guide)
     figures.decades(ax, last=FAR)
-    figures.legend(ax)
-    return ax.figure
+    return ax
 
 
 EXPERIMENT = Residual()

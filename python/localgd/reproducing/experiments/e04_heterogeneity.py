@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import localgd as lg
 
-from .. import figures, sources
+from .. import figures, rows
+from ..columns import Columns, columns, part
 from ..context import Context
-from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from ..experiment import Experiment
+from ..measured import Measured, largest
 from ..reaching import rounds_to
-from ..real_rows import about, zeros_and_ones
+from ..words import read
 
 ANGLES = (20.0, 10.0, 5.0)  # degrees
 FAR, LATE = 1e100, 1e50
@@ -35,149 +38,36 @@ class Heterogeneity(Experiment):
     method: Callable[[int, float], Any] = lambda L, lr: lg.LocalGD(local_steps=L, lr=lr)
     control: Callable[[lg.Problem, int], lg.Problem] = lambda problem, seed: shuffled(problem, seed)
 
-    id = "E4"
-    title = "The degree of heterogeneity, and the rate"
-    question = (
-        "How does the degree of heterogeneity (label skew, feature shift, the angle between the "
-        "clients' own max-margin directions) change the rate?"
-    )
-    claim = (
-        "Prediction: at every degree the angle falls like C/log(ηLk), only the constant changes. "
-        "C = ‖ρ across ŵ‖/‖ŵ‖, and ρ_S, the main part of ρ, is set by the pooled rows and their "
-        "weights c_j = p_i/n_i, not by who holds them. So, for the same rows with the same "
-        "weights, who holds them changes the rounds to an angle by a bounded factor. What does "
-        "change them, and by decades (k = e^(C/angle)/(ηL)), is heterogeneity that makes the "
-        "pooled problem another one: shifted rows, or p_i = 1/M on clients of unequal sizes, "
-        "which gives the rows of small clients large weights."
-    )
-    open = True
-    sources = (sources.LOCAL_GD, sources.IMPLICIT_BIAS)
-    criterion = (
-        Condition(
-            "the same law: from 10^50 to 10^100 rounds the angle falls to 0.9 of what it was or "
-            "less at every degree, where 1/log(ηLk) asks for 0.5 (all runs)",
-            "worst_fall",
-            "<=",
-            0.9,
-        ),
-        Condition(
-            "the same law: over these decades angle · log(ηLk) is constant to ± 5 % at every "
-            "degree (synthetic rows)",
-            "worst_spread_percent",
-            "<",
-            5.0,
-            unit="%",
-        ),
-        Condition(
-            "who holds the rows: at every degree the rounds to 5° are within a factor of 10 of "
-            "those with the same rows shuffled among the clients (synthetic rows, median over "
-            "seeds)",
-            "worst_holder_decades",
-            "<",
-            1.0,
-            unit="decades",
-        ),
-        Condition(
-            "label skew with p_i = n_i/N: at every α the rounds to 5° are within a factor of 10 of "
-            "those at α = 100 (real rows, median over seeds)",
-            "worst_skew_decades",
-            "<",
-            1.0,
-            unit="decades",
-        ),
-        Condition(
-            "label skew with p_i = 1/M: the smallest α takes over 10 times the rounds to 5° of "
-            "α = 100 (real rows, median over seeds)",
-            "equal_weights_decades",
-            ">",
-            1.0,
-            unit="decades",
-        ),
-        Condition(
-            "predicted: over all runs on synthetic rows log k to 5° correlates to 0.9 or more "
-            "with C/angle - log(ηL), C from ρ_S alone",
-            "synthetic_correlation",
-            ">=",
-            0.9,
-        ),
-        Condition(
-            "predicted: and so it does over all runs on the real rows with p_i = 1/M",
-            "real_correlation",
-            ">=",
-            0.9,
-            otherwise="On the real rows ρ_S alone does not tell which deal is slow.",
-        ),
-    )
-    limits = (
-        "Where ρ_S alone does not tell the rounds to 5°, the part of ρ outside the support rows' "
-        "span, and ρ_k on its way to ρ_S, count as well; at some degrees the constant of "
-        "1/log(ηLk) is still on its way at 10^100 rounds.",
-        "The condition on the fall from 10^50 to 10^100 rounds was added after the first numbers, "
-        "with the limit that E1 has for real rows.",
-        "Separable rows, where every client agrees with ŵ; on rows that are not separable "
-        "heterogeneity also moves the limit (E7).",
-        "L = 100 throughout; with larger L the part of ρ outside the support rows' span, which "
-        "the holders do set, grows (E2, E12).",
-        "Rounds beyond the first hundreds are integrated by lg.fast_forward. Nobody waits for "
-        "most of them: within 10^4 rounds only the columns of 20° and 10° are reached at all.",
-        "Shifted and shuffled rows are separable by construction; a shift after labelling "
-        "(lg.FeatureShift) may make them not so.",
-    )
-    tasks = ("binary",)
-    code = """\
-import numpy as np
-import localgd as lg
+    words = read(__file__, M=M, n=n, d=d, L=L, displacement=DISPLACEMENT, per_class=PER_CLASS)
 
-X, y = lg.datasets.load_digits(classes=(0, 1))
-X, y = X[:100], y[:100]
-for weights in ("samples", "equal"):
-    for alpha in (0.05, 100):
-        problem = lg.partition(X, y, n_clients=10, scheme=lg.Dirichlet(alpha), seed=1,
-                               weights=weights)
-        best = lg.reference.max_margin(problem)
-        far = lg.fast_forward(problem, lg.LocalGD(local_steps=100, lr=1.0), rounds=1e100,
-                              loss="exponential", reference=best)
-        k = far.history["round"][1:][np.degrees(far.history["angle"][1:]) <= 5][0]
-        print(f"p_i {weights}, α = {alpha}: 5° after {k:.1e} rounds")
-"""
-
-    def setting(self, context: Context) -> Mapping[str, str]:
-        """Data, M, n, d, methods, rounds, seeds."""
-        alphas = ", ".join(f"{a:g}" for a in _alphas(context))
-        shifts = ", ".join(f"{h:g}" for h in _shifts(context))
-        angles = ", ".join(f"{a:g}°" for a in _between(context))
-        synthetic = f"M = {M} clients, n = {n} rows each, d = {d} features"
+    def parameters(self, context: Context) -> Mapping[str, Any]:
+        """Degrees of each kind, and how many seeds."""
         return {
-            "label skew": f"{about(context, PER_CLASS)}; M = 10 clients by Dirichlet(α), α = "
-            f"{alphas}; p_i = n_i/N, and p_i = 1/M; your own rows in their place with --data",
-            "feature shift": f"lg.datasets.make_separable, {synthetic}; the rows of client i "
-            f"displaced by h u_i before labelling, u_i random unit vectors, h = {shifts}",
-            "angle between clients": f"{synthetic}; signed rows y_ij x_ij = g_ij + {DISPLACEMENT:g}"
-            f" u_i, g_ij ~ N(0, I/d), all angles between the u_i set to {angles}",
-            "control": "of shifted rows: the same rows and labels, shuffled among the clients",
-            "method": f"Local-GD, L = {L}, η = 1/max ‖x_ij‖², w_0 = 0, exponential loss",
-            "rounds": "10^100 by lg.fast_forward",
-            "seeds": f"{_seeds(context)} for each degree, from {1 + context.seed} on: of rows, "
-            "displacements, deals",
+            "alphas": ", ".join(f"{a:g}" for a in _alphas(context)),
+            "shifts": ", ".join(f"{h:g}" for h in _shifts(context)),
+            "angles": ", ".join(f"{a:g}°" for a in _between(context)),
+            "seeds": len(_seeds(context)),
         }
 
     def measure(self, context: Context) -> Measured:
         """Rounds to each angle at every degree, for every kind and seed."""
         shift = self._kind(context, "feature shift", _shifts(context), _shifted)
         between = self._kind(context, "angle between clients", _between(context), _apart)
-        skew, name, notes = self._skew(context)
+        real = self.own_or(
+            context, _dealt_anew, lambda: _dealing(context), rows.digits_name(context)
+        )
+        name = "your own rows" if real.name == rows.OWN else real.name
+        skew = self._skew(context, real.used, name)
         synthetic = {c: np.concatenate([shift[c], between[c]]) for c in shift}
-        decades = [_median_of(part, "holders_decades") for part in (shift, between)]
-        shares = {c: v[skew["equal"] == 0] for c, v in skew.items()}
-        equal = {c: v[skew["equal"] == 1] for c, v in skew.items()}
-        by_shares = _median_of(shares, "decades 5°")
-        by_equal = _median_of(equal, "decades 5°")
+        decades = [_median_of(kind, "holders_decades") for kind in (shift, between)]
+        shares, equal = part(skew, equal=0), part(skew, equal=1)
+        by_shares, by_equal = (_median_of(kind, "decades 5°") for kind in (shares, equal))
         return Measured(
             numbers={
-                "worst_fall": float(np.max(np.concatenate([synthetic["fall"], skew["fall"]]))),
-                "worst_spread_percent": float(np.max(synthetic["spread_percent"])),
-                "worst_holder_decades": float(np.max(np.abs(np.concatenate(decades)))),
-                "worst_skew_decades": float(np.max(np.abs(by_shares - by_shares[-1]))),
+                "worst_fall": largest([*synthetic["fall"], *skew["fall"]]),
+                "worst_spread_percent": largest(synthetic["spread_percent"]),
+                "worst_holder_decades": largest(np.abs(np.concatenate(decades))),
+                "worst_skew_decades": largest(np.abs(by_shares - by_shares[-1])),
                 "equal_weights_decades": float(by_equal[0] - by_equal[-1]),
                 "synthetic_correlation": _correlation(synthetic),
                 "real_correlation": _correlation(equal),
@@ -186,16 +76,12 @@ for weights in ("samples", "equal"):
             },
             series={"feature_shift": shift, "angle_between": between, "label_skew": skew},
             tables=[
-                _table("Label skew, p_i = n_i/N: rounds, median over seeds (range)", "α", shares),
-                _table("Label skew, p_i = 1/M: rounds, median over seeds (range)", "α", equal),
-                _table("Feature shift: rounds, median over seeds (range)", "h", shift),
-                _table(
-                    "Angle between clients: rounds, median over seeds (range)",
-                    "angle between u_i",
-                    between,
-                ),
+                self.table("skew", _by_degree(shares), weights="p_i = n_i/N"),
+                self.table("skew", _by_degree(equal), weights="p_i = 1/M"),
+                self.table("shift", _by_degree(shift)),
+                self.table("between", _by_degree(between)),
             ],
-            notes=[*notes, *_missing(name, skew)],
+            notes=[*real.notes, *_missing(name, skew)],
         )
 
     def _kind(
@@ -206,40 +92,37 @@ for weights in ("samples", "equal"):
         make: Callable[[float, int], lg.Problem],
     ) -> dict[str, np.ndarray]:
         """Every degree and seed of a kind, with its rows as dealt and shuffled."""
-        rows = []
-        for degree in degrees:
-            for seed in range(1 + context.seed, 1 + context.seed + _seeds(context)):
-                context.status(f"{name} {degree:g}, seed {seed}")
+        found = []
+        for degree in context.each(f"{name} ", degrees):
+            for seed in _seeds(context):
                 problem = make(degree, seed)
                 dealt = self._rounds(context, problem)
                 control = self._rounds(context, self.control(problem, seed))
+                shuffled = {f"shuffled {c}": control[c] for c in ("local_angle_deg", *DECADES)}
                 gap = dealt["decades 5°"] - control["decades 5°"]
-                own = {f"shuffled {key}": control[key] for key in ("local_angle_deg", *DECADES)}
-                rows.append({"degree": degree, "seed": seed, **dealt, **own})
-                rows[-1]["holders_decades"] = gap
-        return {column: np.array([row[column] for row in rows]) for column in rows[0]}
+                found.append(
+                    {
+                        "degree": degree,
+                        "seed": seed,
+                        **dealt,
+                        **shuffled,
+                        "holders_decades": gap,
+                    }
+                )
+        return columns(found)
 
-    def _skew(self, context: Context) -> tuple[dict[str, np.ndarray], str, list[str]]:
+    def _skew(
+        self, context: Context, deal: Callable[..., lg.Problem], name: str
+    ) -> dict[str, np.ndarray]:
         """Every α, weighting and seed on the real rows."""
-        rows = []
-        own, notes = _own(context)
-        name = "your own rows" if own is not None else context.pick("digits", "MNIST")
-        for alpha in _alphas(context):
-            for seed in range(1 + context.seed, 1 + context.seed + _seeds(context)):
+        found = []
+        for alpha in context.each(f"{name}, α = ", _alphas(context)):
+            for seed in _seeds(context):
                 for equal, weights in enumerate(("samples", "equal")):
-                    context.status(f"{name}, α = {alpha:g}, p_i by {weights}, seed {seed}")
-                    scheme = lg.Dirichlet(alpha)
-                    if own is None:
-                        problem = zeros_and_ones(
-                            context, PER_CLASS, scheme, seed=seed, weights=weights
-                        )
-                    else:
-                        problem = lg.partition(
-                            own.X, own.y, n_clients=10, scheme=scheme, seed=seed, weights=weights
-                        )
-                    found = self._rounds(context, problem)
-                    rows.append({"degree": alpha, "seed": seed, "equal": equal, **found})
-        return {c: np.array([row[c] for row in rows]) for c in rows[0]}, name, notes
+                    problem = deal(scheme=lg.Dirichlet(alpha), seed=seed, weights=weights)
+                    reached = self._rounds(context, problem)
+                    found.append({"degree": alpha, "seed": seed, "equal": equal, **reached})
+        return columns(found)
 
     def _rounds(self, context: Context, problem: lg.Problem) -> dict[str, float]:
         """log10 of the rounds to each angle, what ρ_S predicts, and how far clients disagree."""
@@ -263,40 +146,22 @@ for weights in ("samples", "equal"):
             **{f"decades {a:g}°": float(np.log10(rounds_to(k, angle, a))) for a in ANGLES},
         }
 
-    def finding(self, numbers: Numbers) -> str:
-        """The summary's sentence."""
-        return (
-            "Who holds the same rows changes the rounds to 5° by a factor of at most "
-            f"{10 ** numbers['worst_holder_decades']:.1f} (synthetic rows) and "
-            f"{10 ** numbers['worst_skew_decades']:.1f} (label skew, p_i = n_i/N); with p_i = 1/M "
-            f"the most skewed labels take {numbers['equal_weights_decades']:.1f} decades more."
-        )
+    def finding(self, numbers: Mapping[str, Any]) -> str:
+        """The summary's sentence, decades as factors."""
+        factors = {
+            "holder_factor": 10 ** numbers["worst_holder_decades"],
+            "skew_factor": 10 ** numbers["worst_skew_decades"],
+        }
+        return super().finding({**numbers, **factors})
 
-    def pictures(self, measured: Measured) -> Sequence[Picture]:
+    def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Rounds to each angle against each degree of heterogeneity."""
         shift, between = measured.series["feature_shift"], measured.series["angle_between"]
-        bars = "Medians over the seeds; bars: all seeds. Where no dashed line is seen it lies on "
-        bars += "the solid one."
-        holders = ("as dealt", "shuffled")
-        return [
-            Picture(
-                "skew",
-                f"Label skew on real rows: rounds to 20°, 10° and 5°. {bars}",
-                _draw_skew(measured.series["label_skew"]),
-            ),
-            Picture(
-                "shift",
-                "Feature shift: rounds with the rows as dealt, and with the same rows shuffled "
-                f"among the clients. {bars}",
-                _draw_holders(shift, "Shift h, in row lengths", holders),
-            ),
-            Picture(
-                "between",
-                "Angle between the displacements of the clients: rounds with the rows as dealt, "
-                f"and with the same rows shuffled among the clients. {bars}",
-                _draw_holders(between, "Angle between the clients' $u_i$ (°)", holders),
-            ),
-        ]
+        return {
+            "skew": _draw_skew(measured.series["label_skew"]),
+            "shift": _draw_holders(shift, "Shift h, in row lengths"),
+            "between": _draw_holders(between, "Angle between the clients' $u_i$ (°)"),
+        }
 
 
 DECADES = tuple(f"decades {a:g}°" for a in ANGLES)
@@ -314,8 +179,8 @@ def _between(context: Context) -> tuple[float, ...]:
     return context.pick((0.0, 50.0, 100.0), (0.0, 25.0, 50.0, 75.0, 100.0))
 
 
-def _seeds(context: Context) -> int:
-    return context.pick(2, 5)
+def _seeds(context: Context) -> range:
+    return range(1 + context.seed, 1 + context.seed + context.pick(2, 5))
 
 
 def _shifted(h: float, seed: int) -> lg.Problem:
@@ -344,32 +209,54 @@ def shuffled(problem: lg.Problem, seed: int) -> lg.Problem:
     return lg.Problem.from_arrays(problem.X, problem.y, dealt)
 
 
-def _own(context: Context) -> tuple[lg.Problem | None, list[str]]:
-    own = context.own_problem("binary")
-    if own is None:
-        return None, []
-    if not lg.reference.separability(own).separable:
-        return None, ["Your own rows are not used: they are not separable."]
+def _dealing(context: Context) -> Callable[..., lg.Problem]:
+    """Deals the digits to ten clients."""
+    return partial(rows.digits, context, per_class=PER_CLASS)
+
+
+def _dealt_anew(own: lg.Problem) -> Callable[..., lg.Problem]:
+    """Deals the user's rows to ten clients."""
+    rows.separable(own)
     if own.n_samples < 10:
-        return None, ["Your own rows are not used: they are fewer than the 10 clients."]
-    return own, ["Your own rows are the real rows; they are dealt anew to 10 clients."]
+        raise ValueError("they are fewer than the 10 clients")
+    return partial(lg.partition, own.X, own.y, n_clients=10)
 
 
-def _median_of(part: Mapping[str, np.ndarray], column: str) -> np.ndarray:
-    """The median over seeds at each degree, degrees ascending."""
-    return np.array([np.median(part[column][part["degree"] == x]) for x in _degrees(part)])
-
-
-def _degrees(part: Mapping[str, np.ndarray]) -> np.ndarray:
-    found: np.ndarray = np.unique(part["degree"])
+def _by_degree(kind: Columns) -> list[dict[str, Any]]:
+    """Of each degree, ascending: medians over seeds, and the range of rounds to 5°."""
+    found = []
+    for degree in np.unique(kind["degree"]):
+        mine = part(kind, degree=degree)
+        middle = {name: float(np.median(column)) for name, column in mine.items()}
+        found.append(
+            {
+                "degree": degree,
+                "local_angle_deg": middle["local_angle_deg"],
+                **{f"to_{a:g}": _power(middle[f"decades {a:g}°"]) for a in ANGLES},
+                "least": _power(mine["decades 5°"].min()),
+                "most": _power(mine["decades 5°"].max()),
+                "predicted": _power(middle["predicted_decades"]),
+                "holders": 10 ** middle.get("holders_decades", np.nan),
+            }
+        )
     return found
 
 
-def _correlation(part: Mapping[str, np.ndarray]) -> float:
-    return float(np.corrcoef(part["predicted_decades"], part["decades 5°"])[0, 1])
+def _of_degrees(kind: Columns, column: str) -> list[np.ndarray]:
+    """All seeds of each degree, degrees ascending."""
+    return [kind[column][kind["degree"] == degree] for degree in np.unique(kind["degree"])]
 
 
-def _missing(name: str, skew: Mapping[str, np.ndarray]) -> list[str]:
+def _median_of(kind: Columns, column: str) -> np.ndarray:
+    """The median over seeds at each degree."""
+    return np.array([np.median(values) for values in _of_degrees(kind, column)])
+
+
+def _correlation(kind: Columns) -> float:
+    return float(np.corrcoef(kind["predicted_decades"], kind["decades 5°"])[0, 1])
+
+
+def _missing(name: str, skew: Columns) -> list[str]:
     missing = int(np.isnan(skew["decades 5°"]).sum())
     return [f"{missing} runs on {name} do not reach 5° in 10^100 rounds."] if missing else []
 
@@ -380,34 +267,14 @@ def _power(decades: float) -> str:
     return f"{10**decades:,.0f}" if decades < 4 else f"10^{decades:.1f}"
 
 
-def _table(caption: str, degree: str, part: Mapping[str, np.ndarray]) -> Table:
-    rows = []
-    for x in _degrees(part):
-        mine = {column: values[part["degree"] == x] for column, values in part.items()}
-        row = [f"{x:g}" + ("°" if "angle" in degree else "")]
-        row.append(f"{np.median(mine['local_angle_deg']):.0f}°")
-        for column in DECADES:
-            row.append(_power(float(np.median(mine[column]))))
-        row[-1] += f" ({_power(mine['decades 5°'].min())} to {_power(mine['decades 5°'].max())})"
-        row.append(_power(float(np.median(mine["predicted_decades"]))))
-        if "holders_decades" in mine:
-            row.append(f"× {10 ** np.median(mine['holders_decades']):.2f}")
-        rows.append(row)
-    headings = [degree, "between local directions", "to 20°", "to 10°", "to 5°", "to 5° by ρ_S"]
-    if "holders_decades" in part:
-        headings.append("5°: dealt over shuffled")
-    return Table(caption, headings, rows)
-
-
-def _bars(ax: Any, part: Mapping[str, np.ndarray], column: str, **style: Any) -> None:
+def _bars(ax: Any, kind: Columns, column: str, **style: Any) -> None:
     """Medians over the seeds as a line, ranges as bars."""
-    x = _degrees(part)
-    decades = [part[column][part["degree"] == degree] for degree in x]
+    decades = _of_degrees(kind, column)
     middle, low, high = (
         10.0 ** np.array([pick(v) for v in decades]) for pick in (np.median, np.min, np.max)
     )
     ax.errorbar(
-        x,
+        np.unique(kind["degree"]),
         middle,
         yerr=np.maximum([middle - low, high - middle], 0.0),
         capsize=2,
@@ -434,23 +301,22 @@ def _key(ax: Any, names: tuple[str, str]) -> None:
     figures.legend(ax, handles)
 
 
-def _draw_holders(part: Mapping[str, np.ndarray], x: str, names: tuple[str, str]) -> Any:
+def _draw_holders(kind: Columns, x: str) -> Any:
     ax = figures.panel(x=x, y="Communication rounds", xscale="linear")
     for column, colour in zip(DECADES, figures.COLOURS, strict=False):
-        _bars(ax, part, column, color=colour, **SOLID)
-        _bars(ax, part, f"shuffled {column}", color=colour, **DASHED)
-    _key(ax, names)
-    return ax.figure
+        _bars(ax, kind, column, color=colour, **SOLID)
+        _bars(ax, kind, f"shuffled {column}", color=colour, **DASHED)
+    _key(ax, ("as dealt", "shuffled"))
+    return ax
 
 
-def _draw_skew(skew: Mapping[str, np.ndarray]) -> Any:
+def _draw_skew(skew: Columns) -> Any:
     ax = figures.panel(x="Dirichlet α (left: more heterogeneous)", y="Communication rounds")
     for equal, style in enumerate((SOLID, DASHED)):
-        part = {column: values[skew["equal"] == equal] for column, values in skew.items()}
         for column, colour in zip(DECADES, figures.COLOURS, strict=False):
-            _bars(ax, part, column, color=colour, **style)
+            _bars(ax, part(skew, equal=equal), column, color=colour, **style)
     _key(ax, ("$p_i = n_i/N$", "$p_i = 1/M$"))
-    return ax.figure
+    return ax
 
 
 EXPERIMENT = Heterogeneity()

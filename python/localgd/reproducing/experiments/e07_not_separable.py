@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,12 @@ import numpy as np
 
 import localgd as lg
 
-from .. import figures, sources
+from .. import figures, rows
+from ..columns import Columns, columns, part, records
 from ..context import Context, weights
-from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from ..experiment import Experiment
+from ..measured import Measured, largest
+from ..words import read
 
 STEPS = (2, 4, 16)
 SIZES = (0.01, 0.1, 1.0)  # of η (L - 1) H
@@ -44,134 +47,11 @@ class NotSeparable(Experiment):
     local: Callable[[int, Any], Any] = lambda L, lr: lg.LocalGD(local_steps=L, lr=lr)
     corrected: Callable[[int, float], Any] = _scaffold
 
-    id = "E7"
-    title = "Rows that are not separable: two limits, and the offset of local steps"
-    question = (
-        "Where does Local-GD go when the rows are separable only in part or not at all, how far "
-        "from the minimiser does it stop, and what removes that offset?"
-    )
-    claim = (
-        "Split the rows into the part S that some u separates while it is zero on the rest, and "
-        "that rest (Ji & Telgarsky). On span(rest) gradient descent approaches the minimiser v̄ of "
-        "the rest's loss, and across it diverges along the max-margin direction ū of the projected "
-        "S, with an angle like 1/log k. Our prediction for local steps at constant η: the "
-        "direction stays ū; the finite part stops at v̄ + η (L - 1) δ with δ = ½ (∇²f)^-1 Σ p_i "
-        "∇²f_i ∇f_i at v̄, to first order in η. So there is none for L = 1 or equal clients, and a "
-        "decaying η or SCAFFOLD removes it."
-    )
-    sources = (sources.LOCAL_GD, sources.NOT_SEPARABLE, sources.SCAFFOLD)
-    criterion = (
-        Condition(
-            "rows separable in part: GD ends within a relative 10^-2 of v̄",
-            "mixed_gd_error",
-            "<",
-            1e-2,
-        ),
-        Condition(
-            "there too the angle to ū falls by at least as much as 1/log(ηLk) over the last two "
-            "decades, with GD, Local-GD and SCAFFOLD",
-            "mixed_worst_fall",
-            "<=",
-            1.0,
-        ),
-        Condition(
-            "and Local-GD and SCAFFOLD end at GD's angle to 1 %",
-            "mixed_angle_gap_percent",
-            "<",
-            1.0,
-            unit="%",
-        ),
-        Condition(
-            "angle · log(ηLk) changes by less than 10 % over the last decade",
-            "mixed_worst_change_percent",
-            "<",
-            10.0,
-            unit="%",
-        ),
-        Condition(
-            "no part separable: with L = 1 the relative distance to v̄ is below 10^-8",
-            "single_step_error",
-            "<",
-            1e-8,
-        ),
-        Condition(
-            "with L = 2, 4, 16 and η (L - 1) H up to 0.1 the offset is η (L - 1) ‖δ‖ to 10 %",
-            "worst_offset_error_percent",
-            "<",
-            10.0,
-            unit="%",
-        ),
-        Condition(
-            "with clients that hold equal rows the relative offset is below 10^-8",
-            "equal_clients_error",
-            "<",
-            1e-8,
-        ),
-        Condition(
-            "SCAFFOLD at η = 1/H, L = 10 comes within a relative 10^-8 of v̄",
-            "scaffold_error",
-            "<",
-            1e-8,
-        ),
-        Condition(
-            "η_k = η_0/√(k+1): the distance follows η_k (L - 1) ‖δ‖ to 10 % at the last round",
-            "decaying_gap_percent",
-            "<",
-            10.0,
-            unit="%",
-        ),
-        Condition(
-            "real rows: the offset is η (L - 1) ‖δ‖ to 10 % where η (L - 1) H is up to 0.1",
-            "real_worst_offset_error_percent",
-            "<",
-            10.0,
-            unit="%",
-        ),
-    )
-    limits = (
-        "The angle to ū may still fall faster than 1/log k at these rounds, with GD as with local "
-        "steps: then they are too few for that condition. Those that it falls at least as fast and "
-        "ends at GD's angle were added after the first numbers.",
-        "lg.fast_forward refuses rows of which only a part is separable, so these rounds are taken "
-        "one by one: 1/log k is seen over few decades.",
-        "The formula of the offset is of first order: at η (L - 1) H = 1 it is shown beside the "
-        "measurement, not judged.",
-        "A decaying η pays with rounds: on rows that are separable in part the separable rows "
-        "disturb the finite part by about 1/Σηk, which is then larger.",
-    )
-    tasks = ("binary",)
-    code = """\
-import numpy as np
-import localgd as lg
+    words = read(__file__)
 
-problem = lg.datasets.make_nonseparable(n_clients=5, n_samples=40, n_features=5, seed=1,
-                                        flip=0.2, heterogeneity=1.0)
-limit = lg.reference.limits(problem, loss="logistic")
-H = lg.analysis.smoothness(problem, "logistic")
-for L in (1, 2, 4, 16):
-    for lr in (0.025 / H, 0.1 / H):
-        run = lg.run(problem, lg.LocalGD(local_steps=L, lr=lr), rounds=5000, loss="logistic")
-        size, error = lr * (L - 1) * H, limit.finite_error(run.weights)
-        print(f"L = {L}, η (L - 1) H = {size:.3f}: relative distance to v̄ {error:.2e}")
-"""
-
-    def setting(self, context: Context) -> Mapping[str, str]:
-        """Data, M, n, d, methods, rounds, seeds."""
-        return {
-            "rows separable in part": "32 Gaussian rows with random labels in a subspace of 3 "
-            "dimensions, and 8 rows that are separable across it; M = 4, n = 10, d = 12, rotated",
-            "no part separable": "lg.datasets.make_nonseparable: M = 5, n = 40, d = 5, 20 % of the "
-            "labels flipped, heterogeneity 1",
-            "real rows": "scikit-learn's breast cancer, 569 rows, the columns texture, smoothness "
-            "and symmetry in standard deviations (with a bias of 0 no part of them is separable); "
-            "M = 5 by Dirichlet(1); your own rows in their place with --data",
-            "methods": "Local-GD with L = 1, 2, 4, 10, 16, η (L - 1) H = 0.01, 0.1, 1; η = "
-            "η_0/√(k+1); SCAFFOLD; logistic loss. H is the smoothness constant",
-            "rounds": f"{_mixed_rounds(context):,} on rows separable in part, from w_0 = 0; for "
-            "fixed points as many as the curvature asks for, from w_0 = v̄ (L = 1, SCAFFOLD and "
-            "decaying η: from 0)",
-            "seed": f"{1 + context.seed} for the rows and for dealing them; nothing else is random",
-        }
+    def parameters(self, context: Context) -> Mapping[str, Any]:
+        """Rounds on rows of which a part is separable."""
+        return {"mixed_rounds": _mixed_rounds(context)}
 
     def measure(self, context: Context) -> Measured:
         """Rows separable in part; then fixed points on rows that are not, made up and real."""
@@ -181,23 +61,24 @@ for L in (1, 2, 4, 16):
         problem = _synthetic(seed)
         context.status("offsets, synthetic rows")
         ladder = self._ladder(context, problem)
-        numbers["single_step_error"] = self._single_step(context, problem)
+        numbers["single_step_error"] = self._distance_from_zero(context, problem, 1)
         numbers["worst_offset_error_percent"] = _worst(ladder)
-        numbers["equal_clients_error"] = self._equal_clients(context, problem)
+        equal = lg.Problem([(problem.X, problem.y)] * problem.n_clients)
+        numbers["equal_clients_error"] = self._distance_from_zero(context, equal, REMOVAL_STEPS)
         decay = self._removal(context, problem, numbers)
-        real, name, notes = _real(context)
-        context.status(f"offsets, {name}")
-        on_real = self._ladder(context, real)
+        real = self.own_or(context, settling, lambda: _tumours(context), "tumours")
+        context.status(f"offsets, {real.name}")
+        on_real = self._ladder(context, real.used)
         numbers["real_worst_offset_error_percent"] = _worst(on_real)
         return Measured(
             numbers=numbers,
             series={"mixed": mixed, "offsets": ladder, "decaying": decay, "real_offsets": on_real},
             tables=[
-                _mixed_table(mixed),
-                _offset_table("Synthetic rows", ladder),
-                _offset_table(f"Real rows ({name})", on_real),
+                self._mixed_table(mixed),
+                self._offsets_table("Synthetic rows", ladder),
+                self._offsets_table(f"Real rows ({real.name})", on_real),
             ],
-            notes=notes,
+            notes=real.notes,
         )
 
     def _mixed(
@@ -213,13 +94,12 @@ for L in (1, 2, 4, 16):
             "decaying": self.local(L, lg.Polynomial(lr, 0.5)),
             "scaffold": self.corrected(L, lr / L),
         }
-        columns: dict[str, np.ndarray] = {}
+        table: dict[str, np.ndarray] = {}
         changes, falls = [], []
-        for key, method in methods.items():
-            context.status(f"rows separable in part, {NAMES[key]}")
+        for key in context.each("rows separable in part, ", methods):
             run = context.run(
                 problem,
-                method,
+                methods[key],
                 rounds=_mixed_rounds(context),
                 loss="logistic",
                 measures={
@@ -228,9 +108,9 @@ for L in (1, 2, 4, 16):
                 },
             )
             k, angle = run.history["round"][1:], run.history["angle_to_limit"][1:]
-            columns["round"] = k
-            columns[f"{key}_error"] = run.history["finite_error"][1:]
-            columns[f"{key}_angle_deg"] = np.degrees(angle)
+            table["round"] = k
+            table[f"{key}_error"] = run.history["finite_error"][1:]
+            table[f"{key}_angle_deg"] = np.degrees(angle)
             late = k >= k[-1] / 10
             if key != "decaying":
                 product = angle[late] * np.log(lr * k[late])
@@ -238,24 +118,27 @@ for L in (1, 2, 4, 16):
                 earlier = np.searchsorted(k, k[-1] / 100)
                 falls.append(product[-1] / (angle[earlier] * np.log(lr * k[earlier])))
         predicted = (L - 1) * lr / L * relative_offset(problem, limit)
-        numbers["mixed_gd_error"] = float(columns["gd_error"][-1])
-        numbers["mixed_local_error"] = float(columns["local_error"][-1])
-        numbers["mixed_predicted_offset"] = predicted
-        numbers["mixed_scaffold_error"] = float(columns["scaffold_error"][-1])
-        ends = [columns[f"{key}_angle_deg"][-1] for key in ("local", "scaffold")]
-        numbers["mixed_angle_gap_percent"] = float(
-            np.max(np.abs(100 * (np.array(ends) / columns["gd_angle_deg"][-1] - 1)))
-        )
-        numbers["mixed_worst_fall"] = float(np.max(falls))
-        numbers["mixed_worst_change_percent"] = float(np.max(changes))
-        return columns
+        angles = {key: table[f"{key}_angle_deg"][-1] for key in methods}
+        numbers |= {
+            "mixed_gd_error": float(table["gd_error"][-1]),
+            "mixed_local_error": float(table["local_error"][-1]),
+            "mixed_predicted_offset": predicted,
+            "mixed_scaffold_error": float(table["scaffold_error"][-1]),
+            "mixed_angle_gap_percent": largest(
+                abs(100 * (angles[key] / angles["gd"] - 1)) for key in ("local", "scaffold")
+            ),
+            "mixed_worst_fall": largest(falls),
+            "mixed_worst_change_percent": largest(changes),
+        }
+        return table
 
     def _ladder(self, context: Context, problem: lg.Problem) -> dict[str, np.ndarray]:
         """Measured and predicted offsets; the size of η (L - 1) H runs fastest."""
         limit = lg.reference.limits(problem, loss="logistic")
         H = lg.analysis.smoothness(problem, "logistic")
         sizes = SIZES if not context.quick else SIZES[1:]
-        rows = []
+        unit = relative_offset(problem, limit)
+        found = []
         for L in STEPS:
             for size in sizes:
                 lr = size / H / (L - 1)
@@ -266,28 +149,23 @@ for L in (1, 2, 4, 16):
                     loss="logistic",
                     init=limit.finite_part,
                 )
-                measured = limit.finite_error(weights(run))
-                predicted = lr * (L - 1) * relative_offset(problem, limit)
-                rows.append((L, lr, size, measured, predicted))
-        names = ("local_steps", "lr", "lr_steps_smoothness", "offset", "predicted")
-        return dict(zip(names, np.array(rows).T, strict=True))
+                found.append(
+                    {
+                        "local_steps": L,
+                        "lr": lr,
+                        "lr_steps_smoothness": size,
+                        "offset": limit.finite_error(weights(run)),
+                        "predicted": lr * (L - 1) * unit,
+                    }
+                )
+        return columns(found, float)
 
-    def _single_step(self, context: Context, problem: lg.Problem) -> float:
+    def _distance_from_zero(self, context: Context, problem: lg.Problem, L: int) -> float:
+        """Where ηL = 1/H and w_0 = 0 end, relative to v̄."""
         limit = lg.reference.limits(problem, loss="logistic")
-        lr = 1 / lg.analysis.smoothness(problem, "logistic")
-        rounds = 2 * settling_rounds(problem, limit, lr)
-        run = context.run(problem, self.local(1, lr), rounds=rounds, loss="logistic")
-        return limit.finite_error(weights(run))
-
-    def _equal_clients(self, context: Context, problem: lg.Problem) -> float:
-        """Every client holds all rows."""
-        X, y, M = problem.X, problem.y, problem.n_clients
-        equal = lg.Problem([(X, y)] * M)
-        limit = lg.reference.limits(equal, loss="logistic")
-        L = REMOVAL_STEPS
-        lr = 1 / lg.analysis.smoothness(equal, "logistic") / L
-        rounds = 2 * settling_rounds(equal, limit, lr * L)
-        run = context.run(equal, self.local(L, lr), rounds=rounds, loss="logistic")
+        lr = 1 / lg.analysis.smoothness(problem, "logistic") / L
+        rounds = 2 * settling_rounds(problem, limit, lr * L)
+        run = context.run(problem, self.local(L, lr), rounds=rounds, loss="logistic")
         return limit.finite_error(weights(run))
 
     def _removal(
@@ -299,101 +177,70 @@ for L in (1, 2, 4, 16):
         lr = 1 / lg.analysis.smoothness(problem, "logistic")
         slope = (L - 1) * relative_offset(problem, limit)
         rounds = context.pick(10_000, 100_000)
-        runs = {
+        methods = {
             "constant": self.local(L, lr),
             "decaying": self.local(L, lg.Polynomial(lr, 0.5)),
             "scaffold": self.corrected(L, lr),
         }
-        columns: dict[str, np.ndarray] = {}
-        for key, method in runs.items():
-            context.status(f"what removes the offset: {key}")
+        table: dict[str, np.ndarray] = {}
+        for key in context.each("what removes the offset: ", methods):
             run = context.run(
                 problem,
-                method,
+                methods[key],
                 rounds=rounds,
                 loss="logistic",
                 measures={"finite_error": limit.finite_error},
             )
-            columns["round"] = run.history["round"][1:]
-            columns[key] = run.history["finite_error"][1:]
-        columns["predicted"] = slope * lr / np.sqrt(columns["round"] + 1)
-        gap = columns["decaying"][-1] / columns["predicted"][-1] - 1
-        numbers["scaffold_error"] = float(columns["scaffold"][-1])
-        numbers["constant_error"] = float(columns["constant"][-1])
-        numbers["decaying_error"] = float(columns["decaying"][-1])
+            table["round"] = run.history["round"][1:]
+            table[key] = run.history["finite_error"][1:]
+        table["predicted"] = slope * lr / np.sqrt(table["round"] + 1)
+        gap = table["decaying"][-1] / table["predicted"][-1] - 1
+        for key in ("scaffold", "constant", "decaying"):
+            numbers[f"{key}_error"] = float(table[key][-1])
         numbers["decaying_gap_percent"] = float(100 * abs(gap))
-        return columns
+        return table
 
-    def finding(self, numbers: Numbers) -> str:
-        """The summary's sentence."""
-        return (
-            "Local-GD stops at η(L - 1)‖δ‖ from the minimiser, as predicted to "
-            f"{numbers['worst_offset_error_percent']:.1f} % "
-            f"({numbers['real_worst_offset_error_percent']:.1f} % on real rows); SCAFFOLD comes to "
-            f"{numbers['scaffold_error']:.0e} of it, decaying η to "
-            f"{numbers['decaying_error']:.0e} and on."
-        )
-
-    def pictures(self, measured: Measured) -> Sequence[Picture]:
-        """Both limits on rows separable in part; the offset; what removes it."""
-        mixed = measured.series["mixed"]
-        finite = figures.panel(x="Communication rounds k", y="‖P w − v̄‖ / ‖v̄‖")
-        angle = figures.panel(
-            x="Communication rounds k", y="Angle of w − P w to ū (°)", yscale="linear"
-        )
-        for (key, label), style in zip(NAMES.items(), STYLES, strict=False):
-            finite.plot(mixed["round"], mixed[f"{key}_error"], label=label, **style)
-            angle.plot(mixed["round"], mixed[f"{key}_angle_deg"], label=label, **style)
-        finite.axhline(
-            measured.numbers["mixed_predicted_offset"],
-            color="#666666",
-            linewidth=0.8,
-            label="predicted offset",
-        )
-        figures.legend(finite)
-        angle.set_ylim(bottom=0)
-        figures.legend(angle)
-        removal = figures.panel(x="Communication rounds k", y="‖w − v̄‖ / ‖v̄‖")
-        decay = measured.series["decaying"]
-        shown = {"constant": "constant η", "decaying": "η/√(k+1)", "scaffold": "SCAFFOLD"}
-        for (key, label), style in zip(shown.items(), STYLES[1:], strict=True):
-            removal.plot(decay["round"], np.maximum(decay[key], 1e-16), label=label, **style)
-        late = decay["round"] >= 30
-        removal.plot(decay["round"][late], decay["predicted"][late], label="predicted", **PREDICTED)
-        figures.legend(removal)
-        return [
-            Picture(
-                "finite",
-                "Rows separable in part, equal ηL: the part in span(rest). GD and SCAFFOLD go on "
-                "to v̄; Local-GD at constant η stops at the predicted distance.",
-                finite.figure,
-            ),
-            Picture(
-                "angle",
-                "Rows separable in part: the diverging part turns to ū whatever the offset. With "
-                "decaying η it is as far as the sum of its steps.",
-                angle.figure,
-            ),
-            Picture(
-                "offset",
-                "No part separable: all fixed points lie on the line predicted from v̄ alone; the "
-                "largest steps leave it a little.",
-                _draw_offsets(measured),
-            ),
-            Picture(
-                "removal",
-                "No part separable, L = 10, η = 1/H: with decaying η the distance follows the "
-                "offset of the present η; SCAFFOLD has none (drawn at 10^-16 where it is below).",
-                removal.figure,
-            ),
+    def _mixed_table(self, mixed: Columns) -> Any:
+        last = mixed["round"][-1]
+        early = int(np.argmin(np.abs(mixed["round"] - last / 100)))
+        found = [
+            {
+                "method": name,
+                "early_error": mixed[f"{key}_error"][early],
+                "error": mixed[f"{key}_error"][-1],
+                "early_angle_deg": mixed[f"{key}_angle_deg"][early],
+                "angle_deg": mixed[f"{key}_angle_deg"][-1],
+            }
+            for key, name in NAMES.items()
         ]
+        return self.table("mixed", found, early=mixed["round"][early], last=last)
 
+    def _offsets_table(self, name: str, ladder: Columns) -> Any:
+        found = [row | {"ratio": row["offset"] / row["predicted"]} for row in records(ladder)]
+        return self.table("offsets", found, name=name)
 
-STYLES: Sequence[Mapping[str, Any]] = tuple(
-    {"color": colour, "linestyle": line}
-    for colour, line in zip(figures.COLOURS, ("-", "--", "-.", ":"), strict=False)
-)
-PREDICTED: Mapping[str, Any] = {"color": "#666666", "linewidth": 0.8}
+    def draw(self, measured: Measured) -> Mapping[str, Any]:
+        """Both limits on rows separable in part; the offset; what removes it."""
+        mixed, decay = measured.series["mixed"], measured.series["decaying"]
+        finite = figures.panel(y="‖P w − v̄‖ / ‖v̄‖")
+        errors = {name: mixed[f"{key}_error"] for key, name in NAMES.items()}
+        figures.lines(finite, mixed["round"], errors)
+        predicted = measured.numbers["mixed_predicted_offset"]
+        finite.axhline(predicted, label="predicted offset", **figures.GUIDE)
+        angle = figures.panel(y="Angle of w − P w to ū (°)", yscale="linear")
+        angles = {name: mixed[f"{key}_angle_deg"] for key, name in NAMES.items()}
+        figures.lines(angle, mixed["round"], angles)
+        angle.set_ylim(bottom=0)
+        removal = figures.panel(y="‖w − v̄‖ / ‖v̄‖")
+        shown = {"constant": "constant η", "decaying": "η/√(k+1)", "scaffold": "SCAFFOLD"}
+        distances = {name: np.maximum(decay[key], 1e-16) for key, name in shown.items()}
+        figures.lines(removal, decay["round"], distances, figures.STYLES[1:])
+        late = decay["round"] >= 30
+        removal.plot(
+            decay["round"][late], decay["predicted"][late], label="predicted", **figures.GUIDE
+        )
+        offset = _draw_offsets(measured)
+        return {"finite": finite, "angle": angle, "offset": offset, "removal": removal}
 
 
 def mixed_rows(seed: int) -> lg.Problem:
@@ -451,87 +298,32 @@ def _synthetic(seed: int) -> lg.Problem:
     )
 
 
-def _real(context: Context) -> tuple[lg.Problem, str, list[str]]:
-    """The user's rows if no part of them is separable, else tumours; their name, and notes."""
-    notes = []
-    own = context.own_problem("binary")
-    if own is not None:
-        refusal = _refusal(own)
-        if refusal is None:
-            return own, "your own", ["Your own rows are the real rows."]
-        notes.append(f"Your own rows are not used: {refusal}.")
-    X, y = lg.datasets.load_breast_cancer(scale=None)
-    X = X[:, [1, 4, 8]]  # texture, smoothness, symmetry: hardly correlated, far from separable
-    X = (X - X.mean(axis=0)) / X.std(axis=0)
-    X /= np.linalg.norm(X, axis=1).max()
-    seed = 1 + context.seed
-    return lg.partition(X, y, n_clients=5, scheme=lg.Dirichlet(1.0), seed=seed), "tumours", notes
+def _tumours(context: Context) -> lg.Problem:
+    X, y = rows.tumours()
+    return lg.partition(X, y, n_clients=5, scheme=lg.Dirichlet(1.0), seed=1 + context.seed)
 
 
-def _refusal(problem: lg.Problem) -> str | None:
-    """Why the fixed points of these rows are not measured."""
-    try:
-        limit = lg.reference.limits(problem, loss="logistic")
-    except ValueError as error:
-        return str(error)
+def settling(problem: lg.Problem) -> lg.Problem:
+    """The same if its fixed points can be measured."""
+    limit = lg.reference.limits(problem, loss="logistic")
     if len(limit.subset):
-        return "at least a part of them is separable"
+        raise ValueError("at least a part of them is separable")
     if not limit.finite_part.any():
-        return "their minimiser is 0"
+        raise ValueError("their minimiser is 0")
     if relative_offset(problem, limit) < 1e-6:
-        return "their clients agree at the minimiser, so no offset is predicted"
+        raise ValueError("their clients agree at the minimiser, so no offset is predicted")
     H = lg.analysis.smoothness(problem, "logistic")
     rounds = settling_rounds(problem, limit, SMALL / H)
     if rounds > MOST_ROUNDS:
-        return f"Local-GD needs {rounds:,} rounds to settle on them"
-    return None
+        raise ValueError(f"Local-GD needs {rounds:,} rounds to settle on them")
+    return problem
 
 
-def _worst(ladder: Mapping[str, np.ndarray]) -> float:
+def _worst(ladder: Columns) -> float:
     """The largest deviation from the prediction in percent, where it should hold."""
     small = ladder["lr_steps_smoothness"] <= SMALL * (1 + 1e-9)
     gaps = np.abs(ladder["offset"][small] / ladder["predicted"][small] - 1)
     return float(100 * np.max(gaps))
-
-
-def _mixed_table(mixed: Mapping[str, np.ndarray]) -> Table:
-    last = mixed["round"][-1]
-    early = int(np.argmin(np.abs(mixed["round"] - last / 100)))
-    rows = []
-    for key, name in NAMES.items():
-        error, angle = mixed[f"{key}_error"], mixed[f"{key}_angle_deg"]
-        rows.append(
-            [
-                name,
-                *(f"{error[i]:.1e}" for i in (early, -1)),
-                *(f"{angle[i]:.2f}°" for i in (early, -1)),
-            ]
-        )
-    first, end = f"k = {mixed['round'][early]:,.0f}", f"k = {last:,.0f}"
-    return Table(
-        "Rows separable in part: relative distance of the finite part to v̄, and angle of the "
-        "diverging part to ū",
-        ["method", f"distance, {first}", end, f"angle, {first}", end],
-        rows,
-    )
-
-
-def _offset_table(name: str, ladder: Mapping[str, np.ndarray]) -> Table:
-    rows = [
-        [f"{L:.0f}", f"{size:g}", f"{offset:.3e}", f"{predicted:.3e}", f"{offset / predicted:.3f}"]
-        for L, size, offset, predicted in zip(
-            ladder["local_steps"],
-            ladder["lr_steps_smoothness"],
-            ladder["offset"],
-            ladder["predicted"],
-            strict=True,
-        )
-    ]
-    return Table(
-        f"{name}, no part separable: relative distance of the fixed point to v̄",
-        ["L", "η (L - 1) H", "measured", "predicted", "ratio"],
-        rows,
-    )
 
 
 def _draw_offsets(measured: Measured) -> Any:
@@ -540,10 +332,10 @@ def _draw_offsets(measured: Measured) -> Any:
     for (key, name), colour in zip(names.items(), figures.COLOURS, strict=False):
         ladder = measured.series[key]
         for L, marker in zip(STEPS, "o^s", strict=True):
-            mine = ladder["local_steps"] == L
+            mine = part(ladder, local_steps=L)
             ax.plot(
-                ladder["lr_steps_smoothness"][mine],
-                ladder["offset"][mine],
+                mine["lr_steps_smoothness"],
+                mine["offset"],
                 linestyle="",
                 marker=marker,
                 markersize=4,
@@ -552,10 +344,10 @@ def _draw_offsets(measured: Measured) -> Any:
                 label=f"{name}, L = {L}",
             )
         order = np.argsort(ladder["lr_steps_smoothness"])
-        ax.plot(ladder["lr_steps_smoothness"][order], ladder["predicted"][order], **PREDICTED)
+        size, predicted = ladder["lr_steps_smoothness"][order], ladder["predicted"][order]
+        ax.plot(size, predicted, **figures.GUIDE)
     ax.lines[-1].set_label("predicted")
-    figures.legend(ax)
-    return ax.figure
+    return ax
 
 
 EXPERIMENT = NotSeparable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,14 @@ import numpy as np
 
 import localgd as lg
 
-from .. import figures, sources
+from .. import figures, rows
+from ..columns import Columns, records
 from ..context import Context, weights
-from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from ..experiment import Experiment
+from ..intervals import interval
+from ..measured import Measured, largest, smallest
+from ..reaching import at
+from ..words import read
 
 LOCAL_STEPS = 10
 ROUNDS = 100
@@ -26,6 +31,8 @@ PLAIN = {"GradAlign": "GD", "FedGA": "FedAvg"}  # what each is without the displ
 NAMES = ("GD", "GradAlign", "FedAvg", "SCAFFOLD", "FedGA")
 Key = tuple[str, int, int]  # method, η H, β H
 Runs = Mapping[Key, lg.Run]
+HeldOut = tuple[np.ndarray, np.ndarray]
+Split = tuple[lg.Problem, HeldOut, HeldOut]  # to train on, to choose with, to test
 
 
 @dataclass(frozen=True)
@@ -38,118 +45,20 @@ class GradientAlignment(Experiment):
     grad_align: Callable[[float, float], Any] = lg.GradAlign
     fed_ga: Callable[[int, float, float], Any] = lg.FedGA
 
-    id = "E9"
-    title = "Gradient alignment: GradAlign and FedGA"
-    question = (
-        "Do GradAlign and FedGA lower the variance of the clients' gradients, and is the test "
-        "accuracy better for it than with large-batch GD, FedAvg and SCAFFOLD?"
+    words = read(
+        __file__,
+        clients=CLIENTS,
+        rounds=ROUNDS,
+        twice=2 * ROUNDS,
+        shown_rate=SHOWN,
+        shown_beta=BETAS[-1],
     )
-    claim = (
-        "A start displaced by β(∇f_i - ∇f) acts to first order like a penalty (β/2) Σ p_i‖∇f_i - "
-        "∇f‖². So at the same training loss the gradients of the clients differ less, and the "
-        "model does better on held-out rows than that of large-batch GD or of FedAvg and SCAFFOLD "
-        "after as many rounds."
-    )
-    sources = (sources.GRADALIGN, sources.SCAFFOLD, sources.FEDAVG)
-    criterion = (
-        Condition(
-            "the mechanism: (GradAlign's step - GD's step)/(-ηβ) is the gradient of ½ Σ p_i‖∇f_i - "
-            "∇f‖² to 1 % of its norm, at β = 0.001/H",
-            "mechanism_error",
-            "<",
-            0.01,
-        ),
-        Condition(
-            "at equal training loss the gradient variance of GradAlign is below that of GD for "
-            "every η and β: the 95 % interval of the ratio ends below 1",
-            "gradalign_worst_variance_ratio",
-            "<",
-            1.0,
-        ),
-        Condition(
-            "the same of FedGA and FedAvg",
-            "fedga_worst_variance_ratio",
-            "<",
-            1.0,
-        ),
-        Condition(
-            "test accuracy after as many rounds, η and β chosen on validation rows: the 95 % "
-            "interval of GradAlign less GD lies above 0",
-            "gradalign_gain_low_points",
-            ">",
-            0.0,
-            unit="points",
-        ),
-        Condition(
-            "that of FedGA less FedAvg lies above 0",
-            "fedga_gain_low_points",
-            ">",
-            0.0,
-            unit="points",
-        ),
-        Condition(
-            "that of FedGA less SCAFFOLD lies above 0",
-            "fedga_scaffold_low_points",
-            ">",
-            0.0,
-            unit="points",
-            otherwise="FedGA is not shown to be more accurate than SCAFFOLD.",
-        ),
-        Condition(
-            "with the bytes that the displacement costs spent on twice as many rounds instead, GD "
-            "and FedAvg are still less accurate: the lower ends of both intervals lie above 0",
-            "equal_bytes_low_points",
-            ">",
-            0.0,
-            unit="points",
-            otherwise="At equal communication no gain in accuracy is left.",
-        ),
-    )
-    limits = (
-        "The grids of η and β come from pilots on other splits; the largest η was added after "
-        "a first full run, without a change of the verdict.",
-        "A convex model. The paper's accuracies are those of deep networks, with many minima to "
-        "choose from; on separable rows all five methods head for the same direction, so theory "
-        "promises the lower variance here and no lasting gain in accuracy.",
-        "The intervals are over splits of the same rows, which overlap: they tell how far the "
-        "answer depends on the split and the dealing, less than they would for new rows.",
-        "Full batches and full participation; L = 10 only.",
-    )
-    tasks = ("multiclass",)
-    code = """\
-import localgd as lg
 
-X, y = lg.datasets.load_digits(classes=None)
-problem = lg.partition(X[:500], y[:500], n_clients=10, scheme=lg.ByClass(2), seed=1,
-                       weights="samples")
-H = lg.analysis.smoothness(problem, "softmax")
-for method in (lg.GD(4 / H), lg.GradAlign(4 / H, 10 / H), lg.LocalGD(10, 4 / H),
-               lg.Scaffold(10, 4 / H), lg.FedGA(10, 4 / H, 10 / H)):
-    run = lg.run(problem, method, rounds=100, test=(X[500:], y[500:]))
-    loss, variance, accuracy = (run.history[name][-1] for name in
-                                ("loss", "grad_variance", "test_accuracy"))
-    name = type(method).__name__
-    print(f"{name:<10} loss {loss:.3f}, gradient variance {variance:.2e}, test {accuracy:.3f}")
-"""
-
-    def setting(self, context: Context) -> Mapping[str, str]:
-        """Data, M, n, d, methods, rounds, seeds."""
-        first, last = self._seeds(context)[0], self._seeds(context)[-1]
-        rates = ", ".join(str(rate) for rate in self._rates(context))
+    def parameters(self, context: Context) -> Mapping[str, Any]:
+        """Step sizes and splits."""
         return {
-            "data": "scikit-learn's 8×8 digits, ten classes, d = 64: 500 rows to train on, 300 to "
-            "choose η and β with, 997 to test; your own rows of several classes, dealt again, in "
-            "their place with --data",
-            "clients": f"M = {CLIENTS}, rows of 2 classes each (lg.ByClass(2)), about 50 rows per "
-            "client, p_i = n_i/N",
-            "methods": "GD (large batch), GradAlign; with L = 10 local steps FedAvg (= Local-GD), "
-            "SCAFFOLD, FedGA; softmax, w_0 = 0, full batches",
-            "step sizes": f"ηH = {rates} and βH = 1, 3, 10, where H bounds the curvature on every "
-            "client; chosen for each split by validation accuracy at the last round (the smallest "
-            "of equals)",
-            "rounds": f"{ROUNDS}; GD and FedAvg also {2 * ROUNDS}, which is as many bytes as "
-            f"GradAlign and FedGA exchange in {ROUNDS}",
-            "seeds": f"{first} to {last}, for the split and for dealing the rows",
+            "rates": ", ".join(str(rate) for rate in self._rates(context)),
+            "last_seed": self._seeds(context)[-1],
         }
 
     @staticmethod
@@ -163,69 +72,65 @@ for method in (lg.GD(4 / H), lg.GradAlign(4 / H, 10 / H), lg.LocalGD(10, 4 / H),
     def measure(self, context: Context) -> Measured:
         """Every method with every η and β on every split."""
         context = replace(context, threads=1)  # rounds of so few rows are too short for more
-        splits, notes = _splits(context, self._seeds(context))
-        every = []
-        for number, (problem, check, test) in enumerate(splits, 1):
-            context.status(f"split {number} of {len(splits)}")
-            every.append(self._runs(context, problem, check, test))
+        splits = self.splits(context)
+        every = [
+            self._runs(context, *splits.used[number])
+            for number in context.each("split ", range(len(splits.used)))
+        ]
         chosen = {name: [_best(runs, name, ROUNDS) for runs in every] for name in NAMES}
         accuracy = {name: _accuracies(every, chosen[name], ROUNDS) for name in NAMES}
-        longer = {
-            name: _accuracies(every, [_best(runs, name, 2 * ROUNDS) for runs in every], 2 * ROUNDS)
-            for name in PLAIN.values()
-        }
-        gains = {
-            f"{name} − {plain}": accuracy[name] - accuracy[plain]
-            for name, plain in (("GradAlign", "GD"), ("FedGA", "FedAvg"), ("FedGA", "SCAFFOLD"))
-        }
-        for name, plain in PLAIN.items():
-            gains[f"{name} − {plain} of {2 * ROUNDS} rounds"] = accuracy[name] - longer[plain]
-        between = {name: interval(values) for name, values in gains.items()}
+        gains = _gains(every, accuracy)
         ratios = {
-            (name, rate, beta): np.exp(interval(_log_ratios(every, name, rate, beta)))
+            (name, rate, beta): np.exp(interval(_log_ratios(every, name, rate, beta)).ends)
             for name in PLAIN
             for rate in self._rates(context)
             for beta in BETAS
         }
+        gain = {row["difference"]: row for row in records(gains)}
         worst = {
-            name: float(np.max([r[2] for key, r in ratios.items() if key[0] == name]))
+            name: largest(ratio[2] for key, ratio in ratios.items() if key[0] == name)
             for name in PLAIN
         }
-        low = {name: float(values[1]) for name, values in between.items()}
-        numbers = {
-            "mechanism_error": self._mechanism(context, splits[0][0], every[0]),
-            "gradalign_worst_variance_ratio": worst["GradAlign"],
-            "fedga_worst_variance_ratio": worst["FedGA"],
-            "gradalign_gain_points": float(between["GradAlign − GD"][0]),
-            "gradalign_gain_low_points": low["GradAlign − GD"],
-            "fedga_gain_points": float(between["FedGA − FedAvg"][0]),
-            "fedga_gain_low_points": low["FedGA − FedAvg"],
-            "fedga_scaffold_low_points": low["FedGA − SCAFFOLD"],
-            "equal_bytes_low_points": float(np.min(list(low.values())[-2:])),
-            "gradalign_variance_ratio": float(ratios["GradAlign", SHOWN, BETAS[-1]][0]),
-            "fedga_variance_ratio": float(ratios["FedGA", SHOWN, BETAS[-1]][0]),
-        }
         return Measured(
-            numbers=numbers,
+            numbers={
+                "mechanism_error": self._mechanism(context, splits.used[0][0], every[0]),
+                "gradalign_worst_variance_ratio": worst["GradAlign"],
+                "fedga_worst_variance_ratio": worst["FedGA"],
+                "gradalign_gain_points": float(gain["GradAlign − GD"]["mean_points"]),
+                "gradalign_gain_low_points": float(gain["GradAlign − GD"]["low_points"]),
+                "fedga_gain_points": float(gain["FedGA − FedAvg"]["mean_points"]),
+                "fedga_gain_low_points": float(gain["FedGA − FedAvg"]["low_points"]),
+                "fedga_scaffold_low_points": float(gain["FedGA − SCAFFOLD"]["low_points"]),
+                "equal_bytes_low_points": smallest(gains["low_points"][-2:]),
+                "gradalign_variance_ratio": float(ratios["GradAlign", SHOWN, BETAS[-1]][0]),
+                "fedga_variance_ratio": float(ratios["FedGA", SHOWN, BETAS[-1]][0]),
+            },
             series={
                 "accuracy": _accuracy_curves(every, chosen),
                 "variance": _variance_curves(every),
                 "ratio": _ratio_columns(ratios),
-                "gain": {
-                    "difference": np.array(list(between)),
-                    "mean_points": np.array([values[0] for values in between.values()]),
-                    "low_points": np.array([values[1] for values in between.values()]),
-                    "high_points": np.array([values[2] for values in between.values()]),
-                },
+                "gain": gains,
                 "splits": {"split": np.arange(1, len(every) + 1)}
                 | {f"{name}_accuracy_percent": values for name, values in accuracy.items()},
             },
             tables=[
-                _methods_table(every, chosen, accuracy),
-                _gains_table(between),
-                _ratios_table(ratios),
+                self.table("methods", _methods(every, chosen, accuracy), splits=len(every)),
+                self.table("gains", records(gains)),
+                self.table("ratios", _ratios(ratios, self._rates(context))),
             ],
-            notes=notes,
+            notes=splits.notes,
+        )
+
+    def splits(self, context: Context) -> rows.Rows[list[Split]]:
+        """For each seed: a problem, rows to choose with, rows to test."""
+
+        def split(X: np.ndarray, y: np.ndarray) -> list[Split]:
+            return [_split(X, y, seed) for seed in self._seeds(context)]
+
+        return self.own_or(
+            context,
+            lambda own: split(own.X, own.y),
+            lambda: split(*lg.datasets.load_digits(classes=None)),
         )
 
     def _runs(self, context: Context, problem: lg.Problem, check: Any, test: Any) -> Runs:
@@ -272,71 +177,29 @@ for method in (lg.GD(4 / H), lg.GradAlign(4 / H, 10 / H), lg.LocalGD(10, 4 / H),
             wanted[place] = (values[0] - values[1]) / (4 * step)  # of half the variance
         return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
-    def finding(self, numbers: Numbers) -> str:
-        """The summary's sentence."""
-        lower = [100 * (1 - numbers[f"{name}_variance_ratio"]) for name in ("gradalign", "fedga")]
-        gains = [numbers[f"{name}_gain_points"] for name in ("gradalign", "fedga")]
-        return (
-            f"At equal training loss the gradient variance is lower by {lower[0]:.0f} % (GradAlign "
-            f"against GD) and {lower[1]:.0f} % (FedGA against FedAvg); test accuracy changes by "
-            f"{gains[0]:+.2f} and {gains[1]:+.2f} points."
-        )
+    def finding(self, numbers: Mapping[str, Any]) -> str:
+        """The summary's sentence, ratios as falls."""
+        falls = {
+            f"{name}_fall_percent": 100 * (1 - numbers[f"{name}_variance_ratio"])
+            for name in ("gradalign", "fedga")
+        }
+        return super().finding({**numbers, **falls})
 
-    def pictures(self, measured: Measured) -> Sequence[Picture]:
+    def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Accuracy against rounds, variance against loss, ratio against β."""
-        return [
-            Picture(
-                "variance",
-                "Gradient variance at a training loss, relative to GD's at the same loss; training "
-                f"goes to the left. The same ηH = {SHOWN} for all, βH = {BETAS[-1]}. FedAvg's "
-                "local steps raise it, the displacement lowers it.",
-                _draw_variance(measured.series["variance"]),
-            ),
-            Picture(
-                "ratio",
-                f"Gradient variance with the displacement relative to that without it, at equal "
-                f"training loss, ηH = {SHOWN}; bars: 95 % intervals.",
-                _draw_ratio(measured.series["ratio"]),
-            ),
-            Picture(
-                "accuracy",
-                "Test accuracy from round 10 on, mean over the splits, each method with the η and "
-                "β chosen for it.",
-                _draw_accuracy(measured.series["accuracy"]),
-            ),
-            Picture(
-                "gain",
-                f"Differences in test accuracy after {ROUNDS} rounds on the same splits, with 95 % "
-                f"intervals; in the two last the method named second has {2 * ROUNDS} rounds, as "
-                "many bytes. Right of the line: alignment helps.",
-                _draw_gain(measured.series["gain"]),
-            ),
-        ]
+        series = measured.series
+        return {
+            "variance": _draw_variance(series["variance"]),
+            "ratio": _draw_ratio(series["ratio"]),
+            "accuracy": _draw_accuracy(series["accuracy"]),
+            "gain": _draw_gain(series["gain"]),
+        }
 
 
-STYLES: Mapping[str, Mapping[str, Any]] = {
-    name: {"color": colour, "linestyle": line}
-    for name, colour, line in zip(NAMES, figures.COLOURS, ("-", "--", "-", ":", "--"), strict=False)
-}
+STYLES = figures.styles(linestyle=("-", "--", "-", ":", "--"))
 
 
-def _splits(context: Context, seeds: range) -> tuple[list[Any], list[str]]:
-    """For each seed: a problem, rows to choose with, rows to test."""
-    own = context.own_problem("multiclass")
-    if own is not None:
-        try:
-            splits = [_split(own.X, own.y, seed) for seed in seeds]
-        except ValueError as error:
-            notes = [f"Your own rows are not used: {error}."]
-        else:
-            return splits, ["Your own rows are used in place of the digits, dealt again by class."]
-    else:
-        notes = []
-    X, y = lg.datasets.load_digits(classes=None)
-    return [_split(X, y, seed) for seed in seeds], notes
-
-
-def _split(X: np.ndarray, y: np.ndarray, seed: int) -> Any:
+def _split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
     train, check, most = ROWS
     rows = np.random.default_rng(seed).permutation(len(y))[:most]
     part = min(1.0, len(rows) / most)
@@ -349,31 +212,18 @@ def _split(X: np.ndarray, y: np.ndarray, seed: int) -> Any:
     return problem, (X[second], y[second]), (X[third], y[third])
 
 
-def interval(values: np.ndarray) -> np.ndarray:
-    """Mean, and lower and upper end of its 95 % interval by Student's t."""
-    from scipy.special import stdtrit
-
-    mean, count = float(np.mean(values)), len(values)
-    half = stdtrit(count - 1, 0.975) * float(np.std(values, ddof=1)) / np.sqrt(count)
-    return np.array([mean, mean - half, mean + half])
-
-
-def _at(run: lg.Run, name: str, round: int) -> float:
-    return float(run.history[name][run.history["round"] == round][0])
-
-
 def _best(runs: Runs, name: str, round: int) -> Key:
     """η and β of the best validation accuracy after so many rounds; the smallest of equals."""
     return max(
         (key for key in sorted(runs) if key[0] == name),
-        key=lambda key: _at(runs[key], "validation_accuracy", round),
+        key=lambda key: at(runs[key], "validation_accuracy", round),
     )
 
 
 def _accuracies(every: Sequence[Runs], keys: Sequence[Key], round: int) -> np.ndarray:
     """Test accuracy in percent for each split."""
     pairs = zip(every, keys, strict=True)
-    return np.array([100 * _at(runs[key], "test_accuracy", round) for runs, key in pairs])
+    return np.array([100 * at(runs[key], "test_accuracy", round) for runs, key in pairs])
 
 
 def _log_variance(run: lg.Run, losses: np.ndarray) -> np.ndarray:
@@ -394,19 +244,36 @@ def _log_ratios(every: Sequence[Runs], name: str, rate: int, beta: int) -> np.nd
     return np.array(values)
 
 
+def _ends(pattern: str, ends: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Columns of means and of both ends of intervals; {} in their name says which."""
+    columns = np.array(list(ends)).T
+    return {
+        pattern.format(end): column
+        for end, column in zip(("mean", "low", "high"), columns, strict=True)
+    }
+
+
+def _gains(every: Sequence[Runs], accuracy: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Differences in accuracy after as many rounds, then after as many bytes."""
+    pairs = (("GradAlign", "GD"), ("FedGA", "FedAvg"), ("FedGA", "SCAFFOLD"))
+    gains = {f"{name} − {plain}": accuracy[name] - accuracy[plain] for name, plain in pairs}
+    twice = 2 * ROUNDS
+    for name, plain in PLAIN.items():
+        longer = _accuracies(every, [_best(runs, plain, twice) for runs in every], twice)
+        gains[f"{name} − {plain} of {twice} rounds"] = accuracy[name] - longer
+    ends = [interval(values).ends for values in gains.values()]
+    return {"difference": np.array(list(gains)), **_ends("{}_points", ends)}
+
+
 def _accuracy_curves(
     every: Sequence[Runs], chosen: Mapping[str, Sequence[Key]]
 ) -> dict[str, np.ndarray]:
     rounds = next(iter(every[0].values())).history["round"]
-    rounds = rounds[(rounds > 0) & (rounds <= ROUNDS)]
-    columns = {"round": rounds}
+    table = {"round": rounds[(rounds > 0) & (rounds <= ROUNDS)]}
     for name in NAMES:
-        ends = np.array(
-            [interval(_accuracies(every, chosen[name], int(round))) for round in rounds]
-        )
-        for place, end in enumerate(("mean", "low", "high")):
-            columns[f"{name}_{end}_percent"] = ends[:, place]
-    return columns
+        accuracies = (_accuracies(every, chosen[name], int(k)) for k in table["round"])
+        table |= _ends(f"{name}_{{}}_percent", (interval(values).ends for values in accuracies))
+    return table
 
 
 def _variance_curves(every: Sequence[Runs]) -> dict[str, np.ndarray]:
@@ -424,132 +291,97 @@ def _variance_curves(every: Sequence[Runs]) -> dict[str, np.ndarray]:
 
 
 def _ratio_columns(ratios: Mapping[Key, np.ndarray]) -> dict[str, np.ndarray]:
-    columns = {"beta_H": np.array(BETAS, dtype=float)}
+    table = {"beta_H": np.array(BETAS, dtype=float)}
     for name in PLAIN:
-        ends = np.array([ratios[name, SHOWN, beta] for beta in BETAS])
-        for place, end in enumerate(("mean", "low", "high")):
-            columns[f"{name}_{end}"] = ends[:, place]
-    return columns
+        table |= _ends(f"{name}_{{}}", (ratios[name, SHOWN, beta] for beta in BETAS))
+    return table
 
 
-def _methods_table(
+def _methods(
     every: Sequence[Runs],
     chosen: Mapping[str, Sequence[Key]],
     accuracy: Mapping[str, np.ndarray],
-) -> Table:
-    rows = []
+) -> list[dict[str, Any]]:
+    found = []
     for name in NAMES:
         runs = [split[key] for split, key in zip(every, chosen[name], strict=True)]
-        mean, low, _ = interval(accuracy[name])
-        picked = " / ".join(
+        picked = (
             ", ".join(str(v) for v in sorted({key[place] for key in chosen[name]}))
             for place in ((1, 2) if name in PLAIN else (1,))
         )
-        loss = np.mean([_at(run, "loss", ROUNDS) for run in runs])
-        variance = np.exp(np.mean([np.log(_at(run, "grad_variance", ROUNDS)) for run in runs]))
-        rows.append([name, picked, f"{mean:.2f} ± {mean - low:.2f} %", f"{loss:.3f}"])
-        rows[-1] += [f"{variance:.1e}", f"{_at(runs[0], 'bytes', ROUNDS) / 1e6:.1f}"]
-    return Table(
-        f"After {ROUNDS} rounds, mean over {len(every)} splits with 95 % interval",
-        [
-            "method",
-            "ηH / βH chosen",
-            "test accuracy",
-            "training loss",
-            "gradient variance",
-            "MB exchanged",
-        ],
-        rows,
-    )
+        logs = [np.log(at(run, "grad_variance", ROUNDS)) for run in runs]
+        found.append(
+            {
+                "method": name,
+                "chosen": " / ".join(picked),
+                "accuracy": interval(accuracy[name]),
+                "loss": np.mean([at(run, "loss", ROUNDS) for run in runs]),
+                "variance": np.exp(np.mean(logs)),
+                "megabytes": at(runs[0], "bytes", ROUNDS) / 1e6,
+            }
+        )
+    return found
 
 
-def _gains_table(between: Mapping[str, np.ndarray]) -> Table:
-    rows = [
-        [name, f"{mean:+.2f}", f"{low:+.2f} to {high:+.2f}"]
-        for name, (mean, low, high) in between.items()
+def _ratios(ratios: Mapping[Key, np.ndarray], rates: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {"pair": f"{name} / {plain}", "rate": rate}
+        | {f"beta_{beta}": ratios[name, rate, beta] for beta in BETAS}
+        for name, plain in PLAIN.items()
+        for rate in rates
     ]
-    return Table(
-        f"Test accuracy after {ROUNDS} rounds, differences on the same splits, in points of "
-        "percent",
-        ["difference", "mean", "95 % interval"],
-        rows,
-    )
 
 
-def _ratios_table(ratios: Mapping[Key, np.ndarray]) -> Table:
-    rows = []
-    for name, plain in PLAIN.items():
-        for rate in sorted({key[1] for key in ratios}):
-            cells = [ratios[name, rate, beta] for beta in BETAS]
-            shown = [f"{mean:.3f} ({low:.3f} to {high:.3f})" for mean, low, high in cells]
-            rows.append([f"{name} / {plain}", str(rate), *shown])
-    return Table(
-        "Ratio of gradient variances at equal training loss (the larger of the two final ones); "
-        "mean and 95 % interval",
-        ["ratio", "ηH", *(f"βH = {beta}" for beta in BETAS)],
-        rows,
-    )
-
-
-def _draw_accuracy(columns: Mapping[str, np.ndarray]) -> Any:
+def _draw_accuracy(table: Columns) -> Any:
     ax = figures.panel(
         x="Communication rounds", y="Test accuracy (%)", xscale="linear", yscale="linear"
     )
-    shown = columns["round"] >= 10
-    for name in NAMES:
-        mean = columns[f"{name}_mean_percent"][shown]
-        ax.plot(columns["round"][shown], mean, label=name, **STYLES[name])
-    figures.legend(ax)
-    return ax.figure
+    shown = table["round"] >= 10
+    curves = {name: table[f"{name}_mean_percent"][shown] for name in NAMES}
+    figures.lines(ax, table["round"][shown], curves, STYLES)
+    return ax
 
 
-def _draw_variance(columns: Mapping[str, np.ndarray]) -> Any:
+def _draw_variance(table: Columns) -> Any:
     ax = figures.panel(x="Training loss", y="Gradient variance / that of GD", yscale="linear")
-    for name in NAMES:
-        ax.plot(columns["loss"], columns[f"{name}_relative_to_GD"], label=name, **STYLES[name])
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2) if tick >= 0.9 * columns["loss"][0]]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-    figures.legend(ax)
-    return ax.figure
+    curves = {name: table[f"{name}_relative_to_GD"] for name in NAMES}
+    figures.lines(ax, table["loss"], curves, STYLES)
+    figures.few_ticks(ax, [t for t in (0.1, 0.2, 0.5, 1, 2) if t >= 0.9 * table["loss"][0]])
+    return ax
 
 
-def _draw_gain(columns: Mapping[str, np.ndarray]) -> Any:
+def _draw_gain(table: Columns) -> Any:
     ax = figures.panel(
         x="Difference in test accuracy (points)", y="", xscale="linear", yscale="linear"
     )
-    mean, places = columns["mean_points"], np.arange(len(columns["mean_points"]))[::-1]
-    bars = [mean - columns["low_points"], columns["high_points"] - mean]
+    mean, places = table["mean_points"], np.arange(len(table["mean_points"]))[::-1]
+    bars = [mean - table["low_points"], table["high_points"] - mean]
     ax.errorbar(
         mean, places, xerr=bars, color=figures.COLOURS[0], marker="o", linestyle="", capsize=2
     )
     ax.axvline(0, color="black", linewidth=0.8, linestyle=":")
-    labels = [str(name).replace(" of ", "\nof ") for name in columns["difference"]]
-    ax.set_yticks(places, labels)
+    ax.set_yticks(places, [str(name).replace(" of ", "\nof ") for name in table["difference"]])
     ax.set_ylim(-0.6, len(places) - 0.4)
-    return ax.figure
+    return ax
 
 
-def _draw_ratio(columns: Mapping[str, np.ndarray]) -> Any:
+def _draw_ratio(table: Columns) -> Any:
     ax = figures.panel(x="Displacement βH", y="Ratio of gradient variances", yscale="linear")
     for (name, plain), marker in zip(PLAIN.items(), "os", strict=True):
-        mean = columns[f"{name}_mean"]
-        bars = [mean - columns[f"{name}_low"], columns[f"{name}_high"] - mean]
+        mean = table[f"{name}_mean"]
         ax.errorbar(
-            columns["beta_H"],
+            table["beta_H"],
             mean,
-            yerr=bars,
-            color=STYLES[name]["color"],
+            yerr=[mean - table[f"{name}_low"], table[f"{name}_high"] - mean],
+            color=STYLES[NAMES.index(name)]["color"],
             marker=marker,
             markersize=4,
             capsize=2,
             label=f"{name} / {plain}",
         )
     ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
-    ax.set_xticks(BETAS, [str(beta) for beta in BETAS])
-    ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
-    figures.legend(ax)
-    return ax.figure
+    figures.few_ticks(ax, BETAS)
+    return ax
 
 
 EXPERIMENT = GradientAlignment()

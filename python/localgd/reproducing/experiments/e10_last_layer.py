@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,12 @@ import numpy as np
 
 import localgd as lg
 
-from .. import figures, sources
-from ..context import Context
-from ..experiment import Condition, Experiment, Measured, Numbers, Picture, Table
+from .. import figures, rows
+from ..columns import Columns, columns, part, records
+from ..context import Context, degrees
+from ..experiment import Experiment
+from ..measured import Measured, largest, smallest
+from ..words import read
 
 STEPS = (1, 10, 100, 1000)
 ROUNDS = {1: 100, 10: 100, 100: 100, 1000: 10}
@@ -23,6 +26,8 @@ POOLED_GROWTH = 0.1  # the pooled step size is max(1, 0.1 j), which stays stable
 SMALL = (100, 150)  # rows and features of the problem whose limit is computed
 GROWTH = {1: 1.003, 10: 1.02, 100: 1.05, 1000: 1.05}  # of η from round to round
 MIDDLE, FAR = 1e4, 1e12  # Σ η L
+
+Made = tuple[lg.Problem, tuple[np.ndarray, np.ndarray], lg.Problem]
 
 
 @dataclass(frozen=True)
@@ -34,149 +39,67 @@ class LastLayer(Experiment):
 
     method: Callable[[int, Any], Any] = lg.LocalGD
 
-    id = "E10"
-    title = "Training the last layer on MNIST digits"
-    question = (
-        "Does Local-GD on the last layer of a wide network, with skewed clients, end at the model "
-        "of the pooled rows for any L, and how near is it after the rounds that one can afford?"
-    )
-    claim = (
-        "With more features than rows every labelling is separable, and in the limit the direction "
-        "of Local-GD is that of GD on the pooled rows, their max-margin direction, for any L. The "
-        "proof is for two classes; here it is tried with ten. Finite rounds: accuracy and "
-        "predictions close to those of the pooled model after as many steps in total."
-    )
-    sources = (sources.LOCAL_GD, sources.IMPLICIT_BIAS)
-    criterion = (
-        Condition(
-            "small problem: from Σ ηL = 10^4 to 10^12 the angle to the max-margin direction of the "
-            "pooled rows falls to half or less for every L, where 1/log asks for a third",
-            "limit_worst_ratio",
-            "<=",
-            0.5,
-        ),
-        Condition(
-            f"digits: after {TOGETHER} rounds every L > 1 is more accurate on held-out rows than "
-            "pooled GD after as many rounds",
-            "same_rounds_worst_gain_points",
-            ">",
-            0.0,
-            unit="points",
-        ),
-        Condition(
-            "digits: at the last round no L is more than 1 point less accurate on held-out rows "
-            "than pooled GD after as many steps in total",
-            "worst_accuracy_gap_points",
-            "<=",
-            1.0,
-            unit="points",
-            otherwise="After the rounds taken here some L is still less accurate than pooled GD "
-            "with as many steps in total.",
-        ),
-        Condition(
-            "digits: both models predict the same for 95 % of the held-out rows or more",
-            "worst_agreement_percent",
-            ">=",
-            95.0,
-            unit="%",
-            otherwise="Predictions do not agree on 95 % of the held-out rows yet.",
-        ),
-        Condition(
-            "digits: the angle between the two models is below 5° for every L",
-            "worst_angle_deg",
-            "<",
-            5.0,
-            unit="°",
-            otherwise="The directions are not near yet: their angle closes like 1/log in the end, "
-            "but not yet over the rounds taken here.",
-        ),
-    )
-    limits = (
-        "Random features instead of a trained network: one layer of Gaussian weights and ReLU.",
-        "The limit is computed on 100 digits, where the max-margin problem of ten classes is "
-        "solved to rounding; its far models come from step sizes that grow by a constant factor "
-        "per round. That keeps the limit as long as the steps stay stable, and shows where it "
-        "lies, not how many rounds a constant step would need: about Σ ηL / L of them.",
-        "The pooled model takes growing steps too, up to the same Σ η; the row of L = 1, which is "
-        "pooled GD with a constant step, shows how far that changes it.",
-        "One dealing of the rows; single precision for the local steps on the digits.",
-    )
-    tasks = ("multiclass",)
-    code = """\
-import numpy as np
-import localgd as lg
+    words = read(__file__, together=TOGETHER, few=SMALL[0], few_d=SMALL[1])
 
-X, y = lg.datasets.load_mnist(classes=None)
-rows = np.random.default_rng(1).permutation(len(y))[:1000]
-features = np.maximum(X[rows] @ np.random.default_rng(2).standard_normal((784, 1200)), 0)
-options = dict(n_clients=10, scheme=lg.Dirichlet(0.3), seed=1, weights="samples")
-H = lg.analysis.smoothness(lg.partition(features[:800], y[rows[:800]], **options), "softmax")
-features /= np.sqrt(H)  # now a step of 1 is stable on every client
-problem = lg.partition(features[:800], y[rows[:800]], **options)
-for L in (1, 10, 100):
-    run = lg.run(problem, lg.LocalGD(L, 1.0), rounds=30, test=(features[800:], y[rows[800:]]))
-    print(f"L = {L}: test accuracy {run.history['test_accuracy'][-1]:.3f} after 30 rounds")
-"""
-
-    def setting(self, context: Context) -> Mapping[str, str]:
-        """Data, M, n, d, methods, rounds, seeds."""
+    def parameters(self, context: Context) -> Mapping[str, Any]:
+        """Sizes and rounds."""
         train, test, d = _sizes(context)
-        seed = 1 + context.seed
         rounds = ", ".join(f"{k} for L = {L}" for L, k in ROUNDS.items())
-        return {
-            "digits": f"MNIST, ten classes: {train:,} rows to train on, {test:,} held out; d = "
-            f"{d:,} features max(0, G x) with Gaussian G, scaled so that 1 is 1/H, H the largest "
-            "curvature bound of a client; your own rows of several classes in their place with "
-            "--data",
-            "clients": "M = 10 by Dirichlet(0.3), weighted by their rows, so that L = 1 is GD on "
-            "the pooled rows",
-            "method": f"Local-GD, softmax, w_0 = 0, η = 1; rounds: {rounds}",
-            "pooled model": "GD on the pooled rows until its Σ η is Lk, step sizes max(1, j/10)",
-            "limit": f"{SMALL[0]} of the rows, d = {SMALL[1]}, the same clients' scheme; "
-            "lg.reference.max_margin; η grows per round by 0.3 %, 2 %, 5 %, 5 % for L = 1, 10, "
-            "100, 1000",
-            "seeds": f"{seed} for the choice and the dealing of rows, {seed + 1} for G",
-        }
+        return {"train": train, "test": test, "d": d, "rounds": rounds}
 
     def measure(self, context: Context) -> Measured:
         """The limit on few rows, then the digits."""
-        problem, test, small, notes = _problems(context)
+        made = self.problems(context)
+        problem, test, small = made.used
         limit = self._limit(context, small)
         context.status("pooled GD")
         pooled = _pooled(context, problem)
-        columns = self._digits(context, problem, test, pooled)
-        last = {L: _rows(columns, L)[-1] for L in STEPS}
-        ends = {name: np.array([columns[name][row] for row in last.values()]) for name in columns}
-        together = {L: _at(columns, L, TOGETHER) for L in STEPS}
-        accuracy = columns["test_accuracy_percent"]
-        gains = [accuracy[together[L]] - accuracy[together[1]] for L in STEPS[1:]]
-        gaps = ends["pooled_test_accuracy_percent"] - ends["test_accuracy_percent"]
-        ratios = [_limit_at(limit, L, FAR) / _limit_at(limit, L, MIDDLE) for L in STEPS]
+        digits = self._digits(context, problem, test, pooled)
+        last = columns([list(records(part(digits, local_steps=L)))[-1] for L in STEPS])
+        together = part(digits, round=TOGETHER)
+        accuracy = together["test_accuracy_percent"]
+        gaps = last["pooled_test_accuracy_percent"] - last["test_accuracy_percent"]
+        far = [_limit_at(limit, L, FAR) for L in STEPS]
         return Measured(
             numbers={
-                "limit_worst_ratio": float(np.max(ratios)),
-                "limit_worst_angle_deg": float(np.max([_limit_at(limit, L, FAR) for L in STEPS])),
-                "same_rounds_worst_gain_points": float(np.min(gains)),
-                "worst_accuracy_gap_points": float(np.max(gaps)),
-                "worst_agreement_percent": float(np.min(ends["agreement_percent"])),
-                "worst_angle_deg": float(np.max(ends["angle_deg"])),
+                "limit_worst_ratio": largest(
+                    angle / _limit_at(limit, L, MIDDLE) for angle, L in zip(far, STEPS, strict=True)
+                ),
+                "limit_worst_angle_deg": largest(far),
+                "same_rounds_worst_gain_points": smallest(accuracy[1:] - accuracy[0]),
+                "worst_accuracy_gap_points": largest(gaps),
+                "worst_agreement_percent": smallest(last["agreement_percent"]),
+                "worst_angle_deg": largest(last["angle_deg"]),
             },
-            series={"digits": columns, "limit": limit},
+            series={"digits": digits, "limit": limit},
             tables=[
-                _ends_table(columns, last),
-                _together_table(columns, together),
-                _limit_table(limit),
+                self.table("ends", records(last)),
+                self.table("together", records(together)),
+                self.table("limit", _limit_records(limit)),
             ],
-            notes=notes,
+            notes=made.notes,
+        )
+
+    def problems(self, context: Context) -> rows.Rows[Made]:
+        """The problem, held-out rows of features, and the small problem."""
+
+        def own(problem: lg.Problem) -> Made:
+            longest = np.linalg.norm(problem.X, axis=1).max()
+            made = _make(context, problem.X / longest, problem.y)
+            lg.reference.max_margin(made[2])  # refuses rows that it cannot solve
+            return made
+
+        return self.own_or(
+            context, own, lambda: _make(context, *lg.datasets.load_mnist(classes=None))
         )
 
     def _limit(self, context: Context, problem: lg.Problem) -> dict[str, np.ndarray]:
         """Angles to the max-margin direction, far out by growing steps."""
         best = lg.reference.max_margin(problem)
         totals = 10.0 ** np.arange(1, 12.1, 0.5)
-        parts = []
-        for L, growth in GROWTH.items():
-            context.status(f"limit, L = {L}")
+        found = []
+        for L in context.each("limit, L = ", GROWTH):
+            growth = GROWTH[L]
             wanted = totals[totals >= L]
             # Σ_{i<k} L g^i = L (g^k - 1)/(g - 1)
             k = np.log1p(wanted * (growth - 1) / L) / math.log(growth)
@@ -188,16 +111,17 @@ for L in (1, 10, 100):
                 record=record,
                 reference=best,
             )
-            done = np.isin(run.history["round"], record)
-            reached = L * np.expm1(record * math.log(growth)) / (growth - 1)
-            angles = np.full(len(record), np.nan)
-            angles[: done.sum()] = np.degrees(run.history["angle"][done])
-            parts.append((np.full(len(record), L), record, reached, angles))
-        names = ("local_steps", "round", "eta_times_steps", "angle_deg")
-        return {
-            name: np.concatenate(columns)
-            for name, columns in zip(names, zip(*parts, strict=True), strict=True)
-        }
+            angles = dict(zip(run.history["round"], degrees(run), strict=True))
+            found += [
+                {
+                    "local_steps": L,
+                    "round": k,
+                    "eta_times_steps": L * np.expm1(k * math.log(growth)) / (growth - 1),
+                    "angle_deg": angles.get(k, math.nan),  # of a run that diverged
+                }
+                for k in record
+            ]
+        return columns(found)
 
     def _digits(
         self, context: Context, problem: lg.Problem, test: Any, pooled: Mapping[int, np.ndarray]
@@ -205,9 +129,9 @@ for L in (1, 10, 100):
         """Every L beside the pooled model of as many steps: a row for each record."""
         X, y = test
         predicted = {total: np.argmax(X @ W, axis=1) for total, W in pooled.items()}
-        rows = []
-        for L, rounds in ROUNDS.items():
-            context.status(f"L = {L}, {rounds} rounds")
+        found = []
+        for L in context.each("digits, L = ", ROUNDS):
+            rounds = ROUNDS[L]
             record = [total // L for total in TOTALS if L <= total <= L * rounds]
             run = context.run(
                 problem,
@@ -224,7 +148,7 @@ for L in (1, 10, 100):
                     continue
                 total = int(L * k)
                 says = np.argmax(X @ W, axis=1)
-                rows.append(
+                found.append(
                     {
                         "local_steps": L,
                         "round": int(k),
@@ -239,62 +163,37 @@ for L in (1, 10, 100):
                         "angle_deg": math.degrees(lg.angle(W.ravel(), pooled[total].ravel())),
                     }
                 )
-        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        return columns(found)
 
-    def finding(self, numbers: Numbers) -> str:
-        """The summary's sentence."""
-        return (
-            f"Against pooled GD with as many steps: accuracy lower by at most "
-            f"{numbers['worst_accuracy_gap_points']:.1f} points, predictions the same on "
-            f"{numbers['worst_agreement_percent']:.0f} % or more, angle up to "
-            f"{numbers['worst_angle_deg']:.0f}°; on 100 digits the angle to the limit falls to "
-            f"{numbers['limit_worst_angle_deg']:.1f}° or less."
-        )
-
-    def pictures(self, measured: Measured) -> Sequence[Picture]:
+    def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Accuracy, agreement and angle on the digits; the limit on few of them."""
         digits, limit = measured.series["digits"], measured.series["limit"]
-        accuracy = _draw(digits, "test_accuracy_percent", "Test accuracy (%)", "round")
-        accuracy.set_xlabel("Communication rounds k")
-        agreement = _draw(digits, "agreement_percent", "Same predictions (%)", "round")
-        agreement.set_xlabel("Communication rounds k")
-        angle = _draw(digits, "angle_deg", "Angle to pooled GD (°)", "total_steps", first=1)
-        angle.set_xlabel("Local steps in total, Lk")
+        rounds, total = figures.ROUNDS, "Local steps in total, Lk"
+        angle = _draw(digits, "total_steps", "angle_deg", total, "Angle to pooled GD (°)", first=1)
         angle.set_ylim(bottom=0)
-        far = _draw(limit, "angle_deg", "Angle to max-margin (°)", "eta_times_steps")
-        far.set(xlabel="Step sizes in total, Σ ηL", yscale="log")
+        far = _draw(
+            limit,
+            "eta_times_steps",
+            "angle_deg",
+            "Step sizes in total, Σ ηL",
+            "Angle to max-margin (°)",
+        )
+        far.set_yscale("log")
         far.set_yticks([5, 10, 20, 50], ["5", "10", "20", "50"])
         far.tick_params(axis="y", which="minor", labelleft=False)
-        return [
-            Picture(
-                "accuracy",
-                "Digits: accuracy on held-out rows. L = 1 is pooled GD.",
-                accuracy.figure,
+        return {
+            "accuracy": _draw(
+                digits, "round", "test_accuracy_percent", rounds, "Test accuracy (%)"
             ),
-            Picture(
-                "agreement",
-                "Digits: held-out rows for which Local-GD and pooled GD after as many steps in "
-                "total predict the same.",
-                agreement.figure,
+            "agreement": _draw(
+                digits, "round", "agreement_percent", rounds, "Same predictions (%)"
             ),
-            Picture(
-                "angle",
-                "Digits: angle between Local-GD and pooled GD after as many steps in total.",
-                angle.figure,
-            ),
-            Picture(
-                "limit",
-                "100 digits: angle to the max-margin direction of the pooled rows, by growing "
-                "steps.",
-                far.figure,
-            ),
-        ]
+            "angle": angle,
+            "limit": far,
+        }
 
 
-STYLES: Sequence[Mapping[str, Any]] = tuple(
-    {"color": colour, "linestyle": line, "marker": marker, "markersize": 3.5}
-    for colour, line, marker in zip(figures.COLOURS, ("-", "--", "-.", ":"), "osD^", strict=False)
-)
+STYLES = figures.styles(linestyle=("-", "--", "-.", ":"), marker="osD^", markersize=4 * (3.5,))
 
 
 def _sizes(context: Context) -> tuple[int, int, int]:
@@ -302,22 +201,7 @@ def _sizes(context: Context) -> tuple[int, int, int]:
     return context.pick((800, 1000, 1200), (4000, 1000, 5000))
 
 
-def _problems(context: Context) -> tuple[lg.Problem, Any, lg.Problem, list[str]]:
-    own = context.own_problem("multiclass")
-    notes = []
-    if own is not None:
-        try:
-            longest = np.linalg.norm(own.X, axis=1).max()
-            made = _make(context, own.X / longest, own.y)
-            lg.reference.max_margin(made[2])
-        except ValueError as error:
-            notes.append(f"Your own rows are not used: {error}.")
-        else:
-            return *made, ["Your own rows, dealt again, are used in place of the digits."]
-    return *_make(context, *lg.datasets.load_mnist(classes=None)), notes
-
-
-def _make(context: Context, X: np.ndarray, y: np.ndarray) -> tuple[lg.Problem, Any, lg.Problem]:
+def _make(context: Context, X: np.ndarray, y: np.ndarray) -> Made:
     """The problem, held-out rows of features, and the small problem."""
     train, test, d = _sizes(context)
     seed = 1 + context.seed
@@ -380,73 +264,24 @@ def _accuracy(says: np.ndarray, y: np.ndarray) -> float:
     return 100 * float(np.mean(says == y))
 
 
-def _rows(columns: Mapping[str, np.ndarray], L: int) -> np.ndarray:
-    return np.flatnonzero(columns["local_steps"] == L)
-
-
-def _at(columns: Mapping[str, np.ndarray], L: int, round: int) -> int:
-    rows = _rows(columns, L)
-    return int(rows[columns["round"][rows] == round][0])
-
-
-def _limit_at(limit: Mapping[str, np.ndarray], L: int, total: float) -> float:
+def _limit_at(limit: Columns, L: int, total: float) -> float:
     """The angle at the first record with Σ ηL as large."""
-    rows = _rows(limit, L)
-    found = rows[limit["eta_times_steps"][rows] >= total * (1 - 1e-9)]
-    return float(limit["angle_deg"][found[0]])
+    mine = part(limit, local_steps=L)
+    return float(mine["angle_deg"][mine["eta_times_steps"] >= total * (1 - 1e-9)][0])
 
 
-def _ends_table(columns: Mapping[str, np.ndarray], last: Mapping[int, int]) -> Table:
-    rows = []
-    for L, row in last.items():
-        value = {name: column[row] for name, column in columns.items()}
-        rows.append([f"{L:,}", f"{value['round']:,}", f"{value['train_accuracy_percent']:.1f} %"])
-        rows[-1] += [
-            f"{value['test_accuracy_percent']:.1f} %",
-            f"{value['pooled_test_accuracy_percent']:.1f} %",
-            f"{value['agreement_percent']:.1f} %",
-            f"{value['angle_deg']:.2f}°",
-        ]
-    return Table(
-        "Digits at the last round, beside pooled GD with as many steps in total (Σ η = Lk)",
-        ["L", "k", "training", "test", "test, pooled", "same predictions", "angle to pooled"],
-        rows,
-    )
+def _limit_records(limit: Columns) -> list[dict[str, Any]]:
+    return [
+        {"L": L} | {f"at_{n}": _limit_at(limit, L, 10.0**n) for n in (3, 4, 8, 12)} for L in STEPS
+    ]
 
 
-def _together_table(columns: Mapping[str, np.ndarray], rows: Mapping[int, int]) -> Table:
-    names = ("train_accuracy_percent", "test_accuracy_percent", "agreement_percent")
-    return Table(
-        f"Digits after {TOGETHER} rounds: the same communication for every L",
-        ["L", "training", "test", "same predictions as pooled after 10 L steps", "angle to it"],
-        [
-            [
-                f"{L:,}",
-                *(f"{columns[name][row]:.1f} %" for name in names),
-                f"{columns['angle_deg'][row]:.2f}°",
-            ]
-            for L, row in rows.items()
-        ],
-    )
-
-
-def _limit_table(limit: Mapping[str, np.ndarray]) -> Table:
-    totals = (1e3, 1e4, 1e8, 1e12)
-    return Table(
-        f"{SMALL[0]} digits: angle to the max-margin direction of the pooled rows at Σ ηL",
-        ["L", "10^3", "10^4", "10^8", "10^12"],
-        [[f"{L:,}", *(f"{_limit_at(limit, L, t):.2f}°" for t in totals)] for L in STEPS],
-    )
-
-
-def _draw(
-    columns: Mapping[str, np.ndarray], name: str, label: str, x: str, *, first: int = 0
-) -> Any:
-    ax = figures.panel(x="", y=label, yscale="linear")
+def _draw(table: Columns, x: str, y: str, x_label: str, y_label: str, *, first: int = 0) -> Any:
+    """Curves of every L, from the one at this place on."""
+    ax = figures.panel(x=x_label, y=y_label, yscale="linear")
     for L, style in list(zip(STEPS, STYLES, strict=True))[first:]:
-        rows = _rows(columns, L)
-        ax.plot(columns[x][rows], columns[name][rows], label=f"L = {L}", **style)
-    figures.legend(ax)
+        mine = part(table, local_steps=L)
+        figures.lines(ax, mine[x], {f"L = {L}": mine[y]}, [style])
     return ax
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..context import Context
-from ..experiment import Measured, plain
+from ..measured import Measured, plain
 from ..running import Outcome
 
 __all__ = ["csv_files", "markdown", "summary"]
@@ -80,7 +80,7 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     rows = [
         ["", "question", "verdict", "finding"],
         ["---"] * 4,
-        *([o.experiment.id, o.experiment.question, o.answer, o.finding] for o in outcomes),
+        *([o.experiment.id, o.experiment.words.question, o.answer, o.finding] for o in outcomes),
     ]
     return "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in rows)
 
@@ -89,7 +89,7 @@ def _of(outcome: Outcome) -> dict[str, Any]:
     experiment = outcome.experiment
     found: dict[str, Any] = {
         "id": experiment.id,
-        "title": experiment.title,
+        "title": experiment.words.title,
         "answer": outcome.answer,
         "finding": outcome.finding,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import re
 from typing import Any
@@ -37,7 +36,7 @@ def render(figure: Any, name: str) -> str:
     return buffer.getvalue()
 
 
-def inline(svg: str, name: str, title: str) -> str:
+def inline(svg: str, name: str) -> tuple[str, float, str]:
     """The same to stand inside HTML.
 
     Parameters
@@ -46,24 +45,22 @@ def inline(svg: str, name: str, title: str) -> str:
         From :func:`render`.
     name : str
         Put before every id.
-    title : str
-        Read aloud in place of the picture.
 
     Returns
     -------
-    str
+    view_box : str
+    width : float
+        In CSS pixels.
+    body : str
+        What stands between ``<svg>`` and ``</svg>``.
     """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # would rule the whole page
     svg = REFERENCES.sub(rf"\g<1>{name}-", svg)
-    head, rest = svg.split(">", 1)
+    head, body = svg.split(">", 1)
     width = re.search(r'width="([\d.]+)pt"', head)
-    box = re.search(r'viewBox="[^"]+"', head)
+    box = re.search(r'viewBox="([^"]+)"', head)
     if width is None or box is None:
         raise ValueError("svg: want the SVG of a matplotlib figure")
-    points = float(width[1])
-    return (
-        f'<svg {box[0]} style="max-width:{1.5 * points:g}px" role="img" '
-        f'aria-label="{html.escape(title)}">{rest}'
-    ).strip()
+    return box[1], 1.5 * float(width[1]), body.strip().removesuffix("</svg>")

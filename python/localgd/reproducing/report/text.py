@@ -7,7 +7,7 @@ import re
 
 __all__ = ["rich", "signed"]
 
-POWER = re.compile(r"\^(-?[^\W_]+)")
+POWER = re.compile(r"\^(-?(?:\d+\.\d+|[^\W_]+))")
 # Letter, underscore, up to three characters: w_k and ρ_S, but no name such as make_regression.
 INDEX = re.compile(r"(?<![\w.])([^\W\d_])_(?:\{([^}]+)\}|([^\W_]{1,3}(?:[+-]1)?))(?!\w)")
 FLOAT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)(?!\w)")

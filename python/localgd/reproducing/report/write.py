@@ -11,8 +11,7 @@ from ...writing import write_text
 from ..context import Context
 from ..running import Outcome
 from .data import csv_files, markdown, summary
-from .page import page
-from .section import section
+from .html import page, section
 from .svg import render
 
 __all__ = ["About", "Report"]
