@@ -68,6 +68,25 @@ LOSSES = {
 }
 
 
+@dataclass(frozen=True)
+class Objective:
+    """``f_i(w) = (1/n_i) Σ_j ℓ + (λ/2)‖w‖²``."""
+
+    loss: str
+    l2: float = 0.0
+
+    def value(self, X, y, w):
+        return LOSSES[self.loss].value(X, y, w) + 0.5 * self.l2 * np.sum(w * w)
+
+    def gradient(self, X, y, w):
+        return LOSSES[self.loss].gradient(X, y, w) + self.l2 * w
+
+
+def objective(loss: str | Objective) -> Objective:
+    """A loss by its name is the objective without λ."""
+    return loss if isinstance(loss, Objective) else Objective(loss)
+
+
 # -- Methods ---------------------------------------------------------------------------------------
 
 
@@ -125,10 +144,14 @@ class Rounds:
             starts[i] = start
             correction = self.controls[i] - control
             models[i] = self.local_model(i, clients[i], loss, w, k, start, correction)
-            if self.method.name == "Scaffold":
-                mean = (w - models[i]) / (self.method.steps(i) * self.method.lr(k))
+            if self.method.name == "Scaffold":  # control variates are of the data part alone
+                l2 = objective(loss).l2
+                tau = sum(
+                    (1.0 - self.method.lr(k) * l2) ** step for step in range(self.method.steps(i))
+                )
+                mean = (w - models[i]) / (tau * self.method.lr(k)) - l2 * w
                 self.controls[i] = correction + mean
-        factors = self.factors(shares, k)
+        factors = self.factors(shares, k, objective(loss).l2)
         # What the steps did: displacements cancel in the mean, so they are not normalised.
         change = sum(
             a * (model - start) for a, model, start in zip(factors, models, starts, strict=True)
@@ -140,7 +163,7 @@ class Rounds:
         taking_part = [i for i, share in enumerate(shares) if share > 0]
         if self.method.name not in ("GradAlign", "FedGA"):
             return [(i, w) for i in taking_part]
-        gradients = {i: LOSSES[loss].gradient(*clients[i], w) for i in taking_part}
+        gradients = {i: objective(loss).gradient(*clients[i], w) for i in taking_part}
         mean = sum(shares[i] * gradients[i] for i in taking_part)
         return [(i, w + self.method.beta * (gradients[i] - mean)) for i in taking_part]
 
@@ -148,10 +171,14 @@ class Rounds:
         """w_{k,i}."""
         method = self.method
         if method.solve:
-            return interpolant(*client, w) if loss == "squared" else projection(*client, w)
+            return (
+                interpolant(*client, w)
+                if objective(loss).loss == "squared"
+                else projection(*client, w)
+            )
         local = start
         for X, y in self.batches(i, client, k):
-            gradient = LOSSES[loss].gradient(X, y, local) + method.mu * (local - w)
+            gradient = objective(loss).gradient(X, y, local) + method.mu * (local - w)
             local = local - method.lr(k) * (gradient - correction)
         return local
 
@@ -167,14 +194,14 @@ class Rounds:
             return [(X[rows], y[rows])]
         return [(X[batch], y[batch]) for batch in rows.reshape(steps, b)]
 
-    def factors(self, shares, k):
+    def factors(self, shares, k, l2=0.0):
         """p̃_i, or FedNova's ``p̃_i τ̄ / τ_i`` where the clients' numbers of steps differ."""
         method = self.method
         if not isinstance(method.local_steps, tuple) or not method.normalize:
             return shares
         if method.name == "MinibatchSGD":  # which takes one step, on more rows or on fewer
             return shares
-        decay = 1.0 - method.lr(k) * method.mu
+        decay = 1.0 - method.lr(k) * (method.mu + l2)
         tau = np.array([sum(decay**step for step in range(L)) for L in method.local_steps])
         return shares * np.dot(shares, tau) / tau
 
@@ -294,7 +321,7 @@ class Result:
 
 def gd_round(clients, p, loss, w, k, *, lr):
     """``w_{k+1} = w_k - η ∇f(w_k)``; the clients' models are those of one step of their own."""
-    gradients = [LOSSES[loss].gradient(X, y, w) for X, y in clients]
+    gradients = [objective(loss).gradient(X, y, w) for X, y in clients]
     models = [w - lr(k) * g for g in gradients]
     return w - lr(k) * sum(p_i * g for p_i, g in zip(p, gradients, strict=True)), models
 
@@ -305,7 +332,7 @@ def local_gd_round(clients, p, loss, w, k, *, lr, local_steps):
     for X, y in clients:
         local = w
         for _ in range(local_steps):
-            local = local - lr(k) * LOSSES[loss].gradient(X, y, local)
+            local = local - lr(k) * objective(loss).gradient(X, y, local)
         models.append(local)
     return sum(p_i * model for p_i, model in zip(p, models, strict=True)), models
 
@@ -314,7 +341,7 @@ def simulate(
     clients: Sequence[Client],
     p: Sequence[float],
     *,
-    loss: str,
+    loss: str | Objective,
     step: Callable,
     rounds: int,
     init: np.ndarray | None = None,
@@ -357,7 +384,8 @@ def simulate(
 def model_shape(clients, loss):
     """(d,), or (d, C) for softmax."""
     d = clients[0][0].shape[1]
-    return (d, int(max(y.max() for _, y in clients)) + 1) if loss == "softmax" else (d,)
+    classes = objective(loss).loss == "softmax"
+    return (d, int(max(y.max() for _, y in clients)) + 1) if classes else (d,)
 
 
 # -- Measures --------------------------------------------------------------------------------------
@@ -371,7 +399,9 @@ COLUMNS = (
 
 def measures(clients, p, loss, w, reference):
     """Loss, normalised margin, norm and angle of a model."""
-    value = sum(p_i * LOSSES[loss].value(X, y, w) for p_i, (X, y) in zip(p, clients, strict=True))
+    value = sum(
+        p_i * objective(loss).value(X, y, w) for p_i, (X, y) in zip(p, clients, strict=True)
+    )
     norm = np.linalg.norm(w)
     if norm == 0:
         return value, np.nan, 0.0, np.nan
@@ -392,7 +422,7 @@ def least_margin(X, y, w):
 
 def gradient_measures(clients, p, loss, w):
     """``Σ p_i‖∇f_i - ∇f‖²``, ``Σ p_i cos(∇f_i, ∇f)`` and ``Σ p_i‖∇f_i‖² / ‖∇f‖²``."""
-    gradients = [LOSSES[loss].gradient(X, y, w) for X, y in clients]
+    gradients = [objective(loss).gradient(X, y, w) for X, y in clients]
     mean = sum(p_i * g for p_i, g in zip(p, gradients, strict=True))
     variance = sum(p_i * np.sum((g - mean) ** 2) for p_i, g in zip(p, gradients, strict=True))
     length = np.linalg.norm(mean)
@@ -409,7 +439,7 @@ def gradient_measures(clients, p, loss, w):
 
 def least_gradient(clients, p, loss, w):
     """The smallest of ‖∇f‖ and the ‖∇f_i‖ of clients that count: what cosines are divided by."""
-    gradients = [LOSSES[loss].gradient(X, y, w) for X, y in clients]
+    gradients = [objective(loss).gradient(X, y, w) for X, y in clients]
     mean = sum(p_i * g for p_i, g in zip(p, gradients, strict=True))
     counted = [g for p_i, g in zip(p, gradients, strict=True) if p_i > 0]
     return min(np.linalg.norm(g) for g in (mean, *counted))

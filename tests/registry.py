@@ -316,7 +316,7 @@ def dense_shares(drawing: Participation, first: int, until: int, clients: int) -
 
 
 def expected(
-    case: MethodCase, loss: str, *, weights, rate, rounds, init=None, record=(), **shape
+    case: MethodCase, loss: str, *, weights, rate, rounds, init=None, record=(), l2=0.0, **shape
 ) -> oracle.Result:
     """The oracle's run of a case on ``problem(loss, weights, **shape)``."""
     made, rows = problem(loss, weights, **shape), clients(loss, **shape)
@@ -324,7 +324,7 @@ def expected(
     return oracle.simulate(
         rows,
         p,
-        loss=loss,
+        loss=oracle.Objective(loss, l2),
         step=case.step(rate, p),
         rounds=rounds,
         init=init,

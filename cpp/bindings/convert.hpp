@@ -33,8 +33,13 @@ inline Vector<double> vector(const Array& a) {
 // The arrays of a run, and the view of them that the core has.
 class HeldData {
  public:
-  HeldData(Array rows, Array targets, const Indices& offsets, const Array& weights)
-      : rows_(std::move(rows)), targets_(std::move(targets)), data_(view(offsets, weights)) {}
+  // row_weights: omega, or none if all are 1.
+  HeldData(Array rows, Array targets, const Indices& offsets, const Array& weights,
+           const std::optional<Array>& row_weights)
+      : rows_(std::move(rows)),
+        targets_(std::move(targets)),
+        row_weights_(row_weights.value_or(Array(0))),
+        data_(view(offsets, weights)) {}
   HeldData(const HeldData&) = delete;
 
  private:
@@ -43,9 +48,9 @@ class HeldData {
       throw std::invalid_argument("rows: want two dimensions; targets: one");
     return Data(RowsView<double>(rows_.data(), rows_.shape(0), rows_.shape(1)),
                 VectorView<double>(targets_.data(), targets_.shape(0)), numbers<Index>(offsets),
-                vector(weights));
+                vector(weights), VectorView<double>(row_weights_.data(), row_weights_.size()));
   }
-  Array rows_, targets_;
+  Array rows_, targets_, row_weights_;
 
  protected:
   Data data_;

@@ -23,6 +23,7 @@ struct RunOptions {
   template <class Show>
   void visit(Show&& show) {
     show("init", rule.init), show("server", rule.server), show("prox", rule.prox);
+    show("l2", rule.l2);
     show("record_rounds", record_rounds), show("reference", reference);
     show("keep_weights", keep_weights), show("rounds", rounds);
   }

@@ -37,6 +37,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
     return {
         "method": describe(method),
         "loss": prepared.loss,
+        "l2": prepared.l2,
         "rounds": prepared.rounds,
         "init": "zeros" if prepared.starts_at_zero else "given",
         "clients_per_round": method.clients_per_round(problem.n_clients),

@@ -12,6 +12,7 @@ import numpy as np
 from . import _validation as check
 from .arguments import DTYPES, check_dtype, check_init, check_reference, check_rounds
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
+from .errors import UnsupportedError
 from .losses import check_loss, default_loss
 from .measuring import Measure, Timed, further_measures
 from .methods import Method, check_method
@@ -39,6 +40,7 @@ class Preparation:
     seed: int
     dtype: str
     loss: str
+    l2: float  # λ
     init: np.ndarray  # w_0, (d, C)
     starts_at_zero: bool  # no init was given
     reference: np.ndarray  # its direction, (d, C); empty if there is none
@@ -57,7 +59,7 @@ class Preparation:
     @cached_property
     def lr(self) -> Schedule:
         """The method's schedule with presets made numbers, which may take a while."""
-        return learning_rate(self.problem, self.method, self.loss)
+        return learning_rate(self.problem, self.method, self.loss, self.l2)
 
     @cached_property
     def further(self) -> dict[str, Timed]:
@@ -98,6 +100,7 @@ def prepare(
     *,
     rounds: Any,
     loss: Any = None,
+    l2: Any = 0.0,
     init: Any = None,
     engine: Any = "auto",
     dtype: Any = "float64",
@@ -127,6 +130,7 @@ def prepare(
         seed=check.integer("seed", seed, 0),
         dtype=check_dtype(dtype),
         loss=default_loss(problem.task) if loss is None else check_loss(loss, problem),
+        l2=_check_l2(l2, method),
         init=check_init(init, problem),
         starts_at_zero=init is None,
         reference=check_reference(reference, problem),
@@ -144,3 +148,15 @@ def prepare(
     )
     _ = prepared.further  # which refuses what does not fit
     return prepared
+
+
+def _check_l2(l2: Any, method: Method) -> float:
+    if type(l2) is float and l2 == 0:
+        return l2
+    found = check.number("l2", l2, minimum=0)
+    if found > 0 and method.rule.solve:
+        raise UnsupportedError(
+            f"l2: got {found:g}, but the exact local solves of {method!r} are those of the loss "
+            "alone; want l2=0, or a method with local steps"
+        )
+    return found

@@ -12,20 +12,22 @@ from . import _validation as check
 from .identification import digest
 from .ids import client_index
 from .read_only import protect
+from .row_weights import check_row_weights
 
 __all__ = ["Problem", "check_problem"]
 
 TASKS = ("binary", "multiclass", "regression")
-DERIVED = ("signed_rows", "row_weights", "fingerprint")
+DERIVED = ("signed_rows", "row_weights", "relative_weights", "fingerprint")
 MAX_CLASSES = 10_000  # a model holds as many columns; larger labels are ids, not classes
 
 
 class Problem:
     """Rows held by M clients, and the weight of each client in the global objective.
 
-    ``f(w) = Σ_i p_i f_i(w)``, ``f_i(w) = (1/n_i) Σ_j ℓ(z_ij·w)``
+    ``f(w) = Σ_i p_i f_i(w)``, ``f_i(w) = (1/V_i) Σ_j v_ij ℓ(z_ij·w)``, ``V_i = Σ_j v_ij``
 
-    Rows are stored client by client; inside a client they keep the order in which they came.
+    Rows are stored client by client; inside a client they keep the order in which they came. Their
+    weights v are 1 unless given: V_i is n_i then.
 
     Parameters
     ----------
@@ -34,13 +36,20 @@ class Problem:
         may be empty. Labels are -1 and +1 (``task="binary"``), classes 0, 1, …, C - 1
         (``task="multiclass"``) or real numbers (``task="regression"``).
     weights : "samples", "equal" or array of shape (M,), default "samples"
-        The p_i: n_i/N, 1/M, or given numbers ≥ 0, which are divided by their sum. With "samples",
+        The p_i: V_i/ΣV (n_i/N), 1/M, or given numbers ≥ 0, divided by their sum. With "samples",
         as in FedAvg, every row counts the same: f is the mean loss of the pooled rows. With "equal"
         every client does, and a row of a small client counts more.
     task : "binary", "multiclass" or "regression", optional
         Inferred from the labels if not given: binary when each is -1 or +1, regression when some
         label is not an integer, multiclass when they are 0, 1, …, C - 1 with C ≥ 3 and every class
         occurs. Integer labels of any other kind are ambiguous and refused.
+
+    sample_weight : sequence of M arrays of shape (n_i,), optional
+        The v_ij ≥ 0, not all 0 on any client. With ``weights="samples"`` a row of weight 2 counts
+        as the row twice.
+    class_weight : "balanced" or mapping of labels to numbers ≥ 0, optional
+        Multiplies the v of the rows of a class; "balanced": by N/(C N_c), with which each of the C
+        classes counts the same.
 
     Attributes
     ----------
@@ -50,6 +59,8 @@ class Problem:
         Client i holds the rows ``offsets[i]:offsets[i + 1]``.
     weights : ndarray of shape (M,), float64
         The p_i; they sum to 1.
+    sample_weight : ndarray of shape (N,), float64, read-only, or None
+        v, those of classes included; None if all are 1.
     client_ids : tuple of length M
     row_order : ndarray of shape (N,), int64
         Index of each stored row in the arrays that the problem was made from.
@@ -63,7 +74,7 @@ class Problem:
     ------
     ValueError
         For NaN or Inf entries, shapes that do not agree, empty clients, labels outside the task,
-        or weights that are negative or sum to 0.
+        or weights that are negative or sum to 0, be it those of the rows of one client.
     TypeError
         For entries that are not real numbers.
 
@@ -85,6 +96,8 @@ class Problem:
         *,
         weights: Any = "samples",
         task: str | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
     ):
         try:
             clients = list(clients)
@@ -109,6 +122,8 @@ class Problem:
                 f"clients: rows of {sorted(widths)} features; want the same number on every client"
             )
         sizes = [len(y_i) for _, y_i in blocks]
+        if sample_weight is not None:
+            sample_weight = _joined_weights(sample_weight, sizes)
         self._set(
             np.concatenate([X_i for X_i, _ in blocks]),
             np.concatenate([y_i for _, y_i in blocks]),
@@ -117,15 +132,25 @@ class Problem:
             task,
             tuple(range(len(blocks))),
             np.arange(sum(sizes)),
+            sample_weight,
+            class_weight,
         )
 
     @classmethod
     def from_arrays(
-        cls, X: Any, y: Any, clients: Any, *, weights: Any = "samples", task: str | None = None
+        cls,
+        X: Any,
+        y: Any,
+        clients: Any,
+        *,
+        weights: Any = "samples",
+        task: str | None = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
     ) -> Problem:
         """Deal the rows of one array to the clients named by an id per row.
 
-        ``f(w) = Σ_i p_i (1/n_i) Σ_{j: clients[j] = i} ℓ(z_j·w)``
+        ``f(w) = Σ_i p_i (1/V_i) Σ_{j: clients[j] = i} v_j ℓ(z_j·w)``
 
         Parameters
         ----------
@@ -133,7 +158,9 @@ class Problem:
         y : array of shape (N,)
         clients : array of shape (N,)
             Integers or strings, of any library; the clients are ordered by sorted id.
-        weights, task
+        sample_weight : array of shape (N,), optional
+            v_j, one for each row.
+        weights, task, class_weight
             As for :class:`Problem`.
 
         Returns
@@ -159,7 +186,22 @@ class Problem:
         ids, index = client_index(clients, len(y))
         order = np.argsort(index, kind="stable")
         problem = cls.__new__(cls)
-        problem._set(X[order], y[order], np.bincount(index), weights, task, ids, order)
+        v = None if sample_weight is None else np.asarray(sample_weight)
+        if v is not None and v.shape != y.shape:
+            raise ValueError(
+                f"sample_weight: got shape {v.shape}; want {y.shape}, one for each row"
+            )
+        problem._set(
+            X[order],
+            y[order],
+            np.bincount(index),
+            weights,
+            task,
+            ids,
+            order,
+            None if v is None else v[order],
+            class_weight,
+        )
         return problem
 
     @classmethod
@@ -233,6 +275,8 @@ class Problem:
         task: str | None,
         client_ids: tuple[Hashable, ...],
         row_order: np.ndarray,
+        sample_weight: Any = None,
+        class_weight: Any = None,
     ) -> None:
         self.X = _aligned(X)
         self.y = np.array(y, dtype=np.float64)
@@ -243,12 +287,28 @@ class Problem:
         self.task = check_task(self.y, task)
         self.n_classes = int(self.y.max()) + 1 if self.task == "multiclass" else 1
         self.kernel = False
-        self.weights = _check_weights(weights, self.sizes)
+        self.sample_weight = check_row_weights(sample_weight, class_weight, self.y, self.task)
+        self.weights = _check_weights(weights, self._amounts())
         self._protect()
+
+    def _amounts(self) -> np.ndarray:
+        """V_i: n_i where rows have no weights."""
+        if self.sample_weight is None:
+            return self.sizes.astype(np.float64)
+        amounts: np.ndarray = np.add.reduceat(self.sample_weight, self.offsets[:-1])
+        if not (amounts > 0).all():
+            client = self.client_ids[int(np.argmin(amounts > 0))]
+            raise ValueError(
+                f"sample_weight: all rows of client {client!r} weigh 0; want one above 0, or leave "
+                "the client out"
+            )
+        return amounts
 
     def _protect(self) -> None:
         """What is derived from the arrays is kept, so that they must not change."""
         protect(self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights)
+        if self.sample_weight is not None:
+            protect(self.sample_weight)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in DERIVED}
@@ -291,15 +351,27 @@ class Problem:
 
     @cached_property
     def row_weights(self) -> np.ndarray:
-        """c_ij = p_i / n_i, shape (N,): the weight of each row in the global objective."""
-        c = np.repeat(self.weights / self.sizes, self.sizes)
+        """c_ij = p_i v_ij / V_i, shape (N,): the weight of each row in the global objective."""
+        c = np.repeat(self.weights / self._amounts(), self.sizes)
+        if self.sample_weight is not None:
+            c *= self.sample_weight
         c.setflags(write=False)
         return c
 
     @cached_property
+    def relative_weights(self) -> np.ndarray | None:
+        """v_ij n_i / V_i, shape (N,): weights of mean 1 on each client; None if all are 1."""
+        if self.sample_weight is None:
+            return None
+        omega = self.sample_weight * np.repeat(self.sizes / self._amounts(), self.sizes)
+        omega.setflags(write=False)
+        return omega
+
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of all that runs depend on: rows, labels, task, sizes and weights."""
-        numbers = digest(self.X, self.y, self.offsets, self.weights)
+        weights = () if self.sample_weight is None else (self.sample_weight,)
+        numbers = digest(self.X, self.y, self.offsets, self.weights, *weights)
         return f"{self.task}-{'kernel' if self.kernel else 'rows'}-{numbers}"
 
     def rows(self, client: int) -> slice:
@@ -312,7 +384,7 @@ class Problem:
         other.__dict__.update(self.__dict__)
         for name in ("row_weights", "fingerprint"):
             other.__dict__.pop(name, None)
-        other.weights = _check_weights(weights, self.sizes)
+        other.weights = _check_weights(weights, self._amounts())
         other.weights.setflags(write=False)
         return other
 
@@ -404,14 +476,25 @@ def _empty_rows(shape: tuple[int, ...]) -> np.ndarray:
     return numbers[first : first + size].reshape(shape)
 
 
-def _check_weights(weights: Any, sizes: np.ndarray) -> np.ndarray:
+def _joined_weights(sample_weight: Any, sizes: list[int]) -> np.ndarray:
+    """Those of all clients, from one array for each."""
+    parts = [check.real_array(f"sample_weight[{i}]", v, 1) for i, v in enumerate(sample_weight)]
+    if [len(v) for v in parts] != sizes:
+        raise ValueError(
+            f"sample_weight: got arrays of {[len(v) for v in parts]} numbers; want one array for "
+            f"each client, with a number for each of its {sizes} rows"
+        )
+    return np.concatenate(parts)
+
+
+def _check_weights(weights: Any, amounts: np.ndarray) -> np.ndarray:
     if isinstance(weights, str):
         check.one_of("weights", weights, ("samples", "equal"))
-        p = sizes.astype(np.float64) if weights == "samples" else np.ones(len(sizes))
+        p = amounts.copy() if weights == "samples" else np.ones(len(amounts))
     else:
         p = check.real_array("weights", weights, 1, advice="")
-        if len(p) != len(sizes):
-            raise ValueError(f"weights: got {len(p)}; want one for each of {len(sizes)} clients")
+        if len(p) != len(amounts):
+            raise ValueError(f"weights: got {len(p)}; want one for each of {len(amounts)} clients")
         if (p < 0).any():
             i = int(np.argmax(p < 0))
             raise ValueError(f"weights: {p[i]:g} for client {i}; want numbers of at least 0")

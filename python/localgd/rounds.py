@@ -32,7 +32,7 @@ class RoundInputs:
         return rates(self.lr, first, until) or [1.0], self._participation.of(first, until)
 
 
-def learning_rate(problem: Problem, method: Method, loss: str) -> Schedule:
+def learning_rate(problem: Problem, method: Method, loss: str, l2: float = 0.0) -> Schedule:
     """The schedule of a method, with presets made numbers; 1.0 for methods that take none."""
     lr = getattr(method, "lr", None)
     if lr is None:
@@ -41,7 +41,7 @@ def learning_rate(problem: Problem, method: Method, loss: str) -> Schedule:
         return lr
     from .analysis.smoothness import smoothness
 
-    rate = 1.0 / smoothness(problem, loss)
+    rate = 1.0 / (smoothness(problem, loss) + l2)
     steps = method.rule.core_steps(problem.n_clients).max()
     return rate / float(steps) if lr == "1/(LH)" else rate
 

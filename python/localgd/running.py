@@ -33,6 +33,7 @@ def run(
     *,
     rounds: int,
     loss: str | None = None,
+    l2: float = 0.0,
     init: Any = None,
     engine: str = "auto",
     dtype: Any = "float64",
@@ -52,7 +53,7 @@ def run(
 ) -> Run:
     """Run a method for a number of communication rounds.
 
-    ``w_0 → w_1 → … → w_R`` for ``f(w) = Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w)``
+    ``w_0 → w_1 → … → w_R`` for ``f(w) = Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w) + (λ/2)‖w‖²``
 
     Parameters
     ----------
@@ -66,6 +67,9 @@ def run(
     loss : "exponential", "logistic", "squared" or "softmax", optional
         ℓ(m) = exp(-m), log(1 + exp(-m)), ½ (x·w - y)², or the cross-entropy over C classes. The
         exponential loss if not given; squared for regression, softmax for several classes.
+    l2 : float >= 0, default 0
+        λ of the objective, which joins every local gradient: the loss, and all measures of
+        gradients, are those of f_i with (λ/2)‖w‖².
     init : array of shape (d,), or (d, C) for several classes, optional
         w_0; zeros if not given.
     engine : "auto", "gram", "hybrid" or "primal", default "auto"
@@ -154,6 +158,7 @@ def run(
         method,
         rounds=rounds,
         loss=loss,
+        l2=l2,
         init=init,
         engine=engine,
         dtype=dtype,
@@ -200,7 +205,8 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
     if status != "completed":
         recording.record_now()
     history = recording.history() if saved is None else saved.joined(recording.history())
-    in_span = not prepared.method.server.coordinate_wise
+    in_weights = prepared.l2 > 0 and plan.engine != "gram"
+    in_span = not prepared.method.server.coordinate_wise and not in_weights
     return make_run(
         prepared,
         history,

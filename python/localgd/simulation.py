@@ -38,6 +38,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         single=first.dtype == "float32",
         local=local_options(first),
         threads=threads,
+        row_weights=problem.relative_weights,
     )
 
 
@@ -63,6 +64,7 @@ def run_options(prepared: Preparation, ends: bool = False) -> dict[str, Any]:
         "init": prepared.init,
         "server": {"kind": method.server.kind, **dataclasses.asdict(method.server)},
         "prox": method.rule.prox,
+        "l2": prepared.l2,
         "record_rounds": prepared.records,
         "reference": prepared.reference,
         "keep_weights": prepared.keep_weights,

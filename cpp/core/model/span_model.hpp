@@ -5,6 +5,7 @@
 #pragma once
 
 #include <limits>
+#include <stdexcept>
 
 #include "../blocks/symmetric_gram.hpp"
 #include "../matrix_products.hpp"
@@ -121,6 +122,7 @@ class SpanModel final : public ModelOf<Real> {
 
   void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
              const Matrix<double>& velocity, const Matrix<double>& controls, Team& team) override {
+    if (shrinks()) throw std::logic_error("place: want no l2");
     model_.restart(init_);
     track().value = coefficients;
     if (track().anchor.size()) track().anchor.setZero();

@@ -13,7 +13,7 @@
 
 namespace localgd {
 
-// All but prox is shared by runs side by side; each has a prox of its own (run_rule.hpp).
+// All but prox and l2 is shared by runs side by side; each has its own (run_rule.hpp).
 struct LocalRule {
   std::vector<std::int64_t> steps;                 // M; L_i
   std::vector<Index> batches;                      // M; rows per step, 0 for all
@@ -26,7 +26,7 @@ struct LocalRule {
   double l2 = 0;                                   // lambda
   std::shared_ptr<const Correction> correction{};  // or none
 
-  // show(name, value) for all but prox.
+  // show(name, value) for all but prox and l2.
   template <class Show>
   void visit(Show&& show) {
     show("steps", steps), show("batches", batches), show("replacement", replacement);

@@ -122,11 +122,13 @@ def _clients(problem: Problem) -> list[slice]:
 
 
 def _pulls(loss: str, problem: Problem, w: np.ndarray) -> np.ndarray:
-    """ℓ'/n_i of each row, with its sign or per class."""
+    """v ℓ'/V_i of each row, with its sign or per class."""
     y, sizes = problem.y, np.repeat(problem.sizes, problem.sizes)
     with np.errstate(over="ignore", invalid="ignore"):
         pulls = LOSSES[loss].slopes(problem.X @ w, y)
     if not np.isfinite(pulls).all():
         raise ValueError(f"w: its {loss} loss is not finite; want a model closer to 0")
+    if problem.relative_weights is not None:
+        pulls = (pulls.T * problem.relative_weights).T
     scaled: np.ndarray = (pulls.T / sizes).T
     return scaled

@@ -13,7 +13,7 @@ __all__ = ["smoothness"]
 def smoothness(problem: Problem, loss: str) -> float:
     """The largest smoothness constant of the clients' objectives.
 
-    ``H = max_i ℓ''_max λ_max(X_iᵀ X_i) / n_i``
+    ``H = max_i ℓ''_max λ_max(X_iᵀ diag(v_i) X_i) / V_i``
 
     ℓ''_max is 1 for the squared loss, 1/4 for the logistic, 1/2 for softmax. The exponential loss
     is not smooth; for it the curvature at margin 0 is taken, which bounds that of all later
@@ -51,9 +51,11 @@ def smoothness(problem: Problem, loss: str) -> float:
     check_problem(problem)
     check_loss(loss, problem)
     exponent = int(np.frexp(np.abs(problem.X).max())[1])  # so that squares stay in range
-    largest = 0.0
+    largest, omega = 0.0, problem.relative_weights
     for i in range(problem.n_clients):
         X = np.ldexp(problem.X[problem.rows(i)], -exponent)
+        if omega is not None:
+            X = X * np.sqrt(omega[problem.rows(i)])[:, None]
         gram = X @ X.T if X.shape[0] <= X.shape[1] else X.T @ X
         largest = max(largest, float(np.linalg.eigvalsh(gram)[-1]) / len(X))
     if largest <= 0:

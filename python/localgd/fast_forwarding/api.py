@@ -11,10 +11,11 @@ import numpy as np
 from .. import _validation as check
 from ..arguments import MAX_ROUNDS
 from ..engines import DEFAULT_MEMORY_LIMIT
+from ..errors import UnsupportedError
 from ..losses import LOSSES
 from ..measuring import Measure
 from ..methods import Method
-from ..preparation import prepare
+from ..preparation import Preparation, prepare
 from ..problem import Problem
 from ..result import Run
 from .job import Job, threads_of
@@ -32,6 +33,7 @@ def fast_forward(
     *,
     rounds: float,
     loss: str | None = None,
+    l2: float = 0.0,
     init: Any = None,
     rtol: float = 1e-8,
     threads: int | None = None,
@@ -63,7 +65,7 @@ def fast_forward(
 
     Parameters
     ----------
-    problem, method, loss, init, threads, reference, test, asymptote, measures, keep_weights
+    problem, method, loss, l2, init, threads, reference, test, asymptote, measures, keep_weights
         As for :func:`localgd.run`. The method must be deterministic, with all clients.
     rounds : int or float, 0 to 1e300
         R, a whole number.
@@ -130,6 +132,7 @@ def fast_forward(
         method,
         rounds=rounds,
         loss=loss,
+        l2=l2,
         init=init,
         engine="gram",
         threads=threads,
@@ -144,6 +147,7 @@ def fast_forward(
         memory_limit=memory_limit,
         far=True,
     )
+    _check_objective(prepared)
     rtol = _check_rtol(rtol)
     max_exact_rounds = check.integer("max_exact_rounds", max_exact_rounds, 1)
     beside = _check_verify(verify)
@@ -161,6 +165,18 @@ def fast_forward(
     if beside:
         found.further["deviation"] = deviations(job, found, beside)
     return found.result(job, time.perf_counter() - start)
+
+
+def _check_objective(prepared: Preparation) -> None:
+    if prepared.l2 > 0:
+        raise UnsupportedError(
+            f"l2: got {prepared.l2:g}, with which rounds approach their fixed point geometrically "
+            "and not along log(rounds); want l2=0, or localgd.run"
+        )
+    if prepared.problem.sample_weight is not None:
+        raise UnsupportedError(
+            "problem: rows with weights of their own are not fast-forwarded; use localgd.run"
+        )
 
 
 def _check_rtol(rtol: Any) -> float:

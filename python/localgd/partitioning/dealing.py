@@ -24,6 +24,8 @@ def partition(
     seed: Any = 0,
     weights: Any = "samples",
     task: str | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
 ) -> Problem:
     """Deal the rows of one data set to clients: every row once, at least one row per client.
 
@@ -43,7 +45,9 @@ def partition(
     seed : int, SeedSequence, Generator or None, default 0
         An int gives the same bits every time (its stream is kept apart from that of
         ``default_rng(seed)``, with which rows are often made). None draws a fresh seed.
-    weights, task
+    sample_weight : array of shape (N,), optional
+        v_j, one for each row.
+    weights, task, class_weight
         As for :class:`localgd.Problem`.
 
     Returns
@@ -102,4 +106,12 @@ def partition(
             f"from 0 to {n_clients - 1} to have one"
         )
     X = scheme.transform(X, clients, n_clients, rng)
-    return Problem.from_arrays(X, y, clients, weights=weights, task=task)
+    return Problem.from_arrays(
+        X,
+        y,
+        clients,
+        weights=weights,
+        task=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+    )

@@ -6,6 +6,7 @@ the weights in some basis: the rows A are given in it too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 
@@ -68,6 +69,11 @@ class Margins:
         if self.loss.affine:
             return self.c * doubt
         return self.sizes(m) * np.expm1(np.minimum(self._rate * doubt, 1.0))
+
+    def curve(self, A: np.ndarray, m: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Products of the Hessian with vectors."""
+        curvatures = self.c * self.loss.curvatures(m, self.y)
+        return lambda p: (curvatures * (A @ p)) @ A
 
     def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
         return (A * (self.c * self.loss.curvatures(m, self.y))[:, None]).T @ A
@@ -142,6 +148,15 @@ class Classes:
 
     def slips(self, s: np.ndarray, doubt: np.ndarray) -> np.ndarray:
         return self.sizes(s) * np.expm1(np.minimum(2 * doubt, 1.0))
+
+    def curve(self, A: np.ndarray, s: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        P = softmax(s, axis=1)
+
+        def product(p: np.ndarray) -> np.ndarray:
+            moved = P * self.lift(A, p)
+            return self.pull(A, self.c[:, None] * (moved - P * moved.sum(axis=1, keepdims=True)))
+
+        return product
 
     def hessian(self, A: np.ndarray, s: np.ndarray) -> np.ndarray:
         P = softmax(s, axis=1)

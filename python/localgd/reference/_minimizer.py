@@ -1,4 +1,4 @@
-"""The minimiser of the loss where the rows are not separable."""
+"""The minimiser of the objective: with λ always, without where the rows are not separable."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from ..read_only import ReadOnlyArrays
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
+from ._regularised import minimise_regularised
 
 __all__ = ["Minimizer", "minimizer"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Minimizer(ReadOnlyArrays):
-    """The minimiser of a problem's loss on the span of its rows.
+    """The minimiser of a problem's objective on the span of its rows.
 
-    ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w)``
+    ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w) + (λ/2)‖w‖²``
 
     Attributes
     ----------
@@ -31,6 +32,8 @@ class Minimizer(ReadOnlyArrays):
         w*/‖w*‖; None if w* = 0.
     loss : str
         The name of ℓ.
+    l2 : float
+        λ.
     value : float
         f(w*).
     gradient_norm : float
@@ -38,14 +41,18 @@ class Minimizer(ReadOnlyArrays):
     relative_gradient : float
         ‖∇f(w*)‖ over the sum of the norms of its N terms, before they cancel: for a binary loss
         Σ_j c_j |ℓ'(z_j·w*)| ‖x_j‖, for softmax Σ_j c_j ‖p_j - e_{y_j}‖ ‖x_j‖, for the squared loss
-        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖. Features are brought to similar size by powers of two
-        for it, so that none vanishes beside larger ones.
+        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖, and λ‖w*‖. Without λ features are brought to similar size
+        by powers of two for it, so that none vanishes beside larger ones.
+    gap : float
+        f(w*) is this far above the least value at most: ‖∇f(w*)‖²/(2λ); inf without λ.
     margin_error : float
         No margin z_j·w* (x_j·w* for the squared loss, difference of two scores for softmax) is
-        farther than this from that of the exact minimiser, which is thereby proved to exist.
-    rank : int
+        farther than this from that of the exact minimiser, which is thereby proved to exist. With λ
+        it follows from ‖w - w*‖ ≤ ‖∇f(w)‖/λ.
+    rank : int or None
         Dimension of the span of the rows: singular values above max(N, d) ε times the largest,
-        once rows and features are brought to similar size by powers of two.
+        once rows and features are brought to similar size by powers of two. None with λ, which does
+        not need it.
     """
 
     weights: np.ndarray
@@ -55,7 +62,18 @@ class Minimizer(ReadOnlyArrays):
     gradient_norm: float
     relative_gradient: float
     margin_error: float
-    rank: int
+    rank: int | None
+    l2: float = 0.0
+
+    @property
+    def grad_norm(self) -> float:
+        """``‖∇f(w*)‖``, as columns of histories call it."""
+        return self.gradient_norm
+
+    @property
+    def gap(self) -> float:
+        """``f(w*) - min f ≤ ‖∇f(w*)‖²/(2λ)``."""
+        return self.gradient_norm**2 / (2 * self.l2) if self.l2 > 0 else float("inf")
 
     def __repr__(self) -> str:
         return (
@@ -64,12 +82,14 @@ class Minimizer(ReadOnlyArrays):
         )
 
 
-def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10) -> Minimizer:
-    """The point that gradient descent reaches on rows that no model separates, not even in part.
+def minimizer(
+    problem: Problem, *, loss: str = "logistic", l2: float = 0.0, tolerance: float = 1e-10
+) -> Minimizer:
+    """The point that gradient descent reaches: with λ, or on rows that no model separates in part.
 
-    ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w)``, w in the span of the rows
+    ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w) + (λ/2)‖w‖²``, w in the span of the rows
 
-    For the binary losses and softmax it exists iff no u has z_j·u ≥ 0 for all rows and > 0 for
+    With λ it exists and is unique. Without, for the binary losses and softmax it exists iff no u has z_j·u ≥ 0 for all rows and > 0 for
     some: iff the ``subset`` of :func:`separability` is empty. For the squared loss it always does,
     and is the least-squares solution of least norm. Rows of clients of weight 0 are left out.
     Newton's method, then corrections by the gradient of the rows as they are, to rounding.
@@ -84,6 +104,8 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
         The first two need a binary task, "squared" a regression or binary one, "softmax" a
         multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²). Of a loss that
         was added it wants second derivatives (``localgd.losses``).
+    l2 : float >= 0, default 0
+        λ.
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
         rounding of the weights that sets the limit where rows differ in norm by 1e6.
@@ -122,8 +144,11 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     problem = check_problem(problem)
     check_loss(loss, problem)
     tolerance = check.number("tolerance", tolerance, above=0)
+    l2 = check.number("l2", l2, minimum=0)
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
+    if l2 > 0:
+        return _with_l2(rows[active], _objective(problem, active, loss), loss, l2, tolerance)
     found = minimise(rows[active], _objective(problem, active, loss))
     if found is None or not np.isfinite(found.margin_error):
         _refuse_separable(rows[active], loss)
@@ -145,6 +170,28 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     )
 
 
+def _with_l2(
+    rows: np.ndarray, objective: Margins | Classes, loss: str, l2: float, tolerance: float
+) -> Minimizer:
+    found = minimise_regularised(rows, objective, l2)
+    relative = found.gradient_norm / found.terms if found.terms > 0 else 0.0
+    _check_gradient(relative, tolerance)
+    norm = np.linalg.norm(found.w)
+    longest = float(np.linalg.norm(rows, axis=1).max())
+    of_scores = np.sqrt(2.0) if isinstance(objective, Classes) else 1.0
+    return Minimizer(
+        weights=found.w,
+        direction=found.w / norm if norm > 0 else None,
+        loss=loss,
+        value=found.value,
+        gradient_norm=found.gradient_norm,
+        relative_gradient=relative,
+        margin_error=float(of_scores * longest * found.gradient_norm / l2),
+        rank=None,
+        l2=l2,
+    )
+
+
 def accurate(found: Minimum | None, tolerance: float) -> Minimum:
     """A minimum that is proved and whose gradient is small enough."""
     if found is None or not np.isfinite(found.margin_error):
@@ -152,13 +199,16 @@ def accurate(found: Minimum | None, tolerance: float) -> Minimum:
             "problem: rounding hides the minimiser: it exists, but the loss is flat to double "
             "precision in some direction; rescale the rows and features to similar size"
         )
-    if not found.relative_gradient <= tolerance:
+    _check_gradient(found.relative_gradient, tolerance)
+    return found
+
+
+def _check_gradient(relative: float, tolerance: float) -> None:
+    if not relative <= tolerance:
         raise ValueError(
             f"tolerance: got {tolerance:g}, but rounding keeps the relative gradient at "
-            f"{found.relative_gradient:.2g}; rescale the rows and features to similar size, or ask "
-            "for less"
+            f"{relative:.2g}; rescale the rows and features to similar size, or ask for less"
         )
-    return found
 
 
 def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Classes:

@@ -89,6 +89,8 @@ def _beside(key: str, case: Case) -> CheckedRun | None:
     settings, rule = case.settings, case.method.rule
     if rule.stochastic or rule.solve or rule.correction != "none":
         return None
+    if case.problem.sample_weight is not None:
+        return None
     if case.problem.task == "multiclass" or case.method.server.coordinate_wise:
         return None
     if any(settings[name] is not SETTINGS[name] for name in settings.keys() - KNOWN):

@@ -1,0 +1,146 @@
+"""The objective with λ, and with weights of rows: every engine, loss, method, server and dtype."""
+
+import itertools
+
+import numpy as np
+import pytest
+import registry
+
+import localgd as lg
+
+L2, ROUNDS = 0.05, 60
+INIT = (0.6, -0.8, 0.3, 0.0, 0.7)
+CASES = [
+    (case, loss, weights)
+    for case in registry.METHODS
+    if not case.solve
+    for loss, weights in zip(case.losses, itertools.cycle(registry.WEIGHTS), strict=False)
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "loss", "weights"), CASES, ids=lambda value: getattr(value, "name", None)
+)
+def test_every_method_agrees_with_the_oracle(case, loss, weights):
+    weights, init = registry.WEIGHTS[weights], registry.model(loss, INIT)
+    settings = {"rounds": ROUNDS, "init": init, "record": (1, 2, 17, 59), "l2": L2}
+    want = registry.expected(case, loss, weights=weights, rate=lambda k: 0.2, **settings)
+    problem, method = registry.problem(loss, weights), case.make(0.2)
+    for engine, dtype in itertools.product(case.engines, registry.DTYPES):
+        run = lg.run(
+            problem,
+            method,
+            **settings,
+            loss=loss,
+            engine=engine,
+            dtype=dtype,
+            seed=registry.SEED,
+            reference=registry.reference(loss),
+        )
+        where = f"{case.name}, {loss}, {engine}, {dtype}"
+        tolerance = case.tolerance(loss, dtype)
+        registry.assert_close(run.weights, want.weights, tolerance, where)
+        registry.assert_history(run, want, problem, tolerance, where)
+        assert (run.coefficients is None) == (engine != "gram"), where
+
+
+def weighted(loss, repeated, **options):
+    """The same rows with whole weights, or each row as often as it weighs."""
+    pairs = registry.clients(loss, sizes=(4, 6, 3))
+    rng = np.random.default_rng(8)
+    v = [rng.integers(1, 4, len(y)) for _, y in pairs]
+    if repeated:
+        pairs = [
+            (np.repeat(X, n, axis=0), np.repeat(y, n)) for (X, y), n in zip(pairs, v, strict=True)
+        ]
+        return lg.Problem(pairs, task=registry.task(loss), **options)
+    return lg.Problem(pairs, task=registry.task(loss), sample_weight=v, **options)
+
+
+@pytest.mark.parametrize("loss", registry.LOSSES)
+@pytest.mark.parametrize("weights", ["samples", "equal"])
+def test_a_row_of_weight_two_is_the_row_twice(loss, weights):
+    once, twice = weighted(loss, False, weights=weights), weighted(loss, True, weights=weights)
+    np.testing.assert_allclose(once.weights, twice.weights, rtol=1e-15)
+    for case in registry.METHODS:
+        if case.batches or case.solve or loss not in case.losses:
+            continue
+        for engine, l2 in itertools.product(case.engines, (0.0, 0.05)):
+            runs = [
+                lg.run(problem, case.make(0.2), rounds=30, loss=loss, engine=engine, l2=l2, seed=2)
+                for problem in (once, twice)
+            ]
+            where = f"{case.name}, {loss}, {engine}"
+            registry.assert_close(runs[0].weights, runs[1].weights, 1e-11, where)
+            for name in ("loss", "norm", "grad_variance", "drift"):
+                one, other = (run.history[name] for run in runs)
+                np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-14, err_msg=where)
+
+
+def test_balanced_classes_count_the_same():
+    X, y = np.eye(6), np.array([1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
+    problem = lg.Problem.from_arrays(X, y, [0, 0, 1, 1, 1, 0], class_weight="balanced")
+    for label in (-1, 1):
+        assert problem.row_weights[problem.y == label].sum() == pytest.approx(0.5)
+    given = lg.Problem.from_arrays(X, y, [0, 0, 1, 1, 1, 0], class_weight={1: 0.75, -1: 1.5})
+    np.testing.assert_allclose(given.row_weights, problem.row_weights, rtol=1e-15)
+
+
+def test_lambda_is_known_to_presets_of_the_learning_rate():
+    problem = registry.problem("logistic")
+    H = lg.analysis.smoothness(problem, "logistic")
+    settings = {"rounds": 5, "loss": "logistic", "l2": 0.3}
+    named = lg.run(problem, lg.LocalGD(4, "1/H"), **settings)
+    given = lg.run(problem, lg.LocalGD(4, 1 / (H + 0.3)), **settings)
+    np.testing.assert_array_equal(named.weights, given.weights)
+
+
+@pytest.mark.parametrize("threads", [2, 7])
+@pytest.mark.parametrize("engine", registry.ENGINES)
+def test_the_bits_are_those_of_one_thread(engine, threads):
+    rows = [(X, y) for X, y in registry.clients("logistic", sizes=(3,) * 70)]
+    v = [np.linspace(0.5, 2.0, 3)] * 70
+    problem = lg.Problem(rows, sample_weight=v)
+    for method in (lg.LocalGD(5, 0.3), lg.Scaffold(5, 0.3, participation=20)):
+        runs = [
+            lg.run(problem, method, rounds=20, loss="logistic", l2=0.01, engine=engine, threads=n)
+            for n in (1, threads)
+        ]
+        registry.assert_same_bits(*runs)
+
+
+def test_a_run_goes_on_from_its_checkpoint(tmp_path):
+    problem = weighted("logistic", False)
+    method = lg.Scaffold(5, 0.3, server=lg.ServerSGD(0.6, 0.5), participation=2)
+    for engine in registry.ENGINES:
+        settings = {"loss": "logistic", "l2": 0.02, "engine": engine, "record": (0, 9)}
+        whole = lg.run(problem, method, rounds=30, **settings)
+        path = tmp_path / f"{engine}.npz"
+        lg.run(problem, method, rounds=11, checkpoint=path, **settings)
+        again = lg.run(problem, method, rounds=30, checkpoint=path, **settings)
+        np.testing.assert_array_equal(whole.weights, again.weights)
+        with pytest.raises(ValueError, match="checkpoint"):
+            lg.run(problem, method, rounds=30, checkpoint=path, **{**settings, "l2": 0.03})
+
+
+def test_what_does_not_fit_is_refused():
+    problem = registry.problem("logistic")
+    for wrong in (-1e-9, np.nan, np.inf):
+        with pytest.raises(ValueError, match="l2"):
+            lg.run(problem, lg.LocalGD(2, 0.1), rounds=1, l2=wrong)
+    with pytest.raises(lg.UnsupportedError, match="l2"):
+        lg.run(problem, lg.LocalSolve(), rounds=1, l2=0.1)
+    with pytest.raises(lg.UnsupportedError, match="l2"):
+        lg.fast_forward(problem, lg.LocalGD(2, 0.1), rounds=1, l2=0.1)
+    rows = [([[1.0, 0.0]], [1]), ([[0.0, 1.0], [1.0, 1.0]], [-1, 1])]
+    with pytest.raises(ValueError, match="sample_weight: all rows of client 1 weigh 0"):
+        lg.Problem(rows, sample_weight=[[1.0], [0.0, 0.0]])
+    with pytest.raises(ValueError, match="sample_weight"):
+        lg.Problem(rows, sample_weight=[[1.0], [1.0]])
+    with pytest.raises(ValueError, match="sample_weight: -1 for row 2"):
+        lg.Problem(rows, sample_weight=[[1.0], [1.0, -1.0]])
+    with pytest.raises(ValueError, match="class_weight: there is no label 3"):
+        lg.Problem(rows, class_weight={3: 1.0})
+    with pytest.raises(lg.UnsupportedError, match="weights of their own"):
+        weighted_rows = lg.Problem(rows, sample_weight=[[1.0], [1.0, 2.0]])
+        lg.fast_forward(weighted_rows, lg.LocalGD(2, 0.1), rounds=10)
