@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from .._backend import core
 from ..arguments import check_init, check_reference
 from ..configuration import work_of
 from ..engines import DEFAULT_MEMORY_LIMIT, Plan, choose_side_by_side, choose_threads
@@ -25,7 +26,7 @@ from .grid import Case
 
 __all__ = ["CheckedRun", "parts"]
 
-STRIP = {"float64": 8, "float32": 16}  # runs that are worked on together
+STRIP = core.schema()["thresholds"]["strip_width"]  # by dtype: runs that are worked on together
 WORTH = 0.75  # of a strip that has to be filled; emptier ones are slower than their runs one by one
 MEASURES = ("test", "asymptote", "measures")  # taken in Python between the rounds of a single run
 

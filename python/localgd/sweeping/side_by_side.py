@@ -16,13 +16,12 @@ from ..losses import margin_rows
 from ..measuring import columns as history_columns
 from ..running import ending, next_chunk
 from ..schedules import rates
-from .groups import CheckedRun
+from .groups import STRIP, CheckedRun
 from .table import Entry
 
 __all__ = ["entries_side_by_side"]
 
 RATES_AT_ONCE = 2**16  # of schedules
-LANES = 8  # runs that a thread takes at once, at least
 
 
 def entries_side_by_side(runs: Sequence[CheckedRun]) -> list[Entry]:
@@ -47,7 +46,9 @@ def _session(runs: Sequence[CheckedRun]) -> Any:
     problem, plan = first.case.problem, first.plan
     count = len(runs)
     whole = dataclasses.replace(
-        plan, seconds_round=plan.seconds_round * count, parts=plan.parts * -(-count // LANES)
+        plan,
+        seconds_round=plan.seconds_round * count,
+        parts=plan.parts * -(-count // STRIP[first.dtype]),
     )
     return core.Simulation(
         margin_rows(problem, first.loss),
