@@ -221,7 +221,7 @@ class Settings:
         words.choice(*LOSSES),
         METHOD,
         "NAME",
-        f"{', '.join(list(LOSSES)[:-1])} or {list(LOSSES)[-1]}.",
+        "exponential, logistic, squared or softmax.",
         shown="exponential; squared for regression, softmax for classes",
     )
     reference: bool | None = setting(
