@@ -281,7 +281,8 @@ def test_measures_of_one_name_are_told_apart(small_problem, tmp_path):
 
 def test_runs_without_functions_are_found_beside_those_with(small_problem, tmp_path, monkeypatch):
     file, grid = tmp_path / "s.jsonl", {"lr": [0.1, closure(0.2), 0.3]}
-    first = lg.sweep(small_problem, METHOD, grid=grid, rounds=20, out=file)
+    options = {"grid": grid, "rounds": 20, "out": file, "batch": False}
+    first = lg.sweep(small_problem, METHOD, **options)
     ran = []
 
     def spy(problem, method, **settings):
@@ -290,7 +291,7 @@ def test_runs_without_functions_are_found_beside_those_with(small_problem, tmp_p
 
     monkeypatch.setattr("localgd.sweeping.runs.run", spy)
     with pytest.warns(UserWarning, match="run anew"):
-        again = lg.sweep(small_problem, METHOD, grid=grid, rounds=20, out=file)
+        again = lg.sweep(small_problem, METHOD, **options)
     assert ran == [grid["lr"][1]]
     np.testing.assert_array_equal(first.last("loss"), again.last("loss"))
 

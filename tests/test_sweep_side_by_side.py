@@ -383,21 +383,21 @@ def test_ctrl_c_keeps_what_is_there(small_problem, tmp_path):
     table = lg.sweep(
         small_problem,
         lg.LocalGD(4, 0.1),
-        grid={"rounds": [10, 1000], "lr": [0.1, 0.2, interrupt]},
+        grid={"rounds": [10, 1000], "lr": [0.1, 0.2, 0.3, interrupt]},
         rounds=0,
         engine="gram",
         out=file,
     )
     status = [entry.status for entry in table]
-    assert status == ["completed"] * 3 + ["interrupted"] * 3
-    stopped = table.entries[3]
+    assert status == ["completed"] * 4 + ["interrupted"] * 4
+    stopped = table.entries[4]
     assert 10 <= stopped.history["round"][-1] <= 30
     assert stopped.message.endswith("of 1,000")
     alone = lg.run(
         small_problem, lg.LocalGD(4, 0.1), rounds=int(stopped.history["round"][-1]), engine="gram"
     )
     assert stopped.history["loss"][-1] == pytest.approx(alone.history["loss"][-1], rel=1e-10)
-    assert len(lg.load_sweep(file)) == 3
+    assert len(lg.load_sweep(file)) == 4
 
 
 def test_real_signal_during_a_round_that_would_last_for_years(run_python):
@@ -411,15 +411,16 @@ def lr(round):
     return 1e-20
 
 table = lg.sweep(problem, lg.LocalGD(local_steps=10**15, lr=1e-20), rounds=5, engine="gram",
-                 every_step=True, grid={"lr": [lr, *(1e-20 * j for j in range(1, 6))]})
+                 every_step=True, grid={"lr": [lr, *(1e-20 * j for j in range(1, 8))]})
 print([(entry.status, entry.history["round"].tolist()) for entry in table])
 """
     done = run_python(script, timeout=60)
-    assert done.stdout == str([("interrupted", [0])] * 6) + "\n", done.stderr
+    assert done.stdout == str([("interrupted", [0])] * 8) + "\n", done.stderr
 
 
 def test_a_few_runs_go_one_by_one_bit_for_bit(small_problem):
-    grid = {"lr": np.geomspace(0.1, 1, 5).tolist()}
+    few = int(groups.WORTH * groups.STRIP["float64"]) - 1
+    grid = {"lr": np.geomspace(0.1, 1, few).tolist()}
     table = lg.sweep(small_problem, lg.LocalGD(3, 0.1), grid=grid, rounds=10, engine="gram")
     for entry in table:
         alone = lg.run(small_problem, lg.LocalGD(3, entry.values["lr"]), rounds=10, engine="gram")

@@ -90,8 +90,8 @@ def minimizer(
     ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w) + (λ/2)‖w‖²``, w in the span of the rows
 
     With λ it exists and is unique. Without, for the binary losses and softmax, it exists iff no u
-    has z_j·u ≥ 0 for all rows and > 0 for some: iff the ``subset`` of :func:`separability` is empty.
-    For the squared loss it always does, and is the least-squares solution of least norm. Rows of
+    has z_j·u ≥ 0 for all rows and > 0 for some: iff the ``subset`` of :func:`separability` is
+    empty. For the squared loss it always does, and is the least-squares solution of least norm. Rows of
     clients of weight 0 are left out. Newton's method, then corrections by the gradient of the rows
     as they are, to rounding.
 

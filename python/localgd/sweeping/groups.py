@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._backend import core
 from ..configuration import work_of
 from ..engines import Plan, choose_side_by_side
 from ..identification import identify
@@ -19,7 +20,7 @@ from .grid import SETTINGS, Case
 
 __all__ = ["CheckedRun", "parts"]
 
-STRIP = {"float64": 8, "float32": 16}  # runs that are worked on together
+STRIP = core.schema()["thresholds"]["strip_width"]  # by dtype: runs that are worked on together
 WORTH = 0.75  # of a strip that has to be filled; emptier ones are slower than their runs one by one
 # Arguments of run that are known here: with any other a run is taken by itself. What `test`,
 # `asymptote` and `measures` ask for is measured in Python between the rounds of a single run.

@@ -15,13 +15,12 @@ from ..result import ending, make_run
 from ..running import next_chunk
 from ..schedules import rates
 from ..simulation import SIDE_BY_SIDE, make_simulation, start_is_finite
-from .groups import CheckedRun
+from .groups import STRIP, CheckedRun
 from .table import Entry
 
 __all__ = ["ScheduleError", "entries_side_by_side"]
 
 RATES_AT_ONCE = 2**16  # of schedules
-LANES = 8  # runs that a thread takes at once, at least
 
 
 class ScheduleError(Exception):
@@ -50,7 +49,7 @@ def _session(runs: Sequence[CheckedRun]) -> Any:
     whole = dataclasses.replace(
         plan,
         seconds_round=plan.seconds_round * len(runs),
-        parts=plan.parts * -(-len(runs) // LANES),
+        parts=plan.parts * -(-len(runs) // STRIP[prepared.dtype]),
     )
     threads = choose_threads(prepared.threads, whole)
     return make_simulation([run.prepared for run in runs], SIDE_BY_SIDE, threads)
