@@ -559,9 +559,9 @@ def test_info(capsys):
 # Extras that are not there --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", ["cyclopts", "pydantic", "rich", "tomli_w"])
+@pytest.mark.parametrize("missing", ["cyclopts", "pydantic", "rich", "tomli-w"])
 def test_without_the_extra_cli(monkeypatch, capsys, missing):
-    monkeypatch.setitem(sys.modules, missing, None)
+    monkeypatch.setitem(sys.modules, missing.replace("-", "_"), None)
     assert main(["info"]) == 2
     printed = capsys.readouterr()
     wanted = f"localgd: the command needs {missing}: pip install 'localgd[cli]'\n"
@@ -957,6 +957,7 @@ def test_toml_beyond_reason(here, text, message):
         ("rows.csv", "a;y\n1;0\n2;1\n", "--delimiter ; reads another", "--delimiter ;"),
         ("rows.csv", "a\ty\n1\t0\n2\t1\n", "is the delimiter right?", "--delimiter tab"),
         ("rows.csv", "a\ty\n1\t0\n2\t1\n", "is the delimiter right?", "--delimiter \\t"),
+        ("rows.csv", "a-y\n1-0\n2-1\n", "is the delimiter right?", "--delimiter -"),
         ("rows.csv", "2019,label\n1,0\n2,1\n", "--header: as column names", "--header"),
         ("rows.csv", "2019,x\n1,0\n2,1\n", "--header", "--header --label x"),
         ("rows.csv", "x,2019\n1,0\n2,1\n", "pass --header", "--header --label 2019"),

@@ -332,6 +332,8 @@ def test_another_method_drops_the_parameters_of_the_file(here):
     assert Settings.merged(one_client, {"method": "scaffold"}).participation == 1
     exact = {"method": "modified-local-gd", "local_steps": "exact"}
     assert Settings.merged(exact, {"method": "local-gd"}).local_steps is None
+    assert Settings.merged({"method": "gd", "mu": 0.5}, {"method": "scaffold"}).mu is None
+    assert Settings.merged({"method": "gd", "mu": 0.5}, {"method": "fedprox"}).mu == 0.5
     with pytest.raises(ValueError, match=r"mu: got 0.5; gd takes none"):
         settle(Settings.merged({"method": "gd", "mu": 0.5}, {}))
 

@@ -10,7 +10,7 @@ from ..writing import Stream
 
 __all__ = ["main"]
 
-NEEDED = ("cyclopts", "pydantic", "rich", "tomli_w")
+NEEDED = ("cyclopts", "pydantic", "rich", "tomli-w")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     localgd ...
     0
     """
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in NEEDED if importlib.util.find_spec(name.replace("-", "_")) is None]
     if missing:
         print(
             f"localgd: the command needs {', '.join(missing)}: pip install 'localgd[cli]'",

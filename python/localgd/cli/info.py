@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from .._backend import VARIABLE, available, core
 from ..engines import usable_cores
+from . import NEEDED
 from .screen import Screen
 
 __all__ = ["collect", "info"]
@@ -19,7 +20,7 @@ __all__ = ["collect", "info"]
 EXTRAS = {
     "data": ("scikit-learn", "mlxtend", "pandas", "pyarrow"),
     "plot": ("matplotlib",),
-    "cli": ("cyclopts", "pydantic", "rich", "tomli-w"),
+    "cli": NEEDED,
 }
 
 

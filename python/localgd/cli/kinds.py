@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Len, Lt
+from cyclopts import Parameter
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -32,6 +33,7 @@ from . import words
 from .methods import SHELL_METHODS
 from .words import EXACT, FULL, number
 
+ANY_TEXT = Parameter(allow_leading_hyphen=True)  # a delimiter, the name of a column or a file
 BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -148,9 +150,11 @@ Memory = Annotated[
     int, BeforeValidator(_memory), Ge(1), _wanted("bytes, such as 4e9, 500MB or 4GiB")
 ]
 Flag = Annotated[bool, Strict(), _wanted("true or false")]
-Text = Annotated[str, BeforeValidator(_text), _wanted("a text")]
+Text = Annotated[str, ANY_TEXT, BeforeValidator(_text), _wanted("a text")]
 FilePath = Annotated[Text, AfterValidator(_path), PlainSerializer(_uri_of_bytes, when_used="json")]
-Character = Annotated[str, BeforeValidator(_character), Len(1, 1), _wanted("one character, or tab")]
+Character = Annotated[
+    str, ANY_TEXT, BeforeValidator(_character), Len(1, 1), _wanted("one character, or tab")
+]
 DigitClasses = Annotated[
     str,
     Field(pattern=r"^(all|[0-9]+(,[0-9]+)+)$"),

@@ -140,10 +140,8 @@ def _about(request: Request) -> dict[str, str]:
     build = collect()
     command = ["localgd", *sys.argv[1:]]
     if request.data is not None and "weights" not in request.of_file:
-        command += [
-            "--weights",
-            request.labels.weights,
-        ]  # to mean the same whatever the default becomes
+        # To mean the same whatever the default becomes.
+        command += ["--weights", request.labels.weights]
     versions = {"python": build["python"], "numpy": build["numpy"], "scipy": build["scipy"]}
     versions["matplotlib"] = build["extras"]["plot"]["matplotlib"]
     return {

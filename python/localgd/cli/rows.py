@@ -117,11 +117,9 @@ def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
     options = {name: getattr(settings, name) for name in FormatSettings.model_fields}
     own = read_own(path, settings.label, settings.client, _task(settings), **options)
     # Absolute, so that the written settings repeat the run from any folder.
-    named = {"data": str(path.resolve()), "client": own.client}
+    named = settings.model_copy(update={"data": str(path.resolve()), "client": own.client})
     title = os.fsencode(path.name).decode(errors="replace")  # to be written to reports
-    return Rows(own.X, own.y, own.ids, title, own.names, own.guessed), settings.model_copy(
-        update=named
-    )
+    return Rows(own.X, own.y, own.ids, title, own.names, own.guessed), named
 
 
 def _task(settings: Settings) -> str | None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..checkpointing import SECONDS_BETWEEN
 from ..servers import Server
 from . import kinds, words
-from .methods import SHELL_METHODS, ShellMethod, about_takers
+from .methods import PARAMETERS, SHELL_METHODS, ShellMethod, about_takers
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,7 +50,7 @@ def option(help: str, default: Any = None, *, unless_given: Any = None) -> Any:
 
 
 class Options(BaseModel):
-    """Some options of a command. None: to be settled from the data."""
+    """Some options of a command. None: to be settled later, from data and method."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     # Where there is none, cyclopts parses the sources of all base classes, also of pydantic's, for
@@ -308,11 +308,12 @@ def _stays_behind(name: str, value: Any, old: ShellMethod, new: ShellMethod) -> 
     """Whether a setting of one method means nothing to another, or was its default only."""
     if name == "pooled":
         return value is True
-    if name not in old.takes:
+    if name not in PARAMETERS:
         return False
-    default = default_of(old, name)
-    was_default = type(value) is type(default) and value == default  # 1 client is not 1.0 of them
-    return was_default or name not in new.takes or value == words.EXACT
+    if name not in new.takes or value == words.EXACT:
+        return True
+    default = default_of(old, name) if name in old.takes else None
+    return type(value) is type(default) and value == default  # 1 client is not 1.0 of them
 
 
 def in_options(text: str) -> str:
