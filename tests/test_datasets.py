@@ -827,6 +827,15 @@ def test_csv_in_pieces(write, monkeypatch, size, at):
             datasets.read(write("rows.csv", text))
 
 
+def test_csv_of_many_columns_is_read_by_pyarrow(write, monkeypatch):
+    """Lines are longer than a block there; Python alone takes seven times as long."""
+    monkeypatch.setattr(datasets.csv_rows, "BLOCK", 1000)
+    monkeypatch.delattr(datasets.csv_rows._Csv, "parse_cells")
+    line = ",".join(map(str, range(1000)))
+    X, _ = datasets.read(write("rows.csv", f"{line}\n{line}\n"), header=False, task="regression")
+    assert X.tolist() == [[*range(999)]] * 2
+
+
 @pytest.mark.parametrize(
     ("rows", "sites"),
     [

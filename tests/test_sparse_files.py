@@ -164,6 +164,13 @@ def test_labels_are_those_of_the_file(tmp_path, labels, y):
     }
 
 
+def test_equal_labels_are_kept_once(paths):
+    """A label takes 8 bytes a row, however it is written."""
+    paths["svmlight"].write_bytes(b"yes 1:1\nno 1:2\nyes 1:3\n")
+    _, raw = lg.datasets.files.read_raw(paths["svmlight"], None, None)
+    assert raw.labels[0] is raw.labels[2]
+
+
 def test_clients_are_the_qids(tmp_path):
     path = tmp_path / "rows.svm"
     path.write_text("1 qid:7 1:2\n-1 qid:-3 # 1:5\n1\tqid:7\t2:1\n")
