@@ -17,7 +17,7 @@ __all__ += ["lines", "loglog_rounds", "panel", "plain_ticks", "styles"]
 Style = Mapping[str, Any]
 
 COLOURS = _style.OKABE_ITO
-GUIDE: Style = {"color": _style.GUIDE, "linewidth": 0.8}  # of what is predicted
+GUIDE: Style = {"color": _style.GUIDE, "linewidth": 0.8}  # of a line to compare with
 ROUNDS = "Communication rounds k"
 PURPOSE = "the figures of a report"
 

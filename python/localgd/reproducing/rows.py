@@ -45,11 +45,10 @@ def about(context: Context) -> dict[str, Any]:
     }
 
 
-def synthetic(context: Context) -> lg.Problem:
-    """The separable rows of the specification."""
-    return lg.datasets.make_separable(
-        n_clients=5, n_samples=10, n_features=100, seed=1 + context.seed
-    )
+def synthetic(context: Context, *, seed: int | None = None) -> lg.Problem:
+    """The separable rows of the specification, of seed 1 + context.seed unless it is given."""
+    seed = 1 + context.seed if seed is None else seed
+    return lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=seed)
 
 
 def digits(
@@ -67,7 +66,7 @@ def digits(
     per_class : int, optional
         As many of each, the first; all of them by default.
     load : function of ``lg.datasets``, optional
-        In their place.
+        Loads other digits.
     **deal
         Of :func:`localgd.partition`; by default 10 clients by Dirichlet(0.3).
     """

@@ -51,7 +51,7 @@ class LocalSolve(Experiment):
 
     def measure(self, context: Context) -> Measured:
         """Exact solves on several data sets and on real rows; local steps on one data set."""
-        problems = {seed: _synthetic(seed) for seed in _seeds(context)}
+        problems = {seed: rows.synthetic(context, seed=seed) for seed in _seeds(context)}
         pairs = [
             self._solves(context, problems[seed], ROUNDS)
             for seed in context.each("exact solves, data set ", problems)
@@ -122,10 +122,6 @@ class LocalSolve(Experiment):
 
 def _seeds(context: Context) -> range:
     return range(1 + context.seed, 1 + context.seed + context.pick(3, 10))
-
-
-def _synthetic(seed: int) -> lg.Problem:
-    return lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=seed)
 
 
 def _real_rounds(context: Context) -> int:
