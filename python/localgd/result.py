@@ -99,6 +99,7 @@ class Run:
         Returns
         -------
         Run
+            This one.
 
         Raises
         ------
@@ -123,6 +124,7 @@ class Run:
         Returns
         -------
         pandas.DataFrame
+            Indexed from 0.
 
         Raises
         ------
@@ -212,10 +214,12 @@ def load(path: str | os.PathLike[str]) -> Run:
     Parameters
     ----------
     path : path
+        The file.
 
     Returns
     -------
     Run
+        What was saved.
 
     Raises
     ------

@@ -103,6 +103,7 @@ class ServerSGD(Server):
     momentum : float in [0, 1), default 0.0
         m.
     nesterov : bool, default False
+        Look ahead by the momentum.
 
     Raises
     ------
@@ -141,6 +142,7 @@ class ServerAdam(Server):
     lr : float > 0
         Server learning rate.
     beta1, beta2 : float in [0, 1), default 0.9 and 0.99
+        β1 and β2.
     tau : float > 0, default 1e-3
         τ, the degree of adaptivity.
 
@@ -182,6 +184,7 @@ class ServerYogi(Server):
     lr : float > 0
         Server learning rate.
     beta1, beta2 : float in [0, 1), default 0.9 and 0.99
+        β1 and β2.
     tau : float > 0, default 1e-3
         τ, the degree of adaptivity.
 
@@ -223,6 +226,7 @@ class ServerAdagrad(Server):
     lr : float > 0
         Server learning rate.
     beta1 : float in [0, 1), default 0.0
+        β1.
     tau : float > 0, default 1e-3
         τ, the degree of adaptivity.
 
