@@ -14,12 +14,37 @@ __all__ = ["LogSpaced", "log_spaced"]
 
 @dataclass(frozen=True)
 class LogSpaced:
-    """Rounds at equal distances on a log axis; made by :func:`log_spaced`."""
+    """Rounds at equal distances on a log axis; made by :func:`log_spaced`.
+
+    ``k ∈ {0} ∪ {round(10^(j / per_decade)), j = 0, 1, …} ∪ {R}``
+
+    Attributes
+    ----------
+    per_decade : int
+        Records per factor of ten in rounds.
+    """
 
     per_decade: int = 10
 
     def rounds(self, last: int) -> np.ndarray:
-        """Round 0, the log-spaced ones up to ``last``, and ``last`` itself (int64, increasing)."""
+        """Round 0, the log-spaced ones up to a last round, and that one itself.
+
+        Parameters
+        ----------
+        last : int >= 0
+            R, the last round; not checked.
+
+        Returns
+        -------
+        ndarray of int64
+            Increasing.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> lg.log_spaced(per_decade=1).rounds(500).tolist()
+        [0, 1, 10, 100, 500]
+        """
         steps = int(np.ceil(self.per_decade * np.log10(max(last, 1)))) + 1
         spaced = np.rint(10.0 ** (np.arange(steps) / self.per_decade)).astype(np.int64)
         return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
@@ -38,6 +63,7 @@ def log_spaced(*, per_decade: int = 10) -> LogSpaced:
     Returns
     -------
     LogSpaced
+        What ``record=`` of :func:`localgd.run` takes.
 
     Raises
     ------

@@ -83,6 +83,7 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     Parameters
     ----------
     problem : Problem
+        The rows of the clients, and their weights.
     loss : "exponential", "logistic", "squared" or "softmax", default "logistic"
         The first two need a binary task, "squared" a regression or binary one, "softmax" a
         multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²).
@@ -93,6 +94,7 @@ def minimizer(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e
     Returns
     -------
     Minimizer
+        w*, f(w*), and how exact they are.
 
     Raises
     ------
