@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["DivergedError", "MissingExtraError", "NotSeparableError", "UnsupportedError"]
 
 
@@ -26,7 +28,7 @@ class NotSeparableError(ValueError):
     [0.75 0.25]
     """
 
-    def __init__(self, message: str, certificate=None):
+    def __init__(self, message: str, certificate: Any = None):
         super().__init__(message)
         self.certificate = certificate
 
