@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,6 +60,37 @@ class Page:
             if token.type == "heading_open"
         ]
         return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+    @property
+    def commands(self) -> Iterator[list[str]]:
+        """Those of blocks for the console, and of code spans that begin with a program."""
+        for script in self.blocks("console"):
+            yield from commands(script)
+        for span in self.code_spans:
+            if PROGRAM.match(span) and "…" not in span:
+                yield from commands(span)
+
+
+# The programs of this project, and others by which it is set up, built and tested.
+PROGRAM = re.compile(
+    r"(\w+=\S+ )*(\.ci/\w+|(\S+/)?(localgd_tests|localgd|python|python3|pip|pre-commit)"
+    r"|cmake|ctest|ninja|apt-get|brew)( |$)"
+)
+
+
+def commands(script: str) -> Iterator[list[str]]:
+    """The words of each command, without variables that are set for it and without sudo."""
+    for line in re.sub(r"\\\n\s*", " ", script).splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        command: list[str] = []
+        for word in [*lexer, "&&"]:
+            if word in ("&&", ";", "|"):
+                if command:
+                    yield command
+                command = []
+            elif command or not re.fullmatch(r"sudo|\w+=.*", word):
+                command.append(word)
 
 
 def pages() -> list[Page]:

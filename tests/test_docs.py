@@ -79,7 +79,7 @@ def is_there(name: str) -> bool:
     folders = [ROOT / folder for folder in ("cpp/core", "cpp/tests", "python/localgd", "tests")]
     if "/" in name:
         return any(any(f.glob(name.rstrip("/"))) for f in (ROOT, ROOT / "bench", *folders))
-    return any(any(f.rglob(name)) for f in folders)
+    return (ROOT / name).exists() or any(any(f.rglob(name)) for f in folders)
 
 
 @pytest.mark.parametrize("name", ["docs/architecture.md", "bench/README.md", "CONTRIBUTING.md"])
