@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import localgd as lg
-from localgd import methods, partitioning, recording, servers, sweeping
+from localgd import methods, partitioning, servers, sweeping
 
 pytest.importorskip("numpydoc")
 
@@ -26,7 +26,6 @@ from numpydoc.validate import validate
 CHECKS = parse_config(Path(__file__).parents[1])["checks"]
 MODULES = (lg.analysis, lg.datasets, lg.plot, lg.reference)
 BASES = (methods.Method, partitioning.Scheme)
-RETURNED = (recording.LogSpaced, sweeping.Sweep)
 LINK = re.compile(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S|https://\S")
 
 
@@ -35,7 +34,7 @@ def public() -> dict[str, Any]:
     named = [getattr(lg, name) for name in lg.__all__]
     named += [getattr(module, name) for module in MODULES for name in module.__all__]
     found: dict[str, Any] = {}
-    for value in [*named, *BASES, *RETURNED]:
+    for value in [*named, *BASES, sweeping.Sweep]:
         if inspect.ismodule(value):
             continue
         path = f"{value.__module__}.{value.__qualname__}"

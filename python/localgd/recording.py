@@ -27,24 +27,7 @@ class LogSpaced:
     per_decade: int = 10
 
     def rounds(self, last: int) -> np.ndarray:
-        """Round 0, the log-spaced ones up to a last round, and that one itself.
-
-        Parameters
-        ----------
-        last : int >= 0
-            R, the last round; not checked.
-
-        Returns
-        -------
-        ndarray of int64
-            Increasing.
-
-        Examples
-        --------
-        >>> import localgd as lg
-        >>> lg.log_spaced(per_decade=1).rounds(500).tolist()
-        [0, 1, 10, 100, 500]
-        """
+        """Round 0, the log-spaced ones up to ``last``, and ``last`` itself (int64, increasing)."""
         steps = int(np.ceil(self.per_decade * np.log10(max(last, 1)))) + 1
         spaced = np.rint(10.0 ** (np.arange(steps) / self.per_decade)).astype(np.int64)
         return np.unique(np.concatenate([[0], spaced[spaced < last], [last]]))
