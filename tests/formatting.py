@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,11 @@ TOOLS = {
     "ruff check": ((".py", ".pyi"), ("--quiet", "--fix"), ("--quiet",)),
     "mdformat": ((".md",), ("--compact-tables",), ("--compact-tables", "--check")),
 }
+
+
+def is_checkout() -> bool:
+    """Whether git can say which files are the project's."""
+    return (ROOT / ".git").exists() and shutil.which("git") is not None
 
 
 def sources(*suffixes: str) -> list[Path]:

@@ -370,7 +370,8 @@ def assert_measure(name, got, history, tolerance, where) -> None:
         slack = tolerance * np.abs(want) + 4 * relative * np.maximum(np.abs(want), 1)
         known = relative < 0.1  # beyond that a gradient is but rounding
     else:
-        return assert_close(got, want, tolerance, what)
+        assert_close(got, want, tolerance, what)
+        return
     np.testing.assert_array_equal(np.isnan(got[known]), np.isnan(want[known]), err_msg=what)
     wrong = known & (np.abs(got - want) > slack)
     assert not wrong.any(), f"{what}: got {got[wrong]}; want {want[wrong]}"

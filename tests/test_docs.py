@@ -1,4 +1,4 @@
-"""Pages of docs/ run block by block and print what they say; the files that they name are there."""
+"""Pages are what they say: their Python runs, their links lead somewhere, their files are there."""
 
 from __future__ import annotations
 
@@ -6,42 +6,67 @@ import contextlib
 import io
 import re
 import warnings
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-BLOCK = re.compile(r"```python\n(.*?)```\n+(?:```text\n(.*?)```\n)?", re.DOTALL)
+pytest.importorskip("markdown_it")
+
+from formatting import ROOT, is_checkout
+from pages import Page, pages
+
+pytestmark = pytest.mark.skipif(not is_checkout(), reason="needs a checkout")
+
+# The pages with Python: the files that it writes, and whether what it prints is on the page.
+PROGRAMS = {
+    "README.md": ({"convergence.png"}, False),
+    "docs/long_horizons.md": ({"long_horizons.png"}, True),
+}
 
 
-@pytest.mark.parametrize("page", ["long_horizons.md"])
-def test_page_prints_what_it_says(page, monkeypatch, tmp_path):
-    matplotlib = pytest.importorskip("matplotlib")
-    if not DOCS.is_dir():
-        pytest.skip("the pages are in a checkout only")
+def test_pages_with_python_are_those_that_are_run():
+    assert {page.name for page in pages() if page.blocks("python")} == set(PROGRAMS)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_page_prints_what_it_says(name, monkeypatch, tmp_path):
+    for extra in ("sklearn", "mlxtend", "matplotlib"):
+        pytest.importorskip(extra)
+    import matplotlib
+
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    files, shown = PROGRAMS[name]
     names: dict = {}
-    blocks = BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
-    assert len(blocks) > 3
-    for code, said in blocks:
+    for code, said in Page(ROOT / name).programs:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), warnings.catch_warnings():
             warnings.simplefilter("error")
-            exec(compile(code, page, "exec"), names)
-        assert printed.getvalue() == said, code
-    plt.close("all")
-    assert {file.name for file in tmp_path.iterdir()} == {"long_horizons.png"}
+            exec(compile(code, name, "exec"), names)
+        assert printed.getvalue() == said or not shown, code
+    assert {file.name for file in tmp_path.iterdir()} == files
 
 
-def named_files(page: str) -> set[str]:
+def dead_links(page: Page) -> list[str]:
+    dead = []
+    for link in page.links:
+        path, _, anchor = link.partition("#")
+        target = page.path.parent / path if path else page.path
+        if re.match(r"[a-z]+:", link):  # on the web
+            continue
+        if not target.exists() or (anchor and anchor not in Page(target).anchors):
+            dead.append(f"{page.name}: {link}")
+    return dead
+
+
+def test_links_between_pages_lead_somewhere():
+    assert sum(len(page.links) for page in pages()) > 10
+    assert [link for page in pages() for link in dead_links(page)] == []
+
+
+def named_files(page: Page) -> set[str]:
     """What looks like a file or a folder in code spans, braces written out."""
-    text = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     found = set()
-    for span in re.findall(r"`([^`\s]+)`", text):
+    for span in page.code_spans:
         begin, brace, rest = span.partition("{")
         names, _, end = rest.partition("}")
         spans = [begin + name + end for name in names.split(",")] if brace else [span]
@@ -54,13 +79,11 @@ def is_there(name: str) -> bool:
     folders = [ROOT / folder for folder in ("cpp/core", "cpp/tests", "python/localgd", "tests")]
     if "/" in name:
         return any(any(f.glob(name.rstrip("/"))) for f in (ROOT, ROOT / "bench", *folders))
-    return any(any(f.rglob(name)) for f in folders)
+    return (ROOT / name).exists() or any(any(f.rglob(name)) for f in folders)
 
 
-@pytest.mark.parametrize("page", ["docs/architecture.md", "bench/README.md", "CONTRIBUTING.md"])
-def test_files_that_a_page_names_are_there(page):
-    if not (ROOT / page).is_file():
-        pytest.skip("the pages are in a checkout only")
-    found = named_files((ROOT / page).read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["docs/architecture.md", "bench/README.md", "CONTRIBUTING.md"])
+def test_files_that_a_page_names_are_there(name):
+    found = named_files(Page(ROOT / name))
     assert found
-    assert [name for name in sorted(found) if not is_there(name)] == []
+    assert [file for file in sorted(found) if not is_there(file)] == []

@@ -36,7 +36,11 @@ def test_page_says_what_the_extension_does(what, addition):
     (steps,) = re.findall(rf"^- \*\*A {what}\*\*: (.*?)^- ", page, re.MULTILINE | re.DOTALL)
     objects = (ROOT / "tests" / "extension" / "objects.py").read_text(encoding="utf-8")
     added = objects.partition(f"def add_{what}()")[2].partition("\n\n\n")[0]
-    files = {f"{addition.folder}/", addition.registry, *re.findall(r"# (\S+\.py)$", added, re.M)}
+    files = {
+        f"{addition.folder}/",
+        addition.registry,
+        *re.findall(r"# (\S+\.py)$", added, re.MULTILINE),
+    }
     assert set(re.findall(r"`(\w+/[\w/.]+)`", steps)) == files
     assert all((ROOT / file).exists() for file in files)
 

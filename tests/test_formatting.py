@@ -7,10 +7,7 @@ import shutil
 import formatting
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    not (formatting.ROOT / ".git").exists() or shutil.which("git") is None,
-    reason="formatting is checked in a checkout",
-)
+pytestmark = pytest.mark.skipif(not formatting.is_checkout(), reason="needs a checkout")
 
 
 @pytest.mark.parametrize("name", formatting.TOOLS)

@@ -355,7 +355,7 @@ def test_many_clients_are_bands_sorted_by_majority_and_size():
 def test_regression_shows_rows_alone():
     problem = lg.Problem([([[1.0], [2.0]], [0.5, 1.5]), ([[1.0]], [2.5])])
     ax = lg.plot.clients(problem)
-    (bars,) = [c for c in ax.containers]
+    (bars,) = ax.containers
     assert [bar.get_width() for bar in bars] == [2, 1]
     assert ax.get_legend() is None
 

@@ -102,5 +102,5 @@ def test_the_package_says_that_it_is_typed():
 
 
 def test_package_passes_mypy():
-    done = finished(ROOT, "mypy", str(ROOT / "python" / "localgd"))
+    done = finished(ROOT, "mypy")
     assert done.returncode == 0, done.stdout

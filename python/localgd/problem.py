@@ -155,7 +155,9 @@ class Problem:
         Parameters
         ----------
         X : array of shape (N, d)
+            Real numbers; stored as float64.
         y : array of shape (N,)
+            Labels or targets, as for :class:`Problem`.
         clients : array of shape (N,)
             Integers or strings, of any library; the clients are ordered by sorted id.
         sample_weight : array of shape (N,), optional
@@ -222,6 +224,7 @@ class Problem:
         K : array of shape (N, N)
             Symmetric and positive semidefinite.
         y : array of shape (N,)
+            Labels or targets, as for :class:`Problem`.
         clients : array of shape (N,)
             One id per row, as for :meth:`from_arrays`.
         weights, task
@@ -331,7 +334,7 @@ class Problem:
 
     @property
     def n_features(self) -> int:
-        """d; for a kernel problem the rank of its Gram matrix."""
+        """The number of features d; for a kernel problem the rank of its Gram matrix."""
         return self.X.shape[1]
 
     @property
@@ -375,11 +378,61 @@ class Problem:
         return f"{self.task}-{'kernel' if self.kernel else 'rows'}-{numbers}"
 
     def rows(self, client: int) -> slice:
-        """The stored rows of a client, as a slice of ``X`` and ``y``."""
+        """The stored rows of a client, as a slice of ``X`` and ``y``.
+
+        ``offsets[client]:offsets[client + 1]``
+
+        Parameters
+        ----------
+        client : int from 0 to M - 1
+            Its position among the clients, not its id.
+
+        Returns
+        -------
+        slice
+            Of the rows in ``X`` and ``y``.
+
+        Raises
+        ------
+        IndexError
+            If there is no such client.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0], [2.0]], [1, 1]), ([[-1.0]], [-1])])
+        >>> problem.X[problem.rows(1)].tolist()
+        [[-1.0]]
+        """
         return slice(int(self.offsets[client]), int(self.offsets[client + 1]))
 
     def with_weights(self, weights: Any) -> Problem:
-        """The same rows on the same clients with other client weights p_i."""
+        """The same rows on the same clients with other client weights p_i.
+
+        ``f(w) = Σ_i p_i f_i(w)`` with other p_i; the rows are shared, not copied
+
+        Parameters
+        ----------
+        weights : "samples", "equal" or array of shape (M,)
+            As for :class:`Problem`.
+
+        Returns
+        -------
+        Problem
+            A new one; this one stays as it is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for :class:`Problem`.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0], [2.0], [3.0]], [1, 1, 1]), ([[-1.0]], [-1])])
+        >>> problem.weights.tolist(), problem.with_weights("equal").weights.tolist()
+        ([0.75, 0.25], [0.5, 0.5])
+        """
         other = self.__class__.__new__(self.__class__)
         other.__dict__.update(self.__dict__)
         for name in ("row_weights", "fingerprint"):

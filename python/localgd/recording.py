@@ -14,7 +14,15 @@ __all__ = ["LogSpaced", "log_spaced"]
 
 @dataclass(frozen=True)
 class LogSpaced:
-    """Rounds at equal distances on a log axis; made by :func:`log_spaced`."""
+    """Rounds at equal distances on a log axis; made by :func:`log_spaced`.
+
+    ``k ∈ {0} ∪ {round(10^(j / per_decade)), j = 0, 1, …} ∪ {R}``
+
+    Attributes
+    ----------
+    per_decade : int
+        Records per factor of ten in rounds.
+    """
 
     per_decade: int = 10
 
@@ -36,6 +44,7 @@ def log_spaced(*, per_decade: int = 10) -> LogSpaced:
     Returns
     -------
     LogSpaced
+        What ``record=`` of :func:`localgd.run` takes.
 
     Raises
     ------

@@ -103,6 +103,7 @@ class Run:
         Returns
         -------
         Run
+            This one.
 
         Raises
         ------
@@ -127,6 +128,7 @@ class Run:
         Returns
         -------
         pandas.DataFrame
+            Indexed from 0.
 
         Raises
         ------
@@ -269,10 +271,12 @@ def load(path: str | os.PathLike[str]) -> Run:
     Parameters
     ----------
     path : path
+        The file.
 
     Returns
     -------
     Run
+        What was saved.
 
     Raises
     ------

@@ -58,6 +58,7 @@ def run(
     Parameters
     ----------
     problem : Problem
+        The rows of the clients, and their weights.
     method : Method
         One of ``GD``, ``LocalGD``, ``LocalSGD``, ``MinibatchSGD``, ``ModifiedLocalGD``,
         ``LocalSolve``, ``FedProx``, ``Scaffold``, ``GradAlign`` and ``FedGA``, with its server and

@@ -24,7 +24,9 @@ class TwoStage:
     Parameters
     ----------
     lr1, lr2 : float > 0
+        The learning rates before and after.
     switch_round : int >= 0
+        The first round of the second stage.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Polynomial:
     lr0 : float > 0
         The learning rate of round 0.
     power : float >= 0
+        0 for a constant rate.
 
     Raises
     ------

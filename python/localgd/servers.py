@@ -108,6 +108,7 @@ class ServerSGD(Server):
     momentum : float in [0, 1), default 0.0
         m.
     nesterov : bool, default False
+        Look ahead by the momentum.
 
     Raises
     ------
@@ -146,6 +147,7 @@ class ServerAdam(Server):
     lr : float > 0
         Server learning rate.
     beta1, beta2 : float in [0, 1), default 0.9 and 0.99
+        β1 and β2.
     tau : float > 0, default 1e-3
         τ, the degree of adaptivity.
 
@@ -186,6 +188,7 @@ class ServerYogi(Server):
     lr : float > 0
         Server learning rate.
     beta1, beta2 : float in [0, 1), default 0.9 and 0.99
+        β1 and β2.
     tau : float > 0, default 1e-3
         τ, the degree of adaptivity.
 
@@ -226,6 +229,7 @@ class ServerAdagrad(Server):
     lr : float > 0
         Server learning rate.
     beta1 : float in [0, 1), default 0.0
+        β1.
     tau : float > 0, default 1e-3
         τ, the degree of adaptivity.
 

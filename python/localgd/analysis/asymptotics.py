@@ -82,10 +82,12 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
         or ``FedGA`` with a constant learning rate, the same number of local steps on every client,
         the server ``Average`` and the exponential or logistic loss.
     ref : result of ``localgd.reference.max_margin(problem)``
+        Where ŵ and the support rows are taken from.
 
     Returns
     -------
     Residual
+        ρ_k, its parts, and the angle that it predicts.
 
     Raises
     ------

@@ -58,6 +58,7 @@ def heterogeneity(problem: Problem) -> Heterogeneity:
     Returns
     -------
     Heterogeneity
+        Angles of pairs and to the global model, their means, and how labels differ.
 
     Raises
     ------

@@ -51,13 +51,16 @@ def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment
     Parameters
     ----------
     problem : Problem
+        The rows of the clients, and their weights.
     w : array of shape (d,), or (d, C) for several classes
         A model.
     loss : "exponential", "logistic", "squared" or "softmax"
+        ℓ, as for :func:`localgd.run`.
 
     Returns
     -------
     GradientAlignment
+        The three measures, and ‖∇f‖.
 
     Raises
     ------

@@ -22,7 +22,9 @@ def smoothness(problem: Problem, loss: str) -> float:
     Parameters
     ----------
     problem : Problem
+        The rows of the clients, and their weights.
     loss : "exponential", "logistic", "squared" or "softmax"
+        ℓ, as for :func:`localgd.run`.
 
     Returns
     -------

@@ -96,6 +96,7 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
     Parameters
     ----------
     path : str or path
+        The file.
     label : str or int, optional
         Where the labels are (table above). Indices count from 0, negative ones from the end.
     task : "binary" or "regression", optional
@@ -131,6 +132,7 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
     X : ndarray or scipy.sparse.csr_array of shape (N, d), float64
         All columns other than labels and client ids, in the order of the file.
     y : ndarray of shape (N,), float64
+        Labels or targets.
     clients : ndarray of shape (N,), integers or strings (as objects)
         Only if ``client`` is given; pass it to :meth:`localgd.Problem.from_arrays`.
 

@@ -41,6 +41,7 @@ def load_digits(
     Returns
     -------
     X : ndarray of shape (N, 64), float64
+        An image in each row, line by line.
     y : ndarray of shape (N,), float64
         -1 and +1, or 0, 1, …, C-1.
 
@@ -89,6 +90,7 @@ def load_mnist(
     Returns
     -------
     X : ndarray of shape (N, 784), float64
+        An image in each row, line by line.
     y : ndarray of shape (N,), float64
         -1 and +1, or 0, 1, …, C-1.
 
@@ -131,6 +133,7 @@ def load_breast_cancer(*, scale: str | None = "standard") -> tuple[np.ndarray, n
     Returns
     -------
     X : ndarray of shape (569, 30), float64
+        A tumour in each row.
     y : ndarray of shape (569,), float64
         -1 and +1.
 

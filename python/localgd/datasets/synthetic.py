@@ -46,6 +46,7 @@ def make_separable(
     n_features : int, default 600
         d. Row norms are close to 1 for large d.
     seed : int, SeedSequence, Generator or None, default 0
+        What ``numpy.random.default_rng`` takes; None draws a fresh one.
     margin : float >= 0, default 0
         Rows with ``m_ij = y_ij x_ij·v/‖v‖ < margin`` are moved to that distance along the normal:
         ``x_ij <- x_ij + (margin - m_ij) y_ij v/‖v‖``. The max-margin of the problem is then at

@@ -44,10 +44,22 @@ class Method:
         term).
         Without it the clients that take more steps pull the model to their own minimum.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers outside these ranges, and words and servers that there are not.
+
     References
     ----------
     Sampling: Li, Huang, Yang, Wang, Zhang, ICLR 2020, arXiv:1907.02189. FedNova: Wang et al.,
     NeurIPS 2020, arXiv:2007.07481.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> method = lg.LocalGD(local_steps=10, lr=1.0, participation=3, sampling="weight")
+    >>> method.server, method.clients_per_round(n_clients=100)
+    (Average(), 3)
     """
 
     _: KW_ONLY
@@ -91,7 +103,31 @@ class Method:
         raise NotImplementedError
 
     def clients_per_round(self, n_clients: int) -> int:
-        """How many clients are drawn in each round."""
+        """How many clients are drawn in each round.
+
+        ``max(1, round(participation · M))`` of a fraction, or the count itself
+
+        Parameters
+        ----------
+        n_clients : int >= 1
+            M.
+
+        Returns
+        -------
+        int
+            From 1 to M.
+
+        Raises
+        ------
+        ValueError
+            If the count is larger than M.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> lg.LocalGD(local_steps=10, lr=1.0, participation=0.3).clients_per_round(10)
+        3
+        """
         if isinstance(self.participation, float):
             return max(1, round(self.participation * n_clients))
         if self.participation > n_clients:

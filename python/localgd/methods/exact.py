@@ -27,6 +27,11 @@ class LocalSolve(Method):
     server, participation, sampling, normalize
         As for all methods: see :class:`localgd.methods.Method`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`localgd.methods.Method`.
+
     References
     ----------
     Zhu, Vardhan, Mazumdar, arXiv:2412.07971. Parallel projections: Combettes, IEEE Trans. Image

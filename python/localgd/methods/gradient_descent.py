@@ -118,6 +118,8 @@ class ModifiedLocalGD(Method):
         L. None: the exact local solve (see :class:`localgd.LocalSolve`), which takes no ``lr``.
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``.
+    server : Anchored
+        No other.
     participation, sampling, normalize
         As for all methods: see :class:`localgd.methods.Method`.
 

@@ -21,19 +21,89 @@ class Scheme(ABC):
     ----------
     needs_classes : bool
         True if the rule groups rows by label; it is then refused for regression targets.
+
+    Examples
+    --------
+    Rows in the order in which they came, as evenly as it goes:
+
+    >>> import numpy as np, localgd as lg
+    >>> from localgd.partitioning import Scheme
+    >>> class InOrder(Scheme):
+    ...     def assign(self, y, n_clients, rng):
+    ...         return np.arange(len(y)) * n_clients // len(y)
+    >>> problem = lg.partition(np.eye(5), np.ones(5), n_clients=2, scheme=InOrder())
+    >>> problem.row_order.tolist(), problem.sizes.tolist()
+    ([0, 1, 2, 3, 4], [3, 2])
     """
 
     needs_classes: ClassVar[bool] = False
 
     @abstractmethod
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
-        """The client of each row, int64 of shape (N,), with at least one row per client.
+        """The client of each row, with at least one row for each client.
 
-        ``y`` has shape (N,) with N >= ``n_clients``.
+        ``client of row j = ids[j]``
+
+        Parameters
+        ----------
+        y : ndarray of shape (N,), float64
+            Labels or targets.
+        n_clients : int from 1 to N
+            M.
+        rng : numpy.random.Generator
+            What everything random is drawn from.
+
+        Returns
+        -------
+        ndarray of shape (N,), int64
+            From 0 to M - 1.
+
+        Raises
+        ------
+        ValueError
+            If the rule cannot deal these rows to so many clients.
+
+        Examples
+        --------
+        >>> import numpy as np, localgd as lg
+        >>> ids = lg.Iid().assign(np.ones(5), 2, np.random.default_rng(0))
+        >>> np.bincount(ids).tolist()
+        [3, 2]
         """
 
     def transform(
         self, X: np.ndarray, clients: np.ndarray, n_clients: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """The rows as the clients see them, shape (N, d); by default unchanged."""
+        """The rows as the clients see them; by default unchanged.
+
+        ``x_ij`` after the rows were dealt
+
+        Parameters
+        ----------
+        X : ndarray of shape (N, d), float64
+            The rows, in the order in which they came; not to be written to.
+        clients : ndarray of shape (N,), int64
+            What :meth:`assign` gave.
+        n_clients : int from 1 to N
+            M.
+        rng : numpy.random.Generator
+            What everything random is drawn from.
+
+        Returns
+        -------
+        ndarray of shape (N, d), float64
+            The rows, in the same order.
+
+        Raises
+        ------
+        ValueError
+            If the rule cannot be applied to these rows.
+
+        Examples
+        --------
+        >>> import numpy as np, localgd as lg
+        >>> rng, X = np.random.default_rng(0), np.zeros((2, 3))
+        >>> lg.FeatureShift(0.0).transform(X, np.array([0, 1]), 2, rng).tolist()
+        [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+        """
         return X

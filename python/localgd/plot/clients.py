@@ -60,6 +60,7 @@ def clients(
     Returns
     -------
     matplotlib.axes.Axes
+        What was drawn into.
 
     Raises
     ------

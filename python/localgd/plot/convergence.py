@@ -92,6 +92,7 @@ def convergence(
     Returns
     -------
     matplotlib.axes.Axes
+        What was drawn into.
 
     Raises
     ------
@@ -140,6 +141,7 @@ def overview(run: Any, ref: Any, *, figure: Any = None) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+        What was drawn into; its two axes are ``figure.axes``.
 
     Raises
     ------

@@ -55,6 +55,7 @@ def margins(
     problem : Problem
         A binary problem.
     w : array of shape (d,)
+        A model; its length does not matter.
     ref : result of ``localgd.reference.max_margin``, optional
         Marks γ, the largest possible value of the smallest margin.
     ax : matplotlib Axes, optional
@@ -65,6 +66,7 @@ def margins(
     Returns
     -------
     matplotlib.axes.Axes
+        What was drawn into.
 
     Raises
     ------

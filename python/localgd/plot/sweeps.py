@@ -34,10 +34,12 @@ def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | N
         The parameter that gives the colour; the first one that varies, if not given. Lines of the
         same colour differ in other parameters.
     ax : matplotlib Axes, optional
+        Drawn into; by default those of a new figure of column width.
 
     Returns
     -------
     matplotlib.axes.Axes
+        What was drawn into.
 
     Raises
     ------

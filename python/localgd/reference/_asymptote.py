@@ -98,6 +98,7 @@ class Asymptote(ReadOnlyArrays):
         Returns
         -------
         float, or ndarray of the shape of ``rounds``
+            Radians.
 
         Raises
         ------
@@ -174,11 +175,20 @@ class Asymptote(ReadOnlyArrays):
         Returns
         -------
         float
+            At least 0.
 
         Raises
         ------
         ValueError, TypeError
             If rho is not d finite numbers.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0, 0.0], [0.0, 2.0]], [1, 1])])
+        >>> line = lg.reference.asymptote(problem)
+        >>> round(line.distance(1.5 * line.rho), 12)
+        0.5
         """
         rho = check.real_array("rho", rho, 1, advice="")
         if len(rho) != len(self.rho):
@@ -196,6 +206,7 @@ class Asymptote(ReadOnlyArrays):
         Parameters
         ----------
         problem : Problem
+            The rows of the clients, and their weights.
 
         Returns
         -------
@@ -206,6 +217,14 @@ class Asymptote(ReadOnlyArrays):
         ------
         TypeError
             If ``problem`` is not a :class:`localgd.Problem`.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0], [2.0]], [1, 1]), ([[3.0]], [1])])
+        >>> line = lg.reference.asymptote(problem)
+        >>> line.fits(problem), line.fits(problem.with_weights("equal"))
+        (True, False)
         """
         if check_problem(problem).task != "binary":
             return False
@@ -238,11 +257,7 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
     Returns
     -------
     Asymptote
-
-    Warns
-    -----
-    RuntimeWarning
-        If a row on the margin carries a multiplier in no choice of α (``degenerate``).
+        ρ_S and how well it solves its equations; it predicts angle and margin at any round.
 
     Raises
     ------
@@ -253,6 +268,11 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
         to a client of weight 0, or rounding keeps ``residual`` above 1e-6.
     TypeError
         If ``problem`` or ``ref`` is something else.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a row on the margin carries a multiplier in no choice of α (``degenerate``).
 
     References
     ----------

@@ -86,15 +86,27 @@ class Limits(ReadOnlyArrays):
         Parameters
         ----------
         w : array of shape (d,)
+            A model.
 
         Returns
         -------
-        inside, outside : ndarray of shape (d,), float64
+        inside : ndarray of shape (d,), float64
+            P w.
+        outside : ndarray of shape (d,), float64
+            What is left of w, w - P w.
 
         Raises
         ------
         ValueError, TypeError
             If w is not d finite numbers.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0, 0.0]] * 4, [1, 1, 1, -1]), ([[5.0, 2.0]], [1])])
+        >>> inside, outside = lg.reference.limits(problem).split([1.0, 7.0])
+        >>> inside.tolist(), outside.tolist()
+        ([1.0, 0.0], [0.0, 7.0])
         """
         w = check.real_array("w", w, 1, advice="")
         if len(w) != len(self.finite_part):
@@ -112,15 +124,26 @@ class Limits(ReadOnlyArrays):
         Parameters
         ----------
         w : array of shape (d,)
+            A model.
 
         Returns
         -------
         float
+            At least 0.
 
         Raises
         ------
         ValueError, TypeError
             If w is not d finite numbers.
+
+        Examples
+        --------
+        Half of v̄ = (log 3, 0), whatever the part that diverges.
+
+        >>> import localgd as lg, math
+        >>> problem = lg.Problem([([[1.0, 0.0]] * 4, [1, 1, 1, -1]), ([[5.0, 2.0]], [1])])
+        >>> round(lg.reference.limits(problem).finite_error([math.log(3) / 2, 7.0]), 12)
+        0.5
         """
         inside, _ = self.split(w)
         return norm(inside - self.finite_part) / (norm(self.finite_part) or 1.0)
@@ -133,6 +156,7 @@ class Limits(ReadOnlyArrays):
         Parameters
         ----------
         w : array of shape (d,)
+            A model.
 
         Returns
         -------
@@ -145,6 +169,13 @@ class Limits(ReadOnlyArrays):
             If S is empty (nothing diverges), w lies in span(rest), or w is not d finite numbers.
         TypeError
             If w is not of real numbers.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0, 0.0]] * 4, [1, 1, 1, -1]), ([[5.0, 2.0]], [1])])
+        >>> round(lg.reference.limits(problem).angle([1.0, 7.0]), 12)
+        0.0
         """
         if self.direction is None:
             raise ValueError(
@@ -170,6 +201,7 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     problem : Problem
         A binary task.
     loss : "exponential" or "logistic", default "logistic"
+        ℓ of the finite part; ū is the same for both.
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
         rounding of the weights that sets the limit where rows differ in norm by 1e6.
@@ -177,6 +209,7 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     Returns
     -------
     Limits
+        The two sets of rows, both limits and their certificates.
 
     Raises
     ------

@@ -97,6 +97,7 @@ def max_margin(problem: Problem) -> MaxMargin:
     Returns
     -------
     MaxMargin
+        ŵ, its margin and multipliers, and how exact they are.
 
     Raises
     ------

@@ -68,12 +68,14 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     Parameters
     ----------
     problem : Problem
+        The rows of the clients, and their weights.
     init : array of shape (d,), optional
         w_0; zeros if not given.
 
     Returns
     -------
     MinNorm
+        The interpolant, and how exact it is.
 
     Raises
     ------

@@ -101,6 +101,7 @@ def minimizer(
     Parameters
     ----------
     problem : Problem
+        The rows of the clients, and their weights.
     loss : "exponential", "logistic", "squared" or "softmax", default "logistic"
         The first two need a binary task, "squared" a regression or binary one, "softmax" a
         multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²). Of a loss that
@@ -114,6 +115,7 @@ def minimizer(
     Returns
     -------
     Minimizer
+        w*, f(w*), and how exact they are.
 
     Raises
     ------

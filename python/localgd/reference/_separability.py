@@ -42,6 +42,8 @@ class Separability(ReadOnlyArrays):
     subset_direction : ndarray of shape (d,), float64, read-only, or None
         Such a unit u, of largest margin on S: the direction in which the iterates diverge.
         Equals ``direction`` if separable; None if S is empty.
+    n_samples : int
+        N.
     """
 
     separable: bool
@@ -83,6 +85,7 @@ def separability(problem: Problem) -> Separability:
     Returns
     -------
     Separability
+        The answer, its certificate, and which rows are separable.
 
     Raises
     ------

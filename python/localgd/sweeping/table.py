@@ -139,6 +139,7 @@ class Sweep:
     Attributes
     ----------
     entries : tuple of Entry
+        One for each run.
     """
 
     def __init__(self, entries: list[Entry]):
@@ -172,7 +173,28 @@ class Sweep:
         return columns
 
     def last(self, name: str) -> np.ndarray:
-        """The last value of a column of every run, NaN where it has none."""
+        """The last value of a column of every run, NaN where it has none.
+
+        ``entry.history[name][-1]``
+
+        Parameters
+        ----------
+        name : str
+            A column of the history.
+
+        Returns
+        -------
+        ndarray of shape (len(table),), float64
+            In the order of the runs.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0]], [1])])
+        >>> table = lg.sweep(problem, lg.GD(lr=1.0), grid={"lr": [0.1, 0.2]}, rounds=1)
+        >>> table.last("norm").tolist()
+        [0.1, 0.2]
+        """
         ends = [entry.history.get(name, np.zeros(0)) for entry in self]
         return np.array([end[-1] if end.size else np.nan for end in ends], dtype=np.float64)
 
@@ -184,6 +206,7 @@ class Sweep:
         Returns
         -------
         pandas.DataFrame
+            Indexed from 0.
 
         Raises
         ------
@@ -217,10 +240,12 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     Parameters
     ----------
     path : path
+        The file.
 
     Returns
     -------
     Sweep
+        The runs, in the order in which they finished.
 
     Raises
     ------
