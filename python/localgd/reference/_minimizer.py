@@ -91,9 +91,9 @@ def minimizer(
 
     With λ it exists and is unique. Without, for the binary losses and softmax, it exists iff no u
     has z_j·u ≥ 0 for all rows and > 0 for some: iff the ``subset`` of :func:`separability` is
-    empty. For the squared loss it always does, and is the least-squares solution of least norm. Rows of
-    clients of weight 0 are left out. Newton's method, then corrections by the gradient of the rows
-    as they are, to rounding.
+    empty. For the squared loss it always does, and is the least-squares solution of least norm.
+    Rows of clients of weight 0 are left out. Newton's method, then corrections by the gradient of
+    the rows as they are, to rounding.
 
     Local-GD with L > 1 and a constant learning rate η settles O(ηL) away from it; GD, SCAFFOLD and
     Local-GD with decreasing η reach it.
