@@ -392,7 +392,7 @@ def model_shape(clients, loss):
 
 COLUMNS = (
     *("round", "loss", "margin", "norm", "angle", "drift"),
-    *("grad_variance", "grad_alignment", "grad_dissimilarity"),
+    *("grad_norm", "grad_variance", "grad_alignment", "grad_dissimilarity"),
     *("participations", "least_gradient"),  # which the package does not record as such
 )
 
@@ -421,20 +421,20 @@ def least_margin(X, y, w):
 
 
 def gradient_measures(clients, p, loss, w):
-    """``Σ p_i‖∇f_i - ∇f‖²``, ``Σ p_i cos(∇f_i, ∇f)`` and ``Σ p_i‖∇f_i‖² / ‖∇f‖²``."""
+    """``‖∇f‖``, ``Σ p_i‖∇f_i - ∇f‖²``, ``Σ p_i cos(∇f_i, ∇f)``, ``Σ p_i‖∇f_i‖² / ‖∇f‖²``."""
     gradients = [objective(loss).gradient(X, y, w) for X, y in clients]
     mean = sum(p_i * g for p_i, g in zip(p, gradients, strict=True))
     variance = sum(p_i * np.sum((g - mean) ** 2) for p_i, g in zip(p, gradients, strict=True))
     length = np.linalg.norm(mean)
     if length == 0:
-        return variance, np.nan, np.nan
+        return length, variance, np.nan, np.nan
     alignment = sum(
         p_i * np.sum(g * mean) / (np.linalg.norm(g) * length)
         for p_i, g in zip(p, gradients, strict=True)
         if g.any()
     )
     squares = sum(p_i * np.sum(g**2) for p_i, g in zip(p, gradients, strict=True))
-    return variance, alignment, squares / length**2
+    return length, variance, alignment, squares / length**2
 
 
 def least_gradient(clients, p, loss, w):

@@ -369,6 +369,8 @@ def assert_measure(name, got, history, tolerance, where) -> None:
     elif name in ("grad_alignment", "grad_dissimilarity"):
         slack = tolerance * np.abs(want) + 4 * relative * np.maximum(np.abs(want), 1)
         known = relative < 0.1  # beyond that a gradient is but rounding
+    elif name == "grad_norm":
+        slack = tolerance * want + 4 * error
     else:
         assert_close(got, want, tolerance, what)
         return

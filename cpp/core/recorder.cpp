@@ -98,9 +98,10 @@ bool Recorder::add_model(std::int64_t round, std::int64_t participations, double
 }
 
 void Recorder::add_gradients(const Matrix<double>& measures, Index model) {
-  history_.grad_variance.push_back(measures(model, 0));
-  history_.grad_alignment.push_back(measures(model, 1));
-  history_.grad_dissimilarity.push_back(measures(model, 2));
+  history_.grad_norm.push_back(measures(model, 0));
+  history_.grad_variance.push_back(measures(model, 1));
+  history_.grad_alignment.push_back(measures(model, 2));
+  history_.grad_dissimilarity.push_back(measures(model, 3));
 }
 
 double Recorder::loss(const Columns& margins) const {
@@ -268,14 +269,15 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
     }
     return true;
   });
-  Matrix<double> measures(models, 3);
+  Matrix<double> measures(models, 4);
   for (Index s = 0; s < models; ++s) {
     const double length = lengths[s];
     const bool directed = length > rounding * sums(s, 3);
     const double scale = unit[s] * rows.unit;
-    measures(s, 0) = sums(s, 0) * scale * scale;
-    measures(s, 1) = directed ? sums(s, 1) : nan;
-    measures(s, 2) = directed ? sums(s, 2) / (length * length) : nan;
+    measures(s, 0) = length * scale;
+    measures(s, 1) = sums(s, 0) * scale * scale;
+    measures(s, 2) = directed ? sums(s, 1) : nan;
+    measures(s, 3) = directed ? sums(s, 2) / (length * length) : nan;
   }
   return measures;
 }

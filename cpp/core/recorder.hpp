@@ -25,8 +25,9 @@ struct History {
   std::vector<double> loss;                  // f = sum_ij c_ij l(m_ij) + lambda/2 |w|^2
   std::vector<double> margin;                // smallest margin over |w|; NaN for w = 0
   std::vector<double> norm;                  // |w|
-  std::vector<double> angle;  // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
-  std::vector<double> drift;  // sum_i p~_i |w_{k-1,i} - w_k|^2; NaN before the first round
+  std::vector<double> angle;      // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
+  std::vector<double> drift;      // sum_i p~_i |w_{k-1,i} - w_k|^2; NaN before the first round
+  std::vector<double> grad_norm;  // |grad f(w_k)|
   std::vector<double> grad_variance;       // sum_i p_i |g_i - g|^2, g_i = grad f_i(w_k)
   std::vector<double> grad_alignment;      // sum_i p_i cos(g_i, g); NaN for g = 0
   std::vector<double> grad_dissimilarity;  // sum_i p_i |g_i|^2 / |g|^2; NaN for g = 0
@@ -43,6 +44,7 @@ struct History {
     show("angle", angle,
          Measure{.title = "angle to the reference", .unit = "rad", .wants_reference = true});
     show("drift", drift, Measure{"client drift"});
+    show("grad_norm", grad_norm, Measure{"norm of the gradient"});
     show("grad_variance", grad_variance, Measure{"variance of client gradients"});
     show("grad_alignment", grad_alignment, Measure{"alignment of client gradients"});
     show("grad_dissimilarity", grad_dissimilarity, Measure{"dissimilarity of client gradients"});
@@ -99,8 +101,8 @@ class Recorder {
   double loss(const Columns& margins) const;
   double smallest_margin(const Columns& margins) const;
   double angle(const Columns& weights, double norm) const;
-  // Variance, alignment and dissimilarity of the clients' gradients, one row for each model; l2 of
-  // each of them.
+  // The norm of the gradient, and variance, alignment and dissimilarity of those of the clients,
+  // one row for each model; l2 of each of them.
   Matrix<double> gradients(const Matrix<double>& margins, const Matrix<double>& weights,
                            const Vector<double>& l2) const;
   // All measures of one model but those of the gradients. False, and nothing written, if its loss

@@ -162,6 +162,7 @@ TEST_CASE_FIXTURE(Fixture, "the recorder measures how gradients differ") {
         alignment += p.weights[i] * own.cwiseProduct(mean).sum() / (own.norm() * mean.norm());
       }
       const History& h = recorder.history();
+      CHECK(h.grad_norm.at(0) == doctest::Approx(mean.norm()).epsilon(1e-13));
       CHECK(h.grad_variance.at(0) == doctest::Approx(variance).epsilon(1e-13));
       CHECK(h.grad_alignment.at(0) == doctest::Approx(alignment).epsilon(1e-13));
       CHECK(h.grad_dissimilarity.at(0) ==

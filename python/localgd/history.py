@@ -108,6 +108,8 @@ def columns(
         there = prepared.reference.size or not column.wants_reference
         if there and (problem.task != "regression" or not column.wants_labels):
             chosen[name] = history[name]
+        if name == "loss" and prepared.minimum is not None:
+            chosen["suboptimality"] = history["loss"] - prepared.minimum.value
     taking_part = chosen.pop("participations")
     if not problem.kernel:
         chosen["bytes"] = taking_part * _bytes_per_client(prepared)

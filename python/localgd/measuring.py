@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,6 +22,7 @@ __all__ = [
     "COLUMNS",
     "OF_CORE",
     "Measure",
+    "Minimum",
     "Timed",
     "further_measures",
     "held_out_rows",
@@ -30,6 +31,15 @@ __all__ = [
 
 Measure = Callable[[np.ndarray], float]
 Timed = Callable[[np.ndarray, int], float]  # of the weights and the round
+
+
+class Minimum(Protocol):
+    """A minimiser as ``reference.minimizer`` gives it."""
+
+    weights: np.ndarray
+    value: float
+    loss: str
+    l2: float
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,10 @@ MADE = {
     "local_steps": Column("local steps"),
     "bytes": Column("communication", "bytes"),
 }
+OF_MINIMIZER = {
+    "suboptimality": Column("f - f*"),
+    "distance": Column("distance to the minimiser"),
+}
 RESIDUALS = {
     "residual": Column("norm of the residual"),
     "residual_distance": Column("relative distance to the limit"),
@@ -56,8 +70,8 @@ TESTS = {
     "test_accuracy": Column("accuracy on held-out rows", wants_labels=True),
     "test_loss": Column("loss on held-out rows"),
 }
-COLUMNS = {**OF_CORE, **MADE, **RESIDUALS, **TESTS}
-RESERVED = (*OF_CORE, *MADE, "weights")
+COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
+RESERVED = (*OF_CORE, *MADE, *OF_MINIMIZER, "weights")
 
 
 def further_measures(
@@ -68,9 +82,12 @@ def further_measures(
     test: Any,
     asymptote: Any,
     measures: Mapping[str, Measure] | None,
+    minimum: Minimum | None = None,
 ) -> dict[str, Timed]:
-    """The measures that a run was asked for, by column."""
+    """The measures that a run was asked for, by column; ``minimum``: of the same objective."""
     chosen: dict[str, Timed] = {}
+    if minimum is not None:
+        chosen["distance"] = lambda w, _: float(np.linalg.norm(w - minimum.weights))
     if test is not None:
         chosen.update(_test_measure(problem, test))
     if asymptote is not None:

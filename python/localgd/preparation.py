@@ -14,7 +14,7 @@ from .arguments import DTYPES, check_dtype, check_init, check_reference, check_r
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
 from .errors import UnsupportedError
 from .losses import check_loss, default_loss
-from .measuring import Measure, Timed, further_measures
+from .measuring import Measure, Minimum, Timed, further_measures
 from .methods import Method, check_method
 from .problem import Problem, check_problem
 from .progress import check_progress
@@ -44,6 +44,7 @@ class Preparation:
     init: np.ndarray  # w_0, (d, C)
     starts_at_zero: bool  # no init was given
     reference: np.ndarray  # its direction, (d, C); empty if there is none
+    minimum: Minimum | None  # what the reference is, if it is the minimiser of this objective
     records: np.ndarray  # rounds to measure at, increasing: int64, or float64 of a far run
     spacing: LogSpaced | None  # of the records; None if they were given one by one
     engine: str  # asked for
@@ -64,7 +65,8 @@ class Preparation:
     @cached_property
     def further(self) -> dict[str, Timed]:
         """What Python measures at the records, by column."""
-        if self.test is None and self.asymptote is None and self.measures is None:
+        asked = (self.test, self.asymptote, self.measures, self.minimum)
+        if all(measure is None for measure in asked):
             return {}
         return further_measures(
             self.problem,
@@ -74,6 +76,7 @@ class Preparation:
             self.test,
             self.asymptote,
             self.measures,
+            self.minimum,
         )
 
     @property
@@ -134,6 +137,7 @@ def prepare(
         init=check_init(init, problem),
         starts_at_zero=init is None,
         reference=check_reference(reference, problem),
+        minimum=None if far else _minimum(reference),
         records=records if far else records.astype(np.int64),
         spacing=record if isinstance(record, LogSpaced) else None,
         engine=check.one_of("engine", engine, ("auto", *ENGINES)),
@@ -146,8 +150,25 @@ def prepare(
         measures=measures,
         progress=check_progress(progress),
     )
+    _check_minimum(prepared)
     _ = prepared.further  # which refuses what does not fit
     return prepared
+
+
+def _minimum(reference: Any) -> Minimum | None:
+    known = all(hasattr(reference, name) for name in ("weights", "value", "loss", "l2"))
+    return reference if known else None
+
+
+def _check_minimum(prepared: Preparation) -> None:
+    found = prepared.minimum
+    if found is None or (found.loss, found.l2) == (prepared.loss, prepared.l2):
+        return
+    raise ValueError(
+        f"reference: got the minimiser for loss={found.loss!r}, l2={found.l2:g}; want that of the "
+        f"run, reference.minimizer(problem, loss={prepared.loss!r}, l2={prepared.l2:g}), or its "
+        "weights, if only the angle to them is wanted"
+    )
 
 
 def _check_l2(l2: Any, method: Method) -> float:

@@ -29,7 +29,7 @@ class Run:
     """What :func:`localgd.run` gives back.
 
     ``w_round = w_0 + Aᵀ a`` with the coefficients a of the signed rows (classification losses) or
-    plain rows (squared loss) A.
+    plain rows (squared loss) A; with λ, which pulls w_0 to 0, too, for ``w_0 = 0``.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Run:
         The global model after ``round`` rounds; None for a kernel problem, which has none.
     coefficients : ndarray of shape (N,) or (N, C), float64, or None
         a, in the row order of the problem; None after a coordinate-wise server (Adam, Yogi,
-        Adagrad), which leaves the span of the rows.
+        Adagrad), which leaves the span of the rows, and with λ in the engines hybrid and primal.
     history : dict of str to ndarray
         One column per measure, one entry per recorded round: ``round`` (int64); ``local_steps``
         since the start (per client; the weighted mean where clients differ); ``loss`` f(w_k);
@@ -45,9 +45,11 @@ class Run:
         (W_{y_j} - W_c)·x_j/‖W‖ (not for regression; NaN while w_k = 0); ``norm`` ‖w_k‖; with a
         reference, ``angle`` to it in radians (NaN while w_k = 0); ``drift``
         Σ p̃_i‖w_{k-1,i} - w_k‖² of the round that led to w_k (NaN for k = 0); of the clients'
-        gradients at w_k ``grad_variance`` Σ p_i‖∇f_i - ∇f‖², ``grad_alignment``
+        gradients at w_k ``grad_norm`` ‖∇f‖, ``grad_variance`` Σ p_i‖∇f_i - ∇f‖², ``grad_alignment``
         Σ p_i cos(∇f_i, ∇f) and ``grad_dissimilarity`` Σ p_i‖∇f_i‖²/‖∇f‖²; ``bytes`` that clients
-        and server exchanged since the start; and the further measures that the run was asked for.
+        and server exchanged since the start; with the minimiser of the objective as reference
+        ``suboptimality`` f(w_k) - f* and ``distance`` ‖w_k - w*‖; and the further measures that
+        the run was asked for.
     config : dict
         The settings, as plain values that JSON and TOML can hold.
     engine : str

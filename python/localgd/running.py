@@ -87,7 +87,9 @@ def run(
     record : log_spaced(...), or sequence of rounds, optional
         When to measure; default ``log_spaced(per_decade=10)``. Round 0 and R are always measured.
     reference : array of the model's shape, or object with a ``direction``, optional
-        Direction to which the angle is recorded, e.g. ``reference.max_margin(problem)``.
+        Direction to which the angle is recorded, e.g. ``reference.max_margin(problem)``. Of
+        ``reference.minimizer(problem, loss=…, l2=…)`` of the run's objective ``suboptimality`` and
+        ``distance`` are, too.
     test : pair (X, y), optional
         Held-out rows, (n, d) and (n,): the share of them that the model classifies rightly is
         recorded as ``test_accuracy`` (``test_loss``, the mean loss, for regression).

@@ -67,6 +67,11 @@ def draw(
 
 def _panels(run: Run, target: Target) -> dict[str, np.ndarray]:
     """Two columns to draw, by the label of their axis."""
+    if target.kind == "regularised":
+        return {
+            "f - f*": run.history["suboptimality"],
+            "Norm of the gradient": run.history["grad_norm"],
+        }
     second: dict[str, np.ndarray]
     if target.kind == "limits":
         second = {"Distance to minimiser": run.history["distance_to_minimizer"]}

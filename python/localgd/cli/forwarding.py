@@ -37,6 +37,8 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
     """
     loss = str(settings.loss)
     if settings.rounds <= MAX_ROUNDS:
+        if settings.l2 > 0:  # which fast_forward refuses
+            return False
         by_hand = settings.checkpoint or settings.engine != "auto" or settings.dtype != "float64"
         costs = plans(problem, method.rule, DTYPES[settings.dtype]).values()
         if by_hand or settings.rounds * min(p.seconds_round for p in costs) < PATIENCE:
@@ -56,6 +58,7 @@ def arguments(prepared: Prepared, target: Target) -> dict[str, Any]:
     return {
         "rounds": settings.rounds,
         "loss": str(settings.loss),
+        "l2": settings.l2,
         "threads": settings.threads,
         "seed": settings.seed,
         "record": log_spaced(per_decade=settings.records_per_decade),

@@ -75,15 +75,17 @@ def angles_to_pooled(
     The GD run counts steps in rounds of L, as ``result`` does, which has kept its weights. All
     clients take the same number of steps.
     """
-    loss, L = result.config["loss"], int(method.rule.steps(problem.n_clients)[0])
+    loss, l2 = result.config["loss"], result.config["l2"]
+    L = int(method.rule.steps(problem.n_clients)[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the status says that it diverged
         gd = run(
             problem,
-            GD(lr=_per_step(learning_rate(problem, method, loss), L)),
+            GD(lr=_per_step(learning_rate(problem, method, loss, l2), L)),
             rounds=result.round * L,
             record=result.history["round"] * L,
             loss=loss,
+            l2=l2,
             reference=reference,
             measures=measures,
             dtype=dtype,

@@ -85,6 +85,12 @@ def _limit_columns(run: Run, target: Target) -> list[TableColumn]:
             ("margin,\n% of best", share, _share),
             ("angle to\nmax-margin", np.degrees(history["angle"]), _degrees),
         ]
+    if target.kind == "regularised":
+        return [
+            ("f - f*", history["suboptimality"], _power),
+            ("gradient\nnorm", history["grad_norm"], _power),
+            ("distance to\nminimiser", history["distance"], _power),
+        ]
     if target.kind in DISTANCES:
         return [(DISTANCES[target.kind], relative_distance(run, target), _power)]
     columns: list[TableColumn] = []

@@ -52,8 +52,9 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.guessed(prepared.guessed)
     screen.line("Clients", prepared.clients)
     with screen.busy("computing the reference"):
-        target = find_target(problem, str(settings.loss), settings.reference)
-    target = dataclasses.replace(target, measures={**target.measures, **_accuracy(problem)})
+        target = find_target(problem, str(settings.loss), settings.reference, settings.l2)
+    accuracy = _accuracy(problem, settings.l2)
+    target = dataclasses.replace(target, measures={**target.measures, **accuracy})
     screen.line("Reference", target.about)
     screen.line("Method", _about_method(settings, problem, method))
 
@@ -118,11 +119,13 @@ def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
     )
 
 
-def _accuracy(problem: Problem) -> dict[str, Callable[[np.ndarray], float]]:
-    """The share of rows that a model of several classes has right."""
-    if problem.task != "multiclass":
-        return {}
-    return {"accuracy": lambda w: float(np.mean(np.argmax(problem.X @ w, axis=1) == problem.y))}
+def _accuracy(problem: Problem, l2: float) -> dict[str, Callable[[np.ndarray], float]]:
+    """The share of rows that a model has right, where its margin does not say as much."""
+    if problem.task == "multiclass":
+        return {"accuracy": lambda w: float(np.mean(np.argmax(problem.X @ w, axis=1) == problem.y))}
+    if problem.task == "binary" and l2 > 0:
+        return {"accuracy": lambda w: float(np.mean(problem.y * (problem.X @ w) > 0))}
+    return {}
 
 
 def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
@@ -202,7 +205,8 @@ def _outcome(run: Run, gd: Run | None, compared: str, screen: Screen) -> int:
 
 
 def _about_method(settings: Settings, problem: Problem, method: Method) -> str:
-    return chosen_method.about(settings, learning_rate(problem, method, str(settings.loss)))
+    lr = learning_rate(problem, method, str(settings.loss), settings.l2)
+    return chosen_method.about(settings, lr)
 
 
 def _about_engine(run: Run, work: str) -> str:

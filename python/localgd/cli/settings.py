@@ -209,6 +209,7 @@ class MethodSettings(Options):
     loss: kinds.Loss | None = option(
         "Default: exponential; squared for regression, softmax for classes."
     )
+    l2: kinds.Nonnegative = option("λ of the objective: the loss + λ/2 |w|^2.", 0.0)
     reference: kinds.Flag | None = option(
         "Compute the max-margin model, or the minimiser, and how far it is. Default: "
         "if that takes no more than a minute or so."

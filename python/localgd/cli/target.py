@@ -27,10 +27,11 @@ MOST_WEIGHTS = 1500  # Newton's method on more takes minutes
 class Target:
     """The limit, and how it is described.
 
-    ``kind``: "max-margin", "min-norm", "minimiser", "limits" (a minimiser in some directions, a
-    ray in the others) or "none". ``solution`` has a ``direction`` to which angles are recorded,
-    and for a single point its ``weights``; None where there is no direction. ``about`` describes
-    it, or why there is none. ``measures`` are to be recorded during the run.
+    ``kind``: "max-margin", "min-norm", "minimiser", "regularised" (the minimiser with λ), "limits"
+    (a minimiser in some directions, a ray in the others) or "none". ``solution`` has a
+    ``direction`` to which angles are recorded, and for a single point its ``weights``; None where
+    there is no direction. ``about`` describes it, or why there is none. ``measures`` are to be
+    recorded during the run.
     """
 
     kind: str
@@ -39,10 +40,12 @@ class Target:
     measures: dict[str, Measure] = field(default_factory=dict)
 
 
-def find_target(problem: Problem, loss: str, wanted: bool | None = True) -> Target:
+def find_target(problem: Problem, loss: str, wanted: bool | None = True, l2: float = 0.0) -> Target:
     """What the iterates converge to with this loss; ``wanted`` None: if it is found in time."""
     if wanted is False:
         return _none("switched off")
+    if l2 > 0:
+        return _regularised(problem, loss, l2)
     constraints = problem.n_samples * (problem.n_classes - 1)
     if wanted is None and constraints * problem.n_features > MOST_NUMBERS:
         return _none(
@@ -68,6 +71,21 @@ def _max_margin(problem: Problem, loss: str) -> Target:
         found,
         f"max-margin model, margin {found.margin:.6g}, {len(found.support):,} support rows, "
         f"KKT residual {found.kkt_residual:.1e}",
+    )
+
+
+def _regularised(problem: Problem, loss: str, l2: float) -> Target:
+    try:
+        found = reference.minimizer(problem, loss=loss, l2=l2)
+    except ValueError as error:
+        return _none(str(error))
+    if found.direction is None:
+        return _none("the minimiser is 0")
+    return Target(
+        "regularised",
+        found,
+        f"minimiser with l2 {l2:g}, f* = {found.value:.9g}, norm "
+        f"{np.linalg.norm(found.weights):.6g}, gradient norm {found.gradient_norm:.1e}",
     )
 
 

@@ -88,8 +88,7 @@ def _newton_step(
     curve = objective.curve(A, scores)
     product = LinearOperator(2 * gradient.shape, lambda p: curve(p.ravel()) + l2 * p.ravel())
     found, _ = cg(product, -gradient, rtol=max(accuracy, 1e-8), maxiter=1000)
-    step = np.asarray(found)
-    return step
+    return np.asarray(found, dtype=np.float64)
 
 
 def _share(

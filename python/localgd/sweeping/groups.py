@@ -109,6 +109,8 @@ def _prepared(key: str, case: Case) -> CheckedRun | None:
     prepared = prepare(problem, method, **case.settings)
     if not Participation(problem, method, prepared.seed).full:
         return None
+    if prepared.further:  # measured in Python between the rounds of a single run
+        return None
     plan = choose_side_by_side(
         problem,
         method,
