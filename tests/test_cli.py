@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 from pathlib import Path
 
 import numpy as np
@@ -868,7 +867,7 @@ def test_the_home_folder_of_a_report(here, capsys, monkeypatch):
         raise ValueError("out: enough")
 
     monkeypatch.setattr(reproduce, "Report", report)
-    monkeypatch.setattr("localgd._validation.require", lambda *names: types.SimpleNamespace(use=id))
+    monkeypatch.setattr(reproduce, "without_window", lambda purpose: None)
     assert main(["reproduce", "E1", "--quick", "--out=~/report"]) == 2
     assert seen == [here / "report"]
 

@@ -144,3 +144,80 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(lg.UnsupportedError, match="weights of their own"):
         weighted_rows = lg.Problem(rows, sample_weight=[[1.0], [1.0, 2.0]])
         lg.fast_forward(weighted_rows, lg.LocalGD(2, 0.1), rounds=10)
+
+
+@pytest.mark.parametrize("loss", registry.LOSSES)
+@pytest.mark.parametrize("shape", [(60, 6), (8, 30)], ids=["tall", "wide"])
+def test_the_minimiser_has_no_gradient_and_every_start_leads_there(loss, shape):
+    n, d = shape
+    problem = registry.problem(loss, sizes=(n // 4, n // 2, n // 4), d=d)
+    best = lg.reference.minimizer(problem, loss=loss, l2=0.1)
+    assert best.grad_norm < 1e-14
+    assert best.gap < 1e-26
+    init = np.random.default_rng(0).standard_normal(problem.weights_shape)
+    run = lg.run(
+        problem, lg.GD(0.4), rounds=1500, loss=loss, l2=0.1, init=init, reference=best, record=()
+    )
+    assert run.history["distance"][-1] < 1e-12
+    assert run.history["suboptimality"][-1] < 1e-14
+    assert run.history["grad_norm"][-1] < 1e-12
+    start = np.linalg.norm(init - best.weights)
+    assert run.history["distance"][0] == pytest.approx(start, rel=1e-14)
+
+
+def test_the_minimiser_of_many_unknowns_takes_products_of_the_hessian(monkeypatch):
+    from localgd.reference import _regularised
+
+    for loss in registry.LOSSES:
+        problem = registry.problem(loss, sizes=(20, 30), d=12)
+        factored = lg.reference.minimizer(problem, loss=loss, l2=1e-3)
+        monkeypatch.setattr(_regularised, "LARGEST_HESSIAN", 3)
+        iterated = lg.reference.minimizer(problem, loss=loss, l2=1e-3)
+        monkeypatch.undo()
+        assert iterated.grad_norm < 1e-12
+        np.testing.assert_allclose(iterated.weights, factored.weights, atol=1e-9)
+
+
+def test_the_minimiser_is_that_of_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    problem = registry.problem("logistic", "samples", sizes=(40, 25, 35))
+    v = np.random.default_rng(1).uniform(0.5, 2.0, problem.n_samples)
+    weighted_rows = lg.Problem.from_arrays(
+        problem.X, problem.y, np.arange(problem.n_samples) % 3, sample_weight=v
+    )
+    l2 = 0.01
+    best = lg.reference.minimizer(weighted_rows, loss="logistic", l2=l2)
+    theirs = linear_model.LogisticRegression(
+        C=1 / (l2 * v.sum()), fit_intercept=False, solver="newton-cholesky", tol=1e-13
+    ).fit(problem.X, problem.y, sample_weight=v)
+    np.testing.assert_allclose(theirs.coef_[0], best.weights, rtol=1e-9)
+
+
+def test_control_variates_reach_the_minimiser_and_local_steps_alone_do_not():
+    problem = registry.problem("logistic", "samples", sizes=(20, 5, 15))
+    best = lg.reference.minimizer(problem, loss="logistic", l2=0.01)
+    settings = {"rounds": 4000, "loss": "logistic", "l2": 0.01, "reference": best, "record": ()}
+    for engine in registry.ENGINES:
+        drifting = lg.run(problem, lg.LocalGD(20, 0.5), engine=engine, **settings)
+        controlled = lg.run(problem, lg.Scaffold(20, 0.5), engine=engine, **settings)
+        assert drifting.history["grad_norm"][-1] > 1e-4
+        assert controlled.history["grad_norm"][-1] < 1e-12
+
+
+def test_the_minimiser_of_another_objective_is_refused_as_reference():
+    problem = registry.problem("logistic")
+    best = lg.reference.minimizer(problem, loss="logistic", l2=0.01)
+    with pytest.raises(ValueError, match="reference: got the minimiser for loss='logistic'"):
+        lg.run(problem, lg.GD(0.1), rounds=1, loss="logistic", l2=0.02, reference=best)
+    run = lg.run(problem, lg.GD(0.1), rounds=1, loss="logistic", l2=0.02, reference=best.weights)
+    assert "suboptimality" not in run.history
+
+
+def test_a_sweep_over_lambda():
+    problem = registry.problem("logistic")
+    table = lg.sweep(
+        problem, lg.LocalGD(5, 0.3), grid={"l2": [0.0, 0.1]}, rounds=40, loss="logistic"
+    )
+    for entry, l2 in zip(table, (0.0, 0.1), strict=True):
+        run = lg.run(problem, lg.LocalGD(5, 0.3), rounds=40, loss="logistic", l2=l2)
+        assert entry.history["loss"][-1] == pytest.approx(run.history["loss"][-1], rel=1e-12)

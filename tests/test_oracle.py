@@ -74,16 +74,19 @@ def test_gradient_measures_by_hand():
     """Squared loss at 0 of rows e_1, e_2 and 0: gradients -e_1, -2 e_2 and 0."""
     rows = [([[1.0, 0.0]], [1.0]), ([[0.0, 1.0]], [2.0]), ([[0.0, 0.0]], [1.0])]
     rows = [(np.array(X), np.array(y)) for X, y in rows]
-    variance, alignment, dissimilarity = oracle.gradient_measures(
+    length, variance, alignment, dissimilarity = oracle.gradient_measures(
         rows, [0.5, 0.25, 0.25], "squared", np.zeros(2)
     )
     mean = np.array([-0.5, -0.5])
+    assert length == pytest.approx(np.linalg.norm(mean))
     assert variance == 0.5 * 0.5 + 0.25 * (0.25 + 2.25) + 0.25 * 0.5
     assert alignment == pytest.approx((0.5 * 0.5 + 0.25 * 1.0 / 2) / np.linalg.norm(mean))
     assert dissimilarity == pytest.approx((0.5 * 1 + 0.25 * 4) / 0.5)
     balanced = [rows[0], (rows[0][0], -rows[0][1])]
-    variance, *ratios = oracle.gradient_measures(balanced, [0.5, 0.5], "squared", np.zeros(2))
-    assert variance == 1
+    length, variance, *ratios = oracle.gradient_measures(
+        balanced, [0.5, 0.5], "squared", np.zeros(2)
+    )
+    assert (length, variance) == (0, 1)
     assert np.isnan(ratios).all()
 
 
@@ -168,7 +171,7 @@ def test_grad_align_to_first_order_in_beta():
     rows, h = registry.clients("logistic"), 1e-6
 
     def variance(w):
-        return oracle.gradient_measures(rows, P, "logistic", w)[0]
+        return oracle.gradient_measures(rows, P, "logistic", w)[1]
 
     slope = [(variance(W + h * e) - variance(W - h * e)) / (2 * h) for e in np.eye(5)]
     forward = stepped("GradAlign", beta=1e-4)[0]

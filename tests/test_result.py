@@ -105,7 +105,9 @@ def test_frame_holds_the_history(run):
 
 def test_columns_in_their_order(run, small_problem):
     first = ["round", "local_steps", "loss"]
-    last = ["drift", "grad_variance", "grad_alignment", "grad_dissimilarity", "bytes"]
+    last = [
+        *("drift", "grad_norm", "grad_variance", "grad_alignment", "grad_dissimilarity", "bytes"),
+    ]
     assert list(run.history) == [*first, "margin", "norm", "angle", *last]
     plain = lg.run(small_problem, lg.GD(lr=0.1), rounds=3)
     assert list(plain.history) == [*first, "margin", "norm", *last]

@@ -9,8 +9,9 @@ import registry
 
 import localgd as lg
 from localgd._backend import core
-from localgd.configuration import local_options, run_options
 from localgd.measuring import COLUMNS, OF_CORE
+from localgd.preparation import prepare
+from localgd.simulation import local_options, run_options
 
 SCHEMA = core.schema()
 METHOD = lg.FedGA(2, 0.1, 0.3)
@@ -18,10 +19,8 @@ METHOD = lg.FedGA(2, 0.1, 0.3)
 
 def given(problem):
     """The options of this method."""
-    return {
-        "run": run_options(METHOD, np.zeros(30), np.zeros(0, dtype=np.int64), np.zeros(0)),
-        "local": local_options(problem, METHOD),
-    }
+    prepared = prepare(problem, METHOD, rounds=0)
+    return {"run": run_options(prepared), "local": local_options(prepared)}
 
 
 def simulation(problem, **changed):
@@ -84,7 +83,10 @@ def test_runs_have_the_columns_that_the_table_says(loss, reference):
         for name, column in COLUMNS.items()
         if (reference or not column.wants_reference) and (labels or not column.wants_labels)
     }
-    asked_for = {"participations", "residual", "residual_distance", "test_accuracy", "test_loss"}
+    asked_for = {
+        *("participations", "suboptimality", "distance"),
+        *("residual", "residual_distance", "test_accuracy", "test_loss"),
+    }
     assert set(run.history) == want - asked_for
 
 

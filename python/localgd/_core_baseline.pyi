@@ -46,6 +46,7 @@ class Simulation:
         single: bool,
         local: dict[str, Any],  # the options "local"
         threads: int,
+        row_weights: ArrayLike | None = None,  # (N,); of mean 1 on each client, or all 1
     ) -> None: ...
     @property
     def round(self) -> int: ...  # of the runs that go on
