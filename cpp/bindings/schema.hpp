@@ -1,6 +1,8 @@
 // What the core knows by name, as plain values: Python reads it here and says nothing of it again.
 #pragma once
 
+#include <cmath>
+
 #include "convert.hpp"
 #include "core/blocks/panels.hpp"
 #include "core/loss/registry.hpp"
