@@ -52,6 +52,21 @@ def test_values_and_slopes_are_those_of_the_core(name):
     assert plain.values(u, y).shape == y.shape and plain.slopes(u, y).shape == u.shape
 
 
+@pytest.mark.parametrize(
+    ("loss", "margins", "targets", "message"),
+    [
+        ("hinge", np.zeros(2), np.ones(2), "loss: no loss named 'hinge'"),
+        ("logistic", np.zeros(2), np.ones(3), "targets: want one number for each row of margins"),
+        ("logistic", np.zeros((2, 2)), np.ones(2), "margins: want one column for this loss"),
+        ("softmax", np.zeros((2, 3)), np.array([1.0, 3.0]), "targets: want classes 0 to C - 1"),
+        ("softmax", np.zeros((2, 3)), np.array([-1.0, np.nan]), "targets: want classes 0 to C - 1"),
+    ],
+)
+def test_the_core_refuses_rows_that_do_not_fit(loss, margins, targets, message):
+    with pytest.raises(ValueError, match=message):
+        core.loss_of_rows(loss, margins, targets)
+
+
 @pytest.mark.parametrize("loss", OBJECTS, ids=lambda loss: loss.name)
 def test_slopes_and_curvatures_are_derivatives(loss):
     u, y = rows(loss)

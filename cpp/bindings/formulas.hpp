@@ -17,9 +17,12 @@ inline py::tuple loss_of_rows(const std::string& loss, const Matrix<double>& mar
   with_loss(loss, [&]<class Loss>(const Loss&) {
     if (!Loss::multiclass && margins.cols() != 1)
       throw std::invalid_argument("margins: want one column for this loss");
-    for (Index j = 0; j < margins.rows(); ++j)
-      values[j] =
-          loss_value<Loss>(margins.data() + j, margins.rows(), margins.cols(), targets.data()[j]);
+    for (Index j = 0; j < margins.rows(); ++j) {
+      const double y = targets.data()[j];
+      if (Loss::multiclass && !(y >= 0 && y < static_cast<double>(margins.cols())))
+        throw std::invalid_argument("targets: want classes 0 to C - 1");
+      values[j] = loss_value<Loss>(margins.data() + j, margins.rows(), margins.cols(), y);
+    }
   });
   negative_derivatives_of(loss)(margins.data(), targets.data(), margins.rows(), margins.cols(),
                                 slopes.data());

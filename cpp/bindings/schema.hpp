@@ -1,6 +1,9 @@
 // What the core knows by name, as plain values: Python reads it here and says nothing of it again.
 #pragma once
 
+#include <cmath>
+#include <type_traits>
+
 #include "convert.hpp"
 #include "core/blocks/panels.hpp"
 #include "core/loss/registry.hpp"
@@ -42,11 +45,11 @@ inline py::dict servers_of_core() {
   py::dict servers;
   Servers::for_each([&]<class Own>(Own own) {
     py::dict parameters;
-    own.visit([&](const char* name, const auto&, const auto&... limits) {
-      if constexpr (sizeof...(limits) > 0)
-        parameters[name] = limits_of(limits...);
-      else
+    own.visit([&]<class Value>(const char* name, const Value&, const Limits& limits = {}) {
+      if constexpr (std::is_same_v<Value, bool>)
         parameters[name] = py::none();
+      else
+        parameters[name] = limits_of(limits);
     });
     servers[py::str(Own::name)] = py::dict(py::arg("coordinate_wise") = Own::coordinate_wise,
                                            py::arg("parameters") = parameters);

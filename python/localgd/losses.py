@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
 
 from . import _validation as check
 from ._backend import core
@@ -131,10 +130,10 @@ class Logistic(Loss):
         return np.logaddexp(0.0, -y * u)
 
     def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return -y * expit(-y * u)
+        return -y * _special().expit(-y * u)
 
     def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return expit(-u) * expit(u)
+        return _special().expit(-u) * _special().expit(u)
 
 
 class Squared(Loss):
@@ -159,26 +158,33 @@ class Softmax(Loss):
     concordance = 1.0  # by the range of a row's scores
 
     def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        values: np.ndarray = logsumexp(u, axis=1) - u[_own(y)]
+        values: np.ndarray = _special().logsumexp(u, axis=1) - u[_own(y)]
         return values
 
     def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        slopes: np.ndarray = softmax(u, axis=1)
+        slopes: np.ndarray = _special().softmax(u, axis=1)
         slopes[_own(y)] = 0.0
         slopes[_own(y)] = -slopes.sum(axis=1)  # 1 - p of a sure row, without cancellation
         return slopes
 
     def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        p, every = softmax(u, axis=1), range(u.shape[1])
+        p, every = _special().softmax(u, axis=1), range(u.shape[1])
         curvatures: np.ndarray = -p[:, :, None] * p[:, None, :]
         curvatures[:, every, every] = 0.0
         curvatures[:, every, every] = -curvatures.sum(axis=2)
         return curvatures
 
     def roots(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        p = softmax(u, axis=1)
+        p = _special().softmax(u, axis=1)
         roots: np.ndarray = np.sqrt(p)
         return roots[:, :, None] * np.eye(u.shape[1]) - p[:, :, None] * roots[:, None, :]
+
+
+def _special() -> Any:
+    """scipy, which takes a while and which runs do without."""
+    from scipy import special
+
+    return special
 
 
 def _own(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

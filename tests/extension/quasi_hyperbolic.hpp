@@ -18,7 +18,7 @@ struct QuasiHyperbolic {
 
   template <class Show>
   void visit(Show&& show) {
-    show("lr", lr), show("momentum", momentum), show("nu", nu);
+    show("lr", lr, above_0), show("momentum", momentum, from_0_below_1), show("nu", nu, from_0);
   }
 
   double change(double /*k*/, double D, ServerState& x) const {
