@@ -221,3 +221,42 @@ def test_a_sweep_over_lambda():
     for entry, l2 in zip(table, (0.0, 0.1), strict=True):
         run = lg.run(problem, lg.LocalGD(5, 0.3), rounds=40, loss="logistic", l2=l2)
         assert entry.history["loss"][-1] == pytest.approx(run.history["loss"][-1], rel=1e-12)
+
+
+def test_a_run_stops_when_a_column_is_small_enough(tmp_path):
+    problem = registry.problem("logistic")
+    settings = {"loss": "logistic", "l2": 0.1, "record": range(0, 500, 5)}
+    whole = lg.run(problem, lg.GD(0.4), rounds=500, **settings)
+    due = int(np.argmax(whole.history["grad_norm"] <= 1e-6))
+    stops = [{"grad_norm": 1e-6}, lambda record: record["grad_norm"] <= 1e-6]
+    for engine, stop in itertools.product(registry.ENGINES, stops):
+        run = lg.run(problem, lg.GD(0.4), rounds=500, stop=stop, engine=engine, **settings)
+        assert run.status == "completed"
+        assert run.round == whole.history["round"][due] == run.history["round"][-1]
+        assert run.message.startswith(f"stopped after round {run.round} of 500: ")
+        assert len(run.history["loss"]) == due + 1
+    best = lg.reference.minimizer(problem, loss="logistic", l2=0.1)
+    for name in ("suboptimality", "distance"):
+        run = lg.run(problem, lg.GD(0.4), rounds=500, reference=best, stop={name: 1e-4}, **settings)
+        assert run.history[name][-1] <= 1e-4 < run.history[name][-2]
+    at_once = lg.run(problem, lg.GD(0.4), rounds=500, stop={"loss": 1.0}, **settings)
+    assert at_once.round == 0
+    path = tmp_path / "run.npz"
+    lg.run(problem, lg.GD(0.4), rounds=500, stop={"grad_norm": 1e-3}, checkpoint=path, **settings)
+    on = lg.run(problem, lg.GD(0.4), rounds=500, checkpoint=path, **settings)
+    np.testing.assert_array_equal(on.weights, whole.weights)
+
+
+@pytest.mark.parametrize(
+    ("stop", "message"),
+    [
+        ({"gradnorm": 1.0}, "stop: there is no column 'gradnorm'; want loss"),
+        ({"angle": 1.0}, "stop: there is no column 'angle'"),
+        ({"suboptimality": 1.0}, "stop: there is no column 'suboptimality'"),
+        ({"loss": "small"}, "stop"),
+        (1e-8, "stop: got 1e-08; want a mapping"),
+    ],
+)
+def test_stops_that_do_not_fit_are_refused(stop, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        lg.run(registry.problem("logistic"), lg.GD(0.1), rounds=1, stop=stop)

@@ -31,14 +31,18 @@ class Recording:
         self._width = math.prod(self._shape)
         self._schedule = prepared.records
         self._measures = prepared.further
+        self._stop = prepared.stop
+        self.reason = ""  # to end before the last round
+        self._asked: set[int] = set()  # rounds that were measured, or at which to stop was asked
+        self._minimum = prepared.minimum
         self._values: dict[str, dict[int, float]] = {name: {} for name in self._measures}
 
     def stop_before(self, until: int) -> int:
-        """The round up to which the core may run: to the next record if more is to be measured."""
-        if not self._measures:
+        """The round up to which the core may run: to the next record if there is more to do."""
+        if not self._measures and self._stop is None:
             return until
         round = self._session.round
-        if round not in next(iter(self._values.values())) and round in self._schedule:
+        if round not in self._asked and round in self._schedule:
             return int(round)  # the start has not been measured yet
         due = np.searchsorted(self._schedule, round, side="right")
         return min(until, int(self._schedule[due])) if due < len(self._schedule) else until
@@ -46,9 +50,31 @@ class Recording:
     def measure(self) -> None:
         """Measure the present model if the core has just recorded it."""
         round = self._session.round
-        if not self._measures or round not in self._schedule:
+        if round not in self._schedule:
             return
-        self._measure(round)
+        self._asked.add(round)
+        if self._measures:
+            self._measure(round)
+
+    def wants_to_stop(self) -> bool:
+        """Whether the run may end at the record that it has just taken; ``reason`` says why."""
+        round = self._session.round
+        if self._stop is not None and round in self._asked:
+            self.reason = self._reason_at(round)
+        return bool(self.reason)
+
+    def _reason_at(self, round: int) -> str:
+        record = {name: column[-1].item() for name, column in self._session.history().items()}
+        record |= {name: values[round] for name, values in self._values.items()}
+        if self._minimum is not None:
+            record["suboptimality"] = record["loss"] - self._minimum.value
+        assert self._stop is not None
+        if callable(self._stop):
+            return "stop() said so" if self._stop(record) else ""
+        for name, most in self._stop.items():
+            if record[name] <= most:
+                return f"{name} {record[name]:.3g} is at most {most:g}"
+        return ""
 
     def _measure(self, round: int) -> None:
         w = self._session.weights().reshape(self._shape)

@@ -14,7 +14,7 @@ from .arguments import DTYPES, check_dtype, check_init, check_reference, check_r
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
 from .errors import UnsupportedError
 from .losses import check_loss, default_loss
-from .measuring import Measure, Minimum, Timed, further_measures
+from .measuring import OF_CORE, Measure, Minimum, Timed, further_measures
 from .methods import Method, check_method
 from .problem import Problem, check_problem
 from .progress import check_progress
@@ -55,6 +55,7 @@ class Preparation:
     test: Any
     asymptote: Any
     measures: Mapping[str, Measure] | None
+    stop: Mapping[str, float] | Callable[[dict[str, float]], bool] | None
     progress: bool | Callable[[Any], None]
 
     @cached_property
@@ -114,6 +115,7 @@ def prepare(
     test: Any = None,
     asymptote: Any = None,
     measures: Any = None,
+    stop: Any = None,
     progress: Any = False,
     keep_weights: Any = False,
     every_step: Any = False,
@@ -148,11 +150,31 @@ def prepare(
         test=test,
         asymptote=asymptote,
         measures=measures,
+        stop=stop,
         progress=check_progress(progress),
     )
     _check_minimum(prepared)
     _ = prepared.further  # which refuses what does not fit
+    _check_stop(prepared)
     return prepared
+
+
+def _check_stop(prepared: Preparation) -> None:
+    stop = prepared.stop
+    if stop is None or callable(stop):
+        return
+    if not isinstance(stop, Mapping):
+        raise TypeError(
+            f"stop: got {stop!r}; want a mapping of columns to numbers, or a function of a record"
+        )
+    measured = [name for name in OF_CORE if name not in ("round", "participations")]
+    if not prepared.reference.size:
+        measured.remove("angle")
+    measured += [*prepared.further, *(["suboptimality"] if prepared.minimum is not None else [])]
+    for name, most in stop.items():
+        if name not in measured:
+            raise ValueError(f"stop: there is no column {name!r}; want {', '.join(measured)}")
+        check.number(f"stop[{name!r}]", most)
 
 
 def _minimum(reference: Any) -> Minimum | None:

@@ -58,7 +58,7 @@ class Run:
     elapsed : float
         Seconds, over all sessions of a run that was resumed from a checkpoint.
     status : str
-        "completed", "interrupted" or "diverged".
+        "completed", which a run is, too, whose ``stop`` came true; "interrupted" or "diverged".
     round : int
         The last whole round.
     shortened : int
@@ -143,7 +143,7 @@ class Run:
         >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
         >>> frame = lg.run(problem, lg.GD(lr=1.0), rounds=10).to_frame()
         >>> list(frame.columns)
-        ['round', 'local_steps', 'loss', 'margin', 'norm', 'drift', 'grad_variance', \
+        ['round', 'local_steps', 'loss', 'margin', 'norm', 'drift', 'grad_norm', 'grad_variance', \
 'grad_alignment', 'grad_dissimilarity', 'bytes']
         """
         return check.require("pandas", "data", "Run.to_frame").DataFrame(self.history)
@@ -242,10 +242,16 @@ def make_run(
     )
 
 
-def ending(prepared: Preparation, status: str, round: int, losses: np.ndarray) -> dict[str, Any]:
-    """How a run ended, as fields of its result; ``losses`` are those of the records."""
+def ending(
+    prepared: Preparation, status: str, round: int, losses: np.ndarray, reason: str = ""
+) -> dict[str, Any]:
+    """How a run ended, as fields of its result; ``losses`` are those of the records.
+
+    ``reason``: why a run was complete before its last round.
+    """
     rounds, dtype = prepared.rounds, prepared.dtype
-    message = ""
+    early = reason and round < rounds
+    message = f"stopped after round {round:,} of {rounds:,}: {reason}" if early else ""
     advice = "use a smaller lr, or divide the rows by their largest norm"
     if status == "interrupted":
         message = f"interrupted after round {round:,} of {rounds:,}"

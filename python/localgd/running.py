@@ -44,6 +44,7 @@ def run(
     test: Any = None,
     asymptote: Any = None,
     measures: Mapping[str, Measure] | None = None,
+    stop: Mapping[str, float] | Callable[[dict[str, float]], bool] | None = None,
     progress: bool | Callable[[int], None] = False,
     checkpoint: Any = None,
     checkpoint_seconds: float = SECONDS_BETWEEN,
@@ -99,6 +100,10 @@ def run(
     measures : mapping of names to functions of the weights, optional
         Further columns of the history: each function is given w_k, an array of the model's shape,
         and returns a number.
+    stop : mapping of columns to numbers, or callable, optional
+        Ends the run at the first record at which one of these columns is at most its number, as in
+        ``{"grad_norm": 1e-8}``; or at which a callable, given the record as a dict, says True. It
+        is asked at records alone, so ``record`` says how often.
     progress : bool or callable, default False
         True: a progress bar if standard error is a terminal. A callable is given the present round
         about 20 times a second.
@@ -172,6 +177,7 @@ def run(
         test=test,
         asymptote=asymptote,
         measures=measures,
+        stop=stop,
         progress=progress,
         keep_weights=keep_weights,
         every_step=every_step,
@@ -220,7 +226,7 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
         threads=threads,
         elapsed=elapsed + (saved.elapsed if saved is not None else 0.0),
         shortened=shortened_rounds(session) + (saved.shortened if saved is not None else 0),
-        **ending(prepared, status, session.round, history["loss"]),
+        **ending(prepared, status, session.round, history["loss"], recording.reason),
     )
 
 
@@ -270,7 +276,7 @@ def _advance(
             if outcome != "completed":
                 return str(outcome)
             recording.measure()
-            if session.round >= rounds:
+            if session.round >= rounds or recording.wants_to_stop():
                 return "completed"
             if until == first + chunk:
                 chunk = next_chunk(chunk, time.perf_counter() - begin, inputs.at_once)
