@@ -301,8 +301,8 @@ TEST_CASE("what runs side by side refuse") {
     return other;
   };
   const char* unfit =
-      "engine: side_by_side wants one output, and full-batch steps without correction, as many on "
-      "every client";
+      "engine: side_by_side wants one output, rows without weights, no l2, and full-batch steps "
+      "without correction, as many on every client";
   refused(with([](auto& o) { o.local.steps = {1, 2}; }), good, unfit);
   refused(with([](auto& o) { o.local.solve = true; }), good, unfit);
   refused(with([](auto& o) { set_batches(o.local, false); }), good, unfit);

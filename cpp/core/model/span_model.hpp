@@ -83,6 +83,7 @@ class SpanModel final : public ModelOf<Real> {
     if (!last) margins_.advance(round.plan().round, 0, data().samples());
     if (!this->finite() || !(last || margins_.finite())) return Outcome::not_finite;
     if (!last) margins_.commit();
+    if (shrinks()) start_.commit();
     coefficients_.advance(round, team);
     this->commit(round);
     if (this->corrections_.any()) keep_common();
@@ -165,7 +166,6 @@ class SpanModel final : public ModelOf<Real> {
     for (Track* moving : {&track(), &margins_, &start_})
       add_scaled(part, moving->value.data(), moving->value.size(), moving->mean.data());
     start_.advance(round.plan().round, 0, 1);
-    start_.commit();
   }
 
   // y = K x, x the mean change of the round, to the rounding of the margins.
