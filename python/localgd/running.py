@@ -195,6 +195,7 @@ def run(
         engine=(saved.engine if saved and engine == "auto" else None) or engine,
         itemsize=DTYPES[dtype],
         memory_limit=memory_limit,
+        every_step=every_step,
     )
     threads = choose_threads(threads, plan)
     inputs = RoundInputs(problem, method, lr, seed)

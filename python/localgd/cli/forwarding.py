@@ -38,8 +38,7 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
     loss = str(settings.loss)
     if settings.rounds <= MAX_ROUNDS:
         by_hand = settings.checkpoint or settings.engine != "auto" or settings.dtype != "float64"
-        costs = plans(problem, method.rule, DTYPES[settings.dtype]).values()
-        if by_hand or settings.rounds * min(p.seconds_round for p in costs) < PATIENCE:
+        if by_hand or _seconds(settings, problem, method) < PATIENCE:
             return False
     try:
         check_smooth(problem, method, loss, learning_rate(problem, method, loss))
@@ -48,6 +47,13 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
             raise
         return False
     return True
+
+
+def _seconds(settings: Settings, problem: Problem, method: Method) -> float:
+    """What the rounds take, by the estimate of the best engine."""
+    options = {"loss": str(settings.loss), "itemsize": DTYPES[settings.dtype]}
+    costs = plans(problem, method, settings.rounds, **options).values()
+    return min(p.seconds(settings.rounds) for p in costs if not p.unable)
 
 
 def arguments(prepared: Prepared, target: Target) -> dict[str, Any]:

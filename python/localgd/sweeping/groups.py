@@ -135,6 +135,7 @@ def _checked(key: str, case: Case) -> CheckedRun | None:
         memory_limit=check.integer(
             "memory_limit", settings.get("memory_limit", DEFAULT_MEMORY_LIMIT), 1
         ),
+        every_step=check.flag("every_step", settings.get("every_step", False)),
     )
     if plan is None:
         return None
