@@ -1,5 +1,6 @@
 """Which engine is chosen, and that its Gram matrices stay within the memory allowed."""
 
+import importlib
 import sys
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import localgd as lg
+from localgd import _backend, engines
 from localgd.engines import choose_engine
 
 
@@ -18,6 +20,7 @@ def shape(sizes, d):
     sizes = np.array(sizes)
     return SimpleNamespace(
         sizes=sizes,
+        offsets=np.concatenate([[0], np.cumsum(sizes)]),
         n_clients=len(sizes),
         n_samples=int(sizes.sum()),
         n_features=d,
@@ -27,12 +30,12 @@ def shape(sizes, d):
 
 def choose(problem, local_steps, rounds, **options):
     settings = {"engine": "auto", "itemsize": 8, "memory_limit": 2**32, **options}
-    method = lg.LocalGD(local_steps, 1.0)
-    return choose_engine(problem, method, rounds, loss="exponential", **settings)
+    method = settings.pop("method", None) or lg.LocalGD(local_steps, 1.0)
+    return choose_engine(problem, method, rounds, loss="logistic", **settings)
 
 
 def flops(problem, local_steps, rounds):
-    """Total flops: the table of engines.py, less the margins after the last step."""
+    """Total flops of every step, less the margins after the last one."""
     n, N = problem.sizes.astype(float), float(problem.n_samples)
     M, d, L = problem.n_clients, problem.n_features, local_steps
     span = (L - 1) * (2 * n**2).sum()
@@ -50,13 +53,14 @@ SHAPES = st.builds(
 )
 
 
-@given(SHAPES, st.integers(1, 10_000), st.integers(0, 10**9))
+@given(SHAPES, st.integers(1, 10_000), st.integers(1, 10**9))
 def test_clear_winner_by_flops_is_chosen(problem, local_steps, rounds):
     """Memory speed shifts the balance by less than a factor of 20."""
     counts = flops(problem, local_steps, rounds)
     best = min(counts, key=counts.get)
     if all(counts[best] * 20 < counts[engine] for engine in counts if engine != best):
-        assert choose(problem, local_steps, rounds, memory_limit=2**62).engine == best
+        plan = choose(problem, local_steps, rounds, memory_limit=2**62, every_step=True)
+        assert plan.engine == best
 
 
 @given(SHAPES, st.integers(1, 10_000), st.integers(0, 10**9), st.integers(1, 2**40))
@@ -77,6 +81,87 @@ def test_memory_limit_is_never_exceeded(problem, local_steps, rounds, memory_lim
                     choose(problem, local_steps, rounds, engine=engine, **options)
             else:
                 assert choose(problem, local_steps, rounds, engine=engine, **options).bytes
+
+
+METHODS = (
+    lg.LocalGD(10, 0.1),
+    lg.LocalGD(100, 0.1, participation=0.3),
+    lg.LocalSGD(10, 0.1, batch_size=3),
+    lg.Scaffold(10, 0.1),
+    lg.FedGA(10, 0.1, beta=0.1),
+    lg.LocalGD(10, 0.1, server=lg.ServerSGD(momentum=0.5)),
+    lg.LocalSolve(),
+)
+
+
+@given(
+    SHAPES,
+    st.sampled_from(METHODS),
+    st.integers(0, 10**6),
+    st.sampled_from([4, 8]),
+    st.booleans(),
+)
+def test_engine_does_not_depend_on_the_machine(problem, method, rounds, itemsize, every_step):
+    """Neither on what the core is built for, nor on cores, threads or the environment."""
+
+    def plan():
+        options = {"itemsize": itemsize, "every_step": every_step, "method": method}
+        return choose(problem, 0, rounds, memory_limit=2**62, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("usable_cores", "cpu_quota", "choose_threads"):
+            patch.setattr(engines, name, None)  # not to be called
+        plans = []
+        for level in _backend.available():
+            core = importlib.import_module(f"localgd._core_{level}")
+            patch.setattr(engines, "core", core)
+            plans.append(plan())
+    first = plans[0]
+    for other in plans[1:]:
+        assert (other.engine, other.phase, other.parts) == (first.engine, first.phase, first.parts)
+        for name in ("seconds_setup", "seconds_round", "bytes"):
+            assert getattr(other, name) == pytest.approx(getattr(first, name), rel=1e-12)
+
+
+def test_engine_is_foreseen_from_options_alone(run_python):
+    """The same with one core and one thread, an environment of its own, and another problem
+    of the same sizes.
+    """
+    script = """
+import localgd as lg
+for M, n, d in ((10, 50, 600), (100, 10, 30), (3, 900, 20)):
+    for method in (lg.LocalGD(10, 0.1), lg.LocalSGD(10, 0.1, batch_size=4)):
+        for seed in (0, 1):
+            data = lg.datasets.make_separable(n_clients=M, n_samples=n, n_features=d, seed=seed)
+            print(lg.run(data, method, rounds=20, record=[]).engine)
+"""
+    plain = run_python(script)
+    other = run_python(
+        script, OMP_NUM_THREADS="1", LOCALGD_INSTRUCTION_SET=_backend.available()[-1]
+    )
+    assert plain.returncode == other.returncode == 0, plain.stderr + other.stderr
+    assert plain.stdout == other.stdout
+    found = plain.stdout.split()
+    assert found[::2] == found[1::2] and len(set(found)) > 1
+
+
+def test_late_rounds_are_foreseen():
+    """A long run takes fewer steps and products of Gram matrices than a short one."""
+    problem = shape([50] * 10, 600)
+
+    def seconds(rounds, **options):
+        return choose(problem, 100, rounds, engine="gram", **options).seconds_round
+
+    assert seconds(10**6) < 0.5 * seconds(10)
+    assert seconds(10**6, every_step=True) == pytest.approx(seconds(10, every_step=True))
+
+
+def test_sampled_clients_move_the_choice():
+    """The server of the gram engine takes all rows in every round, whoever takes part."""
+    problem = shape([10] * 100, 300)
+    few = lg.LocalGD(10, 0.1, participation=1)
+    assert choose(problem, 10, 10**6).engine == "gram"
+    assert choose(problem, 0, 10**6, method=few).engine != "gram"
 
 
 CASES = {

@@ -205,7 +205,7 @@ def test_the_engine_is_chosen_run_by_run(small_problem, counts):
     )
     assert {entry.engine for entry in table} == {"gram"}
     assert counts == [4]
-    wide = lg.datasets.make_separable(n_clients=2, n_samples=40, n_features=3, seed=0)
+    wide = lg.datasets.make_separable(n_clients=2, n_samples=400, n_features=3, seed=0)
     table = lg.sweep(wide, lg.LocalGD(50, 0.1), grid={"lr": [0.1, 0.2, 0.3, 0.4]}, rounds=2)
     assert {entry.engine for entry in table} == {"primal"}
     assert counts == [4]
@@ -215,7 +215,7 @@ def test_the_engine_is_chosen_run_by_run(small_problem, counts):
 def test_many_runs_go_side_by_side_where_each_alone_would_take_another_engine(dtype, counts):
     problem = registry.problem("exponential", sizes=(150, 70, 131), d=200)
     grid = {"lr": np.geomspace(0.01, 0.2, 40).tolist()}
-    options = {"grid": grid, "rounds": 6, "dtype": dtype}
+    options = {"grid": grid, "rounds": 10, "dtype": dtype}
     table, alone = both(problem, lg.LocalGD(4, 0.1), **options)
     assert "gram" not in {entry.engine for entry in alone}
     assert {entry.engine for entry in table} == {"gram"}

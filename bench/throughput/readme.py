@@ -9,7 +9,7 @@ from typing import Any
 
 from .results import BENCH, RESULTS
 
-__all__ = ["README", "renewed"]
+__all__ = ["README", "renewed", "replaced", "table"]
 
 README = BENCH / "README.md"
 BEGIN = "<!-- made of results/*.json by python bench/throughput --table -->"
@@ -35,18 +35,22 @@ Row = Iterable[str]
 
 def renewed(page: str, folder: Path = RESULTS) -> str:
     """The page with the tables of the results as they are now, the latest first."""
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
     found = [(file.stem, json.loads(file.read_text("utf-8"))) for file in folder.glob("*.json")]
     found.sort(key=lambda named: (named[1]["date"], named[0]), reverse=True)
     rates = [row for name, results in found for row in _rates(name, results)]
     names = ["", *(name for name, _ in found)]
     facts = [[label, *(fact(results) for _, results in found)] for label, fact in FACTS.items()]
-    tables = f"{_table(COLUMNS, rates)}\n\n{_table(names, facts)}"
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+    return replaced(page, BEGIN, END, f"{table(COLUMNS, rates)}\n\n{table(names, facts)}")
 
 
-def _table(head: Row, rows: Iterable[Row]) -> str:
+def replaced(page: str, begin: str, end: str, made: str) -> str:
+    """The page with what stands between two of its lines made anew."""
+    before, rest = page.split(begin)
+    after = rest.split(end)[1]
+    return f"{before}{begin}\n\n{made}\n\n{end}{after}"
+
+
+def table(head: Row, rows: Iterable[Row]) -> str:
     head = list(head)
     lines = [head, ["--"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

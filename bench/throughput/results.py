@@ -15,7 +15,7 @@ from typing import Any
 
 from .table import Group
 
-__all__ = ["RESULTS", "default_file", "processor", "results", "write"]
+__all__ = ["RESULTS", "commit", "default_file", "processor", "results", "write"]
 
 BENCH = Path(__file__).resolve().parents[1]
 RESULTS = BENCH / "results"
@@ -29,7 +29,7 @@ def results(
         "machine": f"{processor()}, {os.cpu_count()} cores",
         "instruction_set": report["build_info"]["instruction_set"],
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "commit": _commit(),
+        "commit": commit(),
         "command": " ".join(["python bench/throughput", *arguments]),
         "versions": report["versions"],
         "load_average": report["load_average"][0],
@@ -107,7 +107,7 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _commit() -> str:
+def commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     done = subprocess.run(command, cwd=BENCH, capture_output=True, text=True)
     return done.stdout.strip() or "unknown"

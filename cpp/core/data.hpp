@@ -9,39 +9,44 @@
 
 namespace localgd {
 
+// How many rows the clients hold, and of how many features.
+struct Layout {
+  std::vector<Index> offsets;  // M + 1
+  Index width;                 // d
+  bool weighted = false;       // rows have weights
+
+  Index clients() const { return static_cast<Index>(offsets.size()) - 1; }
+  Index samples() const { return offsets.back(); }
+  Index features() const { return width; }
+  Index begin(Index client) const { return offsets[static_cast<std::size_t>(client)]; }
+  Index size(Index client) const { return begin(client + 1) - begin(client); }
+};
+
 // f(w) = sum_i p_i (1/n_i) sum_j omega_ij l(a_ij . w, y_ij) + (lambda/2) |w|^2. The rows a_ij are
 // the signed rows z_ij for the classification losses and the plain rows x_ij for the squared loss.
 // Nothing is copied: the caller keeps the arrays alive and unchanged.
-struct Data {
+struct Data : Layout {
   RowsView<double> rows;       // N x d, client by client
   VectorView<double> targets;  // N; labels or regression targets
-  std::vector<Index> offsets;  // M + 1
   Vector<double> weights;      // M; p_i
   // N; omega_ij, of mean 1 on each client, or empty if all are 1.
   VectorView<double> row_weights;
 
   Data(RowsView<double> rows_, VectorView<double> targets_, std::vector<Index> offsets_,
        Vector<double> weights_, VectorView<double> row_weights_ = VectorView<double>(nullptr, 0))
-      : rows(rows_),
+      : Layout{std::move(offsets_), rows_.cols(), row_weights_.size() > 0},
+        rows(rows_),
         targets(targets_),
-        offsets(std::move(offsets_)),
         weights(std::move(weights_)),
         row_weights(row_weights_) {
     const bool fits = offsets.size() >= 2 && offsets.front() == 0 &&
                       offsets.back() == rows.rows() && targets.size() == rows.rows() &&
                       weights.size() + 1 == static_cast<Index>(offsets.size()) &&
-                      (!weighted() || row_weights.size() == rows.rows());
+                      (!weighted || row_weights.size() == rows.rows());
     if (!fits) throw std::invalid_argument("data: rows, targets, offsets and weights do not fit");
     for (Index i = 0; i < clients(); ++i)
       if (size(i) < 1) throw std::invalid_argument("data: a client without rows");
   }
-
-  Index clients() const { return static_cast<Index>(offsets.size()) - 1; }
-  Index samples() const { return rows.rows(); }
-  Index features() const { return rows.cols(); }
-  bool weighted() const { return row_weights.size() > 0; }
-  Index begin(Index client) const { return offsets[static_cast<std::size_t>(client)]; }
-  Index size(Index client) const { return begin(client + 1) - begin(client); }
 };
 
 // A client's rows of a matrix with a row for each sample.

@@ -18,6 +18,10 @@ namespace localgd {
 
 namespace {
 
+bool leaves_span(const ServerRule& server, std::string_view engine) {
+  return server.coordinate_wise() && engine != "primal";
+}
+
 void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
   if (runs.empty()) throw std::invalid_argument("runs: want at least one");
   const Index outputs = runs.front().init.cols();
@@ -29,7 +33,7 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
       throw std::invalid_argument("init: want one row for each feature");
     if (run.init.cols() != outputs)
       throw std::invalid_argument("init: want as many columns in every run");
-    if (run.server.coordinate_wise() && options.engine != "primal")
+    if (leaves_span(run.server, options.engine))
       throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
     if (!(run.prox >= 0) || !(run.l2 >= 0))
       throw std::invalid_argument("prox, l2: want numbers that are not negative");
@@ -66,79 +70,153 @@ struct Parts {
   std::unique_ptr<Round> round;
   std::unique_ptr<Model> model;
   std::unique_ptr<Phase> phase;
+  std::string_view phase_name{};
 };
 
 // A model of several runs, or of the one.
 template <class Model>
-std::unique_ptr<Model> make_model(const std::vector<RunRule>& runs, const Setting& of,
-                                  const Round& round) {
+std::unique_ptr<Model> make_model(const Data& data, const std::vector<RunRule>& runs,
+                                  std::string_view loss, const Round& round) {
   if constexpr (std::is_constructible_v<Model, const Data&, const std::vector<RunRule>&,
                                         std::string_view, const Round&>) {
-    return std::make_unique<Model>(of.data, runs, of.loss, round);
+    return std::make_unique<Model>(data, runs, loss, round);
   } else {
     if (runs.size() > 1) throw std::invalid_argument("engine: several runs want side_by_side");
-    return std::make_unique<Model>(of.data, runs.front().init, of.loss, runs.front().server, round);
+    return std::make_unique<Model>(data, runs.front().init, loss, runs.front().server, round);
   }
 }
 
-// A model with the first of some phases that suits, or nothing.
+// A model with the first of some phases that suits, or nothing: made, and what it would cost.
 template <class Model, class... Phases>
-Parts assemble(const std::vector<RunRule>& runs, const Setting& setting) {
-  Parts parts;
-  const auto use = [&]<class Chosen>() {
-    if (!Chosen::suits(setting)) return false;
-    parts.round = std::make_unique<Round>(setting.data, setting.rule, Chosen::multiple);
-    auto model = make_model<Model>(runs, setting, *parts.round);
-    parts.phase = std::make_unique<Chosen>(*model, *parts.round, setting);
-    parts.model = std::move(model);
-    return true;
-  };
-  (use.template operator()<Phases>() || ...);
-  return parts;
-}
+struct FirstOf {
+  static Parts make(const Data& data, const std::vector<RunRule>& runs, const Setting& setting) {
+    Parts parts;
+    use(setting, [&]<class Chosen>() {
+      parts.round = std::make_unique<Round>(data, setting.rule, Chosen::multiple);
+      auto model = make_model<Model>(data, runs, setting.loss, *parts.round);
+      parts.phase = std::make_unique<Chosen>(*model, *parts.round, setting);
+      parts.model = std::move(model);
+      parts.phase_name = Chosen::name;
+    });
+    return parts;
+  }
+
+  // Leaves the phase as it is if none suits.
+  static void forecast(const Setting& setting, const Outlook& ahead, EngineForecast& found) {
+    use(setting, [&]<class Chosen>() {
+      found.phase = Chosen::name;
+      Chosen::forecast(setting, ahead, found.cost);
+      Model::template forecast<Chosen>(setting, ahead, found.cost);
+    });
+  }
+
+ private:
+  template <class Task>
+  static void use(const Setting& setting, Task&& task) {
+    const auto suits = [&]<class Chosen>() {
+      if (!Chosen::suits(setting)) return false;
+      task.template operator()<Chosen>();
+      return true;
+    };
+    (suits.template operator()<Phases>() || ...);
+  }
+};
 
 // The engines: where the model lives, and the phases in order of preference.
-template <class Real>
 struct EngineKind {
   std::string_view name;
-  Parts (*make)(const std::vector<RunRule>& runs, const Setting& setting);
-  const char* refusal;  // where no phase suits
+  Parts (*make)(const Data& data, const std::vector<RunRule>& runs, const Setting& setting);
+  void (*forecast)(const Setting& setting, const Outlook& ahead, EngineForecast& found);
+  std::string_view unable;  // of what, where no phase suits
+  const char* refusal;
 };
+template <class Of>
+constexpr EngineKind kind(std::string_view name, std::string_view unable, const char* refusal) {
+  return {name, Of::make, Of::forecast, unable, refusal};
+}
 constexpr const char* solves_want = "engine: the exact local solve needs K_ii: gram or hybrid";
 template <class Real>
-constexpr EngineKind<Real> kinds[] = {
-    {"gram", assemble<SpanModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>,
-     solves_want},
-    {"hybrid",
-     assemble<WeightModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>,
-     solves_want},
-    {"primal", assemble<WeightModel<Real>, Streamed<Real>>, solves_want},
-    {"side_by_side", assemble<SideBySide<Real>, Strips<Real>>,
-     "engine: side_by_side wants one output, rows without weights, no l2, and full-batch steps "
-     "without correction, as many on every client"},
+constexpr EngineKind kinds[] = {
+    kind<FirstOf<SpanModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>>(
+        "gram", "solve", solves_want),
+    kind<FirstOf<WeightModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>>(
+        "hybrid", "solve", solves_want),
+    kind<FirstOf<WeightModel<Real>, Streamed<Real>>>("primal", "solve", solves_want),
+    kind<FirstOf<SideBySide<Real>, Strips<Real>>>(
+        "side_by_side", "steps",
+        "engine: side_by_side wants one output, rows without weights, no l2, and full-batch steps "
+        "without correction, as many on every client"),
 };
+
+// By registers of so many bytes.
+template <class Real>
+Setting setting_of(const Layout& layout, Index outputs, const LocalRule& local,
+                   const EngineOptions& options, int bytes) {
+  bool multiclass = false;
+  with_loss(options.loss, [&](auto loss) { multiclass = loss.multiclass; });
+  return {layout,
+          outputs,
+          local,
+          options.loss,
+          multiclass,
+          static_cast<bool>(options.uplink),
+          bytes / static_cast<Index>(sizeof(Real))};
+}
 
 template <class Real>
 Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
-  bool multiclass = false;
-  with_loss(options.loss, [&](auto loss) { multiclass = loss.multiclass; });
   LocalRule local = options.local;
   local.prox = runs.front().prox;
   local.l2 = std::max_element(runs.begin(), runs.end(), [](const RunRule& a, const RunRule& b) {
                return a.l2 < b.l2;
              })->l2;
-  const Setting setting{data,       runs.front().init.cols(),         local, options.loss,
-                        multiclass, static_cast<bool>(options.uplink)};
+  const Setting setting =
+      setting_of<Real>(data, runs.front().init.cols(), local, options, lanes<Real> * sizeof(Real));
   for (const auto& kind : kinds<Real>) {
     if (kind.name != options.engine) continue;
-    Parts parts = kind.make(runs, setting);
+    Parts parts = kind.make(data, runs, setting);
     if (!parts.model) throw std::invalid_argument(kind.refusal);
     return parts;
   }
   throw std::invalid_argument("engine: no engine named '" + std::string(options.engine) + "'");
 }
 
+template <class Real>
+std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
+                                         const EngineOptions& options, const Outlook& ahead) {
+  const Setting setting =
+      setting_of<Real>(layout, outputs, options.local, options, usual_lanes<Real> * sizeof(Real));
+  std::vector<EngineForecast> all;
+  for (const auto& kind : kinds<Real>) {
+    EngineForecast& found = all.emplace_back(EngineForecast{kind.name, {}, {}});
+    kind.forecast(setting, ahead, found);
+    if (options.local.solve && outputs > 1)
+      found.unable = "outputs";
+    else if (leaves_span(options.server, kind.name))
+      found.unable = "server";
+    else if (found.phase.empty())
+      found.unable = kind.unable;
+    if (!found.unable.empty()) found.phase = {};
+    // The rows in float32 are a copy.
+    if (options.single)
+      found.cost.setup.add(Cost::filled, sizeof(Real) * setting.samples() * setting.features());
+  }
+  return all;
+}
+
 }  // namespace
+
+std::vector<EngineForecast> forecast(const Layout& layout, Index outputs,
+                                     const EngineOptions& options, const Outlook& ahead) {
+  const auto clients = static_cast<std::size_t>(layout.clients());
+  if (options.local.steps.size() != clients ||
+      (options.local.stochastic() && options.local.batches.size() != clients))
+    throw std::invalid_argument("steps, batches: want one number for each client");
+  if (!(ahead.rounds >= 1) || !(ahead.share > 0 && ahead.share <= 1))
+    throw std::invalid_argument("outlook: want a round or more, and a share above 0 and up to 1");
+  return options.single ? forecast_all<float>(layout, outputs, options, ahead)
+                        : forecast_all<double>(layout, outputs, options, ahead);
+}
 
 Engine::Engine(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
   check(data, runs, options);
@@ -147,6 +225,7 @@ Engine::Engine(const Data& data, const std::vector<RunRule>& runs, const EngineO
   round_ = std::move(parts.round);
   model_ = std::move(parts.model);
   phase_ = std::move(parts.phase);
+  phase_name_ = parts.phase_name;
   if (options.uplink) model_->send_by(options.uplink(data, runs.front().init.cols()));
 }
 

@@ -13,6 +13,7 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "data.hpp"
 #include "model/model.hpp"
@@ -34,6 +35,21 @@ struct EngineOptions {
   ServerRule server;
   MakeUplink uplink{};  // or all of a client's change is sent
 };
+
+// What an engine would do with a problem and options, and what that would cost.
+struct EngineForecast {
+  std::string_view engine;
+  std::string_view phase;   // by which the clients take their steps; none if the engine is unable
+  std::string_view unable;  // of what: "server", coordinate by coordinate outside the span of the
+                            // rows; "solve", exactly without K_ii; "outputs", that of several;
+                            // "steps", such local rules side by side
+  Forecast cost{};
+};
+
+// Of all engines in turn, whatever options.engine says. The same on every machine: the phase is
+// that of registers of 64 bytes.
+std::vector<EngineForecast> forecast(const Layout& layout, Index outputs,
+                                     const EngineOptions& options, const Outlook& ahead);
 
 // A phase, in which the clients take their steps, and a model that takes what they give.
 class Engine final {
@@ -85,6 +101,9 @@ class Engine final {
     model_->place(coefficients, margins, velocity, controls, team);
   }
 
+  // The name of the phase that takes the local steps.
+  std::string_view phase() const { return phase_name_; }
+
   // The rounds so far, or null if local steps are never extrapolated.
   const LaddersTaken* ladders() const { return phase_->ladders(); }
 
@@ -95,6 +114,7 @@ class Engine final {
   std::unique_ptr<Round> round_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Phase> phase_;
+  std::string_view phase_name_;
 };
 
 std::unique_ptr<Engine> make_engine(const Data& data, const Matrix<double>& init,

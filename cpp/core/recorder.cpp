@@ -111,7 +111,7 @@ double Recorder::loss(const Columns& margins) const {
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
       const double value =
           loss_value_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
-      client += data_.weighted() ? data_.row_weights[j] * value : value;
+      client += data_.weighted ? data_.row_weights[j] * value : value;
     }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
     return true;
@@ -220,7 +220,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
       m = margins.block(first, s * outputs, n, outputs);
       e.resize(n, outputs);
       derivatives_(m.data(), data_.targets.data() + first, n, outputs, e.data());
-      if (data_.weighted()) e.array().colwise() *= data_.row_weights.segment(first, n).array();
+      if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(first, n).array();
       columns.middleRows(first, n) = e / -static_cast<double>(n);
     }
     const double largest = columns.cwiseAbs().maxCoeff();

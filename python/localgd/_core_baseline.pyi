@@ -18,6 +18,40 @@ class _BuildInfo(TypedDict):
 
 def build_info() -> _BuildInfo: ...
 def machine_supports(level: str) -> bool: ...
+
+@type_check_only
+class _Cost(TypedDict):
+    seconds: float
+    flops: float
+    bytes: float
+    amounts: dict[str, float]  # by the kinds of cpp/core/cost.hpp
+
+@type_check_only
+class _Forecast(TypedDict):  # EngineForecast (engine.hpp)
+    phase: str  # "" if the engine is unable
+    unable: Literal["", "server", "solve", "outputs", "steps"]  # of what
+    setup: _Cost
+    round: _Cost
+    memory: float
+    parts: int
+
+def forecast(
+    offsets: Sequence[int] | NDArray[np.integer],  # (M + 1,)
+    features: int,
+    *,
+    outputs: int,
+    loss: str,
+    single: bool,
+    steps: Sequence[int] | NDArray[np.integer],  # (M,), of each client
+    batches: Sequence[int] | NDArray[np.integer],  # (M,), rows; 0 for all
+    solve: bool,
+    every_step: bool,
+    correction: str,  # its kind, or "none"
+    server: str,  # its kind
+    rounds: float,  # at least 1
+    share: float,  # of the clients that take part in a round
+) -> dict[str, _Forecast]: ...
+def nanoseconds() -> dict[str, float]: ...  # of a kind of work
 def uniform_samples(words: NDArray[np.uint64], clients: int) -> NDArray[np.int64]: ...
 
 # Everything that has a name in the core, with what there is to say of it: "losses", "servers" and

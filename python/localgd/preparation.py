@@ -95,6 +95,7 @@ class Preparation:
             engine=engine,
             itemsize=self.itemsize,
             memory_limit=self.memory_limit,
+            every_step=self.every_step,
         )
 
 

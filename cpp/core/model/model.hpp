@@ -1,9 +1,11 @@
 // Where the model of a run lives, and what the clients of a round make of it.
 #pragma once
 
+#include "../cost.hpp"
 #include "../round/last_round.hpp"
 #include "../round/round.hpp"
 #include "../round/uplink.hpp"
+#include "../setting.hpp"
 #include "../state.hpp"
 #include "../stop.hpp"
 

@@ -55,6 +55,18 @@ class SideBySide final : public Model {
  public:
   static constexpr Index width = strip_width<Real>;
 
+  // Of one run of many.
+  template <class Chosen>
+  static void forecast(const Setting& of, const Outlook& /*ahead*/, Forecast& forecast) {
+    const double N = of.samples();
+    forecast.round.add(Cost::rounds, 1);
+    forecast.round.add(Cost::numbers, 4 * N);
+    forecast.round.add_flops<Real>(Cost::strip_flops, 2 * N * N);
+    forecast.setup.add_flops<Real>(Cost::row_flops, 2 * N * N * of.features());
+    forecast.setup.add(Cost::filled, sizeof(Real) * N * N);
+    forecast.memory += sizeof(Real) * N * N;
+  }
+
   SideBySide(const Data& data, const std::vector<RunRule>& runs, std::string_view loss,
              const Round& round)
       : clients_(data, 1, loss), gram_(data.samples(), data.samples()) {

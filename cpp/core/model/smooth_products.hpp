@@ -33,6 +33,13 @@ class SmoothProducts {
   bool next(const Matrix<double>& x, const Bounds& bounds, Matrix<double>& y,
             const Product& product);
 
+  // How many of the rounds from k on want a product, by what was seen of all clients' rounds: the
+  // coarser the products, the fewer. Without all clients every one does.
+  static double foreseen(double k, double unit) {
+    const double many = unit < 1e-10 ? 5000 : 500;
+    return 1 / (1 + k / many);
+  }
+
   void commit();
 
   // What comes next has nothing to do with what was.

@@ -23,6 +23,28 @@ class SpanModel final : public ModelOf<Real> {
   using typename Base::Columns;
 
  public:
+  // What a round takes beside its clients, and what is made before the first one.
+  template <class Chosen>
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    constexpr double unit = std::numeric_limits<Real>::epsilon() / 2;
+    Cost& round = forecast.round;
+    const double N = of.samples(), C = of.columns(), matrix = sizeof(Real) * N * N / 2;
+    const bool smooth = is_smooth(of.rule);
+    double products = 1;
+    if (smooth && ahead.all())
+      products = ahead.mean([](double k) { return SmoothProducts::foreseen(k, unit); });
+    if (of.rule.correction) products += 1;
+    round.add(Cost::rounds, smooth ? 2 : 1);
+    round.add(Cost::numbers, N * C * (smooth ? 12 : 4));
+    round.add_flops<Real>(Cost::flops, products * 2 * N * N * C);
+    if (of.outputs > 1)  // one by one: all of K is loaded for each
+      round.add(Cost::flops, products * 2 * N * N * C * sizeof(Real) / 8);
+    round.read(products * matrix, matrix);
+    forecast.setup.add_flops<Real>(Cost::row_flops, N * N * of.features());
+    forecast.setup.add(Cost::filled, matrix);
+    forecast.memory += matrix;
+  }
+
   SpanModel(const Data& data, const Matrix<double>& init, std::string_view loss,
             const ServerRule& server, const Round& round)
       : Base(data, init, loss, round),
@@ -30,7 +52,7 @@ class SpanModel final : public ModelOf<Real> {
         coefficients_(data, init.cols(), server, round.groups()),
         first_margins_(first_margins(data, init)),
         margins_(server, first_margins_),
-        smooth_(!round.rule().every_step && !round.rule().stochastic()),
+        smooth_(is_smooth(round.rule())),
         products_(data.samples(), init.cols()),
         moved_(data.samples(), init.cols()),
         model_(data, init, flops_of_round(round)),
@@ -155,6 +177,9 @@ class SpanModel final : public ModelOf<Real> {
   }
 
  private:
+  // Whether the clients' changes follow from one another: not of random batches.
+  static bool is_smooth(const LocalRule& rule) { return !rule.every_step && !rule.stochastic(); }
+
   const Data& data() const { return this->clients_.data(); }
   Track& track() { return coefficients_.track(); }
   bool shrinks() const { return start_.value.size() > 0; }
@@ -222,8 +247,7 @@ class SpanModel final : public ModelOf<Real> {
   SymmetricGram<Real> gram_;
   double norm_ = 0;  // largest row sum of |K|
   Track margins_;
-  const bool
-      smooth_;  // whether the clients' changes follow from one another: not of random batches
+  const bool smooth_;
   SmoothProducts products_;
   Vector<Real> scratch_;           // of corrections: a number for each row and output
   Matrix<double> common_, moved_;  // sum_j v_j A_j^T gamma_j: the v_j gamma_j, and its margins

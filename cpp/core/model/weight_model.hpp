@@ -20,6 +20,50 @@ class WeightModel final : public ModelOf<Real> {
   using typename Base::Columns;
 
  public:
+  // What a round takes beside its clients' steps, and what is made before the first one.
+  template <class Chosen>
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    Cost& round = forecast.round;
+    const auto M = static_cast<double>(of.layout.clients());
+    const double numbers = of.features() * of.columns(), of_rows = of.samples() * numbers,
+                 rows = sizeof(Real) * of.samples() * of.features(),
+                 groups = std::min(M, static_cast<double>(Groups::most)),
+                 present = std::min(ahead.share * M, groups), sums = 8 * groups * numbers;
+    const bool corrected = of.rule.correction != nullptr;
+    round.add(Cost::rounds, 1);
+    round.add(Cost::weights, (present + 6) * numbers);
+    round.read(8 * present * numbers, 8 * present * numbers);
+    if (corrected) {
+      round.add(Cost::products, ahead.share * 2 * M);
+      const double own = sizeof(Real) * M * numbers;  // q_i
+      round.add_flops<Real>(Cost::row_flops, ahead.share * 4 * of_rows);
+      round.read(ahead.share * rows, rows);
+      round.add(Cost::weights, ahead.share * 3 * M * numbers);
+      round.read(ahead.share * 2 * own, own);
+    }
+    forecast.setup.add(Cost::filled, sums * std::min(1.0, ahead.share * ahead.rounds));
+    forecast.memory += sums;
+    if constexpr (Chosen::in_span) {
+      // A_i w_k and A_i^T b_i; what corrections have in common, too.
+      const double products = corrected ? 1.5 : 1,
+                   share = Chosen::multiple == 1 ? ahead.share : ahead.any_of(2 * of.lanes);
+      round.add(Cost::numbers, ahead.share * 4 * of.samples() * of.columns());
+      round.add_flops<double>(Cost::row_flops, share * products * 2 * of_rows);
+      round.add_flops<Real>(Cost::row_flops, share * products * 2 * of_rows);
+      round.read(share * rows, rows);
+      for (Index i = 0; i < of.layout.clients(); ++i) {
+        const double own = sizeof(Real) * static_cast<double>(of.layout.size(i)) * of.features();
+        round.read(share * (2 * products - 1) * own, own);
+      }
+      if constexpr (Chosen::multiple == 1) {
+        round.add(Cost::weights, ahead.share * M * numbers);
+        round.add(Cost::products, ahead.share * M * (corrected ? 5 : 2));
+      } else {
+        forecast.setup.add(Cost::filled, rows);
+      }
+    }
+  }
+
   WeightModel(const Data& data, const Matrix<double>& init, std::string_view loss,
               const ServerRule& server, const Round& round)
       : Base(data, init, loss, round),

@@ -12,6 +12,8 @@ namespace localgd {
 template <class Real>
 class Bundled final : public Phase {
  public:
+  static constexpr std::string_view name = "bundled";
+  static constexpr bool in_span = true;
   static constexpr Index width = bundle_width<Real>, multiple = width;
 
   // Bundles take every step: of many steps a ladder needs fewer.
@@ -21,7 +23,28 @@ class Bundled final : public Phase {
     const bool plain = of.outputs == 1 && !of.multiclass && !of.compressed && !rule.solve &&
                        !rule.stochastic() && !rule.correction &&
                        (rule.every_step || rule.steps.front() <= many) && rule.equal_steps();
-    return plain && Bundles<Real>::suit(sizes(of.data));
+    return plain && Bundles<Real>::suit(sizes(of.layout), 2 * of.lanes);
+  }
+
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    forecast_blocks<Real>(of, forecast, 0.5);
+    Cost& round = forecast.round;
+    const auto all = static_cast<double>(of.rule.steps.front());
+    const Index lanes = 2 * of.lanes;
+    const double share = ahead.any_of(lanes);  // all of a bundle take their steps
+    const std::vector<Index> rows = Bundles<Real>::rows_of_bundles(sizes(of.layout), lanes);
+    double all_blocks = 0;
+    for (const Index n : rows) all_blocks += block_bytes(n, lanes);
+    round.add(Cost::numbers, ahead.share * of.samples());
+    for (const Index n : rows) {
+      const auto in_lanes = static_cast<double>(n * lanes);
+      round.add(Cost::clients, share);
+      round.add(Cost::steps, share * all);
+      round.add(Cost::derivatives, share * sizeof(Real) / 8 * in_lanes * all);
+      round.add_flops<Real>(Cost::flops, share * 2 * static_cast<double>(n) * in_lanes * (all - 1));
+      round.read(share * block_bytes(n, lanes), all_blocks);
+      round.read(share * block_bytes(n, lanes) * (all - 1), block_bytes(n, lanes));
+    }
   }
 
   Bundled(ModelOf<Real>& model, const Round& round, const Setting&)
@@ -31,7 +54,7 @@ class Bundled final : public Phase {
 
   bool prepare(Team& team, Stop& stop) override {
     if (!model_->prepare_bundles(bundles_, work_, team, stop)) return false;
-    bundles_.make(data().weighted());
+    bundles_.make(data().weighted);
     spaces_.assign(static_cast<std::size_t>(team.threads()),
                    BundleSpace<Real>(bundles_.most_rows()));
     groups_.for_each(team, work_, stop, [&](Index i) {
@@ -74,10 +97,13 @@ class Bundled final : public Phase {
   const Clients<Real>& clients() const { return model_->clients(); }
   const Data& data() const { return clients().data(); }
 
-  static std::vector<Index> sizes(const Data& data) {
+  static std::vector<Index> sizes(const Layout& layout) {
     std::vector<Index> sizes;
-    for (Index i = 0; i < data.clients(); ++i) sizes.push_back(data.size(i));
+    for (Index i = 0; i < layout.clients(); ++i) sizes.push_back(layout.size(i));
     return sizes;
+  }
+  static double block_bytes(Index rows, Index lanes) {
+    return sizeof(Real) * static_cast<double>(detail::triangle(rows) * lanes);
   }
 
   void start(const Round& round, const Participants::Cursor& present, Index bundle,

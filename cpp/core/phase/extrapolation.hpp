@@ -6,16 +6,57 @@
 
 namespace localgd {
 
+// The steps that a client takes in a round, in the mean over those of a run: one by one; those of
+// all rungs; and those of the longest rung, side by side with which the others are.
+struct MeanSteps {
+  double alone = 0, rungs = 0, longest = 0;
+
+  MeanSteps& operator+=(const MeanSteps& other) {
+    alone += other.alone;
+    rungs += other.rungs;
+    longest += other.longest;
+    return *this;
+  }
+  MeanSteps operator/(double count) const {
+    return {alone / count, rungs / count, longest / count};
+  }
+
+  double taken() const { return alone + rungs; }
+  double after_one_another() const { return alone + longest; }
+};
+
 class Extrapolation {
  public:
   Extrapolation(const LocalRule& rule, Index clients)
       : allowed_(allowed(rule)), rungs_(static_cast<std::size_t>(clients)) {}
 
+  // The steps of a client that may extrapolate them from so many rungs, or the first of them, which
+  // are accurate once margins move by as much less in a round as `caution` says.
+  template <class Real>
+  static MeanSteps foreseen(std::int64_t L, int most, bool first_steps, double caution,
+                            const Setting& of, const Outlook& ahead) {
+    const auto all = static_cast<double>(L);
+    if (most == 0) return {all, 0, 0};
+    const double tolerance = Ladder::rounding<Real>(L);
+    return ahead.mean([&](double k) -> MeanSteps {
+      const double moves = caution * Outlook::moves(of.samples(), of.features(), k);
+      const int order = first_steps
+                            ? FirstSteps::likely(L, moves, tolerance, most)
+                            : Ladder::likely(L, moves, tolerance, most, [](int) { return 0.0; });
+      if (order == 0) return {all, 0, 0};
+      if (first_steps) return {0, double(order), double(order)};
+      return {0, double(Ladder::steps(order)), double(Ladder::longest(order))};
+    });
+  }
+
   static bool allowed(const LocalRule& rule) {
     return !rule.every_step && !rule.solve && !rule.stochastic();
   }
-
-  bool allowed() const { return allowed_; }
+  // The most rungs on K_ii of so many steps; 0 if all are taken.
+  static int most_rungs(const LocalRule& rule, std::int64_t L) {
+    return allowed(rule) ? Ladder::most(L) : 0;
+  }
+  int most_rungs(std::int64_t L) const { return allowed_ ? Ladder::most(L) : 0; }
 
   // What is wanted of a client's ladder in a round, and where it writes the local steps of its last
   // rung, or 0.

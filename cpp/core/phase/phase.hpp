@@ -16,18 +16,10 @@ struct LaddersTaken {
   std::int64_t rounds = 0, others = 0, most_steps = 0;
 };
 
-// By what a phase is chosen.
-struct Setting {
-  const Data& data;
-  Index outputs;
-  const LocalRule& rule;
-  std::string_view loss;
-  bool multiclass;
-  bool compressed;  // the changes of clients are needed one by one
-};
-
-// Beside what is declared here a phase has `multiple`, what the clients of a group must be a
-// multiple of, suits(setting), and a constructor from a model, the round and the setting.
+// Beside what is declared here a phase has its `name`; `in_span`, whether steps are taken on K_ii,
+// where models of weights ask; `multiple`, what the clients of a group must be a multiple of;
+// suits(setting); forecast(setting, outlook, forecast), which adds what its clients cost in a round
+// and before the first one; and a constructor from a model, the round and the setting.
 class Phase {
  public:
   virtual ~Phase() = default;

@@ -94,14 +94,26 @@ class ExactSolves {
 template <class Real>
 class Solves final : public Phase {
  public:
+  static constexpr std::string_view name = "solves";
+  static constexpr bool in_span = true;
   static constexpr Index multiple = 1;
   static bool suits(const Setting& of) { return of.rule.solve; }
+
+  // As of some steps: how many rows become active nobody knows.
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    constexpr double some = 4;
+    forecast_blocks<Real>(of, forecast);
+    forecast_span_clients<Real>(of, ahead, forecast.round);
+    for (Index i = 0; i < of.layout.clients(); ++i)
+      forecast.round.add_flops<Real>(
+          Cost::flops, ahead.share * some * 2 * entries_of_block<Real>(of.layout.size(i)));
+  }
 
   Solves(ModelOf<Real>& model, const Round& round, const Setting& of)
       : model_(&model),
         clients_(model, round.rule()),
         groups_(round.groups()),
-        solves_(of.data, of.loss) {
+        solves_(model.clients().data(), of.loss) {
     work_ = span_work(model.clients().data(), 1, round);
   }
 

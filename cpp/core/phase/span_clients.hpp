@@ -21,6 +21,34 @@ inline Work span_work(const Data& data, Index outputs, const Round& round) {
   return round.groups().work(costs);
 }
 
+// What the K_ii of all clients take to be made; each: the overhead of one.
+template <class Real>
+void forecast_blocks(const Setting& of, Forecast& forecast, double each = 1) {
+  for (Index i = 0; i < of.layout.clients(); ++i) {
+    const auto n = static_cast<double>(of.layout.size(i));
+    forecast.setup.add_flops<Real>(Cost::row_flops, 2 * n * n * of.features());
+    forecast.setup.add(Cost::filled, sizeof(Real) * entries_of_block<Real>(of.layout.size(i)));
+    forecast.memory += sizeof(Real) * n * n;
+  }
+  forecast.setup.add(Cost::blocks, each * static_cast<double>(of.layout.clients()));
+  forecast.parts = of.layout.clients();
+}
+
+// What clients on K_ii, all of them, take in a round beside their steps.
+template <class Real>
+void forecast_span_clients(const Setting& of, const Outlook& ahead, Cost& round) {
+  const double numbers = ahead.share * of.samples() * of.columns();
+  round.add(Cost::clients, ahead.share * static_cast<double>(of.layout.clients()));
+  round.add(Cost::numbers, numbers);
+  if (!of.rule.correction) return;
+  round.add(Cost::numbers, 2 * numbers);
+  double entries = 0;
+  for (Index i = 0; i < of.layout.clients(); ++i)
+    entries += ahead.share * entries_of_block<Real>(of.layout.size(i));
+  round.add_flops<Real>(Cost::flops, 2 * entries * of.columns());
+  round.read(sizeof(Real) * entries, sizeof(Real) * entries);
+}
+
 // What one client at work reads and writes, see SpanClient: C columns of up to `rows` numbers in
 // whole registers.
 template <class Real>

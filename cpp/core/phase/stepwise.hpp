@@ -10,8 +10,46 @@ namespace localgd {
 template <class Real>
 class Stepwise final : public Phase {
  public:
+  static constexpr std::string_view name = "stepwise";
+  static constexpr bool in_span = true;
   static constexpr Index multiple = 1;
   static bool suits(const Setting&) { return true; }
+
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    forecast_blocks<Real>(of, forecast);
+    Cost& round = forecast.round;
+    forecast_span_clients<Real>(of, ahead, round);
+    double all_blocks = 0;  // bytes
+    for (Index i = 0; i < of.layout.clients(); ++i)
+      all_blocks += sizeof(Real) * entries_of_block<Real>(of.layout.size(i));
+    // The last class follows from the others.
+    const double moving = of.multiclass ? of.columns() - 1 : of.columns();
+    std::int64_t L = 0;
+    MeanSteps steps;
+    for (Index i = 0; i < of.layout.clients(); ++i) {
+      if (L != of.rule.steps[static_cast<std::size_t>(i)]) {
+        L = of.rule.steps[static_cast<std::size_t>(i)];
+        steps = Extrapolation::foreseen<Real>(L, Extrapolation::most_rungs(of.rule, L), false, 1,
+                                              of, ahead);
+      }
+      const double entries = entries_of_block<Real>(of.layout.size(i)),
+                   n = static_cast<double>(of.layout.size(i)), block = sizeof(Real) * entries;
+      const double all = static_cast<double>(L);
+      // Nobody reads the margins after the last step.
+      const double products = steps.alone * (all - 1) / all + std::max(steps.rungs - 1, 0.0),
+                   passes = steps.alone * (all - 1) / all + std::max(steps.longest - 1, 0.0);
+      round.add(Cost::steps, ahead.share * steps.after_one_another());
+      const double derived =
+          ahead.share * sizeof(Real) / 8 * entries / n * of.columns() * steps.taken();
+      if (of.multiclass)
+        round.add(Cost::exponentials, derived / 2);  // some by polynomials
+      else
+        round.add(Cost::derivatives, derived);
+      round.add_flops<Real>(Cost::flops, ahead.share * 2 * entries * moving * products);
+      round.read(ahead.share * block * std::min(passes, 1.0), all_blocks);
+      round.read(ahead.share * block * std::max(passes - 1, 0.0), block);
+    }
+  }
 
   Stepwise(ModelOf<Real>& model, const Round& round, const Setting&)
       : clients_(model, round.rule()),
@@ -60,7 +98,7 @@ class Stepwise final : public Phase {
 
   // The most rungs of a ladder of a client's steps; 0 if it takes them all.
   int most_rungs(Index i) const {
-    return extrapolation_.allowed() ? Ladder::most(steps_[static_cast<std::size_t>(i)]) : 0;
+    return extrapolation_.most_rungs(steps_[static_cast<std::size_t>(i)]);
   }
   std::int64_t extrapolate(const Round& round, Index i, int thread) {
     return clients_.clients().kernels().ladder(

@@ -18,8 +18,57 @@ class Streamed final : public Phase {
   using Block = typename Clients<Real>::Block;
 
  public:
+  static constexpr std::string_view name = "streamed";
+  static constexpr bool in_span = false;
   static constexpr Index multiple = 1;
   static bool suits(const Setting& of) { return !of.rule.solve; }
+
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    Cost& round = forecast.round;
+    const double C = of.columns(), numbers = of.features() * C,
+                 all_rows = sizeof(Real) * of.samples() * of.features();
+    round.add(Cost::numbers, ahead.share * 5 * of.samples() * C);
+    std::int64_t L = 0;
+    MeanSteps steps;
+    forecast.parts = 0;
+    for (Index i = 0; i < of.layout.clients(); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const auto n = static_cast<double>(of.layout.size(i));
+      const double rows = sizeof(Real) * n * of.features();
+      round.add(Cost::clients, ahead.share);
+      round.add(Cost::weights, ahead.share * 2 * numbers);
+      forecast.parts += is_large(of.rule, of.layout, i)
+                            ? Large(i, of.layout.size(i), of.layout.features(), 0).chunks()
+                            : 1;
+      if (of.rule.stochastic()) {
+        const double drawn = ahead.share * static_cast<double>(of.rule.steps[at]) *
+                             static_cast<double>(of.rule.batches[at]);
+        round.add(Cost::products, ahead.share * static_cast<double>(of.rule.steps[at]));
+        round.add(Cost::draws, drawn);
+        round.add(Cost::exponentials, 2 * drawn * C);  // one by one
+        round.add_flops<double>(Cost::row_flops, 2 * drawn * numbers);
+        round.add_flops<Real>(Cost::row_flops, 4 * drawn * numbers);
+        round.read(sizeof(Real) * drawn * of.features(), rows);
+        continue;
+      }
+      if (L != of.rule.steps[at]) {
+        L = of.rule.steps[at];
+        const bool displaced = of.rule.correction && !of.rule.correction->pulls();
+        steps = Extrapolation::foreseen<Real>(
+            L, most_rungs(of.rule, displaced, of.layout.features(), of.outputs, L),
+            FirstSteps::suit<Real>(L), 3, of, ahead);
+      }
+      const double passes = steps.after_one_another(), taken = ahead.share * steps.taken();
+      round.add(Cost::products, ahead.share * passes * (of.multiclass ? 1 + C : 1));
+      round.add(Cost::exponentials, taken * n * C);
+      round.add(Cost::weights, ahead.share * 3 * passes * numbers);
+      // The margins of the first step are products in float64.
+      round.add_flops<double>(Cost::row_flops, ahead.share * 2 * n * numbers);
+      round.add_flops<Real>(Cost::row_flops, (4 * taken - 2 * ahead.share) * n * numbers);
+      round.read(ahead.share * rows, all_rows);
+      round.read(ahead.share * rows * (passes - 1), rows);
+    }
+  }
 
   Streamed(WeightModel<Real>& model, const Round& round, const Setting&)
       : model_(&model),
@@ -134,22 +183,28 @@ class Streamed final : public Phase {
     Index chunks() const { return forth.items(); }
   };
 
-  bool is_large(Index i) const {
-    const Index n = data().size(i), row = data().features() * static_cast<Index>(sizeof(Real));
-    return !rule_.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
+  static bool is_large(const LocalRule& rule, const Layout& layout, Index i) {
+    const Index n = layout.size(i), row = layout.features() * static_cast<Index>(sizeof(Real));
+    return !rule.stochastic() && n >= 2 * Large::fewest_rows && n * row > Large::bytes;
   }
+  bool is_large(Index i) const { return is_large(rule_, data(), i); }
 
   bool extrapolates(const Round& round, Index i) const {
     return !round.plan().frozen && most_rungs(i) > 0;
   }
   // Rungs take memory, for each row as much as so many features.
-  int most_rungs(Index i) const {
+  static int most_rungs(const LocalRule& rule, bool displaced, Index features, Index outputs,
+                        std::int64_t L) {
     constexpr Index all = PrimalRungs<Real>::most, fewest_features = 32;
-    const Index d = data().features(), L = steps_of(i);
-    if (!extrapolation_.allowed() || displaced() || d < std::max(fewest_features, outputs() * all))
+    if (!Extrapolation::allowed(rule) || displaced ||
+        features < std::max(fewest_features, outputs * all))
       return 0;
-    if (first_steps(i)) return L < FirstSteps::fewest ? 0 : static_cast<int>(std::min(all, L - 1));
+    if (FirstSteps::suit<Real>(L))
+      return L < FirstSteps::fewest ? 0 : static_cast<int>(std::min<std::int64_t>(all, L - 1));
     return Ladder::most(L);
+  }
+  int most_rungs(Index i) const {
+    return most_rungs(rule_, displaced(), data().features(), outputs(), steps_of(i));
   }
   bool first_steps(Index i) const { return FirstSteps::suit<Real>(steps_of(i)); }
 

@@ -17,22 +17,37 @@ namespace localgd {
 template <class Real>
 class Strips final : public Phase {
  public:
+  static constexpr std::string_view name = "strips";
   static constexpr Index multiple = 1;
   static bool suits(const Setting& of) {
     const LocalRule& rule = of.rule;
     return of.outputs == 1 && !of.multiclass && !rule.solve && !rule.stochastic() &&
            !rule.correction && !of.compressed && rule.equal_steps() && !(rule.l2 > 0) &&
-           !of.data.weighted();
+           !of.layout.weighted;
+  }
+
+  // Of one run of many.
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    forecast_blocks<Real>(of, forecast);
+    const std::int64_t L = of.rule.steps.front();
+    const MeanSteps steps = Extrapolation::foreseen<Real>(L, Extrapolation::most_rungs(of.rule, L),
+                                                          false, 1, of, ahead);
+    for (Index i = 0; i < of.layout.clients(); ++i) {
+      const auto n = static_cast<double>(of.layout.size(i));
+      forecast.round.add_flops<Real>(Cost::strip_flops,
+                                     2 * n * n * std::max(steps.taken() - 1, 0.0));
+      forecast.round.add(Cost::derivatives, n * steps.taken() * sizeof(Real) / 8);
+    }
   }
 
   Strips(SideBySide<Real>& model, const Round& round, const Setting& of)
       : model_(&model),
         steps_(round.rule().steps.front()),
-        climbs_(Extrapolation::allowed(round.rule()) && Ladder::most(steps_) > 0),
+        climbs_(Extrapolation::most_rungs(round.rule(), steps_) > 0),
         kernels_(StripKernels<Real>::of(of.loss)),
-        targets_(of.data.targets.template cast<Real>().transpose().replicate(width, 1).reshaped()),
-        blocks_(static_cast<std::size_t>(of.data.clients())) {
-    work_ = span_work(of.data, 1, round);
+        targets_(data().targets.template cast<Real>().transpose().replicate(width, 1).reshaped()),
+        blocks_(static_cast<std::size_t>(data().clients())) {
+    work_ = span_work(data(), 1, round);
   }
 
   bool prepare(Team& team, Stop& stop) override {

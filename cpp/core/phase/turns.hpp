@@ -11,8 +11,38 @@ namespace localgd {
 template <class Real>
 class Turns final : public Phase {
  public:
+  static constexpr std::string_view name = "turns";
+  static constexpr bool in_span = true;
   static constexpr Index multiple = 1;
   static bool suits(const Setting& of) { return of.rule.stochastic(); }
+
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    forecast_blocks<Real>(of, forecast);
+    Cost& round = forecast.round;
+    forecast_span_clients<Real>(of, ahead, round);
+    const auto& batches = of.rule.batches;
+    double largest = 1;
+    for (Index i = 0; i < of.layout.clients(); ++i)
+      largest = std::max(largest, sizeof(Real) * entries_of_block<Real>(of.layout.size(i)));
+    const auto turn = static_cast<double>(
+        clients_of_turn(of.outputs, of.rule.equal_steps(),
+                        *std::max_element(batches.begin(), batches.end()), std::llround(largest)));
+    for (Index i = 0; i < of.layout.clients(); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const auto n = static_cast<double>(of.layout.size(i)), b = static_cast<double>(batches[at]);
+      const double steps = ahead.share * static_cast<double>(of.rule.steps[at]),
+                   drawn = entries_of_block<Real>(batches[at]) / b,  // in whole registers
+          row = entries_of_block<Real>(of.layout.size(i)) / n;
+      round.add(Cost::steps, steps / turn);
+      round.add(Cost::draws, steps * b);
+      if (of.outputs == 1)
+        round.add(Cost::derivatives, steps * drawn * sizeof(Real) / 8);
+      else
+        round.add(Cost::exponentials, steps * drawn * of.columns());
+      round.add_flops<Real>(Cost::flops, steps * 2 * b * row * of.columns());
+      round.read(steps * sizeof(Real) * b * row, sizeof(Real) * n * row * turn);
+    }
+  }
 
   Turns(ModelOf<Real>& model, const Round& round, const Setting&)
       : clients_(model, round.rule()),
@@ -24,7 +54,8 @@ class Turns final : public Phase {
 
   bool prepare(Team& team, Stop& stop) override {
     if (!clients_.prepare(groups_, work_, team, stop, [](auto&&...) {})) return false;
-    clients_of_turn_ = most_clients_of_turn();
+    clients_of_turn_ = clients_of_turn(clients_.clients().outputs(), equal_steps_,
+                                       dealers_.largest_batch(), clients_.largest_gram());
     spaces_ = clients_.spaces(team.threads() * static_cast<int>(clients_of_turn_));
     turns_.clear();
     for (int t = 0; t < team.threads(); ++t)
@@ -71,11 +102,11 @@ class Turns final : public Phase {
 
   // So many that nobody waits, of as many steps each: a few rows in all, or more if the blocks fit
   // in a first-level cache.
-  Index most_clients_of_turn() const {
+  static Index clients_of_turn(Index outputs, bool equal_steps, Index largest_batch,
+                               Index largest_block) {  // bytes
     constexpr Index rows = 8, cache = 28 << 10, most = 16;
-    if (clients_.clients().outputs() > 1 || !equal_steps_) return 1;
-    return std::clamp<Index>(
-        std::max(rows / dealers_.largest_batch(), cache / clients_.largest_gram()), 1, most);
+    if (outputs > 1 || !equal_steps) return 1;
+    return std::clamp<Index>(std::max(rows / largest_batch, cache / largest_block), 1, most);
   }
 
   void take_turn(const Round& round, BatchTurn<Real>& turn, Stop& stop, int thread) {

@@ -21,6 +21,8 @@ namespace localgd {
 
 class Groups {
  public:
+  static constexpr Index most = 512;  // enough for any number of threads, and 512 d reals are few
+
   // Of `multiple` clients, or as many times that as keeps the groups few.
   Groups(Index clients, Index multiple)
       : clients_(clients),
@@ -79,8 +81,6 @@ class Groups {
   }
 
  private:
-  static constexpr Index most = 512;  // enough for any number of threads, and 512 d reals are few
-
   template <class T, class Leaf>
   std::optional<T> node(Index first, std::size_t leaves, Leaf&& leaf) const {
     if (first >= count()) return {};

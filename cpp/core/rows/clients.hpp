@@ -21,8 +21,8 @@ class Clients {
         rows_(make_rows<Real>(data)),
         kernels_(Kernels<Real>::of(loss)),
         targets_(data.targets.template cast<Real>()),
-        row_weights_(data.weighted() ? data.samples() + spare : 0) {
-    if (!data.weighted()) return;
+        row_weights_(data.weighted ? data.samples() + spare : 0) {
+    if (!data.weighted) return;
     row_weights_.head(data.samples()) = data.row_weights.template cast<Real>();
     row_weights_.tail(spare).setZero();
   }

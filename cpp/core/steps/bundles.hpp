@@ -91,27 +91,37 @@ class Bundles {
   static constexpr Index width = bundle_width<Real>;
 
   // Of all clients in their order, `width` in a bundle.
-  explicit Bundles(const std::vector<Index>& sizes) {
-    for (std::size_t i = 0; i < sizes.size(); i += static_cast<std::size_t>(width)) {
-      const auto end = std::min(sizes.size(), i + static_cast<std::size_t>(width));
-      rows_.push_back(*std::max_element(sizes.begin() + static_cast<std::ptrdiff_t>(i),
-                                        sizes.begin() + static_cast<std::ptrdiff_t>(end)));
-      begins_.push_back(begins_.back() + detail::triangle(rows_.back()) * width);
-      begins_of_rows_.push_back(begins_of_rows_.back() + rows_.back() * width);
-      most_rows_ = std::max(most_rows_, rows_.back());
+  explicit Bundles(const std::vector<Index>& sizes) : rows_(rows_of_bundles(sizes, width)) {
+    for (const Index rows : rows_) {
+      begins_.push_back(begins_.back() + detail::triangle(rows) * width);
+      begins_of_rows_.push_back(begins_of_rows_.back() + rows * width);
+      most_rows_ = std::max(most_rows_, rows);
     }
   }
 
-  // Whether they are worth it: many small clients of about the same size.
-  static bool suit(const std::vector<Index>& sizes) {
+  // The rows of the largest client in each bundle of so many.
+  static std::vector<Index> rows_of_bundles(const std::vector<Index>& sizes, Index of_bundle) {
+    std::vector<Index> rows;
+    for (std::size_t i = 0; i < sizes.size(); i += static_cast<std::size_t>(of_bundle)) {
+      const auto end = std::min(sizes.size(), i + static_cast<std::size_t>(of_bundle));
+      rows.push_back(*std::max_element(sizes.begin() + static_cast<std::ptrdiff_t>(i),
+                                       sizes.begin() + static_cast<std::ptrdiff_t>(end)));
+    }
+    return rows;
+  }
+
+  // Whether bundles of so many are worth it: many small clients of about the same size.
+  static bool suit(const std::vector<Index>& sizes, Index of_bundle) {
     constexpr Index most_rows = 16, fewest = 3;  // bundles
-    if (static_cast<Index>(sizes.size()) < fewest * width) return false;
-    double entries = 0;
+    if (static_cast<Index>(sizes.size()) < fewest * of_bundle) return false;
+    double entries = 0, in_bundles = 0;
     for (const Index n : sizes) {
       if (n > most_rows) return false;
       entries += static_cast<double>(detail::triangle(n));
     }
-    return static_cast<double>(Bundles(sizes).begins_.back()) <= 2 * entries;
+    for (const Index n : rows_of_bundles(sizes, of_bundle))
+      in_bundles += static_cast<double>(detail::triangle(n) * of_bundle);
+    return in_bundles <= 2 * entries;
   }
 
   // weighted: rows have weights.

@@ -46,6 +46,30 @@ struct Ladder {
     return count >= least ? count : 0;
   }
 
+  // Of so many rungs: the longest one's steps, and those of all, which have the first in common.
+  static constexpr int longest(int order) {
+    return order > 0 ? nodes[static_cast<std::size_t>(order - 1)] : 0;
+  }
+  static constexpr int steps(int order) {
+    int steps = order > 0 ? 1 : 0;
+    for (int rung = 1; rung <= order; ++rung) steps += longest(rung) - 1;
+    return steps;
+  }
+
+  // The rungs that are likely to do where margins move by delta; 0 if so many do not. rounding: the
+  // error of an order by that of the rungs. The factor is what was seen of the exponential loss:
+  // too many tries cost more than too few.
+  template <class Rounding>
+  static int likely(std::int64_t L, double delta, double tolerance, int most, Rounding&& rounding) {
+    double error = 0.05;
+    for (int order = 1; order <= most; ++order) {
+      const auto p = static_cast<std::size_t>(order - 1);
+      error *= delta * (1.0 / nodes[p] - 1.0 / static_cast<double>(L));
+      if (order >= least && error + rounding(order) <= tolerance) return order;
+    }
+    return 0;
+  }
+
   // Of the sums over the steps of the first rungs in G(1 / L).
   static Weights weights(std::int64_t L, int order) {
     Weights all{};
@@ -70,6 +94,16 @@ struct FirstSteps {
     return L <= (sizeof(Real) == 8 ? 16 : 32);
   }
   static constexpr std::int64_t fewest = 4;  // local steps
+
+  // Like that of Ladder: so many first steps are likely to do, or 0.
+  static int likely(std::int64_t L, double delta, double tolerance, int most) {
+    double error = 1;
+    for (int order = 1; order <= most; ++order) {
+      error *= delta * (1 - (order - 1) / static_cast<double>(L)) / order;
+      if (order >= Ladder::least && error / (order + 1) <= tolerance) return order;
+    }
+    return 0;
+  }
 
   // Of e_p - e_0 in (s - tau e_0) / L.
   static Ladder::Weights weights(std::int64_t L, double keep, int order) {
@@ -133,19 +167,12 @@ struct LadderSpace {
     kept = keep;
   }
 
-  // The rungs that are likely to do where margins move by delta; 0 if none are. The factor is what
-  // was seen of the exponential loss: too many tries cost more than too few.
+  // The rungs that are likely to do where margins move by delta; 0 if none are.
   int expected(std::int64_t L, double delta, double tolerance, int most) {
     weigh(L);
-    double error = 0.05;
-    for (int order = 1; order <= most; ++order) {
-      const auto p = static_cast<std::size_t>(order - 1);
-      error *= delta * (1.0 / Ladder::nodes[p] - 1.0 / static_cast<double>(L));
-      if (order >= Ladder::least &&
-          error + (delta < large_move ? delta : 1) * rounding(order) <= tolerance)
-        return order;
-    }
-    return 0;
+    return Ladder::likely(L, delta, tolerance, most, [&](int order) {
+      return (delta < large_move ? delta : 1) * rounding(order);
+    });
   }
 
   // What an order makes of the rounding errors of the rungs, relative to them; they have either

@@ -40,8 +40,7 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
         if settings.l2 > 0:  # which fast_forward refuses
             return False
         by_hand = settings.checkpoint or settings.engine != "auto" or settings.dtype != "float64"
-        costs = plans(problem, method.rule, DTYPES[settings.dtype]).values()
-        if by_hand or settings.rounds * min(p.seconds_round for p in costs) < PATIENCE:
+        if by_hand or _seconds(settings, problem, method) < PATIENCE:
             return False
     try:
         check_smooth(problem, method, loss, learning_rate(problem, method, loss))
@@ -50,6 +49,13 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
             raise
         return False
     return True
+
+
+def _seconds(settings: Settings, problem: Problem, method: Method) -> float:
+    """What the rounds take, by the estimate of the best engine."""
+    options = {"loss": str(settings.loss), "itemsize": DTYPES[settings.dtype]}
+    costs = plans(problem, method, settings.rounds, **options).values()
+    return min(p.seconds(settings.rounds) for p in costs if not p.unable)
 
 
 def arguments(prepared: Prepared, target: Target) -> dict[str, Any]:

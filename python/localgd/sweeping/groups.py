@@ -120,6 +120,7 @@ def _prepared(key: str, case: Case) -> CheckedRun | None:
         engine=prepared.engine,
         itemsize=prepared.itemsize,
         memory_limit=prepared.memory_limit,
+        every_step=prepared.every_step,
     )
     _ = prepared.lr  # an error of it is that of a single run
     return None if plan is None else CheckedRun([(key, case)], prepared, plan)
