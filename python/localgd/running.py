@@ -182,7 +182,6 @@ def run(
         keep_weights=keep_weights,
         every_step=every_step,
         memory_limit=memory_limit,
-        every_step=every_step,
     )
     seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
     result = _run(prepared, None if checkpoint is None else Checkpoint(checkpoint, seconds))
