@@ -17,6 +17,11 @@ import localgd as lg
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 sys.path.append(str(BENCH))
 
+from engine_choice import readme as engine_table  # noqa: E402
+from engine_choice.choice import share, verdict  # noqa: E402
+from engine_choice.command import read, summary  # noqa: E402
+from engine_choice.measure import times  # noqa: E402
+from engine_choice.problems import FAMILIES, Case, draw  # noqa: E402
 from throughput.cases import CASES, DTYPES, TOLERANCE, case_names  # noqa: E402
 from throughput.limits import Machine  # noqa: E402
 from throughput.measure import Entrant, measure  # noqa: E402
@@ -224,3 +229,41 @@ def test_one_command_prints_one_table_and_writes_json(tmp_path):
         assert ratio == pytest.approx(kept["ratio"], rel=1e-3)
         assert ratio == pytest.approx(group["ratio_to_strongest"], rel=1e-3)
         assert f"| here | {kept['case']} | float64 |" in page
+
+
+GOOD = 0.95  # of the problems
+
+
+def test_problems_of_the_grid():
+    cases = list(draw(200, 0))
+    assert cases == list(draw(200, 0)) and len(set(cases)) == 200
+    assert {case.family for case in cases} == set(FAMILIES)
+    small = [case for case in cases if case.clients * case.rows * case.features < 10_000]
+    for case in small:
+        problem, shape = case.problem(), case.shape()
+        for name in ("n_clients", "n_samples", "n_features", "n_classes"):
+            assert getattr(problem, name) == getattr(shape, name)
+        np.testing.assert_array_equal(problem.offsets, shape.offsets)
+
+
+def test_engines_are_timed_in_turn():
+    case = Case(3, 10, 5, 4, "LocalGD", "float64", False, 1.0, False, 30)
+    timed_case, seconds = times(case, 1)
+    assert timed_case == case
+    assert set(seconds) == {"gram", "hybrid", "primal"}
+    assert all(0 < value < 1 for value in seconds.values())
+
+
+def test_choice_is_good_by_the_times_that_are_kept():
+    """No time is taken: the forecast of today is judged by times of before."""
+    files = list(engine_table.RESULTS.glob("*.json"))
+    assert files
+    for file in files:
+        verdicts = [verdict(timed) for timed in read(file)]
+        assert len(verdicts) >= 200
+        assert share(verdicts) >= GOOD, summary(verdicts)
+
+
+def test_table_of_engines_is_that_of_the_results():
+    page = README.read_text(encoding="utf-8")
+    assert engine_table.renewed(page) == page, "run python bench/engine_choice --table"

@@ -125,8 +125,6 @@ struct Forecast {
   Cost setup, round;  // a round in the mean over those of the run
   double memory = 0;  // bytes of Gram matrices and sums
   Index parts = 1;    // which the work of a round can be divided among
-
-  double seconds(double rounds) const { return setup.seconds() + rounds * round.seconds(); }
 };
 
 // Registers of a forecast are those of AVX-512 on every machine.
