@@ -19,7 +19,7 @@ sys.path.append(str(BENCH))
 
 from engine_choice import readme as engine_table  # noqa: E402
 from engine_choice.choice import share, verdict  # noqa: E402
-from engine_choice.command import read, summary  # noqa: E402
+from engine_choice.command import read  # noqa: E402
 from engine_choice.measure import times  # noqa: E402
 from engine_choice.problems import FAMILIES, Case, draw  # noqa: E402
 from throughput.cases import CASES, DTYPES, TOLERANCE, case_names  # noqa: E402
@@ -261,7 +261,7 @@ def test_choice_is_good_by_the_times_that_are_kept():
     for file in files:
         verdicts = [verdict(timed) for timed in read(file)]
         assert len(verdicts) >= 200
-        assert share(verdicts) >= GOOD, summary(verdicts)
+        assert share(verdicts) >= GOOD, sorted(found.ratio for found in verdicts)[-20:]
 
 
 def test_table_of_engines_is_that_of_the_results():
