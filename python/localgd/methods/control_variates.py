@@ -22,6 +22,10 @@ class Scaffold(Method):
     So c_i becomes the mean of the client's gradients along its path (the second option of the
     paper). The c_i begin at 0; those of clients that sit out a round stay.
 
+    With λ > 0 in the objective the c_i are of the loss part of f_i alone, without λ w:
+    ``c_i ← c_i - c + (w_k - w_{k,i})/(τ η) - λ w_k`` with ``τ = Σ_{l<L} (1 - ηλ)^l``, the mean in
+    which step l weighs ``(1 - ηλ)^{L-1-l}``.
+
     Parameters
     ----------
     local_steps : int >= 1, or sequence of M ints

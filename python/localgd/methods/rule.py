@@ -14,9 +14,11 @@ __all__ = ["LocalRule"]
 class LocalRule:
     """The local work of a round: start, steps, and what is added to the gradients.
 
-    ``δ ← D_i``, then L_i times ``δ ← (1 - ημ) δ - η g_i(w_k + δ) + η q_i``
+    ``δ ← 0``, then L_i times ``δ ← (1 - η(λ+μ)) δ - η g_i(w_k + δ) - ηλ w_k + η q_i``
 
-    g_i is the gradient of f_i on all rows of the client or on a batch of them.
+    g_i is the gradient of the loss part of f_i on all rows of the client or on a batch of them; λ,
+    that of the objective, is not of the rule but an argument of a run. Displaced clients begin at
+    ``δ = q_i`` instead, and have no q_i in their steps. The exact solve takes no steps.
 
     Attributes
     ----------
@@ -33,8 +35,8 @@ class LocalRule:
     prox : float
         μ.
     correction : "none", "control" or "displacement"
-        control: q_i = c_i - c, where c_i is the mean of the gradients of the last round that the
-        client took part in. displacement: D_i = β (∇f_i - ∇f) at w_k.
+        control: q_i = c_i - c, where c_i is the mean of the gradients g_i of the last round that
+        the client took part in. displacement: q_i = β (∇f_i - ∇f) at w_k.
     parameters : mapping of str to float
         Those of the correction, by the names that they have in ``cpp/core/round/corrections/``:
         β of displacement is ``beta``.
