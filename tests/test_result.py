@@ -157,6 +157,7 @@ def test_config_is_what_was_asked_for(run):
         "n_clients": 5,
         "n_samples": 50,
         "n_features": 30,
+        "intercept": "none",
     }
 
 

@@ -51,6 +51,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
             "n_clients": problem.n_clients,
             "n_samples": problem.n_samples,
             "n_features": problem.n_features,
+            "intercept": problem.intercept or "none",
         },
         "versions": dict(VERSIONS),
     }

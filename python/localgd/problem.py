@@ -50,6 +50,9 @@ class Problem:
     class_weight : "balanced" or mapping of labels to numbers ≥ 0, optional
         Multiplies the v of the rows of a class; "balanced": by N/(C N_c), with which each of the C
         classes counts the same.
+    intercept : "column" or None, default None
+        "column": a column of ones after the features, so that the last number of a model is its
+        intercept, which is penalised, and counts in margins and norms, as any other.
 
     Attributes
     ----------
@@ -67,6 +70,7 @@ class Problem:
     task : str
     n_classes : int
         C of a multiclass task, whose model is a matrix of shape (d, C); 1 for the other tasks.
+    intercept : str or None
     kernel : bool
         Made by :meth:`from_gram`: ``X`` are coordinates in the span of the rows, not features.
 
@@ -98,6 +102,7 @@ class Problem:
         task: str | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
+        intercept: str | None = None,
     ):
         try:
             clients = list(clients)
@@ -134,6 +139,7 @@ class Problem:
             np.arange(sum(sizes)),
             sample_weight,
             class_weight,
+            intercept,
         )
 
     @classmethod
@@ -147,6 +153,7 @@ class Problem:
         task: str | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
+        intercept: str | None = None,
     ) -> Problem:
         """Deal the rows of one array to the clients named by an id per row.
 
@@ -162,7 +169,7 @@ class Problem:
             Integers or strings, of any library; the clients are ordered by sorted id.
         sample_weight : array of shape (N,), optional
             v_j, one for each row.
-        weights, task, class_weight
+        weights, task, class_weight, intercept
             As for :class:`Problem`.
 
         Returns
@@ -203,6 +210,7 @@ class Problem:
             order,
             None if v is None else v[order],
             class_weight,
+            intercept,
         )
         return problem
 
@@ -280,8 +288,13 @@ class Problem:
         row_order: np.ndarray,
         sample_weight: Any = None,
         class_weight: Any = None,
+        intercept: str | None = None,
     ) -> None:
+        if intercept is not None:
+            check.one_of("intercept", intercept, ("column",))
+            X = np.column_stack([X, np.ones(len(X))])
         self.X = _aligned(X)
+        self.intercept = intercept
         self.y = np.array(y, dtype=np.float64)
         self.sizes = np.asarray(sizes, dtype=np.int64)
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)

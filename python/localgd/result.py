@@ -16,6 +16,7 @@ from .configuration import make_config
 from .errors import DivergedError
 from .history import columns
 from .losses import LOSSES
+from .predicting import labels_of, probabilities_of, scores_of
 from .preparation import Preparation
 from .writing import probed, replaced
 
@@ -96,6 +97,98 @@ class Run:
         """Local steps of all clients, per second."""
         steps = float(self.history["local_steps"][-1])
         return steps * self.config["clients_per_round"] / max(self.elapsed, 1e-9)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """The scores of other rows.
+
+        ``X w``, plus the intercept of a problem that has one
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Features as the problem was made from, without a column of ones.
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, C) for several classes
+            Beyond 0 for the label +1; the largest is that of the likeliest class.
+
+        Raises
+        ------
+        ValueError
+            For rows of another width, NaN or inf.
+        UnsupportedError
+            For a kernel problem, whose model has no weights.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0], [3.0]], [-1, 1])], intercept="column")
+        >>> run = lg.run(problem, lg.GD(lr=0.5), rounds=200, loss="logistic")
+        >>> bool(run.decision_function([[1.0]])[0] < 0 < run.decision_function([[3.0]])[0])
+        True
+        """
+        return scores_of(self.weights, self.config["problem"], X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The labels of other rows, or their targets in regression.
+
+        ``sign(x·w)``, ``argmax_c x·W_c`` or ``x·w``
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            As for :meth:`decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            -1 and +1, 0 … C - 1, or numbers, as the labels of the problem.
+
+        Raises
+        ------
+        ValueError, UnsupportedError
+            As :meth:`decision_function`.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[-1.0], [3.0]], [-1, 1])])
+        >>> lg.run(problem, lg.GD(lr=0.5), rounds=5).predict([[2.0], [-0.5]])
+        array([ 1., -1.])
+        """
+        return labels_of(self.decision_function(X), self.config["problem"]["task"])
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probabilities of the labels of other rows.
+
+        ``P(y = +1 | x) = 1/(1 + exp(-x·w))``, or the softmax of ``x·W``
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            As for :meth:`decision_function`.
+
+        Returns
+        -------
+        ndarray of shape (n, 2) or (n, C)
+            Of -1 and +1, or of the classes 0 … C - 1.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`decision_function`.
+        UnsupportedError
+            For a loss other than logistic and softmax, and as :meth:`decision_function`.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[-1.0], [3.0]], [-1, 1])])
+        >>> lg.run(problem, lg.GD(lr=0.5), rounds=5, loss="logistic").predict_proba([[0.0]])
+        array([[0.5, 0.5]])
+        """
+        return probabilities_of(self.decision_function(X), self.config["loss"])
 
     def raise_for_status(self) -> Run:
         """The run itself, or a DivergedError if it diverged.

@@ -26,6 +26,7 @@ def partition(
     task: str | None = None,
     sample_weight: Any = None,
     class_weight: Any = None,
+    intercept: str | None = None,
 ) -> Problem:
     """Deal the rows of one data set to clients: every row once, at least one row per client.
 
@@ -47,7 +48,7 @@ def partition(
         ``default_rng(seed)``, with which rows are often made). None draws a fresh seed.
     sample_weight : array of shape (N,), optional
         v_j, one for each row.
-    weights, task, class_weight
+    weights, task, class_weight, intercept
         As for :class:`localgd.Problem`.
 
     Returns
@@ -114,4 +115,5 @@ def partition(
         task=task,
         sample_weight=sample_weight,
         class_weight=class_weight,
+        intercept=intercept,
     )
