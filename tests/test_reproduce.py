@@ -524,7 +524,7 @@ def without_jinja2(monkeypatch):
 def test_without_jinja2_nothing_is_measured(toys, tmp_path, capsys, without_jinja2):
     toys(Toy(error=KeyboardInterrupt()))
     assert main(["reproduce", "--out", str(tmp_path / "out")]) == 2
-    assert "a report needs jinja2: pip install 'localgd[cli]'" in capsys.readouterr().err
+    assert "needs jinja2: pip install 'localgd[cli]'" in capsys.readouterr().err
 
 
 def test_experiments_are_listed_without_matplotlib_and_scikit_learn(run_python):

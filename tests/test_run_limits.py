@@ -99,7 +99,7 @@ def test_grad_align_descends_on_loss_and_variance(loss, engine):
 
     def regularised(w):
         value = oracle.measures(rows, p, loss, w, None)[0]
-        return np.array([value, oracle.gradient_measures(rows, p, loss, w)[0]])
+        return np.array([value, oracle.gradient_measures(rows, p, loss, w)[1]])
 
     h, slopes = 1e-5, np.zeros((*w0.shape, 2))
     for place in np.ndindex(w0.shape):

@@ -71,7 +71,7 @@ TESTS = {
     "test_loss": Column("loss on held-out rows"),
 }
 COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
-RESERVED = (*OF_CORE, *MADE, *OF_MINIMIZER, "weights")
+RESERVED = (*OF_CORE, *MADE, "weights")
 
 
 def further_measures(
@@ -99,7 +99,7 @@ def further_measures(
     for name, function in measures.items():
         if not isinstance(name, str) or not callable(function):
             raise TypeError(f"measures: got {name!r}: {function!r}; want a name and a function")
-        if name in RESERVED or name in chosen:
+        if name in RESERVED or name in chosen or (minimum is not None and name in OF_MINIMIZER):
             raise ValueError(f"measures: {name!r} is a column already; want another name")
         chosen[name] = lambda w, _, function=function: function(w)  # type: ignore[misc]
     return chosen
