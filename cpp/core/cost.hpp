@@ -57,7 +57,7 @@ class Cost {
       {"memory", 0.021},
       {"draws", 3.6},
       {"weights", 0.073},
-      {"strip_flops", 0.015},
+      {"strip_flops", 0.011},
       {"filled", 0.3},
       {"blocks", 630},
   }};

@@ -31,14 +31,16 @@ ENGINES = ("gram", "hybrid", "primal")
 DEFAULT_MEMORY_LIMIT = 4 * 2**30
 
 MAX_THREADS = 256  # or the machine's cores, if it has more
-MIN_SECONDS_PER_THREAD = 10e-6  # per round; below this the hand-over costs more than it brings
+# Of an early round, per thread; below this the hand-over costs more than it brings.
+MIN_SECONDS_PER_THREAD = 7e-6
 
 
 @dataclass(frozen=True)
 class Plan:
     """An engine with its predicted cost, and among how many threads its work can be divided.
 
-    ``seconds_round`` is the mean over all rounds; ``unable`` says what the engine cannot do, if
+    ``seconds_round`` is the mean over all rounds, ``seconds_early`` that of rounds in which every
+    local step is taken and every product computed; ``unable`` says what the engine cannot do, if
     anything.
     """
 
@@ -46,6 +48,7 @@ class Plan:
     phase: str
     seconds_setup: float
     seconds_round: float
+    seconds_early: float
     bytes: float
     parts: int
     unable: str = ""
@@ -86,12 +89,14 @@ def forecasts(
 
 def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict[str, Plan]:
     """The predicted cost of each engine on one core, and of each run that goes side by side."""
+    early = forecasts(problem, method, rounds, **{**options, "every_step": True})
     return {
         engine: Plan(
             engine,
             found["phase"],
             found["setup"]["seconds"],
             found["round"]["seconds"],
+            early[engine]["round"]["seconds"],
             found["memory"],
             found["parts"],
             found["unable"],
@@ -203,7 +208,7 @@ def choose_threads(threads: Any, plan: Plan) -> int:
         # OpenMP ends the process when the system refuses it a thread.
         most = MAX_THREADS if threads <= MAX_THREADS else max(MAX_THREADS, os.cpu_count() or 1)
         return min(threads, plan.parts, most)
-    worthwhile = int(plan.seconds_round / MIN_SECONDS_PER_THREAD)
+    worthwhile = int(plan.seconds_early / MIN_SECONDS_PER_THREAD)
     return max(1, min(usable_cores(), plan.parts, worthwhile))
 
 

@@ -30,7 +30,6 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
         turn.base.data(), turn.at_start.data(), turn.delta.data(), whole, turn.targets.data(), size,
         c.outputs};
     derivatives_after_move<Loss>(drawn, largest(turn.delta.data(), whole * c.outputs), e);
-    if (c.row_weights) weigh_drawn(c.row_weights, rows, size, c.outputs, whole, e);
   } else {
     const auto derive_piece = [&](Index t, auto R) LOCALGD_LAMBDA_IN_PLACE {
       using Some = Few<Real, R>;
@@ -45,7 +44,6 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
           [&](auto loss) LOCALGD_LAMBDA_IN_PLACE {
             of_rows = loss.negative_derivative(gather<R>(c.base, rows + t) + delta);
           });
-      if (c.row_weights) of_rows *= gather<R>(c.row_weights, rows + t);
       store_few<R>(e + t, of_rows);
     };
     if constexpr (std::is_same_v<Size, Index>)
@@ -98,13 +96,18 @@ LOCALGD_ONE_COPY void batch_steps_of(BatchTurn<Real>& turn, std::int64_t steps, 
       const auto size = size_of(client);
       const RowDealer::Row* rows = client.rows + dealt * size;
       derive<Loss>(client, rows, size, turn, e);
+      if constexpr (B == 0)
+        if (const Real* weights = client.span.row_weights) {
+          const Index outputs = client.span.outputs, whole = outputs > 1 ? padded<Real>(size) : 0;
+          weigh_drawn(weights, rows, size, outputs, whole, e);
+        }
       take_step<Loss>(client.span, rows, size, e, moves);
     }
   }
 }
 
-// The number of rows in a batch is known to the compiler where it is one or eight: there a step
-// takes no longer than the loops of any number.
+// The number of rows in a batch is known to the compiler where it is one or eight, of rows without
+// weights: there a step takes no longer than the loops of any number.
 template <class Real, class Loss>
 void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
   // Sums of clients share cache lines, which threads would take from each other in each step:
@@ -123,9 +126,10 @@ void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
   copy_sums([](const Real* sums, Index n, Real* scratch) { std::copy_n(sums, n, scratch); });
   constexpr int several = !Loss::multiclass && lanes<Real> >= 8 ? 8 : 0,
                 one = Loss::multiclass ? 0 : 1;
-  if (one && all_of(one))
+  const bool weighted = turn.clients.front().span.row_weights;
+  if (one && !weighted && all_of(one))
     batch_steps_of<one, Loss>(turn, steps, last);
-  else if (several && all_of(several))
+  else if (several && !weighted && all_of(several))
     batch_steps_of<several, Loss>(turn, steps, last);
   else
     batch_steps_of<0, Loss>(turn, steps, last);

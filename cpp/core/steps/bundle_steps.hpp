@@ -93,7 +93,8 @@ LOCALGD_ONE_COPY Real shift_bundle(const BundleClients<Real>& c) {
   return largest(delta, size);
 }
 
-// bundle_steps() of clients with n rows: e and K_ii e stay in registers.
+// bundle_steps() of clients with n rows, without weights or a shift: e and K_ii e stay in
+// registers.
 template <int n, class Loss, class Real>
 void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
   constexpr Index width = bundle_width<Real>;
@@ -107,11 +108,9 @@ void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
     const auto step = [&](auto derivative) {
       for (Index h = 0; h < width; h += lanes<Real>) {
         Register<Real> e[n], moved[n];
-        unrolled<n>([&](auto r) { e[r] = derivative(r * width + h); });
-        if (c.row_weights)
-          unrolled<n>([&](auto r) { e[r] *= load(c.row_weights + r * width + h); });
         unrolled<n>([&](auto r) {
           const Index at = r * width + h;
+          e[r] = derivative(at);
           store(sums + at, keep * load(sums + at) + e[r]);
         });
         if (last && l + 1 == steps) continue;
@@ -135,7 +134,7 @@ void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
             return loss.negative_derivative(load(base + at) + load(delta + at));
           });
         });
-    spread = c.shifted ? shift_bundle(c) : largest_lane<Real>(most);
+    spread = largest_lane<Real>(most);
   }
 }
 
@@ -144,19 +143,19 @@ template <class Real, class Loss>
 void bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
     constexpr int few = 5;
-    if (c.n <= few)
+    if (c.n <= few && !c.row_weights && !c.shifted)
       return with_size<few>(c.n,
                             [&](auto n) { small_bundle_steps<n.value, Loss>(c, steps, last); });
     const Index size = c.n * bundle_width<Real>;
     const MovedRows<Real> rows{
-        c.at.base.data(), c.at.at_start.data(), c.at.delta.data(), size, nullptr, size, 1,
-        c.row_weights};
+        c.at.base.data(), c.at.at_start.data(), c.at.delta.data(), size, nullptr, size, 1};
     Real *sums = c.at.sums.data(), *e = c.at.e.data();
     Real spread = largest(c.at.delta.data(), size);
     const Index lines = (c.next.lines() + steps - 1) / steps;  // in each step
     for (std::int64_t l = 0; l < steps; ++l) {
       c.next.some(lines);
       derivatives_after_move<Loss>(rows, spread, e);
+      if (c.row_weights) weigh_rows(c.row_weights, size, 1, size, e);
       for (Index t = 0; t < size; t += lanes<Real>)
         store(sums + t, c.keep * load(sums + t) + load(e + t));
       if (last && l + 1 == steps) return;

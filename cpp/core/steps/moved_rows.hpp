@@ -14,7 +14,6 @@ struct MovedRows {
   Index stride;  // between the columns
   const Real* targets;
   Index n, outputs;
-  const Real* weights = nullptr;  // omega of the rows, or null
 };
 
 // e = of(at_start, delta), a register of rows at a time.
@@ -35,7 +34,7 @@ LOCALGD_IN_PLACE void by_largest_move(Real spread, ShortExpBody&& short_exp,
     full_exp(Loss{});
 }
 
-// e = -omega l'(base + delta), in columns as those; spread: the largest |delta|, at least.
+// e = -l'(base + delta), in columns as those; spread: the largest |delta|, at least.
 template <class Loss, class Real>
 void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __restrict e) {
   const auto short_exp = [&](auto power) {
@@ -58,7 +57,6 @@ void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __rest
       }
     }
   });
-  if (at.weights) weigh_rows(at.weights, at.n, at.outputs, at.stride, e);
 }
 
 // What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.
@@ -73,7 +71,6 @@ void change_after_move(const MovedRows<Real>& at, Real spread, const Real* befor
         return Loss::change(at_start, delta, less_one);
       });
     }
-    if (at.weights) weigh_rows(at.weights, at.n, at.outputs, at.stride, e);
   };
   if constexpr (Loss::uses_target) {
     change([](auto x) { return x; });  // is exact
@@ -98,10 +95,27 @@ template <class Real>
 struct RowDerivatives {
   void (*after_move)(const MovedRows<Real>& at, Real spread, Real* e);
   void (*change)(const MovedRows<Real>& at, Real spread, const Real* before, Real* e);
+  bool exact;  // change() does without `before`, however far rows move
 };
 template <class Loss, class Real>
-inline constexpr RowDerivatives<Real> row_derivatives{&derivatives_after_move<Loss, Real>,
-                                                      &change_after_move<Loss, Real>};
+inline constexpr RowDerivatives<Real> row_derivatives{
+    &derivatives_after_move<Loss, Real>, &change_after_move<Loss, Real>, Loss::uses_target};
+
+// change() of rows with weights omega, where `before` has them, too.
+template <class Real>
+LOCALGD_ONE_COPY void weighted_change(const RowDerivatives<Real>& of_loss, const Real* weights,
+                                      const MovedRows<Real>& at, Real spread, const Real* before,
+                                      Real* e) {
+  const bool small = of_loss.exact || spread <= ShortExp<Real>::moderate;
+  if (small)
+    of_loss.change(at, spread, before, e);
+  else
+    of_loss.after_move(at, spread, e);
+  weigh_rows(weights, at.n, at.outputs, at.stride, e);
+  if (small) return;
+  for (Index k = 0; k < at.outputs; ++k, e += at.stride, before += at.stride)
+    for (Index j = 0; j < at.stride; ++j) e[j] = j < at.n ? e[j] - before[j] : Real(0);
+}
 
 // The largest |x| of whole registers; less where there is a NaN, which the derivatives will have
 // too.

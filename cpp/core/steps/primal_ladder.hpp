@@ -46,9 +46,9 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
     values_at_start<Loss>(block.margins.data(), targets + row, rows, C, whole, at_start);
     block.changes.head(whole * C).setZero();  // delta
     derivatives_after_move<Loss>(
-        MovedRows<Real>{base, at_start, block.changes.data(), whole, c.targets + row, rows, C,
-                        weights_from(c.row_weights, row)},
+        MovedRows<Real>{base, at_start, block.changes.data(), whole, c.targets + row, rows, C},
         Real(0), e);
+    if (c.row_weights) weigh_rows(c.row_weights + row, rows, C, whole, e);
     for (Index k = 0; k < C; ++k) std::fill(e + k * whole + rows, e + (k + 1) * whole, Real(0));
     add_weighted_rows(a, rows, d, C, e, whole, gradient);
   });
@@ -78,9 +78,11 @@ LOCALGD_ONE_COPY Real add_changes(const PrimalClient<Real>& c, const PrimalRungs
                                      whole,
                                      c.targets + row,
                                      rows,
-                                     C,
-                                     weights_from(c.row_weights, row)};
-      of_loss.change(in_block, spread, before + place, change);
+                                     C};
+      if (c.row_weights)
+        weighted_change(of_loss, c.row_weights + row, in_block, spread, before + place, change);
+      else
+        of_loss.change(in_block, spread, before + place, change);
       const auto r = static_cast<std::size_t>(rung);
       Real* sums = at.sums[r] + place;
       for (Index j = 0; j < whole * C; j += lanes<Real>)

@@ -5,12 +5,6 @@
 
 namespace localgd {
 
-// Those of the rows from `row` on.
-template <class Real>
-const Real* weights_from(const Real* weights, Index row) {
-  return weights ? weights + row : nullptr;
-}
-
 // e <- omega e, in columns `stride` apart; or where omega of the t-th row is weights[rows[t]].
 template <class Real>
 LOCALGD_ONE_COPY void weigh_rows(const Real* weights, Index n, Index outputs, Index stride,
@@ -19,8 +13,8 @@ LOCALGD_ONE_COPY void weigh_rows(const Real* weights, Index n, Index outputs, In
     for (Index j = 0; j < n; ++j) e[j] *= weights[j];
 }
 template <class Real, class Row>
-void weigh_drawn(const Real* weights, const Row* rows, Index size, Index outputs, Index stride,
-                 Real* e) {
+LOCALGD_ONE_COPY void weigh_drawn(const Real* weights, const Row* rows, Index size, Index outputs,
+                                  Index stride, Real* e) {
   for (Index k = 0; k < outputs; ++k, e += stride)
     for (Index t = 0; t < size; ++t) e[t] *= weights[rows[t]];
 }

@@ -15,14 +15,14 @@ struct SpanLadder {
 
   Index count() const { return c.gram.stride() * c.outputs; }
   MovedRows<Real> rows(const Real* delta) const {
-    return {c.base,    c.at_start,    delta,     c.gram.stride(),
-            c.targets, c.gram.size(), c.outputs, c.row_weights};
+    return {c.base, c.at_start, delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
   }
 
   // e at delta = 0, and 0 beyond the last rows, for sums over all registers; the delta of a step
   // from there, of which it returns the largest.
   void derivatives(Real* e) const {
     of_loss.after_move(rows(c.delta), Real(0), e);
+    if (c.row_weights) weigh_rows(c.row_weights, c.gram.size(), c.outputs, c.gram.stride(), e);
     for (Index k = 0; k < c.outputs; ++k)
       std::fill(e + k * c.gram.stride() + c.gram.size(), e + (k + 1) * c.gram.stride(), Real(0));
   }
@@ -32,7 +32,10 @@ struct SpanLadder {
     c.gram.add_product(e, rungs * c.outputs, c.step, delta);
   }
   void change(Real spread, const Real* before, const Real* delta, Real* change) const {
-    of_loss.change(rows(delta), spread, before, change);
+    if (c.row_weights)
+      weighted_change(of_loss, c.row_weights, rows(delta), spread, before, change);
+    else
+      of_loss.change(rows(delta), spread, before, change);
   }
 
   Real climb(double L, int first, int last, LadderSpace<Real>& space, Real spread) const {

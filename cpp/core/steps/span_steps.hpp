@@ -115,12 +115,12 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
   }
   const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
-  const MovedRows<Real> rows{c.base,    c.at_start, c.delta,   stride,
-                             c.targets, n,          c.outputs, c.row_weights};
+  const MovedRows<Real> rows{c.base, c.at_start, c.delta, stride, c.targets, n, c.outputs};
   const Real keep = c.keep();
   Real spread = largest(c.delta, moving);
   for (std::int64_t l = 0; l < steps; ++l) {
     derivatives_after_move<Loss>(rows, spread, c.scratch);
+    if (c.row_weights) weigh_rows(c.row_weights, n, c.outputs, stride, c.scratch);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* __restrict sums = c.sums + k * n;
       const Real* __restrict e = c.scratch + k * stride;

@@ -48,7 +48,7 @@ def _session(runs: Sequence[CheckedRun]) -> Any:
     prepared, plan = runs[0].prepared, runs[0].plan
     whole = dataclasses.replace(
         plan,
-        seconds_round=plan.seconds_round * len(runs),
+        seconds_early=plan.seconds_early * len(runs),
         parts=plan.parts * -(-len(runs) // STRIP[prepared.dtype]),
     )
     threads = choose_threads(prepared.threads, whole)
