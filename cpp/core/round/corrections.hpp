@@ -44,7 +44,7 @@ class Corrections {
   auto own(Index client) const { return rows_of(gamma_, *data_, client); }
   auto next(Index client) const { return rows_of(next_gamma_, *data_, client); }
 
-  // gamma_i from -l' at w_k.
+  // gamma_i from -omega l' at w_k.
   template <class E>
   void find(Index client, const E& e) {
     own(client) = e.template cast<double>();

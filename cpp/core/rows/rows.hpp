@@ -1,5 +1,5 @@
-// How the rows of all clients are stored in Real: what an engine does with them, and the one place
-// that knows. A storage is one file and one line of make_rows().
+// How the rows of all clients are stored in Real: what an engine does with them. There is one
+// storage so far, and what goes past it to the caller's array is listed in docs/architecture.md.
 #pragma once
 
 #include "../matrix_products.hpp"

@@ -2,8 +2,8 @@
 // steps of eta L / L'. Local steps are Euler's along the client's gradient flow, so that their
 // result is a smooth function of h = 1 / L', and the polynomial through some h is taken at 1 / L.
 //
-// With e_l = -l'(m) after l steps of a rung, keep' = 1 - eta mu L / L' and s = sum_l keep^(L-1-l)
-// e_l:
+// With e_l = -omega l'(m) after l steps of a rung, keep' = 1 - eta (lambda + mu) L / L' and
+// s = sum_l keep^(L-1-l) e_l:
 //
 //   G(1/L') = (1/L') sum_l keep'^(L'-1-l) (e_l - e_0),   s = tau e_0 + L G(1/L),   G(1) = 0
 //

@@ -43,7 +43,7 @@ struct SpanLadder {
     return spread;  // of all rows
   }
 
-  // x <- (1 - ratio eta mu) x
+  // x <- (1 - ratio eta (lambda + mu)) x
   void decay(double ratio, Real* x) const {
     if (!(c.decay > 0)) return;
     const Real keep = static_cast<Real>(1 - ratio * c.decay);

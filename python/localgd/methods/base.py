@@ -40,9 +40,8 @@ class Method:
         with replacement, client i with probability p_i; p̃ is the share of the draws.
     normalize : bool, default True
         Where clients take different numbers of local steps, FedNova's normalised average
-        ``p̃_i τ̄ / τ_i`` with ``τ̄ = Σ p̃_i τ_i``, τ_i = L_i (or Σ_l (1 - ημ)^l with a proximal
-        term).
-        Without it the clients that take more steps pull the model to their own minimum.
+        ``p̃_i τ̄ / τ_i`` with ``τ̄ = Σ p̃_i τ_i``, τ_i = L_i, or Σ_l (1 - η(λ+μ))^l with λ or a
+        proximal term. Without it the clients that take more steps pull the model to their own minimum.
 
     Raises
     ------

@@ -26,8 +26,8 @@ class Correction {
   // part find it at w_k, with v_i = p~_i.
   virtual bool kept() const = 0;
 
-  // gamma_i of one that is not kept, of one output, from -l' of the client's n rows at w_k, which
-  // it replaces.
+  // gamma_i of one that is not kept, of one output, from -omega l' of the client's n rows at w_k,
+  // which it replaces.
   virtual void find(Index /*n*/, double* /*numbers*/) const {}
 
   // The next gamma_i of one that is kept, of one output, from what the client's own derivatives
