@@ -41,7 +41,8 @@ class Method:
     normalize : bool, default True
         Where clients take different numbers of local steps, FedNova's normalised average
         ``p̃_i τ̄ / τ_i`` with ``τ̄ = Σ p̃_i τ_i``, τ_i = L_i, or Σ_l (1 - η(λ+μ))^l with λ or a
-        proximal term. Without it the clients that take more steps pull the model to their own minimum.
+        proximal term. Without it the clients that take more steps pull the model to their own
+        minimum.
 
     Raises
     ------
