@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from . import _validation as check
 from .errors import UnsupportedError
@@ -41,6 +40,8 @@ def labels_of(scores: np.ndarray, task: str) -> np.ndarray:
 
 def probabilities_of(scores: np.ndarray, loss: str) -> np.ndarray:
     """Of each label, in their order, by the loss whose minimiser estimates them."""
+    from scipy.special import expit, softmax  # which takes its time to be loaded
+
     if loss == "logistic":
         return np.column_stack([expit(-scores), expit(scores)])
     if loss == "softmax":
