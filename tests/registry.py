@@ -392,6 +392,23 @@ def assert_model(
         assert_close(w0 + rows.T @ run.coefficients, want.weights, tolerance, where)
 
 
+def runs_of(case: MethodCase, loss: str, problem: lg.Problem, lr: Any, settings: dict):
+    """(run, tolerance, where) of a case in each of its engines and dtypes."""
+    for engine, dtype in itertools.product(case.engines, DTYPES):
+        run = lg.run(
+            problem,
+            case.make(lr),
+            **settings,
+            loss=loss,
+            engine=engine,
+            dtype=dtype,
+            seed=SEED,
+            reference=reference(loss),
+        )
+        assert run.engine == engine
+        yield run, case.tolerance(loss, dtype), f"{case.name}, {loss}, {engine}, {dtype}"
+
+
 def engine_cases(*columns):
     """(engine, dtype, …) for every engine, dtype and member of further lists."""
     return list(itertools.product(ENGINES, DTYPES, *columns))

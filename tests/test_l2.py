@@ -25,23 +25,11 @@ def test_every_method_agrees_with_the_oracle(case, loss, weights):
     weights, init = registry.WEIGHTS[weights], registry.model(loss, INIT)
     settings = {"rounds": ROUNDS, "init": init, "record": (1, 2, 17, 59), "l2": L2}
     want = registry.expected(case, loss, weights=weights, rate=lambda k: 0.2, **settings)
-    problem, method = registry.problem(loss, weights), case.make(0.2)
-    for engine, dtype in itertools.product(case.engines, registry.DTYPES):
-        run = lg.run(
-            problem,
-            method,
-            **settings,
-            loss=loss,
-            engine=engine,
-            dtype=dtype,
-            seed=registry.SEED,
-            reference=registry.reference(loss),
-        )
-        where = f"{case.name}, {loss}, {engine}, {dtype}"
-        tolerance = case.tolerance(loss, dtype)
+    problem = registry.problem(loss, weights)
+    for run, tolerance, where in registry.runs_of(case, loss, problem, 0.2, settings):
         registry.assert_close(run.weights, want.weights, tolerance, where)
         registry.assert_history(run, want, problem, tolerance, where)
-        assert (run.coefficients is None) == (engine != "gram"), where
+        assert (run.coefficients is None) == (run.engine != "gram"), where
 
 
 def weighted(loss, repeated, **options):

@@ -5,8 +5,6 @@ import itertools
 import pytest
 import registry
 
-import localgd as lg
-
 RECORD = (1, 2, 17, 300, 301, 999)
 MIXES = list(itertools.product(registry.WEIGHTS, registry.STARTS))
 
@@ -45,21 +43,9 @@ def compare(case, loss, weights, schedule, column):
     rounds, init = case.rounds, registry.model(loss, column)
     settings = {"rounds": rounds, "init": init, "record": [k for k in RECORD if k < rounds]}
     want = registry.expected(case, loss, weights=weights, rate=rate, **settings)
-    problem, method = registry.problem(loss, weights), case.make(lr)
-    for engine, dtype in itertools.product(case.engines, registry.DTYPES):
-        run = lg.run(
-            problem,
-            method,
-            **settings,
-            loss=loss,
-            engine=engine,
-            dtype=dtype,
-            seed=registry.SEED,
-            reference=registry.reference(loss),
-        )
-        assert (run.engine, run.status, run.round) == (engine, "completed", rounds)
-        where = f"{case.name}, {loss}, {engine}, {dtype}"
-        tolerance = case.tolerance(loss, dtype)
+    problem = registry.problem(loss, weights)
+    for run, tolerance, where in registry.runs_of(case, loss, problem, lr, settings):
+        assert (run.status, run.round) == ("completed", rounds), where
         registry.assert_model(run, want, problem, init, tolerance, where)
         registry.assert_history(run, want, problem, tolerance, where)
         assert_counts(run, want, case, problem, where)

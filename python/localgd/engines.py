@@ -89,7 +89,10 @@ def forecasts(
 
 def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict[str, Plan]:
     """The predicted cost of each engine on one core, and of each run that goes side by side."""
-    early = forecasts(problem, method, rounds, **{**options, "every_step": True})
+    foreseen = forecasts(problem, method, rounds, **options)
+    early = foreseen
+    if not options.get("every_step"):
+        early = forecasts(problem, method, rounds, **{**options, "every_step": True})
     return {
         engine: Plan(
             engine,
@@ -101,7 +104,7 @@ def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict
             found["parts"],
             found["unable"],
         )
-        for engine, found in forecasts(problem, method, rounds, **options).items()
+        for engine, found in foreseen.items()
     }
 
 
@@ -143,6 +146,18 @@ def choose_engine(
     check.one_of("engine", engine, ("auto", *ENGINES))
     options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step}
     found = plans(problem, method, rounds, **options)
+    return _chosen(found, problem, method, rounds, loss, engine, memory_limit)
+
+
+def _chosen(
+    found: dict[str, Plan],
+    problem: Problem,
+    method: Method,
+    rounds: int,
+    loss: str,
+    engine: str,
+    memory_limit: int,
+) -> Plan:
     candidates = {name: found[name] for name in ENGINES}
     able = [plan for plan in candidates.values() if not plan.unable]
     if not able:
@@ -188,10 +203,9 @@ def choose_side_by_side(
     number once for all of them.
     """
     options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step}
-    alone = choose_engine(
-        problem, method, rounds, engine=engine, memory_limit=memory_limit, **options
-    )
-    plan = plans(problem, method, rounds, **options)["side_by_side"]
+    found = plans(problem, method, rounds, **options)
+    alone = _chosen(found, problem, method, rounds, loss, engine, memory_limit)
+    plan = found["side_by_side"]
     if engine not in ("auto", "gram") or plan.unable or plan.bytes > memory_limit:
         return None
     together = plan.seconds(runs * rounds)

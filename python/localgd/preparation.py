@@ -195,8 +195,6 @@ def _check_minimum(prepared: Preparation) -> None:
 
 
 def _check_l2(l2: Any, method: Method) -> float:
-    if type(l2) is float and l2 == 0:
-        return l2
     found = check.number("l2", l2, minimum=0)
     if found > 0 and method.rule.solve:
         raise UnsupportedError(

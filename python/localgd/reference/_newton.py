@@ -12,7 +12,7 @@ from ._equality import EXTENDED
 from ._factors import Factors, factors
 from ._losses import Classes, Margins
 
-__all__ = ["Minimum", "minimise"]
+__all__ = ["Minimum", "minimise", "step_share"]
 
 STEPS = 200
 SWEEPS = 5
@@ -73,22 +73,32 @@ def _descend(A: np.ndarray, objective: Margins | Classes) -> np.ndarray | None:
         spread = objective.spread(A, step)
         if spread <= NEAR:
             return v + step
-        v = v + _share(A, objective, v, step, slope=float(gradient @ step)) * step
+        v = v + step_share(A, objective, v, step, slope=float(gradient @ step)) * step
     return None
 
 
-def _share(
-    A: np.ndarray, objective: Margins | Classes, v: np.ndarray, step: np.ndarray, *, slope: float
+def step_share(
+    A: np.ndarray,
+    objective: Margins | Classes,
+    v: np.ndarray,
+    step: np.ndarray,
+    *,
+    slope: float,
+    l2: float = 0.0,
 ) -> float:
-    """The whole step where that descends enough, less elsewhere."""
+    """The whole step where that descends enough on the objective with ``l2``, less elsewhere."""
     spread = objective.spread(A, step)
     if spread <= 0.5:
         return 1.0
+
+    def value(at: np.ndarray) -> float:
+        loss = objective.value(objective.lift(A, at))
+        return loss + 0.5 * l2 * float(at @ at) if l2 > 0 else loss
+
     safe = float(np.log1p(spread) / spread)
-    value = objective.value(objective.lift(A, v))
-    share = 1.0
+    before, share = value(v), 1.0
     while share > safe:
-        if objective.value(objective.lift(A, v + share * step)) <= value + share * slope / 4:
+        if value(v + share * step) <= before + share * slope / 4:
             break
         share = max(share / 2, safe)
     return share

@@ -10,6 +10,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from ..norms import norm
 from ._losses import Classes, Margins
+from ._newton import step_share
 
 __all__ = ["RidgeMinimum", "minimise_regularised"]
 
@@ -68,7 +69,7 @@ def _descend(A: np.ndarray, objective: Margins | Classes, l2: float) -> np.ndarr
         if size == 0 or stalled == STALLED:
             break
         step = _newton_step(A, objective, l2, scores, gradient, min(0.1, size / first))
-        v = v + _share(A, objective, l2, v, step, float(gradient @ step)) * step
+        v = v + step_share(A, objective, v, step, slope=float(gradient @ step), l2=l2) * step
     return best
 
 
@@ -89,27 +90,3 @@ def _newton_step(
     product = LinearOperator(2 * gradient.shape, lambda p: curve(p.ravel()) + l2 * p.ravel())
     found, _ = cg(product, -gradient, rtol=max(accuracy, 1e-8), maxiter=1000)
     return np.asarray(found, dtype=np.float64)
-
-
-def _share(
-    A: np.ndarray,
-    objective: Margins | Classes,
-    l2: float,
-    v: np.ndarray,
-    step: np.ndarray,
-    slope: float,
-) -> float:
-    """The whole step where that descends enough, less elsewhere (see ``_newton``)."""
-    spread = objective.spread(A, step)
-    if spread <= 0.5:
-        return 1.0
-
-    def value(at: np.ndarray) -> float:
-        return objective.value(objective.lift(A, at)) + 0.5 * l2 * float(at @ at)
-
-    safe, before, share = float(np.log1p(spread) / spread), value(v), 1.0
-    while share > safe:
-        if value(v + share * step) <= before + share * slope / 4:
-            break
-        share = max(share / 2, safe)
-    return share

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from .._backend import core
 from ..configuration import work_of
 from ..engines import Plan, choose_side_by_side
@@ -87,12 +85,8 @@ def parts(left: Mapping[str, Case], most: int) -> list[list[CheckedRun] | tuple[
 
 def _beside(key: str, case: Case) -> CheckedRun | None:
     """The case, or None if it has to run by itself, be it to say what is wrong."""
-    settings, rule = case.settings, case.method.rule
-    if rule.stochastic or rule.solve or rule.correction != "none":
-        return None
-    if case.problem.sample_weight is not None:
-        return None
-    if case.problem.task == "multiclass" or case.method.server.coordinate_wise:
+    settings = case.settings
+    if case.problem.sample_weight is not None:  # of which the plans know nothing
         return None
     if any(settings[name] is not SETTINGS[name] for name in settings.keys() - KNOWN):
         return None
@@ -104,8 +98,6 @@ def _beside(key: str, case: Case) -> CheckedRun | None:
 
 def _prepared(key: str, case: Case) -> CheckedRun | None:
     problem, method = case.problem, case.method
-    if np.ptp(method.rule.core_steps(problem.n_clients)) > 0:
-        return None
     prepared = prepare(problem, method, **case.settings)
     if not Participation(problem, method, prepared.seed).full:
         return None
@@ -122,5 +114,7 @@ def _prepared(key: str, case: Case) -> CheckedRun | None:
         memory_limit=prepared.memory_limit,
         every_step=prepared.every_step,
     )
+    if plan is None:
+        return None
     _ = prepared.lr  # an error of it is that of a single run
-    return None if plan is None else CheckedRun([(key, case)], prepared, plan)
+    return CheckedRun([(key, case)], prepared, plan)
