@@ -62,12 +62,13 @@ Status Simulation::advance(std::int64_t until, const Plans& plans,
                            const std::function<bool(std::int64_t)>& stop_wanted) {
   if (until < round_) throw std::invalid_argument("until: the run is past that round");
   check(plans, until - round_, static_cast<Index>(runs_.size()), data_.clients());
-  Stop stop([&] { return stop_wanted && stop_wanted(round_); });
+  Stop stop([&] { return stop_wanted && stop_wanted(round_); }, asked_);
   bool whole = true;
   Team::run(threads_, [&](Team& team) {
     whole = rounds(until, plans, team, stop);
     stalls_ += team.stalls();
   });
+  asked_ = stop.asked();
   if (!whole) return Status::interrupted;
   const bool some = std::any_of(runs_.begin(), runs_.end(), [](const Run& run) {
     return run.status == Status::running || run.status == Status::completed;

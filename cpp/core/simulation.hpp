@@ -141,6 +141,7 @@ class Simulation {
   std::int64_t round_ = 0, participations_ = 0;  // theirs
   std::int64_t attend_at_ = 0;  // the round at which one of them is to be recorded, or ends
   std::int64_t stalls_ = 0;
+  Stop::Clock::time_point asked_ = Stop::Clock::now();  // whether to stop
   bool prepared_ = false;
 };
 

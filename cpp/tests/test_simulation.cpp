@@ -344,3 +344,16 @@ TEST_CASE(
     }
   }
 }
+
+TEST_CASE("whether to stop is asked however short the calls are") {
+  const Problem p = make_problem({2, 2}, 3);
+  for_each_plain_case([&](const Case& c) {
+    const Data data = p.data(c.loss);
+    Simulation simulation(data, p.start(c.loss), c.options(2, 1), {}, {}, 1);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    bool asked = false;
+    for (std::int64_t k = 1; !asked && std::chrono::steady_clock::now() < until; ++k)
+      simulation.advance(k, plain_plans(p, 0.1), [&](std::int64_t) { return asked = true; });
+    CHECK(asked);
+  });
+}
