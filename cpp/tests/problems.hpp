@@ -44,9 +44,12 @@ struct Problem {
     return loss.outputs > 1 ? labels : targets;
   }
   Matrix<double> start(const LossCase& loss) const { return starts.leftCols(loss.outputs); }
+  std::shared_ptr<const RowSource> source() const {
+    return dense_rows(RowsView<double>(rows.data(), rows.rows(), rows.cols()));
+  }
   Data data(const LossCase& loss) const {
     const auto& t = targets_for(loss);
-    return Data(RowsView<double>(rows.data(), rows.rows(), rows.cols()),
+    return Data(source(),
                 VectorView<double>(t.data(), t.size()), offsets, weights,
                 VectorView<double>(row_weights.data(), row_weights.size()));
   }

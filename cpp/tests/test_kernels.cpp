@@ -168,6 +168,7 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
                                       delta = Matrix<Real>::Zero(d, loss.outputs);
   PrimalScratch<Real> scratch(d, loss.outputs, mode.batch);
   const PrimalClient<Real> client{c.view(),
+                                  nullptr,
                                   c.targets.data(),
                                   mode.weighted ? c.row_weights.data() : nullptr,
                                   loss.outputs,

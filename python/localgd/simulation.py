@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ._backend import core
-from .losses import margin_rows
+from .losses import LOSSES
 from .preparation import Preparation
 from .randomness import batch_keys
 
@@ -28,7 +28,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     first = runs[0]
     problem = first.problem
     return core.Simulation(
-        margin_rows(problem, first.loss),
+        problem.X,
         problem.y,
         problem.offsets,
         problem.weights,
@@ -38,6 +38,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         single=first.dtype == "float32",
         local=local_options(first),
         threads=threads,
+        signs=LOSSES[first.loss].signed,
         row_weights=problem.relative_weights,
     )
 

@@ -189,7 +189,7 @@ class WeightModel final : public ModelOf<Real> {
 
   const Matrix<double>& weights() override { return weights_.value; }
   const Matrix<double>& margins() override {
-    products_of_rows(data(), weights_.value, margins_);
+    products_of_rows(*data().rows, weights_.value, margins_);
     return margins_;
   }
   const Matrix<double>& coefficients() override {
