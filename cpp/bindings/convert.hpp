@@ -35,8 +35,9 @@ inline Vector<double> vector(const Array& a) {
 // The arrays of a run, and the view of them that the core has.
 class HeldData {
  public:
-  // rows: an array of two dimensions. signs: whether the targets, -1 or +1, are signs of the rows,
-  // too. row_weights: omega, or none if all are 1.
+  // rows: an array of two dimensions, or of compressed sparse rows the tuple (where rows begin,
+  // columns of their entries, values, number of features). signs: whether the targets, -1 or +1,
+  // are signs of the rows, too. row_weights: omega, or none if all are 1.
   HeldData(py::object rows, Array targets, const Indices& offsets, const Array& weights, bool signs,
            const std::optional<Array>& row_weights)
       : rows_(std::move(rows)),
@@ -54,8 +55,14 @@ class HeldData {
                 VectorView<double>(row_weights_.data(), row_weights_.size()));
   }
   std::shared_ptr<const RowSource> source(const VectorView<double>& signs) {
-    if (py::isinstance<ArrayOf<float>>(rows_)) return dense<float>(signs);
-    return dense<double>(signs);
+    if (py::isinstance<py::tuple>(rows_)) {
+      const auto values = rows_.cast<py::tuple>()[2];
+      return is_single(values) ? sparse<float>(signs) : sparse<double>(signs);
+    }
+    return is_single(rows_) ? dense<float>(signs) : dense<double>(signs);
+  }
+  static bool is_single(const py::handle& array) {
+    return py::isinstance<py::array_t<float>>(array);
   }
   template <class Number>
   std::shared_ptr<const RowSource> dense(const VectorView<double>& signs) {
@@ -63,6 +70,23 @@ class HeldData {
     if (!array || array.ndim() != 2) throw std::invalid_argument("rows: want two dimensions");
     rows_ = array;
     return dense_rows(RowsView<Number>(array.data(), array.shape(0), array.shape(1)), signs);
+  }
+
+  template <class Number>
+  std::shared_ptr<const RowSource> sparse(const VectorView<double>& signs) {
+    const auto parts = rows_.cast<py::tuple>();
+    if (parts.size() != 4) throw std::invalid_argument("rows: want a tuple of four");
+    const auto begins = parts[0].cast<Indices>();
+    const auto columns = parts[1].cast<ArrayOf<std::int32_t>>();
+    const auto values = parts[2].cast<ArrayOf<Number>>();
+    const auto features = parts[3].cast<Index>();
+    rows_ = py::make_tuple(begins, columns, values);
+    const Index count = begins.size() - 1;
+    if (count < 0 || columns.size() != values.size() || begins.data()[count] != values.size())
+      throw std::invalid_argument("rows: begins, columns and values do not fit");
+    return sparse_rows(SparseView<Number>{begins.data(), columns.data(), values.data(), count,
+                                          features},
+                       signs);
   }
 
   py::object rows_;  // kept, as the core has views of what is in there

@@ -62,7 +62,7 @@ class SideBySide final : public Model {
     forecast.round.add(Cost::rounds, 1);
     forecast.round.add(Cost::numbers, 4 * N);
     forecast.round.add_flops<Real>(Cost::strip_flops, 2 * N * N);
-    forecast.setup.add_flops<Real>(Cost::row_flops, 2 * N * N * of.features());
+    of.add_row_products<Real>(forecast.setup, N);
     forecast.setup.add(Cost::filled, sizeof(Real) * N * N);
     forecast.memory += sizeof(Real) * N * N;
   }

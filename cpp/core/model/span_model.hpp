@@ -40,7 +40,7 @@ class SpanModel final : public ModelOf<Real> {
     if (of.outputs > 1)  // one by one: all of K is loaded for each
       round.add(Cost::flops, products * 2 * N * N * C * sizeof(Real) / 8);
     round.read(products * matrix, matrix);
-    forecast.setup.add_flops<Real>(Cost::row_flops, N * N * of.features());
+    of.add_row_products<Real>(forecast.setup, N / 2);
     forecast.setup.add(Cost::filled, matrix);
     forecast.memory += matrix;
   }

@@ -21,7 +21,7 @@ class Clients {
         kernels_(Kernels<Real>::of(loss)),
         targets_(data.targets.template cast<Real>()),
         row_weights_(data.weighted ? data.samples() + spare : 0) {
-    data.rows->make(rows_);
+    data.rows->make(rows_, data.offsets);
     if (!data.weighted) return;
     row_weights_.head(data.samples()) = data.row_weights.template cast<Real>();
     row_weights_.tail(spare).setZero();

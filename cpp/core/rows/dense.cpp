@@ -43,8 +43,12 @@ class DenseSource final : public RowSource {
 
   double norm(Index j) const override { return norm_of(row(j), features()); }
 
-  void make(std::unique_ptr<const Rows<float>>& rows) const override { make_dense(rows); }
-  void make(std::unique_ptr<const Rows<double>>& rows) const override { make_dense(rows); }
+  void make(std::unique_ptr<const Rows<float>>& rows, const std::vector<Index>&) const override {
+    make_dense(rows);
+  }
+  void make(std::unique_ptr<const Rows<double>>& rows, const std::vector<Index>&) const override {
+    make_dense(rows);
+  }
 
  private:
   const Stored* row(Index j) const { return rows_.data() + j * features(); }

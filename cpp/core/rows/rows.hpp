@@ -6,6 +6,9 @@
 
 namespace localgd {
 
+template <class Real>
+class FactoredGram;
+
 // Rows one after the other, each to be taken times its sign: +1 or -1, null where all are +1.
 template <class Real>
 struct DenseBlock {
@@ -36,9 +39,13 @@ class Rows {
   // m = A_i x, and g += A_i^T e
   virtual void multiply(Range i, const Real* x, Index outputs, Real* m) const = 0;
   virtual void add(Range i, const Real* e, Index outputs, Real* g) const = 0;
+  // The same to sums in float64: only of sparse rows.
+  virtual void add_in_double(Range i, const Real* e, Index outputs, double* g) const = 0;
 
   // Rows as they are in memory, for the phase that streams them. Only of dense rows.
   virtual DenseBlock<Real> dense(Range i) const = 0;
+  // K_ii of a client by its factors; null of dense rows.
+  virtual const FactoredGram<Real>* factored(Range /*i*/) const { return nullptr; }
 };
 
 }  // namespace localgd

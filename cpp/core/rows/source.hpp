@@ -6,7 +6,9 @@
 // want it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "../matrix_products.hpp"
 #include "../types.hpp"
@@ -42,9 +44,12 @@ class RowSource {
   // |a_j|, which neither under- nor overflows.
   virtual double norm(Index j) const = 0;
 
-  // What engines read in float32 or float64.
-  virtual void make(std::unique_ptr<const Rows<float>>& rows) const = 0;
-  virtual void make(std::unique_ptr<const Rows<double>>& rows) const = 0;
+  // What engines read in float32 or float64. offsets: the first row of each client, and how many
+  // rows there are.
+  virtual void make(std::unique_ptr<const Rows<float>>& rows,
+                    const std::vector<Index>& offsets) const = 0;
+  virtual void make(std::unique_ptr<const Rows<double>>& rows,
+                    const std::vector<Index>& offsets) const = 0;
 };
 
 // Rows one after the other. signs: one for each row, or empty if all are +1.
@@ -52,6 +57,25 @@ std::shared_ptr<const RowSource> dense_rows(
     const RowsView<double>& rows, const VectorView<double>& signs = VectorView<double>(nullptr, 0));
 std::shared_ptr<const RowSource> dense_rows(
     const RowsView<float>& rows, const VectorView<double>& signs = VectorView<double>(nullptr, 0));
+
+// Compressed sparse rows: entries of row j are begins[j] to begins[j + 1] - 1.
+template <class Number>
+struct SparseView {
+  const Index* begins;  // one more than rows
+  const std::int32_t* columns;
+  const Number* values;
+  Index count, features;
+
+  Index begin(Index j) const { return begins[j]; }
+  Index length(Index j) const { return begins[j + 1] - begins[j]; }
+};
+
+// Throws std::invalid_argument for entries that are nowhere.
+std::shared_ptr<const RowSource> sparse_rows(
+    const SparseView<double>& rows,
+    const VectorView<double>& signs = VectorView<double>(nullptr, 0));
+std::shared_ptr<const RowSource> sparse_rows(
+    const SparseView<float>& rows, const VectorView<double>& signs = VectorView<double>(nullptr, 0));
 
 // m = A w of all rows.
 void products_of_rows(const RowSource& rows, const Matrix<double>& w, Matrix<double>& m);
