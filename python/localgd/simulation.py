@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ._backend import core
 from .losses import LOSSES
 from .preparation import Preparation
+from .problem import Problem
 from .randomness import batch_keys
 
 __all__ = [
@@ -28,7 +31,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     first = runs[0]
     problem = first.problem
     return core.Simulation(
-        problem.X,
+        core_rows(problem),
         problem.y,
         problem.offsets,
         problem.weights,
@@ -41,6 +44,14 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         signs=LOSSES[first.loss].signed,
         row_weights=problem.relative_weights,
     )
+
+
+def core_rows(problem: Problem) -> Any:
+    """The rows as the core takes them: an array, or the parts of a compressed one."""
+    X = problem.X
+    if not problem.sparse:
+        return X
+    return X.indptr.astype(np.int64), X.indices, X.data, X.shape[1]
 
 
 def local_options(prepared: Preparation) -> dict[str, Any]:
