@@ -8,6 +8,7 @@
 #include "model/span_model.hpp"
 #include "model/weight_model.hpp"
 #include "phase/bundled.hpp"
+#include "phase/drawn.hpp"
 #include "phase/solves.hpp"
 #include "phase/stepwise.hpp"
 #include "phase/streamed.hpp"
@@ -141,8 +142,8 @@ constexpr EngineKind kinds[] = {
         "gram", "solve", solves_want),
     kind<FirstOf<WeightModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>>(
         "hybrid", "solve", solves_want),
-    kind<FirstOf<WeightModel<Real>, Streamed<Real>, Factored<Real>>>("primal", "solve",
-                                                                     solves_want),
+    kind<FirstOf<WeightModel<Real>, Streamed<Real>, Drawn<Real>, Factored<Real>>>(
+        "primal", "solve", solves_want),
     kind<FirstOf<SideBySide<Real>, Strips<Real>>>(
         "side_by_side", "steps",
         "engine: side_by_side wants one output, rows without weights, no l2, and full-batch steps "

@@ -42,6 +42,9 @@ class Rows {
   // The same to sums in float64: only of sparse rows.
   virtual void add_in_double(Range i, const Real* e, Index outputs, double* g) const = 0;
 
+  // v = 0, d x outputs, where a row is not 0: only of sparse rows.
+  virtual void clear(Index row, Index outputs, Real* v) const = 0;
+
   // Rows as they are in memory, for the phase that streams them. Only of dense rows.
   virtual DenseBlock<Real> dense(Range i) const = 0;
   // K_ii of a client by its factors; null of dense rows.

@@ -100,6 +100,10 @@ class SparseRows final : public Rows<Real> {
   void add(Range i, const Real* e, Index outputs, Real* g) const override {
     accumulate(i, e, outputs, g);
   }
+  void clear(Index row, Index outputs, Real* v) const override {
+    for (Index c = 0; c < outputs; ++c, v += features())
+      for (Index t = rows_.begin(row); t < rows_.begin(row + 1); ++t) v[rows_.columns[t]] = 0;
+  }
   void add_in_double(Range i, const Real* e, Index outputs, double* g) const override {
     accumulate(i, e, outputs, g);
   }
@@ -118,7 +122,8 @@ class SparseRows final : public Rows<Real> {
   // Few rows of a client, those of batches, one by one.
   template <class Number>
   void accumulate(Range i, const Real* e, Index outputs, Number* g) const {
-    const FactoredGram<Real>* block = factored(i);
+    constexpr Index few = 8;
+    const FactoredGram<Real>* block = i.count > few ? factored(i) : nullptr;
     for (Index c = 0; c < outputs; ++c, e += i.count, g += features()) {
       if (block && 4 * std::count(e, e + i.count, Real(0)) < i.count) {
         block->add_transposed(e, g);
