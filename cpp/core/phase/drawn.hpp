@@ -85,9 +85,9 @@ class Drawn final : public Phase {
  private:
   // What one client at work reads and writes.
   struct Space {
-    Space(Index numbers, Index rows, Index batch, Index outputs)
+    Space(Index numbers, Index most_rows, Index batch, Index outputs)
         : v(Vector<Real>::Zero(numbers)),
-          drawn(static_cast<std::size_t>(rows), false),
+          drawn(static_cast<std::size_t>(most_rows), false),
           ahead(steps_ahead(batch)),
           rows(static_cast<std::size_t>(ahead * batch)),
           wide(outputs),
