@@ -57,6 +57,12 @@ class Labels(NamedTuple):
     def are_texts(self) -> bool:
         return isinstance(self.values[0], str)
 
+    @property
+    def array(self) -> np.ndarray:
+        """Shape (N,): numbers, or texts as objects."""
+        values = np.array(self.values, dtype=object if self.are_texts else None)
+        return values[self.which]
+
 
 def read_labels(values: Any, location: Location) -> Labels:
     """Labels of any type: numbers, without rounding them, if all are numbers, else texts."""
@@ -90,9 +96,9 @@ def read_labels(values: Any, location: Location) -> Labels:
 
 
 def numeric_labels(labels: Labels, task: str | None, location: Location) -> np.ndarray:
-    """Labels as float64 of shape (N,); two classes become -1 and +1."""
+    """Labels as float64 of shape (N,), where two classes become -1 and +1; or three texts."""
     if labels.are_texts:
-        return _two_texts(labels, task, location)
+        return _texts(labels, task, location)
     values, which = labels
     whole = all(value == int(value) for value in values)
     if task != "regression" and not set(values) <= {-1, 1}:
@@ -234,16 +240,18 @@ def _first(index: np.ndarray, k: int) -> int:
     return int(np.argmax(index == k))
 
 
-def _two_texts(labels: Labels, task: str | None, location: Location) -> np.ndarray:
+def _texts(labels: Labels, task: str | None, location: Location) -> np.ndarray:
     first = labels.values[labels.which[0]]
     if task == "regression":
         raise ValueError(
             f"{location(0, 'label')}: label {shown(first)} is not a number; want numbers for "
             "task='regression'"
         )
-    if len(labels.values) != 2:
+    if len(labels.values) == 2:
+        return np.where(labels.which == 0, -1.0, 1.0)
+    if len(labels.values) == 1 or task == "binary":
         raise ValueError(
             f"{location(0, 'label')}: {len(labels.values)} distinct labels in all "
             f"({listed(labels.values)}); want numbers or two distinct strings"
         )
-    return np.where(labels.which == 0, -1.0, 1.0)
+    return labels.array
