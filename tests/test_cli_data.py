@@ -337,3 +337,27 @@ def test_a_minimiser_at_zero_is_no_target():
     found = find_target(problem, "logistic")
     assert found.kind == "none"
     assert "the rows are not separable, and the minimiser of the loss is 0" in found.about
+
+
+# Sparse rows ----------------------------------------------------------------------------------
+
+
+def test_sparse_rows_of_a_file_stay_sparse(here):
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 40)) * (rng.random((30, 40)) < 0.1)
+    X[:, -1] = 1.0
+    lines = [
+        f"{1 + j % 2} " + " ".join(f"{k + 1}:{x[k]}" for k in np.flatnonzero(x).tolist())
+        for j, x in enumerate(X)
+    ]
+    (here / "rows").write_text("\n".join(lines))
+    values = {"data": "rows", "kind": "svmlight", "clients": 3, "test": 0.2, "bias": True}
+    sparse, dense = (prepare(Settings.from_values(values), sparse=kind) for kind in (None, False))
+    assert sparse.problem.sparse
+    assert not dense.problem.sparse
+    assert sparse.problem.labels == (1, 2)
+    np.testing.assert_allclose(sparse.problem.X.toarray(), dense.problem.X, rtol=1e-14)
+    np.testing.assert_allclose(sparse.test[0].toarray(), dense.test[0], rtol=1e-14)
+    assert f"41 features, {sparse.problem.X.nnz:,} numbers other than 0, divided" in sparse.data
+    assert "1 (-1) against 2 (+1)" in sparse.data

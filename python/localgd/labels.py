@@ -25,7 +25,6 @@ __all__ = [
     "join_labels",
     "numbers_of_labels",
     "read_label_array",
-    "task_of",
 ]
 
 TASKS = ("binary", "multiclass", "regression")
@@ -114,22 +113,13 @@ def as_targets(name: str, y: np.ndarray, task: str | None, labels: Any = None) -
                 f"{name}: label {y[fractions[0]]:g} at row {fractions[0]} of a multiclass task; "
                 "want whole numbers, booleans or texts"
             )
-    values, index = _distinct(y)
-    found = task_of(values) if task is None else task
-    if found is None:
-        row = int(np.argmax(abs(y) != 1))
-        raise ValueError(
-            f"{name}: integer label {y[row]:g} at row {row}, {_count(values)}; want two "
-            "distinct ones for a binary task, each of 0, 1, …, C-1 or task='multiclass' for "
-            "classes, or task='regression' for numeric targets"
-        )
+    if y.dtype == bool:  # of which there are two, whether both occur or not
+        values, index = [False, True], y.astype(np.int64)
+    else:
+        values, index = _distinct(y)
+    found = task or _task_of(name, y, values)
     _check_count(name, values, found)
-    guess = ""
-    if task is None and found == "binary" and not texts and set(values) not in USUAL:
-        guess = (
-            f"{name}: took the labels {values[0]!r} and {values[1]!r} for two classes, -1 and +1 "
-            "(task='regression': for numbers)"
-        )
+    guess = _guess(name, values) if task is None and found == "binary" else ""
     return Targets(_coded(index, found), found, tuple(values), guess)
 
 
@@ -150,15 +140,6 @@ def numbers_of_labels(
     return _coded(np.array([place[label] for label in found])[index], task)
 
 
-def task_of(values: Sequence[Label]) -> str | None:
-    """The task that sorted distinct labels, all of them texts or whole numbers, speak of."""
-    if isinstance(values[0], str | bool):
-        return "binary" if len(values) <= 2 else "multiclass"
-    if len(values) == 2 or set(values) <= set(SIGNS):
-        return "binary"
-    return "multiclass" if len(values) >= 3 and list(values) == list(range(len(values))) else None
-
-
 def about_labels(task: str, labels: Sequence[Label] | None) -> str:
     """Which labels became which numbers, where they are not those numbers."""
     if labels is None or list(labels) == list(SIGNS if task == "binary" else range(len(labels))):
@@ -166,6 +147,30 @@ def about_labels(task: str, labels: Sequence[Label] | None) -> str:
     if task == "binary":
         return f"({labels[0]!r} -1, {labels[1]!r} +1)"
     return f"({_listed(labels)})"
+
+
+def _task_of(name: str, y: np.ndarray, values: Sequence[Label]) -> str:
+    """The task that labels speak of, whose distinct ones are texts, booleans or whole numbers."""
+    if len(values) == 2 or isinstance(values[0], str):
+        return "binary" if len(values) <= 2 else "multiclass"
+    if len(values) >= 3 and list(values) == list(range(len(values))):
+        return "multiclass"
+    row = int(np.argmax(abs(y) != 1))
+    raise ValueError(
+        f"{name}: integer label {y[row]:g} at row {row}, {_count(values)}; want two distinct ones "
+        "for a binary task, each of 0, 1, …, C-1 or task='multiclass' for classes, or "
+        "task='regression' for numeric targets"
+    )
+
+
+def _guess(name: str, values: Sequence[Label]) -> str:
+    """What is said of two labels that were taken for classes, if they may be meant as numbers."""
+    if isinstance(values[0], str) or set(values) in USUAL:
+        return ""
+    return (
+        f"{name}: took the labels {values[0]!r} and {values[1]!r} for two classes, -1 and +1 "
+        "(task='regression': for numbers)"
+    )
 
 
 def _in_given_order(name: str, y: np.ndarray, task: str | None, labels: Any) -> Targets:
@@ -197,9 +202,7 @@ def _coded(index: np.ndarray, task: str) -> np.ndarray:
 
 
 def _distinct(y: np.ndarray) -> tuple[list[Any], np.ndarray]:
-    """Sorted labels as plain objects, and the place of each row's; both of booleans."""
-    if y.dtype == bool:
-        return [False, True], y.astype(np.int64)
+    """Sorted labels as plain objects, and the place of each row's."""
     if y.dtype != object:
         values, index = np.unique(y, return_inverse=True)
         return values.tolist(), index

@@ -15,7 +15,17 @@ from .ids import client_index
 from .labels import Targets, about_labels, as_targets, join_labels, read_label_array
 from .read_only import protect
 from .row_weights import check_row_weights
-from .rows import Found, Rows, arrays_of, check_names, is_sparse, read_rows, signed, stored
+from .rows import (
+    Found,
+    Rows,
+    arrays_of,
+    as_double,
+    check_names,
+    is_sparse,
+    read_rows,
+    scaled_rows,
+    stored,
+)
 
 __all__ = ["Problem", "check_problem", "check_rows"]
 
@@ -389,6 +399,7 @@ class Problem:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Of a copy or in another process, where arrays come free to be written."""
         self.__dict__.update(state)
+        self.X = stored([self.X])
         self._protect()
 
     @property
@@ -433,7 +444,7 @@ class Problem:
             raise ValueError(f"signed rows: the task is {self.task}; want a binary task")
         Z = None if self._signed_rows is None else self._signed_rows()
         if Z is None:
-            Z = signed(self.X, self.y)
+            Z = scaled_rows(as_double(self.X), self.y)
             protect(*arrays_of(Z))
             self._signed_rows = weakref.ref(Z)
         return Z

@@ -19,13 +19,16 @@ __all__ = [
     "Found",
     "Rows",
     "arrays_of",
+    "as_double",
     "as_floats",
     "check_names",
+    "dense_double",
     "empty_rows",
     "fitting_rows",
     "is_sparse",
     "read_rows",
-    "signed",
+    "row_norms",
+    "scaled_rows",
     "stored",
     "with_ones",
 ]
@@ -98,6 +101,16 @@ def as_floats(X: Rows) -> Rows:
     return X if is_sparse(X) else X.astype(_float_type([X.dtype]), copy=False)
 
 
+def as_double(X: Rows) -> Rows:
+    """Rows in float64, the same ones if they are; for what is to be exact to its rounding."""
+    return X.astype(np.float64, copy=False)
+
+
+def dense_double(X: Rows) -> np.ndarray:
+    """Rows in float64 as an array, for factorisations."""
+    return as_double(X.toarray() if is_sparse(X) else X)
+
+
 def stored(blocks: Sequence[Rows], order: np.ndarray | None = None, ones: bool = False) -> Rows:
     """Read-only rows of some blocks, one after the other; CSR if one of them is.
 
@@ -118,13 +131,25 @@ def with_ones(X: Rows) -> Rows:
     return stored([X], ones=True)
 
 
-def signed(X: Rows, y: np.ndarray) -> Rows:
-    """Rows times their labels -1 and +1, float64."""
+def scaled_rows(X: Rows, factors: np.ndarray) -> Rows:
+    """Each row times its factor, in the type of the rows."""
+    factors = factors.astype(X.dtype)
     if not is_sparse(X):
-        return np.multiply(X, y[:, None], out=empty_rows(X.shape))
+        return np.multiply(X, factors[:, None], out=empty_rows(X.shape, X.dtype))
     from scipy.sparse import csr_array
 
-    return csr_array((X.data * np.repeat(y, np.diff(X.indptr)), X.indices, X.indptr), shape=X.shape)
+    data = X.data * np.repeat(factors, np.diff(X.indptr))
+    return csr_array((data, X.indices, X.indptr), shape=X.shape)
+
+
+def row_norms(X: Rows) -> np.ndarray:
+    """|x_j|, float64 of shape (N,)."""
+    if not is_sparse(X):
+        return np.linalg.norm(as_double(X), axis=1)
+    from scipy.sparse.linalg import norm
+
+    norms: np.ndarray = norm(as_double(X), axis=1)
+    return norms
 
 
 def empty_rows(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:

@@ -18,12 +18,12 @@ __all__ = ["OwnRows", "read_own"]
 
 @dataclass(frozen=True)
 class OwnRows:
-    """Rows (N, d) and labels (N,); ids of clients or None, and the column that holds them.
+    """Rows (N, d), labels (N,), ids of clients or None, and the column that holds them.
 
     ``guessed``: a line, or none.
     """
 
-    X: np.ndarray
+    X: Any  # an array, or CSR
     y: np.ndarray
     ids: np.ndarray | None
     client: str | None

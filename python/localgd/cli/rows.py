@@ -17,6 +17,7 @@ from ..losses import LOSSES, default_loss
 from ..partitioning import partition
 from ..problem import Problem
 from ..randomness import random_generator
+from ..rows import row_norms, with_ones
 from .own_rows import read_own
 from .settings import FormatSettings, Settings, in_options
 from .words import partition_scheme
@@ -28,14 +29,14 @@ DIGITS = {"mnist": datasets.load_mnist, "digits": datasets.load_digits}
 BUILT_IN = (*DIGITS, "breast-cancer")
 TITLES = {"mnist": "MNIST digits", "digits": "scikit-learn's 8x8 digits"}
 TEST_STREAM = 2  # keeps the draw of test rows apart from the dealing of the others
-Pair = tuple[np.ndarray, np.ndarray]
+Pair = tuple[Any, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Rows:
     """Rows and labels, client ids if the data has them, and what all that is called."""
 
-    X: np.ndarray
+    X: Any  # an array, or CSR
     y: np.ndarray
     ids: np.ndarray | None
     title: str
@@ -55,9 +56,12 @@ class Prepared:
     guessed: str  # of the user's file, or empty
 
 
-def prepare(settings: Settings) -> Prepared:
-    """Load the rows, hold some out and deal the others to clients."""
-    rows, settings = _load(settings)
+def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
+    """Load the rows, hold some out and deal the others to clients.
+
+    ``sparse``: whether rows of a file are kept as CSR; by default where that is smaller.
+    """
+    rows, settings = _load(settings, sparse)
     X, scaling = _scaled(rows.X, settings)
     rows, settings = _settled(dataclasses.replace(rows, X=X), settings)
     rows, test = _held_out(rows, settings)
@@ -79,9 +83,10 @@ def prepare(settings: Settings) -> Prepared:
     else:
         problem = Problem.from_arrays(rows.X, rows.y, rows.ids, **known)
         dealing = f"named by {settings.client!r}"
+    entries = f", {problem.X.nnz:,} numbers other than 0" if problem.sparse else ""
     data = (
         f"{rows.title}{_about_labels(problem)}: {problem.n_samples:,} rows of "
-        f"{problem.n_features:,} features, {scaling}"
+        f"{problem.n_features:,} features{entries}, {scaling}"
     )
     if test is not None:
         data += f"; {len(test[1]):,} more rows held out as a test"
@@ -89,18 +94,18 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(problem, test, settings, data, clients, in_options(rows.guessed))
 
 
-def _load(settings: Settings) -> tuple[Rows, Settings]:
+def _load(settings: Settings, sparse: bool | None) -> tuple[Rows, Settings]:
     """The rows, and the settings that name them."""
     if settings.data is None:
         try:
-            return _load(settings.model_copy(update={"data": "mnist"}))
+            return _load(settings.model_copy(update={"data": "mnist"}), sparse)
         except MissingExtraError:
-            rows, settled = _load(settings.model_copy(update={"data": "digits"}))
+            rows, settled = _load(settings.model_copy(update={"data": "digits"}), sparse)
             note = " (for MNIST: pip install 'localgd[data]')"
             return dataclasses.replace(rows, title=rows.title + note), settled
     name = settings.data
     if name not in BUILT_IN:
-        return _read(settings, Path(name))
+        return _read(settings, Path(name), sparse)
     for option in ("label", "client", *FormatSettings.model_fields):
         if getattr(settings, option) is not None:
             raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
@@ -120,14 +125,14 @@ def _named(X: np.ndarray, y: np.ndarray, title: str, names: list[str]) -> Rows:
     return Rows(X, np.array(labels)[places], None, title, tuple(labels))
 
 
-def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
+def _read(settings: Settings, path: Path, sparse: bool | None) -> tuple[Rows, Settings]:
     if not path.suffix and settings.kind is None and not path.exists():
         raise ValueError(
             f"data: got {str(path)!r}; want {', '.join(BUILT_IN)}, or a file of rows "
             "(.csv, .npz, .parquet, .svm)"
         )
     options = {name: getattr(settings, name) for name in FormatSettings.model_fields}
-    own = read_own(path, settings.label, settings.client, **options)
+    own = read_own(path, settings.label, settings.client, sparse=sparse, **options)
     # Absolute, so that the written settings repeat the run from any folder.
     named = settings.model_copy(update={"data": str(path.resolve()), "client": own.client})
     title = os.fsencode(path.name).decode(errors="replace")  # to be written to reports
@@ -181,9 +186,9 @@ def _held_out(rows: Rows, settings: Settings) -> tuple[Rows, Pair | None]:
     return left, (rows.X[chosen], rows.y[chosen])
 
 
-def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
+def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
     """Rows as the settings want them, and what was done to them."""
-    largest = float(np.linalg.norm(X, axis=1).max())
+    largest = float(row_norms(X).max())
     said = f"largest norm {largest:.4g}"
     if settings.normalize:
         standard = "columns standardised, then " if settings.data == "breast-cancer" else ""
@@ -192,10 +197,10 @@ def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
             X = X / largest
             said = f"divided by the largest row norm, {largest:.4g}"
     if settings.bias:
-        X = np.column_stack([X, np.ones(len(X))])
+        X = with_ones(X)
         said += ", a column of ones appended"
         if settings.normalize:
-            X = X / np.linalg.norm(X, axis=1).max()
+            X = X / row_norms(X).max()
             said += ", scaled again"
     return X, said
 

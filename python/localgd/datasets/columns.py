@@ -96,12 +96,15 @@ def read_labels(values: Any, location: Location) -> Labels:
 
 
 def numeric_labels(labels: Labels, task: str | None, location: Location) -> np.ndarray:
-    """Labels as float64 of shape (N,), where two classes become -1 and +1; or three texts."""
+    """Labels as float64 of shape (N,), where two classes become -1 and +1.
+
+    Under ``task="multiclass"`` labels stay what they are, texts as objects.
+    """
     if labels.are_texts:
-        return _texts(labels, task, location)
+        return labels.array if task == "multiclass" else _two_texts(labels, task, location)
     values, which = labels
     whole = all(value == int(value) for value in values)
-    if task != "regression" and not set(values) <= {-1, 1}:
+    if task in (None, "binary") and not set(values) <= {-1, 1}:
         if len(values) == 2 and (task == "binary" or whole):
             return np.where(which == 0, -1.0, 1.0)
         if task == "binary":
@@ -240,18 +243,17 @@ def _first(index: np.ndarray, k: int) -> int:
     return int(np.argmax(index == k))
 
 
-def _texts(labels: Labels, task: str | None, location: Location) -> np.ndarray:
+def _two_texts(labels: Labels, task: str | None, location: Location) -> np.ndarray:
     first = labels.values[labels.which[0]]
     if task == "regression":
         raise ValueError(
             f"{location(0, 'label')}: label {shown(first)} is not a number; want numbers for "
             "task='regression'"
         )
-    if len(labels.values) == 2:
-        return np.where(labels.which == 0, -1.0, 1.0)
-    if len(labels.values) == 1 or task == "binary":
+    if len(labels.values) != 2:
         raise ValueError(
             f"{location(0, 'label')}: {len(labels.values)} distinct labels in all "
-            f"({listed(labels.values)}); want numbers or two distinct strings"
+            f"({listed(labels.values)}); want numbers or two distinct strings, or "
+            "task='multiclass'"
         )
-    return labels.array
+    return np.where(labels.which == 0, -1.0, 1.0)
