@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import localgd as lg
 
@@ -94,6 +96,59 @@ def test_tables(kind):
     assert problem.feature_names == NAMES
     assert wanted.feature_names is None
     assert lg.partition(TABLES[kind](), Y, n_clients=2).feature_names == NAMES
+
+
+def in_parts(rows):
+    """Each entry as two, in no order."""
+    sparse = pytest.importorskip("scipy.sparse")
+    j, k = np.nonzero(np.ones_like(rows))
+    order = np.random.default_rng(0).permutation(2 * len(j))
+    data = np.tile(rows.ravel() / 2, 2)[order]
+    return sparse.coo_array((data, (np.tile(j, 2)[order], np.tile(k, 2)[order])), shape=rows.shape)
+
+
+def framed(rows):
+    return pytest.importorskip("pandas").DataFrame(rows)
+
+
+def arrow_of(rows):
+    return pytest.importorskip("pyarrow").table(dict(zip("abcde", rows.T.copy(), strict=False)))
+
+
+CONTAINERS = {
+    "list": np.ndarray.tolist,
+    "F": np.asfortranarray,
+    "strided": lambda rows: np.repeat(np.repeat(rows, 2, axis=0), 3, axis=1)[::2, ::3],
+    "backwards": lambda rows: rows[::-1, ::-1].copy()[::-1, ::-1],
+    "float32": lambda rows: rows.astype(np.float32),
+    "big endian": lambda rows: rows.astype(">f8"),
+    "objects": lambda rows: rows.astype(object),
+    "read-only": lambda rows: np.frombuffer(rows.tobytes()).reshape(rows.shape),
+    "masked": np.ma.asarray,
+    "frame": framed,
+    "Arrow": arrow_of,
+    "DLPack": Exported,
+    "CSR": lambda rows: pytest.importorskip("scipy.sparse").csr_array(rows),
+    "CSC": lambda rows: pytest.importorskip("scipy.sparse").csc_matrix(rows),
+    "parts": in_parts,
+}
+
+
+@given(data=st.data())
+def test_what_holds_the_rows_makes_no_difference(data):
+    n, d = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 5))
+    numbers = st.lists(st.integers(-3, 3), min_size=n * d, max_size=n * d)
+    rows = np.array(data.draw(numbers)).reshape(n, d) / 2
+    ids = data.draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    y = data.draw(st.lists(st.sampled_from([-1, 1]), min_size=n, max_size=n))
+    wanted = lg.Problem.from_arrays(rows, y, ids)
+    for kind, hold in CONTAINERS.items():
+        problem = lg.Problem.from_arrays(hold(rows), y, ids)
+        X = problem.X.toarray() if problem.sparse else problem.X
+        assert X.tolist() == wanted.X.tolist(), kind
+        assert (problem.y.tolist(), problem.client_ids) == (wanted.y.tolist(), wanted.client_ids)
+        assert problem.sparse == (kind in ("CSR", "CSC", "parts"))
+        assert problem.sparse or problem.fingerprint == wanted.fingerprint
 
 
 def test_types_of_columns():

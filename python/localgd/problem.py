@@ -45,9 +45,10 @@ class Problem:
     clients : sequence of (X_i, y_i)
         One pair per client: rows ``(n_i, d)`` and labels ``(n_i,)``. Sizes may differ, no client
         may be empty. Rows are an array of real numbers, a table of pandas, polars or Arrow, a
-        tensor of PyTorch or JAX, or of scipy.sparse; float32 stays float32, other numbers become
-        float64. Rows that come as they are stored are not copied: then they must not be written to
-        as long as the problem is used.
+        tensor of PyTorch or JAX, or of scipy.sparse; float32 stays float32, float16 becomes
+        float32, other numbers float64. Rows that come as they are stored (one client after the
+        other, in C order) are not copied, unless they are few: they must not be written to as long
+        as the problem is used.
     weights : "samples", "equal" or array of shape (M,), default "samples"
         The p_i: V_i/ΣV (n_i/N), 1/M, or given numbers ≥ 0, divided by their sum. With "samples",
         as in FedAvg, every row counts the same: f is the mean loss of the pooled rows. With "equal"
@@ -58,8 +59,8 @@ class Problem:
         C - 1 with C ≥ 3, each of which occurs; regression if some label is not an integer. Other
         integers are ambiguous and refused.
     labels : sequence, optional
-        The labels in the order of -1 and +1, or of the classes 0, 1, …, C - 1, if that is not the
-        sorted order, or if some do not occur.
+        All labels in the order of -1 and +1, or of the classes 0, 1, …, C - 1. By default those
+        that occur, sorted: of two the smaller is -1.
     sample_weight : sequence of M arrays of shape (n_i,), optional
         The v_ij ≥ 0, not all 0 on any client. With ``weights="samples"`` a row of weight 2 counts
         as the row twice.
@@ -125,6 +126,9 @@ class Problem:
     >>> problem = lg.Problem([([[1.0, 0.0], [0.5, 1.0]], [1, 1]), ([[-1.0, 0.5]], [-1])])
     >>> problem.n_clients, problem.n_features, problem.sizes.tolist(), problem.task
     (2, 2, [2, 1], 'binary')
+    >>> problem = lg.Problem([([[1.0], [3.0]], ["well", "ill"])])
+    >>> problem.labels, problem.y.tolist()
+    (('ill', 'well'), [1.0, -1.0])
     """
 
     _signed_rows: weakref.ref[Rows] | None = None

@@ -35,8 +35,8 @@ __all__ = [
 
 Rows: TypeAlias = Any  # np.ndarray or scipy.sparse.csr_array, whose types are not known to mypy
 LINE = 64  # bytes of a cache line
-# Vector loads across two lines take longer: the primal engine's steps up to a third. So rows of up
-# to so many bytes are copied to the beginning of a line.
+# Steps of the primal engine take up to a third longer where vector loads go across two lines. So
+# rows of up to so many bytes are copied to the beginning of one.
 MOST_ALIGNED = 2**22
 BLOCK = 2**18  # numbers that are converted, sorted or checked at a time
 
@@ -79,7 +79,7 @@ def fitting_rows(name: str, found: Found, n_features: int, names: Sequence[str] 
         raise ValueError(
             f"{name}: got rows of {found.X.shape[1]} features; want {n_features}, as the model has"
         )
-    check_names(name, found.names, names, "those of the problem")
+    check_names(name, found.names, names, "the problem")
     return as_floats(found.X)
 
 
@@ -204,7 +204,7 @@ def _kept(blocks: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray | None:
     """The rows in the caller's memory, if they stand there one after the other."""
     last = None
     for X in blocks:
-        if X.dtype != dtype or not X.dtype.isnative or not X.flags.c_contiguous:
+        if X.dtype != dtype or not X.flags.c_contiguous:
             return None
         follows = last is None or (
             X.ctypes.data == last.ctypes.data + last.nbytes and _owner(X) is _owner(last)
