@@ -60,6 +60,7 @@ def said(capsys):
         (["c", "a", "b"], None, [2, 0, 1], "3 classes (a, b, c)"),
         ([7, 3, 12], "multiclass", [1, 0, 2], "3 classes (3, 7, 12)"),
         (["b", "a", "a"], "multiclass", [1, 0, 0], "2 classes (a, b)"),
+        ([1, -1, -1], "multiclass", [1, 0, 0], "2 classes (-1, 1)"),
     ],
 )
 def test_labels_and_what_is_said_of_them(here, labels, task, y, said):
