@@ -46,6 +46,8 @@ def array_of(name: str, value: Any) -> np.ndarray:
     exports = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     try:
         return np.from_dlpack(value) if exports else np.asarray(value)
+    except MemoryError:
+        raise
     except Exception as error:  # whatever libraries raise for what NumPy has no type for
         if isinstance(value, list | tuple) and isinstance(error, ValueError):
             raise ValueError(
