@@ -27,8 +27,9 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     """Of a run, or of several that share rows and local steps by the engine "side_by_side"."""
     first = runs[0]
     problem = first.problem
+    rows = margin_rows(problem, first.loss)
     return core.Simulation(
-        margin_rows(problem, first.loss),
+        rows.toarray() if problem.sparse else rows,
         problem.y,
         problem.offsets,
         problem.weights,
