@@ -10,10 +10,12 @@ from .. import _validation as check
 from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
+from ..rows import Rows
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
 from ._regularised import minimise_regularised
+from ._rows import lengths
 
 __all__ = ["Minimizer", "minimizer"]
 
@@ -174,13 +176,13 @@ def minimizer(
 
 
 def _with_l2(
-    rows: np.ndarray, objective: Margins | Classes, loss: str, l2: float, tolerance: float
+    rows: Rows, objective: Margins | Classes, loss: str, l2: float, tolerance: float
 ) -> Minimizer:
     found = minimise_regularised(rows, objective, l2)
     relative = found.gradient_norm / found.terms if found.terms > 0 else 0.0
     _check_gradient(relative, tolerance)
     norm = np.linalg.norm(found.w)
-    longest = float(np.linalg.norm(rows, axis=1).max())
+    longest = float(lengths(rows).max())
     of_scores = np.sqrt(2.0) if isinstance(objective, Classes) else 1.0
     return Minimizer(
         weights=found.w,

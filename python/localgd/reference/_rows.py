@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
+
+from ..rows import Rows, is_sparse, scaled_rows
 
 __all__ = [
-    "Rows",
     "absolute",
     "blocks",
+    "compact",
+    "dense",
     "distinct",
     "filled",
     "gram",
     "largest",
     "lengths",
     "scaled",
-    "weighted",
-    "wide",
 ]
 
-Rows = Any  # np.ndarray or csr_array, shape (N, d)
 BLOCK_ENTRIES = 1 << 20  # of rows that are dense for a moment
-DENSE = 0.25  # share of entries from which a product of dense blocks is the faster one
+MANY_ENTRIES = 1 << 16  # below it a dense array is as good as CSR, whatever it holds
+SPARSE = 0.5  # share of entries that are not 0 up to which CSR is the faster
 
 
-def wide(Z: Rows) -> Rows:
-    """The rows in double precision; those that are it already are not copied."""
-    return Z if Z.dtype == np.float64 else Z.astype(np.float64)
+def dense(Z: Rows) -> np.ndarray:
+    """The rows as an array."""
+    return Z.toarray() if is_sparse(Z) else Z
+
+
+def compact(Z: Rows) -> Rows:
+    """The rows in double precision, in the storage in which their products are the fastest."""
+    if is_sparse(Z) or Z.size < MANY_ENTRIES or np.count_nonzero(Z) > SPARSE * Z.size:
+        return Z.astype(np.float64, copy=False)
+    return csr_array(Z, dtype=np.float64)
 
 
 def largest(Z: Rows) -> np.ndarray:
     """max_k |z_jk| of each row."""
-    if not issparse(Z):
+    if not is_sparse(Z):
         top: np.ndarray = np.maximum(
             Z.max(axis=1, initial=0.0), -Z.min(axis=1, initial=0.0), dtype=np.float64
         )
@@ -53,32 +60,25 @@ def filled(Z: Rows) -> np.ndarray:
 
 def lengths(Z: Rows) -> np.ndarray:
     """‖z_j‖ of rows whose squares are in range."""
-    if not issparse(Z):
+    if not is_sparse(Z):
         return np.asarray(np.linalg.norm(Z, axis=1), dtype=np.float64)
     return np.sqrt(_like(Z, np.square(Z.data, dtype=np.float64)) @ np.ones(Z.shape[1]))
 
 
 def absolute(Z: Rows) -> Rows:
     """|z_jk|."""
-    return _like(Z, np.abs(Z.data)) if issparse(Z) else np.abs(Z)
+    return _like(Z, np.abs(Z.data)) if is_sparse(Z) else np.abs(Z)
 
 
 def scaled(Z: Rows, rows: np.ndarray | int = 0, columns: np.ndarray | int = 0) -> Rows:
     """``2^rows Z 2^columns`` in double precision, without rounding."""
-    if not issparse(Z):
+    if not is_sparse(Z):
         exponents = np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
         return np.ldexp(Z, exponents, dtype=np.float64)
     exponents = np.broadcast_to(rows, Z.shape[:1])
     each = np.repeat(exponents, np.diff(Z.indptr))
     each = each + np.broadcast_to(columns, Z.shape[1:])[Z.indices]
     return _like(Z, np.ldexp(Z.data, each, dtype=np.float64))
-
-
-def weighted(Z: Rows, factors: np.ndarray) -> Rows:
-    """Each row times a number."""
-    if issparse(Z):
-        return _like(Z, Z.data * np.repeat(factors, np.diff(Z.indptr)))
-    return Z * factors[:, None]
 
 
 def blocks(Z: Rows, *, columns: int = 0) -> Iterator[tuple[slice, Rows]]:
@@ -91,18 +91,8 @@ def blocks(Z: Rows, *, columns: int = 0) -> Iterator[tuple[slice, Rows]]:
 
 def gram(Z: Rows, factors: np.ndarray) -> np.ndarray:
     """``Σ_j f_j z_j z_jᵀ`` for f ≥ 0, shape (d, d)."""
-    roots = np.sqrt(factors)
-    if not issparse(Z):
-        half = Z * roots[:, None]
-        return np.asarray(half.T @ half)
-    if Z.nnz < DENSE * np.prod(Z.shape, dtype=float):
-        half = weighted(Z, roots)
-        return np.asarray((half.T @ half).toarray())
-    total = np.zeros((Z.shape[1], Z.shape[1]))
-    for part, some in blocks(Z):
-        half = some.toarray() * roots[part, None]
-        total += half.T @ half
-    return total
+    half = scaled_rows(Z, np.sqrt(factors))
+    return np.asarray(dense(half.T @ half))
 
 
 def distinct(Z: Rows, *numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,10 +103,8 @@ def distinct(Z: Rows, *numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     keys = np.zeros(N, dtype=np.uint64)
     for factor, beside in zip(random[Z.shape[1] :], numbers, strict=True):
         keys += factor * _mixed(beside)
-    if issparse(Z):
-        parts = csr_array(
-            (random[Z.indices] * _mixed(Z.data), Z.indices, Z.indptr), shape=Z.shape
-        )
+    if is_sparse(Z):
+        parts = csr_array((random[Z.indices] * _mixed(Z.data), Z.indices, Z.indptr), shape=Z.shape)
         keys += parts @ np.ones(Z.shape[1], dtype=np.uint64)
     else:
         for part, some in blocks(Z):
@@ -136,7 +124,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def _equal(some: Rows, others: Rows) -> bool:
-    if not issparse(some):
+    if not is_sparse(some):
         return bool((some == others).all())
     return bool(
         np.array_equal(some.indptr, others.indptr)
