@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, inv, qr, solve_triangular, svd
 
 from ..norms import norm
-from ._facial_reduction import outside, row_space
 from ._scaling import common_scale, equilibrated, row_norms
+from ._span import outside, row_space
 
 __all__ = ["Factors", "factors"]
 

@@ -14,13 +14,14 @@ from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ._arguments import signed_rows
-from ._facial_reduction import facial_reduction, outside, row_space
+from ._facial_reduction import facial_reduction
 from ._hard_margin import INEXACT, certify, hard_margin
 from ._losses import Margins
 from ._max_margin import refusal
 from ._minimizer import accurate
 from ._newton import Minimum, minimise
 from ._scaling import common_scale, rescaled, scaled_rows, splits
+from ._span import outside, row_space
 
 __all__ = ["Limits", "limits"]
 

@@ -16,8 +16,8 @@ from scipy.special import softmax
 
 from ..errors import UnsupportedError
 from ..losses import LOSSES, Loss, Softmax
-from ..rows import Rows, scaled_rows
-from ._rows import dense, gram
+from ..rows import Rows
+from ._rows import gram, lengths, times
 
 __all__ = ["Classes", "Margins"]
 
@@ -95,8 +95,8 @@ class Margins:
 
     def reach(self, A: Rows, lower: np.ndarray) -> float:
         """The largest score of a step of length 1 in the norm of the Hessian L Lᵀ."""
-        half = solve_triangular(lower, A.T, lower=True, check_finite=False)
-        return float(np.linalg.norm(half, axis=0).max())
+        half = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        return float(lengths(times(A, half.T)).max())
 
     def error(self, reach: float) -> float:
         """How far the scores may be from the minimiser's after a Newton step of this reach."""
@@ -177,7 +177,7 @@ class Classes:
         k, r = self.columns, A.shape[1]
         H = np.empty((k, r, k, r))
         for a, b in combinations_with_replacement(range(k), 2):
-            H[a, :, b, :] = dense(scaled_rows(A, self._covariance(P, a, b)).T @ A)
+            H[a, :, b, :] = gram(A, self._covariance(P, a, b))
             H[b, :, a, :] = H[a, :, b, :].T
         return H.reshape(k * r, k * r)
 
@@ -204,7 +204,7 @@ class Classes:
         largest = 0.0
         for c, other in combinations(range(k + 1), 2):
             pair = np.einsum("nkr,k->nr", half, self.basis[:, c] - self.basis[:, other])
-            largest = max(largest, float(np.linalg.norm(A @ pair.T, axis=1).max()))
+            largest = max(largest, float(lengths(times(A, pair.T)).max()))
         return largest
 
     def error(self, reach: float) -> float:

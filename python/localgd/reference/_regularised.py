@@ -15,7 +15,7 @@ from ._losses import Classes, Margins
 from ._newton import step_share
 from ._rows import compact, distinct, lengths
 
-__all__ = ["RidgeMinimum", "minimise_regularised"]
+__all__ = ["RidgeMinimum", "descend", "minimise_regularised"]
 
 STEPS = 100
 LARGEST_HESSIAN = 2000  # unknowns of those that are made and factored
@@ -48,7 +48,7 @@ def minimise_regularised(X: Rows, objective: Margins | Classes, l2: float) -> Ri
     if N < d and N * objective.columns <= LARGEST_HESSIAN and not is_sparse(X):
         back, triangle = qr(X.T, mode="economic", check_finite=False)
         rows = np.ascontiguousarray(triangle.T)
-    v = _descend(rows, objective, l2)
+    v = descend(rows, objective, l2)
     w = objective.lift(eye_array(d) if back is None else back, v)
     scores = X @ w
     slopes = objective.slopes(scores)
@@ -60,9 +60,11 @@ def minimise_regularised(X: Rows, objective: Margins | Classes, l2: float) -> Ri
     )
 
 
-def _descend(A: Rows, objective: Margins | Classes, l2: float) -> np.ndarray:
+def descend(
+    A: Rows, objective: Margins | Classes, l2: float, *, start: np.ndarray | None = None
+) -> np.ndarray:
     """Newton steps, shortened where the objective asks for it; the point of least gradient."""
-    v = np.zeros(objective.columns * A.shape[1])
+    v = np.zeros(objective.columns * A.shape[1]) if start is None else start
     best, least, stalled = v, np.inf, 0
     first, long = None, lengths(A)
     for _ in range(STEPS):
