@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lstsq
 
-from ..rows import Rows
+from ..rows import Rows, is_sparse
 from ._balance import balanced_weights
 from ._least_distance import Unreachable, least_distance
-from ._rows import MANY, Product, dense, distinct, filled, lengths, part, times, triangle
+from ._rows import Product, dense, distinct, filled, has_many, lengths, part, times, triangle
 from ._scaling import equilibrated
 from ._span import Balance, outside, row_space, spectrum
 
@@ -50,7 +50,7 @@ def facial_reduction(Z: Rows) -> Faces:
     round finds such v for the remaining rows, projected on the complement of the rest's span; rows
     inside that span follow without weight, and get theirs at the end.
     """
-    if Z.shape[0] > MANY:
+    if has_many(Z):
         first, group = distinct(Z)
         if len(first) < len(group):
             return _repeated(facial_reduction(Z[first]), group)
@@ -74,7 +74,7 @@ def facial_reduction(Z: Rows) -> Faces:
             heights[remaining] = part(B, remaining) @ inside
             break
         # Fainter weights are rounding; a row wrongly left out here is found in the next round.
-        weights = balanced_weights(C) if len(norms) > MANY else None
+        weights = balanced_weights(C) if has_many(C) else None
         weights = answer.weights if weights is None else weights
         found = np.flatnonzero(weights > TOLERANCE * weights.max())
         _lift(v, times(B, basis.T), remaining[found], weights[found] / norms[found])
@@ -93,7 +93,7 @@ def facial_reduction(Z: Rows) -> Faces:
 
 
 def _least_squares(A: Rows, heights: np.ndarray) -> np.ndarray:
-    if A.shape[0] <= MANY:
+    if not has_many(A):
         u: np.ndarray = lstsq(dense(A), heights, check_finite=False)[0]
         return u
     R = triangle(A)
@@ -119,8 +119,9 @@ def _repeated(faces: Faces, group: np.ndarray) -> Faces:
 def _coordinates(A: Rows) -> Rows:
     """Coordinates of the rows in which they have condition number 1: B of ``A = B S Vᵀ``."""
     cutoff = max(A.shape) * EPS
-    if A.shape[0] <= MANY:
-        B = row_space(dense(A).T, cutoff).T
+    if not has_many(A):
+        across = A.T.tocsr() if is_sparse(A) else A.T
+        B = row_space(across, cutoff).T
         B[~filled(A)] = 0  # to the last bit
         return B
     s, V = spectrum(A, cutoff)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, qr
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, qr
 from scipy.optimize import nnls
 
-from ..rows import Rows
+from ..rows import Rows, is_sparse
 from ._equality import EXTENDED, Polished, both_products, polish
-from ._rows import MANY, Product, dense, distinct
+from ._rows import Product, dense, distinct, has_many
+from ._span import spectrum
 
 __all__ = ["Unreachable", "least_distance"]
 
 EPS = np.finfo(float).eps
 PATIENCE = 20  # polishing rounds without a better worst row before giving up
 ENTERING = 200  # rows that enter a working set in a round, or as many as it has
+DEPENDENT = 1e-3  # part of a row of norm near 1 outside the span of those before
+REFINEMENTS = 2
 GROWING = 3  # rounds without a longer w before what is left over counts as rounding
 SHORT = 1e-6  # share of b that a row lacks for certain
 
@@ -39,8 +42,12 @@ def least_distance(A: Rows, b: np.ndarray, *, tolerance: float) -> Polished | Un
 
     Counts as unreachable if ‖Aᵀv‖ ≤ tolerance · Σ v, which bounds the margin of rows of norm 1.
     """
-    if A.shape[0] > MANY:
-        return _by_working_sets(A, b, tolerance)
+    return (_by_working_sets if has_many(A) else _at_once)(A, b, tolerance)
+
+
+def _at_once(A: Rows, b: np.ndarray, tolerance: float) -> Polished | Unreachable:
+    if is_sparse(A) and A.shape[0] < A.shape[1]:
+        return _in_span(A, b, tolerance)
     A = dense(A)
     guess = _block_pivots(A, b) if len(A) <= A.shape[1] else None
     if guess is not None and not len(_violated(A, b, guess.w, slips=1.0)):
@@ -76,7 +83,7 @@ def _by_working_sets(A: Rows, b: np.ndarray, tolerance: float) -> Polished | Unr
     work = np.argsort((A @ start) / b, kind="stable")[:ENTERING]
     longest, left = 0.0, GROWING
     while True:
-        answer = least_distance(dense(A[work]), b[work], tolerance=tolerance)
+        answer = _at_once(A[work], b[work], tolerance)
         if isinstance(answer, Unreachable):
             weights = np.zeros(N)
             weights[first[work]] = answer.weights
@@ -89,6 +96,27 @@ def _by_working_sets(A: Rows, b: np.ndarray, tolerance: float) -> Polished | Unr
         if not len(wrong) or not left:
             return Polished(first[work], answer.multipliers, answer.w)
         work = np.union1d(work, wrong[: max(ENTERING, len(work))])
+
+
+def _in_span(A: Rows, b: np.ndarray, tolerance: float) -> Polished | Unreachable:
+    """The same by rows with the same inner products, as many coordinates as there are rows."""
+    products = dense(A @ A.T)
+    try:
+        L = cholesky(products, lower=True, check_finite=False)
+    except LinAlgError:
+        L = np.zeros((1, 1))
+    if np.diag(L).min() < DEPENDENT:
+        s, U = spectrum(A.T.tocsr(), max(A.shape) * EPS)
+        L = U * s
+    answer = _at_once(L, b, tolerance)
+    if isinstance(answer, Unreachable):
+        return answer
+    rows, x = answer.rows, answer.multipliers.astype(EXTENDED)
+    own, factor = A[rows], cho_factor(products[np.ix_(rows, rows)], check_finite=False)
+    for _ in range(REFINEMENTS):
+        w = both_products(own, np.zeros(A.shape[1]), x)[0]
+        x = x + cho_solve(factor, (b[rows] - _reach(own, w)).astype(float), check_finite=False)
+    return Polished(rows, x.astype(float), both_products(own, np.zeros(A.shape[1]), x)[0])
 
 
 def _short(A: Rows, b: np.ndarray, w: np.ndarray) -> np.ndarray:

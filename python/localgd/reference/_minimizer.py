@@ -14,7 +14,7 @@ from ..rows import Rows
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
-from ._regularised import minimise_regularised
+from ._regularised import merged, minimise_regularised
 from ._rows import lengths
 
 __all__ = ["Minimizer", "minimizer"]
@@ -152,11 +152,12 @@ def minimizer(
     l2 = check.number("l2", l2, minimum=0)
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
+    rows = rows if active.all() else rows[active]
     if l2 > 0:
-        return _with_l2(rows[active], _objective(problem, active, loss), loss, l2, tolerance)
-    found = minimise(rows[active], _objective(problem, active, loss))
+        return _with_l2(rows, _objective(problem, active, loss), loss, l2, tolerance)
+    found = minimise(*merged(rows, _objective(problem, active, loss)))
     if found is None or not np.isfinite(found.margin_error):
-        _refuse_separable(rows[active], loss)
+        _refuse_separable(rows, loss)
     found = accurate(found, tolerance)
     norm = np.linalg.norm(found.w)
     direction = found.w / norm if norm > 0 else None
@@ -224,7 +225,7 @@ def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Cla
     return Margins(c, y, known)
 
 
-def _refuse_separable(rows: np.ndarray, loss: str) -> None:
+def _refuse_separable(rows: Rows, loss: str) -> None:
     known = LOSSES[loss]
     if known.affine:
         return
@@ -240,14 +241,14 @@ def _refuse_separable(rows: np.ndarray, loss: str) -> None:
             "losses with an exponential tail only"
         )
     subset = facial_reduction(rows).subset
-    if len(subset) == len(rows):
+    if len(subset) == rows.shape[0]:
         raise ValueError(
             f"problem: the rows are separable, so the {loss} loss has no minimiser: the weights "
             "grow without bound; see reference.max_margin for their direction"
         )
     if len(subset):
         raise ValueError(
-            f"problem: {len(subset)} of {len(rows)} rows can be separated at no cost to the "
+            f"problem: {len(subset)} of {rows.shape[0]} rows can be separated at no cost to the "
             f"others, so the {loss} loss has no minimiser; see reference.limits for what each "
             "part converges to"
         )

@@ -15,7 +15,7 @@ from ._losses import Classes, Margins
 from ._newton import step_share
 from ._rows import compact, distinct, lengths
 
-__all__ = ["RidgeMinimum", "descend", "minimise_regularised"]
+__all__ = ["RidgeMinimum", "descend", "merged", "minimise_regularised"]
 
 STEPS = 100
 LARGEST_HESSIAN = 2000  # unknowns of those that are made and factored
@@ -41,8 +41,7 @@ def minimise_regularised(X: Rows, objective: Margins | Classes, l2: float) -> Ri
     ones. The Hessian is factored where it is small, in the coordinates of the rows' span if there
     are fewer of them; elsewhere its products with vectors serve conjugate gradients.
     """
-    first, group = distinct(X, objective.y)
-    X, objective = compact(X[first]), objective.merged(first, group)
+    X, objective = merged(X, objective)
     rows, back = X, None
     N, d = X.shape
     if N < d and N * objective.columns <= LARGEST_HESSIAN and not is_sparse(X):
@@ -58,6 +57,14 @@ def minimise_regularised(X: Rows, objective: Margins | Classes, l2: float) -> Ri
         gradient_norm=norm(X.T @ slopes + l2 * w),
         terms=float(objective.sizes(scores) @ lengths(X)) + l2 * norm(w),
     )
+
+
+def merged(X: Rows, objective: Margins | Classes) -> tuple[Rows, Margins | Classes]:
+    """One row for each set of equal ones, with their weights added up."""
+    first, group = distinct(X, objective.y)
+    if len(first) < len(group):
+        X, objective = X[first], objective.merged(first, group)
+    return compact(X), objective
 
 
 def descend(

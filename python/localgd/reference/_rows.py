@@ -13,7 +13,6 @@ from scipy.sparse import csr_array
 from ..rows import Rows, is_sparse, scaled_rows
 
 __all__ = [
-    "MANY",
     "Product",
     "absolute",
     "blocks",
@@ -23,6 +22,7 @@ __all__ = [
     "exponents_of",
     "filled",
     "gram",
+    "has_many",
     "largest",
     "largest_exponents",
     "lengths",
@@ -36,7 +36,7 @@ __all__ = [
 NOTHING = -(1 << 20)  # the exponent of an entry that is 0
 BLOCK_ENTRIES = 1 << 20  # of rows that are copied for a moment
 FEW_ENTRIES = 1 << 20  # up to which rows are worked on as an array, whatever they hold
-MANY = 2000  # rows, from which on what takes an array of N r numbers is avoided
+MANY = 2000  # rows that are many
 SPARSE = 0.5  # share of entries that are not 0 up to which CSR is the faster
 
 
@@ -78,6 +78,11 @@ class Product:
         return np.asarray(((s * self.factors) @ self.rows) @ self.matrix)
 
 
+def has_many(Z: Rows) -> bool:
+    """Whether what takes an array of N r numbers is avoided."""
+    return int(Z.shape[0]) > MANY
+
+
 def dense(Z: Rows) -> np.ndarray:
     """The rows as an array."""
     if isinstance(Z, Product):
@@ -104,7 +109,7 @@ def times(Z: Rows, matrix: np.ndarray) -> Rows:
     """``Z matrix``: an array only if Z is one, or there are few rows."""
     if isinstance(Z, Product):
         return replace(Z, matrix=Z.matrix @ matrix)
-    if Z.shape[0] > MANY:
+    if has_many(Z):
         return Product.of(Z, matrix)
     return Z @ matrix
 
@@ -204,7 +209,7 @@ def gram(Z: Rows, factors: np.ndarray) -> np.ndarray:
 def triangle(Z: Rows) -> np.ndarray:
     """R with ``RᵀR = ZᵀZ``, shape (min(N, d), d), by QR of some rows at a time."""
     N, d = Z.shape
-    size = N if N <= MANY else max(8 * d, MANY)
+    size = max(8 * d, MANY) if has_many(Z) else N
     R = np.zeros((0, d))
     for first in range(0, N, size):
         some = np.vstack([R, dense(Z[first : first + size])])

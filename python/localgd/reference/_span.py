@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh, qr, solve_triangular, svd
 
 from ..rows import Rows, is_sparse
-from ._rows import MANY, Product, blocks, dense, gram, triangle
+from ._rows import Product, blocks, dense, gram, has_many, triangle
 
 __all__ = ["Balance", "outside", "row_space", "spectrum"]
 
@@ -22,7 +22,7 @@ def row_space(A: Rows, cutoff: float) -> np.ndarray:
     By QR with pivoting; pivots below the cutoff times the largest are dropped. Most of the work is
     done without pivoting, which is several times faster. Of many rows: see :func:`spectrum`.
     """
-    if A.shape[0] > MANY:
+    if has_many(A):
         return spectrum(A, cutoff)[1].T
     A = triangle(A) if A.shape[0] > A.shape[1] else dense(A)
     Q, R = qr(A.T, mode="economic", check_finite=False)
@@ -82,7 +82,7 @@ class Balance:
 
     @classmethod
     def of(cls, Y: Rows) -> Balance:
-        if Y.shape[0] <= MANY:
+        if not has_many(Y):
             Q, R = qr(dense(Y), mode="economic", check_finite=False)
             return cls(Y, R, Q)
         try:
