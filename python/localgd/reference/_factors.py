@@ -90,29 +90,36 @@ def factors(X: Rows) -> Factors:
     common_scale(X)  # refuses what is too far apart
     A, rows, columns = equilibrated(X)
     many = has_many(X) and np.ptp(rows) <= LEVEL and np.ptp(columns) <= LEVEL
-    cutoff = max(X.shape) * EPS
+    U, s, V = _singular(A, many)
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
-            if many:
-                s, V = spectrum(A, cutoff)
-                U = Product.of(A, V / s)
-                undo_rows = _undone(scaled(U, rows))
-            else:
-                U, s, Vt = svd(dense(A), full_matrices=False, check_finite=False)
-                rank = int(np.sum(s > cutoff * s[0]))
-                U, s, V = U[:, :rank], s[:rank], Vt[:rank].T
-                scores, _, undo_rows = _graded(U, rows)
             span, dual, undo_columns = _graded(V, columns)
             fit = dual @ (undo_columns.T / s)
             scale = np.sqrt(X.shape[0])
-            back = fit @ (undo_rows * scale)
-            scores = Product.of(X, back) if many else scores * scale
+            scores: Rows
+            if many:
+                back = fit @ (_undone(scaled(U, rows)) * scale)
+                scores = Product.of(X, back)
+            else:
+                scores, _, undo_rows = _graded(U, rows)
+                scores, back = scores * scale, fit @ (undo_rows * scale)
     except (LinAlgError, FloatingPointError):
         raise ValueError(
             "problem: rows and features differ so much in scale that rounding hides the span of "
             "the rows; rescale the rows and features to similar size"
         ) from None
     return Factors(U, rows, columns, np.ldexp(lengths(A), rows), scores, back, fit, span, dual)
+
+
+def _singular(A: Rows, many: bool) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """U, S and V of ``A = U S Vᵀ``, of the rank of A."""
+    cutoff = max(A.shape) * EPS
+    if many:
+        s, V = spectrum(A, cutoff)
+        return Product.of(A, V / s), s, V
+    U, s, Vt = svd(dense(A), full_matrices=False, check_finite=False)
+    rank = int(np.sum(s > cutoff * s[0]))
+    return U[:, :rank], s[:rank], Vt[:rank].T
 
 
 def _undone(P: Product) -> np.ndarray:
