@@ -66,9 +66,12 @@ def run(
         participation.
     rounds : int >= 0
         R, the communication rounds.
-    loss : "exponential", "logistic", "squared" or "softmax", optional
-        ℓ(m) = exp(-m), log(1 + exp(-m)), ½ (x·w - y)², or the cross-entropy over C classes. The
-        exponential loss if not given; squared for regression, softmax for several classes.
+    loss : str, optional
+        Of margins m = y x·w, "exponential" exp(-m), "logistic" log(1 + exp(-m)) or "squared_hinge"
+        ½ max(0, 1 - m)². Of targets and r = x·w - y, "squared" ½ r² or "huber" ½ r² for |r| ≤ 1 and
+        |r| - ½ beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). "softmax",
+        the cross-entropy over C classes. If not given, exponential; squared for regression, softmax
+        for several classes.
     l2 : float >= 0, default 0
         λ of the objective, which joins every local gradient: the loss, and all measures of
         gradients, are those of f_i with (λ/2)‖w‖².

@@ -16,6 +16,7 @@ __all__ = ["RidgeMinimum", "minimise_regularised"]
 
 STEPS = 100
 LARGEST_HESSIAN = 2000  # unknowns of those that are made and factored
+ROUNDING = 1e-14  # of the value at 0
 STALLED = 3  # steps in a row that do not bring the gradient down
 
 
@@ -57,7 +58,7 @@ def _descend(A: np.ndarray, objective: Margins | Classes, l2: float) -> np.ndarr
     """Newton steps, shortened where the objective asks for it; the point of least gradient."""
     v = np.zeros(objective.columns * A.shape[1])
     best, least, stalled = v, np.inf, 0
-    first = None
+    first, highest = None, objective.value(objective.lift(A, v))
     for _ in range(STEPS):
         scores = objective.lift(A, v)
         gradient = objective.pull(A, objective.slopes(scores)) + l2 * v
@@ -69,7 +70,10 @@ def _descend(A: np.ndarray, objective: Margins | Classes, l2: float) -> np.ndarr
         if size == 0 or stalled == STALLED:
             break
         step = _newton_step(A, objective, l2, scores, gradient, min(0.1, size / first))
-        v = v + step_share(A, objective, v, step, slope=float(gradient @ step), l2=l2) * step
+        slope = float(gradient @ step)
+        if not objective.loss.smooth and -slope > ROUNDING * highest:
+            stalled = 0  # gradients fall late, once no more rows pass a place where it is not
+        v = v + step_share(A, objective, v, step, slope=slope, l2=l2) * step
     return best
 
 
