@@ -354,7 +354,8 @@ def assert_history(
     history, names = want.history, set(want.history) - {"participations", "least_gradient"}
     if problem.task == "regression":
         names -= {"margin"}
-    assert set(run.history) == names | {"local_steps", "bytes"}, where
+    sent = {"bytes", "bits", "bits_up", "bits_down"}
+    assert set(run.history) == names | {"local_steps", *sent}, where
     for name in names:
         assert_measure(name, run.history[name], history, tolerance, where)
 

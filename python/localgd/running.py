@@ -95,8 +95,9 @@ def run(
         ``reference.minimizer(problem, loss=…, l2=…)`` of the run's objective ``suboptimality`` and
         ``distance`` are, too.
     test : pair (X, y), optional
-        Held-out rows, (n, d) and (n,): the share of them that the model classifies rightly is
-        recorded as ``test_accuracy`` (``test_loss``, the mean loss, for regression).
+        Held-out rows, (n, d) and (n,), on which are recorded ``test_loss``, the mean loss without
+        λ, and, but for regression, ``test_accuracy``, ``test_balanced_accuracy``, ``test_f1`` and,
+        of two classes, ``test_auc``, as ``analysis.prediction_scores`` has them.
     asymptote : result of ``reference.asymptote(problem)``, optional
         Records ``residual``, ‖ρ_k‖ with ρ_k = w_k - ŵ log(η L k), and ``residual_distance``,
         ‖P_S ρ_k - ρ_S‖/‖ρ_S‖.

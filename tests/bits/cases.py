@@ -37,8 +37,13 @@ def problem(loss: str, sizes: tuple[int, ...], d: int) -> lg.Problem:
     return lg.Problem(rows, weights=weights, task=registry.task(loss))
 
 
+def recorded(run: lg.Run) -> Arrays:
+    """The history without bits sent, which are 8 times the bytes."""
+    return {name: column for name, column in run.history.items() if not name.startswith("bits")}
+
+
 def arrays(run: lg.Run) -> Arrays:
-    found = {f"history {name}": column for name, column in run.history.items()}
+    found = {f"history {name}": column for name, column in recorded(run).items()}
     found["weights"] = run.weights
     if run.coefficients is not None:
         found["coefficients"] = run.coefficients
@@ -133,7 +138,7 @@ def sweep(threads: int, loss: str, dtype: str, every_step: bool) -> Arrays:
     return {
         f"{n} {name}": column
         for n, entry in enumerate(table)
-        for name, column in entry.history.items()
+        for name, column in recorded(entry).items()
     }
 
 
