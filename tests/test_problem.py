@@ -58,12 +58,6 @@ def test_columns_of_a_data_frame():
     assert (problem.client_ids, problem.sizes.tolist()) == (("x", "y"), [2, 1])
 
 
-def test_sparse_rows():
-    from scipy.sparse import csr_array
-
-    np.testing.assert_array_equal(lg.Problem([(csr_array(ROWS), [1, 1, 1])]).X, ROWS)
-
-
 @pytest.mark.parametrize("kind", [int, np.float32, Fraction, Decimal])
 def test_rows_of_any_real_numbers(kind):
     rows = [[kind(number) for number in row] for row in ROWS]

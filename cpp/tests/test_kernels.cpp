@@ -136,7 +136,7 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
   const Vector<double> targets = c.targets.template cast<double>();
   kernels.values_at_start(start.data(), targets.data(), n, loss.outputs, stride, at_start.data());
   const SpanClient<Real> client{
-      c.gram,       c.targets.data(), mode.weighted ? c.row_weights.data() : nullptr,
+      {&c.gram, nullptr, n}, c.targets.data(), mode.weighted ? c.row_weights.data() : nullptr,
       loss.outputs, c.step,           mode.prox ? c.decay : 0.0,
       base.data(),  at_start.data(),  mode.corrected ? shift.data() : nullptr,
       delta.data(), scratch.data(),   sums.data()};
@@ -168,6 +168,7 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
                                       delta = Matrix<Real>::Zero(d, loss.outputs);
   PrimalScratch<Real> scratch(d, loss.outputs, mode.batch);
   const PrimalClient<Real> client{c.view(),
+                                  nullptr,
                                   c.targets.data(),
                                   mode.weighted ? c.row_weights.data() : nullptr,
                                   loss.outputs,

@@ -15,6 +15,7 @@ from . import _validation as check
 from ._backend import core
 from .errors import UnsupportedError
 from .problem import Problem
+from .rows import Rows
 
 __all__ = [
     "LOSSES",
@@ -295,7 +296,7 @@ def default_loss(task: str) -> str:
     return next(name for name, loss in LOSSES.items() if task in loss.tasks)
 
 
-def margin_rows(problem: Problem, loss: str) -> np.ndarray:
+def margin_rows(problem: Problem, loss: str) -> Rows:
     """The rows whose products with w are the loss's margins: y x if it is signed, or x."""
     return problem.signed_rows if LOSSES[loss].signed else problem.X
 

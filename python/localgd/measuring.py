@@ -16,6 +16,7 @@ from .losses import LOSSES
 from .methods import Method
 from .norms import norm
 from .problem import Problem
+from .rows import Rows, arrays_of
 from .schedules import Schedule
 from .servers import Average
 
@@ -125,7 +126,8 @@ def identified(
     unknown = tuple(measures or ())
     inputs: dict[str, Any] = {"measures": sorted(unknown), "test": None, "asymptote": None}
     if test is not None:
-        inputs["test"] = digest(*held_out_rows(problem, test))
+        X, y = held_out_rows(problem, test)
+        inputs["test"] = digest(*arrays_of(X), y)
     if asymptote is not None:
         try:
             inputs["asymptote"] = identify(asymptote)
@@ -135,7 +137,7 @@ def identified(
     return inputs, unknown
 
 
-def held_out_rows(problem: Problem, test: Any) -> tuple[np.ndarray, np.ndarray]:
+def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
     """Held-out rows that fit the problem."""
     if problem.kernel:
         raise UnsupportedError("test: a kernel problem has no weights to apply to other rows")

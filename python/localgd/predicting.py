@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _validation as check
 from .errors import UnsupportedError
+from .rows import as_rows
 
 __all__ = ["labels_of", "probabilities_of", "scores_of"]
 
@@ -21,7 +21,7 @@ def scores_of(weights: np.ndarray | None, problem: dict[str, Any], X: Any) -> np
         raise UnsupportedError(
             "the model of a kernel problem has no weights; want k(x, x_j) times its coefficients"
         )
-    X = check.real_array("X", X, 2)
+    X = as_rows("X", X)
     ones = problem.get("intercept", "none") != "none"
     wanted = len(weights) - ones
     if X.shape[1] != wanted:

@@ -13,6 +13,7 @@ from .identification import digest
 from .ids import client_index
 from .read_only import protect
 from .row_weights import check_row_weights
+from .rows import Rows, arrays_of, as_rows, is_sparse, joined, scaled_rows, with_ones
 
 __all__ = ["Problem", "check_problem"]
 
@@ -56,7 +57,12 @@ class Problem:
 
     Attributes
     ----------
-    X : ndarray of shape (N, d), float64, read-only
+    X : ndarray or scipy.sparse.csr_array of shape (N, d), float64 or float32, read-only
+        CSR if the rows came sparse: each entry once, in order of the columns, and no zeros.
+    sparse : bool
+        Whether ``X`` is in CSR.
+    dtype : numpy.dtype
+        That of ``X``.
     y : ndarray of shape (N,), float64, read-only
     offsets : ndarray of shape (M + 1,), int64
         Client i holds the rows ``offsets[i]:offsets[i + 1]``.
@@ -130,7 +136,7 @@ class Problem:
         if sample_weight is not None:
             sample_weight = _joined_weights(sample_weight, sizes)
         self._set(
-            np.concatenate([X_i for X_i, _ in blocks]),
+            joined([X_i for X_i, _ in blocks]),
             np.concatenate([y_i for _, y_i in blocks]),
             sizes,
             weights,
@@ -279,7 +285,7 @@ class Problem:
 
     def _set(
         self,
-        X: np.ndarray,
+        X: Rows,
         y: np.ndarray,
         sizes: Any,
         weights: Any,
@@ -292,8 +298,8 @@ class Problem:
     ) -> None:
         if intercept is not None:
             check.one_of("intercept", intercept, ("column",))
-            X = np.column_stack([X, np.ones(len(X))])
-        self.X = _aligned(X)
+            X = with_ones(X)
+        self.X = X if is_sparse(X) else _aligned(X)
         self.intercept = intercept
         self.y = np.array(y, dtype=np.float64)
         self.sizes = np.asarray(sizes, dtype=np.int64)
@@ -322,7 +328,7 @@ class Problem:
 
     def _protect(self) -> None:
         """What is derived from the arrays is kept, so that they must not change."""
-        protect(self.X, self.y, self.sizes, self.offsets, self.row_order, self.weights)
+        protect(*arrays_of(self.X), self.y, self.sizes, self.offsets, self.row_order, self.weights)
         if self.sample_weight is not None:
             protect(self.sample_weight)
 
@@ -332,7 +338,7 @@ class Problem:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Of a copy or in another process, where arrays come unaligned and free to be written."""
         self.__dict__.update(state)
-        self.X = _aligned(self.X)
+        self.X = self.X if self.sparse else _aligned(self.X)
         self._protect()
 
     @property
@@ -348,7 +354,18 @@ class Problem:
     @property
     def n_features(self) -> int:
         """The number of features d; for a kernel problem the rank of its Gram matrix."""
-        return self.X.shape[1]
+        return int(self.X.shape[1])
+
+    @property
+    def sparse(self) -> bool:
+        """Whether ``X`` is in CSR."""
+        return is_sparse(self.X)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the numbers of the rows, float64 or float32."""
+        found: np.dtype = self.X.dtype
+        return found
 
     @property
     def weights_shape(self) -> tuple[int, ...]:
@@ -357,10 +374,14 @@ class Problem:
         return (d, self.n_classes) if self.task == "multiclass" else (d,)
 
     @cached_property
-    def signed_rows(self) -> np.ndarray:
+    def signed_rows(self) -> Rows:
         """Z, shape (N, d): rows z_ij = y_ij x_ij (binary tasks only)."""
         if self.task != "binary":
             raise ValueError(f"signed rows: the task is {self.task}; want a binary task")
+        if self.sparse:
+            Z = scaled_rows(self.X, self.y)
+            protect(*arrays_of(Z))
+            return Z
         Z = np.multiply(self.X, self.y[:, None], out=_empty_rows(self.X.shape))
         Z.setflags(write=False)
         return Z
@@ -387,7 +408,7 @@ class Problem:
     def fingerprint(self) -> str:
         """A hash of all that runs depend on: rows, labels, task, sizes and weights."""
         weights = () if self.sample_weight is None else (self.sample_weight,)
-        numbers = digest(self.X, self.y, self.offsets, self.weights, *weights)
+        numbers = digest(*arrays_of(self.X), self.y, self.offsets, self.weights, *weights)
         return f"{self.task}-{'kernel' if self.kernel else 'rows'}-{numbers}"
 
     def rows(self, client: int) -> slice:
@@ -467,12 +488,12 @@ class Problem:
         )
 
 
-def check_rows(name: str, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and labels as float64 arrays, one finite label for each finite row."""
-    X = check.real_array(f"{name}: X", X, 2)
+def check_rows(name: str, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
+    """Rows as problems keep them and labels as float64, one finite label for each finite row."""
+    X = as_rows(f"{name}: X", X)
     y = check.real_array(f"{name}: y", y, 1)
-    if len(X) != len(y):
-        raise ValueError(f"{name}: {len(X)} rows but {len(y)} labels; want one label per row")
+    if X.shape[0] != len(y):
+        raise ValueError(f"{name}: {X.shape[0]} rows but {len(y)} labels; want one label per row")
     if len(y) == 0:
         raise ValueError(f"{name}: no rows; every client needs at least one: leave it out")
     if X.shape[1] == 0:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation as check
+from ..errors import UnsupportedError
+from ..rows import Rows, is_sparse
 from .even import Iid
 from .scheme import Scheme
 
@@ -36,6 +38,8 @@ class FeatureShift(Scheme):
     ------
     ValueError, TypeError
         If ``scale`` is not a finite number of at least 0.
+    UnsupportedError
+        On dealing sparse rows, of which the displaced ones would be dense.
 
     References
     ----------
@@ -61,11 +65,16 @@ class FeatureShift(Scheme):
         return Iid().assign(y, n_clients, rng)
 
     def transform(
-        self, X: np.ndarray, clients: np.ndarray, n_clients: int, rng: np.random.Generator
-    ) -> np.ndarray:
+        self, X: Rows, clients: np.ndarray, n_clients: int, rng: np.random.Generator
+    ) -> Rows:
         """The displaced rows, shape (N, d)."""
         if self.scale == 0:
             return X
+        if is_sparse(X):
+            raise UnsupportedError(
+                f"scheme: {self} moves every feature of a row, so that sparse rows would become "
+                "dense; want X.toarray(), if it fits in memory"
+            )
         directions = rng.standard_normal((n_clients, X.shape[1]))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         largest = np.abs(X).max()

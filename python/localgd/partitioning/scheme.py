@@ -7,6 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..rows import Rows
+
 __all__ = ["Scheme"]
 
 
@@ -72,15 +74,15 @@ class Scheme(ABC):
         """
 
     def transform(
-        self, X: np.ndarray, clients: np.ndarray, n_clients: int, rng: np.random.Generator
-    ) -> np.ndarray:
+        self, X: Rows, clients: np.ndarray, n_clients: int, rng: np.random.Generator
+    ) -> Rows:
         """The rows as the clients see them; by default unchanged.
 
         ``x_ij`` after the rows were dealt
 
         Parameters
         ----------
-        X : ndarray of shape (N, d), float64
+        X : ndarray or csr_array of shape (N, d), float64 or float32
             The rows, in the order in which they came; not to be written to.
         clients : ndarray of shape (N,), int64
             What :meth:`assign` gave.
@@ -91,7 +93,7 @@ class Scheme(ABC):
 
         Returns
         -------
-        ndarray of shape (N, d), float64
+        ndarray or csr_array of shape (N, d)
             The rows, in the same order.
 
         Raises
