@@ -13,7 +13,7 @@ using namespace localgd::testing;
 namespace {
 
 template <class Real>
-constexpr double tolerance = std::is_same_v<Real, double> ? 1e-13 : 2e-5;
+constexpr double tolerance = std::is_same_v<Real, double> ? 1e-13 : 5e-5;
 
 // One client's rows in Real, and what its steps take.
 template <class Real>

@@ -66,9 +66,7 @@ class Margins:
 
     def sizes(self, m: np.ndarray) -> np.ndarray:
         """The size of a row's slope before anything cancels."""
-        if self.loss.affine:
-            return self.c * (np.abs(m) + np.abs(self.y))
-        return np.abs(self.slopes(m))
+        return self.c * self.loss.sizes(m, self.y)
 
     def slips(self, m: np.ndarray, doubt: np.ndarray) -> np.ndarray:
         """How far a row's slope may be off where its score is by so much."""
@@ -91,7 +89,7 @@ class Margins:
 
     def spread(self, A: Rows, step: np.ndarray) -> float:
         """β with |φ'''| ≤ β φ'' along the step, for any place: max_j |a_j·step| times that of ℓ."""
-        return self._rate * float(np.abs(A @ step).max())
+        return self._rate * float(np.abs(A @ step).max()) if self.loss.smooth else np.inf
 
     def reach(self, A: Rows, lower: np.ndarray) -> float:
         """The largest score of a step of length 1 in the norm of the Hessian L Lᵀ."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation as check
+from ..errors import UnsupportedError
 from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
@@ -104,10 +105,10 @@ def minimizer(
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    loss : "exponential", "logistic", "squared" or "softmax", default "logistic"
-        The first two need a binary task, "squared" a regression or binary one, "softmax" a
-        multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²). Of a loss that
-        was added it wants second derivatives (``localgd.losses``).
+    loss : str, default "logistic"
+        As for :func:`localgd.run`; "squared_hinge" and "huber", whose second derivatives jump, want
+        λ > 0. "softmax" with d·C = 1000 takes a few seconds; memory grows like (d·C)². Of a loss
+        that was added it wants second derivatives (``localgd.losses``).
     l2 : float >= 0, default 0
         λ.
     tolerance : float > 0, default 1e-10
@@ -128,7 +129,7 @@ def minimizer(
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
     UnsupportedError
-        For a loss whose second derivatives are not known.
+        For a loss whose second derivatives are not known, or jump and there is no λ.
 
     References
     ----------
@@ -150,6 +151,11 @@ def minimizer(
     check_loss(loss, problem)
     tolerance = check.number("tolerance", tolerance, above=0)
     l2 = check.number("l2", l2, minimum=0)
+    if l2 == 0 and not LOSSES[loss].smooth:
+        raise UnsupportedError(
+            f"l2: got 0, with which the {loss} loss, linear or constant in parts, may have many "
+            "minimisers; want l2 > 0, or another loss"
+        )
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
     rows = rows if active.all() else rows[active]

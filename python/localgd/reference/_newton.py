@@ -17,6 +17,7 @@ from ._rows import absolute, filled, lengths
 __all__ = ["Minimum", "minimise", "step_share"]
 
 STEPS = 200
+SHORTEST = 2.0**-60  # of the shares that are tried where the curvature jumps
 SWEEPS = 5
 EPS = np.finfo(float).eps
 EXTENDED_ENTRIES = 1 << 24  # of products, above which they are left to BLAS in double precision
@@ -97,8 +98,11 @@ def step_share(
         loss = objective.value(objective.lift(A, at))
         return loss + 0.5 * l2 * float(at @ at) if l2 > 0 else loss
 
-    safe = float(np.log1p(spread) / spread)
+    smooth = np.isfinite(spread)
+    safe = float(np.log1p(spread) / spread) if smooth else SHORTEST
     before, share = value(v), 1.0
+    if not smooth:  # then a whole step may be the last one, which gains less than rounding
+        before += EPS * abs(before)
     while share > safe:
         if value(v + share * step) <= before + share * slope / 4:
             break

@@ -19,6 +19,7 @@ __all__ = ["RidgeMinimum", "descend", "merged", "minimise_regularised"]
 
 STEPS = 100
 LARGEST_HESSIAN = 2000  # unknowns of those that are made and factored
+ROUNDING = 1e-14  # of the value at 0
 STALLED = 3  # steps in a row that do not bring the gradient down
 EPS = np.finfo(float).eps
 ROUNDED = 0.1  # of the rounding of a term: sums of many are closer than each of them
@@ -73,7 +74,7 @@ def descend(
     """Newton steps, shortened where the objective asks for it; the point of least gradient."""
     v = np.zeros(objective.columns * A.shape[1]) if start is None else start
     best, least, stalled = v, np.inf, 0
-    first, long = None, lengths(A)
+    first, long, highest = None, lengths(A), objective.value(objective.lift(A, v))
     for _ in range(STEPS):
         scores = objective.lift(A, v)
         gradient = objective.pull(A, objective.slopes(scores)) + l2 * v
@@ -86,7 +87,10 @@ def descend(
         if size <= ROUNDED * rounding or stalled == STALLED:
             break
         step = _newton_step(A, objective, l2, scores, gradient, min(0.1, size / first))
-        v = v + step_share(A, objective, v, step, slope=float(gradient @ step), l2=l2) * step
+        slope = float(gradient @ step)
+        if not objective.loss.smooth and -slope > ROUNDING * highest:
+            stalled = 0  # gradients fall late, once no more rows pass a place where it is not
+        v = v + step_share(A, objective, v, step, slope=slope, l2=l2) * step
     return best
 
 
