@@ -1,7 +1,7 @@
-"""The one list of engines, losses, methods and dtypes that drives the tests.
+"""The one list of engines, losses, methods, dtypes and schemes that drives the tests.
 
-An engine, loss, method or server is tested everywhere once it stands here; test_registry.py fails
-while one that the package has does not.
+An engine, loss, method, server or scheme is tested everywhere once it stands here; test_registry.py
+fails while one that the package has does not.
 """
 
 from __future__ import annotations
@@ -255,6 +255,43 @@ def model(loss: str, column: Any) -> np.ndarray | None:
 def reference(loss: str, d: int = N_FEATURES) -> np.ndarray:
     """A direction to measure angles to."""
     return model(loss, np.arange(1.0, d + 1) * (-1.0) ** np.arange(d))
+
+
+# -- Schemes ---------------------------------------------------------------------------------------
+
+# With options at which they accept any rows of a binary task, N >= M.
+SCHEMES = (
+    lg.Iid(),
+    lg.Dirichlet(1e-6),
+    lg.Dirichlet(0.3),
+    lg.Dirichlet(1e6),
+    lg.Quantity(1e-6),
+    lg.Quantity(0.5),
+    lg.Quantity(1e6),
+    lg.Quantity(law="linear"),
+    lg.Quantity(law="square"),
+    lg.Quantity(law="exponential"),
+    lg.FeatureShift(0.0),
+    lg.FeatureShift(2.0),
+    lg.Contiguous(equal=False),
+    lg.Contiguous(sort="label", equal=False),
+    lg.Shards(1),
+    lg.ByTarget(1e-6),
+    lg.ByTarget(0.3, bins=3),
+)
+DROPPING_SCHEMES = (lg.Contiguous(), lg.Contiguous(sort="label"))  # what equal sizes leave over
+# That want something of the rows; made for y and M.
+PARTICULAR_SCHEMES = {
+    "ByClass": lambda y, n_clients: lg.ByClass(1),
+    "Shards": lambda y, n_clients: lg.Shards(2),
+    "Natural": lambda y, n_clients: lg.Natural(np.arange(len(y)) % n_clients),
+    "Function": lambda y, n_clients: deal_in_turn,
+}
+
+
+def deal_in_turn(y, n_clients, rng):
+    """A scheme of the user's own."""
+    return np.arange(len(y)) % n_clients
 
 
 # -- Problems --------------------------------------------------------------------------------------

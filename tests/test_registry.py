@@ -4,7 +4,7 @@ import oracle
 import registry
 
 import localgd as lg
-from localgd import arguments, engines, losses, methods, servers
+from localgd import arguments, engines, losses, methods, partitioning, servers
 from localgd._backend import core
 
 
@@ -40,6 +40,14 @@ def test_every_correction_and_sampling_is_listed():
         assert [*rule.parameters] == corrections[rule.correction]
     for name in ("solve", "stochastic", "replacement", "whole_round"):
         assert {getattr(method.rule, name) for method in made} == {True, False}, name
+
+
+def test_every_scheme_is_listed():
+    plain = {type(scheme).__name__ for scheme in (*registry.SCHEMES, *registry.DROPPING_SCHEMES)}
+    exported = {*partitioning.__all__} - {"Scheme", "partition"}
+    assert plain | {*registry.PARTICULAR_SCHEMES} == exported | {"Function"}
+    for name in exported:
+        assert getattr(lg, name) is getattr(partitioning, name)
 
 
 def test_names_are_unique_and_every_variation_is_used():

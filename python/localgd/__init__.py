@@ -34,7 +34,18 @@ if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
     from .analysis import angle
     from .fast_forwarding import fast_forward
-    from .partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, partition
+    from .partitioning import (
+        ByClass,
+        ByTarget,
+        Contiguous,
+        Dirichlet,
+        FeatureShift,
+        Iid,
+        Natural,
+        Quantity,
+        Shards,
+        partition,
+    )
     from .sweeping import load_sweep, sweep
 
 __version__: str = _core.build_info()["version"]
@@ -44,6 +55,8 @@ __all__ = [
     "Anchored",
     "Average",
     "ByClass",
+    "ByTarget",
+    "Contiguous",
     "Dirichlet",
     "DivergedError",
     "FeatureShift",
@@ -57,6 +70,7 @@ __all__ = [
     "MinibatchSGD",
     "MissingExtraError",
     "ModifiedLocalGD",
+    "Natural",
     "NotSeparableError",
     "Polynomial",
     "Problem",
@@ -67,6 +81,7 @@ __all__ = [
     "ServerAdam",
     "ServerSGD",
     "ServerYogi",
+    "Shards",
     "TwoStage",
     "UnsupportedError",
     "analysis",
@@ -90,7 +105,11 @@ _LAZY_NAMES = {
     "fast_forward": "fast_forwarding",
     **dict.fromkeys(["load_sweep", "sweep"], "sweeping"),
     **dict.fromkeys(
-        ["ByClass", "Dirichlet", "FeatureShift", "Iid", "Quantity", "partition"], "partitioning"
+        [
+            *("ByClass", "ByTarget", "Contiguous", "Dirichlet", "FeatureShift", "Iid", "Natural"),
+            *("Quantity", "Shards", "partition"),
+        ],
+        "partitioning",
     ),
 }
 
