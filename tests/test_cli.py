@@ -154,10 +154,20 @@ def test_learning_rates_refuse(value, message):
 def test_schemes():
     built = [
         words.partition_scheme(read("scheme", text))
-        for text in ("iid", "dirichlet:0.3", "by-class:1", "quantity:0.5", "feature-shift:2")
+        for text in (
+            *("iid", "dirichlet:0.3", "by-class:1", "quantity:0.5", "feature-shift:2"),
+            *("shards:2", "by-target:0.1", "by-target:0.1,4", "contiguous", "sorted"),
+            *("linear-sizes", "square-sizes", "exponential-sizes"),
+        )
     ]
-    wanted = [lg.Iid(), lg.Dirichlet(0.3), lg.ByClass(1), lg.Quantity(0.5), lg.FeatureShift(2)]
-    assert built == wanted
+    laws = [lg.Quantity(law=law) for law in ("linear", "square", "exponential")]
+    assert built == [
+        *(lg.Iid(), lg.Dirichlet(0.3), lg.ByClass(1), lg.Quantity(0.5), lg.FeatureShift(2)),
+        *(lg.Shards(2), lg.ByTarget(0.1), lg.ByTarget(0.1, 4), lg.Contiguous()),
+        *(lg.Contiguous(sort="label"), *laws),
+    ]
+    named = {type(scheme).__name__ for scheme in built} | {"Natural"}  # for that there is --client
+    assert named == set(lg.partitioning.__all__) - {"Scheme", "partition"}
     with pytest.raises(ValueError, match=r"scheme: got 'dirichlet'; want dirichlet:ALPHA"):
         read("scheme", "dirichlet")
     with pytest.raises(ValueError, match=r"want iid, dirichlet:ALPHA, by-class:K"):

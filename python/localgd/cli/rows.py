@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .. import datasets
 from ..errors import MissingExtraError
 from ..losses import LOSSES, default_loss
 from ..partitioning import partition
+from ..partitioning.scaling import rows_to_scale
 from ..problem import Problem, check_task
 from ..randomness import random_generator
 from .own_rows import read_own
@@ -24,6 +26,11 @@ __all__ = ["Prepared", "prepare"]
 DIGITS = {"mnist": datasets.load_mnist, "digits": datasets.load_digits}
 BUILT_IN = (*DIGITS, "breast-cancer")
 TITLES = {"mnist": "MNIST digits", "digits": "scikit-learn's 8x8 digits"}
+SCALED = {
+    "rows": "each divided by its norm",
+    "spectral": "divided by the spectral norm over √N",
+    "standard": "columns of mean 0 and standard deviation 1",
+}
 TEST_STREAM = 2  # keeps the draw of test rows apart from the dealing of the others
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -59,16 +66,10 @@ def prepare(settings: Settings) -> Prepared:
     rows, settings = _settled(dataclasses.replace(rows, X=X), settings)
     rows, test = _held_out(rows, settings)
     if rows.ids is None:
-        problem = partition(
-            rows.X,
-            rows.y,
-            n_clients=settings.clients,
-            scheme=partition_scheme(str(settings.scheme)),
-            seed=settings.seed,
-            weights=settings.weights,
-            task=settings.task,
-        )
+        problem = _dealt(rows, settings)
         dealing = f"dealt by {settings.scheme}, seed {settings.seed}"
+        left_over = len(rows.y) - problem.n_samples
+        dealing += f" ({left_over:,} rows left over)" if left_over else ""
     else:
         problem = Problem.from_arrays(
             rows.X, rows.y, rows.ids, weights=settings.weights, task=settings.task
@@ -82,6 +83,20 @@ def prepare(settings: Settings) -> Prepared:
         data += f"; {len(test[1]):,} more rows held out as a test"
     clients = _about_clients(problem, settings, dealing)
     return Prepared(problem, test, settings, data, clients, in_options(rows.guessed))
+
+
+def _dealt(rows: Rows, settings: Settings) -> Problem:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the line about clients says what is left
+        return partition(
+            rows.X,
+            rows.y,
+            n_clients=settings.clients,
+            scheme=partition_scheme(str(settings.scheme)),
+            seed=settings.seed,
+            weights=settings.weights,
+            task=settings.task,
+        )
 
 
 def _load(settings: Settings) -> tuple[Rows, Settings]:
@@ -102,9 +117,9 @@ def _load(settings: Settings) -> tuple[Rows, Settings]:
     if name in DIGITS:
         groups = list("0123456789") if settings.classes == "all" else settings.classes.split(",")
         classes = tuple(tuple(int(digit) for digit in group) for group in groups)
-        X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.normalize else None)
+        X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.by_largest_norm else None)
         return Rows(X, y, None, TITLES[name], tuple(groups)), settings
-    X, y = datasets.load_breast_cancer(scale="standard" if settings.normalize else None)
+    X, y = datasets.load_breast_cancer(scale="standard" if settings.by_largest_norm else None)
     return Rows(X, y, None, "Wisconsin breast cancer", ("malignant", "benign")), settings
 
 
@@ -183,7 +198,9 @@ def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
     """Rows as the settings want them, and what was done to them."""
     largest = float(np.linalg.norm(X, axis=1).max())
     said = f"largest norm {largest:.4g}"
-    if settings.normalize:
+    if settings.scale is not None:
+        X, said = rows_to_scale(X, settings.scale), SCALED[settings.scale]
+    if settings.by_largest_norm:
         standard = "columns standardised, then " if settings.data == "breast-cancer" else ""
         said = f"{standard}scaled to largest norm 1"
         if settings.data not in BUILT_IN and largest > 0:
@@ -192,7 +209,7 @@ def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
     if settings.bias:
         X = np.column_stack([X, np.ones(len(X))])
         said += ", a column of ones appended"
-        if settings.normalize:
+        if settings.by_largest_norm:
             X = X / np.linalg.norm(X, axis=1).max()
             said += ", scaled again"
     return X, said

@@ -127,7 +127,15 @@ class DataSettings(Options):
     normalize: kinds.Flag = option(
         "Divide all rows by the largest row norm: keeps lr 1 stable.", True
     )
+    scale: Literal["rows", "spectral", "standard"] | None = option(
+        "Instead: each row by its norm; all by the spectral norm; columns of mean 0 and spread 1."
+    )
     bias: kinds.Flag = option("Append a column of ones: a plane need not go through 0.", False)
+
+    @property
+    def by_largest_norm(self) -> bool:
+        """Whether rows are divided by the largest row norm."""
+        return self.normalize and self.scale is None
 
 
 @group("Labels")

@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import _validation as check
-from ..partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, Scheme
+from ..partitioning import (
+    ByClass,
+    ByTarget,
+    Contiguous,
+    Dirichlet,
+    FeatureShift,
+    Iid,
+    Quantity,
+    Scheme,
+    Shards,
+)
+from ..partitioning.even import LAWS
 from ..schedules import PRESETS, Polynomial, Schedule, TwoStage
 from ..servers import (
     Anchored,
@@ -26,6 +37,18 @@ def _heavy_ball(lr: float, momentum: float) -> ServerSGD:
     return ServerSGD(lr, momentum)
 
 
+def _quantity(alpha: float) -> Quantity:
+    return Quantity(alpha)
+
+
+def _sizes(law: str) -> Callable[[], Quantity]:
+    return lambda: Quantity(law=law)
+
+
+def _shards(k: int) -> Shards:
+    return Shards(k)
+
+
 def _nesterov(lr: float, momentum: float) -> ServerSGD:
     return ServerSGD(lr, momentum, nesterov=True)
 
@@ -35,7 +58,12 @@ SCHEMES: Makers = {
     "iid": Iid,
     "dirichlet": Dirichlet,
     "by-class": ByClass,
-    "quantity": Quantity,
+    "shards": _shards,
+    "by-target": ByTarget,
+    "contiguous": lambda: Contiguous(),
+    "sorted": lambda: Contiguous(sort="label"),
+    "quantity": _quantity,
+    **{f"{law}-sizes": _sizes(law) for law in LAWS},
     "feature-shift": FeatureShift,
 }
 SERVERS: Makers = {
