@@ -6,6 +6,7 @@ import registry
 import localgd as lg
 from localgd import arguments, engines, losses, methods, partitioning, servers
 from localgd._backend import core
+from localgd.participation.rules import Rule, rule_of
 
 
 def test_every_engine_is_listed():
@@ -34,6 +35,9 @@ def test_every_server_is_listed_and_has_an_oracle():
 def test_every_correction_and_sampling_is_listed():
     made = [case.make(0.1) for case in registry.METHODS]
     assert {method.sampling for method in made} == {"uniform", "weight"}
+    assert {method.shares for method in made} == {"renormalized", "unbiased"}
+    rules = {type(rule_of(method.participation)) for method in made} - {type(None)}
+    assert rules == set(Rule.__subclasses__())
     corrections = core.schema()["corrections"]
     assert {method.rule.correction for method in made} == set(corrections)
     for rule in (method.rule for method in made):

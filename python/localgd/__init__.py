@@ -23,6 +23,7 @@ from .methods import (
     ModifiedLocalGD,
     Scaffold,
 )
+from .participation import Cyclic, Markov, Periodic
 from .problem import Problem
 from .recording import log_spaced
 from .result import Run, load
@@ -57,6 +58,7 @@ __all__ = [
     "ByClass",
     "ByTarget",
     "Contiguous",
+    "Cyclic",
     "Dirichlet",
     "DivergedError",
     "FeatureShift",
@@ -67,11 +69,13 @@ __all__ = [
     "LocalGD",
     "LocalSGD",
     "LocalSolve",
+    "Markov",
     "MinibatchSGD",
     "MissingExtraError",
     "ModifiedLocalGD",
     "Natural",
     "NotSeparableError",
+    "Periodic",
     "Polynomial",
     "Problem",
     "Quantity",

@@ -208,16 +208,23 @@ class MethodSettings(Options):
         "for modified-local-gd."
     )
     participation: kinds.Share | None = option(
-        "Clients per round: a fraction (0.1) or a count (5). Default: all."
+        f"Clients per round: a fraction (0.1), a count (5), or {words.forms(words.TURNS)}. "
+        "Default: all."
     )
     sampling: Literal["uniform", "weight"] | None = option(
         "How clients are drawn. Default: uniform."
+    )
+    shares: Literal["renormalized", "unbiased"] | None = option(
+        "Of those who take part: their weights over the sum, or over how often they do. Default: "
+        "renormalized, which is biased where weights differ."
     )
     rounds: kinds.Whole = option("Communication rounds; 1e4 works, and 1e100.", 10_000)
     loss: kinds.Loss | None = option(
         "Default: exponential; squared for regression, softmax for classes."
     )
-    l2: kinds.Nonnegative = option("λ of the objective: the loss + λ/2 |w|^2.", 0.0)
+    l2: kinds.Penalty = option(
+        "λ of the objective, the loss + λ/2 |w|^2: a number, H/N, or kappa=1e4.", 0.0
+    )
     reference: kinds.Flag | None = option(
         "Compute the max-margin model, or the minimiser, and how far it is. Default: "
         "if that takes no more than a minute or so."

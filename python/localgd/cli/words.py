@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import _validation as check
+from ..participation import Cyclic, Markov, Periodic
+from ..participation.rules import Rule
 from ..partitioning import (
     ByClass,
     ByTarget,
@@ -53,6 +55,10 @@ def _nesterov(lr: float, momentum: float) -> ServerSGD:
     return ServerSGD(lr, momentum, nesterov=True)
 
 
+def _cyclic(count: int = 1) -> Cyclic:
+    return Cyclic(count=count)
+
+
 SCHEDULES: Makers = {"two-stage": TwoStage, "polynomial": Polynomial}
 SCHEMES: Makers = {
     "iid": Iid,
@@ -75,6 +81,7 @@ SERVERS: Makers = {
     "yogi": ServerYogi,
     "adagrad": ServerAdagrad,
 }
+TURNS: Makers = {"cyclic": _cyclic, "periodic": Periodic, "markov": Markov}
 RATES = "1/H, 1/LH"  # PRESETS as one types them
 EXACT = "exact"  # --local-steps: the exact local solve
 FULL = "full"  # --batch-size: all rows
@@ -108,6 +115,11 @@ def learning_rate(value: float | str) -> Schedule:
 def server(value: str) -> Server:
     """The server of these words."""
     return _built(value, SERVERS)
+
+
+def participation(value: int | float | str) -> int | float | Rule:
+    """The share of the clients, their number, or the rule of these words."""
+    return _built(value, TURNS) if isinstance(value, str) else value
 
 
 def partition_scheme(value: str) -> Scheme:
