@@ -10,6 +10,7 @@ from . import _validation as check
 from .methods import Method
 from .problem import Problem
 from .schedules import Schedule
+from .smoothness import smoothness
 
 __all__ = ["check_penalty", "learning_rate", "penalty"]
 
@@ -68,8 +69,6 @@ def learning_rate(problem: Problem, method: Method, loss: str, l2: float = 0.0) 
 
 def _smoothness(problem: Problem, loss: str) -> float:
     """H, computed once for each problem: a sweep asks for it again and again."""
-    from .analysis.smoothness import smoothness
-
     of_losses = _known.setdefault(problem, {})
     if loss not in of_losses:
         of_losses[loss] = smoothness(problem, loss)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..smoothness import smoothness
 from .asymptotics import Residual, residual
 from .clients import Heterogeneity, heterogeneity
 from .geometry import angle, margins
 from .gradients import GradientAlignment, gradient_alignment
-from .smoothness import smoothness
 
 __all__ = [
     "GradientAlignment",

@@ -63,7 +63,7 @@ class Markov(Rule):
     >>> problem = lg.datasets.make_separable(n_clients=4, n_samples=5, n_features=30, seed=0)
     >>> method = lg.LocalGD(10, 1.0, participation=lg.Markov(up=0.1, down=0.3))
     >>> lg.run(problem, method, rounds=10_000).config["clients_per_round"]
-    1.0046
+    1.0321
     """
 
     up: float
@@ -78,7 +78,7 @@ class Markov(Rule):
 
     @property
     def presence(self) -> float:
-        """π."""
+        """The part of the rounds in which a client is there: ``π = up/(up + down)``."""
         return self.up / (self.up + self.down)
 
     def clients_per_round(self, n_clients: int) -> float:

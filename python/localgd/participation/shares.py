@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,9 +10,6 @@ from .._backend import core
 from ..problem import Problem
 from ..randomness import RoundStream
 from .rules import Clients, Listed, rule_of
-
-if TYPE_CHECKING:
-    from ..methods import Method
 
 __all__ = ["BIASED", "Participation", "RoundShares", "is_biased"]
 
@@ -23,6 +20,25 @@ BIASED = (
 )
 KEY = (1, 0)  # keeps these draws apart from the batches of the clients
 ROUNDING = 1e-12  # of weights
+
+
+class Sampling(Protocol):
+    """What is asked of a method: who takes part, and with which share."""
+
+    @property
+    def participation(self) -> Any:
+        """A fraction, a count, a rule or a function."""
+
+    @property
+    def sampling(self) -> str:
+        """ "uniform" or "weight"."""
+
+    @property
+    def shares(self) -> str:
+        """ "renormalized" or "unbiased"."""
+
+    def clients_per_round(self, n_clients: int) -> int:
+        """How many clients take part in each round."""
 
 
 class RoundShares(NamedTuple):
@@ -46,7 +62,7 @@ class Participation:
     that there are; that of :class:`Markov` with all, each of which has a state.
     """
 
-    def __init__(self, problem: Problem, method: Method, seed: int):
+    def __init__(self, problem: Problem, method: Sampling, seed: int):
         self._weights = problem.weights
         self._eligible = np.flatnonzero(problem.weights)  # others would not move the model
         self._unbiased = method.shares == "unbiased"
@@ -113,7 +129,7 @@ class Participation:
         return RoundShares(shares / np.repeat(sums, sizes[sizes > 0]), clients, offsets)
 
 
-def is_biased(problem: Problem, method: Method) -> bool:
+def is_biased(problem: Problem, method: Sampling) -> bool:
     """Whether the mean of p̃_i over the rounds is known to differ from p_i.
 
     Of p̃_i = p_i / Σ_{j ∈ S} p_j: of one client a round, drawn uniformly, it is 1/M. A function of
