@@ -66,8 +66,8 @@ def identity(prepared: Preparation, engine: str) -> dict[str, Any]:
     kept = {field.name for field in dataclasses.fields(prepared)} - MAY_CHANGE - IN_OTHER_WORDS
     return {
         **{name: identify(getattr(prepared, name)) for name in kept},
-        "method": work_of(method, unknown=lambda value: "callable"),
-        "lr": identify(getattr(method, "lr", None), unknown=lambda value: "callable"),
+        "method": work_of(method, refuse, _function),
+        "lr": identify(getattr(method, "lr", None), _function),
         "clients": clients_named(prepared.problem, method),
         "engine": engine,
         "data": [prepared.problem.fingerprint, digest(prepared.init, prepared.reference)],
@@ -92,12 +92,21 @@ def clients_named(problem: Problem, method: Method) -> str | None:
     return hashlib.sha256(repr(problem.client_ids).encode()).hexdigest()
 
 
-def work_of(method: Method, unknown: Callable[[Any], Any] = refuse) -> dict[str, Any]:
-    """All that runs depend on of a method but its learning rate; see :func:`identify`."""
+def _function(value: Any) -> str:
+    return "callable"
+
+
+def work_of(
+    method: Method, unknown: Callable[[Any], Any], unknown_turns: Callable[[Any], Any] | None = None
+) -> dict[str, Any]:
+    """All that runs depend on of a method but its learning rate; see :func:`identify`.
+
+    ``unknown_turns`` is asked in place of ``unknown`` about who takes part.
+    """
     return {
         "rule": identify(method.rule, unknown),
         "server": identify(method.server, unknown),
-        "participation": identify(method.participation, unknown),
+        "participation": identify(method.participation, unknown_turns or unknown),
         "sampling": method.sampling,
         "normalize": method.normalize,
         "shares": method.shares,

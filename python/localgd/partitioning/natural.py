@@ -54,11 +54,14 @@ class Natural(Scheme):
         ids = np.asarray(self.ids) if not isinstance(self.ids, list | tuple) else self.ids
         names, index = client_index(ids, len(ids))
         object.__setattr__(self, "ids", tuple(names[i] for i in index.tolist()))
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_index", index)
 
     @property
     def client_ids(self) -> tuple[Hashable, ...]:
         """The distinct ids, sorted."""
-        return client_index(self.ids, len(self.ids))[0]
+        names: tuple[Hashable, ...] = self._names  # type: ignore[attr-defined]
+        return names
 
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
         """The places of the ids among the distinct ones, shape (N,)."""
@@ -66,7 +69,8 @@ class Natural(Scheme):
             raise ValueError(
                 f"Natural: got {len(self.ids)} ids for {len(y)} rows; want one for each"
             )
-        return client_index(self.ids, len(y))[1]
+        index: np.ndarray = self._index  # type: ignore[attr-defined]
+        return index
 
     def __repr__(self) -> str:
-        return f"Natural({len(set(self.ids))} clients, {len(self.ids)} rows)"
+        return f"Natural({len(self.client_ids)} clients, {len(self.ids)} rows)"
