@@ -182,7 +182,8 @@ class Rounds:
         taking_part = [i for i, share in enumerate(shares) if share > 0]
         if self.method.name not in ("GradAlign", "FedGA"):
             return [(i, w) for i in taking_part]
-        gradients = {i: objective(loss).gradient(*clients[i], w) for i in taking_part}
+        data = objective(objective(loss).loss)  # λ is the same for all, and cancels
+        gradients = {i: data.gradient(*clients[i], w) for i in taking_part}
         mean = sum(shares[i] * gradients[i] for i in taking_part)
         return [(i, w + self.method.beta * (gradients[i] - mean)) for i in taking_part]
 
@@ -370,14 +371,14 @@ def simulate(
 ) -> Result:
     """Rounds of ``step(clients, p̃, loss, w, k) -> (w_{k+1}, client models)``, measured at some.
 
-    ``shares`` holds the p̃ of each round, shape (rounds, M); p, if not given. A gradient that
-    overflows raises FloatingPointError.
+    ``shares`` holds the p̃ of each round, shape (rounds, M); p, if not given. The model, and the
+    drift, stay in a round without any. A gradient that overflows raises FloatingPointError.
     """
     p = np.asarray(p, dtype=np.float64) / np.sum(p)
     shares = np.broadcast_to(p if shares is None else shares, (rounds, len(p)))
     w = np.zeros(model_shape(clients, loss)) if init is None else np.array(init, dtype=np.float64)
     history: dict[str, list] = {name: [] for name in COLUMNS}
-    drift, participations = np.nan, 0
+    last, participations = None, 0
     wanted = {0, rounds, *record}
     # Underflow of exp(-m) far on the right side is what the formula says.
     with np.errstate(over="raise", invalid="raise", divide="raise", under="ignore"):
@@ -386,16 +387,16 @@ def simulate(
                 values = (
                     k,
                     *measures(clients, p, loss, w, reference),
-                    drift,
+                    np.nan if last is None else client_drift(*last),
                     *gradient_measures(clients, p, loss, w),
                     participations,
                     least_gradient(clients, p, loss, w),
                 )
                 for name, value in zip(COLUMNS, values, strict=True):
                     history[name].append(value)
-            if k < rounds:
+            if k < rounds and shares[k].any():
                 w, models = step(clients, shares[k], loss, w, k)
-                drift = client_drift(shares[k], models, w) if k + 1 in wanted else np.nan
+                last = shares[k], models, w
                 participations += np.count_nonzero(shares[k])
     return Result(w, {name: np.array(column) for name, column in history.items()})
 

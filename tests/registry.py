@@ -1,7 +1,7 @@
-"""The one list of engines, losses, methods and dtypes that drives the tests.
+"""The one list of engines, losses, methods, dtypes and schemes that drives the tests.
 
-An engine, loss, method or server is tested everywhere once it stands here; test_registry.py fails
-while one that the package has does not.
+An engine, loss, method, server or scheme is tested everywhere once it stands here; test_registry.py
+fails while one that the package has does not.
 """
 
 from __future__ import annotations
@@ -93,8 +93,14 @@ class MethodCase:
 
     def fits(self, n_clients: int) -> bool:
         """Whether it can be run on so many clients."""
-        steps, count = self.options.get("local_steps"), self.options.get("participation", 1)
-        return (not isinstance(steps, tuple) or len(steps) == n_clients) and count <= n_clients
+        steps = self.options.get("local_steps")
+        if isinstance(steps, tuple) and len(steps) != n_clients:
+            return False
+        try:
+            Participation(lg.Problem([([[1.0]], [1.0])] * n_clients), self.make(0.1), 0)
+        except ValueError:  # more clients a round than there are, or others
+            return False
+        return True
 
     @property
     def rounds(self) -> int:
@@ -112,7 +118,7 @@ class MethodCase:
     def step(self, rate: Any, p: np.ndarray, *, seed: int = SEED) -> oracle.Rounds:
         """The oracle's rounds, for a rate as a function of the round."""
         options = dict(self.options)
-        for name in ("participation", "sampling"):  # the oracle is given the shares
+        for name in ("participation", "sampling", "shares"):  # the oracle is given them
             options.pop(name, None)
         server, numbers = options.pop("server", ("Average", {}))
         method = oracle.Method(self.kind, lr=rate, server=server, server_numbers=numbers, **options)
@@ -147,6 +153,13 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "two clients": {"participation": 2},
     "half": {"participation": 0.5},
     "by weight": {"participation": 2, "sampling": "weight"},
+    "unbiased": {"shares": "unbiased"},
+    "cyclic": {"participation": lg.Cyclic()},
+    "pairs in turn": {"participation": lg.Cyclic([2, 0, 1], count=2)},
+    "groups": {"participation": lg.Periodic([[0, 2], [1], []], period=2)},
+    "two groups": {"participation": lg.Periodic(2)},
+    "markov": {"participation": lg.Markov(0.3, 0.4)},
+    "function": {"participation": lambda k: [1] if k % 3 == 0 else [0, 2] if k % 3 == 1 else []},
     "all by weight": {"sampling": "weight"},
     "unequal": {"local_steps": (2, 1, 4)},
     "plain": {"normalize": False},
@@ -176,6 +189,15 @@ METHODS = tuple(
         "LocalGD: half",
         "LocalGD: by weight",
         "LocalGD: all by weight",
+        "LocalGD: two clients, unbiased",
+        "LocalGD: cyclic",
+        "LocalGD: pairs in turn, unbiased",
+        "LocalGD: groups, momentum",
+        "LocalGD: groups, unbiased, anchored",
+        "LocalGD: two groups, unequal",
+        "LocalGD: markov, adam",
+        "LocalGD: markov, unequal, plain, unbiased",
+        "LocalGD: function, nesterov",
         "LocalGD: unequal",
         "LocalGD: unequal, plain",
         "LocalGD: unequal, momentum, two clients",
@@ -192,7 +214,9 @@ METHODS = tuple(
         "MinibatchSGD",
         "MinibatchSGD: all rows",
         "MinibatchSGD: unequal",
+        "LocalSGD: markov, unbiased, momentum",
         "MinibatchSGD: replacement, two clients",
+        "MinibatchSGD: unequal, two clients, unbiased",
         "ModifiedLocalGD",
         "ModifiedLocalGD: unequal",
         "ModifiedLocalGD: two clients",
@@ -200,6 +224,7 @@ METHODS = tuple(
         "LocalSolve",
         "LocalSolve: momentum",
         "LocalSolve: two clients",
+        "LocalSolve: cyclic",
         "FedProx",
         "FedProx: anchored",
         "FedProx: yogi",
@@ -212,17 +237,22 @@ METHODS = tuple(
         "Scaffold: adagrad",
         "Scaffold: two clients",
         "Scaffold: by weight",
+        "Scaffold: markov",
+        "Scaffold: two clients, unbiased",
         "Scaffold: unequal",
         "Scaffold: batch 2",
         "Scaffold: batch 2, replacement, momentum, two clients",
         "GradAlign",
         "GradAlign: momentum",
         "GradAlign: two clients",
+        "GradAlign: two clients, unbiased",
+        "GradAlign: groups",
         "FedGA",
         "FedGA: adam",
         "FedGA: unequal",
         "FedGA: batch 2",
         "FedGA: batch 2, replacement, anchored, by weight",
+        "FedGA: markov, unbiased",
     )
 )
 
@@ -257,6 +287,43 @@ def model(loss: str, column: Any) -> np.ndarray | None:
 def reference(loss: str, d: int = N_FEATURES) -> np.ndarray:
     """A direction to measure angles to."""
     return model(loss, np.arange(1.0, d + 1) * (-1.0) ** np.arange(d))
+
+
+# -- Schemes ---------------------------------------------------------------------------------------
+
+# With options at which they accept any rows of a binary task, N >= M.
+SCHEMES = (
+    lg.Iid(),
+    lg.Dirichlet(1e-6),
+    lg.Dirichlet(0.3),
+    lg.Dirichlet(1e6),
+    lg.Quantity(1e-6),
+    lg.Quantity(0.5),
+    lg.Quantity(1e6),
+    lg.Quantity(law="linear"),
+    lg.Quantity(law="square"),
+    lg.Quantity(law="exponential"),
+    lg.FeatureShift(0.0),
+    lg.FeatureShift(2.0),
+    lg.Contiguous(equal=False),
+    lg.Contiguous(sort="label", equal=False),
+    lg.Shards(1),
+    lg.ByTarget(1e-6),
+    lg.ByTarget(0.3, bins=3),
+)
+DROPPING_SCHEMES = (lg.Contiguous(), lg.Contiguous(sort="label"))  # what equal sizes leave over
+# That want something of the rows; made for y and M.
+PARTICULAR_SCHEMES = {
+    "ByClass": lambda y, n_clients: lg.ByClass(1),
+    "Shards": lambda y, n_clients: lg.Shards(2),
+    "Natural": lambda y, n_clients: lg.Natural(np.arange(len(y)) % n_clients),
+    "Function": lambda y, n_clients: deal_in_turn,
+}
+
+
+def deal_in_turn(y, n_clients, rng):
+    """A scheme of the user's own."""
+    return np.arange(len(y)) % n_clients
 
 
 # -- Problems --------------------------------------------------------------------------------------

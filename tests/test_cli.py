@@ -154,14 +154,52 @@ def test_learning_rates_refuse(value, message):
 def test_schemes():
     built = [
         words.partition_scheme(read("scheme", text))
-        for text in ("iid", "dirichlet:0.3", "by-class:1", "quantity:0.5", "feature-shift:2")
+        for text in (
+            *("iid", "dirichlet:0.3", "by-class:1", "quantity:0.5", "feature-shift:2"),
+            *("shards:2", "by-target:0.1", "by-target:0.1,4", "contiguous", "sorted"),
+            *("linear-sizes", "square-sizes", "exponential-sizes"),
+        )
     ]
-    wanted = [lg.Iid(), lg.Dirichlet(0.3), lg.ByClass(1), lg.Quantity(0.5), lg.FeatureShift(2)]
-    assert built == wanted
+    laws = [lg.Quantity(law=law) for law in ("linear", "square", "exponential")]
+    assert built == [
+        *(lg.Iid(), lg.Dirichlet(0.3), lg.ByClass(1), lg.Quantity(0.5), lg.FeatureShift(2)),
+        *(lg.Shards(2), lg.ByTarget(0.1), lg.ByTarget(0.1, 4), lg.Contiguous()),
+        *(lg.Contiguous(sort="label"), *laws),
+    ]
+    named = {type(scheme).__name__ for scheme in built} | {"Natural"}  # for that there is --client
+    assert named == set(lg.partitioning.__all__) - {"Scheme", "partition"}
     with pytest.raises(ValueError, match=r"scheme: got 'dirichlet'; want dirichlet:ALPHA"):
         read("scheme", "dirichlet")
     with pytest.raises(ValueError, match=r"want iid, dirichlet:ALPHA, by-class:K"):
         read("scheme", "random")
+
+
+def test_participation():
+    built = [
+        words.participation(read("participation", text))
+        for text in ("5", "0.1", "1.0", "cyclic", "cyclic:2", "periodic:3", "periodic:3,24")
+    ]
+    wanted = [5, 0.1, 1.0, lg.Cyclic(), lg.Cyclic(count=2), lg.Periodic(3), lg.Periodic(3, 24)]
+    assert built == wanted and list(map(type, built)) == list(map(type, wanted))
+    assert words.participation(read("participation", "markov:0.1,0.5")) == lg.Markov(0.1, 0.5)
+    for text in ("0", "1.5", "periodic", "markov:0.1", "cyclic:0", "markov:2,1", "often"):
+        with pytest.raises(
+            ValueError, match=r"participation: got '?\S+'?; want a count .*, or cyc"
+        ):
+            read("participation", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("0", 0.0), ("H/N", "H/N"), ("kappa=1e4", "kappa=1e4"), ("κ=9", "κ=9")],
+)
+def test_lambda(text, value):
+    assert read("l2", text) == value
+    for wrong in ("-1", "kappa=1", "kappa", "nan"):
+        with pytest.raises(
+            ValueError, match=r"l2: got .*; want a number of at least 0, H/N, or kap"
+        ):
+            read("l2", wrong)
 
 
 PLAIN = st.fixed_dictionaries(

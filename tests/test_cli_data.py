@@ -362,3 +362,19 @@ def test_sparse_rows_of_a_file_stay_sparse(here):
     np.testing.assert_allclose(sparse.test[0].toarray(), dense.test[0], rtol=1e-14)
     assert f"41 features, {sparse.problem.X.nnz:,} numbers other than 0, divided" in sparse.data
     assert "1 (-1) against 2 (+1)" in sparse.data
+
+
+@pytest.mark.parametrize("scale", ["rows", "spectral", "standard"])
+def test_scales_and_rows_that_are_left_over(here, capsys, scale):
+    write_csv(here / "rows.csv")
+    X, y = lg.datasets.read(here / "rows.csv", label="y", header=True)
+    options = f"--data rows.csv --clients 4 --scheme sorted --scale {scale} --rounds 3 --lr 1/H"
+    assert main(f"run {options}".split()) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "4 dealt by sorted, seed 1 (2 rows left over), 7 rows each" in said
+    with pytest.warns(UserWarning, match="leaves 2 of 30 rows out"):
+        problem = lg.partition(
+            X, y, n_clients=4, scheme=lg.Contiguous(sort="label"), scale=scale, seed=1
+        )
+    run = lg.run(problem, lg.LocalGD(100, "1/H"), rounds=3, seed=1)
+    assert (lg.load(here / "localgd-run" / "run.npz").weights == run.weights).all()

@@ -411,3 +411,57 @@ def test_ctrl_c_while_the_figure_is_drawn_leaves_the_rest(here, capsys, monkeypa
     assert main("run --data rows.csv --rounds 3".split()) == 0
     assert "none: interrupted" in capsys.readouterr().out
     assert lg.load("localgd-run/run.npz").round == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "said"),
+    [
+        ("cyclic", {"participation": lg.Cyclic()}, "clients by cyclic"),
+        (
+            "periodic:2,5 --shares unbiased",
+            {"participation": lg.Periodic(2, 5), "shares": "unbiased"},
+            "clients by periodic:2,5, with unbiased shares",
+        ),
+        ("markov:0.2,0.3", {"participation": lg.Markov(0.2, 0.3)}, "clients by markov:0.2,0.3"),
+        (
+            "2 --shares unbiased",
+            {"participation": 2, "shares": "unbiased"},
+            "2 clients per round drawn uniformly, with unbiased shares",
+        ),
+    ],
+)
+def test_who_takes_part(here, capsys, words, method, said):
+    write_csv(here / "rows.csv")
+    options = f"--data rows.csv --clients 3 --scheme iid --rounds 9 --participation {words}"
+    assert main(f"run {options} --weights equal --local-steps 4 --seed 3".split()) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert main(["run", "--config", "localgd-run/run.toml", "--out", "again"]) == 0
+    saved, again = (lg.load(here / name / "run.npz") for name in ("localgd-run", "again"))
+    X, y = lg.datasets.read(here / "rows.csv", label="y", header=True)
+    X = X / np.linalg.norm(X, axis=1).max()
+    problem = lg.partition(X, y, n_clients=3, seed=3, weights="equal")
+    run = lg.run(problem, lg.LocalGD(4, 1.0, **method), rounds=9, seed=3)
+    for found in (saved, again):
+        np.testing.assert_array_equal(found.weights, run.weights)
+        assert found.config["clients_per_round"] == run.config["clients_per_round"]
+
+
+def test_biased_shares_and_rules_that_do_not_fit_are_said_in_a_line(here, capsys):
+    write_csv(here / "rows.csv")
+    options = "run --data rows.csv --clients 3 --scheme quantity:0.5 --rounds 3 --local-steps 2"
+    assert main(f"{options} --participation cyclic".split()) == 0
+    said = capsys.readouterr().err
+    assert "the weights of those who take part are divided by their sum" in " ".join(said.split())
+    assert main(f"{options} --participation cyclic:4".split()) == 2
+    assert "want at most 3, the length of its order" in " ".join(capsys.readouterr().err.split())
+
+
+def test_lambda_by_name(here, capsys):
+    write_csv(here / "rows.csv")
+    options = "run --data rows.csv --clients 3 --scheme iid --rounds 3 --loss logistic"
+    assert main(f"{options} --l2 kappa=1e3 --lr 1/H".split()) == 0
+    found = lg.load(here / "localgd-run" / "run.npz").config["l2"]
+    assert found > 0
+    assert f"logistic loss with l2 {found:g}" in " ".join(capsys.readouterr().out.split())
+    assert main(["run", "--config", "localgd-run/run.toml", "--out", "again"]) == 0
+    assert lg.load(here / "again" / "run.npz").config["l2"] == found

@@ -57,7 +57,7 @@ def graph_of(names, node):
 
 def test_the_graph_is_that_of_the_imports():
     assert {f"{NAME}.problem", f"{NAME}._validation"} <= set(imports(f"{NAME}.preparation"))
-    assert f"{NAME}.analysis.smoothness" in imports(f"{NAME}.rounds")  # within a function
+    assert f"{NAME}.smoothness" in imports(f"{NAME}.theory")
     assert f"{NAME}.reference" in imports(f"{NAME}.fast_forwarding.log_time")
 
 

@@ -83,6 +83,49 @@ def test_lambda_is_known_to_presets_of_the_learning_rate():
     np.testing.assert_array_equal(named.weights, given.weights)
 
 
+@pytest.mark.parametrize("loss", registry.LOSSES)
+def test_lambda_from_the_smoothness_constant(loss):
+    problem = registry.problem(loss)
+    H = lg.analysis.smoothness(problem, loss)
+    for l2, want in (
+        ("κ=1e2", H / 99),
+        ("kappa=100", H / 99),
+        ("H/N", H / problem.n_samples),
+        (0.25, 0.25),
+    ):
+        run = lg.run(problem, lg.LocalGD(2, "1/(LH)"), rounds=3, loss=loss, l2=l2)
+        assert run.config["l2"] == pytest.approx(want, rel=1e-14)
+        assert run.config["lr"] == pytest.approx(1 / (2 * (H + want)), rel=1e-14)
+        same = lg.run(problem, lg.LocalGD(2, run.config["lr"]), rounds=3, loss=loss, l2=want)
+        registry.assert_close(run.weights, same.weights, 1e-12, str(l2))
+
+
+def test_named_lambda_in_a_sweep_and_in_the_reference():
+    problem = registry.problem("logistic")
+    best = lg.reference.minimizer(problem, loss="logistic", l2="κ=50")
+    assert best.l2 == pytest.approx(lg.analysis.smoothness(problem, "logistic") / 49)
+    run = lg.run(problem, lg.GD("1/H"), rounds=2000, loss="logistic", l2="κ=50", reference=best)
+    assert run.history["suboptimality"][-1] < 1e-12
+    table = lg.sweep(problem, lg.GD("1/H"), grid={"l2": ["κ=50", "H/N"]}, rounds=5, loss="logistic")
+    assert [entry.values["l2"] for entry in table] == ["κ=50", "H/N"]
+    assert [entry.status for entry in table] == ["completed"] * 2
+
+
+@pytest.mark.parametrize("l2", ["κ=1", "κ=0.5", "κ=", "kappa=x", "N/H", "1e-3", "κ=inf", "κ=nan"])
+def test_lambda_that_is_not_known(l2):
+    problem = registry.problem("logistic")
+    for asked in (
+        lambda: lg.run(problem, lg.GD(1.0), rounds=1, loss="logistic", l2=l2),
+        lambda: lg.reference.minimizer(problem, loss="logistic", l2=l2),
+    ):
+        with pytest.raises(
+            ValueError, match=r"l2: got '.*'; want a finite number of at least 0, 'H"
+        ):
+            asked()
+    with pytest.raises(TypeError, match=r"l2: got None; want a finite number of at least 0, 'H/N'"):
+        lg.run(problem, lg.GD(1.0), rounds=1, loss="logistic", l2=None)
+
+
 @pytest.mark.parametrize("threads", [2, 7])
 @pytest.mark.parametrize("engine", registry.ENGINES)
 def test_the_bits_are_those_of_one_thread(engine, threads):

@@ -42,7 +42,8 @@ def test_every_method_is_a_value_that_its_repr_makes_again(case):
     method = case.make(0.25)
     assert method == case.make(0.25)
     assert hash(method) == hash(case.make(0.25))
-    assert eval(repr(method), vars(lg)) == method
+    if not callable(method.participation):  # functions have no such repr
+        assert eval(repr(method), vars(lg)) == method
     with pytest.raises(dataclasses.FrozenInstanceError):
         method.server = lg.Average()
 

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import registry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,19 +15,6 @@ from localgd.partitioning import Scheme
 from localgd.partitioning.shares import dirichlet_shares, whole_numbers
 from localgd.randomness import random_generator
 
-# Every scheme with options at which it accepts any binary problem of N >= M rows; a new scheme is
-# tested by one more line.
-SCHEMES = [
-    lg.Iid(),
-    lg.Dirichlet(1e-6),
-    lg.Dirichlet(0.3),
-    lg.Dirichlet(1e6),
-    lg.Quantity(1e-6),
-    lg.Quantity(0.5),
-    lg.Quantity(1e6),
-    lg.FeatureShift(0.0),
-    lg.FeatureShift(2.0),
-]
 LABEL_SCHEMES = [lg.Dirichlet(0.3), lg.ByClass(1)]
 
 
@@ -58,7 +46,7 @@ def skew(problem: lg.Problem) -> float:
 @settings(max_examples=150, deadline=None)
 def test_each_row_is_dealt_once_and_no_client_is_empty(data, n, seed):
     n_clients = data.draw(st.integers(1, n))
-    scheme = data.draw(st.sampled_from(SCHEMES))
+    scheme = data.draw(st.sampled_from(registry.SCHEMES))
     X, y = rows(n, positive=data.draw(st.integers(0, n)))
     problem = lg.partition(X, y, n_clients=n_clients, scheme=scheme, seed=seed, task="binary")
     check_deal(problem, X, y, n_clients)
@@ -274,7 +262,7 @@ def test_a_negative_seed_is_refused():
         lg.partition(*rows(4), n_clients=2, seed=-1)
 
 
-@pytest.mark.parametrize("scheme", [*SCHEMES, lg.ByClass(1)])
+@pytest.mark.parametrize("scheme", [*registry.SCHEMES, lg.ByClass(1)])
 def test_more_clients_than_rows(scheme):
     with pytest.raises(ValueError, match=r"n_clients: got 5 for 4 rows; want at most 4"):
         lg.partition(*rows(4), n_clients=5, scheme=scheme)
@@ -319,7 +307,7 @@ def test_other_options_out_of_range():
         lg.partition(np.eye(4), [1, -1, 1], n_clients=2)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("scheme", [*registry.SCHEMES, *registry.DROPPING_SCHEMES])
 def test_schemes_are_frozen_and_equal_by_value(scheme):
     assert dataclasses.replace(scheme) == scheme
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -4,8 +4,9 @@ import oracle
 import registry
 
 import localgd as lg
-from localgd import arguments, engines, losses, methods, servers
+from localgd import arguments, engines, losses, methods, partitioning, servers
 from localgd._backend import core
+from localgd.participation.rules import Rule, rule_of
 
 
 def test_every_engine_is_listed():
@@ -34,12 +35,23 @@ def test_every_server_is_listed_and_has_an_oracle():
 def test_every_correction_and_sampling_is_listed():
     made = [case.make(0.1) for case in registry.METHODS]
     assert {method.sampling for method in made} == {"uniform", "weight"}
+    assert {method.shares for method in made} == {"renormalized", "unbiased"}
+    rules = {type(rule_of(method.participation)) for method in made} - {type(None)}
+    assert rules == set(Rule.__subclasses__())
     corrections = core.schema()["corrections"]
     assert {method.rule.correction for method in made} == set(corrections)
     for rule in (method.rule for method in made):
         assert [*rule.parameters] == corrections[rule.correction]
     for name in ("solve", "stochastic", "replacement", "whole_round"):
         assert {getattr(method.rule, name) for method in made} == {True, False}, name
+
+
+def test_every_scheme_is_listed():
+    plain = {type(scheme).__name__ for scheme in (*registry.SCHEMES, *registry.DROPPING_SCHEMES)}
+    exported = {*partitioning.__all__} - {"Scheme", "partition"}
+    assert plain | {*registry.PARTICULAR_SCHEMES} == exported | {"Function"}
+    for name in exported:
+        assert getattr(lg, name) is getattr(partitioning, name)
 
 
 def test_names_are_unique_and_every_variation_is_used():

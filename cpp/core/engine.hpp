@@ -70,6 +70,8 @@ class Engine final {
   // One round. Unless it is done the state is as before the round, but for those of several runs
   // that took it.
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop);
+  // One without anybody: model and server stay as they are.
+  void rest(double round) { model_->rest(round); }
   bool took_round(Index run) const { return model_->took_round(run); }
 
   // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the model does not

@@ -8,7 +8,7 @@ namespace {
 
 bool lists_clients(const Plans& plans) { return plans.offsets.size() > 1; }
 
-// Whether the lists name some clients for each round, each once and in order, with shares above 0.
+// Whether the lists name clients for each round, each once and in order, with shares above 0.
 bool lists_fit(const Plans& plans, std::int64_t rounds, Index clients) {
   const auto& ends = plans.offsets;
   if (static_cast<std::int64_t>(ends.size()) != rounds + 1 || ends.front() != 0 ||
@@ -16,7 +16,7 @@ bool lists_fit(const Plans& plans, std::int64_t rounds, Index clients) {
       plans.shares.size() != plans.clients.size())
     return false;
   for (std::size_t k = 0; k + 1 < ends.size(); ++k) {
-    if (ends[k] >= ends[k + 1] || ends[k + 1] > ends.back()) return false;
+    if (ends[k] > ends[k + 1] || ends[k + 1] > ends.back()) return false;
     Index least = 0;
     for (auto at = static_cast<std::size_t>(ends[k]); at < static_cast<std::size_t>(ends[k + 1]);
          ++at) {
@@ -94,7 +94,11 @@ bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop
       plan.count = plans.offsets[k + 1] - plans.offsets[k];
     }
     plan.same_shares = !listed && k > 0;
-    const Outcome outcome = engine_.round(plan, team, stop);
+    Outcome outcome = Outcome::done;
+    if (listed && plan.count == 0)
+      engine_.rest(plan.round);
+    else
+      outcome = engine_.round(plan, team, stop);
     if (outcome == Outcome::stopped) return false;
     if (outcome != Outcome::done) leave(outcome);
     if (!running()) return true;

@@ -34,7 +34,8 @@ struct Plans {
   std::vector<double> lrs;       // of all runs, round after round, or once for all rounds
   std::vector<double> shares;    // p~: M numbers, for all rounds; or of those who are listed
   std::vector<Index> clients{};  // who takes part, round after round, ascending in each
-  std::vector<Index> offsets{};  // where each round's list begins, and the end
+  // Where each round's list begins, and the end; the model stays in a round without anybody.
+  std::vector<Index> offsets{};
 };
 
 // Where a state of record_states() is: margins that are frozen stand still within the round.

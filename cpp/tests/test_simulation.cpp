@@ -126,6 +126,31 @@ TEST_CASE("a round of listed clients has the bits of one in which all others hav
   CHECK(completed > 0.9 * wanted);  // some of the displaced diverge
 }
 
+TEST_CASE("a round without anybody counts, and leaves model, server and drift as they are") {
+  const Problem p = make_problem({4, 3, 1, 5}, 6);
+  for_each_case([&](const Case& c) {
+    const Data data = p.data(c.loss);
+    Simulation simulation(data, p.start(c.loss), c.options(4, 2), {0, 2, 3, 4}, {}, 2);
+    const double lr = 0.05;
+    const Plans some{{lr, lr}, {0.5, 0.5, 1}, {0, 2, 1}, {0, 2, 3}};
+    if (simulation.advance(2, some, nullptr) != Status::completed) return;
+    const Matrix<double> w = simulation.weights(), a = simulation.coefficients();
+    const double drift = simulation.drift();
+    REQUIRE(simulation.advance(3, {{lr}, {}, {}, {0, 0}}, nullptr) == Status::completed);
+    CHECK(simulation.weights() == w);
+    CHECK(relative_error(simulation.coefficients(), a) < 1e-14);
+    CHECK(simulation.drift() == drift);
+    CHECK(simulation.history().round == std::vector<std::int64_t>{0, 2, 3});
+    CHECK(simulation.history().loss[2] == simulation.history().loss[1]);
+    CHECK(simulation.participations() == 3);
+    // Between two rounds with somebody it makes no difference.
+    Simulation together(data, p.start(c.loss), c.options(4, 2), {}, {}, 1);
+    const Plans all{{lr, lr, lr}, {0.5, 0.5, 1}, {0, 2, 1}, {0, 2, 3, 3}};
+    REQUIRE(together.advance(3, all, nullptr) == Status::completed);
+    CHECK(same_bits(state_of(together.engine()), state_of(simulation.engine())));
+  });
+}
+
 TEST_CASE("clients whose rows no model meets are named, and the state stays") {
   Problem p = make_problem({2, 3, 2}, 6);
   p.rows.row(3) = -p.rows.row(2);  // both in client 1
@@ -284,7 +309,7 @@ TEST_CASE("rounds and plans that do not fit are refused") {
     refused();
   };
   with([](Plans& wrong) { wrong.offsets.pop_back(); });
-  with([](Plans& wrong) { wrong.offsets = {0, 2, 2, 4}; });
+  with([](Plans& wrong) { wrong.offsets = {0, 3, 2, 4}; });
   with([](Plans& wrong) { wrong.offsets = {0, 5, 3, 4}; });
   with([](Plans& wrong) { wrong.offsets.front() = 1; });
   with([](Plans& wrong) { wrong.offsets.back() = 3; });

@@ -23,6 +23,7 @@ from .methods import (
     ModifiedLocalGD,
     Scaffold,
 )
+from .participation import Cyclic, Markov, Periodic
 from .problem import Problem
 from .recording import log_spaced
 from .result import Run, load
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
     from .analysis import angle
     from .fast_forwarding import fast_forward
-    from .partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, partition
+    from .partitioning import (
+        ByClass,
+        ByTarget,
+        Contiguous,
+        Dirichlet,
+        FeatureShift,
+        Iid,
+        Natural,
+        Quantity,
+        Shards,
+        partition,
+    )
     from .sweeping import load_sweep, sweep
 
 __version__: str = _core.build_info()["version"]
@@ -44,6 +56,9 @@ __all__ = [
     "Anchored",
     "Average",
     "ByClass",
+    "ByTarget",
+    "Contiguous",
+    "Cyclic",
     "Dirichlet",
     "DivergedError",
     "FeatureShift",
@@ -54,10 +69,13 @@ __all__ = [
     "LocalGD",
     "LocalSGD",
     "LocalSolve",
+    "Markov",
     "MinibatchSGD",
     "MissingExtraError",
     "ModifiedLocalGD",
+    "Natural",
     "NotSeparableError",
+    "Periodic",
     "Polynomial",
     "Problem",
     "Quantity",
@@ -67,6 +85,7 @@ __all__ = [
     "ServerAdam",
     "ServerSGD",
     "ServerYogi",
+    "Shards",
     "TwoStage",
     "UnsupportedError",
     "analysis",
@@ -90,7 +109,11 @@ _LAZY_NAMES = {
     "fast_forward": "fast_forwarding",
     **dict.fromkeys(["load_sweep", "sweep"], "sweeping"),
     **dict.fromkeys(
-        ["ByClass", "Dirichlet", "FeatureShift", "Iid", "Quantity", "partition"], "partitioning"
+        [
+            *("ByClass", "ByTarget", "Contiguous", "Dirichlet", "FeatureShift", "Iid", "Natural"),
+            *("Quantity", "Shards", "partition"),
+        ],
+        "partitioning",
     ),
 }
 

@@ -8,48 +8,70 @@ import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .configuration import unidentified_lr
+from .configuration import unidentified
 from .engines import ENGINES
 from .history import Recording
+from .participation import RoundShares
 from .preparation import Preparation
 from .result import read_npz, write_npz
-from .rounds import shortened_rounds
-from .schedules import Schedule, rates
+from .rounds import RoundInputs, shortened_rounds
 
 __all__ = ["SECONDS_BETWEEN", "Checkpoint"]
 
-FORMAT = 5
+FORMAT = 6
 KIND = "a checkpoint of localgd"
 SECONDS_BETWEEN = 30.0
-RATES_AT_ONCE = 2**16
 NUMBERS = {"round": int, "participations": int, "shortened": int, "drift": float, "elapsed": float}
 
 
-class _Rates:
-    """The rates that a run has used, as a hash: a function is known by nothing else."""
+class Given(NamedTuple):
+    """What a function gave some rounds: ``numbers[: ends[n]]`` the first n of them."""
 
-    def __init__(self) -> None:
-        self._used = hashlib.sha256()
+    numbers: np.ndarray
+    ends: np.ndarray
+
+
+def _rates(lrs: list[float], shares: RoundShares) -> Given:
+    return Given(np.array(lrs), np.arange(len(lrs) + 1))
+
+
+def _turns(lrs: list[float], shares: RoundShares) -> Given:
+    """Round by round how many clients there are, and which."""
+    clients, offsets = shares.clients, shares.offsets
+    assert clients is not None and offsets is not None
+    numbers = np.insert(clients, offsets[:-1], np.diff(offsets))
+    return Given(numbers, offsets + np.arange(len(offsets)))
+
+
+GIVEN = {"lr": _rates, "participation": _turns}  # by parameter of the method
+
+
+class _Used:
+    """What a function gave the rounds of a run, as a hash: it is known by nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self._hash = hashlib.sha256()
+        self._of = GIVEN[name]
         self._first = 0
-        self._given: list[float] = []
+        self._given = Given(np.zeros(0), np.zeros(1, dtype=np.int64))
 
-    def begin(self, first: int, given: list[float]) -> None:
-        """The rates of the rounds from ``first`` on; all before that have been run."""
-        self._used.update(self._until(first))
-        self._first, self._given = first, given
+    def begin(self, first: int, lrs: list[float], shares: RoundShares) -> None:
+        """The inputs of the rounds from ``first`` on; all before that have been run."""
+        self._hash.update(self._until(first))
+        self._first, self._given = first, self._of(lrs, shares)
 
     def digest(self, round: int) -> str:
-        """The hash of those used before a round."""
-        used = self._used.copy()
+        """The hash of what was given before a round."""
+        used = self._hash.copy()
         used.update(self._until(round))
         return used.hexdigest()
 
     def _until(self, round: int) -> bytes:
-        return np.array(self._given[: round - self._first]).tobytes()
+        return self._given.numbers[: self._given.ends[round - self._first]].tobytes()
 
 
 class Checkpoint:
@@ -66,7 +88,7 @@ class Checkpoint:
         self.elapsed = 0.0  # seconds of earlier sessions
         self.shortened = 0  # rounds of theirs
         self.history: dict[str, np.ndarray] = {}  # their records
-        self._rates: _Rates | None = None
+        self._used: dict[str, _Used] = {}
         self._seconds = seconds
         self._written = time.monotonic()
         self._failed = False
@@ -90,13 +112,12 @@ class Checkpoint:
         identity: dict[str, Any],
     ) -> None:
         """Put the saved state, if there is one, into a new session of the same run."""
-        lr = unidentified_lr(prepared.method)
         self.identity = json.loads(json.dumps(identity))
-        self._rates = None if lr is None else _Rates()
+        self._used = {name: _Used(name) for name in unidentified(prepared.method)}
         if not self._meta:
             return
         meta = self._meta
-        self._check_same_run(lr, prepared.rounds)
+        self._check_same_run(prepared)
         try:
             saved = self._part("history/")
             self._check_records(saved["round"], prepared.records)
@@ -125,19 +146,20 @@ class Checkpoint:
                 raise TypeError(name)
         return saved
 
-    def _check_same_run(self, lr: Schedule | None, rounds: int) -> None:
+    def _check_same_run(self, prepared: Preparation) -> None:
         meta = self._meta
         changed = [k for k in self.identity if meta["identity"].get(k) != self.identity[k]]
-        if meta["round"] > rounds and not changed:
+        if meta["round"] > prepared.rounds and not changed:
             raise ValueError(
-                f"checkpoint: {self.path} is at round {meta['round']}, past rounds={rounds}"
+                f"checkpoint: {self.path} is at round {meta['round']}, past "
+                f"rounds={prepared.rounds}"
             )
-        if self._rates is not None and lr is not None and not changed:
-            for first in range(0, meta["round"], RATES_AT_ONCE):
-                until = min(first + RATES_AT_ONCE, meta["round"])
-                self._rates.begin(first, rates(lr, first, until))
-            if meta["rates"] != self._rates.digest(meta["round"]):
-                changed.append("lr")
+        if self._used and not changed:
+            inputs = RoundInputs(prepared.problem, prepared.method, prepared.lr, prepared.seed)
+            for first in range(0, meta["round"], inputs.at_once):
+                self.begin(first, *inputs.of(first, min(first + inputs.at_once, meta["round"])))
+            found = self._digests(meta["round"])
+            changed += [name for name in found if found[name] != meta["used"].get(name)]
         self._refuse(changed)
 
     def _check_records(self, recorded: np.ndarray, schedule: np.ndarray) -> None:
@@ -164,10 +186,13 @@ class Checkpoint:
             for name, column in history.items()
         }
 
-    def begin(self, first: int, lrs: list[float]) -> None:
-        """Told of the rates of the rounds that are to be run next."""
-        if self._rates is not None:
-            self._rates.begin(first, lrs)
+    def begin(self, first: int, lrs: list[float], shares: RoundShares) -> None:
+        """Told of the inputs of the rounds that are to be run next."""
+        for used in self._used.values():
+            used.begin(first, lrs, shares)
+
+    def _digests(self, round: int) -> dict[str, str]:
+        return {name: used.digest(round) for name, used in self._used.items()}
 
     def write_if_due(self, session: Any, recording: Recording, elapsed: float) -> None:
         """Write when the last time was long enough ago."""
@@ -199,7 +224,7 @@ class Checkpoint:
             "round": session.round,
             "participations": session.participations,
             "drift": session.drift,
-            "rates": None if self._rates is None else self._rates.digest(session.round),
+            "used": self._digests(session.round),
             "elapsed": self.elapsed + elapsed,
             "shortened": self.shortened + shortened_rounds(session),
         }
@@ -220,7 +245,7 @@ def _has_fields(meta: dict[str, Any]) -> bool:
     numbers = all(type(meta.get(name)) is kind for name, kind in NUMBERS.items())
     identity = meta.get("identity")
     known = isinstance(identity, dict) and identity.get("engine") in ENGINES
-    if not (known and numbers and "rates" in meta):
+    if not (known and numbers and isinstance(meta.get("used"), dict)):
         return False
     counts = [meta[name] for name, kind in NUMBERS.items() if kind is int]
     return min(counts) >= 0 and max(counts) < 2**63

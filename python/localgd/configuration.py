@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +13,14 @@ from ._backend import core
 from .identification import PLAIN, UnidentifiedError, digest, identify, refuse
 from .methods import Method
 from .preparation import Preparation
-from .schedules import Schedule
+from .problem import Problem
 
 __all__ = [
+    "clients_named",
     "describe",
     "identity",
     "make_config",
-    "unidentified_lr",
+    "unidentified",
     "work_of",
 ]
 
@@ -38,6 +40,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
         "method": describe(method),
         "loss": prepared.loss,
         "l2": prepared.l2,
+        "lr": describe(prepared.lr),
         "rounds": prepared.rounds,
         "init": "zeros" if prepared.starts_at_zero else "given",
         "clients_per_round": method.clients_per_round(problem.n_clients),
@@ -67,34 +70,52 @@ def identity(prepared: Preparation, engine: str) -> dict[str, Any]:
     """What a run must share with a checkpoint, beside the values of a schedule that has no more."""
     method = prepared.method
     kept = {field.name for field in dataclasses.fields(prepared)} - MAY_CHANGE - IN_OTHER_WORDS
-    lr = unidentified_lr(method)
     return {
         **{name: identify(getattr(prepared, name)) for name in kept},
-        "method": work_of(method),
-        "lr": "callable" if lr is not None else identify(getattr(method, "lr", None)),
+        "method": work_of(method, refuse, _function),
+        "lr": identify(getattr(method, "lr", None), _function),
+        "clients": clients_named(prepared.problem, method),
         "engine": engine,
         "data": [prepared.problem.fingerprint, digest(prepared.init, prepared.reference)],
     }
 
 
-def unidentified_lr(method: Method) -> Schedule | None:
-    """The schedule of a method if it is a function or object that cannot be identified."""
-    lr: Schedule | None = getattr(method, "lr", None)
-    try:
-        identify(lr)
-    except UnidentifiedError:
-        return lr
-    return None
+def unidentified(method: Method) -> list[str]:
+    """Which parameters of a method are functions or objects that cannot be identified."""
+    found = []
+    for name in ("lr", "participation"):
+        try:
+            identify(getattr(method, name, None))
+        except UnidentifiedError:
+            found.append(name)
+    return found
 
 
-def work_of(method: Method, unknown: Callable[[Any], Any] = refuse) -> dict[str, Any]:
-    """All that runs depend on of a method but its learning rate; see :func:`identify`."""
+def clients_named(problem: Problem, method: Method) -> str | None:
+    """A hash of the ids of the clients, where a rule or a function may name them."""
+    if isinstance(method.participation, float | int):
+        return None
+    return hashlib.sha256(repr(problem.client_ids).encode()).hexdigest()
+
+
+def _function(value: Any) -> str:
+    return "callable"
+
+
+def work_of(
+    method: Method, unknown: Callable[[Any], Any], unknown_turns: Callable[[Any], Any] | None = None
+) -> dict[str, Any]:
+    """All that runs depend on of a method but its learning rate; see :func:`identify`.
+
+    ``unknown_turns`` is asked in place of ``unknown`` about who takes part.
+    """
     return {
         "rule": identify(method.rule, unknown),
         "server": identify(method.server, unknown),
-        "participation": method.participation,
+        "participation": identify(method.participation, unknown_turns or unknown),
         "sampling": method.sampling,
         "normalize": method.normalize,
+        "shares": method.shares,
     }
 
 

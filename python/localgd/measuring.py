@@ -16,6 +16,7 @@ from .labels import numbers_of_labels
 from .losses import LOSSES
 from .methods import Method
 from .norms import norm
+from .participation import is_biased
 from .problem import Problem, check_rows
 from .rows import Rows, arrays_of, fitting_rows, with_ones
 from .schedules import Schedule
@@ -196,21 +197,15 @@ def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Sched
         why = repr(method)
     elif (steps != steps[0]).any():
         why = "different numbers of local steps"
-    elif _shares_are_biased(problem, method):
+    elif not isinstance(method.participation, float | int):
+        why = "clients that take turns or come and go"
+    elif is_biased(problem, method):
         why = "clients of different weights that are drawn uniformly, whose mean shares are not p"
     if why is not None:
         raise UnsupportedError(
             f"asymptote: w_k = ŵ log(η L k) + ρ_k is not known for {why}; want the "
             f"{' or '.join(name for name, known in LOSSES.items() if known.unit_tail)} loss, a "
             "constant lr, plain local steps, the server Average() and, if only some clients take "
-            "part, equal weights or sampling='weight'"
+            "part, equal weights, shares='unbiased' or sampling='weight'"
         )
     return float(lr) * float(steps[0])  # type: ignore[arg-type]
-
-
-def _shares_are_biased(problem: Problem, method: Method) -> bool:
-    """Whether the mean over the rounds of p̃_i = p_i / Σ_{j drawn} p_j differs from p_i."""
-    p = problem.weights[problem.weights > 0]
-    if method.sampling == "weight" or method.clients_per_round(problem.n_clients) >= len(p):
-        return False
-    return bool(np.ptp(p) > 1e-12 * p.max())

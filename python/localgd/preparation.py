@@ -19,8 +19,8 @@ from .methods import Method, check_method
 from .problem import Problem, check_problem
 from .progress import check_progress
 from .recording import LogSpaced, log_spaced, record_rounds
-from .rounds import learning_rate
 from .schedules import Schedule
+from .theory import learning_rate, penalty
 
 __all__ = ["Preparation", "prepare"]
 
@@ -127,6 +127,7 @@ def prepare(
     check_problem(problem)
     check_method(method)
     rounds = check_rounds(rounds, far)
+    loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
     record = DEFAULT_RECORD if record is None else record
     records = record_rounds(record, rounds)
     prepared = Preparation(
@@ -135,8 +136,8 @@ def prepare(
         rounds=rounds,
         seed=check.integer("seed", seed, 0),
         dtype=check_dtype(dtype),
-        loss=default_loss(problem.task) if loss is None else check_loss(loss, problem),
-        l2=_check_l2(l2, method),
+        loss=loss,
+        l2=_check_l2(penalty(l2, problem, loss), method),
         init=check_init(init, problem),
         starts_at_zero=init is None,
         reference=check_reference(reference, problem),
@@ -208,11 +209,10 @@ def _check_minimum(prepared: Preparation) -> None:
     )
 
 
-def _check_l2(l2: Any, method: Method) -> float:
-    found = check.number("l2", l2, minimum=0)
-    if found > 0 and method.rule.solve:
+def _check_l2(l2: float, method: Method) -> float:
+    if l2 > 0 and method.rule.solve:
         raise UnsupportedError(
-            f"l2: got {found:g}, but the exact local solves of {method!r} are those of the loss "
+            f"l2: got {l2:g}, but the exact local solves of {method!r} are those of the loss "
             "alone; want l2=0, or a method with local steps"
         )
-    return found
+    return l2

@@ -330,10 +330,18 @@ def make_run(
         weights=None if weights is None or problem.kernel else weights.reshape(shape),
         coefficients=coefficients,
         history=columns(prepared, history, further),
-        config={**make_config(prepared), **(about or {})},
+        config={**make_config(prepared), **_mean_clients(prepared, history), **(about or {})},
         recorded_weights=history["weights"].reshape(-1, *shape) if prepared.keep_weights else None,
         **fields,
     )
+
+
+def _mean_clients(prepared: Preparation, history: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """How many clients took part in a round, where it is not the same number in all."""
+    if isinstance(prepared.method.participation, float | int) or not history["round"][-1]:
+        return {}
+    mean = history["participations"][-1] / history["round"][-1]
+    return {"clients_per_round": float(mean)}
 
 
 def ending(

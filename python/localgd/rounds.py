@@ -9,7 +9,7 @@ from .participation import Participation, RoundShares
 from .problem import Problem
 from .schedules import Schedule, rates
 
-__all__ = ["RoundInputs", "learning_rate", "shortened_rounds"]
+__all__ = ["RoundInputs", "shortened_rounds"]
 
 CHUNK_NUMBERS = 2**22  # shares that are prepared together
 
@@ -23,27 +23,15 @@ class RoundInputs:
         at_once = [2**50]  # rounds that may be prepared together
         if callable(lr):
             at_once.append(2**16)
+        if callable(method.participation):
+            at_once.append(2**16)
         if not self._participation.full:
-            at_once.append(max(1, CHUNK_NUMBERS // self._participation.count))
+            at_once.append(max(1, CHUNK_NUMBERS // self._participation.most))
         self.at_once = min(at_once)
 
     def of(self, first: int, until: int) -> tuple[list[float], RoundShares]:
         """Learning rates and shares p̃ of rounds first to until - 1."""
         return rates(self.lr, first, until) or [1.0], self._participation.of(first, until)
-
-
-def learning_rate(problem: Problem, method: Method, loss: str, l2: float = 0.0) -> Schedule:
-    """The schedule of a method, with presets made numbers; 1.0 for methods that take none."""
-    lr = getattr(method, "lr", None)
-    if lr is None:
-        return 1.0
-    if not isinstance(lr, str):
-        return lr
-    from .analysis.smoothness import smoothness
-
-    rate = 1.0 / (smoothness(problem, loss) + l2)
-    steps = method.rule.core_steps(problem.n_clients).max()
-    return rate / float(steps) if lr == "1/(LH)" else rate
 
 
 def shortened_rounds(session: Any) -> int:

@@ -17,6 +17,7 @@ from .history import Recording
 from .losses import LOSSES
 from .measuring import Measure, identified
 from .methods import Method
+from .participation import BIASED, is_biased
 from .preparation import Preparation, prepare
 from .problem import Problem
 from .progress import Report, progress_report
@@ -33,7 +34,7 @@ def run(
     *,
     rounds: int,
     loss: str | None = None,
-    l2: float = 0.0,
+    l2: float | str = 0.0,
     init: Any = None,
     engine: str = "auto",
     dtype: Any = "float64",
@@ -72,9 +73,12 @@ def run(
         |r| - ½ beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). "softmax",
         the cross-entropy over C classes. If not given, exponential; squared for regression, softmax
         for several classes.
-    l2 : float >= 0, default 0
+    l2 : float >= 0, "κ=1e4" or "H/N", default 0
         λ of the objective, which joins every local gradient: the loss, and all measures of
-        gradients, are those of f_i with (λ/2)‖w‖².
+        gradients, are those of f_i with (λ/2)‖w‖². With H of
+        :func:`localgd.analysis.smoothness`, ``"κ=1e4"`` (or ``"kappa=1e4"``) is
+        ``λ = H/(κ - 1)``, with which no f_i has a condition number (H + λ)/λ above κ, and
+        ``"H/N"`` is H over the number of rows. ``Run.config`` has the number.
     init : array of shape (d,), or (d, C) for several classes, optional
         w_0; zeros if not given.
     engine : "auto", "gram", "hybrid" or "primal", default "auto"
@@ -187,6 +191,8 @@ def run(
         every_step=every_step,
         memory_limit=memory_limit,
     )
+    if is_biased(prepared.problem, prepared.method):
+        warnings.warn(BIASED, UserWarning, stacklevel=2)
     seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
     result = _run(prepared, None if checkpoint is None else Checkpoint(checkpoint, seconds))
     if result.status == "diverged":
@@ -273,7 +279,7 @@ def _advance(
             begin = time.perf_counter()
             lrs, shares = inputs.of(first, until)
             if saved is not None:
-                saved.begin(first, lrs)
+                saved.begin(first, lrs, shares)
             outcome = session.advance(
                 until, lrs, shares.shares, report, shares.clients, shares.offsets
             )

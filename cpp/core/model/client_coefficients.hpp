@@ -65,6 +65,12 @@ class ClientCoefficients {
     });
   }
 
+  // Nobody takes part in round k, in which no client moves by itself either.
+  void rest(double k) {
+    for (Index i = 0; !still_ && i < data_->clients(); ++i) wake(i, k);
+    now_(0) = k + 1;
+  }
+
   // a of all clients.
   const Matrix<double>& read() {
     a_ = y_.value;

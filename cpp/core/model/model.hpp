@@ -28,6 +28,9 @@ class Model {
   virtual void begin(const Round& round, Team& team) = 0;
   virtual Outcome close(const Round& round, Team& team) = 0;
 
+  // A round in which nobody takes part: nothing moves, be it by itself.
+  virtual void rest(double /*round*/) {}
+
   // Whether one of the runs has been taken into the state by a round that was not_finite.
   virtual bool took_round(Index /*run*/) const { return false; }
 

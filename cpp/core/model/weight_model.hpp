@@ -105,6 +105,10 @@ class WeightModel final : public ModelOf<Real> {
     Base::begin(round, team);
   }
 
+  void rest(double round) override {
+    if (coefficients_) coefficients_->rest(round);
+  }
+
   void start(Index i, double* margins) override {
     this->clients_.rows().dots(range(i), weights_.value.data(), outputs(), margins);
   }

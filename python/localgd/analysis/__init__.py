@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ..smoothness import smoothness
 from .asymptotics import Residual, residual
 from .clients import Heterogeneity, heterogeneity
 from .geometry import angle, margins
 from .gradients import GradientAlignment, gradient_alignment
 from .scores import ClientScores, PredictionScores, client_scores, prediction_scores
-from .smoothness import smoothness
 
 __all__ = [
     "ClientScores",

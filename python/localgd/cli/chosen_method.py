@@ -76,6 +76,7 @@ def build(settings: Settings) -> Method:
         "lr": words.learning_rate,
         "batch_size": lambda value: None if value == words.FULL else value,
         "server": words.server,
+        "participation": words.participation,
     }
     entry = SHELL_METHODS[settings.method]
     arguments = {}
@@ -124,7 +125,8 @@ def about(settings: Settings, lr: Schedule) -> str:
         parts.append(_participation(settings))
     if isinstance(settings.local_steps, str) and settings.fednova is False:
         parts.append("plain average")
-    parts += [f"{settings.loss} loss", f"{round_text(settings.rounds)} rounds"]
+    parts.append(f"{settings.loss} loss" + (f" with l2 {settings.l2:g}" if settings.l2 else ""))
+    parts.append(f"{round_text(settings.rounds)} rounds")
     return ", ".join(parts)
 
 
@@ -139,9 +141,12 @@ def _steps(steps: int | str, before: str) -> str:
 
 def _participation(settings: Settings) -> str:
     share = settings.participation
+    unbiased = ", with unbiased shares" if settings.shares == "unbiased" else ""
+    if isinstance(share, str):
+        return f"clients by {share}{unbiased}"
     if isinstance(share, int):
         number = f"{share:,} client{'s' * (share > 1)}"
     else:
         number = f"{100 * float(share or 1.0):g} % of the clients"
     how = "by weight" if settings.sampling == "weight" else "uniformly"
-    return f"{number} per round drawn {how}"
+    return f"{number} per round drawn {how}{unbiased}"

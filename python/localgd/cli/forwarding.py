@@ -16,7 +16,7 @@ from ..methods import Method
 from ..problem import Problem
 from ..recording import log_spaced
 from ..result import Run
-from ..rounds import learning_rate
+from ..theory import learning_rate
 from . import chosen_method
 from .report import round_text
 from .rows import Prepared
@@ -37,7 +37,7 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
     """
     loss = str(settings.loss)
     if settings.rounds <= MAX_ROUNDS:
-        if settings.l2 > 0:  # which fast_forward refuses
+        if float(settings.l2) > 0:  # which fast_forward refuses
             return False
         by_hand = settings.checkpoint or settings.engine != "auto" or settings.dtype != "float64"
         if by_hand or _seconds(settings, problem, method) < PATIENCE:

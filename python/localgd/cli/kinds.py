@@ -28,7 +28,8 @@ from pydantic import (
 from .. import _validation as check
 from ..datasets.files import READERS
 from ..losses import LOSSES
-from ..methods import Method
+from ..participation.rules import check_participation
+from ..theory import check_penalty
 from . import words
 from .methods import SHELL_METHODS
 from .words import EXACT, FULL, number
@@ -111,8 +112,13 @@ def _batch(value: Any) -> int | str:
     return FULL if value == FULL else _positive(value)
 
 
-def _share(value: Any) -> int | float:
-    return Method(participation=number(value)).participation
+def _share(value: Any) -> int | float | str:
+    try:
+        share = number(value)
+    except (TypeError, ValueError):
+        return str(value)
+    check_participation(share)
+    return share
 
 
 def _rate(value: Any) -> float | str:
@@ -123,6 +129,13 @@ def _rate(value: Any) -> float | str:
     if rate <= 0:
         raise ValueError(f"got {rate!r}; want a finite number above 0")
     return rate
+
+
+def _penalty(value: Any) -> float | str:
+    try:
+        return check_penalty(float(number(value)))
+    except (TypeError, ValueError):
+        return check_penalty(str(value))
 
 
 def _made(make: Callable[[Any], Any]) -> AfterValidator:
@@ -171,9 +184,18 @@ Batch = Annotated[
     _wanted(f"a whole number of at least 1, or {FULL}"),
 ]
 Share = Annotated[
-    int | float,
+    int | float | str,
     BeforeValidator(_share),
-    _wanted("a count of clients such as 5, or a fraction such as 0.1, up to 1.0"),
+    _made(words.participation),
+    _wanted(
+        "a count of clients such as 5, a fraction such as 0.1, up to 1.0, or "
+        + words.forms(words.TURNS)
+    ),
+]
+Penalty = Annotated[
+    float | str,
+    BeforeValidator(_penalty),
+    _wanted("a number of at least 0, H/N, or kappa=1e4 with a number above 1"),
 ]
 Rate = Annotated[float | str, BeforeValidator(_rate), _made(words.learning_rate)]
 ServerWords = Annotated[str, BeforeValidator(str), _made(words.server)]

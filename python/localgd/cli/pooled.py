@@ -20,9 +20,9 @@ from ..measuring import Measure
 from ..methods import GD, Method
 from ..problem import Problem
 from ..result import Run
-from ..rounds import learning_rate
 from ..running import run
 from ..schedules import Schedule
+from ..theory import learning_rate
 from .settings import Settings
 from .target import Target
 

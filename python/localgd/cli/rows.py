@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ..errors import MissingExtraError
 from ..labels import Label, as_targets, read_label_array
 from ..losses import LOSSES, default_loss
 from ..partitioning import partition
+from ..partitioning.scaling import rows_to_scale
 from ..problem import Problem
 from ..randomness import random_generator
 from ..rows import row_norms, with_ones
@@ -28,6 +30,11 @@ DIGIT = "0123456789"
 DIGITS = {"mnist": datasets.load_mnist, "digits": datasets.load_digits}
 BUILT_IN = (*DIGITS, "breast-cancer")
 TITLES = {"mnist": "MNIST digits", "digits": "scikit-learn's 8x8 digits"}
+SCALED = {
+    "rows": "each divided by its norm",
+    "spectral": "divided by the spectral norm over √N",
+    "standard": "columns of mean 0 and standard deviation 1",
+}
 TEST_STREAM = 2  # keeps the draw of test rows apart from the dealing of the others
 Pair = tuple[Any, np.ndarray]
 
@@ -71,15 +78,10 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
         "labels": rows.labels,
     }
     if rows.ids is None:
-        problem = partition(
-            rows.X,
-            rows.y,
-            n_clients=settings.clients,
-            scheme=partition_scheme(str(settings.scheme)),
-            seed=settings.seed,
-            **known,
-        )
+        problem = _dealt(rows, settings, known)
         dealing = f"dealt by {settings.scheme}, seed {settings.seed}"
+        left_over = len(rows.y) - problem.n_samples
+        dealing += f" ({left_over:,} rows left over)" if left_over else ""
     else:
         problem = Problem.from_arrays(rows.X, rows.y, rows.ids, **known)
         dealing = f"named by {settings.client!r}"
@@ -92,6 +94,19 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
         data += f"; {len(test[1]):,} more rows held out as a test"
     clients = _about_clients(problem, settings, dealing)
     return Prepared(problem, test, settings, data, clients, in_options(rows.guessed))
+
+
+def _dealt(rows: Rows, settings: Settings, known: dict[str, Any]) -> Problem:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the line about clients says what is left
+        return partition(
+            rows.X,
+            rows.y,
+            n_clients=settings.clients,
+            scheme=partition_scheme(str(settings.scheme)),
+            seed=settings.seed,
+            **known,
+        )
 
 
 def _load(settings: Settings, sparse: bool | None) -> tuple[Rows, Settings]:
@@ -112,9 +127,9 @@ def _load(settings: Settings, sparse: bool | None) -> tuple[Rows, Settings]:
     if name in DIGITS:
         groups = list(DIGIT) if settings.classes == "all" else settings.classes.split(",")
         classes = tuple(tuple(int(digit) for digit in group) for group in groups)
-        X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.normalize else None)
+        X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.by_largest_norm else None)
         return _named(X, y, TITLES[name], groups), settings
-    X, y = datasets.load_breast_cancer(scale="standard" if settings.normalize else None)
+    X, y = datasets.load_breast_cancer(scale="standard" if settings.by_largest_norm else None)
     return _named(X, y, "Wisconsin breast cancer", ["malignant", "benign"]), settings
 
 
@@ -190,7 +205,9 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
     """Rows as the settings want them, and what was done to them."""
     largest = float(row_norms(X).max())
     said = f"largest norm {largest:.4g}"
-    if settings.normalize:
+    if settings.scale is not None:
+        X, said = rows_to_scale(X, settings.scale), SCALED[settings.scale]
+    if settings.by_largest_norm:
         standard = "columns standardised, then " if settings.data == "breast-cancer" else ""
         said = f"{standard}scaled to largest norm 1"
         if settings.data not in BUILT_IN and largest > 0:
@@ -199,7 +216,7 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
     if settings.bias:
         X = with_ones(X)
         said += ", a column of ones appended"
-        if settings.normalize:
+        if settings.by_largest_norm:
             X = X / row_norms(X).max()
             said += ", scaled again"
     return X, said

@@ -17,10 +17,11 @@ from ..checkpointing import Checkpoint
 from ..engines import choose_engine
 from ..losses import check_loss
 from ..methods import Method
+from ..participation import Participation
 from ..problem import Problem
 from ..result import Run
-from ..rounds import learning_rate
 from ..running import run
+from ..theory import learning_rate, penalty
 from . import chosen_method, files
 from .config import write_config
 from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
@@ -42,7 +43,10 @@ def execute(settings: Settings, screen: Screen) -> int:
     settings = chosen_method.settle(settings)
     with screen.busy("loading the rows"):
         prepared = prepare(settings)
-    settings, problem = prepared.settings, prepared.problem
+    problem = prepared.problem
+    l2 = penalty(prepared.settings.l2, problem, str(prepared.settings.loss))
+    settings = prepared.settings.model_copy(update={"l2": l2})
+    prepared = dataclasses.replace(prepared, settings=settings)
     method = chosen_method.build(settings)
     _refuse_early(settings, problem, method)
     folder = Path(settings.out)
@@ -52,8 +56,8 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.guessed(prepared.guessed)
     screen.line("Clients", prepared.clients)
     with screen.busy("computing the reference"):
-        target = find_target(problem, str(settings.loss), settings.reference, settings.l2)
-    accuracy = _accuracy(problem, settings.l2)
+        target = find_target(problem, str(settings.loss), settings.reference, l2)
+    accuracy = _accuracy(problem, l2)
     target = dataclasses.replace(target, measures={**target.measures, **accuracy})
     screen.line("Reference", target.about)
     screen.line("Method", _about_method(settings, problem, method))
@@ -107,7 +111,7 @@ def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
     check_loss(settings.loss, problem)
     if settings.checkpoint is not None:
         Checkpoint(settings.checkpoint)
-    method.clients_per_round(problem.n_clients)
+    Participation(problem, method, settings.seed)
     choose_engine(
         problem,
         method,
@@ -151,6 +155,7 @@ def _warnings_as_lines(screen: Screen) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", RuntimeWarning)
         warnings.filterwarnings("always", "checkpoint", RuntimeWarning)
+        warnings.filterwarnings("always", "participation", UserWarning)
         yield
     for warning in caught:
         screen.error(str(warning.message))
@@ -205,7 +210,7 @@ def _outcome(run: Run, gd: Run | None, compared: str, screen: Screen) -> int:
 
 
 def _about_method(settings: Settings, problem: Problem, method: Method) -> str:
-    lr = learning_rate(problem, method, str(settings.loss), settings.l2)
+    lr = learning_rate(problem, method, str(settings.loss), float(settings.l2))
     return chosen_method.about(settings, lr)
 
 

@@ -127,7 +127,15 @@ class DataSettings(Options):
     normalize: kinds.Flag = option(
         "Divide all rows by the largest row norm: keeps lr 1 stable.", True
     )
+    scale: Literal["rows", "spectral", "standard"] | None = option(
+        "Instead: each row by its norm; all by the spectral norm; columns of mean 0 and spread 1."
+    )
     bias: kinds.Flag = option("Append a column of ones: a plane need not go through 0.", False)
+
+    @property
+    def by_largest_norm(self) -> bool:
+        """Whether rows are divided by the largest row norm."""
+        return self.normalize and self.scale is None
 
 
 @group("Labels")
@@ -200,16 +208,23 @@ class MethodSettings(Options):
         "for modified-local-gd."
     )
     participation: kinds.Share | None = option(
-        "Clients per round: a fraction (0.1) or a count (5). Default: all."
+        f"Clients per round: a fraction (0.1), a count (5), or {words.forms(words.TURNS)}. "
+        "Default: all."
     )
     sampling: Literal["uniform", "weight"] | None = option(
         "How clients are drawn. Default: uniform."
+    )
+    shares: Literal["renormalized", "unbiased"] | None = option(
+        "Of those who take part: their weights over the sum, or over how often they do. Default: "
+        "renormalized, which is biased where weights differ."
     )
     rounds: kinds.Whole = option("Communication rounds; 1e4 works, and 1e100.", 10_000)
     loss: kinds.Loss | None = option(
         "Default: exponential; squared for regression, softmax for classes."
     )
-    l2: kinds.Nonnegative = option("λ of the objective: the loss + λ/2 |w|^2.", 0.0)
+    l2: kinds.Penalty = option(
+        "λ of the objective, the loss + λ/2 |w|^2: a number, H/N, or kappa=1e4.", 0.0
+    )
     reference: kinds.Flag | None = option(
         "Compute the max-margin model, or the minimiser, and how far it is. Default: "
         "if that takes no more than a minute or so."

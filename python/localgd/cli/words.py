@@ -7,7 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import _validation as check
-from ..partitioning import ByClass, Dirichlet, FeatureShift, Iid, Quantity, Scheme
+from ..participation import Cyclic, Markov, Periodic
+from ..participation.rules import Rule
+from ..partitioning import (
+    ByClass,
+    ByTarget,
+    Contiguous,
+    Dirichlet,
+    FeatureShift,
+    Iid,
+    Quantity,
+    Scheme,
+    Shards,
+)
+from ..partitioning.even import LAWS
 from ..schedules import PRESETS, Polynomial, Schedule, TwoStage
 from ..servers import (
     Anchored,
@@ -26,8 +39,24 @@ def _heavy_ball(lr: float, momentum: float) -> ServerSGD:
     return ServerSGD(lr, momentum)
 
 
+def _quantity(alpha: float) -> Quantity:
+    return Quantity(alpha)
+
+
+def _sizes(law: str) -> Callable[[], Quantity]:
+    return lambda: Quantity(law=law)
+
+
+def _shards(k: int) -> Shards:
+    return Shards(k)
+
+
 def _nesterov(lr: float, momentum: float) -> ServerSGD:
     return ServerSGD(lr, momentum, nesterov=True)
+
+
+def _cyclic(count: int = 1) -> Cyclic:
+    return Cyclic(count=count)
 
 
 SCHEDULES: Makers = {"two-stage": TwoStage, "polynomial": Polynomial}
@@ -35,7 +64,12 @@ SCHEMES: Makers = {
     "iid": Iid,
     "dirichlet": Dirichlet,
     "by-class": ByClass,
-    "quantity": Quantity,
+    "shards": _shards,
+    "by-target": ByTarget,
+    "contiguous": lambda: Contiguous(),
+    "sorted": lambda: Contiguous(sort="label"),
+    "quantity": _quantity,
+    **{f"{law}-sizes": _sizes(law) for law in LAWS},
     "feature-shift": FeatureShift,
 }
 SERVERS: Makers = {
@@ -47,6 +81,7 @@ SERVERS: Makers = {
     "yogi": ServerYogi,
     "adagrad": ServerAdagrad,
 }
+TURNS: Makers = {"cyclic": _cyclic, "periodic": Periodic, "markov": Markov}
 RATES = "1/H, 1/LH"  # PRESETS as one types them
 EXACT = "exact"  # --local-steps: the exact local solve
 FULL = "full"  # --batch-size: all rows
@@ -80,6 +115,11 @@ def learning_rate(value: float | str) -> Schedule:
 def server(value: str) -> Server:
     """The server of these words."""
     return _built(value, SERVERS)
+
+
+def participation(value: int | float | str) -> int | float | Rule:
+    """The share of the clients, their number, or the rule of these words."""
+    return _built(value, TURNS) if isinstance(value, str) else value
 
 
 def partition_scheme(value: str) -> Scheme:

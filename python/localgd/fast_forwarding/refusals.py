@@ -35,7 +35,9 @@ def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | 
     if method.rule.stochastic:
         return "its batches are random, so that rounds do not follow a smooth flow; use run"
     if not Participation(problem, method, 0).full:
-        return "clients are sampled at random; want participation=1.0, or use run"
+        sampled = isinstance(method.participation, float | int)
+        how = "are sampled at random" if sampled else "take turns or come and go"
+        return f"clients {how}; want participation=1.0, or use run"
     if method.rule.solve:
         return (
             "the active rows of exact local solves change abruptly; they settle "

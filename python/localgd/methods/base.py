@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from .. import _validation as check
+from ..participation.rules import Rule, check_participation, rule_of
 from ..schedules import check_schedule
 from ..servers import Average, Server
 from .rule import LocalRule
@@ -32,12 +30,23 @@ class Method:
     ----------
     server : Average, Anchored, ServerSGD, ServerAdam, ServerYogi or ServerAdagrad, optional
         Keyword-only, as the following.
-    participation : float in (0, 1] or int >= 1, default 1.0
+    participation : float in (0, 1], int >= 1, rule or callable, default 1.0
         Clients per round: a fraction of M (rounded, at least one) or a count. 1.0 is all of them
-        and 1 a single one.
+        and 1 a single one. Or who they are: :class:`localgd.Cyclic`, :class:`localgd.Periodic`,
+        :class:`localgd.Markov`, or a function ``round -> ids`` (ids of the problem's clients; the
+        same for the same round, whenever it is asked). In a round without anybody the model and
+        the server stay as they are, and a round costs what its clients cost.
     sampling : "uniform" or "weight", default "uniform"
-        uniform: without replacement; p̃ are the p of those drawn, divided by their sum. weight:
-        with replacement, client i with probability p_i; p̃ is the share of the draws.
+        How clients are drawn. uniform: without replacement, p̃ by ``shares``. weight: with
+        replacement, client i with probability p_i; p̃ is the share of the draws, whose mean is p.
+    shares : "renormalized" or "unbiased", default "renormalized"
+        p̃ of those S who take part, unless drawn by weight. renormalized:
+        ``p̃_i = p_i / Σ_{j ∈ S} p_j``, so that the model is a mean. **Where the p_i differ that is
+        biased**: one client a round, drawn uniformly, minimises the objective of *equal* weights,
+        not ``Σ_i p_i f_i``; a warning says so. unbiased: ``p̃_i = p_i / π_i``, π_i the part of the
+        rounds in which i is: ``p_i M / m`` for m of M drawn uniformly. Then
+        ``E Σ_{i ∈ S} p̃_i x_i = Σ_i p_i x_i``, but p̃ sum to 1 in the mean only: the model moves by
+        more or less than a mean, which may want a smaller step.
     normalize : bool, default True
         Where clients take different numbers of local steps, FedNova's normalised average
         ``p̃_i τ̄ / τ_i`` with ``τ̄ = Σ p̃_i τ_i``, τ_i = L_i, or Σ_l (1 - η(λ+μ))^l with λ or a
@@ -51,8 +60,8 @@ class Method:
 
     References
     ----------
-    Sampling: Li, Huang, Yang, Wang, Zhang, ICLR 2020, arXiv:1907.02189. FedNova: Wang et al.,
-    NeurIPS 2020, arXiv:2007.07481.
+    Sampling and its shares: Li, Huang, Yang, Wang, Zhang, ICLR 2020, arXiv:1907.02189. FedNova:
+    Wang et al., NeurIPS 2020, arXiv:2007.07481.
 
     Examples
     --------
@@ -64,19 +73,42 @@ class Method:
 
     _: KW_ONLY
     server: Server = PLAIN
-    participation: float = 1.0
+    participation: float | Rule | Callable[[int], Any] = 1.0
     sampling: str = "uniform"
     normalize: bool = True
+    shares: str = "renormalized"
 
     def __post_init__(self) -> None:
         if not isinstance(self.server, Server):
             raise TypeError(
                 f"server: got {self.server!r}; want Average(), Anchored(), ServerSGD(…)"
             )
-        self._set(participation=_participation(self.participation))
+        self._set(participation=check_participation(self.participation))
         check.one_of("sampling", self.sampling, ("uniform", "weight"))
         check.flag("normalize", self.normalize)
+        check.one_of("shares", self.shares, ("renormalized", "unbiased"))
         self._check_own()
+        self._check_shares()
+
+    def _check_shares(self) -> None:
+        """Whether rule, sampling and shares go together."""
+        rule = rule_of(self.participation)
+        if rule is not None and self.sampling == "weight":
+            raise ValueError(
+                f"sampling: got 'weight' and participation={self.participation!r}, which says who "
+                "takes part; want one of the two"
+            )
+        if self.shares == "renormalized":
+            return
+        why = None
+        if self.sampling == "weight":
+            why = "sampling='weight', whose shares are unbiased already"
+        elif callable(self.participation):
+            why = "a function, of which nobody knows how often clients take part"
+        elif self.normalize and self.rule.unequal_steps:
+            why = "different numbers of local steps, which FedNova's average weighs otherwise"
+        if why is not None:
+            raise ValueError(f"shares: got 'unbiased' with {why}; want 'renormalized'")
 
     def _check_own(self) -> None:
         """Check the parameters that methods have beside these, the same under each name."""
@@ -103,9 +135,10 @@ class Method:
         raise NotImplementedError
 
     def clients_per_round(self, n_clients: int) -> int:
-        """How many clients are drawn in each round.
+        """How many clients take part in each round.
 
-        ``max(1, round(participation · M))`` of a fraction, or the count itself
+        ``max(1, round(participation · M))`` of a fraction, or the count itself; of a rule the mean
+        number, rounded, and of a function M
 
         Parameters
         ----------
@@ -120,7 +153,7 @@ class Method:
         Raises
         ------
         ValueError
-            If the count is larger than M.
+            If the count is larger than M, or a rule does not fit M clients.
 
         Examples
         --------
@@ -130,12 +163,16 @@ class Method:
         """
         if isinstance(self.participation, float):
             return max(1, round(self.participation * n_clients))
+        rule = rule_of(self.participation)
+        if rule is not None:
+            return max(1, round(rule.clients_per_round(n_clients)))
+        assert isinstance(self.participation, int)
         if self.participation > n_clients:
             raise ValueError(
                 f"participation: got {self.participation} clients per round; the problem has "
                 f"{n_clients}"
             )
-        return int(self.participation)
+        return self.participation
 
     def __repr__(self) -> str:
         shared = {field.name for field in dataclasses.fields(Method)}
@@ -180,13 +217,3 @@ def check_batch(batch_size: Any, replacement: Any) -> int | None:
             raise ValueError("replacement: got True without a batch_size; want one of at least 1")
         return None
     return check.integer("batch_size", batch_size, 1)
-
-
-def _participation(value: Any) -> float | int:
-    wanted = "a fraction above 0 and up to 1.0, or a count of clients (an int)"
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"participation: got {value!r}; want {wanted}")
-    number: float | int = int(value) if isinstance(value, numbers.Integral) else float(value)
-    if not (number >= 1 if isinstance(number, int) else 0 < number <= 1):
-        raise ValueError(f"participation: got {value!r}; want {wanted}")
-    return number

@@ -28,7 +28,7 @@ class GradAlign(Method):
         η, the same number in every round, or a schedule: ``round -> float``.
     beta : float >= 0
         β, the length of the displacement.
-    server, participation, sampling, normalize
+    server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises
@@ -77,7 +77,7 @@ class FedGA(Method):
         Rows per step, as for :class:`localgd.LocalSGD`; None: all.
     replacement : bool, keyword-only, default False
         As for :class:`localgd.LocalSGD`.
-    server, participation, sampling, normalize
+    server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

@@ -33,7 +33,7 @@ class LocalGD(Method):
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``. H is the smoothness
         constant, see :func:`localgd.analysis.smoothness`.
-    server, participation, sampling, normalize
+    server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises
@@ -75,7 +75,7 @@ class GD(Method):
     ----------
     lr : float > 0, "1/H" or callable
         η, the same number in every round, or a schedule: ``round -> float``.
-    server, participation, sampling, normalize
+    server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises
@@ -120,7 +120,7 @@ class ModifiedLocalGD(Method):
         η, the same number in every round, or a schedule: ``round -> float``.
     server : Anchored
         No other.
-    participation, sampling, normalize
+    participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

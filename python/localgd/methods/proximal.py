@@ -30,7 +30,7 @@ class FedProx(Method):
         Rows per step, as for :class:`localgd.LocalSGD`; None: all.
     replacement : bool, keyword-only, default False
         As for :class:`localgd.LocalSGD`.
-    server, participation, sampling, normalize
+    server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

@@ -56,6 +56,11 @@ class LocalRule:
         """Whether batches are drawn."""
         return self.batch_size is not None
 
+    @property
+    def unequal_steps(self) -> bool:
+        """Whether some clients take more steps than others."""
+        return not self.whole_round and np.unique(self.local_steps).size > 1
+
     def steps(self, n_clients: int) -> np.ndarray:
         """L_i of every client, shape (M,), int64."""
         if isinstance(self.local_steps, tuple) and len(self.local_steps) != n_clients:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import _validation as check
 from .scheme import Scheme
-from .shares import dirichlet_shares, whole_numbers
+from .shares import dirichlet_shares, proportional_sizes, whole_numbers
 
 __all__ = ["Iid", "Quantity"]
 
@@ -41,24 +42,29 @@ class Iid(Scheme):
 class Quantity(Scheme):
     """Quantity skew: client sizes differ, labels do not.
 
-    ``n_i ≈ 1 + q_i (N - M),  q ~ Dirichlet(alpha, …, alpha) in R^M``
+    ``n_i ≈ 1 + q_i (N - M),  q ~ Dirichlet(alpha, …, alpha) in R^M``; by a law
+    ``n_i ≈ N s_i / Σ_j s_j,  s_i = i,  i² or e^i for i = 1, …, M``, at least 1
 
-    Rows are shuffled before they are dealt. The first row of each client is given beforehand, so
-    none is empty and nothing is redrawn.
+    Rows are shuffled before they are dealt. With ``alpha`` the first row of each client is given
+    beforehand, so none is empty and nothing is redrawn. Sizes by a law are not random.
 
     Parameters
     ----------
-    alpha : float > 0
+    alpha : float > 0, optional
         Concentration: small for one huge client, large for equal sizes.
+    law : "linear", "square" or "exponential", optional
+        Sizes that grow from client to client, in place of ``alpha``.
 
     Raises
     ------
     ValueError, TypeError
-        If ``alpha`` is not a finite number above 0.
+        If ``alpha`` is not a finite number above 0, there is no such law, or not exactly one of
+        the two is given.
 
     References
     ----------
-    Li, Diao, Chen, He, ICDE 2022, arXiv:2102.02079 ("quantity skew").
+    Li, Diao, Chen, He, ICDE 2022, arXiv:2102.02079 ("quantity skew"). The laws: Beutel et al.,
+    arXiv:2007.14390 (Flower, whose partitioners have these names).
 
     Examples
     --------
@@ -67,17 +73,40 @@ class Quantity(Scheme):
     ...     np.eye(100), np.ones(100), n_clients=3, scheme=lg.Quantity(1e6), seed=0)
     >>> sorted(problem.sizes.tolist())
     [33, 33, 34]
+    >>> scheme = lg.Quantity(law="square")
+    >>> lg.partition(np.eye(30), np.ones(30), n_clients=4, scheme=scheme).sizes.tolist()
+    [1, 4, 9, 16]
     """
 
-    alpha: float
+    alpha: float | None = None
+    law: str | None = None
 
     def __post_init__(self) -> None:
-        check.number("alpha", self.alpha, above=0)
+        if (self.alpha is None) == (self.law is None):
+            raise ValueError(
+                f"alpha, law: got {self.alpha!r} and {self.law!r}; want one of them, such as "
+                "Quantity(0.5) or Quantity(law='linear')"
+            )
+        if self.law is not None:
+            check.one_of("law", self.law, LAWS)
+        else:
+            check.number("alpha", self.alpha, above=0)
 
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
-        """Clients by one Dirichlet draw of sizes, shape (N,)."""
-        shares = dirichlet_shares(self.alpha, n_clients, rng)
-        sizes = 1 + whole_numbers(shares, len(y) - n_clients, rng)
+        """Clients by one draw of sizes, or by their law, shape (N,)."""
+        if self.law is not None:
+            sizes = proportional_sizes(LAWS[self.law](n_clients), len(y))
+        else:
+            shares = dirichlet_shares(float(self.alpha or 0), n_clients, rng)
+            sizes = 1 + whole_numbers(shares, len(y) - n_clients, rng)
         clients = np.empty(len(y), dtype=np.int64)
         clients[rng.permutation(len(y))] = np.repeat(np.arange(n_clients), sizes)
         return clients
+
+
+# By the number of clients; the largest need not be in range of e^M.
+LAWS: dict[str, Callable[[int], np.ndarray]] = {
+    "linear": lambda n: np.arange(1.0, n + 1),
+    "square": lambda n: np.arange(1.0, n + 1) ** 2,
+    "exponential": lambda n: np.exp(np.arange(1.0 - n, 1)),
+}

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..rows import Rows
 
-__all__ = ["Scheme"]
+__all__ = ["LEFT_OUT", "Function", "Scheme"]
+
+LEFT_OUT = -1  # in place of the client of a row that nobody gets
 
 
 class Scheme(ABC):
@@ -23,6 +27,8 @@ class Scheme(ABC):
     ----------
     needs_classes : bool
         True if the rule groups rows by label; it is then refused for regression targets.
+    client_ids : tuple or None
+        Ids of the clients, sorted, where the rule knows them; None: 0, …, M-1.
 
     Examples
     --------
@@ -39,6 +45,11 @@ class Scheme(ABC):
     """
 
     needs_classes: ClassVar[bool] = False
+
+    @property
+    def client_ids(self) -> tuple[Hashable, ...] | None:
+        """Ids of the clients, sorted, where the rule knows them; None: 0, …, M-1."""
+        return None
 
     @abstractmethod
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
@@ -58,7 +69,7 @@ class Scheme(ABC):
         Returns
         -------
         ndarray of shape (N,), int64
-            From 0 to M - 1.
+            From 0 to M - 1, or -1 for a row that is left out, of which :func:`partition` warns.
 
         Raises
         ------
@@ -110,3 +121,27 @@ class Scheme(ABC):
         [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
         """
         return X
+
+
+@dataclass(frozen=True, repr=False)
+class Function(Scheme):
+    """A function ``(y, n_clients, rng) -> client of each row`` as a scheme."""
+
+    function: Callable[[np.ndarray, int, np.random.Generator], Any]
+
+    def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
+        """What the function gives, shape (N,)."""
+        clients = np.asarray(self.function(y, n_clients, rng))
+        if clients.shape != y.shape:
+            raise ValueError(
+                f"scheme: {self} gave shape {clients.shape}; want {y.shape}, a client for each row"
+            )
+        if clients.dtype.kind not in "iu":
+            raise TypeError(
+                f"scheme: {self} gave dtype {clients.dtype}; want integers from 0 to "
+                f"{n_clients - 1}, or -1 for a row that nobody gets"
+            )
+        return clients
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__qualname__", repr(self.function))

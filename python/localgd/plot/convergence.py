@@ -238,7 +238,7 @@ def _names(runs: list[Any]) -> list[str]:
 def _parameter(key: str, value: Any) -> str:
     if isinstance(value, Mapping):  # a server or a schedule
         value = value["name"]
-    if key == "participation":
+    if key == "participation" and not isinstance(value, str):
         share = f"{100 * value:g} % of" if isinstance(value, float) else f"{value}"
         return f"{share} clients"
     return f"{SYMBOLS[key]} = {value}" if key in SYMBOLS else str(value)

@@ -12,6 +12,7 @@ from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
+from ..theory import penalty
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
@@ -86,7 +87,7 @@ class Minimizer(ReadOnlyArrays):
 
 
 def minimizer(
-    problem: Problem, *, loss: str = "logistic", l2: float = 0.0, tolerance: float = 1e-10
+    problem: Problem, *, loss: str = "logistic", l2: float | str = 0.0, tolerance: float = 1e-10
 ) -> Minimizer:
     """The point that gradient descent reaches: with λ, or on rows that no model separates in part.
 
@@ -109,8 +110,8 @@ def minimizer(
         As for :func:`localgd.run`; "squared_hinge" and "huber", whose second derivatives jump, want
         λ > 0. "softmax" with d·C = 1000 takes a few seconds; memory grows like (d·C)². Of a loss
         that was added it wants second derivatives (``localgd.losses``).
-    l2 : float >= 0, default 0
-        λ.
+    l2 : float >= 0, "κ=1e4" or "H/N", default 0
+        λ, as for :func:`localgd.run`.
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
         rounding of the weights that sets the limit where rows differ in norm by 1e6.
@@ -150,7 +151,7 @@ def minimizer(
     problem = check_problem(problem)
     check_loss(loss, problem)
     tolerance = check.number("tolerance", tolerance, above=0)
-    l2 = check.number("l2", l2, minimum=0)
+    l2 = penalty(l2, problem, loss)
     if l2 == 0 and not LOSSES[loss].smooth:
         raise UnsupportedError(
             f"l2: got 0, with which the {loss} loss, linear or constant in parts, may have many "

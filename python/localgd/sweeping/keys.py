@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..configuration import work_of
+from ..configuration import clients_named, work_of
 from ..identification import UnidentifiedError, digest, identify
 from ..measuring import held_out_rows
 from ..preparation import prepare
@@ -71,6 +71,7 @@ class Keys:
             "problem": case.problem.fingerprint,
             "method": work_of(case.method, unknown),
             "lr": identify(getattr(case.method, "lr", None), unknown),
+            "clients": clients_named(case.problem, case.method),
             "settings": identify(kept, unknown),
         }
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import Any, NamedTuple
 
 from .. import _validation as check
+from ..participation import BIASED, is_biased
 from ..progress import check_progress, progress_report
 from ..running import run
 from .grid import SETTINGS, Case, cases
@@ -126,6 +128,8 @@ def sweep(
     if executor is not None:
         fixed.setdefault("threads", 1)
     wanted = cases(problem, method, grid or {}, fixed)
+    if any(map(_is_biased, wanted)):
+        warnings.warn(BIASED, UserWarning, stacklevel=2)
     file = None if out is None else OutputFile(out)
     keys = Keys()
     named = [(keys.of(case), case) for case in wanted]
@@ -147,6 +151,13 @@ def sweep(
     return Sweep(
         [dataclasses.replace(done[key], values=case.values) for key, case in named if key in done]
     )
+
+
+def _is_biased(case: Case) -> bool:
+    try:
+        return is_biased(case.problem, case.method)
+    except (ValueError, TypeError):  # run will say what is wrong
+        return False
 
 
 def _found(file: OutputFile, named: list[tuple[str, Case]], keys: Keys) -> dict[str, Entry]:
@@ -272,6 +283,7 @@ def _entry(key: str, case: Case) -> Entry:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # the status says that it diverged
+            warnings.filterwarnings("ignore", re.escape(BIASED))  # the sweep has said so
             found = run(case.problem, case.method, **case.settings)
     except Exception as error:  # of a function of the caller's it may be any
         return _failed(key, case, error)

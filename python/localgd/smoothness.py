@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..losses import LOSSES, check_loss
-from ..problem import Problem, check_problem
+from .losses import LOSSES, check_loss
+from .problem import Problem, check_problem
 
 __all__ = ["smoothness"]
 
