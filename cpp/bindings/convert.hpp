@@ -84,9 +84,8 @@ class HeldData {
     const Index count = begins.size() - 1;
     if (count < 0 || columns.size() != values.size() || begins.data()[count] != values.size())
       throw std::invalid_argument("rows: begins, columns and values do not fit");
-    return sparse_rows(SparseView<Number>{begins.data(), columns.data(), values.data(), count,
-                                          features},
-                       signs);
+    return sparse_rows(
+        SparseView<Number>{begins.data(), columns.data(), values.data(), count, features}, signs);
   }
 
   py::object rows_;  // kept, as the core has views of what is in there

@@ -151,8 +151,8 @@ constexpr EngineKind kinds[] = {
         "gram", "solve", solves_want),
     kind<FirstOf<WeightModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>>(
         "hybrid", "solve", solves_want),
-    kind<FirstOf<WeightModel<Real>, Streamed<Real>, Drawn<Real>, Factored<Real>>>(
-        "primal", "solve", solves_want),
+    kind<FirstOf<WeightModel<Real>, Streamed<Real>, Drawn<Real>, Factored<Real>>>("primal", "solve",
+                                                                                  solves_want),
     kind<FirstOf<SideBySide<Real>, Strips<Real>>>(
         "side_by_side", "steps",
         "engine: side_by_side wants one output, rows without weights, no l2, and full-batch steps "
@@ -210,8 +210,7 @@ std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
       found.unable = kind.unable;
     if (!found.unable.empty()) found.phase = {};
     // The rows in float32 are a copy.
-    if (options.single)
-      found.cost.setup.add(Cost::filled, setting.bytes_of_rows<Real>());
+    if (options.single) found.cost.setup.add(Cost::filled, setting.bytes_of_rows<Real>());
   }
   return all;
 }

@@ -57,7 +57,7 @@ struct Problem {
   Vector<double> targets, labels;  // numbers, and classes 0 to C - 1
   std::vector<Index> offsets;
   Vector<double> weights;
-  Matrix<double> starts;         // d x C
+  Matrix<double> starts;                 // d x C
   Vector<double> row_weights{};          // omega, or empty
   std::shared_ptr<const Given> given{};  // the same rows in another storage
 
@@ -78,8 +78,7 @@ struct Problem {
   }
   Data data(const LossCase& loss) const {
     const auto& t = targets_for(loss);
-    return Data(source(),
-                VectorView<double>(t.data(), t.size()), offsets, weights,
+    return Data(source(), VectorView<double>(t.data(), t.size()), offsets, weights,
                 VectorView<double>(row_weights.data(), row_weights.size()));
   }
 };
@@ -116,7 +115,8 @@ inline Problem stored(Problem p, Storage storage, std::uint64_t seed = 3) {
     for (Index k = 0; k < d; ++k) {
       double& entry = p.rows(j, k);
       if (sparse && random() < 0.3 && k != j % d) entry = 0;
-      if (storage == Storage::one_value && entry != 0) entry = (1 + 0.1 * double(j % 7)) / std::sqrt(double(d));
+      if (storage == Storage::one_value && entry != 0)
+        entry = (1 + 0.1 * double(j % 7)) / std::sqrt(double(d));
       if (single) entry = static_cast<float>(entry);
     }
   given->signs = random.vector(n).cwiseSign();

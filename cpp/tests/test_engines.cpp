@@ -162,8 +162,7 @@ TEST_CASE("sparse rows give the same bits for any number of threads, saved and l
           loss, method,
           [&](const Case& c) {
             const auto make = [&] { return make_engine(data, p.start(loss), c.options(4, 5)); };
-            const auto two = whole_and_resumed(
-                make, [&](int k) { return inputs.plan(k); }, 6, 3);
+            const auto two = whole_and_resumed(make, [&](int k) { return inputs.plan(k); }, 6, 3);
             auto one = make();
             Stop stop(nullptr);
             Team::run(1, [&](Team& team) {

@@ -137,9 +137,9 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
   kernels.values_at_start(start.data(), targets.data(), n, loss.outputs, stride, at_start.data());
   const SpanClient<Real> client{
       {&c.gram, nullptr, n}, c.targets.data(), mode.weighted ? c.row_weights.data() : nullptr,
-      loss.outputs, c.step,           mode.prox ? c.decay : 0.0,
-      base.data(),  at_start.data(),  mode.corrected ? shift.data() : nullptr,
-      delta.data(), scratch.data(),   sums.data()};
+      loss.outputs,          c.step,           mode.prox ? c.decay : 0.0,
+      base.data(),           at_start.data(),  mode.corrected ? shift.data() : nullptr,
+      delta.data(),          scratch.data(),   sums.data()};
   if (ladder) {
     double tau = 0;
     for (std::int64_t l = 0; l < ladder->steps; ++l) tau += std::pow(1 - client.decay, double(l));

@@ -156,10 +156,9 @@ Real FactoredGram<Real>::add_product(const Real* e, Index columns, Real scale, R
   Real most = 0;
   for (Index c = 0; c < columns; ++c, e += stride, x += stride) {
     weigh(e);
-    by_column_.multiply(weighed_.data(), [&](Index place, Register<Real> sums)
-                                             LOCALGD_LAMBDA_IN_PLACE {
-                                               store(image_.data() + place, sums);
-                                             });
+    by_column_.multiply(weighed_.data(),
+                        [&](Index place, Register<Real> sums)
+                            LOCALGD_LAMBDA_IN_PLACE { store(image_.data() + place, sums); });
     by_row_.multiply(image_.data(), [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
       Real products[lanes<Real>];
       store(products, scale * sums);
@@ -179,14 +178,15 @@ template <class Real>
 template <class Number>
 void FactoredGram<Real>::add_transposed(const Real* e, Number* g) const {
   weigh(e);
-  by_column_.multiply(
-      weighed_.data(), [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
-        Real changes[lanes<Real>];
-        store(changes, sums);
-        const Index some = std::min(lanes<Real>, this->columns() - place);
-        const Place* own = columns_.data() + place;
-        for (Index l = 0; l < some; ++l) g[own[l]] += static_cast<Number>(changes[l]);
-      });
+  by_column_.multiply(weighed_.data(),
+                      [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
+                        Real changes[lanes<Real>];
+                        store(changes, sums);
+                        const Index some = std::min(lanes<Real>, this->columns() - place);
+                        const Place* own = columns_.data() + place;
+                        for (Index l = 0; l < some; ++l)
+                          g[own[l]] += static_cast<Number>(changes[l]);
+                      });
 }
 
 // Compiled in rows/sparse.cpp alone.

@@ -25,8 +25,7 @@ class WeightModel final : public ModelOf<Real> {
   static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
     Cost& round = forecast.round;
     const auto M = static_cast<double>(of.layout.clients());
-    const double numbers = of.features() * of.columns(),
-                 rows = of.bytes_of_rows<Real>(),
+    const double numbers = of.features() * of.columns(), rows = of.bytes_of_rows<Real>(),
                  groups = std::min(M, static_cast<double>(Groups::most)),
                  present = std::min(ahead.share * M, groups), sums = 8 * groups * numbers;
     const bool corrected = of.rule.correction != nullptr;

@@ -64,9 +64,9 @@ class Drawn final : public Phase {
   bool prepare(Team& team, Stop&) override {
     Index most_rows = 0;
     for (Index i = 0; i < data().clients(); ++i) most_rows = std::max(most_rows, data().size(i));
-    spaces_.assign(static_cast<std::size_t>(team.threads()),
-                   Space(data().features() * outputs(), most_rows, dealers_.largest_batch(),
-                         outputs()));
+    spaces_.assign(
+        static_cast<std::size_t>(team.threads()),
+        Space(data().features() * outputs(), most_rows, dealers_.largest_batch(), outputs()));
     return true;
   }
 
@@ -166,8 +166,7 @@ class Drawn final : public Phase {
     at.gamma = keep * at.gamma + 1;
     decay(i, keep, at);
     Block sums = clients().block(sums_, i);
-    const Real by_alpha = 1 / at.alpha,
-               by_step = static_cast<Real>(round.step(i)) * by_alpha;
+    const Real by_alpha = 1 / at.alpha, by_step = static_cast<Real>(round.step(i)) * by_alpha;
     for (Index t = 0; t < size; ++t) {
       const Index j = batch[t];
       at.drawn[static_cast<std::size_t>(j)] = true;

@@ -75,7 +75,8 @@ std::shared_ptr<const RowSource> sparse_rows(
     const SparseView<double>& rows,
     const VectorView<double>& signs = VectorView<double>(nullptr, 0));
 std::shared_ptr<const RowSource> sparse_rows(
-    const SparseView<float>& rows, const VectorView<double>& signs = VectorView<double>(nullptr, 0));
+    const SparseView<float>& rows,
+    const VectorView<double>& signs = VectorView<double>(nullptr, 0));
 
 // m = A w of all rows.
 void products_of_rows(const RowSource& rows, const Matrix<double>& w, Matrix<double>& m);

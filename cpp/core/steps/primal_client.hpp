@@ -11,7 +11,7 @@ namespace localgd {
 template <class Real>
 struct PrimalClient {
   RowsView<Real> rows;
-  const Real* signs;            // of the rows, +1 or -1, or null
+  const Real* signs;  // of the rows, +1 or -1, or null
   const Real* targets;
   const Real* row_weights;      // omega, or null
   Index outputs;                // C; base and sums are n x C, the others d x C, column by column

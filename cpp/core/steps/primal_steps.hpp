@@ -21,8 +21,8 @@ void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
   const Index n = c.rows.rows(), d = c.rows.cols();
   for (Index k = 0; k < c.outputs; ++k)
     for (Index j = first; j < first + count; ++j)
-      c.base[k * n + j] = c.sign(j) * static_cast<Real>(wide_dot(c.rows.row(j).data(),
-                                                                 c.start.col(k).data(), d));
+      c.base[k * n + j] =
+          c.sign(j) * static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
 }
 
 // negative_derivatives() of a loss: of all losses there is one copy of what calls it.

@@ -10,8 +10,9 @@ import numpy as np
 from .. import _validation as check
 from .. import scoring
 from ..errors import UnsupportedError
+from ..labels import as_targets, read_label_array
 from ..losses import LOSSES, check_loss
-from ..problem import Problem, check_problem, check_task
+from ..problem import Problem, check_problem
 
 __all__ = ["ClientScores", "PredictionScores", "client_scores", "prediction_scores"]
 
@@ -101,16 +102,17 @@ def prediction_scores(y: Any, scores: Any) -> PredictionScores:
     >>> found.accuracy, found.auc, found.class_accuracy.tolist()
     (0.5, 0.75, [0.5, 0.5])
     """
-    y = check.real_array("y", y, 1)
     dimensions = np.ndim(scores)
     if dimensions not in (1, 2):
         raise ValueError(f"scores: got {dimensions} axes; want (n,), or (n, C) for several classes")
     scores = check.real_array("scores", scores, dimensions)
-    if len(y) != len(scores) or not len(y):
-        raise ValueError(f"scores: got {len(scores)} for {len(y)} labels; want as many, and some")
-    check_task(y, "binary" if dimensions == 1 else "multiclass")
-    if dimensions == 2 and y.max() >= scores.shape[1]:
-        raise ValueError(f"y: class {y.max():g}; there are scores of 0 to {scores.shape[1] - 1}")
+    given = read_label_array("y", y)
+    if len(given) != len(scores) or not len(given):
+        raise ValueError(
+            f"scores: got {len(scores)} for {len(given)} labels; want as many, and some"
+        )
+    task, labels = ("binary", None) if dimensions == 1 else ("multiclass", range(scores.shape[1]))
+    y = as_targets("y", given, task, labels).y
     return PredictionScores(
         accuracy=scoring.accuracy(y, scores),
         balanced_accuracy=scoring.balanced_accuracy(y, scores),
