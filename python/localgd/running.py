@@ -37,7 +37,7 @@ def run(
     l2: float | str = 0.0,
     init: Any = None,
     engine: str = "auto",
-    dtype: Any = "float64",
+    dtype: Any = None,
     threads: int | None = None,
     seed: int = 0,
     record: Any = None,
@@ -84,8 +84,9 @@ def run(
     engine : "auto", "gram", "hybrid" or "primal", default "auto"
         The same trajectory at different cost; "auto" takes the cheapest that fits in memory and
         can run the method.
-    dtype : "float64" or "float32", default "float64"
-        Type of the rows and of the local phase; the server's state is float64 always.
+    dtype : "float64" or "float32", optional
+        Type of the rows and of the local phase, which is that of the problem's rows if not given:
+        those of another type are copied. The server's state is float64 always.
     threads : int >= 1, optional
         Threads across clients; as many as help, if not given. The result has the same bits for
         any number.
