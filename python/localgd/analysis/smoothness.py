@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ..losses import LOSSES, check_loss
 from ..problem import Problem, check_problem
+from ..reference._rows import dense, largest, scaled
+from ..rows import Rows, is_sparse, scaled_rows
 
 __all__ = ["smoothness"]
+
+FEW = 500  # sparse rows or features of a client whose Gram matrix is made
 
 
 def smoothness(problem: Problem, loss: str) -> float:
@@ -52,21 +57,35 @@ def smoothness(problem: Problem, loss: str) -> float:
     """
     check_problem(problem)
     check_loss(loss, problem)
-    exponent = int(np.frexp(np.abs(problem.X).max())[1])  # so that squares stay in range
-    largest, omega = 0.0, problem.relative_weights
+    exponent = int(np.frexp(largest(problem.X).max())[1])  # so that squares stay in range
+    square, omega = 0.0, problem.relative_weights
     for i in range(problem.n_clients):
-        X = np.ldexp(problem.X[problem.rows(i)], -exponent)
+        X = scaled(problem.X[problem.rows(i)], -exponent)
         if omega is not None:
-            X = X * np.sqrt(omega[problem.rows(i)])[:, None]
-        gram = X @ X.T if X.shape[0] <= X.shape[1] else X.T @ X
-        largest = max(largest, float(np.linalg.eigvalsh(gram)[-1]) / len(X))
-    if largest <= 0:
+            X = scaled_rows(X, np.sqrt(omega[problem.rows(i)]))
+        square = max(square, _largest_square(X) / X.shape[0])
+    if square <= 0:
         raise ValueError("problem: all rows are 0; want rows that differ from 0")
     with np.errstate(over="ignore"):
-        H = LOSSES[loss].curvature * float(np.ldexp(largest, 2 * exponent))
+        H = LOSSES[loss].curvature * float(np.ldexp(square, 2 * exponent))
     if not 0 < H < np.inf:
         raise ValueError(
             f"problem: rows of size 2^{exponent}, whose squares leave the range of double "
             "precision; rescale the rows to size 1"
         )
     return H
+
+
+def _largest_square(X: Rows) -> float:
+    """``λ_max(XᵀX)``; of large sparse X by Lanczos' method, as θ + ‖XᵀX v - θ v‖, θ = ‖X v‖².
+
+    The eigenvalue of which v is the vector lies between θ less this residual and θ plus it.
+    """
+    A = X if X.shape[0] > X.shape[1] else X.T
+    if not is_sparse(X) or min(X.shape) <= FEW:
+        return float(np.linalg.eigvalsh(dense(A.T @ A))[-1])
+    start = np.ones(A.shape[1])
+    product = LinearOperator(2 * start.shape, lambda v: A.T @ (A @ v.ravel()))
+    (value,), vectors = eigsh(product, k=1, v0=start)
+    v = vectors[:, 0]
+    return float(value + np.linalg.norm(product @ v - value * v))

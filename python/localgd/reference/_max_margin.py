@@ -14,6 +14,7 @@ from ._arguments import signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
 from ._hard_margin import INEXACT, Certificate, certify, hard_margin
+from ._rows import compact
 from ._scaling import common_scale, rescaled
 
 __all__ = ["MaxMargin", "max_margin", "refusal"]
@@ -143,7 +144,7 @@ def max_margin(problem: Problem) -> MaxMargin:
 
 
 def _of_classes(problem: Problem) -> MaxMargin:
-    X, exponent = common_scale(problem.X)
+    X, exponent = common_scale(compact(problem.X))
     y = problem.y.astype(np.int64)
     solution = class_margin(X, y, problem.n_classes)
     if isinstance(solution, NoClassMargin):
