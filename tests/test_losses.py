@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 
 import localgd as lg
 from localgd._backend import core
+from localgd.labels import TASKS
 from localgd.losses import KINDS, LOSSES, Loss, Tail, of_core
-from localgd.problem import TASKS
 
 SEPARABLE = lg.datasets.make_separable(n_clients=3, n_samples=6, n_features=30, seed=0)
 OVERLAPPING = lg.datasets.make_nonseparable(n_clients=3, n_samples=20, n_features=3, seed=0)

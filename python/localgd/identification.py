@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+
+from .pieces import pieces
 
 __all__ = ["PLAIN", "UnidentifiedError", "digest", "identify", "refuse"]
 
@@ -29,11 +32,18 @@ def refuse(value: Any) -> Any:
 
 
 def digest(*arrays: np.ndarray) -> str:
-    """A hash of the types, shapes and numbers of arrays, of which no copies are made."""
+    """A hash of the types, shapes and numbers of arrays, of which no copies are made.
+
+    float32 counts as float64: the same numbers have the same hash.
+    """
     found = hashlib.sha256()
     for array in arrays:
-        found.update(f"{array.dtype.str}{array.shape}".encode())
-        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        dtype = np.dtype(np.float64) if array.dtype == np.float32 else array.dtype
+        found.update(f"{dtype.str}{array.shape}".encode())
+        array = np.atleast_1d(array)
+        for some in pieces(len(array), math.prod(array.shape[1:])):
+            block = np.ascontiguousarray(array[some], dtype)
+            found.update(block.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..problem import Problem, check_rows, check_task
+from ..labels import as_targets
+from ..problem import Problem, check_rows
 from ..randomness import random_generator
+from ..rows import read_rows
 from .even import Iid
 from .scheme import Scheme
 
@@ -24,6 +26,7 @@ def partition(
     seed: Any = 0,
     weights: Any = "samples",
     task: str | None = None,
+    labels: Any = None,
     sample_weight: Any = None,
     class_weight: Any = None,
     intercept: str | None = None,
@@ -35,9 +38,9 @@ def partition(
     Parameters
     ----------
     X : array of shape (N, d)
-        Rows; stored as float64.
+        Rows of any kind that :class:`localgd.Problem` takes.
     y : array of shape (N,)
-        Labels -1 and +1, or real targets.
+        Labels or targets, as for :class:`localgd.Problem`.
     n_clients : int, default 10
         M, at most N.
     scheme : Scheme, default ``Iid()``
@@ -48,7 +51,7 @@ def partition(
         ``default_rng(seed)``, with which rows are often made). None draws a fresh seed.
     sample_weight : array of shape (N,), optional
         v_j, one for each row.
-    weights, task, class_weight, intercept
+    weights, task, labels, class_weight, intercept
         As for :class:`localgd.Problem`.
 
     Returns
@@ -88,31 +91,33 @@ def partition(
         )
     n_clients = check.integer("n_clients", n_clients, 1)
     rng = random_generator(seed, stream=1)
-    X, y = check_rows("X, y", X, y)
-    task = check_task(y, task)
+    rows, y = check_rows("X, y", X, y)
+    targets = as_targets("y", y, task, labels)
+    targets.warn()
     if n_clients > len(y):
         raise ValueError(
             f"n_clients: got {n_clients} for {len(y)} rows; want at most {len(y)}, "
             "since every client needs a row"
         )
-    if scheme.needs_classes and task == "regression":
+    if scheme.needs_classes and targets.task == "regression":
         raise ValueError(
             f"scheme: {scheme} goes by class and the task is regression; want Iid(), Quantity() "
             "or FeatureShift(), or bin the targets and use Problem.from_arrays"
         )
-    clients = scheme.assign(y, n_clients, rng)
+    clients = scheme.assign(targets.y, n_clients, rng)
     if set(np.unique(clients).tolist()) != set(range(n_clients)):
         raise ValueError(
             f"scheme: {scheme} dealt rows to {len(np.unique(clients))} clients; want every client "
             f"from 0 to {n_clients - 1} to have one"
         )
-    X = scheme.transform(X, clients, n_clients, rng)
-    return Problem.from_arrays(
-        X,
-        y,
+    moved = scheme.transform(rows.X, clients, n_clients, rng)
+    if moved is not rows.X:
+        rows = rows._replace(X=read_rows("scheme", moved).X)
+    return Problem._dealt(
+        rows,
+        targets,
         clients,
         weights=weights,
-        task=task,
         sample_weight=sample_weight,
         class_weight=class_weight,
         intercept=intercept,
