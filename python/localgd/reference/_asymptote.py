@@ -15,7 +15,7 @@ from .. import _validation as check
 from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
-from ..rows import Rows, joined
+from ..rows import Rows, stored
 from ._arguments import signed_rows
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction
@@ -352,7 +352,7 @@ def _carriers(Z: Rows, ref: MaxMargin) -> tuple[np.ndarray, np.ndarray, np.ndarr
         return S.copy(), alpha, others
     # v > 0 on another row iff Σ_others v_j z_j = Σ_S b_j z_j for some v ≥ 0 that has it, with b
     # of any sign. ŵ itself, which is rounded, plays no part.
-    faces = facial_reduction(joined([Z[S], -Z[S], Z[others]]))
+    faces = facial_reduction(stored([Z[S], -Z[S], Z[others]]))
     carry = np.setdiff1d(np.arange(len(others)), faces.subset - 2 * len(S))
     degenerate = np.setdiff1d(others, others[carry])
     if not len(carry):

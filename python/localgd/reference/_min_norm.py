@@ -12,7 +12,7 @@ from .. import _validation as check
 from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
-from ..rows import Rows, is_sparse
+from ..rows import Rows, as_double, is_sparse
 from ._equality import EXTENDED
 from ._factors import Factors, factors
 from ._rows import absolute, compact, filled
@@ -105,7 +105,7 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     array([ 0.75, -0.25])
     """
     X, y = check_problem(problem).X, problem.y
-    X = compact(X) if problem.sparse else X.astype(np.float64, copy=False)
+    X = compact(X) if problem.sparse else as_double(X)
     start = np.zeros(X.shape[1]) if init is None else check.real_array("init", init, 1)
     if len(start) != X.shape[1]:
         raise ValueError(f"init: got {len(start)} numbers; want {X.shape[1]}, one per feature")
