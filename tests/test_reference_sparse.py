@@ -11,7 +11,7 @@ from shared_data import shared_problem
 from sklearn.linear_model import LogisticRegression
 
 import localgd as lg
-from localgd.reference import _rows
+from localgd.reference import _least_distance, _rows, _span
 
 
 def rows(seed: int, N: int, d: int, *, share: float = 0.3) -> np.ndarray:
@@ -235,3 +235,57 @@ def test_the_margin_of_mushrooms():
     found = lg.reference.max_margin(shared_problem("mushrooms"))
     assert found.margin == pytest.approx(0.256935974, rel=1e-8)
     assert found.kkt_residual <= 1e-14
+
+
+@pytest.fixture(scope="module")
+def texts() -> tuple[csr_array, np.ndarray]:
+    """Unit rows of 40 entries, columns as frequent as 1/rank, and half-random labels."""
+    rng = np.random.default_rng(0)
+    N, d = 900, 2000
+    share = 1 / np.arange(1, d + 1)
+    columns = [np.unique(rng.choice(d, 60, p=share / share.sum()))[:40] for _ in range(N)]
+    starts = np.cumsum([0, *map(len, columns)])
+    X = csr_array((rng.random(starts[-1]) + 0.1, np.concatenate(columns), starts), shape=(N, d))
+    X.data /= np.repeat(np.sqrt(X.power(2).sum(axis=1)), np.diff(X.indptr))
+    score = X @ rng.standard_normal(d)
+    return X, np.sign(score + 0.1 * rng.standard_normal(N))
+
+
+@pytest.fixture
+def narrow(monkeypatch) -> None:
+    """As if these were too many rows and features."""
+    monkeypatch.setattr(_rows, "MANY", 300)
+    monkeypatch.setattr(_rows, "FEW_ENTRIES", 0)
+    monkeypatch.setattr(_span, "WIDEST", 1500)
+    monkeypatch.setattr(_least_distance, "LARGE", 300)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_more_features_than_rows(texts):
+    X, y = texts
+    problem = lg.Problem.from_arrays(X, y, np.zeros(len(y), dtype=int))
+    found = lg.reference.max_margin(problem)
+    Z = problem.signed_rows
+    assert len(found.support) > 400
+    assert found.kkt_residual <= 1e-14
+    assert found.duality_gap <= 1e-14
+    assert (Z @ found.weights).min() >= 1 - 1e-12
+    np.testing.assert_allclose(found.dual @ Z, found.weights, atol=1e-12)
+    verdict = lg.reference.separability(problem)
+    np.testing.assert_array_equal(verdict.direction, found.direction)
+    np.testing.assert_array_equal(lg.reference.limits(problem).direction, found.direction)
+    low = lg.reference.minimizer(problem, l2=1e-5)
+    assert low.gradient_norm <= 1e-15
+
+
+@pytest.mark.usefixtures("narrow")
+def test_more_features_than_rows_that_are_not_separable(texts):
+    X, y = texts
+    X, y = csr_array(X[[*range(len(y)), 7]]), np.append(y, -y[7])
+    problem = lg.Problem.from_arrays(X, y, np.zeros(len(y), dtype=int))
+    with pytest.raises(lg.NotSeparableError):
+        lg.reference.max_margin(problem)
+    with pytest.raises(lg.UnsupportedError, match="2000 features, whose span"):
+        lg.reference.separability(problem)
+    with pytest.raises(lg.UnsupportedError, match="l2 > 0"):
+        lg.reference.minimizer(problem)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
 
 from .. import _validation as check
+from ..errors import UnsupportedError
 from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
@@ -31,6 +32,7 @@ EPS = np.finfo(float).eps
 STEPS = 200
 SWEEPS = 8
 TOLERANCE = 1e-6
+LARGEST = 1 << 27  # numbers of the support rows as an array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -266,6 +268,8 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
     ------
     NotSeparableError
         If the rows are not separable.
+    UnsupportedError
+        If the support rows, as a dense array, took more than a gigabyte.
     ValueError
         If the task is not binary, ``ref`` belongs to another problem, a row on the margin belongs
         to a client of weight 0, or rounding keeps ``residual`` above 1e-6.
@@ -309,6 +313,11 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
             "their directions, and rho is its limit on the span of the other rows only",
             RuntimeWarning,
             stacklevel=2,
+        )
+    if len(support) * Z.shape[1] > LARGEST:
+        raise UnsupportedError(
+            f"problem: {len(support)} support rows of {Z.shape[1]} features, too many for the "
+            f"basis of their span, {LARGEST} numbers at most; want fewer rows or features"
         )
     rho, offsets, basis, residual = _line(dense(Z[support]), ref.weights, c[support], start)
     if not residual <= TOLERANCE:

@@ -128,7 +128,8 @@ def minimizer(
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
     UnsupportedError
-        For a loss whose second derivatives are not known.
+        For a loss whose second derivatives are not known, or, without λ, more than 2,000 rows of
+        more than 5,000 features.
 
     References
     ----------
