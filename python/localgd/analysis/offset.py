@@ -71,6 +71,7 @@ def local_offset(problem: Problem, method: Method, minimum: Any) -> LocalOffset:
     Returns
     -------
     LocalOffset
+        w̃ and how far it is from w*.
 
     Raises
     ------
