@@ -356,7 +356,8 @@ def task(loss: str) -> str | None:
 
 def problem(loss: str, weights="equal", **shape) -> lg.Problem:
     """The same rows as a Problem."""
-    return lg.Problem(clients(loss, **shape), weights=weights, task=task(loss))
+    labels = range(N_CLASSES) if loss == "softmax" else None
+    return lg.Problem(clients(loss, **shape), weights=weights, task=task(loss), labels=labels)
 
 
 def client_weights(weights, sizes) -> np.ndarray:

@@ -48,56 +48,61 @@ def said(capsys):
 
 
 @pytest.mark.parametrize(
-    ("labels", "task", "y", "names"),
+    ("labels", "task", "y", "said"),
     [
-        (["yes", "no", "yes"], None, [1, -1, 1], ("no", "yes")),
-        ([1, 0, 0], None, [1, -1, -1], ("0", "1")),
-        ([2.5, 7, 7], "binary", [-1, 1, 1], ("2.5", "7")),
-        ([1, -1, -1], None, [1, -1, -1], ()),
-        ([0.5, 1.5, 2], None, [0.5, 1.5, 2], ()),
-        ([1, 0, 0], "regression", [1, 0, 0], ()),
-        ([2, 0, 1], None, [2, 0, 1], ()),
-        (["c", "a", "b"], None, [2, 0, 1], ("a", "b", "c")),
-        ([7, 3, 12], "multiclass", [1, 0, 2], ("3", "7", "12")),
-        (["b", "a", "a"], "multiclass", [1, 0, 0], ("a", "b")),
+        (["yes", "no", "yes"], None, [1, -1, 1], "no (-1) against yes (+1)"),
+        ([1, 0, 0], None, [1, -1, -1], "0 (-1) against 1 (+1)"),
+        ([2.5, 7, 7], "binary", [-1, 1, 1], "2.5 (-1) against 7 (+1)"),
+        ([1, -1, -1], None, [1, -1, -1], ""),
+        ([0.5, 1.5, 2], None, [0.5, 1.5, 2], ""),
+        ([1, 0, 0], "regression", [1, 0, 0], ""),
+        ([2, 0, 1], None, [2, 0, 1], "3 classes (0, 1, 2)"),
+        (["c", "a", "b"], None, [2, 0, 1], "3 classes (a, b, c)"),
+        ([7, 3, 12], "multiclass", [1, 0, 2], "3 classes (3, 7, 12)"),
+        (["b", "a", "a"], "multiclass", [1, 0, 0], "2 classes (a, b)"),
     ],
 )
-def test_labels_and_their_names(tmp_path, labels, task, y, names):
-    path = write_rows(tmp_path / "rows.csv", np.eye(3), labels)
-    own = read_own(path, None, None, task)
-    np.testing.assert_array_equal(own.y, y)
-    assert own.names == names
+def test_labels_and_what_is_said_of_them(here, labels, task, y, said):
+    path = write_rows(here / "rows.csv", np.eye(3), labels)
+    values = {"data": "rows.csv", "clients": 1, **({} if task is None else {"task": task})}
+    prepared = prepare(Settings.from_values(values))
+    problem = prepared.problem
+    np.testing.assert_array_equal(problem.y, np.array(y)[problem.row_order])
+    assert prepared.data.startswith(f"rows.csv{', ' if said else ''}{said}: 3 rows")
+    if problem.labels is not None:
+        assert problem.labels == tuple(sorted(set(labels)))
     if task != "multiclass" and len(set(labels)) < 3:
         y = lg.datasets.read(path, task=task, label="y")[1]
-        np.testing.assert_array_equal(own.y, y)
+        np.testing.assert_array_equal(problem.y, y[problem.row_order])
 
 
 def test_labels_of_an_npz_file(tmp_path):
     path = tmp_path / "rows.npz"
     for labels, names in (
-        (np.array([True, False]), ("False", "True")),
+        (np.array([True, False]), (False, True)),
         (np.array([b"x", b"w"]), ("w", "x")),
-        (np.array([3.0, 4.0]), ("3", "4")),
+        (np.array([4.0, 3.0]), (3, 4)),
     ):
         np.savez(path, X=np.eye(2), y=labels)
-        own = read_own(path, None, None, None)
-        assert own.names == names
-        np.testing.assert_array_equal(own.y, lg.datasets.read(path)[1])
+        own = read_own(path, None, None)
+        problem = lg.Problem([(own.X, own.y)], task="binary")
+        assert problem.labels == names
+        np.testing.assert_array_equal(problem.y, lg.datasets.read(path)[1])
 
 
 @pytest.mark.parametrize(
     ("labels", "options", "message"),
     [
-        ([3, 7, 12], "", "task: labels such as 3 may be classes or numbers to predict; want multi"),
-        ([0.5, 1, 2], "--task multiclass", "label 0.5; want whole numbers or texts"),
+        ([3, 7, 12], "", "data: integer label 3 at row 0, 3 distinct labels in all; want two di"),
+        (
+            [0.5, 1, 2],
+            "--task multiclass",
+            "label 0.5 at row 0 of a multiclass task; want whole numbers",
+        ),
         (["a", "b", ""], "--task multiclass", "rows.csv line 4, column 'y': no label"),
         (["a", "b", "c"], "--task binary", "3 distinct labels in all ('a', 'b', 'c')"),
         (["a", "b", "3"], "--task multiclass", "label 'a' is not a number, others are"),
-        (
-            [1, 1, 1],
-            "--task multiclass",
-            "rows.csv line 2, column 'y': all labels are 1; want two or more classes",
-        ),
+        ([1, 1, 1], "--task multiclass", "data: every label is 1; want at least two classes"),
         ([0, 1, 2], "--loss logistic", "loss: 'logistic' does not fit a multiclass task; want sof"),
         (["a", "b", "b"], "--loss softmax --task binary", "loss: 'softmax' does not fit a binary"),
     ],
@@ -117,7 +122,7 @@ def test_labels_that_are_refused(here, capsys, labels, options, message):
         ("--data nowhere.csv", "data: no file at"),
         ("--data rows.xlsx", "data: rows.xlsx ends in '.xlsx'; want .csv, .npz"),
         ("--data rows.csv --clients 99", "clients: got 99 for 30 rows; want at most 30"),
-        ("--data digits --classes 0,1,2 --task binary", "task: got 'binary' for 3 classes"),
+        ("--data digits --classes 0,1,2 --task binary", "data: 3 distinct labels in all (0, 1, 2)"),
         ("--data digits --classes 1,1", "classes: [1] in both entries"),
         ("--data digits --classes 0,1,2 --method local-solve", "want a method with local steps"),
     ],
@@ -348,3 +353,27 @@ def test_scales_and_rows_that_are_left_over(here, capsys, scale):
         )
     run = lg.run(problem, lg.LocalGD(100, "1/H"), rounds=3, seed=1)
     assert (lg.load(here / "localgd-run" / "run.npz").weights == run.weights).all()
+
+
+# Sparse rows ----------------------------------------------------------------------------------
+
+
+def test_sparse_rows_of_a_file_stay_sparse(here):
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 40)) * (rng.random((30, 40)) < 0.1)
+    X[:, -1] = 1.0
+    lines = [
+        f"{1 + j % 2} " + " ".join(f"{k + 1}:{x[k]}" for k in np.flatnonzero(x).tolist())
+        for j, x in enumerate(X)
+    ]
+    (here / "rows").write_text("\n".join(lines))
+    values = {"data": "rows", "kind": "svmlight", "clients": 3, "test": 0.2, "bias": True}
+    sparse, dense = (prepare(Settings.from_values(values), sparse=kind) for kind in (None, False))
+    assert sparse.problem.sparse
+    assert not dense.problem.sparse
+    assert sparse.problem.labels == (1, 2)
+    np.testing.assert_allclose(sparse.problem.X.toarray(), dense.problem.X, rtol=1e-14)
+    np.testing.assert_allclose(sparse.test[0].toarray(), dense.test[0], rtol=1e-14)
+    assert f"41 features, {sparse.problem.X.nnz:,} numbers other than 0, divided" in sparse.data
+    assert "1 (-1) against 2 (+1)" in sparse.data

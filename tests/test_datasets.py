@@ -371,7 +371,7 @@ def test_svmlight_round_trip(tmp_path):
         path = tmp_path / f"rows.{suffix}"
         sklearn_datasets.dump_svmlight_file(X, y, str(path), zero_based=False, query_id=qid)
         got = datasets.read(path, client="qid")
-        np.testing.assert_allclose(got[0], X, rtol=1e-15)
+        np.testing.assert_allclose(got[0].toarray(), X, rtol=1e-15)
         np.testing.assert_array_equal(got[1], y)
         np.testing.assert_array_equal(got[2], qid)
     assert len(datasets.read(str(path))) == 2
@@ -536,7 +536,7 @@ def test_labels_in_npz(tmp_path, labels, task, wanted):
         ("\n \n", {}, "rows.csv: no lines with text"),
         (b"1,2\n\xff\xfe,1\n", {}, "rows.csv line 2: not UTF-8 text"),
         (CSV, {"n_features": 3}, r"n_features: got 3 for rows.csv; want it only for svmlight"),
-        (CSV, {"task": "multilabel"}, "task: got 'multilabel'; want one of 'binary', 'regression'"),
+        (CSV, {"task": "multilabel"}, "task: got 'multilabel'; want one of 'binary', 'multi"),
     ],
 )
 def test_csv_errors(write, text, options, message):
@@ -600,7 +600,7 @@ def test_svmlight_errors(write, text, options, message):
     if "100000000" in text:
         options = {"max_bytes": 1e9}
     with pytest.raises(ValueError, match=message):
-        datasets.read(write("rows.svm", text), **options)
+        datasets.read(write("rows.svm", text), sparse=False, **options)
 
 
 def test_paths(write, tmp_path):
@@ -688,13 +688,13 @@ def test_svmlight_indices_from_0_or_1(write):
     part = write("rows.svm", "1 1:2 4:3\n-1 2:1\n")  # no index 0
     with pytest.warns(UserWarning, match=r"rows.svm: read indices as starting at 1 \(zero_based=T"):
         X, _ = datasets.read(part, n_features=5)
-    assert X.tolist() == [[2, 0, 0, 3, 0], [0, 1, 0, 0, 0]]
+    assert X.toarray().tolist() == [[2, 0, 0, 3, 0], [0, 1, 0, 0, 0]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         X, _ = datasets.read(part, n_features=5, zero_based=True)
-        assert X.tolist() == [[0, 2, 0, 0, 3], [0, 0, 1, 0, 0]]
+        assert X.toarray().tolist() == [[0, 2, 0, 0, 3], [0, 0, 1, 0, 0]]
         X, _ = datasets.read(part, n_features=5, zero_based=False)
-        assert X.tolist() == [[2, 0, 0, 3, 0], [0, 1, 0, 0, 0]]
+        assert X.toarray().tolist() == [[2, 0, 0, 3, 0], [0, 1, 0, 0, 0]]
         assert datasets.read(part, n_features=4)[0].shape == (2, 4)  # fits from 1 on alone
         assert datasets.read(part)[0].shape == (2, 4)
         assert datasets.read(part, zero_based=True)[0].shape == (2, 5)
@@ -1109,3 +1109,14 @@ def test_one_long_text_takes_its_own_memory(write, options):
         assert tracemalloc.get_traced_memory()[1] < 40e6
     finally:
         tracemalloc.stop()
+
+
+def test_labels_of_several_classes_stay_what_they_are(write):
+    pytest.importorskip("pyarrow")
+    for labels in (["b", "c", "a"], ["b", "a", "b"]):
+        path = write("rows.csv", "\n".join(["x,y", *(f"{i},{y}" for i, y in enumerate(labels))]))
+        X, y = datasets.read(path, label="y", task="multiclass")
+        assert y.tolist() == labels
+        assert lg.Problem([(X, y)], task="multiclass").labels == tuple(sorted(set(labels)))
+    path = write("rows.csv", "x,y\n1,7\n2,3\n")
+    assert datasets.read(path, label="y", task="multiclass")[1].tolist() == [7, 3]

@@ -118,8 +118,12 @@ def test_bytes_count_what_is_sent(small_problem):
     ("settings", "error", "message"),
     [
         ({"test": 3}, TypeError, r"test: got int; want a pair"),
-        ({"test": ([[1.0]], [1])}, ValueError, "test: rows of 1 features; want 30"),
-        ({"test": (np.ones((2, 30)), [1, 2])}, ValueError, "y: label 2 at row 1 of a binary task"),
+        ({"test": ([[1.0]], [1])}, ValueError, "test: X: got rows of 1 features; want 30"),
+        (
+            {"test": (np.ones((2, 30)), [1, 2])},
+            ValueError,
+            r"test: y: label 2 at row 1; the problem has -1.0, 1.0",
+        ),
         ({"asymptote": 3}, TypeError, "asymptote: got int; want the result of"),
         ({"measures": [1]}, TypeError, "measures: got .* want a mapping"),
         ({"measures": {"a": 1}}, TypeError, "measures: got 'a': 1; want a name and a function"),

@@ -301,8 +301,8 @@ def test_other_options_out_of_range():
         lg.partition(*rows(4), n_clients=2, scheme="iid")
     with pytest.raises(TypeError, match="scheme: got the class Iid; want an instance"):
         lg.partition(*rows(4), n_clients=2, scheme=lg.Iid)
-    with pytest.raises(ValueError, match=r"label 0 at row 0 of a binary task|integer label 0"):
-        lg.partition(np.eye(2), [0, 1], n_clients=2)
+    with pytest.raises(ValueError, match="y: integer label 0 at row 0, 1 distinct label in all"):
+        lg.partition(np.eye(2), [0, 0], n_clients=2)
     with pytest.raises(ValueError, match="4 rows but 3 labels"):
         lg.partition(np.eye(4), [1, -1, 1], n_clients=2)
 

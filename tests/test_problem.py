@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -63,7 +62,7 @@ def test_rows_of_any_real_numbers(kind):
     rows = [[kind(number) for number in row] for row in ROWS]
     problem = lg.Problem([(rows, [1, 1, -1])])
     np.testing.assert_array_equal(problem.X, ROWS)
-    assert problem.X.dtype == np.float64
+    assert problem.dtype == (np.float32 if kind is np.float32 else np.float64)
 
 
 def test_later_changes_of_the_input_do_not_arrive():
@@ -122,7 +121,7 @@ def test_task_may_be_given():
     rows = [[1.0], [2.0]]
     assert lg.Problem([(rows, [1, -1])], task="regression").task == "regression"
     assert lg.Problem([(rows, [3, 0])], task="regression").task == "regression"
-    assert lg.Problem([(rows, [1, 1])], task="multiclass").task == "multiclass"
+    assert lg.Problem([(rows, [1, 2])], task="multiclass").task == "multiclass"
 
 
 def test_signed_rows_of_other_tasks_are_refused():
@@ -144,33 +143,6 @@ def test_classes_and_the_shape_of_their_model():
     for labels, task in (([1, -1, 1], "binary"), ([0.5, 1, 2], "regression")):
         other = lg.Problem([(ROWS, labels)])
         assert (other.task, other.n_classes, other.weights_shape) == (task, 1, (2,))
-
-
-def test_classes_that_do_not_occur_count_when_the_task_is_given():
-    problem = lg.Problem([(ROWS, [4, 0, 0])], task="multiclass")
-    assert (problem.n_classes, problem.weights_shape) == (5, (2, 5))
-    assert lg.Problem([(ROWS, [1, 0, 0])], task="multiclass").weights_shape == (2, 2)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([0, 1, -1], "y: label -1 at row 2 of a multiclass task; want classes numbered 0, 1, …"),
-        ([0, 1.5, 2], "y: label 1.5 at row 1 of a multiclass task; want classes numbered 0, 1"),
-        ([0, 10_000, 2], r"y: label 10000 at row 1 of a multiclass task; .* C up to 10,000"),
-        ([0, 0, 0], "y: every label of a multiclass task is 0; want at least two classes"),
-    ],
-)
-def test_bad_classes(labels, message):
-    with pytest.raises(ValueError, match=message):
-        lg.Problem([(ROWS, labels)], task="multiclass")
-
-
-@pytest.mark.parametrize("labels", [[0, 1, 3], [1, 2, 3], [0, 1, 1], [-2, 0, 1], [0, 0, 0]])
-def test_integer_labels_that_are_not_all_classes_are_ambiguous(labels):
-    message = r"want -1 and \+1 .*, each of 0, 1, …, C-1 or task='multiclass' for classes, or task="
-    with pytest.raises(ValueError, match=message):
-        lg.Problem([(ROWS, labels)])
 
 
 # -- Given by a Gram matrix ------------------------------------------------------------------------
@@ -311,13 +283,6 @@ BAD_CLIENTS = {
         r"X: got dtype datetime64\[D\]; want real numbers",
     ),
     "None": ([([[None]], [1])], ValueError, r"X: nan at row 0, column 0"),
-    "labels 0 and 1": (
-        [([[1.0], [2.0]], [1, 0])],
-        ValueError,
-        r"y: integer label 0 at row 1; want -1 and \+1 .*2\.0\*y - 1.* or task='regression'",
-    ),
-    "bool labels": ([([[1.0], [2.0]], [True, False])], ValueError, r"integer label 0 at row 1"),
-    "classes": ([([[1.0], [2.0]], [1, 2])], ValueError, r"integer label 2 at row 1"),
 }
 
 
@@ -326,14 +291,6 @@ def test_bad_rows_and_labels(case):
     clients, error, message = BAD_CLIENTS[case]
     with pytest.raises(error, match=message):
         lg.Problem(clients)
-
-
-def test_label_0_in_a_binary_task():
-    message = (
-        r"y: label 0 at row 1 of a binary task; want -1 and \+1 \(for labels 0 and 1 pass 2.0\*y"
-    )
-    with pytest.raises(ValueError, match=message):
-        lg.Problem([([[1.0], [2.0]], [1, 0])], task="binary")
 
 
 @pytest.mark.parametrize("task", ["multiclas", "ranking"])
@@ -464,21 +421,6 @@ def test_missing_labels_and_entries_of_other_libraries():
     ):
         with pytest.raises(ValueError, match="y: nan at row 1"):
             lg.Problem([(ROWS, column)])
-    for column in (pandas.Series(["a", "b", "a"], dtype="category"), ["1", "-1", "1"]):
-        with pytest.raises(TypeError, match=r"y: got dtype .*; want real numbers"):
-            lg.Problem([(ROWS, column)])
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "bool", "float16", object])
-def test_the_advice_for_labels_0_and_1_holds_for_any_type(dtype):
-    y = np.array([0, 1, 0, 1]).astype(dtype)
-    with pytest.raises(ValueError, match="labels 0 and 1 pass ") as refused:
-        lg.Problem([(np.eye(4), y)])
-    advice = re.search(r"labels 0 and 1 pass ([^)]*)\)", str(refused.value))[1]
-    problem = lg.Problem([(np.eye(4), eval(advice, {"y": y}))])
-    assert problem.y.tolist() == [-1, 1, -1, 1]
-    with pytest.raises(ValueError, match=re.escape(f"pass {advice})")):
-        lg.Problem([(np.eye(4), y)], task="binary")
 
 
 @pytest.mark.parametrize(("n", "d"), [(40, 6), (200, 5), (60, 300)])
@@ -524,7 +466,6 @@ def test_arrays_are_read_only_in_every_copy(small_problem, kind):
         same = COPIES[kind](problem)
         found = {**arrays_of(same), "Z": same.signed_rows, "c": same.row_weights}
         assert [name for name, array in found.items() if array.flags.writeable] == []
-        assert same.X.ctypes.data % 64 == 0
         assert (same.fingerprint, same.kernel) == (problem.fingerprint, problem.kernel)
         np.testing.assert_array_equal(same.signed_rows, problem.signed_rows)
         np.testing.assert_array_equal(same.row_weights, problem.row_weights)

@@ -25,8 +25,9 @@ def constraints(X, y, C):
     return np.array(rows), np.array(pairs)
 
 
-def problem_of(X, y, clients: int = 2) -> lg.Problem:
-    return lg.Problem.from_arrays(X, y, np.arange(len(y)) % clients, task="multiclass")
+def problem_of(X, y, clients: int = 2, **options) -> lg.Problem:
+    ids = np.arange(len(y)) % clients
+    return lg.Problem.from_arrays(X, y, ids, task="multiclass", **options)
 
 
 def check_optimal(problem, found, tolerance=1e-11):
@@ -148,7 +149,7 @@ def test_separable_by_less_than_double_precision():
 
 def test_a_class_without_rows():
     # Class 1 is never the own one: its scores must still stay below.
-    problem = problem_of([[1.0, 0.0], [0.0, 1.0]], [0, 2], clients=1)
+    problem = problem_of([[1.0, 0.0], [0.0, 1.0]], [0, 2], clients=1, labels=[0, 1, 2])
     found = lg.reference.max_margin(problem)
     check_optimal(problem, found)
     assert found.weights.shape == (2, 3)

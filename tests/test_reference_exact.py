@@ -276,7 +276,7 @@ def test_classes():
         y = rng.integers(0, 3, len(X))
         y[0] = 2
         bits = int(rng.choice([-490, -60, 0, 60, 490]))
-        problem = lg.Problem([(np.ldexp(X.astype(float), bits), y)], task="multiclass")
+        problem = lg.Problem([(np.ldexp(X.astype(float), bits), y)], labels=range(3))
         R = np.zeros((len(X), 3, 3, X.shape[1]), dtype=int)
         for j, own in enumerate(y):
             for c in range(3):

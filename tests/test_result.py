@@ -158,6 +158,7 @@ def test_config_is_what_was_asked_for(run):
         "n_samples": 50,
         "n_features": 30,
         "intercept": "none",
+        "labels": [-1, 1],
     }
 
 

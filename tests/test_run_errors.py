@@ -51,7 +51,7 @@ BAD_ARGUMENTS = [
     ("every_step", None, TypeError, "every_step: got None; want True or False"),
     ("progress", 3, TypeError, "progress: got 3; want True, False or a callable"),
     ("test", 3, TypeError, r"test: got int; want a pair \(X, y\)"),
-    ("test", (np.ones((2, 3)), [1, -1]), ValueError, "test: rows of 3 features; want 30"),
+    ("test", (np.ones((2, 3)), [1, -1]), ValueError, "test: X: got rows of 3 features; want 30"),
     ("asymptote", np.ones(30), TypeError, "asymptote: got ndarray; want the result of reference."),
     ("l2", -1, ValueError, "l2: got -1; want a finite number of at least 0"),
     ("l2", None, TypeError, "l2: got None; want a finite number of at least 0"),

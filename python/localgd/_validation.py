@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import math
 import numbers
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -15,39 +15,99 @@ import numpy as np
 from .errors import MissingExtraError
 from .ids import is_missing
 
+IMPUTE = ": drop or impute those rows first"
+BLOCK = 2**18  # numbers that are looked at together
 
-def real_array(
-    name: str, value: Any, ndim: int, *, advice: str = ": drop or impute those rows first"
-) -> np.ndarray:
+
+def real_array(name: str, value: Any, ndim: int, *, advice: str = IMPUTE) -> np.ndarray:
     """A finite float64 array of ``ndim`` dimensions; complex, text and ragged input is refused."""
     if hasattr(value, "toarray"):  # scipy.sparse
         value = value.toarray()
-    if np.ma.is_masked(value):
-        raise ValueError(f"{name}: got masked entries; want finite numbers{advice}")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: rows of different lengths; want a rectangular array") from error
-    if array.dtype == object and not any(isinstance(entry, (str, bytes)) for entry in array.flat):
-        with contextlib.suppress(TypeError, ValueError):
-            gaps = np.array([is_missing(entry) for entry in array.flat], dtype=bool)
-            array = np.where(gaps.reshape(array.shape), math.nan, array).astype(np.float64)
+    array = numbers_of(name, value, ndim).astype(np.float64, copy=False)
+    finite(name, array, advice=advice)
+    return array
+
+
+def numbers_of(name: str, value: Any, ndim: int) -> np.ndarray:
+    """An array of ``ndim`` dimensions, of real numbers of any type, which may not be finite."""
+    array = array_of(name, value)
+    if array.dtype == object:
+        array = numbers_in_objects(array)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: got dtype {array.dtype}; want real numbers")
+    dimensions(name, array, ndim)
+    return array
+
+
+def array_of(name: str, value: Any) -> np.ndarray:
+    """What NumPy makes of a value: lists, and what other libraries have as arrays."""
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: got masked entries; want finite numbers{IMPUTE}")
+    exports = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
+    try:
+        return np.from_dlpack(value) if exports else np.asarray(value)
+    except Exception as error:  # whatever libraries raise for what NumPy has no type for
+        if isinstance(value, list | tuple) and isinstance(error, ValueError):
+            raise ValueError(
+                f"{name}: rows of different lengths; want a rectangular array"
+            ) from error
+        raise TypeError(
+            f"{name}: NumPy cannot read this {type(value).__name__}: {error}"
+        ) from error
+
+
+def numbers_in_objects(array: np.ndarray) -> np.ndarray:
+    """Objects as float64 if they are numbers, NaN where there is none; else as they are."""
+    if not any(isinstance(entry, (str, bytes)) for entry in array.flat):
+        with contextlib.suppress(TypeError, ValueError):
+            gaps = np.array([is_missing(entry) for entry in array.flat], dtype=bool)
+            return np.where(gaps.reshape(array.shape), math.nan, array).astype(np.float64)
+    return array
+
+
+def dimensions(name: str, array: np.ndarray, ndim: int) -> None:
+    """An error unless there are so many."""
     if array.ndim != ndim:
         raise ValueError(
             f"{name}: got an array of shape {array.shape}; want {ndim} dimension{'s' * (ndim > 1)}"
         )
-    array = array.astype(np.float64, copy=False)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        place = f"row {where[0]}" + (f", column {where[1]}" if ndim == 2 else "")
-        raise ValueError(
-            f"{name}: {array[where]} at {place} ({int(bad.sum())} such entries); "
-            f"want finite numbers{advice}"
-        )
-    return array
+
+
+def finite(
+    name: str, array: np.ndarray, *, advice: str = IMPUTE, columns: Sequence[Any] | None = None
+) -> None:
+    """An error for NaN and inf, without an array as large; ``columns`` have names."""
+    if array.dtype.kind != "f":
+        return
+    step = max(1, BLOCK // max(1, math.prod(array.shape[1:])))
+    place, count = None, 0
+    for first in range(0, len(array) if array.ndim else 0, step):
+        bad = ~np.isfinite(array[first : first + step])
+        if bad.any():
+            if place is None:
+                row, *rest = (int(i) for i in np.argwhere(bad)[0])
+                place = (first + row, *rest)
+            count += int(bad.sum())
+    if place is not None:
+        raise not_finite(name, array[place], place, count, advice=advice, columns=columns)
+
+
+def not_finite(
+    name: str,
+    value: Any,
+    place: tuple[int, ...],
+    count: int,
+    *,
+    advice: str = IMPUTE,
+    columns: Sequence[Any] | None = None,
+) -> ValueError:
+    """The error for ``count`` entries that are not finite, of which the first is at ``place``."""
+    where = f"row {place[0]}"
+    if len(place) == 2:
+        where += f", column {place[1] if columns is None else repr(columns[place[1]])}"
+    return ValueError(
+        f"{name}: {value} at {where} ({count} such entries); want finite numbers{advice}"
+    )
 
 
 def integer(name: str, value: Any, minimum: int) -> int:

@@ -55,6 +55,12 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
             "n_samples": problem.n_samples,
             "n_features": problem.n_features,
             "intercept": problem.intercept or "none",
+            **({} if problem.labels is None else {"labels": list(problem.labels)}),
+            **(
+                {}
+                if problem.feature_names is None
+                else {"feature_names": list(problem.feature_names)}
+            ),
         },
         "versions": dict(VERSIONS),
     }

@@ -15,7 +15,7 @@ from . import _validation as check
 from ._backend import core
 from .errors import UnsupportedError
 from .problem import Problem
-from .rows import Rows
+from .rows import Rows, as_double
 
 __all__ = [
     "LOSSES",
@@ -244,8 +244,8 @@ def default_loss(task: str) -> str:
 
 
 def margin_rows(problem: Problem, loss: str) -> Rows:
-    """The rows whose products with w are the loss's margins: y x if it is signed, or x."""
-    return problem.signed_rows if LOSSES[loss].signed else problem.X
+    """The rows whose products with w are the loss's margins, float64: y x if it is signed, or x."""
+    return problem.signed_rows if LOSSES[loss].signed else as_double(problem.X)
 
 
 def labels_of_margins(problem: Problem, loss: str) -> np.ndarray:

@@ -11,12 +11,13 @@ import numpy as np
 from ._backend import core
 from .errors import UnsupportedError
 from .identification import UnidentifiedError, digest, identify
+from .labels import numbers_of_labels
 from .losses import LOSSES
 from .methods import Method
 from .norms import norm
 from .participation import is_biased
-from .problem import Problem
-from .rows import Rows, arrays_of
+from .problem import Problem, check_rows
+from .rows import Rows, arrays_of, fitting_rows, with_ones
 from .schedules import Schedule
 from .servers import Average
 
@@ -132,21 +133,15 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
     """Held-out rows that fit the problem."""
     if problem.kernel:
         raise UnsupportedError("test: a kernel problem has no weights to apply to other rows")
-    from .problem import check_rows, check_task
-
     try:
         X, y = test
     except (TypeError, ValueError):
         raise TypeError(f"test: got {type(test).__name__}; want a pair (X, y)") from None
-    X, y = check_rows("test", X, y)
-    if X.shape[1] != problem.n_features:
-        raise ValueError(
-            f"test: rows of {X.shape[1]} features; want {problem.n_features}, as the problem has"
-        )
-    check_task(y, problem.task)
-    if problem.task == "multiclass" and y.max() >= problem.n_classes:
-        raise ValueError(f"test: class {y.max():g}; the problem has 0 to {problem.n_classes - 1}")
-    return X, y
+    found, y = check_rows("test", X, y)
+    ones = problem.intercept is not None
+    X = fitting_rows("test: X", found, problem.n_features - ones, problem.feature_names)
+    y = numbers_of_labels("test: y", y, problem.task, problem.labels)
+    return with_ones(X) if ones else X, y
 
 
 def _test_measure(problem: Problem, test: Any) -> dict[str, Timed]:

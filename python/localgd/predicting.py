@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UnsupportedError
-from .rows import as_rows
+from .rows import fitting_rows, read_rows
 
 __all__ = ["labels_of", "probabilities_of", "scores_of"]
 
@@ -21,21 +21,21 @@ def scores_of(weights: np.ndarray | None, problem: dict[str, Any], X: Any) -> np
         raise UnsupportedError(
             "the model of a kernel problem has no weights; want k(x, x_j) times its coefficients"
         )
-    X = as_rows("X", X)
     ones = problem.get("intercept", "none") != "none"
     wanted = len(weights) - ones
-    if X.shape[1] != wanted:
-        raise ValueError(f"X: got rows of {X.shape[1]} features; want {wanted}, as the model has")
+    X = fitting_rows("X", read_rows("X", X), wanted, problem.get("feature_names"))
     scores: np.ndarray = X @ weights[:wanted]
     return scores + weights[wanted] if ones else scores
 
 
-def labels_of(scores: np.ndarray, task: str) -> np.ndarray:
-    """The sign of a score, a tie being +1; the class of the largest; the score itself."""
-    if task == "regression":
+def labels_of(scores: np.ndarray, problem: dict[str, Any]) -> np.ndarray:
+    """The label for the sign of a score, +1 for a tie; of the largest score; the score itself."""
+    if problem["task"] == "regression":
         return scores
-    labels = np.argmax(scores, axis=1) if task == "multiclass" else np.where(scores < 0, -1, 1)
-    return labels.astype(np.float64)
+    several = problem["task"] == "multiclass"
+    places = np.argmax(scores, axis=1) if several else (scores >= 0).astype(np.int64)
+    labels = problem.get("labels") or (range(scores.shape[1]) if several else (-1, 1))
+    return np.array(labels)[places]
 
 
 def probabilities_of(scores: np.ndarray, loss: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,15 +12,24 @@ import numpy as np
 from . import _validation as check
 from .identification import digest
 from .ids import client_index
+from .labels import Targets, about_labels, as_targets, join_labels, read_label_array
 from .read_only import protect
 from .row_weights import check_row_weights
-from .rows import Rows, arrays_of, as_rows, is_sparse, joined, scaled_rows, with_ones
+from .rows import (
+    Found,
+    Rows,
+    arrays_of,
+    as_double,
+    check_names,
+    is_sparse,
+    read_rows,
+    scaled_rows,
+    stored,
+)
 
-__all__ = ["Problem", "check_problem"]
+__all__ = ["Problem", "check_problem", "check_rows"]
 
-TASKS = ("binary", "multiclass", "regression")
-DERIVED = ("signed_rows", "row_weights", "relative_weights", "fingerprint")
-MAX_CLASSES = 10_000  # a model holds as many columns; larger labels are ids, not classes
+DERIVED = ("_signed_rows", "row_weights", "relative_weights", "fingerprint")
 
 
 class Problem:
@@ -34,23 +44,29 @@ class Problem:
     ----------
     clients : sequence of (X_i, y_i)
         One pair per client: rows ``(n_i, d)`` and labels ``(n_i,)``. Sizes may differ, no client
-        may be empty. Labels are -1 and +1 (``task="binary"``), classes 0, 1, …, C - 1
-        (``task="multiclass"``) or real numbers (``task="regression"``).
+        may be empty. Rows are an array of real numbers, a table of pandas, polars or Arrow, a
+        tensor of PyTorch or JAX, or of scipy.sparse; float32 stays float32, float16 becomes
+        float32, other numbers float64. Rows that come as they are stored (one client after the
+        other, in C order) are not copied, unless they are few: they must not be written to as long
+        as the problem is used.
     weights : "samples", "equal" or array of shape (M,), default "samples"
         The p_i: V_i/ΣV (n_i/N), 1/M, or given numbers ≥ 0, divided by their sum. With "samples",
         as in FedAvg, every row counts the same: f is the mean loss of the pooled rows. With "equal"
         every client does, and a row of a small client counts more.
     task : "binary", "multiclass" or "regression", optional
-        Inferred from the labels if not given: binary when each is -1 or +1, regression when some
-        label is not an integer, multiclass when they are 0, 1, …, C - 1 with C ≥ 3 and every class
-        occurs. Integer labels of any other kind are ambiguous and refused.
-
+        Inferred from the labels if not given: binary for booleans, two texts, two integers, or
+        where each label is -1 or +1; multiclass for more texts, and for integers that are 0, 1, …,
+        C - 1 with C ≥ 3, each of which occurs; regression if some label is not an integer. Other
+        integers are ambiguous and refused.
+    labels : sequence, optional
+        All labels in the order of -1 and +1, or of the classes 0, 1, …, C - 1. By default those
+        that occur, sorted: of two the smaller is -1.
     sample_weight : sequence of M arrays of shape (n_i,), optional
         The v_ij ≥ 0, not all 0 on any client. With ``weights="samples"`` a row of weight 2 counts
         as the row twice.
     class_weight : "balanced" or mapping of labels to numbers ≥ 0, optional
         Multiplies the v of the rows of a class; "balanced": by N/(C N_c), with which each of the C
-        classes counts the same.
+        classes that occur counts the same.
     intercept : "column" or None, default None
         "column": a column of ones after the features, so that the last number of a model is its
         intercept, which is penalised, and counts in margins and norms, as any other.
@@ -58,12 +74,18 @@ class Problem:
     Attributes
     ----------
     X : ndarray or scipy.sparse.csr_array of shape (N, d), float64 or float32, read-only
-        CSR if the rows came sparse: each entry once, in order of the columns, and no zeros.
+        CSR if the rows came sparse: each entry once, in order of the columns, and no zeros. A view
+        of what came, where nothing had to be changed.
     sparse : bool
         Whether ``X`` is in CSR.
     dtype : numpy.dtype
         That of ``X``.
     y : ndarray of shape (N,), float64, read-only
+        -1 and +1, 0, 1, …, C - 1 or the targets.
+    labels : tuple or None
+        The labels that came, in the order of -1 and +1 or of 0, 1, …, C - 1; None for regression.
+    feature_names : tuple of str or None
+        The names of the columns of a table, without that of the intercept.
     offsets : ndarray of shape (M + 1,), int64
         Client i holds the rows ``offsets[i]:offsets[i + 1]``.
     weights : ndarray of shape (M,), float64
@@ -83,10 +105,16 @@ class Problem:
     Raises
     ------
     ValueError
-        For NaN or Inf entries, shapes that do not agree, empty clients, labels outside the task,
-        or weights that are negative or sum to 0, be it those of the rows of one client.
+        For NaN or Inf entries, shapes or column names that do not agree, empty clients, labels
+        outside the task, or weights that are negative or sum to 0, be it those of the rows of one
+        client.
     TypeError
-        For entries that are not real numbers.
+        For entries that are not real numbers, and labels of several kinds.
+
+    Warns
+    -----
+    UserWarning
+        If two integers other than 0 and 1, 1 and 2 or -1 and +1 are taken for classes.
 
     References
     ----------
@@ -98,7 +126,12 @@ class Problem:
     >>> problem = lg.Problem([([[1.0, 0.0], [0.5, 1.0]], [1, 1]), ([[-1.0, 0.5]], [-1])])
     >>> problem.n_clients, problem.n_features, problem.sizes.tolist(), problem.task
     (2, 2, [2, 1], 'binary')
+    >>> problem = lg.Problem([([[1.0], [3.0]], ["well", "ill"])])
+    >>> problem.labels, problem.y.tolist()
+    (('ill', 'well'), [1.0, -1.0])
     """
+
+    _signed_rows: weakref.ref[Rows] | None = None
 
     def __init__(
         self,
@@ -106,6 +139,7 @@ class Problem:
         *,
         weights: Any = "samples",
         task: str | None = None,
+        labels: Any = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         intercept: str | None = None,
@@ -127,26 +161,24 @@ class Problem:
                     f"clients[{i}]: got {type(client).__name__}; want a pair (X_i, y_i)"
                 ) from None
             blocks.append(check_rows(f"clients[{i}]", X_i, y_i))
-        widths = {X_i.shape[1] for X_i, _ in blocks}
+        widths = {found.X.shape[1] for found, _ in blocks}
         if len(widths) > 1:
             raise ValueError(
                 f"clients: rows of {sorted(widths)} features; want the same number on every client"
             )
         sizes = [len(y_i) for _, y_i in blocks]
-        if sample_weight is not None:
-            sample_weight = _joined_weights(sample_weight, sizes)
+        targets = as_targets("y", join_labels("y", [y_i for _, y_i in blocks]), task, labels)
         self._set(
-            joined([X_i for X_i, _ in blocks]),
-            np.concatenate([y_i for _, y_i in blocks]),
+            [found.X for found, _ in blocks],
+            targets,
             sizes,
-            weights,
-            task,
-            tuple(range(len(blocks))),
-            np.arange(sum(sizes)),
-            sample_weight,
-            class_weight,
-            intercept,
+            weights=weights,
+            names=_common_names([found.names for found, _ in blocks]),
+            sample_weight=None if sample_weight is None else _joined_weights(sample_weight, sizes),
+            class_weight=class_weight,
+            intercept=intercept,
         )
+        targets.warn()
 
     @classmethod
     def from_arrays(
@@ -157,6 +189,7 @@ class Problem:
         *,
         weights: Any = "samples",
         task: str | None = None,
+        labels: Any = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         intercept: str | None = None,
@@ -168,14 +201,14 @@ class Problem:
         Parameters
         ----------
         X : array of shape (N, d)
-            Real numbers; stored as float64.
+            As for :class:`Problem`; sorted by client unless they come in that order.
         y : array of shape (N,)
             Labels or targets, as for :class:`Problem`.
         clients : array of shape (N,)
             Integers or strings, of any library; the clients are ordered by sorted id.
         sample_weight : array of shape (N,), optional
             v_j, one for each row.
-        weights, task, class_weight, intercept
+        weights, task, labels, class_weight, intercept
             As for :class:`Problem`.
 
         Returns
@@ -197,32 +230,29 @@ class Problem:
         >>> problem.client_ids, problem.row_order.tolist()
         (('a', 'b'), [1, 0, 2])
         """
-        X, y = check_rows("X, y", X, y)
-        ids, index = client_index(clients, len(y))
-        order = np.argsort(index, kind="stable")
-        problem = cls.__new__(cls)
-        v = None if sample_weight is None else np.asarray(sample_weight)
-        if v is not None and v.shape != y.shape:
-            raise ValueError(
-                f"sample_weight: got shape {v.shape}; want {y.shape}, one for each row"
-            )
-        problem._set(
-            X[order],
-            y[order],
-            np.bincount(index),
-            weights,
-            task,
-            ids,
-            order,
-            None if v is None else v[order],
-            class_weight,
-            intercept,
+        found, y = check_rows("X, y", X, y)
+        targets = as_targets("y", y, task, labels)
+        targets.warn()
+        return cls._dealt(
+            found,
+            targets,
+            clients,
+            weights=weights,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            intercept=intercept,
         )
-        return problem
 
     @classmethod
     def from_gram(
-        cls, K: Any, y: Any, clients: Any, *, weights: Any = "samples", task: str | None = None
+        cls,
+        K: Any,
+        y: Any,
+        clients: Any,
+        *,
+        weights: Any = "samples",
+        task: str | None = None,
+        labels: Any = None,
     ) -> Problem:
         """A problem given by the inner products of its rows: any kernel, any number of features.
 
@@ -241,7 +271,7 @@ class Problem:
             Labels or targets, as for :class:`Problem`.
         clients : array of shape (N,)
             One id per row, as for :meth:`from_arrays`.
-        weights, task
+        weights, task, labels
             As for :class:`Problem`.
 
         Returns
@@ -277,40 +307,75 @@ class Problem:
                 f"K, y: got shapes {K.shape} and {np.shape(y)}; want (N, N) and (N,), one label "
                 "for each row"
             )
-        problem = cls.from_arrays(
-            kernel_coordinates(K, dtype), y, clients, weights=weights, task=task
-        )
+        targets = as_targets("y", read_label_array("y", y), task, labels)
+        targets.warn()
+        rows = Found(kernel_coordinates(K, dtype), None)
+        problem = cls._dealt(rows, targets, clients, weights=weights)
         problem.kernel = True
+        return problem
+
+    @classmethod
+    def _dealt(
+        cls,
+        rows: Found,
+        targets: Targets,
+        clients: Any,
+        *,
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> Problem:
+        """Of checked rows, sorted by client if they do not come so."""
+        ids, index = client_index(clients, len(targets.y))
+        order = None if (index[1:] >= index[:-1]).all() else np.argsort(index, kind="stable")
+        v = None if sample_weight is None else np.asarray(sample_weight)
+        if v is not None and v.shape != targets.y.shape:
+            raise ValueError(
+                f"sample_weight: got shape {v.shape}; want {targets.y.shape}, one for each row"
+            )
+        problem = cls.__new__(cls)
+        problem._set(
+            [rows.X],
+            targets,
+            np.bincount(index),
+            names=rows.names,
+            client_ids=ids,
+            order=order,
+            sample_weight=v if v is None or order is None else v[order],
+            **options,
+        )
         return problem
 
     def _set(
         self,
-        X: Rows,
-        y: np.ndarray,
+        blocks: list[Rows],
+        targets: Targets,
         sizes: Any,
-        weights: Any,
-        task: str | None,
-        client_ids: tuple[Hashable, ...],
-        row_order: np.ndarray,
+        *,
+        weights: Any = "samples",
+        names: tuple[str, ...] | None = None,
+        client_ids: tuple[Hashable, ...] | None = None,
+        order: np.ndarray | None = None,
         sample_weight: Any = None,
         class_weight: Any = None,
         intercept: str | None = None,
     ) -> None:
+        """``order`` sorts rows and labels, unless they come by client; weights of rows are."""
         if intercept is not None:
             check.one_of("intercept", intercept, ("column",))
-            X = with_ones(X)
-        self.X = X if is_sparse(X) else _aligned(X)
-        self.intercept = intercept
-        self.y = np.array(y, dtype=np.float64)
+        if order is not None:
+            targets = targets._replace(y=targets.y[order])
+        self.y, self.task, self.labels = targets.y, targets.task, targets.labels
+        self.n_classes = len(self.labels or ()) if self.task == "multiclass" else 1
         self.sizes = np.asarray(sizes, dtype=np.int64)
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
-        self.client_ids = client_ids
-        self.row_order = np.asarray(row_order, dtype=np.int64)
-        self.task = check_task(self.y, task)
-        self.n_classes = int(self.y.max()) + 1 if self.task == "multiclass" else 1
+        self.client_ids = tuple(range(len(self.sizes))) if client_ids is None else client_ids
+        self.row_order = np.arange(len(self.y)) if order is None else order
+        self.intercept = intercept
+        self.feature_names = names
         self.kernel = False
-        self.sample_weight = check_row_weights(sample_weight, class_weight, self.y, self.task)
+        self.sample_weight = check_row_weights(sample_weight, class_weight, targets)
         self.weights = _check_weights(weights, self._amounts())
+        self.X = stored(blocks, order, ones=intercept is not None)
         self._protect()
 
     def _amounts(self) -> np.ndarray:
@@ -336,9 +401,9 @@ class Problem:
         return {name: value for name, value in self.__dict__.items() if name not in DERIVED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Of a copy or in another process, where arrays come unaligned and free to be written."""
+        """Of a copy or in another process, where arrays come free to be written."""
         self.__dict__.update(state)
-        self.X = self.X if self.sparse else _aligned(self.X)
+        self.X = stored([self.X])
         self._protect()
 
     @property
@@ -373,17 +438,19 @@ class Problem:
         d = self.n_features
         return (d, self.n_classes) if self.task == "multiclass" else (d,)
 
-    @cached_property
+    @property
     def signed_rows(self) -> Rows:
-        """Z, shape (N, d): rows z_ij = y_ij x_ij (binary tasks only)."""
+        """Z, shape (N, d), float64: rows z_ij = y_ij x_ij (binary tasks only).
+
+        Made when asked for, and kept no longer than by whoever asks.
+        """
         if self.task != "binary":
             raise ValueError(f"signed rows: the task is {self.task}; want a binary task")
-        if self.sparse:
-            Z = scaled_rows(self.X, self.y)
+        Z = None if self._signed_rows is None else self._signed_rows()
+        if Z is None:
+            Z = scaled_rows(as_double(self.X), self.y)
             protect(*arrays_of(Z))
-            return Z
-        Z = np.multiply(self.X, self.y[:, None], out=_empty_rows(self.X.shape))
-        Z.setflags(write=False)
+            self._signed_rows = weakref.ref(Z)
         return Z
 
     @cached_property
@@ -479,6 +546,7 @@ class Problem:
         low, high = int(self.sizes.min()), int(self.sizes.max())
         sizes = f"{low}" if low == high else f"{low} to {high}"
         task = f"{self.n_classes} classes" if self.task == "multiclass" else self.task
+        task += f" {said}" if (said := about_labels(self.task, self.labels)) else ""
         width = (
             f"kernel of rank {self.n_features}" if self.kernel else f"{self.n_features} features"
         )
@@ -488,45 +556,18 @@ class Problem:
         )
 
 
-def check_rows(name: str, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
-    """Rows as problems keep them and labels as float64, one finite label for each finite row."""
-    X = as_rows(f"{name}: X", X)
-    y = check.real_array(f"{name}: y", y, 1)
-    if X.shape[0] != len(y):
-        raise ValueError(f"{name}: {X.shape[0]} rows but {len(y)} labels; want one label per row")
-    if len(y) == 0:
+def check_rows(name: str, X: Any, y: Any) -> tuple[Found, np.ndarray]:
+    """Finite rows, and a label for each, which may be numbers or texts."""
+    found = read_rows(f"{name}: X", X)
+    y = read_label_array(f"{name}: y", y)
+    n, d = found.X.shape
+    if n != len(y):
+        raise ValueError(f"{name}: {n} rows but {len(y)} labels; want one label per row")
+    if n == 0:
         raise ValueError(f"{name}: no rows; every client needs at least one: leave it out")
-    if X.shape[1] == 0:
+    if d == 0:
         raise ValueError(f"{name}: rows have no features; want at least one")
-    return X, y
-
-
-def check_task(y: np.ndarray, task: str | None) -> str:
-    """The task asked for, if the labels fit it, or the one that the labels speak of."""
-    if task is not None:
-        check.one_of("task", task, TASKS)
-    outside = np.flatnonzero(np.abs(y) != 1)
-    if task == "binary" and len(outside):
-        raise ValueError(
-            f"y: label {y[outside[0]]:g} at row {outside[0]} of a binary task; want -1 and +1 "
-            "(for labels 0 and 1 pass 2.0*y - 1)"
-        )
-    if task == "multiclass":
-        _check_classes(y)
-    if task is not None:
-        return task
-    if not len(outside):
-        return "binary"
-    if (y != np.rint(y)).any():
-        return "regression"
-    present = np.unique(y)
-    if len(present) >= 3 and np.array_equal(present, np.arange(len(present))):
-        return "multiclass"
-    raise ValueError(
-        f"y: integer label {y[outside[0]]:g} at row {outside[0]}; want -1 and +1 for a binary "
-        "task (for labels 0 and 1 pass 2.0*y - 1), each of 0, 1, …, C-1 or task='multiclass' for "
-        "classes, or task='regression' for numeric targets"
-    )
+    return found, y
 
 
 def check_problem(problem: object) -> Problem:
@@ -536,31 +577,12 @@ def check_problem(problem: object) -> Problem:
     return problem
 
 
-def _check_classes(y: np.ndarray) -> None:
-    wrong = np.flatnonzero((y < 0) | (y != np.rint(y)) | (y >= MAX_CLASSES))
-    if len(wrong):
-        raise ValueError(
-            f"y: label {y[wrong[0]]:g} at row {wrong[0]} of a multiclass task; want classes "
-            f"numbered 0, 1, …, C-1 with C up to {MAX_CLASSES:,}"
-        )
-    if y.max() < 1:
-        raise ValueError("y: every label of a multiclass task is 0; want at least two classes")
-
-
-def _aligned(X: np.ndarray) -> np.ndarray:
-    """A copy of the rows in memory of its own."""
-    rows = _empty_rows(np.shape(X))
-    rows[...] = X
-    return rows
-
-
-def _empty_rows(shape: tuple[int, ...]) -> np.ndarray:
-    """float64 from the beginning of a cache line on: vector loads across two take twice as long."""
-    line = 64 // np.dtype(np.float64).itemsize
-    size = int(np.prod(shape))
-    numbers = np.empty(size + line)
-    first = -numbers.ctypes.data // numbers.itemsize % line
-    return numbers[first : first + size].reshape(shape)
+def _common_names(names: Sequence[tuple[str, ...] | None]) -> tuple[str, ...] | None:
+    """The names of the columns, which are the same on all clients that have some."""
+    first = next((i for i, found in enumerate(names) if found is not None), 0)
+    for i, found in enumerate(names):
+        check_names(f"clients[{i}]: X", found, names[first], f"clients[{first}]")
+    return names[first]
 
 
 def _joined_weights(sample_weight: Any, sizes: list[int]) -> np.ndarray:

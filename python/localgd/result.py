@@ -106,7 +106,7 @@ class Run:
         Parameters
         ----------
         X : array of shape (n, d)
-            Features as the problem was made from, without a column of ones.
+            Rows of any kind that the problem takes, without a column of ones.
 
         Returns
         -------
@@ -142,8 +142,8 @@ class Run:
 
         Returns
         -------
-        ndarray of shape (n,), float64
-            -1 and +1, 0 … C - 1, or numbers, as the labels of the problem.
+        ndarray of shape (n,)
+            Labels as those that the problem was made from, or float64 numbers.
 
         Raises
         ------
@@ -155,9 +155,9 @@ class Run:
         >>> import localgd as lg
         >>> problem = lg.Problem([([[-1.0], [3.0]], [-1, 1])])
         >>> lg.run(problem, lg.GD(lr=0.5), rounds=5).predict([[2.0], [-0.5]])
-        array([ 1., -1.])
+        array([ 1, -1])
         """
-        return labels_of(self.decision_function(X), self.config["problem"]["task"])
+        return labels_of(self.decision_function(X), self.config["problem"])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probabilities of the labels of other rows.
@@ -172,7 +172,7 @@ class Run:
         Returns
         -------
         ndarray of shape (n, 2) or (n, C)
-            Of -1 and +1, or of the classes 0 … C - 1.
+            Of the labels in the order of ``problem.labels``, as ``config["problem"]`` has them.
 
         Raises
         ------

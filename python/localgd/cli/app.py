@@ -14,7 +14,8 @@ from .screen import Screen, one_line
 
 __all__ = ["app", "call"]
 
-NAMES = {"path": "data", "n_clients": "clients", "X, y": "data", "y": "data", "problem": "data"}
+OF_DATA = ("path", "X, y", "y", "labels", "problem")
+NAMES = {**dict.fromkeys(OF_DATA, "data"), "n_clients": "clients"}
 HELP_OF_RUN = "\n".join(
     [
         "Run a method and compare it with the model that it converges to.",

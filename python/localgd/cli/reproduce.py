@@ -89,7 +89,8 @@ def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
             )
         return None
     with screen.busy("loading the rows"):
-        prepared = prepare(Settings.merged({"data": request.data, "seed": request.seed}, given))
+        settings = Settings.merged({"data": request.data, "seed": request.seed}, given)
+        prepared = prepare(settings, sparse=False)  # experiments decompose the rows
     screen.guessed(prepared.guessed)
     about = f"{prepared.data}; clients: {prepared.clients}"
     weighted = prepared.settings.client_weighted

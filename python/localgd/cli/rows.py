@@ -7,22 +7,26 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import datasets
 from ..errors import MissingExtraError
+from ..labels import Label, as_targets, read_label_array
 from ..losses import LOSSES, default_loss
 from ..partitioning import partition
 from ..partitioning.scaling import rows_to_scale
-from ..problem import Problem, check_task
+from ..problem import Problem
 from ..randomness import random_generator
+from ..rows import row_norms, with_ones
 from .own_rows import read_own
 from .settings import FormatSettings, Settings, in_options
 from .words import partition_scheme
 
 __all__ = ["Prepared", "prepare"]
 
+DIGIT = "0123456789"
 DIGITS = {"mnist": datasets.load_mnist, "digits": datasets.load_digits}
 BUILT_IN = (*DIGITS, "breast-cancer")
 TITLES = {"mnist": "MNIST digits", "digits": "scikit-learn's 8x8 digits"}
@@ -32,18 +36,18 @@ SCALED = {
     "standard": "columns of mean 0 and standard deviation 1",
 }
 TEST_STREAM = 2  # keeps the draw of test rows apart from the dealing of the others
-Pair = tuple[np.ndarray, np.ndarray]
+Pair = tuple[Any, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Rows:
     """Rows and labels, client ids if the data has them, and what all that is called."""
 
-    X: np.ndarray
+    X: Any  # an array, or CSR
     y: np.ndarray
     ids: np.ndarray | None
     title: str
-    names: tuple[str, ...]  # of the labels -1 and +1, or 0, 1, …, C-1
+    labels: tuple[Label, ...] | None = None  # in the order of -1 and +1, or 0, 1, …, C-1
     guessed: str = ""
 
 
@@ -59,25 +63,32 @@ class Prepared:
     guessed: str  # of the user's file, or empty
 
 
-def prepare(settings: Settings) -> Prepared:
-    """Load the rows, hold some out and deal the others to clients."""
-    rows, settings = _load(settings)
+def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
+    """Load the rows, hold some out and deal the others to clients.
+
+    ``sparse``: whether rows of a file are kept as CSR; by default where that is smaller.
+    """
+    rows, settings = _load(settings, sparse)
     X, scaling = _scaled(rows.X, settings)
     rows, settings = _settled(dataclasses.replace(rows, X=X), settings)
     rows, test = _held_out(rows, settings)
+    known: dict[str, Any] = {
+        "weights": settings.weights,
+        "task": settings.task,
+        "labels": rows.labels,
+    }
     if rows.ids is None:
-        problem = _dealt(rows, settings)
+        problem = _dealt(rows, settings, known)
         dealing = f"dealt by {settings.scheme}, seed {settings.seed}"
         left_over = len(rows.y) - problem.n_samples
         dealing += f" ({left_over:,} rows left over)" if left_over else ""
     else:
-        problem = Problem.from_arrays(
-            rows.X, rows.y, rows.ids, weights=settings.weights, task=settings.task
-        )
+        problem = Problem.from_arrays(rows.X, rows.y, rows.ids, **known)
         dealing = f"named by {settings.client!r}"
+    entries = f", {problem.X.nnz:,} numbers other than 0" if problem.sparse else ""
     data = (
-        f"{rows.title}{_about_labels(rows.names, problem)}: {problem.n_samples:,} rows of "
-        f"{problem.n_features:,} features, {scaling}"
+        f"{rows.title}{_about_labels(problem)}: {problem.n_samples:,} rows of "
+        f"{problem.n_features:,} features{entries}, {scaling}"
     )
     if test is not None:
         data += f"; {len(test[1]):,} more rows held out as a test"
@@ -85,56 +96,64 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(problem, test, settings, data, clients, in_options(rows.guessed))
 
 
-def _dealt(rows: Rows, settings: Settings) -> Problem:
+def _dealt(rows: Rows, settings: Settings, known: dict[str, Any]) -> Problem:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the line about clients says what is left
+        warnings.filterwarnings(
+            "ignore", "partition", UserWarning
+        )  # the line about clients says it
         return partition(
             rows.X,
             rows.y,
             n_clients=settings.clients,
             scheme=partition_scheme(str(settings.scheme)),
             seed=settings.seed,
-            weights=settings.weights,
-            task=settings.task,
+            **known,
         )
 
 
-def _load(settings: Settings) -> tuple[Rows, Settings]:
+def _load(settings: Settings, sparse: bool | None) -> tuple[Rows, Settings]:
     """The rows, and the settings that name them."""
     if settings.data is None:
         try:
-            return _load(settings.model_copy(update={"data": "mnist"}))
+            return _load(settings.model_copy(update={"data": "mnist"}), sparse)
         except MissingExtraError:
-            rows, settled = _load(settings.model_copy(update={"data": "digits"}))
+            rows, settled = _load(settings.model_copy(update={"data": "digits"}), sparse)
             note = " (for MNIST: pip install 'localgd[data]')"
             return dataclasses.replace(rows, title=rows.title + note), settled
     name = settings.data
     if name not in BUILT_IN:
-        return _read(settings, Path(name))
+        return _read(settings, Path(name), sparse)
     for option in ("label", "client", *FormatSettings.model_fields):
         if getattr(settings, option) is not None:
             raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
     if name in DIGITS:
-        groups = list("0123456789") if settings.classes == "all" else settings.classes.split(",")
+        groups = list(DIGIT) if settings.classes == "all" else settings.classes.split(",")
         classes = tuple(tuple(int(digit) for digit in group) for group in groups)
         X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.by_largest_norm else None)
-        return Rows(X, y, None, TITLES[name], tuple(groups)), settings
+        return _named(X, y, TITLES[name], groups), settings
     X, y = datasets.load_breast_cancer(scale="standard" if settings.by_largest_norm else None)
-    return Rows(X, y, None, "Wisconsin breast cancer", ("malignant", "benign")), settings
+    return _named(X, y, "Wisconsin breast cancer", ["malignant", "benign"]), settings
 
 
-def _read(settings: Settings, path: Path) -> tuple[Rows, Settings]:
+def _named(X: np.ndarray, y: np.ndarray, title: str, names: list[str]) -> Rows:
+    """Rows with their classes, -1 and +1 or 0, 1, …, C-1, under these names."""
+    labels = list(map(int, names)) if set(names) <= set(DIGIT) else names
+    places = (y > 0 if len(names) == 2 else y).astype(np.int64)
+    return Rows(X, np.array(labels)[places], None, title, tuple(labels))
+
+
+def _read(settings: Settings, path: Path, sparse: bool | None) -> tuple[Rows, Settings]:
     if not path.suffix and settings.kind is None and not path.exists():
         raise ValueError(
             f"data: got {str(path)!r}; want {', '.join(BUILT_IN)}, or a file of rows "
             "(.csv, .npz, .parquet, .svm)"
         )
     options = {name: getattr(settings, name) for name in FormatSettings.model_fields}
-    own = read_own(path, settings.label, settings.client, _task(settings), **options)
+    own = read_own(path, settings.label, settings.client, sparse=sparse, **options)
     # Absolute, so that the written settings repeat the run from any folder.
     named = settings.model_copy(update={"data": str(path.resolve()), "client": own.client})
     title = os.fsencode(path.name).decode(errors="replace")  # to be written to reports
-    return Rows(own.X, own.y, own.ids, title, own.names, own.guessed), named
+    return Rows(own.X, own.y, own.ids, title, guessed=own.guessed), named
 
 
 def _task(settings: Settings) -> str | None:
@@ -146,25 +165,15 @@ def _task(settings: Settings) -> str | None:
 def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
     """Task, loss and scheme that suit the labels, where they were left open."""
     task = _task(settings)
-    if task == "multiclass" and set(np.unique(rows.y)) == {-1.0, 1.0}:
-        rows = dataclasses.replace(rows, y=(rows.y + 1) / 2)
-    if task == "binary" and len(rows.names) > 2:
-        raise ValueError(f"task: got 'binary' for {len(rows.names)} classes; want multiclass")
-    if task is None:
-        try:
-            task = check_task(rows.y, None)
-        except ValueError:
-            label = rows.y[np.abs(rows.y) != 1][0]
-            raise ValueError(
-                f"task: labels such as {label:g} may be classes or numbers to predict; want "
-                "multiclass or regression"
-            ) from None
+    targets = as_targets("data", read_label_array("data", rows.y), task, rows.labels)
+    task = targets.task
     scheme = "iid" if task == "regression" else "dirichlet:0.3"
     settled = {
         "task": task,
         "loss": settings.loss or default_loss(task),
         "scheme": settings.scheme or scheme,
     }
+    rows = dataclasses.replace(rows, labels=targets.labels)
     return rows, settings.model_copy(update=settled)
 
 
@@ -186,17 +195,17 @@ def _held_out(rows: Rows, settings: Settings) -> tuple[Rows, Pair | None]:
         lost = sorted(set(np.unique(rows.y)) - set(np.unique(rows.y[~chosen])))
         if lost:
             raise ValueError(
-                f"test: {settings.test:g} of {n:,} rows leaves none with the label {lost[0]:g}; "
-                "want a smaller fraction or another seed"
+                f"test: {settings.test:g} of {n:,} rows leaves none with the label "
+                f"{_name(lost[0])}; want a smaller fraction or another seed"
             )
     ids = None if rows.ids is None else rows.ids[~chosen]
     left = dataclasses.replace(rows, X=rows.X[~chosen], y=rows.y[~chosen], ids=ids)
     return left, (rows.X[chosen], rows.y[chosen])
 
 
-def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
+def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
     """Rows as the settings want them, and what was done to them."""
-    largest = float(np.linalg.norm(X, axis=1).max())
+    largest = float(row_norms(X).max())
     said = f"largest norm {largest:.4g}"
     if settings.scale is not None:
         X, said = rows_to_scale(X, settings.scale), SCALED[settings.scale]
@@ -207,21 +216,30 @@ def _scaled(X: np.ndarray, settings: Settings) -> tuple[np.ndarray, str]:
             X = X / largest
             said = f"divided by the largest row norm, {largest:.4g}"
     if settings.bias:
-        X = np.column_stack([X, np.ones(len(X))])
+        X = with_ones(X)
         said += ", a column of ones appended"
         if settings.by_largest_norm:
-            X = X / np.linalg.norm(X, axis=1).max()
+            X = X / row_norms(X).max()
             said += ", scaled again"
     return X, said
 
 
-def _about_labels(names: tuple[str, ...], problem: Problem) -> str:
+def _about_labels(problem: Problem) -> str:
     """Which label became which number."""
-    if problem.task != "multiclass":
-        return f", {names[0]} (-1) against {names[1]} (+1)" if names else ""
-    names = names or tuple(str(k) for k in range(problem.n_classes))
+    if problem.labels is None or problem.labels == (-1, 1):
+        return ""
+    names = tuple(map(_name, problem.labels))
+    if problem.task == "binary":
+        return f", {names[0]} (-1) against {names[1]} (+1)"
     shown = names if len(names) <= 10 else (*names[:8], "…", names[-1])
     return f", {len(names):,} classes ({', '.join(shown)})"
+
+
+def _name(label: Label) -> str:
+    """A label as people write it."""
+    if isinstance(label, float):
+        return str(int(label)) if label == int(label) else f"{label:g}"
+    return str(label)
 
 
 def _about_clients(problem: Problem, settings: Settings, dealing: str) -> str:

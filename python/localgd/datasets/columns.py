@@ -57,6 +57,12 @@ class Labels(NamedTuple):
     def are_texts(self) -> bool:
         return isinstance(self.values[0], str)
 
+    @property
+    def array(self) -> np.ndarray:
+        """Shape (N,): numbers, or texts as objects."""
+        values = np.array(self.values, dtype=object if self.are_texts else None)
+        return values[self.which]
+
 
 def read_labels(values: Any, location: Location) -> Labels:
     """Labels of any type: numbers, without rounding them, if all are numbers, else texts."""
@@ -90,12 +96,15 @@ def read_labels(values: Any, location: Location) -> Labels:
 
 
 def numeric_labels(labels: Labels, task: str | None, location: Location) -> np.ndarray:
-    """Labels as float64 of shape (N,); two classes become -1 and +1."""
+    """Labels as float64 of shape (N,), where two classes become -1 and +1.
+
+    Under ``task="multiclass"`` labels stay what they are, texts as objects.
+    """
     if labels.are_texts:
-        return _two_texts(labels, task, location)
+        return labels.array if task == "multiclass" else _two_texts(labels, task, location)
     values, which = labels
     whole = all(value == int(value) for value in values)
-    if task != "regression" and not set(values) <= {-1, 1}:
+    if task in (None, "binary") and not set(values) <= {-1, 1}:
         if len(values) == 2 and (task == "binary" or whole):
             return np.where(which == 0, -1.0, 1.0)
         if task == "binary":
@@ -244,6 +253,7 @@ def _two_texts(labels: Labels, task: str | None, location: Location) -> np.ndarr
     if len(labels.values) != 2:
         raise ValueError(
             f"{location(0, 'label')}: {len(labels.values)} distinct labels in all "
-            f"({listed(labels.values)}); want numbers or two distinct strings"
+            f"({listed(labels.values)}); want numbers or two distinct strings, or "
+            "task='multiclass'"
         )
     return np.where(labels.which == 0, -1.0, 1.0)

@@ -12,6 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from .. import _validation as check
+from ..labels import TASKS
 from .columns import RawRows, client_ids, numeric_labels, read_labels
 from .csv_rows import read_csv
 from .npz_rows import read_npz
@@ -59,7 +60,7 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
     task: str | None = None,
     client: str | int | None = None,
     kind: str | None = None,
-    sparse: bool | None = False,
+    sparse: bool | None = None,
     header: bool | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
@@ -91,7 +92,8 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
     Labels. Two distinct integers other than -1 and +1 (such as 0 and 1), or two distinct strings,
     become -1 and +1 in sorted order; under ``task="binary"`` any two numbers do. All other numbers
     are kept as they are. Strings are refused if there are not exactly two, if only some labels are
-    numbers, and under ``task="regression"``, which keeps every number.
+    numbers, and under ``task="regression"``, which keeps every number. ``task="multiclass"`` keeps
+    all labels, also strings, for :class:`localgd.Problem` to map.
 
     Parameters
     ----------
@@ -99,15 +101,15 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
         The file.
     label : str or int, optional
         Where the labels are (table above). Indices count from 0, negative ones from the end.
-    task : "binary" or "regression", optional
+    task : "binary", "multiclass" or "regression", optional
         How to read the labels.
     client : str or int, optional
         Where the client ids are (table above). They stay strings unless all are whole numbers.
     kind : "csv", "npz", "parquet" or "svmlight", optional
         The format, where the suffix does not say it: ``read("a9a.xz", kind="svmlight")``.
-    sparse : bool or None, default False
-        Whether the rows of any file are given as CSR. None: those of an svmlight file are, unless a
-        dense array takes no more bytes; this becomes the default once problems take sparse rows.
+    sparse : bool, optional
+        Whether the rows of any file are given as CSR. By default those of an svmlight file are,
+        unless a dense array takes no more bytes.
     header : bool, optional
         CSV: whether line 1 holds column names. By default it does if none of its cells is a number
         or if ``label`` or ``client`` is a name; 0, 1, 2, … is refused as ambiguous.
@@ -132,7 +134,7 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
     X : ndarray or scipy.sparse.csr_array of shape (N, d), float64
         All columns other than labels and client ids, in the order of the file.
     y : ndarray of shape (N,), float64
-        Labels or targets.
+        Labels or targets; strings as objects under ``task="multiclass"``.
     clients : ndarray of shape (N,), integers or strings (as objects)
         Only if ``client`` is given; pass it to :meth:`localgd.Problem.from_arrays`.
 
@@ -176,7 +178,7 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
         if column is not None and (isinstance(column, bool) or not isinstance(column, (str, int))):
             raise TypeError(f"{name}: got {column!r}; want a name, an index or None")
     if task is not None:
-        check.one_of("task", task, ("binary", "regression"))
+        check.one_of("task", task, TASKS)
     path, raw = read_raw(
         path,
         label,
@@ -204,7 +206,7 @@ def read_raw(
     client: str | int | Word | None,
     *,
     kind: str | None = None,
-    sparse: bool | None = False,
+    sparse: bool | None = None,
     **options: Any,
 ) -> tuple[Path, RawRows]:
     """Rows with labels and ids as the file has them; options that are None count as not given."""

@@ -15,6 +15,7 @@ import numpy as np
 from .. import _validation as check
 from ..problem import Problem
 from ..randomness import random_generator
+from ..rows import empty_rows
 
 __all__ = ["make_nonseparable", "make_regression", "make_separable"]
 
@@ -241,8 +242,10 @@ def _sizes(n_clients: Any, n_samples: Any) -> np.ndarray:
 def _plane_and_rows(
     sizes: np.ndarray, d: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    v = rng.standard_normal(d)
-    return v, rng.standard_normal((int(sizes.sum()), d)) / np.sqrt(d)
+    v, X = rng.standard_normal(d), empty_rows((int(sizes.sum()), d))
+    rng.standard_normal(out=X)
+    X /= np.sqrt(d)
+    return v, X
 
 
 def _displaced(X: np.ndarray, sizes: np.ndarray, h: float, rng: np.random.Generator) -> np.ndarray:

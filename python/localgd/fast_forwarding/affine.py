@@ -9,6 +9,7 @@ import numpy as np
 from .._backend import core
 from ..methods import Method
 from ..problem import Problem
+from ..rows import as_double, dense_double
 from ..servers import Anchored, ServerSGD
 from .shares import mean_shares
 
@@ -41,8 +42,9 @@ class AffineRounds:
     def __init__(
         self, problem: Problem, method: Method, lr: float, w0: np.ndarray, *, noise: float = 0.0
     ):
-        _, s, Vt = np.linalg.svd(problem.X, full_matrices=False)
-        self.basis = Vt[s > s[0] * max(problem.X.shape) * np.finfo(np.float64).eps].T
+        X = dense_double(problem.X)
+        _, s, Vt = np.linalg.svd(X, full_matrices=False)
+        self.basis = Vt[s > s[0] * max(X.shape) * np.finfo(np.float64).eps].T
         self._w0 = w0
         self._anchored = isinstance(method.server, Anchored)
         self._shares = problem.weights
@@ -140,9 +142,10 @@ def _clients(
     hessians, slopes, filters = [], [], []
     for i in range(problem.n_clients):
         rows = problem.rows(i)
-        A = problem.X[rows] @ basis
+        X = as_double(problem.X[rows])
+        A = X @ basis
         hessians.append(A.T @ A / len(A))
-        slopes.append(A.T @ (problem.y[rows] - problem.X[rows] @ w0) / len(A))
+        slopes.append(A.T @ (problem.y[rows] - X @ w0) / len(A))
         values, vectors = np.linalg.eigh(hessians[-1])
         decay = lr * (np.maximum(values, 0) + method.rule.prox)
         filters.append((vectors * (lr * core.sum_of_decays(decay, steps[i]))) @ vectors.T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..engines import choose_threads
 from ..losses import margin_rows
 from ..preparation import Preparation
 from ..result import Run, make_run
+from ..rows import dense_double
 from ..simulation import make_simulation
 
 __all__ = ["Forwarded", "Job", "threads_of"]
@@ -28,10 +30,10 @@ class Job:
     max_exact_rounds: int
     threads: int
 
-    @property
+    @cached_property
     def rows(self) -> np.ndarray:
-        """A, the rows whose combination the model is."""
-        return margin_rows(self.prepared.problem, self.prepared.loss)
+        """A, the rows whose combination the model is; dense, as their N x N products are."""
+        return dense_double(margin_rows(self.prepared.problem, self.prepared.loss))
 
     def session(self, records: np.ndarray, moved: float = 0.0) -> Any:
         """A simulation with the Gram engine that records at these rounds.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numbers
 
-import numpy as np
-
 from ..errors import UnsupportedError
 from ..losses import LOSSES
 from ..methods import Method
@@ -22,7 +20,7 @@ MOST_STATES = 6000  # of the linear map of SCAFFOLD with the squared loss
 
 def check_smooth(problem: Problem, method: Method, loss: str, lr: Schedule) -> None:
     """UnsupportedError with the reason if the rounds are not a smooth flow."""
-    largest = float(np.abs(problem.X).max(initial=0.0)) if not problem.kernel else 1.0
+    largest = 1.0 if problem.kernel else float(max(problem.X.max(), -problem.X.min()))
     if largest > 0 and not SMALLEST < largest < 1 / SMALLEST:
         raise UnsupportedError(
             f"problem: its largest number is {largest:.2g}, whose square leaves the range of "

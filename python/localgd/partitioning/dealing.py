@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..problem import Problem, check_rows, check_task
+from ..labels import as_targets
+from ..problem import Problem, check_rows
 from ..randomness import random_generator
 from ..read_only import protect
+from ..rows import read_rows
 from .even import Iid
 from .scaling import rows_to_scale
 from .scheme import LEFT_OUT, Function, Scheme
@@ -31,6 +33,7 @@ def partition(
     scale: str | None = None,
     weights: Any = "samples",
     task: str | None = None,
+    labels: Any = None,
     sample_weight: Any = None,
     class_weight: Any = None,
     intercept: str | None = None,
@@ -43,10 +46,10 @@ def partition(
 
     Parameters
     ----------
-    X : array or sparse matrix of shape (N, d)
-        Rows, as for :class:`localgd.Problem`.
+    X : array of shape (N, d)
+        Rows of any kind that :class:`localgd.Problem` takes.
     y : array of shape (N,)
-        Labels -1 and +1, classes, or real targets.
+        Labels or targets, as for :class:`localgd.Problem`.
     n_clients : int, optional
         M, at most N. Default: 10, or as many as a :class:`Natural` scheme names.
     scheme : Scheme or callable, default ``Iid()``
@@ -67,7 +70,7 @@ def partition(
           Sparse rows are not centred, which would fill them: only divided.
     sample_weight : array of shape (N,), optional
         v_j, one for each row.
-    weights, task, class_weight, intercept
+    weights, task, labels, class_weight, intercept
         As for :class:`localgd.Problem`.
 
     Returns
@@ -102,31 +105,33 @@ def partition(
     """
     scheme = _checked_scheme(scheme)
     rng = random_generator(seed, stream=1)
-    X, y = check_rows("X, y", X, y)
-    task = check_task(y, task)
+    rows, y = check_rows("X, y", X, y)
+    targets = as_targets("y", y, task, labels)
+    targets.warn()
     n_clients = _checked_count(n_clients, scheme, len(y))
-    if scheme.needs_classes and task == "regression":
+    if scheme.needs_classes and targets.task == "regression":
         raise ValueError(
             f"scheme: {scheme} goes by class and the task is regression; want ByTarget(), Iid(), "
             "Quantity(), Contiguous() or FeatureShift()"
         )
-    X = rows_to_scale(X, scale)
-    clients = scheme.assign(y, n_clients, rng)
+    scaled = rows_to_scale(rows.X, scale)
+    clients = scheme.assign(targets.y, n_clients, rng)
     _check_dealt(scheme, clients, n_clients)
     kept = np.flatnonzero(clients != LEFT_OUT)
-    if len(kept) < len(y):
-        warnings.warn(
-            f"partition: {scheme} leaves {len(y) - len(kept)} of {len(y)} rows out", stacklevel=2
-        )
-        sample_weight = _of_rows(kept, sample_weight, len(y))
-        X, y, clients = X[kept], y[kept], clients[kept]
-    X = scheme.transform(X, clients, n_clients, rng)
-    problem = Problem.from_arrays(
-        X,
-        y,
+    if len(kept) < len(clients):
+        out = len(clients) - len(kept)
+        warnings.warn(f"partition: {scheme} leaves {out} of {len(clients)} rows out", stacklevel=2)
+        sample_weight = _of_rows(kept, sample_weight, len(clients))
+        scaled, clients = scaled[kept], clients[kept]
+        targets = targets._replace(y=targets.y[kept])
+    moved = scheme.transform(scaled, clients, n_clients, rng)
+    if moved is not rows.X:
+        rows = rows._replace(X=read_rows("scheme", moved).X)
+    problem = Problem._dealt(
+        rows,
+        targets,
         clients,
         weights=weights,
-        task=task,
         sample_weight=sample_weight,
         class_weight=class_weight,
         intercept=intercept,

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
-from ..rows import Rows, is_sparse
+from ..rows import Rows, as_floats, is_sparse
 from .even import Iid
 from .scheme import Scheme
 
@@ -75,9 +75,10 @@ class FeatureShift(Scheme):
                 f"scheme: {self} moves every feature of a row, so that sparse rows would become "
                 "dense; want X.toarray(), if it fits in memory"
             )
+        X = as_floats(X)
         directions = rng.standard_normal((n_clients, X.shape[1]))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         largest = np.abs(X).max()
         # Squares of rows near the ends of the floating-point range would leave it.
         rms = largest * np.linalg.norm(X / largest) / np.sqrt(len(X)) if largest > 0 else 0.0
-        return X + self.scale * rms * directions[clients]
+        return X + (self.scale * rms * directions).astype(X.dtype)[clients]

@@ -93,8 +93,9 @@ class Scheme(ABC):
 
         Parameters
         ----------
-        X : ndarray or csr_array of shape (N, d), float64 or float32
-            The rows, in the order in which they came; not to be written to.
+        X : ndarray or csr_array of shape (N, d)
+            The rows, in the order in which they came, real numbers of any type; not to be written
+            to.
         clients : ndarray of shape (N,), int64
             What :meth:`assign` gave.
         n_clients : int from 1 to N
