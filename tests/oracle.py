@@ -47,6 +47,23 @@ def _squared_gradient(X, y, w):
     return (X.T @ (X @ w - y)) / len(y)
 
 
+def _squared_hinge(X, y, w):
+    return (0.5 * np.maximum(0.0, 1 - y * (X @ w)) ** 2).mean()
+
+
+def _squared_hinge_gradient(X, y, w):
+    return -(X.T @ (y * np.maximum(0.0, 1 - y * (X @ w)))) / len(y)
+
+
+def _huber(X, y, w):
+    size = np.abs(X @ w - y)
+    return np.where(size <= 1, 0.5 * size**2, size - 0.5).mean()
+
+
+def _huber_gradient(X, y, w):
+    return (X.T @ np.clip(X @ w - y, -1, 1)) / len(y)
+
+
 def _softmax(X, y, W):
     scores = X @ W
     of_label = np.take_along_axis(scores, y.astype(int)[:, None], axis=1)[:, 0]
@@ -63,7 +80,9 @@ def _softmax_gradient(X, y, W):
 LOSSES = {
     "exponential": Loss(_exponential, _exponential_gradient),
     "logistic": Loss(_logistic, _logistic_gradient),
+    "squared_hinge": Loss(_squared_hinge, _squared_hinge_gradient),
     "squared": Loss(_squared, _squared_gradient),
+    "huber": Loss(_huber, _huber_gradient),
     "softmax": Loss(_softmax, _softmax_gradient),
 }
 

@@ -18,7 +18,9 @@ import localgd as lg
 from localgd.participation import Participation
 
 ENGINES = ("gram", "hybrid", "primal")
-LOSSES = ("exponential", "logistic", "squared", "softmax")
+LOSSES = ("exponential", "logistic", "squared_hinge", "squared", "huber", "softmax")
+REGRESSION = ("squared", "huber")
+UNSOLVED = ("huber", "softmax")  # without an exact local solve
 DTYPES = ("float64", "float32")
 
 # Largest relative difference from the oracle after ROUNDS.
@@ -82,7 +84,7 @@ class MethodCase:
 
     @property
     def losses(self) -> tuple[str, ...]:
-        return tuple(loss for loss in LOSSES if not (self.solve and loss == "softmax"))
+        return tuple(loss for loss in LOSSES if not (self.solve and loss in UNSOLVED))
 
     def tolerance(self, loss: str, dtype: str) -> float:
         """TOLERANCE; less for solves, which divide by small eigenvalues of the Gram blocks."""
@@ -334,7 +336,7 @@ def fitting_labels(loss: str, X: np.ndarray, rng: np.random.Generator) -> np.nda
         labels[0] = N_CLASSES - 1  # so that there are as many classes in however few rows
         return labels
     scores = X @ rng.standard_normal(X.shape[1])
-    if loss == "squared":
+    if loss in REGRESSION:
         return scores + 0.5 * rng.standard_normal(len(X))
     return np.where(scores < 0, -1.0, 1.0)
 
@@ -420,7 +422,8 @@ def assert_history(
     history, names = want.history, set(want.history) - {"participations", "least_gradient"}
     if problem.task == "regression":
         names -= {"margin"}
-    assert set(run.history) == names | {"local_steps", "bytes"}, where
+    sent = {"bytes", "bits", "bits_up", "bits_down"}
+    assert set(run.history) == names | {"local_steps", *sent}, where
     for name in names:
         assert_measure(name, run.history[name], history, tolerance, where)
 

@@ -521,7 +521,10 @@ def test_a_checkpoint_is_continued(here, capsys):
         ("run --classes 3", "classes: got '3'; want two or more digits such as 3,8"),
         ("run --rounds -1", "rounds: got '-1'; want a whole number of at least 0"),
         ("run --lr 0", "lr: got 0.0; want a finite number above 0"),
-        ("run --loss hinge", "loss: got 'hinge'; want one of 'exponential', 'logistic', 'squared'"),
+        (
+            "run --loss hinge",
+            "loss: got 'hinge'; want one of 'exponential', 'logistic', 'squared_hinge'",
+        ),
         ("run --engine fast", "engine: got 'fast'; want one of 'auto', 'gram', 'hybrid', 'primal'"),
         ("run --config nowhere.toml", "nowhere.toml: No such file or directory"),
         ("run --config rows.csv", "rows.csv: not TOML"),

@@ -60,6 +60,7 @@ def said(capsys):
         (["c", "a", "b"], None, [2, 0, 1], "3 classes (a, b, c)"),
         ([7, 3, 12], "multiclass", [1, 0, 2], "3 classes (3, 7, 12)"),
         (["b", "a", "a"], "multiclass", [1, 0, 0], "2 classes (a, b)"),
+        ([1, -1, -1], "multiclass", [1, 0, 0], "2 classes (-1, 1)"),
     ],
 )
 def test_labels_and_what_is_said_of_them(here, labels, task, y, said):
@@ -339,22 +340,6 @@ def test_a_minimiser_at_zero_is_no_target():
     assert "the rows are not separable, and the minimiser of the loss is 0" in found.about
 
 
-@pytest.mark.parametrize("scale", ["rows", "spectral", "standard"])
-def test_scales_and_rows_that_are_left_over(here, capsys, scale):
-    write_csv(here / "rows.csv")
-    X, y = lg.datasets.read(here / "rows.csv", label="y", header=True)
-    options = f"--data rows.csv --clients 4 --scheme sorted --scale {scale} --rounds 3 --lr 1/H"
-    assert main(f"run {options}".split()) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "4 dealt by sorted, seed 1 (2 rows left over), 7 rows each" in said
-    with pytest.warns(UserWarning, match="leaves 2 of 30 rows out"):
-        problem = lg.partition(
-            X, y, n_clients=4, scheme=lg.Contiguous(sort="label"), scale=scale, seed=1
-        )
-    run = lg.run(problem, lg.LocalGD(100, "1/H"), rounds=3, seed=1)
-    assert (lg.load(here / "localgd-run" / "run.npz").weights == run.weights).all()
-
-
 # Sparse rows ----------------------------------------------------------------------------------
 
 
@@ -377,3 +362,19 @@ def test_sparse_rows_of_a_file_stay_sparse(here):
     np.testing.assert_allclose(sparse.test[0].toarray(), dense.test[0], rtol=1e-14)
     assert f"41 features, {sparse.problem.X.nnz:,} numbers other than 0, divided" in sparse.data
     assert "1 (-1) against 2 (+1)" in sparse.data
+
+
+@pytest.mark.parametrize("scale", ["rows", "spectral", "standard"])
+def test_scales_and_rows_that_are_left_over(here, capsys, scale):
+    write_csv(here / "rows.csv")
+    X, y = lg.datasets.read(here / "rows.csv", label="y", header=True)
+    options = f"--data rows.csv --clients 4 --scheme sorted --scale {scale} --rounds 3 --lr 1/H"
+    assert main(f"run {options}".split()) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "4 dealt by sorted, seed 1 (2 rows left over), 7 rows each" in said
+    with pytest.warns(UserWarning, match="leaves 2 of 30 rows out"):
+        problem = lg.partition(
+            X, y, n_clients=4, scheme=lg.Contiguous(sort="label"), scale=scale, seed=1
+        )
+    run = lg.run(problem, lg.LocalGD(100, "1/H"), rounds=3, seed=1)
+    assert (lg.load(here / "localgd-run" / "run.npz").weights == run.weights).all()

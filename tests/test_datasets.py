@@ -1120,3 +1120,18 @@ def test_labels_of_several_classes_stay_what_they_are(write):
         assert lg.Problem([(X, y)], task="multiclass").labels == tuple(sorted(set(labels)))
     path = write("rows.csv", "x,y\n1,7\n2,3\n")
     assert datasets.read(path, label="y", task="multiclass")[1].tolist() == [7, 3]
+
+
+def test_float32_of_files_stays_float32(tmp_path):
+    X, y = np.arange(6.0).reshape(3, 2), np.array([1.0, -1.0, 1.0])
+    kinds = [("float32", "float32"), ("float16", "float32"), ("int8", "float64")]
+    for dtype, wanted in kinds:
+        np.savez(tmp_path / "rows.npz", X=X.astype(dtype), y=y)
+        got = datasets.read(tmp_path / "rows.npz")[0]
+        assert (got.dtype, got.tolist()) == (wanted, X.tolist())
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for types, wanted in ((["float32"] * 2, "float32"), (["float32", "int8"], "float64")):
+        columns = {f"x{k}": X[:, k].astype(dtype) for k, dtype in enumerate(types)}
+        parquet.write_table(arrow.table({**columns, "y": y}), tmp_path / "rows.parquet")
+        got = datasets.read(tmp_path / "rows.parquet", label="y")[0]
+        assert (got.dtype, got.tolist()) == (wanted, X.tolist())

@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 
 import localgd as lg
 from localgd._backend import core
+from localgd.labels import TASKS
 from localgd.losses import KINDS, LOSSES, Loss, Tail, of_core
-from localgd.problem import TASKS
 
 SEPARABLE = lg.datasets.make_separable(n_clients=3, n_samples=6, n_features=30, seed=0)
 OVERLAPPING = lg.datasets.make_nonseparable(n_clients=3, n_samples=20, n_features=3, seed=0)
@@ -95,7 +95,7 @@ def test_curvatures_are_bounded_as_they_say(loss):
         largest = (loss.curvatures(np.zeros(1), y[:1]) if loss.overflows else own).max()
         np.testing.assert_allclose(roots**2, own, rtol=1e-14)
     assert 0.5 * loss.curvature <= largest <= loss.curvature * (1 + 1e-12)
-    if not loss.multiclass:  # |l'''| <= concordance l''
+    if loss.concordance is not None and not loss.multiclass:  # |l'''| <= concordance l''
         h = 1e-4
         thirds = (loss.curvatures(u + h, y) - loss.curvatures(u - h, y)) / (2 * h)
         assert (np.abs(thirds) <= loss.concordance * own * (1 + 1e-6) + 1e-11).all()
@@ -114,8 +114,17 @@ def test_tails_and_bounds(loss):
     if loss.tail is not None:
         limit = slopes[1] * math.exp(30 * loss.tail.rate)
         assert limit == pytest.approx(loss.tail.factor, rel=1e-9)
-    else:
-        assert slopes[1] > 1e-6
+    else:  # none that falls like e^-m, but perhaps to 0
+        assert slopes[1] == 0 or slopes[1] > 1e-6
+
+
+@pytest.mark.parametrize("loss", OBJECTS, ids=lambda loss: loss.name)
+def test_curvatures_jump_where_a_loss_says_so(loss):
+    u = np.linspace(-3, 3, 601)[:, None] * np.ones(3 if loss.multiclass else 1)
+    y = np.ones(len(u))
+    if loss.has_curvatures:
+        jumps = np.abs(np.diff(loss.curvatures(u if loss.multiclass else u[:, 0], y), axis=0))
+        assert (jumps.max() < 0.25) == loss.smooth
 
 
 def test_a_loss_of_the_core_alone_has_its_gradients_and_no_minimiser(monkeypatch):

@@ -415,3 +415,22 @@ def test_importing_plot_needs_no_matplotlib(run_python):
         "lg.plot.clients needs matplotlib: pip install 'localgd[plot]'",
         "lg.plot.margins needs matplotlib: pip install 'localgd[plot]'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        (["no", "yes"], ["label no", "label yes"]),
+        ([0, 1], ["label 0", "label 1"]),
+        ([False, True], ["label False", "label True"]),
+        ([-1.0, 1.0], ["label −1", "label +1"]),
+    ],
+)
+def test_labels_are_called_as_they_came(labels, shown):
+    y = np.array(labels, dtype=object)[[0, 1, 1, 0]]
+    problem = lg.Problem([([[1.0], [2.0], [3.0], [-1.0]], y)])
+    for ax in (lg.plot.clients(problem), lg.plot.margins(problem, [1.0])):
+        assert [text.get_text() for text in ax.get_legend().get_texts()][:2] == shown
+    names = {label: f"group {label}" for label in labels}
+    ax = lg.plot.clients(problem, label_names=names)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(names.values())

@@ -42,7 +42,7 @@ def test_labels_and_probabilities_follow_from_scores(loss):
     scores = run.decision_function(X)
     np.testing.assert_allclose(scores, X @ run.weights, rtol=1e-14)
     labels = run.predict(X)
-    if loss == "squared":
+    if loss in registry.REGRESSION:
         np.testing.assert_array_equal(labels, scores)
     elif loss == "softmax":
         np.testing.assert_array_equal(labels, scores.argmax(axis=1))

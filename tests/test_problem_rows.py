@@ -308,3 +308,22 @@ def test_signed_rows_live_as_long_as_they_are_used():
     del Z
     assert gone() is None
     np.testing.assert_array_equal(problem.signed_rows, LARGE * SIGNS[:, None])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
+def test_shifted_rows_have_the_type_of_the_rows(dtype):
+    X = (4 * DENSE).astype(dtype)
+    scheme = lg.FeatureShift(0.5)
+    problem = lg.partition(X, LABELS, n_clients=M, scheme=scheme)
+    assert problem.dtype == (np.float32 if dtype == "float32" else np.float64)
+    wanted = lg.partition(X.astype(np.float64), LABELS, n_clients=M, scheme=scheme)
+    np.testing.assert_allclose(problem.X, wanted.X, rtol=0, atol=2e-6)
+
+
+def test_rows_that_a_scheme_makes_are_checked():
+    class Spoiling(lg.Iid):
+        def transform(self, X, clients, n_clients, rng):
+            return np.where(X > 1, np.nan, X)
+
+    with pytest.raises(ValueError, match="scheme: nan at row "):
+        lg.partition(DENSE, LABELS, n_clients=M, scheme=Spoiling())

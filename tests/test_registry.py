@@ -71,6 +71,6 @@ def test_cases_know_which_methods_leave_the_span_or_draw_batches():
 def test_problems_have_the_task_of_their_loss():
     tasks = {loss: registry.problem(loss).task for loss in registry.LOSSES}
     assert tasks["softmax"] == "multiclass"
-    assert tasks["squared"] == "regression"
+    assert all((tasks[loss] == "regression") == (loss in registry.REGRESSION) for loss in tasks)
     assert registry.problem("softmax").weights_shape == (5, registry.N_CLASSES)
     assert isinstance(registry.problem("logistic"), lg.Problem)

@@ -265,9 +265,11 @@ def test_linear_kernel_is_the_run_on_features(loss, method, engine):
     want = lg.run(explicit, method, engine="primal", **settings)
     assert run.weights is None
     registry.assert_close(run.coefficients, want.coefficients, 1e-9, "coefficients")
-    assert set(want.history) - set(run.history) == {"bytes"}
+    sent = {"bytes", "bits", "bits_up", "bits_down"}
+    assert set(want.history) - set(run.history) == sent
     for name, column in run.history.items():
-        registry.assert_close(column, want.history[name], 1e-9, name)
+        vanishing = name.startswith("grad_") and loss == "squared_hinge"  # what is left is rounding
+        registry.assert_close(column, want.history[name], 1e-6 if vanishing else 1e-9, name)
 
 
 def test_angle_in_the_feature_space_of_a_kernel():

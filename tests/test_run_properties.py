@@ -36,11 +36,11 @@ def problems(draw):
         X = rng.standard_normal((n, d)) / np.sqrt(d)
         clients.append((X, labels(loss, n, rng)))
     shape = (d, N_CLASSES) if loss == "softmax" else (d,)
-    return clients, rng.uniform(0.1, 1, len(sizes)), rng.standard_normal(shape), loss, engine
+    return clients, rng.uniform(0.1, 1, len(sizes)), rng.standard_normal(shape) / 4, loss, engine
 
 
 def labels(loss, n, rng):
-    if loss == "squared":
+    if loss in registry.REGRESSION:
         return rng.standard_normal(n)
     if loss == "softmax":
         return rng.integers(N_CLASSES, size=n)
@@ -53,7 +53,7 @@ def column(w):
 
 
 def made(clients, p, loss):
-    task = "regression" if loss == "squared" else None
+    task = "regression" if loss in registry.REGRESSION else registry.task(loss)
     labels = range(N_CLASSES) if loss == "softmax" else None
     return lg.Problem(clients, weights=p, task=task, labels=labels)
 

@@ -86,6 +86,7 @@ def test_runs_have_the_columns_that_the_table_says(loss, reference):
     asked_for = {
         *("participations", "suboptimality", "distance"),
         *("residual", "residual_distance", "test_accuracy", "test_loss"),
+        *("test_balanced_accuracy", "test_f1", "test_auc"),
     }
     assert set(run.history) == want - asked_for
 

@@ -252,7 +252,7 @@ def test_runs_that_diverge_leave_the_others_alone(counts, loss, dtype):
     assert counts == [7]
     assert_same_tables(*tables, registry.TOLERANCE[dtype])
     assert [tables[0].entries[i].status for i in (0, 2, 4, 6)] == ["completed"] * 4
-    if not losses.LOSSES[loss].bounded:
+    if not losses.LOSSES[loss].bounded and loss != "squared_hinge":  # which may leap to 0
         assert [tables[0].entries[i].status for i in (1, 3, 5)] == ["diverged"] * 3
 
 

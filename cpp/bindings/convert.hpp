@@ -15,9 +15,11 @@ namespace localgd {
 
 namespace py = pybind11;
 
-using Array = py::array_t<double, py::array::c_style | py::array::forcecast>;
+template <class Number>
+using ArrayOf = py::array_t<Number, py::array::c_style | py::array::forcecast>;
 
-using Indices = py::array_t<Index, py::array::c_style | py::array::forcecast>;
+using Array = ArrayOf<double>;
+using Indices = ArrayOf<Index>;
 
 // All of an array, copied.
 template <class Number, class From>
@@ -33,24 +35,61 @@ inline Vector<double> vector(const Array& a) {
 // The arrays of a run, and the view of them that the core has.
 class HeldData {
  public:
-  // row_weights: omega, or none if all are 1.
-  HeldData(Array rows, Array targets, const Indices& offsets, const Array& weights,
+  // rows: an array of two dimensions, or of compressed sparse rows the tuple (where rows begin,
+  // columns of their entries, values, number of features). signs: whether the targets, -1 or +1,
+  // are signs of the rows, too. row_weights: omega, or none if all are 1.
+  HeldData(py::object rows, Array targets, const Indices& offsets, const Array& weights, bool signs,
            const std::optional<Array>& row_weights)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         row_weights_(row_weights.value_or(Array(0))),
-        data_(view(offsets, weights)) {}
+        data_(view(offsets, weights, signs)) {}
   HeldData(const HeldData&) = delete;
 
  private:
-  Data view(const Indices& offsets, const Array& weights) const {
-    if (rows_.ndim() != 2 || targets_.ndim() != 1)
-      throw std::invalid_argument("rows: want two dimensions; targets: one");
-    return Data(RowsView<double>(rows_.data(), rows_.shape(0), rows_.shape(1)),
-                VectorView<double>(targets_.data(), targets_.shape(0)), numbers<Index>(offsets),
-                vector(weights), VectorView<double>(row_weights_.data(), row_weights_.size()));
+  Data view(const Indices& offsets, const Array& weights, bool signs) {
+    if (targets_.ndim() != 1) throw std::invalid_argument("targets: want one dimension");
+    const VectorView<double> targets(targets_.data(), targets_.shape(0));
+    return Data(source(signs ? targets : VectorView<double>(nullptr, 0)), targets,
+                numbers<Index>(offsets), vector(weights),
+                VectorView<double>(row_weights_.data(), row_weights_.size()));
   }
-  Array rows_, targets_, row_weights_;
+  std::shared_ptr<const RowSource> source(const VectorView<double>& signs) {
+    if (py::isinstance<py::tuple>(rows_)) {
+      const auto values = rows_.cast<py::tuple>()[2];
+      return is_single(values) ? sparse<float>(signs) : sparse<double>(signs);
+    }
+    return is_single(rows_) ? dense<float>(signs) : dense<double>(signs);
+  }
+  static bool is_single(const py::handle& array) {
+    return py::isinstance<py::array_t<float>>(array);
+  }
+  template <class Number>
+  std::shared_ptr<const RowSource> dense(const VectorView<double>& signs) {
+    const auto array = ArrayOf<Number>::ensure(rows_);
+    if (!array || array.ndim() != 2) throw std::invalid_argument("rows: want two dimensions");
+    rows_ = array;
+    return dense_rows(RowsView<Number>(array.data(), array.shape(0), array.shape(1)), signs);
+  }
+
+  template <class Number>
+  std::shared_ptr<const RowSource> sparse(const VectorView<double>& signs) {
+    const auto parts = rows_.cast<py::tuple>();
+    if (parts.size() != 4) throw std::invalid_argument("rows: want a tuple of four");
+    const auto begins = parts[0].cast<Indices>();
+    const auto columns = parts[1].cast<ArrayOf<std::int32_t>>();
+    const auto values = parts[2].cast<ArrayOf<Number>>();
+    const auto features = parts[3].cast<Index>();
+    rows_ = py::make_tuple(begins, columns, values);
+    const Index count = begins.size() - 1;
+    if (count < 0 || columns.size() != values.size() || begins.data()[count] != values.size())
+      throw std::invalid_argument("rows: begins, columns and values do not fit");
+    return sparse_rows(
+        SparseView<Number>{begins.data(), columns.data(), values.data(), count, features}, signs);
+  }
+
+  py::object rows_;  // kept, as the core has views of what is in there
+  Array targets_, row_weights_;
 
  protected:
   Data data_;

@@ -22,8 +22,12 @@ inline py::dict forecast_by_name(const Indices& offsets, Index features, Index o
                                  const std::string& loss, bool single, const Indices& steps,
                                  const Indices& batches, bool solve, bool every_step,
                                  const std::string& correction, const std::string& server,
-                                 double rounds, double share) {
-  const Layout layout{numbers<Index>(offsets), features};
+                                 double rounds, double share,
+                                 const std::optional<Indices>& entries_before) {
+  Layout layout{numbers<Index>(offsets), features};
+  if (entries_before) layout.entries_before = numbers<Index>(*entries_before);
+  if (layout.sparse() && layout.entries_before.size() != layout.offsets.size())
+    throw std::invalid_argument("entries_before: want as many as offsets");
   EngineOptions options{"", loss, single, {}, ServerRule::named(server)};
   options.local.steps = numbers<std::int64_t>(steps);
   options.local.batches = numbers<Index>(batches);
@@ -54,6 +58,7 @@ inline void bind_forecast(py::module_& m) {
         py::arg("outputs"), py::arg("loss"), py::arg("single"), py::arg("steps"),
         py::arg("batches"), py::arg("solve"), py::arg("every_step"), py::arg("correction"),
         py::arg("server"), py::arg("rounds"), py::arg("share"),
+        py::arg("entries_before") = py::none(),
         "By engine: the phase that would take the local steps, or of what it is unable; the cost "
         "before the first round and of a round in the mean, bytes of Gram matrices and sums, and "
         "among how many threads a round can be divided. The same on every machine.");

@@ -14,11 +14,11 @@ inline std::vector<RunOptions> run_options(const py::list& runs) {
 
 class SimulationSession : HeldData {
  public:
-  SimulationSession(Array rows, Array targets, const Indices& offsets, const Array& weights,
+  SimulationSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
                     const py::list& runs, const std::string& engine, const std::string& loss,
-                    bool single, const py::dict& local, int threads,
+                    bool single, const py::dict& local, int threads, bool signs,
                     const std::optional<Array>& row_weights)
-      : HeldData(std::move(rows), std::move(targets), offsets, weights, row_weights),
+      : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights),
         simulation_(
             data_, run_options(runs),
             EngineOptions{engine, loss, single, read_options<LocalRule>("local", local), {}},
@@ -128,11 +128,13 @@ inline void bind_simulation(py::module_& m) {
   py::class_<SimulationSession>(m, "Simulation", py::module_local(),
                                 "Runs of local steps and aggregation over rows held by clients: "
                                 "one, or several side by side.")
-      .def(py::init<Array, Array, const Indices&, const Array&, const py::list&, const std::string&,
-                    const std::string&, bool, const py::dict&, int, const std::optional<Array>&>(),
+      .def(py::init<py::object, Array, const Indices&, const Array&, const py::list&,
+                    const std::string&, const std::string&, bool, const py::dict&, int, bool,
+                    const std::optional<Array>&>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
-           py::arg("local"), py::arg("threads"), py::arg("row_weights") = py::none())
+           py::arg("local"), py::arg("threads"), py::arg("signs") = false,
+           py::arg("row_weights") = py::none())
       .def(
           "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
           py::arg("shares"), py::arg("progress"), py::arg("clients") = py::none(),

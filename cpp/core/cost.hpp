@@ -33,6 +33,7 @@ class Cost {
     strip_flops,   // of products with Gram matrices for many runs at once
     filled,        // bytes of memory, before the first round
     blocks,        // K_ii, likewise
+    entries,       // of sparse rows, a product and a sum each
     kinds
   };
   struct OfKind {
@@ -60,6 +61,7 @@ class Cost {
       {"strip_flops", 0.011},
       {"filled", 0.3},
       {"blocks", 630},
+      {"entries", 0.2},
   }};
 
   void add(Kind kind, double amount) { amounts_[kind] += amount; }

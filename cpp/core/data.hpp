@@ -5,48 +5,63 @@
 #include <vector>
 
 #include "lanes.hpp"
-#include "types.hpp"
+#include "rows/source.hpp"
 
 namespace localgd {
 
-// How many rows the clients hold, and of how many features.
+// How many rows the clients hold, of how many features, and how they are stored.
 struct Layout {
   std::vector<Index> offsets;  // M + 1
   Index width;                 // d
   bool weighted = false;       // rows have weights
+  std::vector<Index>
+      entries_before{};  // M + 1, of each client's first row; empty if rows are dense
 
   Index clients() const { return static_cast<Index>(offsets.size()) - 1; }
   Index samples() const { return offsets.back(); }
   Index features() const { return width; }
   Index begin(Index client) const { return offsets[static_cast<std::size_t>(client)]; }
   Index size(Index client) const { return begin(client + 1) - begin(client); }
+
+  bool sparse() const { return !entries_before.empty(); }
+  // Numbers that the rows of a client, or all rows, have.
+  Index entries(Index client) const {
+    const auto i = static_cast<std::size_t>(client);
+    return sparse() ? entries_before[i + 1] - entries_before[i] : size(client) * width;
+  }
+  Index entries() const { return sparse() ? entries_before.back() : samples() * width; }
 };
 
 // f(w) = sum_i p_i (1/n_i) sum_j omega_ij l(a_ij . w, y_ij) + (lambda/2) |w|^2. The rows a_ij are
-// the signed rows z_ij for the classification losses and the plain rows x_ij for the squared loss.
+// the signed rows z_ij for the classification losses and the plain rows x_ij for the others.
 // Nothing is copied: the caller keeps the arrays alive and unchanged.
 struct Data : Layout {
-  RowsView<double> rows;       // N x d, client by client
-  VectorView<double> targets;  // N; labels or regression targets
-  Vector<double> weights;      // M; p_i
+  std::shared_ptr<const RowSource> rows;  // N x d, client by client
+  VectorView<double> targets;             // N; labels or regression targets
+  Vector<double> weights;                 // M; p_i
   // N; omega_ij, of mean 1 on each client, or empty if all are 1.
   VectorView<double> row_weights;
 
-  Data(RowsView<double> rows_, VectorView<double> targets_, std::vector<Index> offsets_,
-       Vector<double> weights_, VectorView<double> row_weights_ = VectorView<double>(nullptr, 0))
-      : Layout{std::move(offsets_), rows_.cols(), row_weights_.size() > 0},
-        rows(rows_),
+  Data(std::shared_ptr<const RowSource> rows_, VectorView<double> targets_,
+       std::vector<Index> offsets_, Vector<double> weights_,
+       VectorView<double> row_weights_ = VectorView<double>(nullptr, 0))
+      : Layout{std::move(offsets_), rows_->features(), row_weights_.size() > 0},
+        rows(std::move(rows_)),
         targets(targets_),
         weights(std::move(weights_)),
         row_weights(row_weights_) {
     const bool fits = offsets.size() >= 2 && offsets.front() == 0 &&
-                      offsets.back() == rows.rows() && targets.size() == rows.rows() &&
+                      offsets.back() == rows->count() && targets.size() == rows->count() &&
                       weights.size() + 1 == static_cast<Index>(offsets.size()) &&
-                      (!weighted || row_weights.size() == rows.rows());
+                      (!weighted || row_weights.size() == rows->count());
     if (!fits) throw std::invalid_argument("data: rows, targets, offsets and weights do not fit");
     for (Index i = 0; i < clients(); ++i)
       if (size(i) < 1) throw std::invalid_argument("data: a client without rows");
+    if (!rows->sparse()) return;
+    for (const Index first : offsets) entries_before.push_back(rows->entries_before(first));
   }
+
+  Range range(Index client) const { return {begin(client), size(client)}; }
 };
 
 // A client's rows of a matrix with a row for each sample.

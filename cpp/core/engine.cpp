@@ -8,6 +8,7 @@
 #include "model/span_model.hpp"
 #include "model/weight_model.hpp"
 #include "phase/bundled.hpp"
+#include "phase/drawn.hpp"
 #include "phase/solves.hpp"
 #include "phase/stepwise.hpp"
 #include "phase/streamed.hpp"
@@ -57,6 +58,8 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
       for (Index j = 0; j < data.samples(); ++j)
         if (!(data.targets[j] >= 0 && data.targets[j] < static_cast<double>(outputs)))
           throw std::invalid_argument("targets: want classes 0 to C - 1");
+    if (local.solve && !loss.multiclass && !loss.facts.has_exact_solve)
+      throw std::invalid_argument("solve: it is not that of this loss");
   });
   if (prox > 0 && corrected && !local.correction->pulls())
     throw std::invalid_argument("prox: want 0 where clients start elsewhere");
@@ -64,6 +67,13 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
     throw std::invalid_argument("solve: want one column, and no batches, prox, l2 or correction");
   if (local.stochastic() && local.keys.size() != clients)
     throw std::invalid_argument("keys: want one for each client that draws batches");
+}
+
+// Steps are extrapolated from fewer where the loss is smooth alone.
+LocalRule rule_for(const EngineOptions& options) {
+  LocalRule local = options.local;
+  with_loss(options.loss, [&](auto loss) { local.every_step |= !loss.facts.smooth; });
+  return local;
 }
 
 struct Parts {
@@ -141,7 +151,8 @@ constexpr EngineKind kinds[] = {
         "gram", "solve", solves_want),
     kind<FirstOf<WeightModel<Real>, Solves<Real>, Bundled<Real>, Turns<Real>, Stepwise<Real>>>(
         "hybrid", "solve", solves_want),
-    kind<FirstOf<WeightModel<Real>, Streamed<Real>>>("primal", "solve", solves_want),
+    kind<FirstOf<WeightModel<Real>, Streamed<Real>, Drawn<Real>, Factored<Real>>>("primal", "solve",
+                                                                                  solves_want),
     kind<FirstOf<SideBySide<Real>, Strips<Real>>>(
         "side_by_side", "steps",
         "engine: side_by_side wants one output, rows without weights, no l2, and full-batch steps "
@@ -165,7 +176,7 @@ Setting setting_of(const Layout& layout, Index outputs, const LocalRule& local,
 
 template <class Real>
 Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
-  LocalRule local = options.local;
+  LocalRule local = rule_for(options);
   local.prox = runs.front().prox;
   local.l2 = std::max_element(runs.begin(), runs.end(), [](const RunRule& a, const RunRule& b) {
                return a.l2 < b.l2;
@@ -184,8 +195,9 @@ Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
 template <class Real>
 std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
                                          const EngineOptions& options, const Outlook& ahead) {
+  const LocalRule local = rule_for(options);
   const Setting setting =
-      setting_of<Real>(layout, outputs, options.local, options, usual_lanes<Real> * sizeof(Real));
+      setting_of<Real>(layout, outputs, local, options, usual_lanes<Real> * sizeof(Real));
   std::vector<EngineForecast> all;
   for (const auto& kind : kinds<Real>) {
     EngineForecast& found = all.emplace_back(EngineForecast{kind.name, {}, {}});
@@ -198,8 +210,7 @@ std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
       found.unable = kind.unable;
     if (!found.unable.empty()) found.phase = {};
     // The rows in float32 are a copy.
-    if (options.single)
-      found.cost.setup.add(Cost::filled, sizeof(Real) * setting.samples() * setting.features());
+    if (options.single) found.cost.setup.add(Cost::filled, setting.bytes_of_rows<Real>());
   }
   return all;
 }

@@ -49,11 +49,12 @@ void wide_dots(const Real* rows, const double* w, Index d, double* out) {
       out[r] = multiply_add(static_cast<double>(rows[r * d + j]), w[j], out[r]);
 }
 
-void products_of_rows(const Data& data, const Matrix<double>& w, Matrix<double>& m) {
-  m.resize(data.samples(), w.cols());
-  for (Index c = 0; c < w.cols(); ++c)
-    for (Index j = 0; j < data.samples(); ++j)
-      m(j, c) = wide_dot(data.rows.row(j).data(), w.col(c).data(), w.rows());
+template <class Real>
+double norm_of(const Real* row, Index d) {
+  constexpr double least = 1e-280, most = 1e280;  // of squares that have lost nothing
+  const auto entries = VectorView<Real>(row, d).template cast<double>();
+  const double squares = entries.squaredNorm();
+  return squares > least && squares < most ? std::sqrt(squares) : entries.stableNorm();
 }
 
 template <class Real>
@@ -66,6 +67,8 @@ void add_scaled(double a, const Real* x, Index count, double* out) {
   for (Index j = 0; j < count; ++j) out[j] += a * static_cast<double>(x[j]);
 }
 
+template double norm_of(const double*, Index);
+template double norm_of(const float*, Index);
 template void wide_dots<1>(const double*, const double*, Index, double*);
 template void wide_dots<2>(const double*, const double*, Index, double*);
 template void wide_dots<1>(const float*, const double*, Index, double*);

@@ -1,8 +1,8 @@
 // Products that do not depend on where the caller's arrays start in memory.
 #pragma once
 
-#include "data.hpp"
 #include "lanes.hpp"
+#include "types.hpp"
 
 namespace localgd {
 
@@ -22,8 +22,9 @@ double wide_dot(const Real* row, const double* w, Index d) {
   return sum;
 }
 
-// m = A w of all rows, each as wide_dot() has it.
-void products_of_rows(const Data& data, const Matrix<double>& w, Matrix<double>& m);
+// |row|, which neither under- nor overflows.
+template <class Real>
+double norm_of(const Real* row, Index d);
 
 // Element by element, each product and each sum rounded by itself: out = a x, out += a x.
 template <class Real>

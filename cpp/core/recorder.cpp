@@ -7,8 +7,6 @@
 #include <utility>
 
 #include "loss/derivatives.hpp"
-#include "matrix_products.hpp"
-#include "products.hpp"
 
 namespace localgd {
 
@@ -139,14 +137,8 @@ double Recorder::angle(const Columns& weights, double norm) const {
 // own = A_i^T x_i (d x C)
 void Recorder::client_rows(const Matrix<double>& coefficients, Index client,
                            Matrix<double>& own) const {
-  const Index first = data_.begin(client), n = data_.size(client);
-  if (n > 1) {
-    own = weighted_rows(data_.rows.middleRows(first, n), coefficients.middleRows(first, n));
-    return;
-  }
-  own.resize(data_.features(), coefficients.cols());
-  for (Index c = 0; c < own.cols(); ++c)
-    scale(coefficients(first, c), data_.rows.row(first).data(), own.rows(), own.col(c).data());
+  const Range rows = data_.range(client);
+  own = data_.rows->combine(rows, coefficients.middleRows(rows.first, rows.count));
 }
 
 // sum_i v_i A_i^T x_i (d x C) over the clients with a share above 0.
@@ -194,12 +186,7 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
 const Recorder::Rows& Recorder::sizes_of_rows() const {
   if (rows_.norms.size() == data_.samples()) return rows_;
   rows_.norms.resize(data_.samples());
-  for (Index j = 0; j < data_.samples(); ++j) {
-    constexpr double least = 1e-280, most = 1e280;  // of squares that have lost nothing
-    const auto row = data_.rows.row(j);
-    const double squares = row.squaredNorm();
-    rows_.norms[j] = squares > least && squares < most ? std::sqrt(squares) : row.stableNorm();
-  }
+  for (Index j = 0; j < data_.samples(); ++j) rows_.norms[j] = data_.rows->norm(j);
   const double largest = rows_.norms.maxCoeff();
   rows_.unit = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
   rows_.norms /= rows_.unit;

@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "cost.hpp"
 #include "data.hpp"
 #include "round/options.hpp"
 
@@ -21,6 +22,22 @@ struct Setting {
   double samples() const { return static_cast<double>(layout.samples()); }
   double features() const { return static_cast<double>(layout.features()); }
   double columns() const { return static_cast<double>(outputs); }
+  // Numbers of all rows.
+  double entries() const { return static_cast<double>(layout.entries()); }
+
+  // Products with all rows in Real, as many of each of their numbers; their bytes.
+  template <class Real>
+  void add_row_products(Cost& cost, double times) const {
+    if (layout.sparse())
+      cost.add(Cost::entries, times * entries());
+    else
+      cost.add_flops<Real>(Cost::row_flops, 2 * times * entries());
+  }
+  template <class Real>
+  double bytes_of_rows() const {
+    constexpr double index = 4;
+    return entries() * (sizeof(Real) + (layout.sparse() ? index : 0));
+  }
 };
 
 }  // namespace localgd

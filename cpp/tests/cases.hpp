@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/engine.hpp"
+#include "core/loss/registry.hpp"
 #include "core/round/corrections/registry.hpp"
 
 namespace localgd::testing {
@@ -45,6 +46,18 @@ inline const std::vector<LossCase> losses{
     {"squared", false, 1,
      [](const long double* u, long double y) { return (*u - y) * (*u - y) / 2; },
      [](const long double* u, long double y, Index) { return y - *u; }},
+    {"squared_hinge", true, 1,
+     [](const long double* m, long double) {
+       const long double left = std::max(1 - *m, 0.0L);
+       return left * left / 2;
+     },
+     [](const long double* m, long double, Index) { return std::max(1 - *m, 0.0L); }},
+    {"huber", false, 1,
+     [](const long double* u, long double y) {
+       const long double size = std::abs(*u - y);
+       return size <= 1 ? size * size / 2 : size - 0.5L;
+     },
+     [](const long double* u, long double y, Index) { return std::clamp(y - *u, -1.0L, 1.0L); }},
     {"softmax", false, classes,
      [](const long double* u, long double y) {
        const auto own = static_cast<Index>(y);
@@ -56,6 +69,10 @@ inline const std::vector<LossCase> losses{
        return (c == own ? sum_of_exp(u, u[own], own) : -std::exp(u[c] - u[own])) / all;
      }},
 };
+
+inline const LossFacts& facts_of(const LossCase& loss) {
+  return *with_loss(loss.name, [](auto own) { return &decltype(own)::facts; });
+}
 
 inline const std::vector<std::string> engines{"gram", "hybrid", "primal", "side_by_side"};
 
@@ -207,7 +224,8 @@ struct Case {
 
 // Whether there is such a method for the loss, and an engine for it.
 inline bool has_loss(const MethodCase& method, const LossCase& loss) {
-  return !(rules(method, 1, 1).local.solve && loss.outputs > 1);
+  const bool solvable = loss.outputs == 1 && facts_of(loss).has_exact_solve;
+  return solvable || !rules(method, 1, 1).local.solve;
 }
 inline bool has_engine(const MethodCase& method, const LossCase& loss, const std::string& engine) {
   const Rules r = rules(method, 3, 1);

@@ -24,14 +24,42 @@ class Random {
   std::mt19937_64 bits_;
 };
 
+// Rows as a caller may have them: in float32, sparse, each with its sign.
+struct Given {
+  RowMatrix<float> single;
+  std::vector<Index> begins;
+  std::vector<std::int32_t> columns;
+  std::vector<double> values;
+  std::vector<float> single_values;
+  RowMatrix<double> plain;
+  Vector<double> signs;
+
+  std::shared_ptr<const RowSource> source() const {
+    const VectorView<double> turned(signs.data(), signs.size());
+    const auto count = static_cast<Index>(begins.size()) - 1;
+    if (!single_values.empty())
+      return sparse_rows(SparseView<float>{begins.data(), columns.data(), single_values.data(),
+                                           count, plain.cols()},
+                         turned);
+    if (!values.empty())
+      return sparse_rows(
+          SparseView<double>{begins.data(), columns.data(), values.data(), count, plain.cols()},
+          turned);
+    if (single.size())
+      return dense_rows(RowsView<float>(single.data(), single.rows(), single.cols()), turned);
+    return dense_rows(RowsView<double>(plain.data(), plain.rows(), plain.cols()), turned);
+  }
+};
+
 // The arrays that a Data looks at, for every loss.
 struct Problem {
   RowMatrix<double> rows;
   Vector<double> targets, labels;  // numbers, and classes 0 to C - 1
   std::vector<Index> offsets;
   Vector<double> weights;
-  Matrix<double> starts;         // d x C
-  Vector<double> row_weights{};  // omega, or empty
+  Matrix<double> starts;                 // d x C
+  Vector<double> row_weights{};          // omega, or empty
+  std::shared_ptr<const Given> given{};  // the same rows in another storage
 
   Index clients() const { return weights.size(); }
   Index largest_client() const {
@@ -44,10 +72,13 @@ struct Problem {
     return loss.outputs > 1 ? labels : targets;
   }
   Matrix<double> start(const LossCase& loss) const { return starts.leftCols(loss.outputs); }
+  std::shared_ptr<const RowSource> source() const {
+    if (given) return given->source();
+    return dense_rows(RowsView<double>(rows.data(), rows.rows(), rows.cols()));
+  }
   Data data(const LossCase& loss) const {
     const auto& t = targets_for(loss);
-    return Data(RowsView<double>(rows.data(), rows.rows(), rows.cols()),
-                VectorView<double>(t.data(), t.size()), offsets, weights,
+    return Data(source(), VectorView<double>(t.data(), t.size()), offsets, weights,
                 VectorView<double>(row_weights.data(), row_weights.size()));
   }
 };
@@ -66,6 +97,44 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features,
   p.weights = random.vector(clients).array() + 1.1;
   p.weights /= p.weights.sum();
   p.starts = random.matrix(features, classes);
+  return p;
+}
+
+enum class Storage { dense, single, sparse, sparse_single, one_value };
+inline constexpr Storage storages[] = {Storage::dense, Storage::single, Storage::sparse,
+                                       Storage::sparse_single, Storage::one_value};
+
+// The same rows, some of whose entries become 0 in sparse storages, each given times a sign.
+inline Problem stored(Problem p, Storage storage, std::uint64_t seed = 3) {
+  Random random(seed);
+  const bool sparse = storage != Storage::dense && storage != Storage::single;
+  const bool single = storage == Storage::single || storage == Storage::sparse_single;
+  auto given = std::make_shared<Given>();
+  const Index n = p.rows.rows(), d = p.rows.cols();
+  for (Index j = 0; j < n; ++j)
+    for (Index k = 0; k < d; ++k) {
+      double& entry = p.rows(j, k);
+      if (sparse && random() < 0.3 && k != j % d) entry = 0;
+      if (storage == Storage::one_value && entry != 0)
+        entry = (1 + 0.1 * double(j % 7)) / std::sqrt(double(d));
+      if (single) entry = static_cast<float>(entry);
+    }
+  given->signs = random.vector(n).cwiseSign();
+  given->plain = given->signs.asDiagonal() * p.rows;
+  if (storage == Storage::single) given->single = given->plain.cast<float>();
+  if (sparse) {
+    given->begins = {0};
+    for (Index j = 0; j < n; ++j) {
+      for (Index k = 0; k < d; ++k)
+        if (given->plain(j, k) != 0) {
+          given->columns.push_back(static_cast<std::int32_t>(k));
+          given->values.push_back(given->plain(j, k));
+        }
+      given->begins.push_back(static_cast<Index>(given->values.size()));
+    }
+    if (single) given->single_values.assign(given->values.begin(), given->values.end());
+  }
+  p.given = given;
   return p;
 }
 

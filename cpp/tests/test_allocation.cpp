@@ -124,6 +124,18 @@ TEST_CASE("rounds and steps of every method do not allocate") {
   }
 }
 
+TEST_CASE("rounds and steps on sparse rows do not allocate") {
+  const Problem p = stored(make_problem({1, 7, 3, 20}, 60), Storage::sparse);
+  for (const auto& method : methods)
+    for (const auto& loss : losses)
+      for_each_engine(loss, method,
+                      [&](const Case& c) {
+                        for (const int threads : {1, 3}) check_rounds(c, p, threads);
+                        check_rounds(c, p, 1, true);
+                      },
+                      {"hybrid", "primal"});
+}
+
 TEST_CASE("rounds of clients whose rows are shared out do not allocate") {
   const Problem p = large_problem();
   for (const auto& name : {"local-gd", "control"})

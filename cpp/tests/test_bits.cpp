@@ -44,7 +44,7 @@ struct Shifted {
     const auto& wanted = p.targets_for(loss);
     std::copy_n(wanted.data(), wanted.size(), targets(p) + shift);
     data = std::make_unique<Data>(
-        RowsView<double>(room.get() + shift, p.rows.rows(), p.rows.cols()),
+        dense_rows(RowsView<double>(room.get() + shift, p.rows.rows(), p.rows.cols())),
         VectorView<double>(targets(p) + shift, p.targets.size()), p.offsets, p.weights);
   }
   static std::size_t bytes(const Problem& p) {

@@ -136,6 +136,46 @@ TEST_CASE("every method follows the plain loops with weights of the rows") {
         check(method, loss, p, steps, 4, true, {"gram", "hybrid", "primal"});
 }
 
+TEST_CASE("every method follows the plain loops however rows are stored") {
+  for (const Storage storage : storages)
+    for (const Shape& shape : {Shape{{1, 7, 3, 10, 40}, 9}, Shape{{9, 1, 6}, 520}}) {
+      Problem p = make_problem(shape.sizes, shape.features);
+      if (shape.features == 9) p = with_row_weights(p);
+      p = stored(p, storage);
+      CAPTURE(static_cast<int>(storage));
+      CAPTURE(shape.features);
+      for (const auto& method : methods)
+        for (const auto& loss : losses)
+          check(method, loss, p, shape.features == 9 ? 30 : 4, 4, true,
+                {"gram", "hybrid", "primal"});
+    }
+}
+
+TEST_CASE("sparse rows give the same bits for any number of threads, saved and loaded") {
+  const Problem p = stored(make_problem({1, 7, 30, 10}, 40), Storage::sparse);
+  for (const auto& method : methods)
+    for (const auto& loss : losses) {
+      if (!has_loss(method, loss) || rules(method, 4, 5).local.solve) continue;
+      const Inputs inputs(p, 6, true, 0.3);
+      const Data data = p.data(loss);
+      for_each_engine(
+          loss, method,
+          [&](const Case& c) {
+            const auto make = [&] { return make_engine(data, p.start(loss), c.options(4, 5)); };
+            const auto two = whole_and_resumed(make, [&](int k) { return inputs.plan(k); }, 6, 3);
+            auto one = make();
+            Stop stop(nullptr);
+            Team::run(1, [&](Team& team) {
+              REQUIRE(one->prepare(team, stop));
+              for (int k = 0; k < 6; ++k)
+                REQUIRE(one->round(inputs.plan(k), team, stop) == Outcome::done);
+            });
+            CHECK(same_bits(snapshot(*one), snapshot(*two)));
+          },
+          {"gram", "hybrid", "primal"});
+    }
+}
+
 TEST_CASE("clients whose rows are shared out follow the plain loops") {
   const Problem p = large_problem();
   for (const auto& name :
@@ -145,6 +185,7 @@ TEST_CASE("clients whose rows are shared out follow the plain loops") {
       if (loss.name == "logistic" || loss.name == "softmax") {
         check(method_named(name), loss, p, 3, 2, true, {"primal"});
         check(method_named(name), loss, with_row_weights(p), 3, 2, true, {"primal"});
+        check(method_named(name), loss, stored(p, Storage::single), 3, 2, true, {"primal"});
       }
 }
 

@@ -50,6 +50,27 @@ TEST_CASE("phases are those of the engines' table") {
   CHECK(of("side_by_side", few, full_batches(4, 10)).phase == "strips");
 }
 
+TEST_CASE("phases and costs of sparse rows") {
+  const auto with_entries = [](Layout rows, Index of_client) {
+    for (Index i = 0; i <= rows.clients(); ++i) rows.entries_before.push_back(i * of_client);
+    return rows;
+  };
+  const Layout dense = layout(20, 1000, 40'000), text = with_entries(dense, 74'000);
+  CHECK(of("primal", text, full_batches(20, 10)).phase == "factored");
+  CHECK(of("primal", text, batches(20, 10, 3)).phase == "drawn");
+  CHECK(of("hybrid", text, full_batches(20, 10)).phase == "stepwise");
+  CHECK(of("hybrid", with_entries(layout(200, 5, 20), 20), full_batches(200, 10)).phase ==
+        "stepwise");
+  const auto seconds = [](const char* engine, const Layout& rows) {
+    return of(engine, rows, full_batches(20, 10)).cost.round.seconds();
+  };
+  CHECK(seconds("primal", text) < 0.05 * seconds("primal", dense));
+  CHECK(seconds("primal", text) < seconds("hybrid", text));
+  // Rows that hold as many entries as there are rows: a block is read faster than its factors.
+  const Layout full = with_entries(layout(20, 100, 400), 100 * 400);
+  CHECK(seconds("hybrid", full) < seconds("primal", full));
+}
+
 TEST_CASE("the phase that is foreseen is the one that an engine has") {
   const Problem p = make_problem(std::vector<Index>(200, 3), 7);
   const LossCase& loss = losses.front();

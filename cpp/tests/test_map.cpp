@@ -124,7 +124,7 @@ TEST_CASE("a frozen round takes the first derivative for all steps") {
 TEST_CASE("many local steps are extrapolated from few") {
   const Problem p = make_problem({1, 7, 3, 10}, 9);
   for_each_map([&](const Case& c) {
-    if (c.single) return;
+    if (c.single || !facts_of(c.loss).smooth) return;
     const Data data = p.data(c.loss);
     EngineOptions options = c.options(4, 300), every_step = options;
     every_step.local.every_step = true;
@@ -144,6 +144,17 @@ TEST_CASE("many local steps are extrapolated from few") {
       for (std::size_t k = 0; k < 2; ++k) CHECK(relative_error(got[k], want[k]) < tolerance);
       if (one.controls.size()) CHECK(relative_error(other.controls, one.controls) < tolerance);
     }
+  });
+}
+
+TEST_CASE("all steps are taken of a loss whose second derivative jumps") {
+  const Problem p = make_problem({7, 3}, 9);
+  for_each_plain_case([&](const Case& c) {
+    const Data data = p.data(c.loss);
+    const auto engine = make_engine(data, p.start(c.loss), c.options(2, 300));
+    if (c.engine != "primal")  // which wants more features for one
+      CHECK((engine->ladders() != nullptr) ==
+            (facts_of(c.loss).smooth && c.engine != "side_by_side"));
   });
 }
 

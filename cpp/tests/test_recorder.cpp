@@ -7,8 +7,9 @@ namespace {
 
 // A model that is recorded.
 struct Shown {
-  Shown(const Data& data, Matrix<double> w)
-      : weights(std::move(w)), margins(data.rows.lazyProduct(weights)) {}
+  Shown(const Data& data, Matrix<double> w) : weights(std::move(w)) {
+    products_of_rows(*data.rows, weights, margins);
+  }
   Matrix<double> weights, margins;
 };
 

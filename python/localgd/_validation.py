@@ -14,9 +14,9 @@ import numpy as np
 
 from .errors import MissingExtraError
 from .ids import is_missing
+from .pieces import pieces
 
 IMPUTE = ": drop or impute those rows first"
-BLOCK = 2**18  # numbers that are looked at together
 
 
 def real_array(name: str, value: Any, ndim: int, *, advice: str = IMPUTE) -> np.ndarray:
@@ -46,6 +46,8 @@ def array_of(name: str, value: Any) -> np.ndarray:
     exports = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     try:
         return np.from_dlpack(value) if exports else np.asarray(value)
+    except MemoryError:
+        raise
     except Exception as error:  # whatever libraries raise for what NumPy has no type for
         if isinstance(value, list | tuple) and isinstance(error, ValueError):
             raise ValueError(
@@ -79,14 +81,13 @@ def finite(
     """An error for NaN and inf, without an array as large; ``columns`` have names."""
     if array.dtype.kind != "f":
         return
-    step = max(1, BLOCK // max(1, math.prod(array.shape[1:])))
     place, count = None, 0
-    for first in range(0, len(array) if array.ndim else 0, step):
-        bad = ~np.isfinite(array[first : first + step])
+    for some in pieces(len(array), math.prod(array.shape[1:])):
+        bad = ~np.isfinite(array[some])
         if bad.any():
             if place is None:
                 row, *rest = (int(i) for i in np.argwhere(bad)[0])
-                place = (first + row, *rest)
+                place = (some.start + row, *rest)
             count += int(bad.sum())
     if place is not None:
         raise not_finite(name, array[place], place, count, advice=advice, columns=columns)

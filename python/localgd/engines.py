@@ -83,6 +83,7 @@ def forecasts(
         server=method.server.kind,
         rounds=float(max(rounds, 1)),
         share=method.clients_per_round(problem.n_clients) / problem.n_clients,
+        entries_before=problem.X.indptr[problem.offsets] if problem.sparse else None,
     )
     return found
 

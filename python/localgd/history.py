@@ -138,7 +138,7 @@ def columns(
             chosen["suboptimality"] = history["loss"] - prepared.minimum.value
     taking_part = chosen.pop("participations")
     if not problem.kernel:
-        chosen["bytes"] = taking_part * _bytes_per_client(prepared)
+        chosen |= _communication(prepared, taking_part)
     return {**chosen, **{name: history[name] for name in further}}
 
 
@@ -152,8 +152,12 @@ def _local_steps(rounds: np.ndarray, problem: Problem, method: Method) -> np.nda
     return rounds * float(problem.weights @ np.array(steps))
 
 
-def _bytes_per_client(prepared: Preparation) -> int:
-    """Bytes that a client and the server exchange in a round: a model each way, twice that many
-    vectors where control variates or gradients go with it."""
-    vectors = 2 if prepared.method.rule.correction == "none" else 4
-    return vectors * prepared.init.size * prepared.itemsize
+def _communication(prepared: Preparation, taking_part: np.ndarray) -> dict[str, np.ndarray]:
+    """What clients and server have exchanged since the start, up to the server and down from it.
+
+    A client that takes part is sent a model and sends one, and as much again each way where control
+    variates or gradients go with it.
+    """
+    vectors = 1 if prepared.method.rule.correction == "none" else 2
+    up = down = taking_part * (vectors * prepared.init.size * prepared.itemsize)
+    return {"bytes": up + down, "bits": 8 * (up + down), "bits_up": 8 * up, "bits_down": 8 * down}

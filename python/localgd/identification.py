@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from .pieces import pieces
+
 __all__ = ["PLAIN", "UnidentifiedError", "digest", "identify", "refuse"]
 
-BLOCK = 2**18  # numbers that are hashed together
 PLAIN = (type(None), bool, int, float, str)
 OWN = __name__.partition(".")[0]  # the package whose classes are known
 
@@ -39,9 +41,8 @@ def digest(*arrays: np.ndarray) -> str:
         dtype = np.dtype(np.float64) if array.dtype == np.float32 else array.dtype
         found.update(f"{dtype.str}{array.shape}".encode())
         array = np.atleast_1d(array)
-        step = max(1, len(array) * BLOCK // max(array.size, 1))
-        for first in range(0, len(array), step):
-            block = np.ascontiguousarray(array[first : first + step], dtype)
+        for some in pieces(len(array), math.prod(array.shape[1:])):
+            block = np.ascontiguousarray(array[some], dtype)
             found.update(block.reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 

@@ -24,6 +24,7 @@ __all__ = [
     "as_targets",
     "join_labels",
     "numbers_of_labels",
+    "places_of",
     "read_label_array",
 ]
 
@@ -49,8 +50,7 @@ class Targets(NamedTuple):
     @property
     def places(self) -> np.ndarray:
         """Where each row's label stands among the labels, int64 of shape (N,)."""
-        places = (self.y + 1) / 2 if self.task == "binary" else self.y
-        return places.astype(np.int64)
+        return places_of(self.y, self.task)
 
     def warn(self) -> None:
         """Say to the caller of the caller what was guessed."""
@@ -138,6 +138,11 @@ def numbers_of_labels(
                 f"{name}: label {label!r} at row {row}; the problem has {_listed(labels)}"
             )
     return _coded(np.array([place[label] for label in found])[index], task)
+
+
+def places_of(y: np.ndarray, task: str) -> np.ndarray:
+    """Where the labels of some numbers stand among all labels, int64 as y."""
+    return ((y + 1) / 2 if task == "binary" else y).astype(np.int64)
 
 
 def about_labels(task: str, labels: Sequence[Label] | None) -> str:

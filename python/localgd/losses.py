@@ -59,6 +59,11 @@ class Loss:
         |ℓ'| is, so that hardly any rate overflows.
     overflows : bool
         ℓ does, as e^-m, at margins far below 0.
+    smooth : bool
+        The second derivative does not jump. Where it does all local steps are taken, none is
+        extrapolated.
+    has_exact_solve : bool
+        The exact local solve, margins of 1 or x·w = y, is that of the loss.
     """
 
     name: str
@@ -68,8 +73,10 @@ class Loss:
     tail: Tail | None
     bounded: bool
     overflows: bool
+    smooth: bool = True
+    has_exact_solve: bool = True
 
-    concordance: ClassVar[float | None] = None  # β with |ℓ'''| ≤ β ℓ'', if the latter is known
+    concordance: ClassVar[float | None] = None  # β with |ℓ'''| ≤ β ℓ'', if there is one
     affine: ClassVar[bool] = False  # ℓ' = u - y
 
     @property
@@ -78,7 +85,7 @@ class Loss:
 
     @property
     def has_curvatures(self) -> bool:
-        return self.concordance is not None
+        return type(self).curvatures is not Loss.curvatures
 
     @property
     def unit_tail(self) -> bool:
@@ -93,8 +100,12 @@ class Loss:
         """The derivative by the scores, of their shape."""
         return self._of_core(u, y)[1]
 
+    def sizes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Of the slopes of one score, before anything cancels."""
+        return np.abs(self.slopes(u, y))
+
     def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The second derivative, (N,) or (N, C, C)."""
+        """The second derivative, (N,) or (N, C, C); one of its limits where it jumps."""
         raise NotImplementedError(self.name)
 
     def roots(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -149,8 +160,48 @@ class Squared(Loss):
     def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         return u - y
 
+    def sizes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.abs(u) + np.abs(y)
+
     def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.ones_like(u)
+
+
+class SquaredHinge(Loss):
+    """``½ max(0, 1 - m)²``."""
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.maximum(0.0, 1 - y * u) ** 2 / 2
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return -y * np.maximum(0.0, 1 - y * u)
+
+    def sizes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(y * u < 1, 1 + np.abs(u), 0.0)
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(y * u < 1, 1.0, 0.0)
+
+
+class Huber(Loss):
+    """``½ r²`` for ``|r| ≤ 1`` and ``|r| - ½`` beyond, ``r = u - y``.
+
+    A threshold δ is this loss of targets y/δ: its weights are 1/δ of those, its values 1/δ², and
+    learning rates and λ stay as they are.
+    """
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        size = np.abs(u - y)
+        return np.where(size > 1, size - 0.5, size**2 / 2)
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.clip(u - y, -1.0, 1.0)
+
+    def sizes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(u - y) < 1, np.abs(u) + np.abs(y), 1.0)
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(u - y) < 1, 1.0, 0.0)
 
 
 class Softmax(Loss):
@@ -196,7 +247,9 @@ def _own(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 KINDS = {
     "exponential": Exponential,
     "logistic": Logistic,
+    "squared_hinge": SquaredHinge,
     "squared": Squared,
+    "huber": Huber,
     "softmax": Softmax,
 }
 
@@ -233,7 +286,7 @@ def loss_with_tail(loss: Any, problem: Problem, what: str) -> Loss:
         ]
         raise UnsupportedError(
             f"loss: got {loss!r}; want one whose exponential tail is known, on which {what}: "
-            f"{' or '.join(map(repr, fitting))}"
+            f"{' or '.join(map(repr, fitting)) or 'of a classification task'}"
         )
     return known
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._backend import core
 from .errors import UnsupportedError
+from .held_out import HeldOut
 from .identification import UnidentifiedError, digest, identify
 from .labels import numbers_of_labels
 from .losses import LOSSES
@@ -53,6 +54,7 @@ class Column:
     unit: str = ""
     wants_reference: bool = False
     wants_labels: bool = False  # a classification task
+    share: bool = False  # a number from 0 to 1
 
 
 # What the core records, in the order of the history, and what is made or measured here.
@@ -60,6 +62,9 @@ OF_CORE = {name: Column(**facts) for name, facts in core.schema()["measures"].it
 MADE = {
     "local_steps": Column("local steps"),
     "bytes": Column("communication", "bytes"),
+    "bits": Column("communication", "bits"),
+    "bits_up": Column("communication from the clients", "bits"),
+    "bits_down": Column("communication to the clients", "bits"),
 }
 OF_MINIMIZER = {
     "suboptimality": Column("f - f*"),
@@ -70,8 +75,13 @@ RESIDUALS = {
     "residual_distance": Column("relative distance to the limit"),
 }
 TESTS = {
-    "test_accuracy": Column("accuracy on held-out rows", wants_labels=True),
     "test_loss": Column("loss on held-out rows"),
+    "test_accuracy": Column("accuracy on held-out rows", wants_labels=True, share=True),
+    "test_balanced_accuracy": Column(
+        "mean accuracy of the classes on held-out rows", wants_labels=True, share=True
+    ),
+    "test_f1": Column("F1 on held-out rows", wants_labels=True, share=True),
+    "test_auc": Column("AUC on held-out rows", wants_labels=True, share=True),
 }
 COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
 RESERVED = (*OF_CORE, *MADE, "weights")
@@ -92,7 +102,7 @@ def further_measures(
     if minimum is not None:
         chosen["distance"] = lambda w, _: float(np.linalg.norm(w - minimum.weights))
     if test is not None:
-        chosen.update(_test_measure(problem, test))
+        chosen.update(HeldOut(*held_out_rows(problem, test), problem.task, loss).measures)
     if asymptote is not None:
         chosen.update(_residual_measures(problem, method, loss, lr, asymptote))
     if measures is None:
@@ -142,15 +152,6 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
     X = fitting_rows("test: X", found, problem.n_features - ones, problem.feature_names)
     y = numbers_of_labels("test: y", y, problem.task, problem.labels)
     return with_ones(X) if ones else X, y
-
-
-def _test_measure(problem: Problem, test: Any) -> dict[str, Timed]:
-    X, y = held_out_rows(problem, test)
-    if problem.task == "regression":
-        return {"test_loss": lambda w, _: 0.5 * float(np.mean((X @ w - y) ** 2))}
-    if problem.task == "multiclass":
-        return {"test_accuracy": lambda w, _: float(np.mean(np.argmax(X @ w, axis=1) == y))}
-    return {"test_accuracy": lambda w, _: float(np.mean(y * (X @ w) > 0))}
 
 
 def _residual_measures(

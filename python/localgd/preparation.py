@@ -13,7 +13,7 @@ from . import _validation as check
 from .arguments import DTYPES, check_dtype, check_init, check_reference, check_rounds
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
 from .errors import UnsupportedError
-from .losses import check_loss, default_loss
+from .losses import LOSSES, check_loss, default_loss
 from .measuring import OF_CORE, Measure, Minimum, Timed, further_measures
 from .methods import Method, check_method
 from .problem import Problem, check_problem
@@ -156,9 +156,23 @@ def prepare(
         progress=check_progress(progress),
     )
     _check_minimum(prepared)
+    _check_solve(prepared)
     _ = prepared.further  # which refuses what does not fit
     _check_stop(prepared)
     return prepared
+
+
+def _check_solve(prepared: Preparation) -> None:
+    if prepared.method.rule.solve and not LOSSES[prepared.loss].has_exact_solve:
+        fitting = [
+            name
+            for name, loss in LOSSES.items()
+            if loss.has_exact_solve and prepared.problem.task in loss.tasks
+        ]
+        raise UnsupportedError(
+            f"loss: got {prepared.loss!r}, which the exact local solves of {prepared.method!r} do "
+            f"not minimise; want {' or '.join(map(repr, fitting))}, or a method with local steps"
+        )
 
 
 def _check_stop(prepared: Preparation) -> None:

@@ -12,7 +12,15 @@ import numpy as np
 from . import _validation as check
 from .identification import digest
 from .ids import client_index
-from .labels import Targets, about_labels, as_targets, join_labels, read_label_array
+from .labels import (
+    Label,
+    Targets,
+    about_labels,
+    as_targets,
+    join_labels,
+    places_of,
+    read_label_array,
+)
 from .read_only import protect
 from .row_weights import check_row_weights
 from .rows import (
@@ -27,7 +35,7 @@ from .rows import (
     stored,
 )
 
-__all__ = ["Problem", "check_problem", "check_rows"]
+__all__ = ["Problem", "check_problem", "check_rows", "labels_at"]
 
 DERIVED = ("_signed_rows", "row_weights", "relative_weights", "fingerprint")
 
@@ -568,6 +576,12 @@ def check_rows(name: str, X: Any, y: Any) -> tuple[Found, np.ndarray]:
     if d == 0:
         raise ValueError(f"{name}: rows have no features; want at least one")
     return found, y
+
+
+def labels_at(problem: Problem, y: np.ndarray) -> tuple[Label, ...]:
+    """The labels that some of the numbers y of a problem stand for."""
+    labels = problem.labels or ()
+    return tuple(labels[k] for k in places_of(y, problem.task))
 
 
 def check_problem(problem: object) -> Problem:

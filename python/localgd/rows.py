@@ -6,12 +6,13 @@ dense array or CSR, of float64 or float32; what comes like that is not copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from . import _validation as check
+from .pieces import pieces
 from .read_only import protect
 from .tables import column_text, columns_of, feature_names, is_sparse_column, numbers_of_column
 
@@ -38,7 +39,6 @@ LINE = 64  # bytes of a cache line
 # Steps of the primal engine take up to a third longer where vector loads go across two lines. So
 # rows of up to so many bytes are copied to the beginning of one.
 MOST_ALIGNED = 2**22
-BLOCK = 2**18  # numbers that are converted, sorted or checked at a time
 
 
 class Found(NamedTuple):
@@ -178,12 +178,6 @@ def _check_precision(name: str, dtype: np.dtype) -> None:
         )
 
 
-def _blocks(n: int, width: int) -> Iterator[slice]:
-    step = max(1, BLOCK // max(width, 1))
-    for first in range(0, n, step):
-        yield slice(first, min(first + step, n))
-
-
 def _dense(
     blocks: Sequence[np.ndarray], order: np.ndarray | None, ones: bool, dtype: np.dtype
 ) -> np.ndarray:
@@ -194,7 +188,7 @@ def _dense(
     first = 0
     for X in blocks:
         out = rows[first : first + len(X), :d]
-        for some in _blocks(len(X), d):
+        for some in pieces(len(X), d):
             out[some] = X[some] if order is None else X[order[some]]
         first += len(X)
     return rows
@@ -236,7 +230,7 @@ def _dense_columns(name: str, names: Sequence[Any], columns: Sequence[Any]) -> n
         return np.empty((0, 0))
     n = len(numbers[0])
     rows = empty_rows((n, len(numbers)), _float_type([column.dtype for column in numbers]))
-    for some in _blocks(n, len(numbers)):
+    for some in pieces(n, len(numbers)):
         for k, column in enumerate(numbers):
             rows[some, k] = column[some]
     check.finite(name, rows, columns=names)
@@ -295,7 +289,7 @@ def _joined_csr(blocks: Sequence[Rows], order: np.ndarray | None, ones: bool) ->
         X = X[order]
     if ones:
         X = hstack([X, csr_array(np.ones((X.shape[0], 1), dtype=X.dtype))], format="csr")
-    return _narrow(X)
+    return _narrow(csr_array(X))  # older versions of scipy stack arrays to matrices
 
 
 def _sparse_columns(name: str, names: Sequence[Any], columns: Sequence[Any]) -> Rows:

@@ -67,9 +67,12 @@ def run(
         participation.
     rounds : int >= 0
         R, the communication rounds.
-    loss : "exponential", "logistic", "squared" or "softmax", optional
-        ℓ(m) = exp(-m), log(1 + exp(-m)), ½ (x·w - y)², or the cross-entropy over C classes. The
-        exponential loss if not given; squared for regression, softmax for several classes.
+    loss : str, optional
+        Of margins m = y x·w, "exponential" exp(-m), "logistic" log(1 + exp(-m)) or "squared_hinge"
+        ½ max(0, 1 - m)². Of targets and r = x·w - y, "squared" ½ r² or "huber" ½ r² for |r| ≤ 1 and
+        |r| - ½ beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). "softmax",
+        the cross-entropy over C classes. If not given, exponential; squared for regression, softmax
+        for several classes.
     l2 : float >= 0, "κ=1e4" or "H/N", default 0
         λ of the objective, which joins every local gradient: the loss, and all measures of
         gradients, are those of f_i with (λ/2)‖w‖². With H of
@@ -96,8 +99,9 @@ def run(
         ``reference.minimizer(problem, loss=…, l2=…)`` of the run's objective ``suboptimality`` and
         ``distance`` are, too.
     test : pair (X, y), optional
-        Held-out rows, (n, d) and (n,): the share of them that the model classifies rightly is
-        recorded as ``test_accuracy`` (``test_loss``, the mean loss, for regression).
+        Held-out rows, (n, d) and (n,), on which are recorded ``test_loss``, the mean loss without
+        λ, and, but for regression, ``test_accuracy``, ``test_balanced_accuracy``, ``test_f1`` and,
+        of two classes, ``test_auc``, as ``analysis.prediction_scores`` has them.
     asymptote : result of ``reference.asymptote(problem)``, optional
         Records ``residual``, ‖ρ_k‖ with ρ_k = w_k - ŵ log(η L k), and ``residual_distance``,
         ‖P_S ρ_k - ρ_S‖/‖ρ_S‖.

@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ._backend import core
-from .losses import margin_rows
+from .losses import LOSSES
 from .preparation import Preparation
+from .problem import Problem
 from .randomness import batch_keys
 
 __all__ = [
@@ -27,9 +30,8 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     """Of a run, or of several that share rows and local steps by the engine "side_by_side"."""
     first = runs[0]
     problem = first.problem
-    rows = margin_rows(problem, first.loss)
     return core.Simulation(
-        rows.toarray() if problem.sparse else rows,
+        core_rows(problem),
         problem.y,
         problem.offsets,
         problem.weights,
@@ -39,8 +41,17 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         single=first.dtype == "float32",
         local=local_options(first),
         threads=threads,
+        signs=LOSSES[first.loss].signed,
         row_weights=problem.relative_weights,
     )
+
+
+def core_rows(problem: Problem) -> Any:
+    """The rows as the core takes them: an array, or the parts of a compressed one."""
+    X = problem.X
+    if not problem.sparse:
+        return X
+    return X.indptr.astype(np.int64), X.indices, X.data, X.shape[1]
 
 
 def local_options(prepared: Preparation) -> dict[str, Any]:

@@ -15,15 +15,15 @@ def smoothness(problem: Problem, loss: str) -> float:
 
     ``H = max_i ℓ''_max λ_max(X_iᵀ diag(v_i) X_i) / V_i``
 
-    ℓ''_max is 1 for the squared loss, 1/4 for the logistic, 1/2 for softmax. The exponential loss
-    is not smooth; for it the curvature at margin 0 is taken, which bounds that of all later
-    iterates of a run from w_0 = 0 that never lets a margin fall below 0.
+    ℓ''_max is 1 for the squared loss, the squared hinge and Huber's, 1/4 for the logistic, 1/2 for
+    softmax. The exponential loss is not smooth; for it the curvature at margin 0 is taken, which
+    bounds that of all later iterates of a run from w_0 = 0 that never lets a margin fall below 0.
 
     Parameters
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    loss : "exponential", "logistic", "squared" or "softmax"
+    loss : str
         ℓ, as for :func:`localgd.run`.
 
     Returns

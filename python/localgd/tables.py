@@ -48,7 +48,7 @@ def is_sparse_column(column: Any) -> bool:
 
 def numbers_of_column(name: str, label: Any, column: Any) -> np.ndarray:
     """A column as numbers of any real type, NaN where there is none."""
-    values = np.asarray(column)
+    values = check.array_of(f"{name}: {column_text(label)}", column)
     if values.dtype == object:
         values = check.numbers_in_objects(values)
     if values.dtype.kind not in "biuf":

@@ -17,6 +17,11 @@ struct LossFacts {
   Tail tail{};
   bool bounded = false;    // |l'| is, so that hardly any rate overflows
   bool overflows = false;  // l does, where a margin is below -709 (float: -88)
+  // l'' does not jump. Where it does, an extrapolation of local steps cannot see that a margin
+  // passes that place after the steps that it takes, so all are taken.
+  bool smooth = true;
+  // The exact local solve, margins of 1 or x . w = y, is that of the loss.
+  bool has_exact_solve = true;
 };
 
 }  // namespace localgd

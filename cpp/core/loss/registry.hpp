@@ -5,8 +5,8 @@
 //   facts                see facts.hpp
 //   signed_rows          whether it is a function of y x.w alone: rows come with their sign
 //   multiclass           whether a row has several outputs; functions then take many rows at once
-//   uses_target          whether the target counts beside the margin; after_move() and change() are
-//                        then exact without the exp that they are given
+//   uses_target          whether the target counts beside the margin, or the loss has no exp;
+//                        after_move() and change() are then exact without the one they are given
 //   value                l
 //   negative_derivative  -l'; of margins alone where targets do not count
 //   at_start             what is kept of known margins for -l' near them:
@@ -19,14 +19,16 @@
 
 #include "../named.hpp"
 #include "exponential.hpp"
+#include "huber.hpp"
 #include "logistic.hpp"
 #include "softmax.hpp"
 #include "squared.hpp"
+#include "squared_hinge.hpp"
 
 namespace localgd {
 
 // The first that fits a task is the one that a run takes if none is asked for.
-using Losses = Named<std::variant<Exponential, Logistic, Squared, Softmax>>;
+using Losses = Named<std::variant<Exponential, Logistic, SquaredHinge, Squared, Huber, Softmax>>;
 
 // Calls visitor with an object of the loss type of that name and returns what it returns.
 template <class Visitor>

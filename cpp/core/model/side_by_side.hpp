@@ -25,7 +25,7 @@ struct RunState {
         model(data, rule.init, flops),
         next_changes(Matrix<double>::Zero(data.samples(), 1)) {
     Matrix<double> start;
-    products_of_rows(data, rule.init, start);
+    products_of_rows(*data.rows, rule.init, start);
     margins = Track(rule.server, std::move(start));
     last.local_changes = next_changes;
   }
@@ -62,7 +62,7 @@ class SideBySide final : public Model {
     forecast.round.add(Cost::rounds, 1);
     forecast.round.add(Cost::numbers, 4 * N);
     forecast.round.add_flops<Real>(Cost::strip_flops, 2 * N * N);
-    forecast.setup.add_flops<Real>(Cost::row_flops, 2 * N * N * of.features());
+    of.add_row_products<Real>(forecast.setup, N);
     forecast.setup.add(Cost::filled, sizeof(Real) * N * N);
     forecast.memory += sizeof(Real) * N * N;
   }
@@ -153,7 +153,7 @@ class SideBySide final : public Model {
   const Matrix<double>& weights() override {
     columns(weights_, [](const RunState& run) -> auto& { return run.model.base(); });
     columns(since_, [](const RunState& run) { return run.model.since(run.coefficients); });
-    weights_ += weighted_rows(data().rows, since_);
+    weights_ += data().rows->combine(data().rows->all(), since_);
     return weights_;
   }
   const Matrix<double>& coefficients() override {

@@ -40,7 +40,7 @@ class SpanModel final : public ModelOf<Real> {
     if (of.outputs > 1)  // one by one: all of K is loaded for each
       round.add(Cost::flops, products * 2 * N * N * C * sizeof(Real) / 8);
     round.read(products * matrix, matrix);
-    forecast.setup.add_flops<Real>(Cost::row_flops, N * N * of.features());
+    of.add_row_products<Real>(forecast.setup, N / 2);
     forecast.setup.add(Cost::filled, matrix);
     forecast.memory += matrix;
   }
@@ -124,7 +124,7 @@ class SpanModel final : public ModelOf<Real> {
     Base::last_round();
     if (!last.shrinkage.size()) return last;
     last.start_change = start_.change(0);
-    last.before = weights() - weighted_rows(data().rows, track().change);
+    last.before = weights() - data().rows->combine(data().rows->all(), track().change);
     last.before -= last.start_change * init_;
     return last;
   }
@@ -140,7 +140,7 @@ class SpanModel final : public ModelOf<Real> {
     margins.resize(first_margins_.rows(), coefficients.cols());
     gram_.multiply(coefficients, margins, team);
     margins += first_margins_.replicate(1, states);
-    weights = init_.replicate(1, states) + weighted_rows(data().rows, coefficients);
+    weights = init_.replicate(1, states) + data().rows->combine(data().rows->all(), coefficients);
   }
 
   void place(const Matrix<double>& coefficients, const Matrix<double>* margins,
@@ -228,7 +228,7 @@ class SpanModel final : public ModelOf<Real> {
 
   static Matrix<double> first_margins(const Data& data, const Matrix<double>& init) {
     Matrix<double> margins;
-    products_of_rows(data, init, margins);
+    products_of_rows(*data.rows, init, margins);
     return margins;
   }
 

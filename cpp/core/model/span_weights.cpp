@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "../matrix_products.hpp"
-
 namespace localgd {
 
 namespace {
@@ -14,7 +12,7 @@ namespace {
 Index rounds_between(const Data& data, Index outputs, Index fold, double flops) {
   constexpr double share = 250, flops_of_number = 16, least = 10'000, least_of_round = 3'000;
   constexpr double most = 16'384;
-  const auto rows = static_cast<double>(data.samples() * data.features() * outputs);
+  const auto rows = static_cast<double>(data.entries() * outputs);
   const double wanted = share * (flops_of_number * rows + least) / (flops + least_of_round);
   return fold * (static_cast<Index>(std::min(wanted, most)) / fold + 1);
 }
@@ -37,14 +35,14 @@ void SpanWeights::after_round(Track& coefficients, Track& margins) {
   before_ += coefficients.value;
   coefficients.restart();
   if (rounds < interval_) return;
-  base_ += weighted_rows(data_->rows, folded_);
+  base_ += data_->rows->combine(data_->rows->all(), folded_);
   folded_.setZero();
   rounds_.setZero();
-  products_of_rows(*data_, base_, margins.value);
+  products_of_rows(*data_->rows, base_, margins.value);
 }
 
 Matrix<double> SpanWeights::weights(const Track& track, double scale) const {
-  return scale * base_ + weighted_rows(data_->rows, since(track));
+  return scale * base_ + data_->rows->combine(data_->rows->all(), since(track));
 }
 
 void SpanWeights::restart(const Matrix<double>& init) {

@@ -25,8 +25,7 @@ class WeightModel final : public ModelOf<Real> {
   static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
     Cost& round = forecast.round;
     const auto M = static_cast<double>(of.layout.clients());
-    const double numbers = of.features() * of.columns(), of_rows = of.samples() * numbers,
-                 rows = sizeof(Real) * of.samples() * of.features(),
+    const double numbers = of.features() * of.columns(), rows = of.bytes_of_rows<Real>(),
                  groups = std::min(M, static_cast<double>(Groups::most)),
                  present = std::min(ahead.share * M, groups), sums = 8 * groups * numbers;
     const bool corrected = of.rule.correction != nullptr;
@@ -36,7 +35,7 @@ class WeightModel final : public ModelOf<Real> {
     if (corrected) {
       round.add(Cost::products, ahead.share * 2 * M);
       const double own = sizeof(Real) * M * numbers;  // q_i
-      round.add_flops<Real>(Cost::row_flops, ahead.share * 4 * of_rows);
+      of.add_row_products<Real>(round, ahead.share * 2 * of.columns());
       round.read(ahead.share * rows, rows);
       round.add(Cost::weights, ahead.share * 3 * M * numbers);
       round.read(ahead.share * 2 * own, own);
@@ -48,15 +47,16 @@ class WeightModel final : public ModelOf<Real> {
       const double products = corrected ? 1.5 : 1,
                    share = Chosen::multiple == 1 ? ahead.share : ahead.any_of(2 * of.lanes);
       round.add(Cost::numbers, ahead.share * 4 * of.samples() * of.columns());
-      round.add_flops<double>(Cost::row_flops, share * products * 2 * of_rows);
-      round.add_flops<Real>(Cost::row_flops, share * products * 2 * of_rows);
+      of.add_row_products<double>(round, share * products * of.columns());
+      of.add_row_products<Real>(round, share * products * of.columns());
       round.read(share * rows, rows);
       for (Index i = 0; i < of.layout.clients(); ++i) {
-        const double own = sizeof(Real) * static_cast<double>(of.layout.size(i)) * of.features();
+        const double own = rows * static_cast<double>(of.layout.entries(i)) / of.entries();
         round.read(share * (2 * products - 1) * own, own);
       }
       if constexpr (Chosen::multiple == 1) {
-        round.add(Cost::weights, ahead.share * M * numbers);
+        round.add(Cost::weights,
+                  ahead.share * std::min(M * of.features(), of.entries()) * of.columns());
         round.add(Cost::products, ahead.share * M * (corrected ? 5 : 2));
       } else {
         forecast.setup.add(Cost::filled, rows);
@@ -121,6 +121,8 @@ class WeightModel final : public ModelOf<Real> {
     auto sum = sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>)
       add_weighted(i, b.data(), sum.data());
+    else if (data().sparse())
+      this->clients_.rows().add_in_double(range(i), b.data(), outputs(), sum.data());
     else
       sum += weighted(i, b.data(), thread).template cast<double>();
   }
@@ -193,7 +195,7 @@ class WeightModel final : public ModelOf<Real> {
 
   const Matrix<double>& weights() override { return weights_.value; }
   const Matrix<double>& margins() override {
-    products_of_rows(data(), weights_.value, margins_);
+    products_of_rows(*data().rows, weights_.value, margins_);
     return margins_;
   }
   const Matrix<double>& coefficients() override {

@@ -27,9 +27,7 @@ class ExactSolves {
       solver.make(gram, interpolates_);
     } else {
       // The rank tests need the rounding of float64.
-      const auto rows = data_.rows.middleRows(data_.begin(client), data_.size(client));
-      solver.copy.resize(rows.rows(), rows.rows());
-      multiply_by_rows(rows, rows, solver.copy);
+      data_.rows->gram(data_.range(client), solver.copy);
       solver.make(solver.copy, interpolates_);
     }
     solver.numbers.resize(gram.rows());

@@ -26,7 +26,10 @@ template <class Real>
 void forecast_blocks(const Setting& of, Forecast& forecast, double each = 1) {
   for (Index i = 0; i < of.layout.clients(); ++i) {
     const auto n = static_cast<double>(of.layout.size(i));
-    forecast.setup.add_flops<Real>(Cost::row_flops, 2 * n * n * of.features());
+    if (of.layout.sparse())
+      forecast.setup.add(Cost::entries, 2 * n * static_cast<double>(of.layout.entries(i)));
+    else
+      forecast.setup.add_flops<Real>(Cost::row_flops, 2 * n * n * of.features());
     forecast.setup.add(Cost::filled, sizeof(Real) * entries_of_block<Real>(of.layout.size(i)));
     forecast.memory += sizeof(Real) * n * n;
   }
@@ -73,9 +76,10 @@ class SpanClients {
   using Columns = typename ModelOf<Real>::Columns;
   using Space = SpanSpace<Real>;
 
-  // Model must outlive them.
-  SpanClients(ModelOf<Real>& model, const LocalRule& rule)
+  // Model must outlive them. factored: K_ii is had by its factors, and not made.
+  SpanClients(ModelOf<Real>& model, const LocalRule& rule, bool factored = false)
       : model_(&model),
+        factored_(factored),
         clients_(&model.clients()),
         data_(clients_->data()),
         outputs_(clients_->outputs()),
@@ -90,6 +94,7 @@ class SpanClients {
   template <class Then>
   bool prepare(const Groups& groups, const Work& work, Team& team, Stop& stop, Then&& then) {
     constexpr Index panel = 64;  // rows that are made at once
+    if (factored_) return true;
     blocks_.resize(static_cast<std::size_t>(clients_->count()));
     std::vector<Index> begins{0};
     for (Index i = 0; i < clients_->count(); ++i)
@@ -111,6 +116,10 @@ class SpanClients {
 
   const Clients<Real>& clients() const { return *clients_; }
   PaddedGram<Real>& gram(Index i) { return blocks_[static_cast<std::size_t>(i)]; }
+  SpanBlock<Real> block(Index i) {
+    if (factored_) return {nullptr, clients_->rows().factored(clients_->range(i)), data_.size(i)};
+    return {&gram(i), nullptr, data_.size(i)};
+  }
   Index largest_gram() const {  // bytes
     Index largest = 1;
     for (const auto& own : blocks_) largest = std::max(largest, own.bytes());
@@ -153,7 +162,7 @@ class SpanClients {
     columns(at.shift, n) -= (round.l2_step() * m).template cast<Real>();
   }
   SpanClient<Real> view(const Round& round, Index i, Space& at) {
-    return {gram(i),
+    return {block(i),
             clients_->targets(i),
             clients_->row_weights(i),
             outputs_,
@@ -180,7 +189,7 @@ class SpanClients {
     std::fill_n(at.scratch.data(), whole, Real(0));
     columns(at.scratch, n) = model_->corrections().own(i).template cast<Real>();
     std::fill_n(at.shift.data(), whole, Real(0));
-    gram(i).add_product(at.scratch.data(), outputs_, Real(1), at.shift.data());
+    block(i).add_product(at.scratch.data(), outputs_, Real(1), at.shift.data());
   }
 
   // n x C numbers in an array of whole registers.
@@ -189,6 +198,7 @@ class SpanClients {
   }
 
   ModelOf<Real>* model_;
+  const bool factored_;
   const Clients<Real>* clients_;
   const Data& data_;
   const Index outputs_;

@@ -1,5 +1,7 @@
-// One full-batch step after another on K_ii, or many of them extrapolated from few.
+// One full-batch step after another in the span of a client's rows, or many of them extrapolated
+// from few: on K_ii, or on its factors where rows are sparse.
 //   local step  2 n_i^2 C flops;  memory  sum n_i^2 reals
+//   by factors  4 C flops for each entry of A_i
 #pragma once
 
 #include "extrapolation.hpp"
@@ -7,16 +9,23 @@
 
 namespace localgd {
 
-template <class Real>
-class Stepwise final : public Phase {
+template <class Real, bool by_factors>
+class FullBatches final : public Phase {
  public:
-  static constexpr std::string_view name = "stepwise";
+  static constexpr std::string_view name = by_factors ? "factored" : "stepwise";
   static constexpr bool in_span = true;
   static constexpr Index multiple = 1;
-  static bool suits(const Setting&) { return true; }
+  static bool suits(const Setting& of) {
+    return !by_factors || (of.layout.sparse() && !of.rule.stochastic() && !of.rule.solve);
+  }
 
   static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
-    forecast_blocks<Real>(of, forecast);
+    if constexpr (by_factors) {
+      forecast.parts = of.layout.clients();
+      forecast.setup.add(Cost::filled, 2 * of.bytes_of_rows<Real>());
+    } else {
+      forecast_blocks<Real>(of, forecast);
+    }
     Cost& round = forecast.round;
     forecast_span_clients<Real>(of, ahead, round);
     double all_blocks = 0;  // bytes
@@ -32,31 +41,47 @@ class Stepwise final : public Phase {
         steps = Extrapolation::foreseen<Real>(L, Extrapolation::most_rungs(of.rule, L), false, 1,
                                               of, ahead);
       }
-      const double entries = entries_of_block<Real>(of.layout.size(i)),
-                   n = static_cast<double>(of.layout.size(i)), block = sizeof(Real) * entries;
+      const double n = static_cast<double>(of.layout.size(i));
       const double all = static_cast<double>(L);
       // Nobody reads the margins after the last step.
       const double products = steps.alone * (all - 1) / all + std::max(steps.rungs - 1, 0.0),
                    passes = steps.alone * (all - 1) / all + std::max(steps.longest - 1, 0.0);
       round.add(Cost::steps, ahead.share * steps.after_one_another());
+      const double in_registers = entries_of_block<Real>(of.layout.size(i)) / n;
       const double derived =
-          ahead.share * sizeof(Real) / 8 * entries / n * of.columns() * steps.taken();
+          ahead.share * sizeof(Real) / 8 * in_registers * of.columns() * steps.taken();
       if (of.multiclass)
         round.add(Cost::exponentials, derived / 2);  // some by polynomials
       else
         round.add(Cost::derivatives, derived);
-      round.add_flops<Real>(Cost::flops, ahead.share * 2 * entries * moving * products);
-      round.read(ahead.share * block * std::min(passes, 1.0), all_blocks);
-      round.read(ahead.share * block * std::max(passes - 1, 0.0), block);
+      if constexpr (by_factors) {
+        const auto entries = static_cast<double>(of.layout.entries(i));
+        round.add(Cost::entries, ahead.share * 2 * entries * moving * products);
+        round.read(ahead.share * entries * products, of.bytes_of_rows<Real>());
+      } else {
+        const double entries = n * in_registers, block = sizeof(Real) * entries;
+        round.add_flops<Real>(Cost::flops, ahead.share * 2 * entries * moving * products);
+        round.read(ahead.share * block * std::min(passes, 1.0), all_blocks);
+        round.read(ahead.share * block * std::max(passes - 1, 0.0), block);
+      }
     }
   }
 
-  Stepwise(ModelOf<Real>& model, const Round& round, const Setting&)
-      : clients_(model, round.rule()),
+  FullBatches(ModelOf<Real>& model, const Round& round, const Setting&)
+      : clients_(model, round.rule(), by_factors),
         groups_(round.groups()),
         steps_(round.rule().steps),
         extrapolation_(round.rule(), model.clients().count()) {
-    work_ = span_work(model.clients().data(), model.clients().outputs(), round);
+    const Data& data = model.clients().data();
+    if (!by_factors) {
+      work_ = span_work(data, model.clients().outputs(), round);
+      return;
+    }
+    std::vector<double> costs;
+    for (Index i = 0; i < data.clients(); ++i)
+      costs.push_back(static_cast<double>((4 * data.entries(i) + 20 * data.size(i)) *
+                                          model.clients().outputs()));
+    work_ = groups_.work(costs);
   }
 
   bool prepare(Team& team, Stop& stop) override {
@@ -114,5 +139,10 @@ class Stepwise final : public Phase {
   std::vector<SpanSpace<Real>> spaces_;     // of each thread
   std::vector<LadderSpace<Real>> ladders_;  // likewise
 };
+
+template <class Real>
+using Stepwise = FullBatches<Real, false>;
+template <class Real>
+using Factored = FullBatches<Real, true>;
 
 }  // namespace localgd

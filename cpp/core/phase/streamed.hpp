@@ -21,7 +21,7 @@ class Streamed final : public Phase {
   static constexpr std::string_view name = "streamed";
   static constexpr bool in_span = false;
   static constexpr Index multiple = 1;
-  static bool suits(const Setting& of) { return !of.rule.solve; }
+  static bool suits(const Setting& of) { return !of.rule.solve && !of.layout.sparse(); }
 
   static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
     Cost& round = forecast.round;
@@ -336,7 +336,9 @@ class Streamed final : public Phase {
 
   PrimalClient<Real> view(const Round& round, Index i, int thread) {
     const auto own = static_cast<std::size_t>(thread);
-    return {clients().rows().dense()->view(clients().range(i)),
+    const DenseBlock<Real> block = clients().rows().dense(clients().range(i));
+    return {block.rows,
+            block.signs,
             clients().targets(i),
             clients().row_weights(i),
             outputs(),

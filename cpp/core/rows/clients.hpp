@@ -5,7 +5,7 @@
 
 #include "../steps/kernels.hpp"
 #include "../steps/row_weights.hpp"
-#include "dense.hpp"
+#include "rows.hpp"
 
 namespace localgd {
 
@@ -18,10 +18,10 @@ class Clients {
   Clients(const Data& data, Index outputs, std::string_view loss)
       : data_(&data),
         outputs_(outputs),
-        rows_(make_rows<Real>(data)),
         kernels_(Kernels<Real>::of(loss)),
         targets_(data.targets.template cast<Real>()),
         row_weights_(data.weighted ? data.samples() + spare : 0) {
+    data.rows->make(rows_, data.offsets);
     if (!data.weighted) return;
     row_weights_.head(data.samples()) = data.row_weights.template cast<Real>();
     row_weights_.tail(spare).setZero();
@@ -34,7 +34,7 @@ class Clients {
   const Kernels<Real>& kernels() const { return kernels_; }
 
   const Rows<Real>& rows() const { return *rows_; }
-  Range range(Index client) const { return {data_->begin(client), size(client)}; }  // of its rows
+  Range range(Index client) const { return data_->range(client); }  // of its rows
   const Real* targets(Index client) const { return targets_.data() + data_->begin(client); }
 
   // omega of a client's rows, or null if all are 1; so many numbers after them may be read.
@@ -60,7 +60,7 @@ class Clients {
 
   const Data* data_;
   const Index outputs_;
-  const std::unique_ptr<const Rows<Real>> rows_;
+  std::unique_ptr<const Rows<Real>> rows_;
   const Kernels<Real> kernels_;
   const Vector<Real> targets_;
   Vector<Real> row_weights_;

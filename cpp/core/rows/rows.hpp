@@ -1,19 +1,20 @@
-// How the rows of all clients are stored in Real: what an engine does with them. There is one
-// storage so far, and what goes past it to the caller's array is listed in docs/architecture.md.
+// How the rows of all clients are stored in Real: what an engine does with them. Storages are
+// dense.hpp and sparse.hpp; a further one is a file with a RowSource and its Rows.
 #pragma once
 
-#include "../matrix_products.hpp"
-#include "../types.hpp"
+#include "source.hpp"
 
 namespace localgd {
 
-// Consecutive rows: those of a client, or some of them.
-struct Range {
-  Index first, count;
-};
-
 template <class Real>
-class DenseRows;
+class FactoredGram;
+
+// Rows one after the other, each to be taken times its sign: +1 or -1, null where all are +1.
+template <class Real>
+struct DenseBlock {
+  RowsView<Real> rows;
+  const Real* signs;
+};
 
 template <class Real>
 class Rows {
@@ -38,9 +39,16 @@ class Rows {
   // m = A_i x, and g += A_i^T e
   virtual void multiply(Range i, const Real* x, Index outputs, Real* m) const = 0;
   virtual void add(Range i, const Real* e, Index outputs, Real* g) const = 0;
+  // The same to sums in float64: only of sparse rows.
+  virtual void add_in_double(Range i, const Real* e, Index outputs, double* g) const = 0;
 
-  // Rows as they are in memory, for the phase that streams them; null if they are stored otherwise.
-  virtual const DenseRows<Real>* dense() const { return nullptr; }
+  // v = 0, d x outputs, where a row is not 0: only of sparse rows.
+  virtual void clear(Index row, Index outputs, Real* v) const = 0;
+
+  // Rows as they are in memory, for the phase that streams them. Only of dense rows.
+  virtual DenseBlock<Real> dense(Range i) const = 0;
+  // K_ii of a client by its factors; null of dense rows.
+  virtual const FactoredGram<Real>* factored(Range /*i*/) const { return nullptr; }
 };
 
 }  // namespace localgd

@@ -69,9 +69,9 @@ LOCALGD_IN_PLACE void take_step(const SpanClient<Real>& c, const RowDealer::Row*
     for (Index t = 0; t < size; ++t) sums[rows[t]] += e[t];
     if (!moves) continue;
     if constexpr (std::is_same_v<Size, Index>)
-      c.gram.add_rows(rows, size, e, c.step, c.delta + k * stride);
+      c.gram.whole->add_rows(rows, size, e, c.step, c.delta + k * stride);
     else
-      c.gram.template add_group<size>(rows, e, c.step, c.delta + k * stride);
+      c.gram.whole->template add_group<size>(rows, e, c.step, c.delta + k * stride);
   }
   if (c.shift && moves) shift_margins(c, c.delta);
 }
@@ -116,7 +116,7 @@ void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
     for (const auto& client : turn.clients) {
       const SpanClient<Real>& c = client.span;
       for (Index k = 0; k < c.outputs; ++k)
-        copy(c.sums + k * c.gram.size(), c.gram.size(), c.scratch + k * c.gram.stride());
+        copy(c.sums + k * c.gram.size, c.gram.size, c.scratch + k * c.gram.stride());
     }
   };
   const auto all_of = [&]([[maybe_unused]] Index size) {

@@ -11,6 +11,7 @@ namespace localgd {
 template <class Real>
 struct PrimalClient {
   RowsView<Real> rows;
+  const Real* signs;  // of the rows, +1 or -1, or null
   const Real* targets;
   const Real* row_weights;      // omega, or null
   Index outputs;                // C; base and sums are n x C, the others d x C, column by column
@@ -22,6 +23,7 @@ struct PrimalClient {
   Real* delta;
   Real* sums;
 
+  Real sign(Index j) const { return signs ? signs[j] : Real(1); }
   auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
   auto shifts() const { return MatrixView<Real>(shift, rows.cols(), outputs); }
 };

@@ -40,9 +40,11 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
         wide_dots<R>(a + j * d, c.start.col(k).data(), d, block.margins.data() + k * rows + j);
       });
     for (Index k = 0; k < C; ++k)
-      for (Index j = 0; j < rows; ++j)
+      for (Index j = 0; j < rows; ++j) {
+        if (c.signs) block.margins[k * rows + j] *= static_cast<double>(c.signs[row + j]);
         c.base[k * n + row + j] = base[k * whole + j] =
             static_cast<Real>(block.margins[k * rows + j]);
+      }
     values_at_start<Loss>(block.margins.data(), targets + row, rows, C, whole, at_start);
     block.changes.head(whole * C).setZero();  // delta
     derivatives_after_move<Loss>(
@@ -50,7 +52,13 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
         Real(0), e);
     if (c.row_weights) weigh_rows(c.row_weights + row, rows, C, whole, e);
     for (Index k = 0; k < C; ++k) std::fill(e + k * whole + rows, e + (k + 1) * whole, Real(0));
-    add_weighted_rows(a, rows, d, C, e, whole, gradient);
+    const Real* turned = e;
+    if (c.signs) {
+      block.changes.head(whole * C) = VectorView<Real>(e, whole * C);
+      weigh_rows(c.signs + row, rows, C, whole, block.changes.data());
+      turned = block.changes.data();
+    }
+    add_weighted_rows(a, rows, d, C, turned, whole, gradient);
   });
 }
 
@@ -67,6 +75,7 @@ LOCALGD_ONE_COPY Real add_changes(const PrimalClient<Real>& c, const PrimalRungs
   for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
     block.clear(rows, rows_per_block<Real>(d));
     multiply_rows(a, rows, d, C * at.rungs, at.deltas.data(), block.products.data(), whole);
+    if (c.signs) weigh_rows(c.signs + row, rows, C * at.rungs, whole, block.products.data());
     for (int rung = 0; rung < at.rungs; ++rung) {
       const Real* delta = block.products.data() + rung * whole * C;
       Real* change = block.changes.data() + rung * whole * C;
@@ -88,6 +97,7 @@ LOCALGD_ONE_COPY Real add_changes(const PrimalClient<Real>& c, const PrimalRungs
       for (Index j = 0; j < whole * C; j += lanes<Real>)
         store(sums + j, at.keep[r] * load(sums + j) + load(change + j));
     }
+    if (c.signs) weigh_rows(c.signs + row, rows, C * at.rungs, whole, block.changes.data());
     add_weighted_rows(a, rows, d, C * at.rungs, block.changes.data(), whole, gradients);
   });
   return moved;

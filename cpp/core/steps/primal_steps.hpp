@@ -22,7 +22,7 @@ void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
   for (Index k = 0; k < c.outputs; ++k)
     for (Index j = first; j < first + count; ++j)
       c.base[k * n + j] =
-          static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
+          c.sign(j) * static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
 }
 
 // negative_derivatives() of a loss: of all losses there is one copy of what calls it.
@@ -43,10 +43,12 @@ LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Ind
   for (; first < end; first += block) {
     const Index rows = std::min(block, end - first);
     const Real* a = c.rows.data() + first * d;
-    if (known)
+    if (known) {
       multiply_rows(a, rows, d, c.outputs, c.delta, m, rows);
-    else
+      if (c.signs) weigh_rows(c.signs + first, rows, c.outputs, rows, m);
+    } else {
       fill_base(c, first, rows);
+    }
     for (Index k = 0; k < c.outputs; ++k)
       for (Index j = 0; j < rows; ++j) {
         const Real base = c.base[k * n + first + j];
@@ -58,6 +60,7 @@ LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Ind
       Real* sums = c.sums + k * n + first;
       for (Index j = 0; j < rows; ++j) sums[j] = c.keep * sums[j] + e[k * rows + j];
     }
+    if (c.signs) weigh_rows(c.signs + first, rows, c.outputs, rows, e);
     add_weighted_rows(a, rows, d, c.outputs, e, rows, gradient);
   }
 }
@@ -95,8 +98,9 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
       scratch.targets[t] = c.targets[j];
       for (Index k = 0; k < c.outputs; ++k)
         scratch.margins[k * size + t] =
-            static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
-            c.rows.row(j).dot(delta.col(k));
+            c.sign(j) *
+            (static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
+             c.rows.row(j).dot(delta.col(k)));
     }
     derivatives(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
                 scratch.derivatives.data());
@@ -111,7 +115,7 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
       for (Index k = 0; k < c.outputs; ++k) {
         const Real e = scratch.derivatives[k * size + t];
         c.sums[k * n + j] += e;
-        delta.col(k) += (c.step * e) * c.rows.row(j).transpose();
+        delta.col(k) += (c.step * c.sign(j) * e) * c.rows.row(j).transpose();
       }
     }
     if (c.shift) delta += c.shifts();

@@ -3,13 +3,31 @@
 
 #include <cstdint>
 
+#include "../blocks/factored_gram.hpp"
 #include "../blocks/padded_gram.hpp"
 
 namespace localgd {
 
+// K_ii as a block, or by its factors.
+template <class Real>
+struct SpanBlock {
+  const PaddedGram<Real>* whole;
+  const FactoredGram<Real>* factored;
+  Index size;  // n_i
+
+  Index stride() const { return padded<Real>(size); }  // of what add_product() moves
+
+  // x += scale K_ii e for some columns of n_i reals, stride() apart. Returns the largest |x| (or
+  // less where there is a NaN).
+  Real add_product(const Real* e, Index columns, Real scale, Real* x) const {
+    return whole ? whole->add_product(e, columns, scale, x)
+                 : factored->add_product(e, columns, scale, x);
+  }
+};
+
 template <class Real>
 struct SpanClient {
-  const PaddedGram<Real>& gram;  // K_ii
+  SpanBlock<Real> gram;  // K_ii
   const Real* targets;
   const Real* row_weights;  // omega, or null; whole registers may be read
   Index outputs;            // C

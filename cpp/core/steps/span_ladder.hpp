@@ -15,16 +15,16 @@ struct SpanLadder {
 
   Index count() const { return c.gram.stride() * c.outputs; }
   MovedRows<Real> rows(const Real* delta) const {
-    return {c.base, c.at_start, delta, c.gram.stride(), c.targets, c.gram.size(), c.outputs};
+    return {c.base, c.at_start, delta, c.gram.stride(), c.targets, c.gram.size, c.outputs};
   }
 
   // e at delta = 0, and 0 beyond the last rows, for sums over all registers; the delta of a step
   // from there, of which it returns the largest.
   void derivatives(Real* e) const {
     of_loss.after_move(rows(c.delta), Real(0), e);
-    if (c.row_weights) weigh_rows(c.row_weights, c.gram.size(), c.outputs, c.gram.stride(), e);
+    if (c.row_weights) weigh_rows(c.row_weights, c.gram.size, c.outputs, c.gram.stride(), e);
     for (Index k = 0; k < c.outputs; ++k)
-      std::fill(e + k * c.gram.stride() + c.gram.size(), e + (k + 1) * c.gram.stride(), Real(0));
+      std::fill(e + k * c.gram.stride() + c.gram.size, e + (k + 1) * c.gram.stride(), Real(0));
   }
   Real first_move(const Real* e, Real* delta) const { return move_all(c, e, delta); }
   // delta += step K e for several rungs side by side; change = e - before at delta.
@@ -75,7 +75,7 @@ struct SpanLadder {
   }
   void put(const Real* sums) const {
     for (Index k = 0; k < c.outputs; ++k)
-      std::copy_n(sums + k * c.gram.stride(), c.gram.size(), c.sums + k * c.gram.size());
+      std::copy_n(sums + k * c.gram.stride(), c.gram.size, c.sums + k * c.gram.size);
   }
 };
 

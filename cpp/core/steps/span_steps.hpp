@@ -31,7 +31,7 @@ Real shift_margins(const SpanClient<Real>& c, Real* delta) {
 // otherwise.
 template <class Real, class Loss, int V>
 void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
-  const Index n = c.gram.size();
+  const Index n = c.gram.size;
   const Real keep = c.keep(), step = c.step;
   Real entries[V * lanes<Real>] = {};
   std::copy_n(c.sums, n, entries);
@@ -62,7 +62,7 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     }
     if (last && l + 1 == steps) break;
     Register<Real> moved[V];
-    c.gram.template product<V>(entries, moved);
+    c.gram.whole->template product<V>(entries, moved);
     for (int v = 0; v < V; ++v) {
       delta[v] = multiply_add(all_lanes(step), moved[v], keep * delta[v]);
       if (c.shift) delta[v] += load(c.shift + v * lanes<Real>);
@@ -110,11 +110,11 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
     constexpr int few = 14;
     const Index filled = c.gram.stride() / lanes<Real>;
-    if (filled <= few)
+    if (c.gram.whole && filled <= few)
       return with_size<few>(filled,
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
   }
-  const Index n = c.gram.size(), stride = c.gram.stride(), moving = stride * c.outputs;
+  const Index n = c.gram.size, stride = c.gram.stride(), moving = stride * c.outputs;
   const MovedRows<Real> rows{c.base, c.at_start, c.delta, stride, c.targets, n, c.outputs};
   const Real keep = c.keep();
   Real spread = largest(c.delta, moving);

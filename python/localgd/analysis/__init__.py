@@ -7,15 +7,20 @@ from .asymptotics import Residual, residual
 from .clients import Heterogeneity, heterogeneity
 from .geometry import angle, margins
 from .gradients import GradientAlignment, gradient_alignment
+from .scores import ClientScores, PredictionScores, client_scores, prediction_scores
 
 __all__ = [
+    "ClientScores",
     "GradientAlignment",
     "Heterogeneity",
+    "PredictionScores",
     "Residual",
     "angle",
+    "client_scores",
     "gradient_alignment",
     "heterogeneity",
     "margins",
+    "prediction_scores",
     "residual",
     "smoothness",
 ]

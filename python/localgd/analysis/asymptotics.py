@@ -14,9 +14,9 @@ from ..errors import UnsupportedError
 from ..losses import LOSSES
 from ..norms import norm
 from ..read_only import ReadOnlyArrays
-from ..reference._facial_reduction import row_space
 from ..reference._hard_margin import solves
 from ..reference._scaling import scaled_rows
+from ..reference._span import row_space
 from ._arguments import binary_problem, hard_margin, result_of_run
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment
         The rows of the clients, and their weights.
     w : array of shape (d,), or (d, C) for several classes
         A model.
-    loss : "exponential", "logistic", "squared" or "softmax"
+    loss : str
         ℓ, as for :func:`localgd.run`.
 
     Returns

@@ -59,7 +59,7 @@ def table(
     for name, heading in SHARES.items():
         if name in history:
             columns.append((heading, 100 * history[name], lambda value: f"{value:.2f} %"))
-    if "test_loss" in history:
+    if "test_loss" in history and "test_accuracy" not in history:
         columns.append(("test\nloss", history["test_loss"], _power))
     if pooled is not None:
         angles = [np.degrees(pooled.get(int(k), math.nan)) for k in history["round"]]

@@ -226,11 +226,12 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
 
 def _about_labels(problem: Problem) -> str:
     """Which label became which number."""
-    if problem.labels is None or problem.labels == (-1, 1):
+    if problem.labels is None:
         return ""
     names = tuple(map(_name, problem.labels))
     if problem.task == "binary":
-        return f", {names[0]} (-1) against {names[1]} (+1)"
+        same = problem.labels == (-1, 1)
+        return "" if same else f", {names[0]} (-1) against {names[1]} (+1)"
     shown = names if len(names) <= 10 else (*names[:8], "…", names[-1])
     return f", {len(names):,} classes ({', '.join(shown)})"
 

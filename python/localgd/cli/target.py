@@ -55,6 +55,9 @@ def find_target(problem: Problem, loss: str, wanted: bool | None = True, l2: flo
     try:
         if LOSSES[loss].affine:
             return _squared(problem, loss)
+        if problem.task == "regression":
+            found = reference.minimizer(problem, loss=loss)
+            return _minimiser(found.weights, "minimiser of the loss", found.gradient_norm)
         loss_with_tail(loss, problem, "the limit depends")
         return _max_margin(problem, loss)
     except ValueError as error:

@@ -35,9 +35,9 @@ LONGEST = 60  # characters of a value in a message
 class RawRows(NamedTuple):
     """Rows of a file with labels and client ids as they stand there.
 
-    ``X`` (N, d) float64 and finite, an array or CSR, ``labels`` (N,), ``clients`` (N,) or None;
-    ``location(i, "label")`` or ``location(i, "client")`` says for messages where row i has it.
-    ``guesses`` say what was taken for granted that neither the file nor an argument said.
+    ``X`` (N, d) float64 or float32 and finite, an array or CSR, ``labels`` (N,), ``clients`` (N,)
+    or None; ``location(i, "label")`` or ``location(i, "client")`` says for messages where row i has
+    it. ``guesses`` say what was taken for granted that neither the file nor an argument said.
     """
 
     X: Any

@@ -132,7 +132,8 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
     Returns
     -------
     X : ndarray or scipy.sparse.csr_array of shape (N, d), float64
-        All columns other than labels and client ids, in the order of the file.
+        All columns other than labels and client ids, in the order of the file. float32 if a
+        ``.npz`` or ``.parquet`` file has them in that type or a smaller one.
     y : ndarray of shape (N,), float64
         Labels or targets; strings as objects under ``task="multiclass"``.
     clients : ndarray of shape (N,), integers or strings (as objects)
@@ -274,7 +275,7 @@ def _stored(path: Path, X: Any, sparse: bool | None, max_bytes: float) -> Any:
         from scipy.sparse import csr_array
 
         return csr_array(X)
-    (N, d), dense = X.shape, 8 * math.prod(X.shape)
+    (N, d), dense = X.shape, X.dtype.itemsize * math.prod(X.shape)
     if sparse or (sparse is None and dense > X.data.nbytes + X.indices.nbytes + X.indptr.nbytes):
         return X
     if sparse is False and dense > max_bytes:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .. import _validation as check
+from ..rows import as_floats, read_rows
 from .columns import RawRows, listed
 
 __all__ = ["read_npz"]
@@ -67,6 +67,7 @@ def _array(path: Path, stored: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 def _real_rows(name: str, value: np.ndarray) -> np.ndarray:
     try:
-        return check.real_array(name, value, 2)
+        rows: np.ndarray = as_floats(read_rows(name, value).X)
+        return rows
     except TypeError as error:  # in a file it is a value that is wrong
         raise ValueError(str(error)) from None

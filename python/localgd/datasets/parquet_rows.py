@@ -37,7 +37,9 @@ def read_parquet(path: Path, label: Wanted, client: Wanted, *, keep_index: bool 
     layout = Layout(path, names, label, client, index, keep_index, count_index=False)
     if table.num_rows == 0:
         raise ValueError(f"{path.name}: no rows; want at least one")
-    X = np.empty((table.num_rows, len(layout.features)))
+    types = [table.column(i).type for i in layout.features]
+    single = all(arrow.types.is_float32(kind) for kind in types)
+    X = np.empty((table.num_rows, len(types)), dtype=np.float32 if single else np.float64)
     for k, i in enumerate(layout.features):
         X[:, k] = _parquet_numbers(arrow, table.column(i), f"{path.name} column {names[i]!r}")
         bad = np.flatnonzero(~np.isfinite(X[:, k]))

@@ -78,9 +78,11 @@ class Forwarded:
         prepared, problem = job.prepared, job.prepared.problem
         rounds, weights = self.history["round"].astype(np.float64), self.weights(job)
         further = dict(self.further)
-        for name, function in prepared.further.items():
-            values = [float(function(w, k)) for w, k in zip(weights, rounds, strict=True)]
-            further[name] = np.array(values)
+        values = [
+            [float(function(w, k)) for function in prepared.further.values()]
+            for w, k in zip(weights, rounds, strict=True)
+        ]
+        further |= zip(prepared.further, np.array(values).T, strict=True)
         further["error"] = self.error
         participations = rounds * np.count_nonzero(problem.weights)
         return make_run(

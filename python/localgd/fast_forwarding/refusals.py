@@ -49,6 +49,13 @@ def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | 
         return f"the flow of {type(method.server).__name__} is not known; use run"
     if not LOSSES[loss].has_curvatures:
         return f"the second derivative of the loss {loss!r} is not known; use run"
+    if not LOSSES[loss].smooth:
+        return f"the second derivative of the loss {loss!r} jumps, the flow with it; use run"
+    if problem.task == "regression" and not LOSSES[loss].affine:
+        return (
+            f"with the loss {loss!r} rounds approach their fixed point geometrically, not along "
+            "log(rounds); use run"
+        )
     momentum = getattr(method.server, "momentum", 0.0) > 0
     if momentum and method.rule.correction == "control":
         return "momentum and control variates together are two memories; want one of them"

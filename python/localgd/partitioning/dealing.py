@@ -114,17 +114,18 @@ def partition(
             f"scheme: {scheme} goes by class and the task is regression; want ByTarget(), Iid(), "
             "Quantity(), Contiguous() or FeatureShift()"
         )
-    scaled = rows_to_scale(rows.X, scale)
+    rows = rows._replace(X=rows_to_scale(rows.X, scale))
     clients = scheme.assign(targets.y, n_clients, rng)
     _check_dealt(scheme, clients, n_clients)
     kept = np.flatnonzero(clients != LEFT_OUT)
-    if len(kept) < len(clients):
-        out = len(clients) - len(kept)
-        warnings.warn(f"partition: {scheme} leaves {out} of {len(clients)} rows out", stacklevel=2)
-        sample_weight = _of_rows(kept, sample_weight, len(clients))
-        scaled, clients = scaled[kept], clients[kept]
-        targets = targets._replace(y=targets.y[kept])
-    moved = scheme.transform(scaled, clients, n_clients, rng)
+    if len(kept) < len(y):
+        warnings.warn(
+            f"partition: {scheme} leaves {len(y) - len(kept)} of {len(y)} rows out", stacklevel=2
+        )
+        sample_weight = _of_rows(kept, sample_weight, len(y))
+        rows = rows._replace(X=rows.X[kept])
+        targets, clients = targets._replace(y=targets.y[kept]), clients[kept]
+    moved = scheme.transform(rows.X, clients, n_clients, rng)
     if moved is not rows.X:
         rows = rows._replace(X=read_rows("scheme", moved).X)
     problem = Problem._dealt(

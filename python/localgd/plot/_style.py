@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _validation as check
+from ..labels import Label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,10 +101,16 @@ def _columns(labels: list[str]) -> int:
     return 1
 
 
-def label_text(label: float, names: Mapping[Any, Hashable] | None) -> str:
-    """The name that the caller gave a label, or "label +1"."""
+def label_texts(labels: Sequence[Label], names: Mapping[Any, Hashable] | None) -> list[str]:
+    """The names that the caller gave labels, or "label +1"."""
     if names is None:
-        return f"label {label:+g}".replace("-", "−")
-    if label not in names:
-        raise ValueError(f"label_names: no name for label {label:g}; got {dict(names)!r}")
-    return str(names[label])
+        sign = "+" if set(labels) <= {-1, 1} else ""
+        return [f"label {_shown(label, sign)}".replace(" -", " −") for label in labels]
+    for label in labels:
+        if label not in names:
+            raise ValueError(f"label_names: no name for label {_shown(label)}; got {dict(names)!r}")
+    return [str(names[label]) for label in labels]
+
+
+def _shown(label: Label, sign: str = "") -> str:
+    return str(label) if isinstance(label, str | bool) else f"{label:{sign}g}"

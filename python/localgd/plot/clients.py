@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..problem import Problem, check_problem
+from ..labels import Label
+from ..problem import Problem, check_problem, labels_at
 from . import _style
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ class LabelCounts:
 
     Attributes
     ----------
-    labels : tuple of float
-        Empty for regression: ``counts`` then has one column, all rows.
+    labels : tuple
+        As they came. Empty for regression: ``counts`` then has one column, all rows.
     counts : ndarray of shape (M, max(1, number of labels)), int64
     """
 
-    labels: tuple[float, ...]
+    labels: tuple[Label, ...]
     counts: np.ndarray
 
 
@@ -39,7 +40,7 @@ def clients(
     problem: Problem,
     *,
     ax: Axes | None = None,
-    label_names: Mapping[float, str] | None = None,
+    label_names: Mapping[Label, str] | None = None,
 ) -> Axes:
     """Rows of each client by label, as stacked horizontal bars.
 
@@ -81,7 +82,7 @@ def clients(
     """
     check_problem(problem)
     data = label_counts(problem)
-    names = [_style.label_text(label, label_names) for label in data.labels] or ["all rows"]
+    names = _style.label_texts(data.labels, label_names) if data.labels else ["all rows"]
     M = problem.n_clients
     ax = _style.axes(ax, "lg.plot.clients", height=min(3.5, 1.0 + 0.16 * M))
     if M <= MOST_NAMED:
@@ -100,11 +101,11 @@ def label_counts(problem: Problem) -> LabelCounts:
     """The numbers that :func:`clients` draws, without matplotlib."""
     if problem.task == "regression":
         return LabelCounts((), problem.sizes[:, None].copy())
-    labels, index = np.unique(problem.y, return_inverse=True)
+    y, index = np.unique(problem.y, return_inverse=True)
     owner = np.repeat(np.arange(problem.n_clients), problem.sizes)
-    counts = np.zeros((problem.n_clients, len(labels)), dtype=np.int64)
+    counts = np.zeros((problem.n_clients, len(y)), dtype=np.int64)
     np.add.at(counts, (owner, index), 1)
-    return LabelCounts(tuple(float(label) for label in labels), counts)
+    return LabelCounts(labels_at(problem, y), counts)
 
 
 def _draw_bars(ax: Axes, counts: np.ndarray, names: list[str], ids: tuple[Any, ...]) -> list[Any]:

@@ -10,6 +10,8 @@ import numpy as np
 
 from .. import analysis
 from ..analysis._arguments import hard_margin
+from ..labels import Label
+from ..problem import labels_at
 from . import _style
 
 if TYPE_CHECKING:
@@ -26,13 +28,14 @@ class MarginCounts:
 
     Attributes
     ----------
-    labels : tuple of float
+    labels : tuple
+        As they came.
     edges : ndarray of shape (B + 1,)
     counts : ndarray of shape (number of labels, B), int64
     smallest : float
     """
 
-    labels: tuple[float, ...]
+    labels: tuple[Label, ...]
     edges: np.ndarray
     counts: np.ndarray
     smallest: float
@@ -44,7 +47,7 @@ def margins(
     *,
     ref: Any = None,
     ax: Axes | None = None,
-    label_names: Mapping[float, str] | None = None,
+    label_names: Mapping[Label, str] | None = None,
 ) -> Axes:
     """Histogram of the normalised margins of all rows, by label.
 
@@ -89,7 +92,7 @@ def margins(
     if ref is not None:
         hard_margin(ref)
     data = margin_counts(problem, w)
-    names = [_style.label_text(label, label_names) for label in data.labels]
+    names = _style.label_texts(data.labels, label_names)
     ax = _style.axes(ax, "lg.plot.margins")
     handles: list[Any] = []
     for counts, name, colour in zip(data.counts, names, _style.colours(len(names)), strict=True):
@@ -113,6 +116,6 @@ def margin_counts(problem: Problem, w: Any) -> MarginCounts:
     """The numbers that :func:`margins` draws, without matplotlib."""
     m = analysis.margins(problem, w)
     edges = np.histogram_bin_edges(m, bins=min(60, max(10, round(len(m) ** 0.5))))
-    labels = tuple(float(label) for label in np.unique(problem.y))
-    counts = np.stack([np.histogram(m[problem.y == label], edges)[0] for label in labels])
-    return MarginCounts(labels, edges, counts, float(m.min()))
+    y = np.unique(problem.y)
+    counts = np.stack([np.histogram(m[problem.y == sign], edges)[0] for sign in y])
+    return MarginCounts(labels_at(problem, y), edges, counts, float(m.min()))

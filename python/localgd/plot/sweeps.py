@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
-LINEAR = ("margin", "test_accuracy")
+LINEAR = ("margin",)
 
 
 def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | None = None) -> Axes:
@@ -92,7 +92,7 @@ def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | N
         )
         labelled.setdefault(name, line)
     ax.set_xscale("log")
-    if y not in LINEAR:
+    if y not in LINEAR and not column.share:
         ax.set_yscale("log")
     ax.set_xlabel("round")
     ax.set_ylabel(f"{column.title} ({unit})" if unit else column.title)

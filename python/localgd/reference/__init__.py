@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._asymptote import Asymptote, asymptote
+from ._average_margin import AverageMargin, average_margin
 from ._limits import Limits, limits
 from ._max_margin import MaxMargin, max_margin
 from ._min_norm import MinNorm, min_norm
@@ -11,12 +12,14 @@ from ._separability import Separability, separability
 
 __all__ = [
     "Asymptote",
+    "AverageMargin",
     "Limits",
     "MaxMargin",
     "MinNorm",
     "Minimizer",
     "Separability",
     "asymptote",
+    "average_margin",
     "limits",
     "max_margin",
     "min_norm",

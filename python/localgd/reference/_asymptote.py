@@ -17,10 +17,11 @@ from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ._arguments import signed_rows
 from ._equality import EXTENDED, both_products
-from ._facial_reduction import facial_reduction, row_space
+from ._facial_reduction import facial_reduction
 from ._hard_margin import solves
 from ._max_margin import MaxMargin, max_margin
 from ._scaling import common_scale, rescaled, scaled_rows
+from ._span import row_space
 
 __all__ = ["Asymptote", "asymptote"]
 

@@ -8,11 +8,13 @@ from operator import itemgetter
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from ..rows import Rows
+from ._rows import blocks, dense
+
 __all__ = ["EXTENDED", "Polished", "both_products", "polish"]
 
 # 80-bit numbers where the machine has them, plain doubles elsewhere (Windows, Apple silicon).
 EXTENDED = np.longdouble
-BLOCK_ENTRIES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Polished:
     w: np.ndarray
 
 
-def polish(A: np.ndarray, b: np.ndarray, rows: np.ndarray, start: np.ndarray) -> Polished:
+def polish(A: Rows, b: np.ndarray, rows: np.ndarray, start: np.ndarray) -> Polished:
     """Solve the equality system on the rows, dropping those whose multiplier turns out ≤ 0.
 
     ``min ½‖w‖²  s.t.  a_j·w = b_j, j ∈ P``,  ``w = A_Pᵀ x``
@@ -34,14 +36,15 @@ def polish(A: np.ndarray, b: np.ndarray, rows: np.ndarray, start: np.ndarray) ->
     """
     x = start * (b[rows] @ start) / np.sum((start @ A[rows]) ** 2)
     while True:
-        Q, R = qr(A[rows].T, mode="economic", check_finite=False)
+        own = dense(A[rows])
+        Q, R = qr(own.T, mode="economic", check_finite=False)
         independent = np.zeros(len(rows), dtype=bool)
         pivots = np.abs(np.diag(R))
         independent[: len(pivots)] = pivots > len(rows) * np.finfo(float).eps * pivots.max()
         if not independent.all():
             rows, x = rows[independent], x[independent]
             continue
-        w, target = _refined(A[rows], b[rows], Q, R)
+        w, target = _refined(own, b[rows], Q, R)
         blocked = target <= 0
         if not blocked.any():
             return Polished(rows, target, w)
@@ -84,15 +87,15 @@ def _refined(
     return best_w[1], best_x[1].astype(float)
 
 
-def both_products(A: np.ndarray, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def both_products(A: Rows, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``Aᵀx`` and ``A w`` in extended precision, a block of rows at a time."""
     w, x = w.astype(EXTENDED), x.astype(EXTENDED)
     pull = np.zeros(A.shape[1], dtype=EXTENDED)
-    reach = np.empty(len(A), dtype=EXTENDED)
-    size = max(1, BLOCK_ENTRIES // A.shape[1])
-    for first in range(0, len(A), size):
-        block = A[first : first + size].astype(EXTENDED)
-        reach[first : first + size] = block @ w
-        active = np.flatnonzero(x[first : first + size])
-        pull += x[first + active] @ block[active]
+    reach = np.empty(A.shape[0], dtype=EXTENDED)
+    for part, some in blocks(A):
+        block = some.astype(EXTENDED)
+        reach[part] = block @ w
+        active = np.flatnonzero(x[part])
+        if len(active):
+            pull += x[part][active] @ block[active]
     return pull, reach

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import lstsq, qr, solve_triangular
+from scipy.linalg import lstsq
 
+from ..rows import Rows, is_sparse
+from ._balance import balanced_weights
 from ._least_distance import Unreachable, least_distance
+from ._rows import Product, dense, distinct, filled, has_many, lengths, part, times, triangle
 from ._scaling import equilibrated
+from ._span import Balance, outside, row_space, spectrum
 
-__all__ = ["Faces", "facial_reduction", "outside", "row_space"]
+__all__ = ["Faces", "facial_reduction"]
 
 # In coordinates where the rows have condition number 1, what is below this share of a row's norm
 # counts as 0. Noise there is near 1e-14; linear programming codes stop at 1e-7.
@@ -31,85 +35,111 @@ class Faces:
     weights: np.ndarray | None
     heights: np.ndarray
 
-    def separator(self, Z: np.ndarray) -> np.ndarray:
+    def separator(self, Z: Rows) -> np.ndarray:
         """The unit u with these heights."""
         A, _, columns = equilibrated(Z)
-        u = lstsq(A, self.heights, check_finite=False)[0]
+        u = _least_squares(A, self.heights)
         u = np.ldexp(u, columns.min() - columns)
         return u / np.linalg.norm(u)
 
 
-def facial_reduction(Z: np.ndarray) -> Faces:
+def facial_reduction(Z: Rows) -> Faces:
     """Move rows to the rest until those that remain are strictly separable.
 
     A row belongs to the rest iff v_j > 0 for some v ≥ 0 with Zᵀv = 0 (Stiemke's alternative). Each
     round finds such v for the remaining rows, projected on the complement of the rest's span; rows
     inside that span follow without weight, and get theirs at the end.
     """
+    if has_many(Z):
+        first, group = distinct(Z)
+        if len(first) < len(group):
+            return _repeated(facial_reduction(Z[first]), group)
     A, exponents, _ = equilibrated(Z)
-    B = row_space(A.T, max(A.shape) * EPS).T
-    B[~Z.any(axis=1)] = 0  # to the last bit
-    lengths = np.linalg.norm(B, axis=1)
-    remaining = np.arange(len(Z))
+    B = _coordinates(A)
+    usual = lengths(B)
+    remaining = np.arange(Z.shape[0])
     basis = np.zeros((0, B.shape[1]))
-    v, heights = np.zeros(len(Z)), np.zeros(len(Z))
+    v, heights = np.zeros(Z.shape[0]), np.zeros(Z.shape[0])
     while True:
-        C = outside(B[remaining], basis)
-        norms = np.linalg.norm(C, axis=1)
-        free = norms > TOLERANCE * lengths[remaining]
-        remaining, C, norms = remaining[free], C[free], norms[free]
+        C = outside(part(B, remaining), basis)
+        norms = lengths(C)
+        free = norms > TOLERANCE * usual[remaining]
+        remaining, norms = remaining[free], norms[free]
         if not len(remaining):
             break
-        C /= norms[:, None]
-        answer = least_distance(C, np.ones(len(C)), tolerance=TOLERANCE)
+        C = _unit(part(C, free), norms)
+        answer = least_distance(C, np.ones(len(norms)), tolerance=TOLERANCE)
         if not isinstance(answer, Unreachable):
-            heights[remaining] = B[remaining] @ outside(answer.w.astype(float), basis)
+            inside = outside(answer.w.astype(float), basis)
+            heights[remaining] = part(B, remaining) @ inside
             break
         # Fainter weights are rounding; a row wrongly left out here is found in the next round.
-        found = np.flatnonzero(answer.weights > TOLERANCE * answer.weights.max())
-        _lift(v, B @ basis.T, remaining[found], answer.weights[found] / norms[found])
-        basis = np.vstack([basis, row_space(C[found], TOLERANCE)])
-    rest = np.setdiff1d(np.arange(len(Z)), remaining)
-    weights = None
+        weights = balanced_weights(C) if has_many(C) else None
+        weights = answer.weights if weights is None else weights
+        found = np.flatnonzero(weights > TOLERANCE * weights.max())
+        _lift(v, times(B, basis.T), remaining[found], weights[found] / norms[found])
+        basis = np.vstack([basis, row_space(part(C, found), TOLERANCE)])
+    rest = np.setdiff1d(np.arange(Z.shape[0]), remaining)
+    certificate = None
     if len(rest):
         followers = rest[v[rest] == 0]
-        _lift(v, B @ basis.T, followers, np.ones(len(followers)))
-        v[rest] = _evened(v[rest], B[rest] @ basis.T)
-        weights = np.ldexp(v, exponents.min() - exponents)
-        weights /= weights.sum()
-        weights.setflags(write=False)
+        _lift(v, times(B, basis.T), followers, np.ones(len(followers)))
+        v[rest] = _evened(v[rest], times(part(B, rest), basis.T))
+        certificate = np.ldexp(v, exponents.min() - exponents)
+        certificate /= certificate.sum()
+        certificate.setflags(write=False)
     remaining.setflags(write=False)
-    return Faces(remaining, rest, weights, heights)
+    return Faces(remaining, rest, certificate, heights)
 
 
-def row_space(A: np.ndarray, cutoff: float) -> np.ndarray:
-    """An orthonormal basis (rows) of the row span.
-
-    By QR with pivoting; pivots below the cutoff times the largest are dropped. Most of the work is
-    done without pivoting, which is several times faster.
-    """
-    if len(A) > A.shape[1]:
-        A = qr(A, mode="r", check_finite=False)[0][: A.shape[1]]
-    Q, R = qr(A.T, mode="economic", check_finite=False)
-    P, S, _ = qr(R, pivoting=True, check_finite=False)
-    pivots = np.abs(np.diag(S))
-    return (Q @ P[:, pivots > cutoff * pivots[0]]).T
-
-
-def outside(C: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """The part of rows outside the span of an orthonormal basis; twice, to the last digits."""
+def _least_squares(A: Rows, heights: np.ndarray) -> np.ndarray:
+    if not has_many(A):
+        u: np.ndarray = lstsq(dense(A), heights, check_finite=False)[0]
+        return u
+    R = triangle(A)
+    u = np.zeros(A.shape[1])
     for _ in range(2):
-        C = C - (C @ basis.T) @ basis
-    return C
+        half = lstsq(R.T, (heights - A @ u) @ A, check_finite=False)[0]
+        u = u + lstsq(R, half, check_finite=False)[0]
+    return u
 
 
-def _lift(v: np.ndarray, Y: np.ndarray, moved: np.ndarray, weights: np.ndarray) -> None:
+def _repeated(faces: Faces, group: np.ndarray) -> Faces:
+    """Of rows that are equal in groups: they share their weight."""
+    weights = None
+    if faces.weights is not None:
+        weights = (faces.weights / np.bincount(group))[group]
+        weights.setflags(write=False)
+    subset = np.flatnonzero(np.isin(group, faces.subset))
+    rest = np.flatnonzero(np.isin(group, faces.rest))
+    subset.setflags(write=False)
+    return Faces(subset, rest, weights, faces.heights[group])
+
+
+def _coordinates(A: Rows) -> Rows:
+    """Coordinates of the rows in which they have condition number 1: B of ``A = B S Vᵀ``."""
+    cutoff = max(A.shape) * EPS
+    if not has_many(A):
+        across = A.T.tocsr() if is_sparse(A) else A.T
+        B = row_space(across, cutoff).T
+        B[~filled(A)] = 0  # to the last bit
+        return B
+    s, V = spectrum(A, cutoff)
+    return Product.of(A, V / s)
+
+
+def _unit(C: Rows, norms: np.ndarray) -> Rows:
+    if isinstance(C, Product):
+        return replace(C, factors=C.factors / norms)
+    return C / norms[:, None]
+
+
+def _lift(v: np.ndarray, Y: Rows, moved: np.ndarray, weights: np.ndarray) -> None:
     """Give the moved rows positive weights; those that have some take up what this adds to Yᵀv."""
     carriers = np.flatnonzero(v)
     share = 1.0
     if len(carriers) and len(moved):
-        Q, R = qr(Y[carriers], mode="economic", check_finite=False)
-        taken = Q @ solve_triangular(R, weights @ Y[moved], trans="T", check_finite=False)
+        taken = Balance.of(part(Y, carriers)).taken(weights @ part(Y, moved))
         high = np.max(taken / v[carriers])
         if high > 0:
             share = min(1.0, 0.5 / high)
@@ -117,16 +147,16 @@ def _lift(v: np.ndarray, Y: np.ndarray, moved: np.ndarray, weights: np.ndarray) 
     v[moved] = share * weights
 
 
-def _evened(v: np.ndarray, Y: np.ndarray) -> np.ndarray:
+def _evened(v: np.ndarray, Y: Rows) -> np.ndarray:
     """Weights with rounding projected out of Yᵀv, and moved towards equal ones while positive."""
     v = v / v.sum()
     if not Y.shape[1]:
         return v
-    Q = qr(Y, mode="economic", check_finite=False)[0]
-    exact = v - Q @ (Q.T @ v)
+    balanced = Balance.of(Y).balanced
+    exact = balanced(v)
     # A weight below the rounding of the others keeps its sign rather than its last digits.
     v = np.where(exact > 0, exact, v)
-    even = (1 - Q @ Q.sum(axis=0)) / len(v)
+    even = balanced(np.ones(len(v))) / len(v)
     falling = even <= 0
     if not falling.any():
         return even

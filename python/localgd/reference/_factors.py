@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, inv, qr, solve_triangular, svd
+from scipy.linalg import (
+    LinAlgError,
+    cho_factor,
+    cho_solve,
+    cholesky,
+    inv,
+    qr,
+    solve_triangular,
+    svd,
+)
 
 from ..norms import norm
-from ._facial_reduction import outside, row_space
+from ..rows import Rows
+from ._rows import Product, absolute, dense, gram, has_many, lengths, scaled
 from ._scaling import common_scale, equilibrated, row_norms
+from ._span import outside, row_space, spectrum
 
 __all__ = ["Factors", "factors"]
 
@@ -36,11 +47,11 @@ class Factors:
     of the rows, and ``dual`` such that ``dual spanᵀ`` is the projection on it.
     """
 
-    U: np.ndarray
+    U: Rows
     rows: np.ndarray
     columns: np.ndarray
     lengths: np.ndarray
-    scores: np.ndarray
+    scores: Rows
     back: np.ndarray
     fit: np.ndarray
     span: np.ndarray
@@ -50,10 +61,10 @@ class Factors:
     def rank(self) -> int:
         return self.U.shape[1]
 
-    def check(self, X: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def check(self, X: Rows, w: np.ndarray) -> np.ndarray:
         """The weights, refused where rounding of the scores alone may change them altogether."""
         columns = w.reshape(len(w), -1)
-        scores = np.ldexp(np.abs(X) @ np.abs(columns), -self.rows[:, None])
+        scores = np.ldexp(absolute(X) @ np.abs(columns), -self.rows[:, None])
         off = EPS * row_norms(self.fit)[:, None] * np.linalg.norm(scores, axis=0)
         if not np.isfinite(w).all() or not norm(off) <= HIDDEN * norm(w):
             raise ValueError(
@@ -64,7 +75,7 @@ class Factors:
 
     def least_squares(self, y: np.ndarray) -> np.ndarray:
         """The shortest w that fits ``2^-rows X w`` to ``2^-rows y`` best."""
-        w: np.ndarray = self.fit @ (self.U.T @ np.ldexp(y, -self.rows))
+        w: np.ndarray = self.fit @ (np.ldexp(y, -self.rows) @ self.U)
         return w
 
     def outside(self, w: np.ndarray) -> np.ndarray:
@@ -74,27 +85,48 @@ class Factors:
         return w
 
 
-def factors(X: np.ndarray) -> Factors:
+def factors(X: Rows) -> Factors:
     """Factors of rows, none of which vanishes beside the others."""
     common_scale(X)  # refuses what is too far apart
     A, rows, columns = equilibrated(X)
-    U, s, Vt = svd(A, full_matrices=False, check_finite=False)
-    rank = int(np.sum(s > max(X.shape) * EPS * s[0]))
-    U, s, V = U[:, :rank], s[:rank], Vt[:rank].T
+    many = has_many(X) and np.ptp(rows) <= LEVEL and np.ptp(columns) <= LEVEL
+    U, s, V = _singular(A, many)
     try:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
-            scores, _, undo_rows = _graded(U, rows)
             span, dual, undo_columns = _graded(V, columns)
             fit = dual @ (undo_columns.T / s)
-            scale = np.sqrt(len(X))
-            back = fit @ (undo_rows * scale)
+            scale = np.sqrt(X.shape[0])
+            scores: Rows
+            if many:
+                back = fit @ (_undone(scaled(U, rows)) * scale)
+                scores = Product.of(X, back)
+            else:
+                scores, _, undo_rows = _graded(U, rows)
+                scores, back = scores * scale, fit @ (undo_rows * scale)
     except (LinAlgError, FloatingPointError):
         raise ValueError(
             "problem: rows and features differ so much in scale that rounding hides the span of "
             "the rows; rescale the rows and features to similar size"
         ) from None
-    lengths = np.ldexp(np.linalg.norm(A, axis=1), rows)
-    return Factors(U, rows, columns, lengths, scores * scale, back, fit, span, dual)
+    return Factors(U, rows, columns, np.ldexp(lengths(A), rows), scores, back, fit, span, dual)
+
+
+def _singular(A: Rows, many: bool) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """U, S and V of ``A = U S Vᵀ``, of the rank of A."""
+    cutoff = max(A.shape) * EPS
+    if many:
+        s, V = spectrum(A, cutoff)
+        return Product.of(A, V / s), s, V
+    U, s, Vt = svd(dense(A), full_matrices=False, check_finite=False)
+    rank = int(np.sum(s > cutoff * s[0]))
+    return U[:, :rank], s[:rank], Vt[:rank].T
+
+
+def _undone(P: Product) -> np.ndarray:
+    """``H⁻¹`` where ``P H⁻¹`` has orthonormal columns; the rows of P are of similar size."""
+    upper = cholesky(gram(P, np.ones(P.shape[0])), check_finite=False)
+    undone: np.ndarray = solve_triangular(upper, np.eye(len(upper)), check_finite=False)
+    return undone
 
 
 def _graded(U: np.ndarray, exponents: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

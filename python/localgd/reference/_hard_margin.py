@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..norms import norm
+from ..rows import Rows
 from ._equality import EXTENDED, both_products
 from ._least_distance import Unreachable, least_distance
+from ._rows import absolute, filled
 from ._scaling import SPREAD, common_scale, row_norms, scaled_rows, too_far_apart
 
 __all__ = ["INEXACT", "TOLERANCE", "Certificate", "certify", "hard_margin", "solves", "unknown"]
@@ -28,13 +30,13 @@ class Certificate:
     on_margin: np.ndarray
 
 
-def hard_margin(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+def hard_margin(Z: Rows) -> tuple[np.ndarray, np.ndarray] | None:
     """ŵ = argmin ½‖w‖² s.t. Z w ≥ 1 and its multipliers α.
 
     None where no w has Z w > 0, or none that double precision could tell from that. Rows should
     come from :func:`common_scale` where w and α may leave the range of doubles.
     """
-    if not Z.any(axis=1).all():
+    if not filled(Z).all():
         return None
     A, exponents = scaled_rows(Z)
     least = exponents.min()
@@ -48,12 +50,12 @@ def hard_margin(Z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     if np.min(A @ w / b) < 0.5:
         return None
     w = np.ldexp(w, -least)
-    alpha = np.zeros(len(Z))
+    alpha = np.zeros(Z.shape[0])
     alpha[solution.rows] = np.ldexp(solution.multipliers, -least - exponents[solution.rows])
     return w, alpha
 
 
-def certify(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> Certificate:
+def certify(Z: Rows, w: np.ndarray, alpha: np.ndarray) -> Certificate:
     """Measure the optimality conditions, in extended precision where the machine has it."""
     pull, reach = both_products(Z, w, alpha)
     norm = np.linalg.norm(w.astype(EXTENDED))
@@ -61,7 +63,7 @@ def certify(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> Certificate:
     slack = reach - 1
     residual = max(
         np.linalg.norm(pull - w) / norm,
-        max(0, -(slack - unknown(np.abs(Z) @ np.abs(w), len(w))).min()),
+        max(0, -(slack - unknown(absolute(Z) @ np.abs(w), len(w))).min()),
         max(0, -alpha.min()) / norm**2,
         np.sum(np.abs(alpha * slack)) / norm**2,
     )
@@ -81,11 +83,11 @@ def unknown(terms: np.ndarray, n_terms: int) -> np.ndarray:
     return np.where(doubt > 1e-9, doubt, 0.0)
 
 
-def solves(Z: np.ndarray, w: np.ndarray, alpha: np.ndarray) -> bool:
+def solves(Z: Rows, w: np.ndarray, alpha: np.ndarray) -> bool:
     """Whether w and α are the hard margin of these rows and its multipliers, to 1e-6."""
     if w.shape != Z.shape[1:] or alpha.shape != Z.shape[:1]:
         return False
-    if not Z.any(axis=1).all() or too_far_apart(Z):
+    if not filled(Z).all() or too_far_apart(Z):
         return False
     Z, exponent = common_scale(Z)
     w, alpha = np.ldexp(w, exponent), np.ldexp(alpha, 2 * exponent)

@@ -13,14 +13,18 @@ from ..losses import loss_with_tail
 from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
+from ..rows import Rows
 from ._arguments import signed_rows
-from ._facial_reduction import facial_reduction, outside, row_space
+from ._facial_reduction import facial_reduction
 from ._hard_margin import INEXACT, certify, hard_margin
 from ._losses import Margins
 from ._max_margin import refusal
 from ._minimizer import accurate
 from ._newton import Minimum, minimise
+from ._regularised import merged
+from ._rows import filled, has_many
 from ._scaling import common_scale, rescaled, scaled_rows, splits
+from ._span import outside, row_space
 
 __all__ = ["Limits", "limits"]
 
@@ -241,18 +245,18 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     known = loss_with_tail(loss, problem, "both limits depend")
     tolerance = check.number("tolerance", tolerance, above=0)
     kept = np.flatnonzero(problem.row_weights > 0)
-    Z, exponent = common_scale(Z[kept])
+    Z, exponent = common_scale(Z if len(kept) == Z.shape[0] else Z[kept])
     c = problem.row_weights[kept]
-    ones = np.ones(len(Z))
+    ones = np.ones(len(kept))
     subset, rest, low = _split(Z, Margins(c, ones, known))
     d = Z.shape[1]
     basis = np.zeros((0, d))
-    if Z[rest].any():
+    if filled(Z[rest]).any():
         basis = row_space(scaled_rows(Z[rest])[0], max(Z.shape) * EPS)
     if not len(rest):
         low = Minimum(np.zeros(d), 0.0, 0.0, 0.0, 0.0, 0)
     elif low is None:
-        low = minimise(Z[rest], Margins(c[rest], ones[rest], known))
+        low = minimise(*merged(Z[rest], Margins(c[rest], ones[rest], known)))
     low = accurate(low, tolerance)
     direction, margin, residual = _ray(Z, subset, rest, basis)
     if low.rank != len(basis):
@@ -277,14 +281,15 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     )
 
 
-def _split(Z: np.ndarray, objective: Margins) -> tuple[np.ndarray, np.ndarray, Minimum | None]:
+def _split(Z: Rows, objective: Margins) -> tuple[np.ndarray, np.ndarray, Minimum | None]:
     """S and the rest, and the minimum where it was found on the way."""
-    everything, nothing = np.arange(len(Z)), np.arange(0)
-    low = minimise(Z, objective)
-    if low is not None and np.isfinite(low.margin_error):
-        return nothing, everything, low
+    everything, nothing = np.arange(Z.shape[0]), np.arange(0)
     if hard_margin(Z) is not None:
         return everything, nothing, None
+    if not has_many(Z):  # of more the other certificate is found sooner
+        low = minimise(Z, objective)
+        if low is not None and np.isfinite(low.margin_error):
+            return nothing, everything, low
     faces = facial_reduction(Z)
     if faces.weights is None:
         raise refusal(faces)
@@ -292,7 +297,7 @@ def _split(Z: np.ndarray, objective: Margins) -> tuple[np.ndarray, np.ndarray, M
 
 
 def _ray(
-    Z: np.ndarray, subset: np.ndarray, rest: np.ndarray, basis: np.ndarray
+    Z: Rows, subset: np.ndarray, rest: np.ndarray, basis: np.ndarray
 ) -> tuple[np.ndarray | None, float, float]:
     """Max-margin direction, margin and KKT residual of S beside the span of the rest."""
     if not len(subset):

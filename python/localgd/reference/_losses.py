@@ -7,7 +7,7 @@ the weights in some basis: the rows A are given in it too.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
@@ -16,6 +16,8 @@ from scipy.special import softmax
 
 from ..errors import UnsupportedError
 from ..losses import LOSSES, Loss, Softmax
+from ..rows import Rows
+from ._rows import gram, lengths, times
 
 __all__ = ["Classes", "Margins"]
 
@@ -43,11 +45,15 @@ class Margins:
         """Scores count as 0 if they are rounding of this."""
         return float(np.abs(self.y).max())
 
-    def lift(self, A: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def merged(self, first: np.ndarray, group: np.ndarray) -> Margins:
+        """Of one row for each group of equal ones, ``first`` among them."""
+        return replace(self, c=np.bincount(group, self.c), y=self.y[first])
+
+    def lift(self, A: Rows, v: np.ndarray) -> np.ndarray:
         """Scores of the rows A; with a basis in place of A, the weights."""
         return A @ v
 
-    def pull(self, A: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    def pull(self, A: Rows, slopes: np.ndarray) -> np.ndarray:
         """The transpose of :meth:`lift`."""
         return slopes @ A
 
@@ -60,9 +66,7 @@ class Margins:
 
     def sizes(self, m: np.ndarray) -> np.ndarray:
         """The size of a row's slope before anything cancels."""
-        if self.loss.affine:
-            return self.c * (np.abs(m) + np.abs(self.y))
-        return np.abs(self.slopes(m))
+        return self.c * self.loss.sizes(m, self.y)
 
     def slips(self, m: np.ndarray, doubt: np.ndarray) -> np.ndarray:
         """How far a row's slope may be off where its score is by so much."""
@@ -70,22 +74,27 @@ class Margins:
             return self.c * doubt
         return self.sizes(m) * np.expm1(np.minimum(self._rate * doubt, 1.0))
 
-    def curve(self, A: np.ndarray, m: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    def curve(self, A: Rows, m: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Products of the Hessian with vectors."""
         curvatures = self.c * self.loss.curvatures(m, self.y)
         return lambda p: (curvatures * (A @ p)) @ A
 
-    def hessian(self, A: np.ndarray, m: np.ndarray) -> np.ndarray:
-        return (A * (self.c * self.loss.curvatures(m, self.y))[:, None]).T @ A
+    def hessian(self, A: Rows, m: np.ndarray) -> np.ndarray:
+        return gram(A, self.c * self.loss.curvatures(m, self.y))
 
-    def spread(self, A: np.ndarray, step: np.ndarray) -> float:
+    def diagonal(self, A: Rows, m: np.ndarray) -> np.ndarray:
+        """Of the Hessian."""
+        squares: np.ndarray = (self.c * self.loss.curvatures(m, self.y)) @ A**2
+        return squares
+
+    def spread(self, A: Rows, step: np.ndarray) -> float:
         """β with |φ'''| ≤ β φ'' along the step, for any place: max_j |a_j·step| times that of ℓ."""
-        return self._rate * float(np.abs(A @ step).max())
+        return self._rate * float(np.abs(A @ step).max()) if self.loss.smooth else np.inf
 
-    def reach(self, A: np.ndarray, lower: np.ndarray) -> float:
+    def reach(self, A: Rows, lower: np.ndarray) -> float:
         """The largest score of a step of length 1 in the norm of the Hessian L Lᵀ."""
-        half = solve_triangular(lower, A.T, lower=True, check_finite=False)
-        return float(np.linalg.norm(half, axis=0).max())
+        half = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        return float(lengths(times(A, half.T)).max())
 
     def error(self, reach: float) -> float:
         """How far the scores may be from the minimiser's after a Newton step of this reach."""
@@ -130,10 +139,13 @@ class Classes:
     def columns(self) -> int:
         return len(self.basis)
 
-    def lift(self, A: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def merged(self, first: np.ndarray, group: np.ndarray) -> Classes:
+        return replace(self, c=np.bincount(group, self.c), y=self.y[first])
+
+    def lift(self, A: Rows, v: np.ndarray) -> np.ndarray:
         return (A @ v.reshape(self.columns, -1).T) @ self.basis
 
-    def pull(self, A: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    def pull(self, A: Rows, slopes: np.ndarray) -> np.ndarray:
         return (self.basis @ (slopes.T @ A)).ravel()
 
     def value(self, s: np.ndarray) -> float:
@@ -149,7 +161,7 @@ class Classes:
     def slips(self, s: np.ndarray, doubt: np.ndarray) -> np.ndarray:
         return self.sizes(s) * np.expm1(np.minimum(2 * doubt, 1.0))
 
-    def curve(self, A: np.ndarray, s: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    def curve(self, A: Rows, s: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         P = softmax(s, axis=1)
 
         def product(p: np.ndarray) -> np.ndarray:
@@ -158,32 +170,39 @@ class Classes:
 
         return product
 
-    def hessian(self, A: np.ndarray, s: np.ndarray) -> np.ndarray:
+    def hessian(self, A: Rows, s: np.ndarray) -> np.ndarray:
         P = softmax(s, axis=1)
-        mean = P @ self.basis.T
         k, r = self.columns, A.shape[1]
         H = np.empty((k, r, k, r))
         for a, b in combinations_with_replacement(range(k), 2):
-            # Differences from the mean first: cov = E (B_a - mean_a)(B_b - mean_b) ≥ 0 for a = b.
-            left = self.basis[a] - mean[:, a, None]
-            right = self.basis[b] - mean[:, b, None]
-            covariance = self.c * np.einsum("jc,jc,jc->j", P, left, right)
-            H[a, :, b, :] = (A * covariance[:, None]).T @ A
+            H[a, :, b, :] = gram(A, self._covariance(P, a, b))
             H[b, :, a, :] = H[a, :, b, :].T
         return H.reshape(k * r, k * r)
 
-    def spread(self, A: np.ndarray, step: np.ndarray) -> float:
+    def diagonal(self, A: Rows, s: np.ndarray) -> np.ndarray:
+        P, squares = softmax(s, axis=1), A**2
+        return np.concatenate([self._covariance(P, a, a) @ squares for a in range(self.columns)])
+
+    def _covariance(self, P: np.ndarray, a: int, b: int) -> np.ndarray:
+        """c_j cov(B_a, B_b) under the probabilities of row j."""
+        # Differences from the mean first: cov = E (B_a - mean_a)(B_b - mean_b) ≥ 0 for a = b.
+        mean = P @ self.basis[[a, b]].T
+        left, right = self.basis[a] - mean[:, :1], self.basis[b] - mean[:, 1:]
+        covariance: np.ndarray = self.c * np.einsum("jc,jc,jc->j", P, left, right)
+        return covariance
+
+    def spread(self, A: Rows, step: np.ndarray) -> float:
         """max_j of the range of the step's scores over classes: it bounds |φ'''|/φ''."""
         return float(np.ptp(self.lift(A, step), axis=1).max())
 
-    def reach(self, A: np.ndarray, lower: np.ndarray) -> float:
+    def reach(self, A: Rows, lower: np.ndarray) -> float:
         k, r = self.columns, A.shape[1]
         half = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
         half = half.reshape(-1, k, r)
         largest = 0.0
         for c, other in combinations(range(k + 1), 2):
             pair = np.einsum("nkr,k->nr", half, self.basis[:, c] - self.basis[:, other])
-            largest = max(largest, float(np.linalg.norm(A @ pair.T, axis=1).max()))
+            largest = max(largest, float(lengths(times(A, pair.T)).max()))
         return largest
 
     def error(self, reach: float) -> float:

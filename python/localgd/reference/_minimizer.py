@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import _validation as check
+from ..errors import UnsupportedError
 from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
+from ..rows import Rows
 from ..theory import penalty
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
-from ._regularised import minimise_regularised
+from ._regularised import merged, minimise_regularised
+from ._rows import lengths
 
 __all__ = ["Minimizer", "minimizer"]
 
@@ -103,10 +106,10 @@ def minimizer(
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    loss : "exponential", "logistic", "squared" or "softmax", default "logistic"
-        The first two need a binary task, "squared" a regression or binary one, "softmax" a
-        multiclass one (d·C = 1000 takes a few seconds; memory grows like (d·C)²). Of a loss that
-        was added it wants second derivatives (``localgd.losses``).
+    loss : str, default "logistic"
+        As for :func:`localgd.run`; "squared_hinge" and "huber", whose second derivatives jump, want
+        λ > 0. "softmax" with d·C = 1000 takes a few seconds; memory grows like (d·C)². Of a loss
+        that was added it wants second derivatives (``localgd.losses``).
     l2 : float >= 0, "κ=1e4" or "H/N", default 0
         λ, as for :func:`localgd.run`.
     tolerance : float > 0, default 1e-10
@@ -127,7 +130,7 @@ def minimizer(
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
     UnsupportedError
-        For a loss whose second derivatives are not known.
+        For a loss whose second derivatives are not known, or jump and there is no λ.
 
     References
     ----------
@@ -149,13 +152,19 @@ def minimizer(
     check_loss(loss, problem)
     tolerance = check.number("tolerance", tolerance, above=0)
     l2 = penalty(l2, problem, loss)
+    if l2 == 0 and not LOSSES[loss].smooth:
+        raise UnsupportedError(
+            f"l2: got 0, with which the {loss} loss, linear or constant in parts, may have many "
+            "minimisers; want l2 > 0, or another loss"
+        )
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
+    rows = rows if active.all() else rows[active]
     if l2 > 0:
-        return _with_l2(rows[active], _objective(problem, active, loss), loss, l2, tolerance)
-    found = minimise(rows[active], _objective(problem, active, loss))
+        return _with_l2(rows, _objective(problem, active, loss), loss, l2, tolerance)
+    found = minimise(*merged(rows, _objective(problem, active, loss)))
     if found is None or not np.isfinite(found.margin_error):
-        _refuse_separable(rows[active], loss)
+        _refuse_separable(rows, loss)
     found = accurate(found, tolerance)
     norm = np.linalg.norm(found.w)
     direction = found.w / norm if norm > 0 else None
@@ -175,13 +184,13 @@ def minimizer(
 
 
 def _with_l2(
-    rows: np.ndarray, objective: Margins | Classes, loss: str, l2: float, tolerance: float
+    rows: Rows, objective: Margins | Classes, loss: str, l2: float, tolerance: float
 ) -> Minimizer:
     found = minimise_regularised(rows, objective, l2)
     relative = found.gradient_norm / found.terms if found.terms > 0 else 0.0
     _check_gradient(relative, tolerance)
     norm = np.linalg.norm(found.w)
-    longest = float(np.linalg.norm(rows, axis=1).max())
+    longest = float(lengths(rows).max())
     of_scores = np.sqrt(2.0) if isinstance(objective, Classes) else 1.0
     return Minimizer(
         weights=found.w,
@@ -223,7 +232,7 @@ def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Cla
     return Margins(c, y, known)
 
 
-def _refuse_separable(rows: np.ndarray, loss: str) -> None:
+def _refuse_separable(rows: Rows, loss: str) -> None:
     known = LOSSES[loss]
     if known.affine:
         return
@@ -239,14 +248,14 @@ def _refuse_separable(rows: np.ndarray, loss: str) -> None:
             "losses with an exponential tail only"
         )
     subset = facial_reduction(rows).subset
-    if len(subset) == len(rows):
+    if len(subset) == rows.shape[0]:
         raise ValueError(
             f"problem: the rows are separable, so the {loss} loss has no minimiser: the weights "
             "grow without bound; see reference.max_margin for their direction"
         )
     if len(subset):
         raise ValueError(
-            f"problem: {len(subset)} of {len(rows)} rows can be separated at no cost to the "
+            f"problem: {len(subset)} of {rows.shape[0]} rows can be separated at no cost to the "
             f"others, so the {loss} loss has no minimiser; see reference.limits for what each "
             "part converges to"
         )

@@ -8,13 +8,16 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from ..norms import norm
+from ..rows import Rows
 from ._equality import EXTENDED
 from ._factors import Factors, factors
 from ._losses import Classes, Margins
+from ._rows import absolute, filled, lengths
 
 __all__ = ["Minimum", "minimise", "step_share"]
 
 STEPS = 200
+SHORTEST = 2.0**-60  # of the shares that are tried where the curvature jumps
 SWEEPS = 5
 EPS = np.finfo(float).eps
 EXTENDED_ENTRIES = 1 << 24  # of products, above which they are left to BLAS in double precision
@@ -38,13 +41,13 @@ class Minimum:
     rank: int
 
 
-def minimise(X: np.ndarray, objective: Margins | Classes) -> Minimum | None:
+def minimise(X: Rows, objective: Margins | Classes) -> Minimum | None:
     """``argmin f(w)`` over w in the span of the rows, shape (d,) or (d, C).
 
     By Newton's method in coordinates where the rows have condition number 1. None if the rows are
     found separable, or the Hessian becomes singular, as it does where no minimiser exists.
     """
-    if not X.any():
+    if not filled(X).any():
         w = objective.lift(np.zeros((X.shape[1], 1)), np.zeros(objective.columns))
         return Minimum(w, objective.value(X @ w), 0.0, 0.0, 0.0, 0)
     frame = factors(X)
@@ -53,7 +56,7 @@ def minimise(X: np.ndarray, objective: Margins | Classes) -> Minimum | None:
         return None if v is None else _polished(X, frame, v, objective)
 
 
-def _descend(A: np.ndarray, objective: Margins | Classes) -> np.ndarray | None:
+def _descend(A: Rows, objective: Margins | Classes) -> np.ndarray | None:
     """Newton steps, shortened where the loss asks for it, until they are short in every score.
 
     Along a step of spread β the curvature changes by a factor e^β at most, so a share
@@ -78,7 +81,7 @@ def _descend(A: np.ndarray, objective: Margins | Classes) -> np.ndarray | None:
 
 
 def step_share(
-    A: np.ndarray,
+    A: Rows,
     objective: Margins | Classes,
     v: np.ndarray,
     step: np.ndarray,
@@ -95,8 +98,11 @@ def step_share(
         loss = objective.value(objective.lift(A, at))
         return loss + 0.5 * l2 * float(at @ at) if l2 > 0 else loss
 
-    safe = float(np.log1p(spread) / spread)
+    smooth = np.isfinite(spread)
+    safe = float(np.log1p(spread) / spread) if smooth else SHORTEST
     before, share = value(v), 1.0
+    if not smooth:  # then a whole step may be the last one, which gains less than rounding
+        before += EPS * abs(before)
     while share > safe:
         if value(v + share * step) <= before + share * slope / 4:
             break
@@ -105,7 +111,7 @@ def step_share(
 
 
 def _polished(
-    X: np.ndarray, frame: Factors, v: np.ndarray, objective: Margins | Classes
+    X: Rows, frame: Factors, v: np.ndarray, objective: Margins | Classes
 ) -> Minimum | None:
     """Newton corrections of the weights, from gradients of the rows as they are."""
     A, back = frame.scores, frame.back
@@ -163,7 +169,7 @@ class _Metric:
     noise: np.ndarray
 
     @classmethod
-    def at(cls, A: np.ndarray, scores: np.ndarray, objective: Margins | Classes) -> _Metric | None:
+    def at(cls, A: Rows, scores: np.ndarray, objective: Margins | Classes) -> _Metric | None:
         try:
             lower = cholesky(objective.hessian(A, scores), lower=True, check_finite=False)
         except (LinAlgError, ValueError):
@@ -171,7 +177,7 @@ class _Metric:
         inverse = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
         if not np.isfinite(inverse).all():
             return None
-        noise = float(np.linalg.norm(inverse, 2)) * np.linalg.norm(A, axis=1)
+        noise = float(np.linalg.norm(inverse, 2)) * lengths(A)
         return cls(lower, objective.reach(A, lower), noise)
 
     def solve(self, gradient: np.ndarray) -> np.ndarray:
@@ -179,19 +185,19 @@ class _Metric:
         return step
 
 
-def _scores(X: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scores(X: Rows, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``X w``, in extended precision where that is affordable, and a bound on its rounding."""
-    terms = np.abs(X) @ np.abs(w)
+    terms = absolute(X) @ np.abs(w)
     if X.size * w[:1].size > EXTENDED_ENTRIES:
         scores, unit = X @ w, float(EPS)
     else:
         scores = (X.astype(EXTENDED) @ w.astype(EXTENDED)).astype(float)
         unit = float(np.finfo(EXTENDED).eps)
     # The rounding of the scores themselves moves a slope by no more than its last digits.
-    return scores, (X.shape[1] * unit * terms).reshape(len(X), -1).max(axis=1)
+    return scores, (X.shape[1] * unit * terms).reshape(X.shape[0], -1).max(axis=1)
 
 
-def _gradient(X: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _gradient(X: Rows, slopes: np.ndarray) -> np.ndarray:
     """``Xᵀ s``, likewise."""
     if X.size * slopes[:1].size > EXTENDED_ENTRIES:
         return X.T @ slopes

@@ -9,10 +9,13 @@ import numpy as np
 from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
+from ..rows import Rows
 from ._arguments import signed_rows
-from ._facial_reduction import Faces, facial_reduction, outside, row_space
+from ._facial_reduction import Faces, facial_reduction
 from ._hard_margin import certify, hard_margin
+from ._rows import largest, scaled
 from ._scaling import common_scale, heights, row_norms, scaled_rows, splits, too_far_apart
+from ._span import outside, row_space
 
 __all__ = ["Separability", "separability"]
 
@@ -135,18 +138,18 @@ def separability(problem: Problem) -> Separability:
         residual=_imbalance(Z, faces.weights),
         subset=faces.subset,
         subset_direction=direction,
-        n_samples=len(Z),
+        n_samples=Z.shape[0],
     )
 
 
-def _separable(Z: np.ndarray, u: np.ndarray, residual: float) -> Separability:
+def _separable(Z: Rows, u: np.ndarray, residual: float) -> Separability:
     shares, doubt, exponents = heights(Z, u)
     if (shares - doubt).min() <= 0:
         raise ValueError(
             "problem: the rows are separable, but rounding of any direction hides it; rescale the "
             "rows and features to similar size"
         )
-    subset = np.arange(len(Z))
+    subset = np.arange(Z.shape[0])
     for array in (u, subset):
         array.setflags(write=False)
     return Separability(
@@ -157,18 +160,18 @@ def _separable(Z: np.ndarray, u: np.ndarray, residual: float) -> Separability:
         residual=residual,
         subset=subset,
         subset_direction=u,
-        n_samples=len(Z),
+        n_samples=Z.shape[0],
     )
 
 
-def _imbalance(Z: np.ndarray, weights: np.ndarray) -> float:
+def _imbalance(Z: Rows, weights: np.ndarray) -> float:
     """‖Zᵀv‖ over the largest row norm."""
-    exponent = np.frexp(np.abs(Z).max(initial=0.0))[1]
-    Z = np.ldexp(Z, -exponent)
-    return float(np.linalg.norm(weights @ Z) / row_norms(Z).max()) if Z.any() else 0.0
+    size = largest(Z).max(initial=0.0)
+    Z = scaled(Z, -int(np.frexp(size)[1]))
+    return float(np.linalg.norm(weights @ Z) / row_norms(Z).max()) if size > 0 else 0.0
 
 
-def _subset_direction(Z: np.ndarray, faces: Faces) -> np.ndarray | None:
+def _subset_direction(Z: Rows, faces: Faces) -> np.ndarray | None:
     """The max-margin direction of the subset's rows projected on the complement of the rest."""
     S, rest = faces.subset, faces.rest
     if not len(S):
@@ -185,7 +188,7 @@ def _subset_direction(Z: np.ndarray, faces: Faces) -> np.ndarray | None:
     u = faces.separator(Z)
     if not splits(Z, u, S, rest):
         raise ValueError(
-            f"problem: {len(S)} of {len(Z)} rows can be separated at no cost to the others, but "
-            "rounding of any direction hides it; rescale the rows and features to similar size"
+            f"problem: {len(S)} of {Z.shape[0]} rows can be separated at no cost to the others, "
+            "but rounding of any direction hides it; rescale the rows and features to similar size"
         )
     return u

@@ -1,0 +1,219 @@
+// Steps with batches in the weights, on sparse rows: what a step costs is what its rows hold.
+//   local step  6 C flops for each entry of the rows drawn;  memory  d C reals for each thread
+//
+// A client's deviation from where it begins is alpha v + gamma shift, so that decay and what joins
+// every step are one product each, whatever d is. With base_j = a_j w_k and shift = eta (q_i -
+// lambda w_k), keep = 1 - eta (lambda + mu):
+//
+//   m_j = base_j + alpha a_j v + gamma a_j shift
+//   alpha <- keep alpha,   gamma <- keep gamma + 1,   v <- v + (step / alpha) sum_j e_j a_j
+//
+// The sums of the derivatives are kept over alpha, too.
+#pragma once
+
+#include "../model/weight_model.hpp"
+#include "dealers.hpp"
+
+namespace localgd {
+
+template <class Real>
+class Drawn final : public Phase {
+  using Block = typename Clients<Real>::Block;
+
+ public:
+  static constexpr std::string_view name = "drawn";
+  static constexpr bool in_span = false;
+  static constexpr Index multiple = 1;
+  static bool suits(const Setting& of) { return of.layout.sparse() && of.rule.stochastic(); }
+
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    Cost& round = forecast.round;
+    const double C = of.columns(), per_row = of.entries() / of.samples();
+    forecast.parts = of.layout.clients();
+    forecast.setup.add(Cost::filled, 2 * of.bytes_of_rows<Real>());
+    for (Index i = 0; i < of.layout.clients(); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const auto steps = static_cast<double>(of.rule.steps[at]);
+      const double drawn = ahead.share * steps * static_cast<double>(of.rule.batches[at]);
+      round.add(Cost::clients, ahead.share);
+      round.add(Cost::numbers, ahead.share * 4 * static_cast<double>(of.layout.size(i)) * C);
+      round.add(Cost::draws, drawn);
+      round.add(Cost::products, ahead.share * steps + drawn);
+      round.add(Cost::exponentials, 2 * drawn * C);  // one by one
+      // Two products, what is added and cleared, and the change of the weights: by single entries.
+      constexpr double each = 5, of_entry = 3;
+      round.add(Cost::entries, of_entry * each * drawn * per_row * C);
+      round.read(sizeof(Real) * drawn * per_row, of.bytes_of_rows<Real>());
+    }
+  }
+
+  Drawn(WeightModel<Real>& model, const Round& round, const Setting&)
+      : model_(&model),
+        groups_(round.groups()),
+        rule_(round.rule()),
+        dealers_(data(), round),
+        sums_(clients().numbers()) {
+    std::vector<double> costs;
+    const double per_row =
+        static_cast<double>(data().entries()) / static_cast<double>(data().samples());
+    for (Index i = 0; i < data().clients(); ++i)
+      costs.push_back(12 * static_cast<double>(round.rows_of_step(i) * outputs()) * per_row);
+    work_ = groups_.work(costs);
+  }
+
+  bool prepare(Team& team, Stop&) override {
+    Index most_rows = 0;
+    for (Index i = 0; i < data().clients(); ++i) most_rows = std::max(most_rows, data().size(i));
+    spaces_.assign(
+        static_cast<std::size_t>(team.threads()),
+        Space(data().features() * outputs(), most_rows, dealers_.largest_batch(), outputs()));
+    return true;
+  }
+
+  Outcome run(const Round& round, Team& team, Stop& stop) override {
+    const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
+      Space& at = space(thread);
+      if (done == 0) start(round, i, at);
+      for (std::int64_t l = 0; l < count; ++l) step(round, i, done + l, at);
+      return count;
+    };
+    const bool complete = take_in_pieces(round, round.work(), team, stop, steps,
+                                         [&](Index i, int thread) { finish(round, i, thread); });
+    return complete ? Outcome::done : Outcome::stopped;
+  }
+
+ private:
+  // What one client at work reads and writes.
+  struct Space {
+    Space(Index numbers, Index most_rows, Index batch, Index outputs)
+        : v(Vector<Real>::Zero(numbers)),
+          drawn(static_cast<std::size_t>(most_rows), false),
+          ahead(steps_ahead(batch)),
+          rows(static_cast<std::size_t>(ahead * batch)),
+          wide(outputs),
+          margins(batch * outputs),
+          derivatives(margins.size()),
+          targets(batch) {}
+
+    Index client = -1;
+    Real alpha = 1, gamma = 0;
+    Vector<Real> v;           // d C
+    std::vector<char> drawn;  // rows, in the round
+    std::int64_t ahead;       // steps whose batches are drawn in one go
+    std::vector<RowDealer::Row> rows;
+    Vector<double> wide;  // products in float64
+    Vector<Real> margins, derivatives, targets;
+  };
+
+  const Clients<Real>& clients() const { return model_->clients(); }
+  const Data& data() const { return clients().data(); }
+  const Rows<Real>& rows() const { return clients().rows(); }
+  Index outputs() const { return clients().outputs(); }
+  Space& space(int thread) { return spaces_[static_cast<std::size_t>(thread)]; }
+
+  void start(const Round& round, Index i, Space& at) {
+    clear(at);  // of a round that was stopped
+    at.client = i;
+    at.alpha = 1;
+    at.gamma = 0;
+    clients().block(sums_, i).setZero();
+    dealers_.begin(round, i);
+    if (model_->corrections().any()) model_->corrections_in_weights().correction(i);
+  }
+
+  // a_j shift, and a_j w_k or where a displaced client begins.
+  void base_of(const Round& round, Index i, Index j, Index c, double& base, double& shift,
+               const Space& at) const {
+    base = at.wide[c];
+    shift = 0;
+    if (model_->corrections().any()) {
+      Real own;
+      const Real* q = model_->corrections_in_weights().data(i) + c * data().features();
+      rows().multiply({data().begin(i) + j, 1}, q, 1, &own);
+      if (model_->corrections().displace())
+        base += static_cast<double>(own);
+      else
+        shift = round.plan().lr * static_cast<double>(own);
+    }
+    shift -= round.l2_step() * base;
+  }
+
+  void step(const Round& round, Index i, std::int64_t l, Space& at) {
+    const Index size = round.batch(i), C = outputs(), d = data().features();
+    const std::int64_t dealt = l % at.ahead;
+    if (dealt == 0)
+      dealers_.of(i).deal(std::min(at.ahead, round.steps_taken(i) - l) * size, at.rows.data());
+    const RowDealer::Row* batch = at.rows.data() + dealt * size;
+    for (Index t = 0; t < size; ++t) {
+      const Index j = batch[t];
+      const Range row{data().begin(i) + j, 1};
+      at.targets[t] = clients().targets(i)[j];
+      rows().dots(row, model_->present().data(), C, at.wide.data());
+      for (Index c = 0; c < C; ++c) {
+        Real moved;
+        rows().multiply(row, at.v.data() + c * d, 1, &moved);
+        double base, shift;
+        base_of(round, i, j, c, base, shift, at);
+        at.margins[c * size + t] =
+            static_cast<Real>(base) + (at.alpha * moved + at.gamma * static_cast<Real>(shift));
+      }
+    }
+    clients().kernels().derivatives(at.margins.data(), at.targets.data(), size, C,
+                                    at.derivatives.data());
+    if (const Real* weights = clients().row_weights(i))
+      weigh_drawn(weights, batch, size, C, size, at.derivatives.data());
+    const auto keep = static_cast<Real>(round.keep());
+    at.gamma = keep * at.gamma + 1;
+    decay(i, keep, at);
+    Block sums = clients().block(sums_, i);
+    const Real by_alpha = 1 / at.alpha, by_step = static_cast<Real>(round.step(i)) * by_alpha;
+    for (Index t = 0; t < size; ++t) {
+      const Index j = batch[t];
+      at.drawn[static_cast<std::size_t>(j)] = true;
+      for (Index c = 0; c < C; ++c) {
+        const Real e = at.derivatives[c * size + t], moved = by_step * e;
+        sums(j, c) += by_alpha * e;
+        rows().add({data().begin(i) + j, 1}, &moved, 1, at.v.data() + c * d);
+      }
+    }
+  }
+
+  // alpha <- keep alpha, which is taken into v before it leaves the range of numbers.
+  void decay(Index i, Real keep, Space& at) {
+    constexpr Real least = Real(1e-3), most = Real(1e3);
+    at.alpha *= keep;
+    if (std::abs(at.alpha) > least && std::abs(at.alpha) < most) return;
+    at.v *= at.alpha;
+    clients().block(sums_, i) *= at.alpha;
+    at.alpha = 1;
+  }
+
+  void finish(const Round& round, Index i, int thread) {
+    Space& at = space(thread);
+    Block sums = clients().block(sums_, i);
+    sums *= at.alpha;
+    clear(at);
+    model_->take(round, i, sums.data(), thread);
+  }
+
+  // v is 0 again where the client's rows have changed it.
+  void clear(Space& at) {
+    if (at.client < 0) return;
+    const Index first = data().begin(at.client);
+    for (Index j = 0; j < data().size(at.client); ++j) {
+      if (!at.drawn[static_cast<std::size_t>(j)]) continue;
+      rows().clear(first + j, outputs(), at.v.data());
+      at.drawn[static_cast<std::size_t>(j)] = false;
+    }
+    at.client = -1;
+  }
+
+  WeightModel<Real>* model_;
+  const Groups& groups_;
+  const LocalRule& rule_;
+  Dealers dealers_;
+  Vector<Real> sums_;          // all clients
+  std::vector<Space> spaces_;  // of each thread
+};
+
+}  // namespace localgd

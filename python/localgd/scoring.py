@@ -1,0 +1,76 @@
+"""How well scores sort rows into their classes: what histories and ``analysis`` have of it.
+
+Binary: y is -1 or +1 and a score above 0 says +1, below 0 says -1; one of 0 says neither. Several
+classes: y is 0 … C-1, and the largest of the C scores says which.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["accuracy", "auc", "balanced_accuracy", "class_accuracies", "class_f1", "f1", "right"]
+
+
+def right(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Of which rows the class is told."""
+    found: np.ndarray = _told(scores) == y
+    return found
+
+
+def accuracy(y: np.ndarray, scores: np.ndarray) -> float:
+    """The share of them."""
+    return float(np.mean(right(y, scores)))
+
+
+def class_accuracies(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The same of the rows of each class; NaN for one without rows."""
+    rows, _, right = _counts(y, scores)
+    with np.errstate(invalid="ignore"):
+        return right / rows
+
+
+def balanced_accuracy(y: np.ndarray, scores: np.ndarray) -> float:
+    """The mean of that over the classes that have rows."""
+    found = class_accuracies(y, scores)
+    return float(np.mean(found[~np.isnan(found)]))
+
+
+def class_f1(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """``2 · right / (rows + told)`` of each class; NaN for one that neither is there nor told."""
+    rows, told, right = _counts(y, scores)
+    with np.errstate(invalid="ignore"):
+        return 2 * right / (rows + told)
+
+
+def f1(y: np.ndarray, scores: np.ndarray) -> float:
+    """Of the class +1; of several the mean over those that are there or told."""
+    found = class_f1(y, scores)
+    return float(found[1]) if scores.ndim == 1 else float(np.mean(found[~np.isnan(found)]))
+
+
+def auc(y: np.ndarray, scores: np.ndarray) -> float:
+    """The chance that a row at +1 has a higher score than one at -1, ties counting half.
+
+    NaN with rows of one label only.
+    """
+    positive = y > 0
+    many, others = int(np.count_nonzero(positive)), int(np.count_nonzero(~positive))
+    if many == 0 or others == 0:
+        return float("nan")
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(count) - (count - 1) / 2  # the mean rank of those with one score
+    return float((ranks[place[positive]].sum() - many * (many + 1) / 2) / (many * others))
+
+
+def _told(scores: np.ndarray) -> np.ndarray:
+    told: np.ndarray = np.sign(scores) if scores.ndim == 1 else np.argmax(scores, axis=1)
+    return told
+
+
+def _counts(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each class: its rows, those told to be of it, and those rightly so."""
+    told = _told(scores)
+    classes = np.array([-1, 1]) if scores.ndim == 1 else np.arange(scores.shape[1])
+    found = [((y == c).sum(), (told == c).sum(), ((y == c) & (told == c)).sum()) for c in classes]
+    rows, said, right = np.array(found, dtype=np.float64).T
+    return rows, said, right
