@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import UnsupportedError
 from ..losses import LOSSES, check_loss
 from ..problem import Problem, check_problem
 
@@ -36,6 +37,8 @@ def smoothness(problem: Problem, loss: str) -> float:
     ------
     ValueError
         For a loss that does not fit the task.
+    UnsupportedError
+        For the Poisson loss, which has none.
     TypeError
         If problem is not a Problem.
 
@@ -52,6 +55,11 @@ def smoothness(problem: Problem, loss: str) -> float:
     """
     check_problem(problem)
     check_loss(loss, problem)
+    if not np.isfinite(LOSSES[loss].curvature):
+        raise UnsupportedError(
+            f"loss: got {loss!r}, whose second derivative has no bound; want a learning rate as a "
+            "number"
+        )
     exponent = int(np.frexp(np.abs(problem.X).max())[1])  # so that squares stay in range
     largest, omega = 0.0, problem.relative_weights
     for i in range(problem.n_clients):
