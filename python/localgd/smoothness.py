@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .errors import UnsupportedError
 from .losses import LOSSES, check_loss
 from .problem import Problem, check_problem
 from .rows import Rows, arrays_of, as_double, dense_double, is_sparse, scaled_rows
@@ -39,6 +40,8 @@ def smoothness(problem: Problem, loss: str) -> float:
     ------
     ValueError
         For a loss that does not fit the task.
+    UnsupportedError
+        For the Poisson loss, which has none.
     TypeError
         If problem is not a Problem.
 
@@ -55,6 +58,11 @@ def smoothness(problem: Problem, loss: str) -> float:
     """
     check_problem(problem)
     check_loss(loss, problem)
+    if not np.isfinite(LOSSES[loss].curvature):
+        raise UnsupportedError(
+            f"loss: got {loss!r}, whose second derivative has no bound; want a learning rate as a "
+            "number"
+        )
     entries = arrays_of(problem.X)[-1]
     exponent = int(np.frexp(np.abs(entries).max(initial=0.0))[1])  # so that squares stay in range
     square, omega = 0.0, problem.relative_weights
