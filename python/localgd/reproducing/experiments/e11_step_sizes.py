@@ -83,7 +83,7 @@ class StepSizes(Experiment):
                     ],
                 ),
             ],
-            notes=real.notes,
+            **real.told,
         )
 
     def _grid(
@@ -177,12 +177,6 @@ class StepSizes(Experiment):
         ]
         more = [(heading, f"{{{heading}}}") for heading in steps]
         return self.table(name, found, more=more, **places)
-
-    def finding(self, numbers: Mapping[str, Any]) -> str:
-        """The summary's sentence."""
-        count = numbers["diverged"]
-        diverging = f"{count} runs diverge" if count else "No run diverges"
-        return super().finding({**numbers, "diverging": diverging})
 
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """End losses and stable rounds against η, and the presets."""
