@@ -288,6 +288,30 @@ def test_verdict_is_computed_from_the_numbers(value, answer, reason):
     assert (verdict.answer, verdict.reason) == (answer, reason)
 
 
+BEYOND = {"<": 1.0, "<=": 1.0, ">": -1.0, ">=": -1.0, "==": 1.0}  # towards what is not met
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=IDS)
+def test_every_condition_turns_the_verdict_on_its_claim_alone(experiment):
+    good = {}
+    for c in experiment.criterion:
+        value = c.limit - (0.0 if c.comparison == "==" else BEYOND[c.comparison])
+        strictest = max if BEYOND[c.comparison] < 0 else min
+        good[c.number] = strictest(value, good.get(c.number, value))
+    assert {v.answer for v in experiment.judge(good).values()} == {"holds"}
+    for claim in experiment.words.claims:
+        for c in claim.conditions:
+            bad = {**good, c.number: c.limit + BEYOND[c.comparison]}
+            answers = {title: v.answer for title, v in experiment.judge(bad).items()}
+            assert answers.pop(claim.title) in ("does not hold", "holds with a caveat")
+            others = {
+                other.title
+                for other in experiment.words.claims
+                if c.number not in {o.number for o in other.conditions}
+            }
+            assert {answers[title] for title in others} <= {"holds"}
+
+
 def test_every_claim_has_a_verdict_of_its_own():
     verdicts = Toy().judge({"value": -1.0})
     assert {title: v.answer for title, v in verdicts.items()} == {

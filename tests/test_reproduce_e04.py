@@ -39,7 +39,7 @@ def test_who_holds_the_rows_matters_little(experiment, measured):
 
 
 def test_rounds_are_those_of_the_pooled_problem(experiment, measured):
-    assert experiment.judge(measured.numbers)["What explains the rounds"].answer == "holds"
+    assert experiment.judge(measured.numbers)["Rounds by the pooled problem"].answer == "holds"
     assert measured.numbers["by_gd_error_decades"] < 0.3
     assert measured.numbers["best"] == "by_gd"
 
@@ -51,7 +51,7 @@ def test_a_quantity_that_knows_nothing_explains_nothing(experiment, measured):
     order = np.random.default_rng(0).permutation(len(table["by_gd"]))
     told = e04.explained([{**table, "by_gd": table["by_gd"][order]}])
     numbers = {**measured.numbers, "by_gd_r2": told["by_gd"]["r2"]}
-    assert experiment.judge(numbers)["What explains the rounds"].answer == "does not hold"
+    assert experiment.judge(numbers)["Rounds by the pooled problem"].answer == "does not hold"
 
 
 def test_lines_are_fitted_on_one_half_and_tested_on_the_other():
@@ -72,6 +72,15 @@ def test_rounds_by_the_residual_are_those_of_a_line():
     decades = e04.by_residual(limit, 10.0)["with_along"]
     w = limit.weights * np.log(10.0**decades * 10.0) + limit.rho
     assert np.degrees(lg.angle(w, limit.weights)) == pytest.approx(5.0)
+
+
+def test_a_method_that_stops_short_is_found_out(experiment):
+    """A step of 1e-150 does not get far: no law at any degree, and no rounds to be told."""
+    stopped = replace(experiment, method=lambda L, lr: lg.LocalGD(1, 1e-150))
+    part = stopped._kind(Context(quick=True), "shift", (0.0,), e04._shifted)
+    (condition,) = [c for c in experiment.criterion if c.number == "worst_fall"]
+    assert not condition.met({"worst_fall": float(part["fall"].max())})
+    assert np.isnan(part["decades 5°"]).all()
 
 
 def test_without_the_correlation_the_claim_falls(experiment, measured):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .intervals import Estimate
+from .intervals import Estimate, units_first
 
 __all__ = ["BEFOREHAND", "CAVEAT", "FAILS", "FAILURE", "HOLDS", "INCONCLUSIVE", "MET", "NOT_MET"]
 __all__ += ["PILOT", "UNDECIDED", "Condition", "Numbers", "Verdict", "judge"]
@@ -106,7 +106,7 @@ class Condition:
         if isinstance(value, str):
             return value
         text = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
-        return text + ("" if self.unit in ("", "°") else " ") + self.unit
+        return units_first(text + ("" if self.unit in ("", "°") else " ") + self.unit)
 
 
 def _one_of(name: str, given: str, wanted: Sequence[str] | Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy.special import bdtr, stdtrit
 
 __all__ = ["UNKNOWN", "Estimate", "at_least", "geometric", "interval", "least", "magnitude"]
-__all__ += ["median", "over_draws", "worst"]
+__all__ += ["median", "over_draws", "units_first", "worst"]
 
 
 class Estimate(NamedTuple):
@@ -54,6 +55,14 @@ class Estimate(NamedTuple):
         if math.isclose(above, below, rel_tol=1e-6):
             return f"{written[0]} ± {self.half:{spec.replace('+', '')}}"
         return f"{written[0]} ({written[1]} to {written[2]})"
+
+
+INTERVAL_THEN_UNIT = re.compile(r" (\(\S+ to \S+\))( ?[°%])")
+
+
+def units_first(text: str) -> str:
+    """Units after the number and not after its interval: "2.1° (1.8 to 2.6)"."""
+    return INTERVAL_THEN_UNIT.sub(r"\2 \1", text)
 
 
 UNKNOWN = Estimate(math.nan, -math.inf, math.inf)

@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import _validation as check
 from .criterion import Condition
+from .intervals import units_first
 from .measured import Measured, Table
 from .sources import Source, find_source
 
@@ -51,7 +52,9 @@ class Claim:
         said = [self.finding, self.on_real]
         if measured.used_own_rows:
             said.reverse()
-        return " ".join(filter(None, said)).format_map({**measured.numbers, "real": real})
+        return units_first(
+            " ".join(filter(None, said)).format_map({**measured.numbers, "real": real})
+        )
 
 
 @dataclass(frozen=True)

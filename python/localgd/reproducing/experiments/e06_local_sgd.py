@@ -612,6 +612,7 @@ def _draw_mixtures(mixtures: Columns, batch: int) -> Any:
         low, high = (some[end][shown][usual] for end in ("low", "high"))
         ax.fill_between(zeta[usual], low, high, color=style["color"], alpha=0.15, linewidth=0)
     ax.axhline(1, **figures.GUIDE)
+    ax.tick_params(axis="x", which="minor", labelbottom=False)
     return ax
 
 
@@ -632,6 +633,8 @@ def _draw_crossovers(table: Columns) -> Any:
                 linestyle="",
                 color=style["color"],
             )
+    figures.few_ticks(ax, np.unique(table["rounds"]).tolist())
+    ax.tick_params(axis="y", which="minor", labelleft=False)
     return ax
 
 
