@@ -446,7 +446,7 @@ def crossover(mixtures: Columns) -> Estimate:
     """The ζ from which on minibatch SGD is better: log ratio linear in log ζ between two shares.
 
     Its interval is where the ends of the ratio cross. It is a bound where one method is better for
-    every ζ that was tried, and NaN where the better one changes more than once.
+    every ζ that was tried, and unknown where the better one changes more than once.
     """
     known = np.isfinite(mixtures["low"]) | np.isfinite(mixtures["high"])
     if not known[mixtures["share"] > 0].any():
@@ -456,7 +456,7 @@ def crossover(mixtures: Columns) -> Estimate:
     least, most = (pick(zeta[mixtures["share"] > 0]) for pick in (np.min, np.max))
     value, low, high = (_crossing(zeta, mixtures[name]) for name in ("ratio", "low", "high"))
     if math.isnan(value):
-        return Estimate(value, value, value)
+        return UNKNOWN
     if value == -math.inf:
         bound = max(high, least)
         return Estimate(bound, value, bound) if bound < math.inf else UNKNOWN
@@ -493,11 +493,6 @@ def _of_crossovers(
         for batch in (ALL, TUNED_BATCHES[0])
     )
     first, last = min(quiet), max(quiet)
-    usual = [k for k, zeta in quiet.items() if np.isfinite(zeta).all()]
-    slope = math.nan
-    if len(usual) > 1:
-        logs = np.log([quiet[k].value for k in usual])
-        slope = float(np.polyfit(np.log(usual), logs, 1)[0])
     of_one_class = part(mixtures, share=1.0, rounds=last)
     strength = [
         magnitude(_ratio(row).map(_log_ratio))
@@ -506,16 +501,21 @@ def _of_crossovers(
     ]
     return {
         "zeta_of_one_class": float(mixtures["zeta"].max()),
-        "mixture_first_rounds": first,
-        "mixture_last_rounds": last,
-        "crossover_first": quiet[first],
-        "crossover_last": quiet[last],
-        "crossover_noisy_first": noisy[first],
-        "crossover_noisy_last": noisy[last],
-        "crossover_slope": slope,
+        "crossovers": _said(quiet),
+        "noisy_crossovers": _said(noisy),
         "crossover_fall": _quotient(quiet[last], quiet[first]),
         "noise_evens": _quotient(*strength),
     }
+
+
+def _said(crossovers: Mapping[int, Estimate]) -> str:
+    """The known ones in words."""
+    known = [
+        f"{zeta:.2g} after {rounds}"
+        for rounds, zeta in crossovers.items()
+        if math.isfinite(zeta.value)
+    ]
+    return ", ".join(known) or "unknown"
 
 
 def _log_ratio(ratio: float) -> float:
