@@ -123,7 +123,7 @@ def test_pictures_and_finding(experiment, measured):
         "offset",
         "removal",
     ]
-    assert "Tumours: to " in experiment.words.claims[2].found(measured)
+    assert "Tumours: where η (L - 1) H" in experiment.words.claims[2].found(measured)
 
 
 def test_the_code_shown_runs(experiment, capsys):
