@@ -38,15 +38,7 @@ from localgd.reproducing import (
     registry,
     words,
 )
-from localgd.reproducing.intervals import (
-    Estimate,
-    at_least,
-    geometric,
-    least,
-    magnitude,
-    median,
-    worst,
-)
+from localgd.reproducing.intervals import Estimate, at_least
 from localgd.reproducing.report import Report, html
 from localgd.reproducing.report.text import rich
 from localgd.reproducing.rows import on_clients, separable
@@ -331,28 +323,6 @@ def test_every_claim_has_a_verdict_of_its_own():
 def test_when_a_limit_was_set_is_told(when, first, message):
     with pytest.raises(ValueError, match=message):
         Condition("below 1", "value", "<", 1, when, first)
-
-
-def test_median_and_its_interval():
-    values = np.arange(1.0, 11.0)
-    # P(Bin(10, 1/2) < 2) = 11/1024 <= 0.025 < P(Bin(10, 1/2) < 3)
-    assert median(values[::-1]) == (5.5, 2.0, 9.0)
-    assert median([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)  # too few: the range
-    assert np.isnan(median([1.0, np.nan, 2.0])).all()
-    covered = [
-        median(draw).low <= 0 <= median(draw).high
-        for draw in np.random.default_rng(0).standard_normal((2000, 10))
-    ]
-    assert 0.965 < np.mean(covered) < 0.99  # 1 - 22/1024
-
-
-def test_intervals_of_signs_and_of_the_worst():
-    assert magnitude(Estimate(-2.0, -3.0, -1.0)) == (2.0, 1.0, 3.0)
-    assert magnitude(Estimate(-1.0, -3.0, 2.0)) == (1.0, 0.0, 3.0)
-    pair = [Estimate(1.0, 0.0, 5.0), Estimate(2.0, 1.5, 2.5)]
-    assert worst(pair) == (2.0, 1.5, 5.0)
-    assert least(pair) == (1.0, 0.0, 2.5)
-    assert geometric([1.0, 100.0]).value == pytest.approx(10.0)
 
 
 def test_a_comparison_that_does_not_exist_is_refused():

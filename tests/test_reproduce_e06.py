@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context, find, rows
 from localgd.reproducing.context import OwnRows
 from localgd.reproducing.experiments import e06_local_sgd as e06
 
@@ -64,39 +64,12 @@ def test_what_stands_at_the_floor_is_a_bound(experiment, measured):
 
 
 def test_clients_of_a_mixture_have_one_loss_in_common():
-    alone, mixed = e06.mixture(0.0), e06.mixture(0.7)
+    alone, mixed = rows.mixture(0.0), rows.mixture(0.7)
     w = np.array([0.3, -0.2, 0.5])
     runs = [lg.run(p, lg.GD(1.0), rounds=3, loss="logistic", init=w) for p in (alone, mixed)]
     np.testing.assert_allclose(runs[0].weights, runs[1].weights, rtol=1e-12)
     assert e06.disagreement(alone) < 1e-12
-    assert e06.disagreement(mixed) == pytest.approx(0.7 * e06.disagreement(e06.mixture(1.0)))
-
-
-def test_a_crossover_is_where_the_ratio_is_one():
-    def crossover(ratio, low=None, high=None):
-        table = {"zeta": np.array([0.0, 0.01, 0.1, 1.0]), "share": np.array([0.0, 0.01, 0.1, 1.0])}
-        low, high = (ratio if end is None else end for end in (low, high))
-        return e06.crossover(
-            table | {"ratio": np.array(ratio), "low": np.array(low), "high": np.array(high)}
-        )
-
-    value, low, high = crossover([9.0, 4.0, 2.0, 0.5])
-    assert value == low == high == pytest.approx(10**-0.5)
-    assert crossover([9.0, 4.0, 3.0, 2.0]) == (1.0, 1.0, np.inf)
-    assert crossover([0.9, 0.8, 0.7, 0.6]) == (0.01, -np.inf, 0.01)
-    assert crossover([2.0, 0.8, 0.7, 0.6]) == (0.01, -np.inf, 0.01)
-    assert f"{crossover([2.0, 0.5, 2.0, 0.5]):g}" == "unknown"  # it changes twice
-    spread = crossover([9.0, 4.0, 2.0, 0.5], low=[2.0, 2.0, 0.5, 0.1], high=[20.0, 9.0, 4.0, 2.0])
-    assert spread.low == pytest.approx(10**-1.5)
-    assert spread.high == np.inf
-    unsure = crossover([0.9, 0.8, 0.7, 0.6], high=[9.0, 4.0, 2.0, 0.5])
-    assert unsure.value == unsure.high == pytest.approx(10**-0.5)
-    assert unsure.low == -np.inf
-    assert f"{crossover([0.9, 0.8, 0.7, 0.6], high=[9.0, 4.0, 2.0, 2.0]):g}" == "unknown"
-    unknown = crossover(
-        [9.0, 4.0, 2.0, 1.0], low=[9.0, 4.0, 2.0, -np.inf], high=[9.0, 4.0, 2.0, np.inf]
-    )
-    assert unknown == (0.1, 0.1, np.inf)
+    assert e06.disagreement(mixed) == pytest.approx(0.7 * e06.disagreement(rows.mixture(1.0)))
 
 
 def test_local_sgd_in_the_place_of_minibatch_sgd_has_no_crossover(experiment, context, measured):

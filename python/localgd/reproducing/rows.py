@@ -12,8 +12,8 @@ import localgd as lg
 
 from .context import Context
 
-__all__ = ["OWN", "Rows", "about", "digits", "digits_name", "draws", "on_clients"]
-__all__ += ["separable", "synthetic", "tumours"]
+__all__ = ["OWN", "Rows", "about", "digits", "digits_name", "draws", "mixture"]
+__all__ += ["on_clients", "separable", "synthetic", "tumours"]
 
 T = TypeVar("T")
 PER_CLASS = 100  # of real rows
@@ -112,6 +112,21 @@ def tumours() -> tuple[np.ndarray, np.ndarray]:
     X = X[:, [1, 4, 8]]  # texture, smoothness, symmetry
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     return X / np.linalg.norm(X, axis=1).max(), y
+
+
+def mixture(share: float) -> lg.Problem:
+    """Two clients that both have all rows; a share of each counts by the client's class alone.
+
+    ``f_i = (1 - share) f + share f_class(i)``, weighted so that f is the pooled loss for any share.
+    """
+    X, y = tumours()
+    labels = np.unique(y)
+    counts = [np.mean(y == label) for label in labels]
+    weights = [
+        (1 - share) + share * (y == label) / count
+        for label, count in zip(labels, counts, strict=True)
+    ]
+    return lg.Problem([(X, y)] * 2, weights=counts, sample_weight=weights)
 
 
 def separable(problem: lg.Problem) -> lg.Problem:

@@ -14,8 +14,9 @@ import localgd as lg
 from .. import figures, rows
 from ..columns import Columns, columns, part, records
 from ..context import Context
+from ..crossing import crossover
 from ..experiment import Experiment
-from ..intervals import UNKNOWN, Estimate, geometric, least, magnitude, median, worst
+from ..intervals import Estimate, geometric, least, magnitude, median, worst
 from ..measured import Measured, largest
 from ..words import read
 
@@ -26,7 +27,6 @@ REAL_BATCH, REAL_ROUNDS = 4, 1000
 ALL = 0  # stands for batches of all rows
 TUNED_BATCHES = (4, 32, ALL)  # on rows that are not separable
 FLOOR = 1e-12  # of an excess loss, well above rounding
-TINY = 1e-12  # of a ζ: clients are equal
 HORIZONS = (10, 50, 300)  # rounds
 SPLITS = {"equal": "equal clients", "iid": "dealt at random", "class": "dealt by class"}
 CATCH_UP = ("Local-SGD, η", "minibatch SGD, η", "minibatch SGD, Lη")
@@ -195,7 +195,7 @@ class LocalSteps(Experiment):
         """The same on clients from equal to of one class, all of the same f."""
         found = []
         for share in context.each("mixtures, share of one class ", _shares(context)):
-            problem = mixture(share)
+            problem = rows.mixture(share)
             zeta = disagreement(problem)
             for batch in TUNED_BATCHES:
                 horizons = _mixture_rounds(context)
@@ -330,21 +330,6 @@ def _mixture_rounds(context: Context) -> tuple[int, ...]:
     return context.pick((10, 20), (5, 10, 15, 20, 30, 100, 300))
 
 
-def mixture(share: float) -> lg.Problem:
-    """Two clients that both have all rows; a share of each counts by the client's class alone.
-
-    ``f_i = (1 - share) f + share f_class(i)``, weighted so that f is the pooled loss for any share.
-    """
-    X, y = rows.tumours()
-    labels = np.unique(y)
-    counts = [np.mean(y == label) for label in labels]
-    weights = [
-        (1 - share) + share * (y == label) / count
-        for label, count in zip(labels, counts, strict=True)
-    ]
-    return lg.Problem([(X, y)] * 2, weights=counts, sample_weight=weights)
-
-
 def disagreement(problem: lg.Problem) -> float:
     """ζ = (Σ p_i‖∇f_i - ∇f‖²)^½ at the minimiser of f."""
     w = lg.reference.minimizer(problem, loss="logistic").weights
@@ -436,53 +421,10 @@ def _of_tuned(tuned: Columns) -> dict[str, Any]:
 def _crossovers(mixtures: Columns) -> dict[tuple[int, int], Estimate]:
     """For each batch size and number of rounds the ζ at which both methods are as good."""
     return {
-        (batch, rounds): crossover(part(mixtures, batch=batch, rounds=rounds))
+        (batch, rounds): crossover(part(mixtures, batch=batch, rounds=rounds), "zeta")
         for batch in TUNED_BATCHES
         for rounds in np.unique(mixtures["rounds"]).tolist()
     }
-
-
-def crossover(mixtures: Columns) -> Estimate:
-    """The ζ from which on minibatch SGD is better: log ratio linear in log ζ between two shares.
-
-    Its interval is where the ends of the ratio cross. It is a bound where one method is better for
-    every ζ that was tried, and unknown where the better one changes more than once.
-    """
-    known = np.isfinite(mixtures["low"]) | np.isfinite(mixtures["high"])
-    if not known[mixtures["share"] > 0].any():
-        return UNKNOWN
-    mixtures = {name: column[known] for name, column in mixtures.items()}
-    zeta = mixtures["zeta"]
-    least, most = (pick(zeta[mixtures["share"] > 0]) for pick in (np.min, np.max))
-    value, low, high = (_crossing(zeta, mixtures[name]) for name in ("ratio", "low", "high"))
-    if math.isnan(value):
-        return UNKNOWN
-    if value == -math.inf:
-        bound = max(high, least)
-        return Estimate(bound, value, bound) if bound < math.inf else UNKNOWN
-    if value == math.inf:
-        bound = min(low, most)
-        return Estimate(bound, bound, value) if bound > -math.inf else UNKNOWN
-    return Estimate(value, *(value if math.isnan(end) else end for end in (low, high)))
-
-
-def _crossing(zeta: np.ndarray, ratio: np.ndarray) -> float:
-    """Where a ratio falls below 1: -inf if it always is, inf if never, NaN if more than once."""
-    order = np.argsort(zeta)
-    zeta, above = zeta[order], ratio[order] > 1
-    falls = np.flatnonzero(above[:-1] & ~above[1:])
-    if (~above[:-1] & above[1:]).any():
-        return math.nan
-    if not len(falls):
-        return math.inf if above[-1] else -math.inf
-    j = int(falls[0])
-    if zeta[j] < TINY:  # between equal clients and the smallest that was tried
-        return -math.inf
-    if not np.isfinite(ratio[order][j : j + 2]).all():
-        return float(zeta[j + 1])
-    x = np.log(zeta[j : j + 2])
-    y = np.log(np.maximum(ratio[order][j : j + 2], FLOOR))
-    return float(np.exp(x[0] + (x[1] - x[0]) * y[0] / (y[0] - y[1])))
 
 
 def _of_crossovers(
@@ -519,7 +461,9 @@ def _said(crossovers: Mapping[int, Estimate]) -> str:
 
 
 def _log_ratio(ratio: float) -> float:
-    return math.log10(ratio) if 0 < ratio < math.inf else math.copysign(math.inf, ratio)
+    if ratio <= 0:  # of a bound
+        return -math.inf
+    return math.log10(ratio)
 
 
 def _quotient(above: Estimate, below: Estimate) -> Estimate:
