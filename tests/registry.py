@@ -97,7 +97,8 @@ class MethodCase:
         if isinstance(steps, tuple) and len(steps) != n_clients:
             return False
         try:
-            Participation(lg.Problem([([[1.0]], [1.0])] * n_clients), self.make(0.1), 0)
+            drawn = Participation(lg.Problem([([[1.0]], [1.0])] * n_clients), self.make(0.1), 0)
+            drawn.of(0, 6)  # a function names clients that there may not be
         except ValueError:  # more clients a round than there are, or others
             return False
         return True

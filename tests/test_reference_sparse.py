@@ -184,7 +184,7 @@ def test_measures_of_analysis(monkeypatch):
         agree(one, other, "variance alignment dissimilarity gradient_norm", atol=1e-13)
         constants = [lg.analysis.smoothness(problem, loss) for problem in problems]
         assert constants[0] == pytest.approx(constants[1], rel=1e-14)
-    monkeypatch.setattr(sys.modules["localgd.analysis.smoothness"], "FEW", 5)
+    monkeypatch.setattr(sys.modules["localgd.smoothness"], "FEW", 5)
     iterated = lg.analysis.smoothness(problems[0], "squared")
     assert constants[1] * (1 - 1e-15) <= iterated <= constants[1] * (1 + 1e-12)
     margins = [lg.analysis.margins(problem, w) for problem in problems]

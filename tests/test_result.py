@@ -148,6 +148,7 @@ def test_config_is_what_was_asked_for(run):
         "server": {"name": "Average"},
         "participation": 1.0,
         "sampling": "uniform",
+        "shares": "renormalized",
         "normalize": True,
     }
     wanted = {"rounds": 100, "loss": "exponential", "engine": "auto", "seed": 2**100}

@@ -74,8 +74,8 @@ def test_what_is_not_defined_is_nan():
     [
         ([1, -1], [1.0], "scores: got 1 for 2 labels"),
         ([], [], "scores: got 0 for 0 labels"),
-        ([1, 0], [1.0, 2.0], "label 0 at row 1 of a binary task"),
-        ([0, 2], [[1.0, 2.0], [1.0, 2.0]], "y: class 2; there are scores of 0 to 1"),
+        ([1, 2, 0], [1.0, 2.0, 3.0], "y: 3 distinct labels in all"),
+        ([0, 2], [[1.0, 2.0], [1.0, 2.0]], "y: label 2 at row 1; the problem has 0, 1"),
         ([1, -1], [[[1.0]]], "scores: got 3 axes"),
         ([1, -1], [1.0, np.nan], "scores: "),
     ],

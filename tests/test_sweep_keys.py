@@ -87,15 +87,28 @@ def test_rows_are_told_by_their_numbers_whatever_holds_them(tmp_path):
     y = np.sign(rows.sum(axis=1) + 0.5)
     file = tmp_path / "s.jsonl"
     for kind in [*kinds_of(rows), rows.astype(np.float32), rows.astype(np.int8)]:
-        lg.sweep(lg.Problem([(kind, y)]), METHOD, rounds=5, out=file)
-        lg.sweep(lg.Problem.from_arrays(kind, y.astype(int), ["a"] * 8), METHOD, rounds=5, out=file)
+        lg.sweep(lg.Problem([(kind, y)]), METHOD, rounds=5, dtype="float64", out=file)
+        lg.sweep(
+            lg.Problem.from_arrays(kind, y.astype(int), ["a"] * 8),
+            METHOD,
+            rounds=5,
+            dtype="float64",
+            out=file,
+        )
     assert len(lines(file)) == 1
     options = {"init": rows[0], "reference": rows[1] + 0.5, "test": (rows, y)}
     for change in (np.array, list, lambda a: np.asarray(a, np.float32)):
         given = {"init": change(rows[0]), "reference": change(rows[1] + 0.5)}
         for kind in kinds_of(rows):
             test = {"test": (kind, change(y))}
-            lg.sweep(lg.Problem([(rows, y)]), METHOD, rounds=5, out=file, **options | given | test)
+            lg.sweep(
+                lg.Problem([(rows, y)]),
+                METHOD,
+                rounds=5,
+                dtype="float64",
+                out=file,
+                **options | given | test,
+            )
     assert len(lines(file)) == 2
 
 

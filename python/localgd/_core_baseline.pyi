@@ -50,6 +50,7 @@ def forecast(
     server: str,  # its kind
     rounds: float,  # at least 1
     share: float,  # of the clients that take part in a round
+    entries_before: NDArray[np.integer] | None = None,  # (M + 1,), of sparse rows, by client
 ) -> dict[str, _Forecast]: ...
 def nanoseconds() -> dict[str, float]: ...  # of a kind of work
 def uniform_samples(words: NDArray[np.uint64], clients: int) -> NDArray[np.int64]: ...
@@ -69,7 +70,9 @@ def sum_of_decays(decay: ArrayLike, steps: ArrayLike) -> Any: ...
 class Simulation:
     def __init__(
         self,
-        rows: ArrayLike,  # (N, d) float64, C order: held, not copied, if it is just that
+        # (N, d) in C order, float64 or float32: held, not copied, if it is just that. Of compressed
+        # sparse rows where each begins (N + 1), columns (int32), values, and d.
+        rows: ArrayLike | tuple[NDArray[np.int64], NDArray[np.int32], ArrayLike, int],
         targets: ArrayLike,  # (N,) float64: the same
         offsets: Sequence[int] | NDArray[np.integer],  # (M + 1,)
         weights: ArrayLike,  # (M,)
@@ -80,6 +83,7 @@ class Simulation:
         single: bool,
         local: dict[str, Any],  # the options "local"
         threads: int,
+        signs: bool = False,  # rows count times their targets, -1 or +1
         row_weights: ArrayLike | None = None,  # (N,); of mean 1 on each client, or all 1
     ) -> None: ...
     @property
