@@ -80,6 +80,7 @@ class Case:
             n_samples=int(sizes.sum()),
             n_features=self.features,
             n_classes=self.outputs,
+            sparse=False,
         )
 
     def problem(self) -> lg.Problem:
