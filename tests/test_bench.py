@@ -17,11 +17,17 @@ import localgd as lg
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 sys.path.append(str(BENCH))
 
+import memory  # noqa: E402
+import minimise  # noqa: E402
 from engine_choice import readme as engine_table  # noqa: E402
 from engine_choice.choice import share, verdict  # noqa: E402
 from engine_choice.command import read  # noqa: E402
 from engine_choice.measure import times  # noqa: E402
 from engine_choice.problems import FAMILIES, Case, draw  # noqa: E402
+from sparse_rows import cases as sparse_cases  # noqa: E402
+from sparse_rows import results as sparse_table  # noqa: E402
+from sparse_rows import rivals as sparse_rivals  # noqa: E402
+from sparse_rows.sets import drawn_set, found_set, read_set  # noqa: E402
 from throughput.cases import CASES, DTYPES, TOLERANCE, case_names  # noqa: E402
 from throughput.limits import Machine  # noqa: E402
 from throughput.measure import Entrant, measure  # noqa: E402
@@ -229,6 +235,73 @@ def test_one_command_prints_one_table_and_writes_json(tmp_path):
         assert ratio == pytest.approx(kept["ratio"], rel=1e-3)
         assert ratio == pytest.approx(group["ratio_to_strongest"], rel=1e-3)
         assert f"| here | {kept['case']} | float64 |" in page
+
+
+@pytest.mark.parametrize("name", list(sparse_rivals.RIVALS))
+def test_rivals_on_sparse_rows_give_the_weights_of_localgd(name):
+    worker = "sparse_rows.worker"
+    try:
+        rival = Remote(sparse_rivals.RIVALS[name], 2, worker)
+    except Refused as error:
+        pytest.skip(str(error))
+    cases = sparse_cases.CASES.values()
+    with rival, Remote(OURS, 2, worker) as ours:
+        for case, dtype in zip(cases, ("float64", "float32", "float64"), strict=True):
+            found = measure(case.small(), dtype, [ours, rival], 2, 1, 0.001)
+            assert len(found) >= 4
+            assert [entrant.problem for entrant in found] == [""] * len(found)
+
+
+def test_drawn_rows_hold_common_columns_more_often():
+    X, y = drawn_set(400, 1000, 20, ones=False)
+    assert X.has_canonical_format and (np.diff(X.indptr) == 20).all()
+    np.testing.assert_allclose((X.multiply(X)).sum(axis=1), 1)
+    assert abs(y.mean()) < 0.05
+    counts = np.bincount(X.indices, minlength=1000)
+    assert counts[:10].sum() > counts[-500:].sum()
+
+
+def test_sets_are_found_in_a_folder(tmp_path):
+    file = tmp_path / "a9a.svm"
+    file.write_text("+1 1:1 3:1\n-1 2:1\n")
+    assert found_set(tmp_path, "a9a") == file and found_set(tmp_path, "w8a") is None
+    X, y = read_set(file, 4)
+    assert X.shape == (2, 4) and X.nnz == 3 and y.tolist() == [1, -1]
+
+
+def test_one_command_times_sparse_rows(tmp_path):
+    command = [sys.executable, str(BENCH / "sparse_rows"), "--small", "--cases", "S3", "--clock"]
+    command += ["cpu", "--rivals", "scipy", "--repeats", "1", "--least", "0.001"]
+    file = tmp_path / "here.json"
+    done = subprocess.run(
+        [*command, "--results", str(file)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "run, every step" in done.stdout
+    page = sparse_table.renewed(README.read_text(encoding="utf-8"), tmp_path)
+    for kept in json.loads(file.read_text())["cases"]:
+        assert kept["rival"].startswith("scipy")
+        ratio = kept["rival_nanoseconds"] / kept["nanoseconds"]
+        assert ratio == pytest.approx(kept["ratio"], rel=1e-3)
+        assert f"| S3 | {kept['dtype']} |" in page
+
+
+def test_table_of_sparse_rows_is_that_of_the_results():
+    page = README.read_text(encoding="utf-8")
+    assert sparse_table.renewed(page) == page, "run python bench/sparse_rows --table"
+
+
+def test_every_way_to_minimise_reaches_its_goal():
+    X, y = drawn_set(300, 30, 5, ones=True)
+    clock = minimise.CLOCKS["cpu"]
+    lines = minimise.compare(X, y, clients=7, repeats=1, clock=clock, threads=1)
+    assert len(lines) == 5
+    assert [line for line in lines if "NOT REACHED" in line and "lbfgs" not in line] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory.py asks Unix for the peak")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dense_rows_take_their_own_memory_and_little_more(dtype):
+    assert 0.9 < memory.peak_over_rows("dense", dtype, 64) < 1.3
 
 
 GOOD = 0.95  # of the problems

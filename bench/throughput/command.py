@@ -30,25 +30,34 @@ from .limits import Machine  # noqa: E402
 from .measure import measure  # noqa: E402
 from .processes import Refused, Remote  # noqa: E402
 from .readme import README, renewed  # noqa: E402
-from .results import default_file, processor, results, write  # noqa: E402
-from .rivals import OURS, RIVALS  # noqa: E402
+from .results import BENCH, RESULTS, default_file, processor, results, write  # noqa: E402
+from .rivals import OURS, RIVALS, Contestant  # noqa: E402
 from .table import HEAD, Group, summary  # noqa: E402
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(prog="bench/throughput", description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", nargs="*", default=list(CASES), help="default: all")
+    shared_options(parser, list(CASES), list(RIVALS), RESULTS)
+    parser.add_argument("--scaling", action="store_true", help="also localgd by itself")
+    parser.add_argument("--busy", action="store_true", help="also beside busy loops")
+    return parser.parse_args(arguments)
+
+
+def shared_options(
+    parser: argparse.ArgumentParser, cases: list[str], rivals: list[str], folder: Path
+) -> None:
+    """Those of every comparison with rivals, whose results are kept in a folder."""
+    file = f"{folder.relative_to(BENCH.parent)}/<processor>.json"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser.add_argument("--cases", nargs="*", default=cases, help="default: all")
     parser.add_argument("--dtypes", nargs="+", default=list(DTYPES), choices=DTYPES)
-    parser.add_argument("--rivals", nargs="*", default=list(RIVALS), choices=list(RIVALS))
+    parser.add_argument("--rivals", nargs="*", default=rivals, choices=rivals)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=cores, help="of every contestant")
     parser.add_argument("--least", type=float, default=1.0, help="seconds of one timing")
     parser.add_argument("--small", action="store_true", help="tiny cases: does it all work?")
-    parser.add_argument("--scaling", action="store_true", help="also localgd by itself")
-    parser.add_argument("--busy", action="store_true", help="also beside busy loops")
     parser.add_argument("--json", type=Path, help="write everything that was measured here")
     parser.add_argument(
         "--results",
@@ -56,22 +65,27 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const=Path(),
         metavar="FILE",
-        help="write the figures of the README's table; default: bench/results/<processor>.json",
+        help=f"write the figures of the README's table; default: {file}",
     )
     parser.add_argument(
         "--table", action="store_true", help="measure nothing, make the README's table anew"
     )
-    return parser.parse_args(arguments)
 
 
-def contestants(stack: ExitStack, wanted: list[str], threads: int) -> list[Remote]:
+def contestants(
+    stack: ExitStack,
+    ours: Contestant,
+    rivals: list[Contestant],
+    threads: int,
+    worker: str = "throughput.worker",
+) -> list[Remote]:
     """localgd and the rivals that are installed, each in its process."""
-    remotes = [stack.enter_context(Remote(OURS, threads))]
-    for name in wanted:
+    remotes = [stack.enter_context(Remote(ours, threads, worker))]
+    for rival in rivals:
         try:
-            remotes.append(stack.enter_context(Remote(RIVALS[name], threads)))
+            remotes.append(stack.enter_context(Remote(rival, threads, worker)))
         except Refused as error:
-            print(f"{name} is left out: {error}")
+            print(f"{rival.name} is left out: {error}")
     return remotes
 
 
@@ -95,7 +109,7 @@ def compare(args: argparse.Namespace, machine: Machine) -> list[Group]:
     """Measure and print case after case."""
     groups = []
     with ExitStack() as stack:
-        remotes = contestants(stack, args.rivals, args.threads)
+        remotes = contestants(stack, OURS, [RIVALS[name] for name in args.rivals], args.threads)
         print(HEAD)
         for name in case_names(args.cases):
             case = CASES[name].small() if args.small else CASES[name]

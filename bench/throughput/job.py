@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +53,8 @@ class Job:
         return lg.LocalSGD(local_steps=case.local_steps, lr=case.lr, batch_size=case.batch_size)
 
     @property
-    def loss(self) -> str:
-        return "exponential" if self.case.n_classes == 1 else "softmax"
+    def objective(self) -> dict[str, Any]:
+        return {"loss": "exponential" if self.case.n_classes == 1 else "softmax"}
 
     @cached_property
     def blocks(self) -> np.ndarray:

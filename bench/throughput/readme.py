@@ -9,7 +9,7 @@ from typing import Any
 
 from .results import BENCH, RESULTS
 
-__all__ = ["README", "renewed", "replaced", "table"]
+__all__ = ["NONE", "README", "SPACE", "rate", "ratio", "renewed", "replaced", "table"]
 
 README = BENCH / "README.md"
 BEGIN = "<!-- made of results/*.json by python bench/throughput --table -->"
@@ -63,17 +63,17 @@ def _rates(machine: str, results: Results) -> Iterator[Row]:
             machine,
             case["case"],
             case["dtype"],
-            _rate(case["steps_per_second"]),
-            _rate(every),
+            rate(case["steps_per_second"]),
+            rate(every),
             f"{100 * every / limit:.0f}{SPACE}%" if limit else NONE,
-            f"{_rate(rival)}{SPACE}{case['rival'].split(',')[0]}" if rival else NONE,
-            _ratio(case["ratio"]),
-            _ratio(case["ratio_of_every_step"]),
-            _ratio(case["ratio_to_weights_kept"]),
+            f"{rate(rival)}{SPACE}{case['rival'].split(',')[0]}" if rival else NONE,
+            ratio(case["ratio"]),
+            ratio(case["ratio_of_every_step"]),
+            ratio(case["ratio_to_weights_kept"]),
         )
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
     """Three digits; in millions or thousands where it is large."""
     if value >= 1e6:
         return f"{_digits(value / 1e6)}{SPACE}M"
@@ -84,7 +84,7 @@ def _digits(value: float) -> str:
     return f"{float(f'{value:.3g}'):,g}"
 
 
-def _ratio(value: float | None) -> str:
+def ratio(value: float | None) -> str:
     if value is None:
         return NONE
     return f"{value:.1f}" if value < 20 else f"{value:.0f}"

@@ -15,7 +15,16 @@ from typing import Any
 
 from .table import Group
 
-__all__ = ["RESULTS", "commit", "default_file", "processor", "results", "write"]
+__all__ = [
+    "RESULTS",
+    "about_run",
+    "commit",
+    "default_file",
+    "processor",
+    "results",
+    "rounded",
+    "write",
+]
 
 BENCH = Path(__file__).resolve().parents[1]
 RESULTS = BENCH / "results"
@@ -26,13 +35,7 @@ def results(
 ) -> dict[str, Any]:
     """The figures that the README shows, from all that a run has found."""
     kept = {
-        "machine": f"{processor()}, {os.cpu_count()} cores",
-        "instruction_set": report["build_info"]["instruction_set"],
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "commit": commit(),
-        "command": " ".join(["python bench/throughput", *arguments]),
-        "versions": report["versions"],
-        "load_average": report["load_average"][0],
+        **about_run(report, " ".join(["python bench/throughput", *arguments])),
         "flops_per_second": report["limits"]["flops_per_second"],
         "bytes_per_second": memory_rate,
         "cases": [_case(group) for group in groups],
@@ -43,15 +46,28 @@ def results(
     return kept
 
 
+def about_run(report: dict[str, Any], command: str) -> dict[str, Any]:
+    """Where, when and of what figures are."""
+    return {
+        "machine": f"{processor()}, {os.cpu_count()} cores",
+        "instruction_set": report["build_info"]["instruction_set"],
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "commit": commit(),
+        "command": command,
+        "versions": report["versions"],
+        "load_average": report["load_average"][0],
+    }
+
+
 def write(file: Path, kept: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
-def default_file(kept: dict[str, Any]) -> Path:
+def default_file(kept: dict[str, Any], folder: Path = RESULTS) -> Path:
     """Named after the processor and the instruction set."""
     words = re.findall(r"[a-z0-9]+", f"{processor()} {kept['instruction_set']}".lower())
-    return RESULTS / f"{'-'.join(words)}.json"
+    return folder / f"{'-'.join(words)}.json"
 
 
 def processor() -> str:
@@ -71,21 +87,21 @@ def _case(group: Group) -> dict[str, Any]:
     return {
         "case": group.case.name,
         "dtype": group.dtype,
-        "steps_per_second": _rounded(group.ours.rate),
-        "every_step": _rounded(group.stepwise.rate),
-        "limit": _rounded(limit.whole_round) if limit else None,
+        "steps_per_second": rounded(group.ours.rate),
+        "every_step": rounded(group.stepwise.rate),
+        "limit": rounded(limit.whole_round) if limit else None,
         "rival": f"{best.remote.name}, {best.keeps} {best.name}" if best else None,
-        "rival_steps_per_second": _rounded(best.rate) if best else None,
-        "ratio": _rounded(group.ratio(best)) if best else None,
-        "ratio_of_every_step": _rounded(group.ratio(best, group.stepwise)) if best else None,
-        "ratio_to_weights_kept": _rounded(group.ratio(kept)) if kept else None,
+        "rival_steps_per_second": rounded(best.rate) if best else None,
+        "ratio": rounded(group.ratio(best)) if best else None,
+        "ratio_of_every_step": rounded(group.ratio(best, group.stepwise)) if best else None,
+        "ratio_to_weights_kept": rounded(group.ratio(kept)) if kept else None,
     }
 
 
 def _scaling(figures: dict[str, float]) -> dict[str, Any]:
     def named(prefix: str) -> dict[str, float]:
         return {
-            name.removeprefix(prefix): _rounded(value)
+            name.removeprefix(prefix): rounded(value)
             for name, value in figures.items()
             if name.startswith(prefix)
         }
@@ -99,10 +115,10 @@ def _scaling(figures: dict[str, float]) -> dict[str, Any]:
 
 
 def _busy(figures: dict[str, Any]) -> dict[str, float]:
-    return {name: _rounded(statistics.median(case["ratios"])) for name, case in figures.items()}
+    return {name: rounded(statistics.median(case["ratios"])) for name, case in figures.items()}
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """To the four digits that a timing may have."""
     return float(f"{value:.4g}")
 

@@ -12,23 +12,39 @@ import importlib
 import os
 import pickle
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-from .cases import Case
 from .rivals import CONTESTANTS
+
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}  # the latter: of all its threads
 
 
 class Contender:
-    """The forms of one library, and the jobs that are ready."""
+    """The forms of one library, and the jobs that are ready.
 
-    def __init__(self, module: str):
-        self.module = importlib.import_module(f".rivals.{module}", __package__)
+    Parameters
+    ----------
+    module : str
+        The library's, with ``FORMS``.
+    make_job : callable
+        From a case, a dtype and the number of threads.
+    """
+
+    def __init__(self, module: str, make_job: Callable[[Any, str, int], Any]):
+        self.module = importlib.import_module(module)
+        self.make_job = make_job
+        self.clock = CLOCKS["wall"]
         self.job: Any = None
         self.ready: dict[int, Any] = {}
 
-    def forms(self, case: Case) -> list[tuple[int, str, str]]:
+    def take_time_by(self, clock: str) -> None:
+        """From the next job on."""
+        self.clock = CLOCKS[clock]
+
+    def forms(self, case: Any) -> list[tuple[int, str, str]]:
         """Number, name and what it keeps, of the forms that do a case."""
         return [
             (number, form.name, form.keeps)
@@ -36,11 +52,9 @@ class Contender:
             if form.does(case)
         ]
 
-    def load(self, case: Case, dtype: str, threads: int) -> None:
-        from .job import make_job
-
+    def load(self, case: Any, dtype: str, threads: int) -> None:
         self.release()
-        self.job = make_job(case, dtype, threads)
+        self.job = self.make_job(case, dtype, threads)
 
     def release(self) -> None:
         self.job, self.ready = None, {}
@@ -52,6 +66,7 @@ class Contender:
     def deviation(self, form: int, rounds: int, expected: Any) -> float:
         """Make a form ready and compare its answer with that of localgd."""
         self.ready[form] = self.module.FORMS[form].ready(self.job)
+        self.ready[form].clock = self.clock
         deviation: float = self.ready[form].deviation(rounds, expected)
         return deviation
 
@@ -97,5 +112,11 @@ def serve(make: Callable[[], Any]) -> None:
             answer(False, f"{type(error).__name__}: {error}")
 
 
+def contender() -> Contender:
+    from .job import make_job
+
+    return Contender(CONTESTANTS[sys.argv[1]].module, make_job)
+
+
 if __name__ == "__main__":
-    serve(lambda: Contender(CONTESTANTS[sys.argv[1]].module))
+    serve(contender)

@@ -1,6 +1,7 @@
 #include <memory>
 #include <numeric>
 
+#include "core/blocks/sliced_rows.hpp"
 #include "core/blocks/symmetric_gram.hpp"
 #include "core/rows/dense.hpp"
 #include "core/steps/kernels.hpp"
@@ -375,6 +376,46 @@ TEST_CASE_TEMPLATE("products with K of all rows follow the matrix products", Rea
       CHECK(same_bits(got[0], got[1]));
       CHECK(same_bits(got[0], got[2]));
     }
+}
+
+TEST_CASE_TEMPLATE("rows in slices give the products of rows of any length", Real, double, float) {
+  using Sliced = SlicedRows<Real>;
+  constexpr Index features = 90;
+  // Some that are much longer than others of their register, some equal, none, fewer than a
+  // register.
+  for (const std::vector<Index>& lengths :
+       {std::vector<Index>{},
+        {3, 1, 0},
+        std::vector<Index>(50, 4),
+        {90, 70, 50, 40, 31, 30, 29, 28, 27, 20, 19, 18, 17, 9, 8, 7, 7, 7, 7,
+         7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7,  7, 7, 7, 1, 0, 0}}) {
+    Random random(7);
+    std::vector<Index> begins{0};
+    std::vector<typename Sliced::Place> places, order(lengths.size());
+    for (const Index length : lengths) {
+      for (Index t = 0; t < length; ++t)
+        places.push_back(static_cast<typename Sliced::Place>((31 * t + length) % features));
+      begins.push_back(begins.back() + length);
+    }
+    std::iota(order.begin(), order.end(), 0);
+    const auto in_real = random.vector(begins.back()).template cast<Real>().eval();
+    Vector<Real> x = Vector<Real>::Zero(features + 1);
+    x.head(features) = random.vector(features).template cast<Real>();
+    for (const bool with_values : {true, false}) {
+      const Sliced sliced(begins, places, with_values ? in_real.data() : nullptr, order, features);
+      std::size_t next = 0;
+      sliced.multiply(x.data(), [&](Index place, Register<Real> sums) {
+        REQUIRE(place == static_cast<Index>(next));
+        for (std::size_t l = 0; l < Sliced::width && next < lengths.size(); ++l, ++next) {
+          Real wanted = 0;
+          for (Index t = begins[next]; t < begins[next + 1]; ++t)
+            wanted += (with_values ? in_real[t] : Real(1)) * x[places[static_cast<std::size_t>(t)]];
+          CHECK(std::abs(lane<Real>(sums, l) - wanted) < 20 * tolerance<Real>);
+        }
+      });
+      CHECK(next == lengths.size());
+    }
+  }
 }
 
 TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, double, float) {

@@ -22,18 +22,20 @@ class Contestant:
 ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 ALL_BLAS_THREADS = {"OPENBLAS_NUM_THREADS": "{threads}", "MKL_NUM_THREADS": "{threads}"}
 
-OURS = Contestant("localgd", "with_localgd", ONE_BLAS_THREAD)
+OURS = Contestant("localgd", f"{__name__}.with_localgd", ONE_BLAS_THREAD)
 RIVALS = {
     rival.name: rival
     for rival in (
-        Contestant("numpy", "with_numpy", ALL_BLAS_THREADS),
-        Contestant("numpy1", "with_numpy", ONE_BLAS_THREAD),
-        Contestant("numba", "with_numba", {**ONE_BLAS_THREAD, "NUMBA_NUM_THREADS": "{threads}"}),
-        Contestant("torch", "with_torch", {"OMP_NUM_THREADS": "{threads}"}),
-        Contestant("torch1", "with_torch", {"OMP_NUM_THREADS": "1"}),
+        Contestant("numpy", f"{__name__}.with_numpy", ALL_BLAS_THREADS),
+        Contestant("numpy1", f"{__name__}.with_numpy", ONE_BLAS_THREAD),
+        Contestant(
+            "numba", f"{__name__}.with_numba", {**ONE_BLAS_THREAD, "NUMBA_NUM_THREADS": "{threads}"}
+        ),
+        Contestant("torch", f"{__name__}.with_torch", {"OMP_NUM_THREADS": "{threads}"}),
+        Contestant("torch1", f"{__name__}.with_torch", {"OMP_NUM_THREADS": "1"}),
         Contestant(
             "jax",
-            "with_jax",
+            f"{__name__}.with_jax",
             {
                 "JAX_PLATFORMS": "cpu",
                 "XLA_FLAGS": "--xla_force_host_platform_device_count={threads}",

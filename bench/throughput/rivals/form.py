@@ -23,6 +23,7 @@ class Rounds:
         So many rounds from w_0 = 0; gives w_R, shape (d, columns).
     """
 
+    clock: Callable[[], float] = staticmethod(time.perf_counter)
     note = ""
     steps_share = 1.0  # of the local steps of a round, if not all learning rates are run
     least = 0.0  # seconds that a timing must take at least, if the clock asks for more than usual
@@ -31,10 +32,10 @@ class Rounds:
         self.advance = advance
 
     def seconds(self, rounds: int) -> float:
-        """Seconds of so many rounds."""
-        start = time.perf_counter()
+        """Seconds of so many rounds, by the clock."""
+        start = self.clock()
         self.advance(rounds)
-        return time.perf_counter() - start
+        return self.clock() - start
 
     def deviation(self, rounds: int, expected: np.ndarray) -> float:
         """From the weights of localgd, relative, the worst column."""

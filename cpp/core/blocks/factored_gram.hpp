@@ -30,6 +30,9 @@ class FactoredGram {
   // less where there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
 
+  // m = A_i w, w of all features.
+  void multiply(const Real* w, Real* m) const;
+
   // g += A_i^T e, g of all features.
   template <class Number>
   void add_transposed(const Real* e, Number* g) const;
@@ -172,6 +175,19 @@ Real FactoredGram<Real>::add_product(const Real* e, Index columns, Real scale, R
     for (Index j = 0; j < n_; ++j) most = std::max(most, std::abs(x[j]));
   }
   return most;
+}
+
+template <class Real>
+void FactoredGram<Real>::multiply(const Real* w, Real* m) const {
+  for (Index k = 0; k < columns(); ++k) image_[k] = w[columns_[static_cast<std::size_t>(k)]];
+  by_row_.multiply(image_.data(), [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
+    Real products[lanes<Real>];
+    store(products, sums);
+    const Index rows = std::min(lanes<Real>, n_ - place);
+    const Place* own = order_.data() + place;
+    for (Index l = 0; l < rows; ++l)
+      m[own[l]] = factors_.size() ? factors_[own[l]] * products[l] : products[l];
+  });
 }
 
 template <class Real>

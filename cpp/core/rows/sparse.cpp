@@ -83,6 +83,12 @@ class SparseRows final : public Rows<Real> {
   }
 
   void dots(Range i, const double* w, Index outputs, double* m) const override {
+    if constexpr (std::is_same_v<Real, double>) {
+      if (const FactoredGram<double>* block = i.count > few ? factored(i) : nullptr) {
+        for (Index c = 0; c < outputs; ++c) block->multiply(w + c * features(), m + c * i.count);
+        return;
+      }
+    }
     products(i, w, outputs, m);
   }
   void rounded_dots(Range i, const double* w, Index outputs, Real* m) const override {
@@ -119,10 +125,10 @@ class SparseRows final : public Rows<Real> {
                                           : sparse_dot(rows_, j, w));
   }
 
-  // Few rows of a client, those of batches, one by one.
+  static constexpr Index few = 8;  // rows of a client, those of batches, are taken one by one
+
   template <class Number>
   void accumulate(Range i, const Real* e, Index outputs, Number* g) const {
-    constexpr Index few = 8;
     const FactoredGram<Real>* block = i.count > few ? factored(i) : nullptr;
     for (Index c = 0; c < outputs; ++c, e += i.count, g += features()) {
       if (block && 4 * std::count(e, e + i.count, Real(0)) < i.count) {
