@@ -103,7 +103,7 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
-_LAZY_MODULES = {"analysis", "datasets", "plot", "reference"}
+_LAZY_MODULES = {"analysis", "datasets", "plot", "reference", "sklearn"}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",

@@ -6,8 +6,11 @@ import numpy as np
 
 from .losses import LOSSES, check_loss
 from .problem import Problem, check_problem
+from .rows import Rows, as_double, is_sparse, scaled_rows
 
 __all__ = ["smoothness"]
+
+MOST_FILLED = 1000  # rows or features of sparse rows whose Gram matrix is made
 
 
 def smoothness(problem: Problem, loss: str) -> float:
@@ -55,11 +58,11 @@ def smoothness(problem: Problem, loss: str) -> float:
     exponent = int(np.frexp(np.abs(problem.X).max())[1])  # so that squares stay in range
     largest, omega = 0.0, problem.relative_weights
     for i in range(problem.n_clients):
-        X = np.ldexp(problem.X[problem.rows(i)], -exponent)
+        rows = problem.rows(i)
+        X = _times_power(problem.X[rows], -exponent)
         if omega is not None:
-            X = X * np.sqrt(omega[problem.rows(i)])[:, None]
-        gram = X @ X.T if X.shape[0] <= X.shape[1] else X.T @ X
-        largest = max(largest, float(np.linalg.eigvalsh(gram)[-1]) / len(X))
+            X = scaled_rows(as_double(X), np.sqrt(omega[rows]))
+        largest = max(largest, _largest_eigenvalue(X) / X.shape[0])
     if largest <= 0:
         raise ValueError("problem: all rows are 0; want rows that differ from 0")
     with np.errstate(over="ignore"):
@@ -70,3 +73,24 @@ def smoothness(problem: Problem, loss: str) -> float:
             "precision; rescale the rows to size 1"
         )
     return H
+
+
+def _times_power(X: Rows, exponent: int) -> Rows:
+    """``2^exponent X``, also where that power is out of range."""
+    if not is_sparse(X):
+        return np.ldexp(X, exponent)
+    from scipy.sparse import csr_array
+
+    return csr_array((np.ldexp(X.data, exponent), X.indices, X.indptr), shape=X.shape)
+
+
+def _largest_eigenvalue(X: Rows) -> float:
+    """Of ``Xᵀ X``, by the smaller of both Gram matrices."""
+    narrow = min(X.shape)
+    if is_sparse(X) and narrow > MOST_FILLED:
+        from scipy.sparse.linalg import svds
+
+        start = np.random.default_rng(0).standard_normal(narrow)
+        return float(svds(X, k=1, v0=start, return_singular_vectors=False)[0]) ** 2
+    gram = X @ X.T if X.shape[0] <= X.shape[1] else X.T @ X
+    return float(np.linalg.eigvalsh(gram.toarray() if is_sparse(gram) else gram)[-1])
