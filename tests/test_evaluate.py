@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import localgd as lg
 from localgd import scoring
 from localgd.evaluation.measures import MEASURES, measured
+from localgd.plot.evaluations import calibration_points
 from localgd.sklearn import FederatedClassifier, FederatedRegressor
 
 L2 = 0.02
@@ -284,3 +286,44 @@ def test_what_does_not_fit_is_refused():
     numbers = FederatedRegressor(n_clients=2).fit(X, X[:, 0])
     with pytest.raises(lg.UnsupportedError, match="model: it is of numbers"):
         lg.evaluate(numbers, X, X[:, 0])
+
+
+def test_the_plot_of_clients_shows_the_table():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    X, y, clients = rows_of()
+    problem, run = trained(X, y, clients)
+    found = lg.evaluate(run, problem, bootstrap=20)
+    ax = lg.plot.clients_compare(found, "log_loss", models=["own", "pooled"])
+    assert [one.get_label() for one in ax.get_lines()[:2]] == ["own", "pooled"]
+    drawn = ax.get_lines()[0].get_xdata()
+    assert drawn.tolist() == [line(found, c, "own")["log_loss"] for c in ("all", 0, 1, 2)]
+    (ends,) = {tuple(segment[:, 0]) for segment in ax.collections[1].get_segments()[:1]}
+    pooled = line(found, "all", "pooled")
+    assert ends == (pooled["log_loss_low"], pooled["log_loss_high"])
+    with pytest.raises(ValueError, match="measure: got 'recall'"):
+        lg.plot.clients_compare(found, "recall")
+    with pytest.raises(ValueError, match="models: got 'best'"):
+        lg.plot.clients_compare(found, models=["best"])
+    with pytest.raises(TypeError, match="evaluation: got Run"):
+        lg.plot.clients_compare(run)
+
+
+def test_points_of_calibration_are_those_of_scikit_learn():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    X, y, clients = rows_of()
+    problem, run = trained(X, y, clients)
+    found = lg.evaluate(run, problem, bootstrap=0)
+    points = calibration_points(found, "pooled", 5)
+    p = 1 / (1 + np.exp(-found.scores["pooled"]))
+    observed, predicted = calibration_curve(found.y > 0, p, n_bins=5, strategy="quantile")
+    np.testing.assert_allclose(points.observed, observed)
+    np.testing.assert_allclose(points.predicted, predicted)
+    assert (points.low < points.observed).all() and (points.observed < points.high).all()
+    ax = lg.plot.calibration(found, bins=5, models=["pooled"])
+    assert ax.get_lines()[1].get_ydata().tolist() == points.observed.tolist()
+    three = rows_of(n_classes=3)
+    problem, run = trained(*three)
+    with pytest.raises(lg.UnsupportedError, match="no probabilities of two classes"):
+        lg.plot.calibration(lg.evaluate(run, problem, bootstrap=0))
