@@ -64,6 +64,14 @@ def _huber_gradient(X, y, w):
     return (X.T @ np.clip(X @ w - y, -1, 1)) / len(y)
 
 
+def _poisson(X, y, w):
+    return (np.exp(X @ w) - y * (X @ w)).mean()
+
+
+def _poisson_gradient(X, y, w):
+    return (X.T @ (np.exp(X @ w) - y)) / len(y)
+
+
 def _softmax(X, y, W):
     scores = X @ W
     of_label = np.take_along_axis(scores, y.astype(int)[:, None], axis=1)[:, 0]
@@ -83,6 +91,7 @@ LOSSES = {
     "squared_hinge": Loss(_squared_hinge, _squared_hinge_gradient),
     "squared": Loss(_squared, _squared_gradient),
     "huber": Loss(_huber, _huber_gradient),
+    "poisson": Loss(_poisson, _poisson_gradient),
     "softmax": Loss(_softmax, _softmax_gradient),
 }
 

@@ -18,9 +18,9 @@ import localgd as lg
 from localgd.participation import Participation
 
 ENGINES = ("gram", "hybrid", "primal")
-LOSSES = ("exponential", "logistic", "squared_hinge", "squared", "huber", "softmax")
-REGRESSION = ("squared", "huber")
-UNSOLVED = ("huber", "softmax")  # without an exact local solve
+LOSSES = ("exponential", "logistic", "squared_hinge", "squared", "huber", "poisson", "softmax")
+REGRESSION = ("squared", "huber", "poisson")
+UNSOLVED = ("huber", "poisson", "softmax")  # without an exact local solve
 DTYPES = ("float64", "float32")
 
 # Largest relative difference from the oracle after ROUNDS.
@@ -336,6 +336,8 @@ def fitting_labels(loss: str, X: np.ndarray, rng: np.random.Generator) -> np.nda
         labels[0] = N_CLASSES - 1  # so that there are as many classes in however few rows
         return labels
     scores = X @ rng.standard_normal(X.shape[1])
+    if loss == "poisson":
+        return rng.poisson(np.exp(scores / 2)).astype(float)
     if loss in REGRESSION:
         return scores + 0.5 * rng.standard_normal(len(X))
     return np.where(scores < 0, -1.0, 1.0)
@@ -353,7 +355,7 @@ def clients(loss: str, sizes: tuple[int, ...] = SIZES, d: int = N_FEATURES, seed
 
 def task(loss: str) -> str | None:
     """What has to be said about the labels of ``clients``."""
-    return "multiclass" if loss == "softmax" else None
+    return {"softmax": "multiclass", "poisson": "regression"}.get(loss)  # counts may be classes
 
 
 def problem(loss: str, weights="equal", **shape) -> lg.Problem:

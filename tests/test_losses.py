@@ -16,7 +16,7 @@ from localgd.losses import KINDS, LOSSES, Loss, Tail, of_core
 SEPARABLE = lg.datasets.make_separable(n_clients=3, n_samples=6, n_features=30, seed=0)
 OVERLAPPING = lg.datasets.make_nonseparable(n_clients=3, n_samples=20, n_features=3, seed=0)
 HINGE = SmoothHinge(  # unknown to the core
-    "smooth_hinge", ("binary",), True, 1.0, Tail(4.0, math.exp(4.0)), True, False
+    "smooth_hinge", ("binary",), True, 1.0, Tail(4.0, math.exp(4.0)), True, 0
 )
 OBJECTS = [*LOSSES.values(), HINGE]
 MARGIN = [loss for loss in OBJECTS if loss.signed]
@@ -29,7 +29,10 @@ def rows(loss):
     if loss.multiclass:
         return size[:, None] * rng.standard_normal((60, 4)), rng.integers(0, 4, 60).astype(float)
     u = size * rng.choice([-1.0, 1.0], 60)
-    return u, rng.choice([-1.0, 1.0], 60) if loss.signed else rng.standard_normal(60)
+    if loss.signed:
+        return u, rng.choice([-1.0, 1.0], 60)
+    y = rng.standard_normal(60)
+    return u, y if loss.least_target < 0 else np.abs(y)
 
 
 def directions(loss, u):
@@ -94,7 +97,8 @@ def test_curvatures_are_bounded_as_they_say(loss):
     else:
         largest = (loss.curvatures(np.zeros(1), y[:1]) if loss.overflows else own).max()
         np.testing.assert_allclose(roots**2, own, rtol=1e-14)
-    assert 0.5 * loss.curvature <= largest <= loss.curvature * (1 + 1e-12)
+    if math.isfinite(loss.curvature):
+        assert 0.5 * loss.curvature <= largest <= loss.curvature * (1 + 1e-12)
     if loss.concordance is not None and not loss.multiclass:  # |l'''| <= concordance l''
         h = 1e-4
         thirds = (loss.curvatures(u + h, y) - loss.curvatures(u - h, y)) / (2 * h)
@@ -103,19 +107,18 @@ def test_curvatures_are_bounded_as_they_say(loss):
 
 @pytest.mark.parametrize("loss", OBJECTS, ids=lambda loss: loss.name)
 def test_tails_and_bounds(loss):
-    far = np.array([-800.0, 30.0])
-    y = np.ones(2)
+    far, y = np.array([-800.0, 800.0, 30.0]), np.ones(3)
     if loss.multiclass:  # the other class is behind by the margin
-        far, y = np.stack([np.zeros(2), far], axis=1), np.ones(2)
+        far = np.stack([np.zeros(3), far], axis=1)
     with np.errstate(over="ignore"):
-        values, slopes = loss.values(far, y), np.abs(loss.slopes(far, y)).reshape(2, -1).max(axis=1)
-    assert np.isfinite(values[0]) == (not loss.overflows)
-    assert (slopes[0] <= 1 + 1e-12) == loss.bounded
+        values, slopes = loss.values(far, y), np.abs(loss.slopes(far, y)).reshape(3, -1).max(axis=1)
+    assert np.isfinite(values).tolist() == [loss.overflows >= 0, loss.overflows <= 0, True]
+    assert (slopes.max() <= 1 + 1e-12) == loss.bounded
     if loss.tail is not None:
-        limit = slopes[1] * math.exp(30 * loss.tail.rate)
+        limit = slopes[2] * math.exp(30 * loss.tail.rate)
         assert limit == pytest.approx(loss.tail.factor, rel=1e-9)
     else:  # none that falls like e^-m, but perhaps to 0
-        assert slopes[1] == 0 or slopes[1] > 1e-6
+        assert slopes[2] == 0 or slopes[2] > 1e-6
 
 
 @pytest.mark.parametrize("loss", OBJECTS, ids=lambda loss: loss.name)

@@ -21,7 +21,8 @@ def gaussian(seed: int, M: int, n: int, d: int) -> lg.Problem:
 def uneven(seed: int) -> lg.Problem:
     """Clients of unequal weight that are not separable together."""
     rng = np.random.default_rng(seed)
-    X = rng.standard_normal((40, 6)) + [2.0, 1.0, 0, 0, 0, 0]
+    X = rng.standard_normal((40, 6))
+    X[:, :2] += 2.0, 1.0
     X[0] = -0.5 * X[1]
     return lg.Problem.from_arrays(
         X, np.ones(40), np.repeat([0, 1, 2, 3], 10), weights=[0.1, 0.2, 0.3, 0.4], task="binary"

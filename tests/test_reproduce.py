@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import math
 import re
 import sys
 from html.parser import HTMLParser
@@ -37,6 +38,7 @@ from localgd.reproducing import (
     registry,
     words,
 )
+from localgd.reproducing.intervals import Estimate, at_least
 from localgd.reproducing.report import Report, html
 from localgd.reproducing.report.text import rich
 from localgd.reproducing.rows import on_clients, separable
@@ -53,19 +55,22 @@ title = "A toy"
 question = "Is 1 < 2 & 3?"
 sources = ["local_gd"]
 tasks = ["binary"]
-finding = "It is {value:g}."
 limits = ['''A toy.
   No more.''']
 code = "print(1 < 2)"
 
 [[claims]]
+title = "Limit"
 words = "w_k goes to 10^-3."
+finding = "It is {value:g}."
+on_real = "{real}: {value:.1f}."
 
 [[claims.conditions]]
 words = "below 1"
 number = "value"
 comparison = "<"
 limit = 1.0
+when = "beforehand"
 unit = "°"
 
 [[claims.conditions]]
@@ -73,7 +78,21 @@ words = "below 0.5"
 number = "value"
 comparison = "<"
 limit = 0.5
+when = "after a failure"
+first = "below 0.05"
 otherwise = "It is near to 1."
+
+[[claims]]
+title = "Sign"
+words = "It is positive."
+finding = "It is {value:+g}."
+
+[[claims.conditions]]
+words = "above 0"
+number = "value"
+comparison = ">"
+limit = 0.0
+when = "after a pilot"
 
 [setting]
 rounds = "{rounds}"
@@ -91,7 +110,7 @@ columns = [["round", "{round}"], ["value", "{value:.1e}"]]
 class Toy(Experiment):
     """Ends at ``value``, which should be below 1 and better below 0.5."""
 
-    value: float = 0.1
+    value: object = 0.1
     error: BaseException | None = None
 
     words = words.parse(TOY, "toy.toml", part="end")
@@ -106,8 +125,10 @@ class Toy(Experiment):
         k = np.arange(1, 5)
         return Measured(
             numbers={"value": self.value},
-            series={"line": {"round": k, "value": self.value / k}},
+            series={"line": {"round": k, "value": 0.1 / k}},
             tables=[self.table("values", [{"round": 1, "value": self.value}], name="a toy")],
+            real="digits",
+            own_rows="used: they are the real rows" if context.own else "",
         )
 
     def draw(self, measured):
@@ -179,9 +200,13 @@ def test_words_of_an_experiment(experiment):
     assert said.question.endswith("?")
     for text in (*(claim.words for claim in said.claims), *said.limits):
         assert text.endswith((".", "?")), text
+    titles = [claim.title for claim in said.claims]
+    assert len(set(titles)) == len(titles)
     assert said.sources
     assert all(claim.conditions for claim in said.claims)
-    assert "{" in said.finding  # what was found is measured
+    for claim in said.claims:
+        assert "{" in claim.finding + claim.on_real  # what was found is measured
+        assert claim.on_real.startswith("{real}") or not claim.on_real
     quick = experiment.setting(Context(quick=True))
     assert quick.keys() == experiment.setting(Context()).keys()
 
@@ -211,24 +236,98 @@ def test_python_lines_run_as_shown(experiment):
     assert printed.getvalue().strip()
 
 
+@pytest.mark.parametrize("experiment", ALL, ids=IDS)
+def test_captions_name_nothing_that_is_measured(experiment):
+    """No result stands in the words: they have no other numbers than those of the constants."""
+    for caption in experiment.words.pictures.values():
+        caption.format_map(experiment.words.constants)
+
+
 @pytest.mark.parametrize(
     ("value", "answer", "reason"),
     [
         (0.1, "holds", "All 2 conditions are met."),
         (0.7, "holds with a caveat", "It is near to 1. (Measured: 0.7.)"),
         (2.0, "does not hold", "Not met: below 1 (measured: 2°)."),
+        (
+            Estimate(0.8, 0.3, 1.3),
+            "inconclusive",
+            "The interval holds both answers: below 1 (measured: 0.8 ± 0.5°).",
+        ),
+        (
+            Estimate(0.6, 0.4, 0.9),
+            "holds with a caveat",
+            "It is near to 1. (Measured: 0.6 (0.4 to 0.9).)",
+        ),
+        (Estimate(0.2, 0.1, 0.3), "holds", "All 2 conditions are met."),
+        (at_least(1.5), "does not hold", "Not met: below 1 (measured: at least 1.5°)."),
+        (
+            at_least(0.5),
+            "inconclusive",
+            "The interval holds both answers: below 1 (measured: at least 0.5°).",
+        ),
+        (
+            Estimate(math.nan, math.nan, math.nan),
+            "does not hold",
+            "Not met: below 1 (measured: nan°).",
+        ),
         (float("nan"), "does not hold", "Not met: below 1 (measured: nan°)."),
         (None, "does not hold", "Not met: below 1 (measured: not measured)."),
     ],
 )
 def test_verdict_is_computed_from_the_numbers(value, answer, reason):
-    verdict = Toy().judge({"value": value})
+    verdict = Toy().judge({"value": value})["Limit"]
     assert (verdict.answer, verdict.reason) == (answer, reason)
+
+
+BEYOND = {"<": 1.0, "<=": 1.0, ">": -1.0, ">=": -1.0, "==": 1.0}  # towards what is not met
+
+
+@pytest.mark.parametrize("experiment", ALL, ids=IDS)
+def test_every_condition_turns_the_verdict_on_its_claim_alone(experiment):
+    good = {}
+    for c in experiment.criterion:
+        value = c.limit - (0.0 if c.comparison == "==" else BEYOND[c.comparison])
+        strictest = max if BEYOND[c.comparison] < 0 else min
+        good[c.number] = strictest(value, good.get(c.number, value))
+    assert {v.answer for v in experiment.judge(good).values()} == {"holds"}
+    for claim in experiment.words.claims:
+        for c in claim.conditions:
+            bad = {**good, c.number: c.limit + BEYOND[c.comparison]}
+            answers = {title: v.answer for title, v in experiment.judge(bad).items()}
+            assert answers.pop(claim.title) in ("does not hold", "holds with a caveat")
+            others = {
+                other.title
+                for other in experiment.words.claims
+                if c.number not in {o.number for o in other.conditions}
+            }
+            assert {answers[title] for title in others} <= {"holds"}
+
+
+def test_every_claim_has_a_verdict_of_its_own():
+    verdicts = Toy().judge({"value": -1.0})
+    assert {title: v.answer for title, v in verdicts.items()} == {
+        "Limit": "holds",
+        "Sign": "does not hold",
+    }
+
+
+@pytest.mark.parametrize(
+    ("when", "first", "message"),
+    [
+        ("later", "", "when: got 'later'; want one of beforehand, after a pilot, after a failure"),
+        ("after a failure", "", "first: got '' of a limit that was set after a failure"),
+        ("beforehand", "below 2", "first: got 'below 2' of a limit that was set beforehand"),
+    ],
+)
+def test_when_a_limit_was_set_is_told(when, first, message):
+    with pytest.raises(ValueError, match=message):
+        Condition("below 1", "value", "<", 1, when, first)
 
 
 def test_a_comparison_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="comparison: got '!='; want one of <, <=, >, >=, =="):
-        Condition("other than 1", "value", "!=", 1)
+        Condition("other than 1", "value", "!=", 1, "beforehand")
 
 
 def test_series_of_unequal_columns_are_refused():
@@ -238,7 +337,7 @@ def test_series_of_unequal_columns_are_refused():
 
 def test_a_failing_experiment_is_an_outcome():
     outcome = carry_out(Toy(error=RuntimeError("no\nluck")), Context())
-    assert (outcome.answer, outcome.finding) == (FAILED, "RuntimeError: no luck")
+    assert outcome.lines == [("", FAILED, "RuntimeError: no luck")]
     assert "in measure" in outcome.trace
 
 
@@ -298,6 +397,10 @@ def test_what_the_user_or_an_error_says_comes_out_as_text(tmp_path):
     said = dataclasses.replace(
         Toy.words,
         title=f"title {HOSTILE}",
+        claims=[
+            dataclasses.replace(Toy.words.claims[0], title=f"claim {HOSTILE}"),
+            Toy.words.claims[1],
+        ],
         setting={f"setting {HOSTILE}": f"value {HOSTILE}"},
         pictures={"line": f"caption {HOSTILE}"},
         limits=[f"limit {HOSTILE}"],
@@ -318,9 +421,11 @@ def test_what_the_user_or_an_error_says_comes_out_as_text(tmp_path):
     report.add(carry_out(toy("E91", error=ValueError(f"error {HOSTILE}")), context))
     page = report.index.read_text(encoding="utf-8")
     tags = Page(page).tags
-    assert (tags.count("script"), tags.count("b")) == (0, 1)  # one b: how many hold
+    assert tags.count("script") == 0
+    assert tags.count("b") == 1 + 2 + 1  # how many hold, two findings, own rows
     shown = texts(page)
-    for place in "file name command title setting value caption limit code table head cell".split():
+    places = "file name command title claim setting value caption limit code table head cell"
+    for place in places.split():
         assert f"{place} {HOSTILE}" in shown, place
     assert f"note {HOSTILE}" in shown
     assert shown.count(f"ValueError: error {HOSTILE}") == 3  # summary, verdict, trace
@@ -393,13 +498,18 @@ def test_command_shows_a_failure_and_goes_on(toys, tmp_path, capsys):
     assert main(["reproduce", "--out", str(tmp_path), "--quick"]) == 1
     printed = capsys.readouterr()
     assert "failed to run: E90" in printed.err
-    assert "E90 failed" in re.sub(" +", " ", printed.out)
-    assert "does not hold" in printed.out
+    assert re.search(r"E90 .*\n +failed", printed.out)
+    assert "Limit: does not hold\n        It is 2. Digits: 2.0." in printed.out
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "1 does not hold, 1 failed to run" in page
+    tally = "2 claims in 2 experiments: 1 holds, 1 does not hold. 1 experiment failed to run."
+    assert tally in page
     assert "RuntimeError: no luck" in page
-    answers = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["experiments"]
-    assert [one["answer"] for one in answers] == ["failed", "does not hold"]
+    failed, found = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))[
+        "experiments"
+    ]
+    assert failed["error"] == "RuntimeError: no luck"
+    assert [claim["verdict"] for claim in found["claims"]] == ["does not hold", "holds"]
+    assert found["claims"][0]["criterion"][1]["first_condition"] == "below 0.05"
 
 
 def test_ctrl_c_keeps_what_is_finished(toys, tmp_path, capsys):
@@ -450,13 +560,31 @@ def test_own_rows(toys, tmp_path, capsys):
     out = tmp_path / "report"
     words = ["reproduce", "--quick", "--task", "regression", "--out", str(out)]
     assert main([*words, "--data", str(tmp_path / "own.npz")]) == 0
-    assert "12 rows of 30 features" in capsys.readouterr().out
-    page = (out / "index.html").read_text(encoding="utf-8")
-    assert "Your own rows are used in place of the synthetic ones." in page
-    assert "not used: it can use binary rows" in page
-    assert "not used: it has rows of its own" in page
+    printed = capsys.readouterr().out
+    assert "12 rows of 30 features" in printed
+    page = texts((out / "index.html").read_text(encoding="utf-8"))
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["own_rows"].startswith("own.npz")
+    told = [
+        "used: they take the place of the synthetic ones",
+        "not used: it can use binary rows",
+        "not used: it has rows of its own",
+    ]
+    assert [one["own_rows"] for one in summary["experiments"]] == told
+    for said in told:
+        assert f"own rows {said}" in printed
+        assert page.count(f"our own rows: {said}.") == 2  # in the summary and in the section
+    assert "(Own rows not used: it has rows of its own.)" in (out / "summary.md").read_text("utf-8")
+
+
+def test_what_was_measured_on_the_users_rows_comes_first():
+    said = Toy.words.claims[0]
+    measured = Toy().measure(Context())
+    assert said.found(measured) == "It is 0.1. Digits: 0.1."
+    mine = dataclasses.replace(measured, real="your own rows", own_rows="used: as they are")
+    assert said.found(mine) == "Your own rows: 0.1. It is 0.1."
+    other = dataclasses.replace(measured, own_rows="not used: they are on one client")
+    assert said.found(other) == "It is 0.1. Digits: 0.1."
 
 
 def test_page_of_the_docs_names_every_experiment():
@@ -472,16 +600,16 @@ def test_page_of_the_docs_names_every_experiment():
 @pytest.mark.parametrize(
     ("problem", "note"),
     [
-        (SMALL, "are the real rows"),
-        (lg.Problem([(SMALL.X, SMALL.y)]), "are not used: they are on one client"),
-        (lg.Problem([([[1.0]], [1]), ([[1.0]], [-1])]), "are not used: they are not separable"),
+        (SMALL, "used: they are the real rows"),
+        (lg.Problem([(SMALL.X, SMALL.y)]), "not used: they are on one client"),
+        (lg.Problem([([[1.0]], [1]), ([[1.0]], [-1])]), "not used: they are not separable"),
     ],
 )
 def test_own_rows_are_used_where_they_can_be(problem, note):
     context = Context(own=OwnRows(problem, "rows"))
     found = Toy().own_or(context, on_clients, lambda: SMALL, "digits")
-    assert found.notes == [f"Your own rows {note}."]
-    assert (found.used is problem) == (found.name == "your own")
+    assert found.own_rows == note
+    assert (found.used is problem) == (found.name == "your own rows")
     assert (found.used is SMALL) == (found.name == "digits") or problem is SMALL
 
 
@@ -489,7 +617,7 @@ def test_without_own_rows_or_with_rows_of_another_task_nothing_is_noted():
     regression = lg.datasets.make_regression(n_clients=2, n_samples=3, n_features=10, seed=0)
     for own in (None, OwnRows(regression, "rows")):
         found = Toy().own_or(Context(own=own), separable, lambda: SMALL, "digits")
-        assert (found.used, found.name, found.notes) == (SMALL, "digits", [])
+        assert (found.used, found.name, found.own_rows) == (SMALL, "digits", "")
 
 
 def test_words_are_folded_except_for_code():
@@ -504,6 +632,8 @@ def test_words_are_folded_except_for_code():
         ("number =", "nmber =", r"toy: .*unexpected keyword argument 'nmber'"),
         ('title = "A toy"', "", r"toy: .*missing 1 required positional argument: 'title'"),
         ("local_gd", "nobody", r"toy: sources: got 'nobody'; want some of .*local_gd"),
+        ('when = "beforehand"', "", r"toy: .*missing 1 required positional argument: 'when'"),
+        ('first = "below 0.05"', "", r"toy: first: got ''"),
         ('"<"', '"!="', r"toy: comparison: got '!='; want one of <, <=, >, >=, =="),
         ("[setting]", "[setting", r"toy: .*line"),
     ],

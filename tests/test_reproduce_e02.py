@@ -7,8 +7,18 @@ import pytest
 import localgd as lg
 from localgd.reproducing import Context, find
 
+LIMIT = "Limit on the support rows' span"
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_draw():
+    """Of one draw every number is known, so that nothing is inconclusive."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +33,11 @@ def measured(experiment):
 
 
 def test_the_residual_comes_to_its_limit(experiment, measured):
-    assert experiment.judge(measured.numbers).answer == "holds"
-    assert measured.numbers["norm_of_rho_S"] == pytest.approx(36.9616, abs=1e-4)
-    assert "0.43 %" in experiment.finding(measured.numbers)
+    verdicts = experiment.judge(measured.numbers)
+    assert {verdict.answer for verdict in verdicts.values()} == {"holds"}
+    assert measured.numbers["norm_of_rho_S"].value == pytest.approx(36.9616, abs=1e-4)
+    limit = experiment.words.claims[1]
+    assert "integrated, 0.43 % after 10^100" in limit.found(measured)
 
 
 def test_pictures_are_drawn_from_the_series(experiment, measured):
@@ -36,13 +48,26 @@ def test_pictures_are_drawn_from_the_series(experiment, measured):
 def test_a_wrong_time_scale_is_found_out(experiment):
     # Twice the steps that τ = η L k counts move ρ_k by ŵ log 2, for ever.
     wrong = replace(experiment, method=lambda L, lr: lg.LocalGD(local_steps=2 * L, lr=lr))
-    verdict = wrong.judge(wrong.measure(Context(quick=True)).numbers)
+    verdict = wrong.judge(wrong.measure(Context(quick=True)).numbers)[LIMIT]
     assert verdict.answer == "does not hold"
     assert "halves" in verdict.reason
 
 
 def test_a_residual_that_grows_is_found_out(experiment, measured):
     grows = {**measured.numbers, "worst_movement_ratio": 1.0}
-    assert experiment.judge(grows).answer == "does not hold"
-    late = {**measured.numbers, "synthetic_worst_distance_percent": 0.6}
-    assert experiment.judge(late).answer == "holds with a caveat"
+    assert experiment.judge(grows)["Bounded"].answer == "does not hold"
+    late = {**measured.numbers, "worst_distance_100_percent": 0.6}
+    assert experiment.judge(late)[LIMIT].answer == "holds with a caveat"
+
+
+def test_outside_the_span_a_single_small_step_is_found_out(experiment):
+    """With one step of ηL/100 in place of L steps hardly anything is left of what L does."""
+    same = replace(experiment, method=lambda L, lr: lg.LocalGD(local_steps=1, lr=L * lr / 100))
+    found = same._synthetic(Context(quick=True), 1).over_variants()
+    (condition,) = experiment.words.claims[2].conditions
+    assert condition.answer(found) == "not met"
+
+
+def test_a_positive_multiplier_has_no_law_of_log_log(experiment, measured):
+    flat = {**measured.numbers, "degenerate_slope_error": 1.0}
+    assert experiment.judge(flat)["Rows of multiplier 0"].answer == "does not hold"

@@ -8,6 +8,7 @@ import pytest
 import localgd as lg
 from localgd.reproducing import Context, find
 from localgd.reproducing.experiments import e04_heterogeneity as e04
+from localgd.reproducing.intervals import Estimate
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -30,18 +31,71 @@ def unmet(experiment, numbers):
 
 def test_who_holds_the_rows_matters_little(experiment, measured):
     # The constant of 1/log(ηLk) is still on its way at 10^100 rounds: that prediction fails.
-    assert unmet(experiment, measured.numbers) == {"worst_spread_percent"}
-    assert experiment.judge(measured.numbers).answer == "does not hold"
-    assert "decades more" in experiment.finding(measured.numbers)
+    verdicts = experiment.judge(measured.numbers)
+    assert verdicts["Same law at every degree"].answer == "does not hold"
+    assert "worst_spread_percent" in unmet(experiment, measured.numbers)
+    assert "worst_fall" not in unmet(experiment, measured.numbers)
+    assert verdicts["Who holds the rows"].answer == "holds"
+
+
+def test_rounds_are_those_of_the_pooled_problem(experiment, measured):
+    assert experiment.judge(measured.numbers)["Rounds by the pooled problem"].answer == "holds"
+    assert measured.numbers["by_gd_error_decades"] < 0.3
+    assert measured.numbers["best"] == "by_gd"
+
+
+def test_a_quantity_that_knows_nothing_explains_nothing(experiment, measured):
+    kinds = [measured.series[name] for name in ("feature_shift", "angle_between", "label_skew")]
+    table = e04._joined(kinds)
+    assert e04.explained([table])["by_gd"]["r2"] > 0.95
+    order = np.random.default_rng(0).permutation(len(table["by_gd"]))
+    told = e04.explained([{**table, "by_gd": table["by_gd"][order]}])
+    numbers = {**measured.numbers, "by_gd_r2": told["by_gd"]["r2"]}
+    assert experiment.judge(numbers)["Rounds by the pooled problem"].answer == "does not hold"
+
+
+def test_lines_are_fitted_on_one_half_and_tested_on_the_other():
+    table = {name: np.arange(8.0) for name in e04.QUANTITIES}
+    table |= {"seed": np.array([1, 2] * 4), "decades 5°": 3 + 2 * np.arange(8.0)}
+    told = e04.explained([table])["by_gd"]
+    assert (told["r2"], told["slope"]) == (pytest.approx(1), pytest.approx(2))
+    table["decades 5°"][1::2] = [9.0, -4.0, 2.0, 7.0]
+    told = e04.explained([table])["by_gd"]
+    assert told["fitted_r2"] == pytest.approx(1)
+    assert told["r2"] < 0
+
+
+def test_rounds_by_the_residual_are_those_of_a_line():
+    """w = ŵ log τ + ρ_S on two rows, where ρ_S is known: tan 5° = across/(along ŵ)."""
+    problem = lg.Problem([([[1.0, 0.5]], [1]), ([[1.0, -1.0]], [1])])
+    limit = lg.reference.asymptote(problem)
+    decades = e04.by_residual(limit, 10.0)["with_along"]
+    w = limit.weights * np.log(10.0**decades * 10.0) + limit.rho
+    assert np.degrees(lg.angle(w, limit.weights)) == pytest.approx(5.0)
+
+
+def test_a_method_that_stops_short_is_found_out(experiment):
+    """A step of 1e-150 does not get far: no law at any degree, and no rounds to be told."""
+    stopped = replace(experiment, method=lambda L, lr: lg.LocalGD(1, 1e-150))
+    part = stopped._kind(Context(quick=True), "shift", (0.0,), e04._shifted)
+    (condition,) = [c for c in experiment.criterion if c.number == "worst_fall"]
+    assert not condition.met({"worst_fall": float(part["fall"].max())})
+    assert np.isnan(part["decades 5°"]).all()
+
+
+def test_without_the_correlation_the_claim_falls(experiment, measured):
+    loose = {**measured.numbers, "synthetic_correlation": 0.5}
+    assert experiment.judge(loose)["Rounds by ρ_S"].answer == "does not hold"
 
 
 def test_pictures_are_drawn_from_the_series(experiment, measured):
-    assert [p.name for p in experiment.pictures(measured)] == ["skew", "shift", "between"]
+    names = [p.name for p in experiment.pictures(measured)]
+    assert names == ["explained", "skew", "shift", "between"]
 
 
 def test_without_the_effect_of_weights_the_claim_falls(experiment, measured):
-    flat = {**measured.numbers, "equal_weights_decades": 0.2}
-    assert "equal_weights_decades" in unmet(experiment, flat)
+    flat = {**measured.numbers, "equal_weights_decades": Estimate(0.2, 0.1, 0.3)}
+    assert experiment.judge(flat)["Weights of clients"].answer == "does not hold"
 
 
 def test_a_deal_that_changes_the_weights_of_rows_is_found_out(experiment, measured):
@@ -51,9 +105,9 @@ def test_a_deal_that_changes_the_weights_of_rows_is_found_out(experiment, measur
 
     sabotaged = replace(experiment, control=uneven)
     part = sabotaged._kind(Context(quick=True), "angle", (100.0,), e04._apart)
-    decades = float(abs(np.median(part["holders_decades"])))
-    verdict = experiment.judge({**measured.numbers, "worst_holder_decades": decades})
-    assert "same rows shuffled" in verdict.reason
+    decades = float(abs(np.median(part["holders"])))
+    verdicts = experiment.judge({**measured.numbers, "worst_holder_decades": decades})
+    assert "same rows shuffled" in verdicts["Who holds the rows"].reason
 
 
 def test_displacements_are_at_the_angle_asked_for():

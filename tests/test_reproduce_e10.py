@@ -31,14 +31,23 @@ def few(monkeypatch):
 def test_the_limit_is_approached_and_local_steps_save_rounds():
     numbers = E10.measure(Context(quick=True)).numbers
     assert [c.met(numbers) for c in E10.criterion[:2]] == [True, True]
-    assert E10.judge(numbers).answer.startswith("holds")
+    verdicts = E10.judge(numbers)
+    assert verdicts["Limit"].answer == verdicts["Same rounds"].answer == "holds"
+    wrong = {**numbers, "worst_angle_deg": 17.0}
+    assert E10.judge(wrong)["Same steps, finite rounds"].answer == "does not hold"
 
 
 def test_steps_that_do_not_grow_get_nowhere():
     held = dataclasses.replace(E10, method=lambda L, lr: lg.LocalGD(L, 1.0))
     measured = held.measure(Context(quick=True))
-    assert measured.numbers["limit_worst_ratio"] > 0.5
-    assert held.judge(measured.numbers).answer == "does not hold"
+    assert measured.numbers["limit_worst_ratio"].value > 0.5
+    assert held.judge(measured.numbers)["Limit"].answer == "does not hold"
+
+
+def test_local_steps_that_are_not_taken_save_no_rounds():
+    idle = dataclasses.replace(E10, method=lambda L, lr: lg.LocalGD(1, lr))
+    numbers = idle.measure(Context(quick=True)).numbers
+    assert idle.judge(numbers)["Same rounds"].answer == "does not hold"
 
 
 def test_the_pooled_model_is_that_of_a_constant_step():
@@ -60,13 +69,13 @@ def test_a_run_that_diverges_is_no_success():
 def test_own_rows_are_used_or_refused():
     X, y = lg.datasets.load_digits(classes=(0, 1, 2))
     context = Context(quick=True)
-    for rows, text in ((slice(None), "in place of"), (slice(40), "not used")):
+    for rows, text in ((slice(None), "used: "), (slice(40), "not used: ")):
         own = lg.Problem.from_arrays(X[rows], y[rows], np.arange(len(y[rows])) % 2)
         given = dataclasses.replace(context, own=_own(own))
         made = E10.problems(given)
-        problem, _, small = made.used
-        assert text in made.notes[0]
-        assert problem.n_classes == small.n_classes == (3 if text == "in place of" else 10)
+        problem, _, small = made.used[0]
+        assert made.own_rows.startswith(text)
+        assert problem.n_classes == small.n_classes == (3 if text == "used: " else 10)
 
 
 def _own(problem):

@@ -31,25 +31,35 @@ def measured(experiment, context):
 
 
 def test_two_rows_are_as_predicted(experiment, measured):
-    verdict = experiment.judge(measured.numbers)
-    assert verdict.answer == "holds", verdict.reason
+    for verdict in experiment.judge(measured.numbers).values():
+        assert verdict.answer == "holds", verdict.reason
     grid = measured.series["two_grid"]
     monotone = (grid["rises"] == 0) & (grid["lr_steps_smoothness"] > 1)
     assert monotone.any()
     assert np.abs(grid["law_ratio"][monotone] - 1).max() < 0.2
-    assert measured.notes == ["Your own rows are the real rows."]
+    assert measured.own_rows == "used: they are the real rows"
+
+
+def test_the_seed_changes_nothing(experiment, context, measured):
+    other = dataclasses.replace(context, seed=7)
+    assert experiment.measure(other).numbers == measured.numbers
+    assert experiment.setting(other) == experiment.setting(context)
 
 
 def test_local_steps_that_are_not_taken_turn_the_verdict(experiment, context):
     idle = dataclasses.replace(experiment, method=lambda L, lr: lg.LocalGD(1, lr))
     numbers = idle.measure(context).numbers
     assert numbers["worst_law_ratio"] > 30  # L times too much
-    assert experiment.judge(numbers).answer == "does not hold"
+    verdicts = experiment.judge(numbers)
+    assert verdicts["Law of the loss"].answer == "does not hold"
+    assert verdicts["Large steps"].answer == "does not hold"
 
 
 def test_divergence_turns_the_verdict(experiment, measured):
     numbers = {**measured.numbers, "diverged": 1}
-    assert experiment.judge(numbers).answer == "does not hold"
+    assert experiment.judge(numbers)["No divergence"].answer == "does not hold"
+    numbers = {**measured.numbers, "worst_share_of_bound": 2.0}
+    assert experiment.judge(numbers)["Unstable phase"].answer == "does not hold"
 
 
 def test_stable_from():
@@ -68,7 +78,7 @@ def test_own_rows_that_are_too_many_are_refused(monkeypatch):
 def test_pictures_and_finding(experiment, measured):
     pytest.importorskip("matplotlib")
     assert len(experiment.pictures(measured)) == 5
-    assert "No run diverges" in experiment.finding(measured.numbers)
+    assert "up to η = 2^10, 0 diverge" in experiment.words.claims[0].found(measured)
 
 
 def test_the_code_shown_runs(experiment, capsys):

@@ -7,10 +7,19 @@ import pytest
 
 import localgd as lg
 from localgd.reproducing import Context, find
+from localgd.reproducing.experiments import e12_communication as e12
 from localgd.reproducing.reaching import rounds_to
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_draw():
+    """Of one draw every number is known, so that nothing is inconclusive."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +34,10 @@ def measured(experiment):
 
 
 def test_where_local_steps_pay(experiment, measured):
-    assert experiment.judge(measured.numbers).answer == "holds"
-    assert measured.numbers["bytes_per_round"] == 5 * 2 * 100 * 8
-    assert "1.4" in experiment.finding(measured.numbers)
+    verdicts = experiment.judge(measured.numbers)
+    assert {verdict.answer for verdict in verdicts.values()} == {"holds"}
+    assert measured.numbers["bytes_per_round"].value == 5 * 2 * 100 * 8
+    assert measured.numbers["last_angle_saving"].value == pytest.approx(1.4, abs=0.05)
 
 
 def test_rounds_are_those_of_a_run(measured):
@@ -55,9 +65,20 @@ def test_pictures_are_drawn_from_the_series(experiment, measured):
 
 def test_a_smaller_step_for_more_local_steps_is_found_out(experiment):
     shrinks = replace(experiment, method=lambda L: lg.LocalGD(local_steps=L, lr=1.0 / L))
-    verdict = shrinks.judge(shrinks.measure(Context(quick=True)).numbers)
-    assert verdict.answer == "does not hold"
-    assert "loss" in verdict.reason
+    verdicts = shrinks.judge(shrinks.measure(Context(quick=True)).numbers)
+    assert verdicts["Loss"].answer == verdicts["Real rows"].answer == "does not hold"
+
+
+def test_more_local_steps_than_are_counted_are_found_out(experiment, monkeypatch):
+    monkeypatch.setattr(e12, "_steps", lambda context: [1, 4, 16])
+    squared = replace(experiment, method=lambda L: lg.LocalGD(local_steps=L * L, lr=1.0))
+    verdicts = squared.judge(squared.measure(Context(quick=True)).numbers)
+    assert verdicts["Angle"].answer == "does not hold"
+
+
+def test_fewer_rounds_than_exact_solves_are_found_out(experiment, measured):
+    numbers = {**measured.numbers, "least_rounds_over_solves": 0.5}
+    assert experiment.judge(numbers)["Angle"].answer == "does not hold"
 
 
 def test_rounds_to_a_target():

@@ -361,3 +361,36 @@ def test_unit_curvature_is_the_smoothness_of_pooled_rows():
     X, y = rows(40, d=6)
     problem = lg.partition(X, y, n_clients=1, scale="spectral")
     assert lg.analysis.smoothness(problem, "logistic") == pytest.approx(0.25)
+
+
+def test_schemes_deal_sparse_rows_and_labels_of_any_kind():
+    X, y = rows(11)
+    names = np.where(y > 0, "yes", "no").tolist()
+    for scheme in (lg.Contiguous(sort="label"), lg.Shards(2), deal_all_but_one):
+        dense = quietly(X, y, n_clients=2, scheme=scheme, scale="rows")
+        sparse_rows = quietly(
+            sparse.csr_array(X),
+            names,
+            n_clients=2,
+            scheme=scheme,
+            scale="rows",
+            labels=("no", "yes"),
+        )
+        assert sparse_rows.sparse and sparse_rows.labels == ("no", "yes")
+        np.testing.assert_allclose(sparse_rows.X.toarray(), dense.X, rtol=1e-14)
+        np.testing.assert_array_equal(sparse_rows.y, dense.y)
+        np.testing.assert_array_equal(sparse_rows.row_order, dense.row_order)
+
+
+def deal_all_but_one(y, n_clients, rng):
+    return np.where(np.arange(len(y)) == 4, -1, np.arange(len(y)) % n_clients)
+
+
+@pytest.mark.parametrize("scale", ["max_norm", "rows", "spectral", "standard"])
+def test_scales_keep_float32_and_take_integers(scale):
+    X = np.arange(12).reshape(4, 3) ** 2
+    y = [1, -1, 1, -1]
+    whole = lg.partition(X, y, n_clients=2, scale=scale)
+    single = lg.partition(X.astype(np.float32), y, n_clients=2, scale=scale)
+    assert (whole.dtype, single.dtype) == (np.float64, np.float32)
+    np.testing.assert_allclose(single.X, whole.X, rtol=1e-5, atol=1e-6)

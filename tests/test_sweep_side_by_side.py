@@ -74,10 +74,12 @@ def both(problem, method, **options):
 def test_they_are_the_runs_by_themselves(counts, loss, dtype, weights):
     problem = registry.problem(loss, weights)
     start = np.array([0.6, -0.8, 0.3, 0.0, 0.7])
+    smooth = np.isfinite(losses.LOSSES[loss].curvature)  # has an H
+    rates = [rate for rate in RATES if smooth or not isinstance(rate, str)]
     tables = both(
         problem,
         [lg.LocalGD(3, 0.1), lg.FedProx(3, 0.1, 0.4)],
-        grid={"server": SERVERS, "lr": RATES, "init": [None, start], "rounds": [15, 20]},
+        grid={"server": SERVERS, "lr": rates, "init": [None, start], "rounds": [15, 20]},
         rounds=20,
         engine="gram",
         loss=loss,
@@ -86,7 +88,7 @@ def test_they_are_the_runs_by_themselves(counts, loss, dtype, weights):
         reference=registry.reference(loss),
     )
     assert_same_tables(*tables, registry.TOLERANCE[dtype])
-    assert sum(counts) == len(tables[0]) == 200
+    assert sum(counts) == len(tables[0]) == 40 * len(rates)
     assert max(counts) <= 64
 
 

@@ -27,11 +27,12 @@ inline py::dict losses_of_core() {
       if (!task.empty()) tasks.append(task);
     py::object tail = py::none();
     if (facts.tail.rate > 0) tail = py::make_tuple(facts.tail.rate, facts.tail.factor);
-    losses[py::str(Loss::name)] = py::dict(
-        py::arg("tasks") = py::tuple(tasks), py::arg("signed") = Loss::signed_rows,
-        py::arg("curvature") = facts.curvature, py::arg("tail") = tail,
-        py::arg("bounded") = facts.bounded, py::arg("overflows") = facts.overflows,
-        py::arg("smooth") = facts.smooth, py::arg("has_exact_solve") = facts.has_exact_solve);
+    losses[py::str(Loss::name)] =
+        py::dict(py::arg("tasks") = py::tuple(tasks), py::arg("signed") = Loss::signed_rows,
+                 py::arg("curvature") = facts.curvature, py::arg("tail") = tail,
+                 py::arg("bounded") = facts.bounded, py::arg("overflows") = facts.overflows,
+                 py::arg("least_target") = facts.least_target, py::arg("smooth") = facts.smooth,
+                 py::arg("has_exact_solve") = facts.has_exact_solve);
   });
   return losses;
 }

@@ -58,6 +58,9 @@ inline const std::vector<LossCase> losses{
        return size <= 1 ? size * size / 2 : size - 0.5L;
      },
      [](const long double* u, long double y, Index) { return std::clamp(y - *u, -1.0L, 1.0L); }},
+    {"poisson", false, 1,
+     [](const long double* u, long double y) { return std::exp(*u) - (y == 0 ? 0 : y * *u); },
+     [](const long double* u, long double y, Index) { return y - std::exp(*u); }},
     {"softmax", false, classes,
      [](const long double* u, long double y) {
        const auto own = static_cast<Index>(y);

@@ -6,6 +6,7 @@ there is one here. What takes second derivatives wants an object with them, too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,13 +53,15 @@ class Loss:
         It is a function of the margin y x·w alone: u may be margins with labels of 1.
     curvature : float
         The largest second derivative in the margins: where it has no bound, that at margin 0,
-        where a run begins.
+        where a run begins, if margins are to grow from there, or inf.
     tail : Tail or None
         None if none is known.
     bounded : bool
         |ℓ'| is, so that hardly any rate overflows.
-    overflows : bool
-        ℓ does, as e^-m, at margins far below 0.
+    overflows : int
+        -1 if ℓ does, as e^-m, at margins far below 0; 1 if it does, as e^u, far above.
+    least_target : float
+        Targets are no less than this.
     smooth : bool
         The second derivative does not jump. Where it does all local steps are taken, none is
         extrapolated.
@@ -72,7 +75,8 @@ class Loss:
     curvature: float
     tail: Tail | None
     bounded: bool
-    overflows: bool
+    overflows: int
+    least_target: float = -math.inf
     smooth: bool = True
     has_exact_solve: bool = True
 
@@ -99,6 +103,10 @@ class Loss:
     def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The derivative by the scores, of their shape."""
         return self._of_core(u, y)[1]
+
+    def means(self, u: np.ndarray) -> np.ndarray:
+        """The target that a score stands for."""
+        return u
 
     def sizes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Of the slopes of one score, before anything cancels."""
@@ -204,6 +212,27 @@ class Huber(Loss):
         return np.where(np.abs(u - y) < 1, 1.0, 0.0)
 
 
+class Poisson(Loss):
+    """``e^u - y u`` of counts y with mean ``e^u``."""
+
+    concordance = 1.0
+
+    def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.exp(u) - y * u
+
+    def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.exp(u) - y
+
+    def means(self, u: np.ndarray) -> np.ndarray:
+        return np.exp(u)
+
+    def sizes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.exp(u) + y
+
+    def curvatures(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.exp(u)
+
+
 class Softmax(Loss):
     """``log Σ_c e^{u_c} - u_y``."""
 
@@ -250,6 +279,7 @@ KINDS = {
     "squared_hinge": SquaredHinge,
     "squared": Squared,
     "huber": Huber,
+    "poisson": Poisson,
     "softmax": Softmax,
 }
 
@@ -271,6 +301,11 @@ def check_loss(loss: Any, problem: Problem) -> str:
         fitting = [name for name, known in LOSSES.items() if problem.task in known.tasks]
         raise ValueError(
             f"loss: {loss!r} does not fit a {problem.task} task; want {' or '.join(fitting)}"
+        )
+    least = LOSSES[loss].least_target
+    if problem.y.min() < least:
+        raise ValueError(
+            f"loss: {loss!r} wants targets of at least {least:g}; got {problem.y.min():g}"
         )
     return str(loss)
 

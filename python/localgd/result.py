@@ -134,7 +134,7 @@ class Run:
     def predict(self, X: Any) -> np.ndarray:
         """The labels of other rows, or their targets in regression.
 
-        ``sign(x·w)``, ``argmax_c x·W_c`` or ``x·w``
+        ``sign(x·w)``, ``argmax_c x·W_c`` or ``x·w``, with the Poisson loss ``e^{x·w}``
 
         Parameters
         ----------
@@ -158,7 +158,8 @@ class Run:
         >>> lg.run(problem, lg.GD(lr=0.5), rounds=5).predict([[2.0], [-0.5]])
         array([ 1, -1])
         """
-        return labels_of(self.decision_function(X), self.config["problem"])
+        means = LOSSES[self.config["loss"]].means(self.decision_function(X))
+        return labels_of(means, self.config["problem"])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """The probabilities of the labels of other rows.
@@ -358,8 +359,9 @@ def ending(
     if status == "interrupted":
         message = f"interrupted after round {round:,} of {rounds:,}"
     elif status == "diverged":
-        limit = -int(np.log(np.finfo(dtype).max))
-        cause = f" (a margin below {limit})" if LOSSES[prepared.loss].overflows else ""
+        limit = int(np.log(np.finfo(dtype).max))
+        side = LOSSES[prepared.loss].overflows
+        cause = f" (a margin {'below' if side < 0 else 'above'} {side * limit})" if side else ""
         message = (
             f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
             f"{advice}. The result is that of round {round:,}"

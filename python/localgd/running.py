@@ -37,7 +37,7 @@ def run(
     l2: float | str = 0.0,
     init: Any = None,
     engine: str = "auto",
-    dtype: Any = "float64",
+    dtype: Any = None,
     threads: int | None = None,
     seed: int = 0,
     record: Any = None,
@@ -70,9 +70,9 @@ def run(
     loss : str, optional
         Of margins m = y x·w, "exponential" exp(-m), "logistic" log(1 + exp(-m)) or "squared_hinge"
         ½ max(0, 1 - m)². Of targets and r = x·w - y, "squared" ½ r² or "huber" ½ r² for |r| ≤ 1 and
-        |r| - ½ beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). "softmax",
-        the cross-entropy over C classes. If not given, exponential; squared for regression, softmax
-        for several classes.
+        |r| - ½ beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). Of counts y,
+        "poisson" exp(x·w) - y x·w. "softmax", the cross-entropy over C classes. If not given,
+        exponential; squared for regression, softmax for several classes.
     l2 : float >= 0, "κ=1e4" or "H/N", default 0
         λ of the objective, which joins every local gradient: the loss, and all measures of
         gradients, are those of f_i with (λ/2)‖w‖². With H of
@@ -84,8 +84,9 @@ def run(
     engine : "auto", "gram", "hybrid" or "primal", default "auto"
         The same trajectory at different cost; "auto" takes the cheapest that fits in memory and
         can run the method.
-    dtype : "float64" or "float32", default "float64"
-        Type of the rows and of the local phase; the server's state is float64 always.
+    dtype : "float64" or "float32", optional
+        Type of the rows and of the local phase, which is that of the problem's rows if not given:
+        those of another type are copied. The server's state is float64 always.
     threads : int >= 1, optional
         Threads across clients; as many as help, if not given. The result has the same bits for
         any number.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from .errors import UnsupportedError
 from .losses import LOSSES, check_loss
 from .problem import Problem, check_problem
-from .rows import Rows, as_double, is_sparse, scaled_rows
+from .rows import Rows, arrays_of, as_double, dense_double, is_sparse, scaled_rows
 
 __all__ = ["smoothness"]
 
-MOST_FILLED = 1000  # rows or features of sparse rows whose Gram matrix is made
+FEW = 500  # sparse rows or features of a client whose Gram matrix is made
 
 
 def smoothness(problem: Problem, loss: str) -> float:
@@ -39,6 +40,8 @@ def smoothness(problem: Problem, loss: str) -> float:
     ------
     ValueError
         For a loss that does not fit the task.
+    UnsupportedError
+        For the Poisson loss, which has none.
     TypeError
         If problem is not a Problem.
 
@@ -55,18 +58,23 @@ def smoothness(problem: Problem, loss: str) -> float:
     """
     check_problem(problem)
     check_loss(loss, problem)
-    exponent = int(np.frexp(np.abs(problem.X).max())[1])  # so that squares stay in range
-    largest, omega = 0.0, problem.relative_weights
+    if not np.isfinite(LOSSES[loss].curvature):
+        raise UnsupportedError(
+            f"loss: got {loss!r}, whose second derivative has no bound; want a learning rate as a "
+            "number"
+        )
+    entries = arrays_of(problem.X)[-1]
+    exponent = int(np.frexp(np.abs(entries).max(initial=0.0))[1])  # so that squares stay in range
+    square, omega = 0.0, problem.relative_weights
     for i in range(problem.n_clients):
-        rows = problem.rows(i)
-        X = _times_power(problem.X[rows], -exponent)
+        X = _times_power(problem.X[problem.rows(i)], -exponent)
         if omega is not None:
-            X = scaled_rows(as_double(X), np.sqrt(omega[rows]))
-        largest = max(largest, _largest_eigenvalue(X) / X.shape[0])
-    if largest <= 0:
+            X = scaled_rows(X, np.sqrt(omega[problem.rows(i)]))
+        square = max(square, _largest_square(X) / X.shape[0])
+    if square <= 0:
         raise ValueError("problem: all rows are 0; want rows that differ from 0")
     with np.errstate(over="ignore"):
-        H = LOSSES[loss].curvature * float(np.ldexp(largest, 2 * exponent))
+        H = LOSSES[loss].curvature * float(np.ldexp(square, 2 * exponent))
     if not 0 < H < np.inf:
         raise ValueError(
             f"problem: rows of size 2^{exponent}, whose squares leave the range of double "
@@ -76,7 +84,8 @@ def smoothness(problem: Problem, loss: str) -> float:
 
 
 def _times_power(X: Rows, exponent: int) -> Rows:
-    """``2^exponent X``, also where that power is out of range."""
+    """2^exponent X, in float64."""
+    X = as_double(X)
     if not is_sparse(X):
         return np.ldexp(X, exponent)
     from scipy.sparse import csr_array
@@ -84,13 +93,18 @@ def _times_power(X: Rows, exponent: int) -> Rows:
     return csr_array((np.ldexp(X.data, exponent), X.indices, X.indptr), shape=X.shape)
 
 
-def _largest_eigenvalue(X: Rows) -> float:
-    """Of ``Xᵀ X``, by the smaller of both Gram matrices."""
-    narrow = min(X.shape)
-    if is_sparse(X) and narrow > MOST_FILLED:
-        from scipy.sparse.linalg import svds
+def _largest_square(X: Rows) -> float:
+    """``λ_max(XᵀX)``; of large sparse X by Lanczos' method, as θ + ‖XᵀX v - θ v‖, θ = ‖X v‖².
 
-        start = np.random.default_rng(0).standard_normal(narrow)
-        return float(svds(X, k=1, v0=start, return_singular_vectors=False)[0]) ** 2
-    gram = X @ X.T if X.shape[0] <= X.shape[1] else X.T @ X
-    return float(np.linalg.eigvalsh(gram.toarray() if is_sparse(gram) else gram)[-1])
+    The eigenvalue of which v is the vector lies between θ less this residual and θ plus it.
+    """
+    A = X if X.shape[0] > X.shape[1] else X.T
+    if not is_sparse(X) or min(X.shape) <= FEW:
+        return float(np.linalg.eigvalsh(dense_double(A.T @ A))[-1])
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    start = np.ones(A.shape[1])
+    product = LinearOperator(2 * start.shape, lambda v: A.T @ (A @ v.ravel()))
+    (value,), vectors = eigsh(product, k=1, v0=start)
+    v = vectors[:, 0]
+    return float(value + np.linalg.norm(product @ v - value * v))

@@ -15,7 +15,7 @@ struct SmoothHinge {
                                    .tail = {.rate = 4, .factor = 54.598150033144236},
                                    .bounded = true};
   static constexpr bool signed_rows = true;
-  static constexpr bool uses_target = false;
+  static constexpr bool exact = false;
   static constexpr bool multiclass = false;
 
   // -l'(m) = 1 / (1 + exp(4 (m - 1))).

@@ -40,7 +40,7 @@ LOSS = Addition(
     "cpp/core/loss",
     "smooth_hinge.hpp",
     _after('#include "logistic.hpp"\n', '#include "smooth_hinge.hpp"\n'),
-    ("Huber, Softmax>>;", "Huber, Softmax, SmoothHinge>>;"),
+    ("Poisson, Softmax>>;", "Poisson, Softmax, SmoothHinge>>;"),
 )
 SERVER = Addition(
     "cpp/core/server",

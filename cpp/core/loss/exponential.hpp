@@ -11,9 +11,9 @@ namespace localgd {
 struct Exponential {
   static constexpr std::string_view name = "exponential";
   static constexpr LossFacts facts{
-      .tasks = {"binary"}, .curvature = 1, .tail = {.rate = 1}, .overflows = true};
+      .tasks = {"binary"}, .curvature = 1, .tail = {.rate = 1}, .overflows = -1};
   static constexpr bool signed_rows = true;
-  static constexpr bool uses_target = false;  // in after_move() and beside it
+  static constexpr bool exact = false;
   static constexpr bool multiclass = false;
 
   // -l'(m) = exp(-m). Overflows to inf for m < -709 (float: -88); the engine then reports

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <string_view>
 
 namespace localgd {
@@ -13,10 +14,13 @@ struct Tail {
 
 struct LossFacts {
   std::array<std::string_view, 2> tasks;  // that it fits: "binary", "multiclass" or "regression"
-  double curvature;  // the largest l''; where there is no bound, that at margin 0
+  // The largest l''; where there is no bound, that at margin 0 if margins are to grow from there,
+  // or infinity.
+  double curvature;
   Tail tail{};
-  bool bounded = false;    // |l'| is, so that hardly any rate overflows
-  bool overflows = false;  // l does, where a margin is below -709 (float: -88)
+  bool bounded = false;  // |l'| is, so that hardly any rate overflows
+  int overflows = 0;     // l does, where a margin is below -709 (-1) or above 709 (1); float: 88
+  double least_target = -std::numeric_limits<double>::infinity();
   // l'' does not jump. Where it does, an extrapolation of local steps cannot see that a margin
   // passes that place after the steps that it takes, so all are taken.
   bool smooth = true;

@@ -16,7 +16,7 @@ struct Huber {
                                    .smooth = false,
                                    .has_exact_solve = false};
   static constexpr bool signed_rows = false;
-  static constexpr bool uses_target = true;
+  static constexpr bool exact = true;
   static constexpr bool multiclass = false;
 
   template <class V>

@@ -13,7 +13,7 @@ struct Logistic {
   static constexpr LossFacts facts{
       .tasks = {"binary"}, .curvature = 0.25, .tail = {.rate = 1}, .bounded = true};
   static constexpr bool signed_rows = true;
-  static constexpr bool uses_target = false;  // in after_move() and beside it
+  static constexpr bool exact = false;
   static constexpr bool multiclass = false;
 
   // -l'(m) = 1 / (1 + exp(m)): 1 for m -> -inf, exp(-m) with full relative accuracy for m -> inf.

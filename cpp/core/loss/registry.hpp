@@ -5,13 +5,12 @@
 //   facts                see facts.hpp
 //   signed_rows          whether it is a function of y x.w alone: rows come with their sign
 //   multiclass           whether a row has several outputs; functions then take many rows at once
-//   uses_target          whether the target counts beside the margin, or the loss has no exp;
-//                        after_move() and change() are then exact without the one they are given
-//   value                l
-//   negative_derivative  -l'; of margins alone where targets do not count
-//   at_start             what is kept of known margins for -l' near them:
-//   after_move, change   -l' at a deviation from them, and by how much it differs, from exp and
-//                        exp - 1 of the deviation
+//   exact                whether after_move() and change() are so without the exp that they are
+//   given value                l negative_derivative  -l'; of margins alone where targets do not
+//   count at_start             what is kept of known margins for -l' near them: after_move, change
+//   -l' at a deviation from them, and by how much it differs, from exp and
+//                        exp - 1 of the deviation; a loss that keeps the target there is given the
+//                        margin, too
 #pragma once
 
 #include <string_view>
@@ -21,6 +20,7 @@
 #include "exponential.hpp"
 #include "huber.hpp"
 #include "logistic.hpp"
+#include "poisson.hpp"
 #include "softmax.hpp"
 #include "squared.hpp"
 #include "squared_hinge.hpp"
@@ -28,7 +28,8 @@
 namespace localgd {
 
 // The first that fits a task is the one that a run takes if none is asked for.
-using Losses = Named<std::variant<Exponential, Logistic, SquaredHinge, Squared, Huber, Softmax>>;
+using Losses =
+    Named<std::variant<Exponential, Logistic, SquaredHinge, Squared, Huber, Poisson, Softmax>>;
 
 // Calls visitor with an object of the loss type of that name and returns what it returns.
 template <class Visitor>

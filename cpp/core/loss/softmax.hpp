@@ -15,7 +15,7 @@ struct Softmax {
   static constexpr LossFacts facts{
       .tasks = {"multiclass"}, .curvature = 0.5, .tail = {.rate = 1}, .bounded = true};
   static constexpr bool signed_rows = false;
-  static constexpr bool uses_target = false;  // in after_move() and beside it
+  static constexpr bool exact = false;
   static constexpr bool multiclass = true;
 
   // e = onehot(y) - softmax(u) for n rows; the columns of u and e are `stride` apart. The entry of

@@ -9,7 +9,7 @@ struct Squared {
   static constexpr std::string_view name = "squared";
   static constexpr LossFacts facts{.tasks = {"regression", "binary"}, .curvature = 1};
   static constexpr bool signed_rows = false;
-  static constexpr bool uses_target = true;
+  static constexpr bool exact = true;
   static constexpr bool multiclass = false;
 
   template <class Real>

@@ -9,7 +9,7 @@ struct SquaredHinge {
   static constexpr std::string_view name = "squared_hinge";
   static constexpr LossFacts facts{.tasks = {"binary"}, .curvature = 1, .smooth = false};
   static constexpr bool signed_rows = true;
-  static constexpr bool uses_target = true;  // or needs no exp
+  static constexpr bool exact = true;
   static constexpr bool multiclass = false;
 
   template <class V>

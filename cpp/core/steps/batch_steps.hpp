@@ -39,10 +39,12 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
       by_largest_move<Loss>(
           client.spread,
           [&](auto power) LOCALGD_LAMBDA_IN_PLACE {
-            of_rows = Loss::after_move(gather<R>(c.at_start, rows + t), delta, power);
+            of_rows = after_move<Loss>(gather<R>(c.at_start, rows + t), gather<R>(c.base, rows + t),
+                                       delta, power);
           },
           [&](auto loss) LOCALGD_LAMBDA_IN_PLACE {
-            of_rows = loss.negative_derivative(gather<R>(c.base, rows + t) + delta);
+            of_rows = derivative_at<decltype(loss)>(gather<R>(c.base, rows + t) + delta,
+                                                    gather<R>(c.at_start, rows + t));
           });
       store_few<R>(e + t, of_rows);
     };

@@ -126,12 +126,13 @@ void small_bundle_steps(BundleClients<Real>& c, std::int64_t steps, bool last) {
         spread,
         [&](auto power) {
           step([&](Index at) {
-            return Loss::after_move(load(at_start + at), load(delta + at), power);
+            return after_move<Loss>(load(at_start + at), load(base + at), load(delta + at), power);
           });
         },
         [&](auto loss) {
           step([&](Index at) {
-            return loss.negative_derivative(load(base + at) + load(delta + at));
+            return derivative_at<decltype(loss)>(load(base + at) + load(delta + at),
+                                                 load(at_start + at));
           });
         });
     spread = largest_lane<Real>(most);

@@ -16,19 +16,43 @@ struct MovedRows {
   Index n, outputs;
 };
 
-// e = of(at_start, delta), a register of rows at a time.
+// after_move() of a loss of one output, which may take the margin at the start.
+template <class Loss, class V, class Exp>
+LOCALGD_IN_PLACE V after_move(V at_start, [[maybe_unused]] V base, V delta, Exp power) {
+  if constexpr (requires { Loss::after_move(at_start, base, delta, power); })
+    return Loss::after_move(at_start, base, delta, power);
+  else
+    return Loss::after_move(at_start, delta, power);
+}
+template <class Loss, class V, class Less>
+LOCALGD_IN_PLACE V change_after(V at_start, [[maybe_unused]] V base, V delta, Less less_one) {
+  if constexpr (requires { Loss::change(at_start, base, delta, less_one); })
+    return Loss::change(at_start, base, delta, less_one);
+  else
+    return Loss::change(at_start, delta, less_one);
+}
+// -l' at a margin that has moved far: where the target counts it is what is kept of the start.
+template <class Loss, class V>
+LOCALGD_IN_PLACE V derivative_at(V m, [[maybe_unused]] V at_start) {
+  if constexpr (requires { Loss::negative_derivative(m); })
+    return Loss::negative_derivative(m);
+  else
+    return Loss::negative_derivative(m, at_start);
+}
+
+// e = of(at_start, base, delta), a register of rows at a time.
 template <class Real, class Of>
 void for_registers(const MovedRows<Real>& at, Real* __restrict e, Of&& of) {
   for (Index j = 0; j < at.stride; j += lanes<Real>)
-    store(e + j, of(load(at.at_start + j), load(at.delta + j)));
+    store(e + j, of(load(at.at_start + j), load(at.base + j), load(at.delta + j)));
 }
 
 // short_exp(exp) where deviations up to `spread` allow a short one, or the loss needs none, or else
-// full_exp(loss): handed to it, as a loss with targets has no derivative that takes margins alone.
+// full_exp(loss): handed to it, as a loss that is exact has no derivative that takes margins alone.
 template <class Loss, class Real, class ShortExpBody, class FullExpBody>
 LOCALGD_IN_PLACE void by_largest_move(Real spread, ShortExpBody&& short_exp,
                                       FullExpBody&& full_exp) {
-  if constexpr (Loss::uses_target)
+  if constexpr (Loss::exact)
     short_exp([](auto x) { return x; });  // is exact
   else if (!with_short_exp(spread, short_exp))
     full_exp(Loss{});
@@ -41,8 +65,8 @@ void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __rest
     if constexpr (Loss::multiclass) {
       Loss::after_move(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, power);
     } else {
-      for_registers(at, e, [&](auto at_start, auto delta) {
-        return Loss::after_move(at_start, delta, power);
+      for_registers(at, e, [&](auto at_start, auto base, auto delta) {
+        return localgd::after_move<Loss>(at_start, base, delta, power);
       });
     }
   };
@@ -53,7 +77,7 @@ void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __rest
     } else {
       for (Index j = 0; j < at.stride; j += lanes<Real>) {
         const Register<Real> m = load(at.base + j) + load(at.delta + j);
-        store(e + j, loss.negative_derivative(m));
+        store(e + j, derivative_at<decltype(loss)>(m, load(at.at_start + j)));
       }
     }
   });
@@ -67,12 +91,12 @@ void change_after_move(const MovedRows<Real>& at, Real spread, const Real* befor
     if constexpr (Loss::multiclass) {
       Loss::change(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, less_one);
     } else {
-      for_registers(at, e, [&](auto at_start, auto delta) {
-        return Loss::change(at_start, delta, less_one);
+      for_registers(at, e, [&](auto at_start, auto base, auto delta) {
+        return change_after<Loss>(at_start, base, delta, less_one);
       });
     }
   };
-  if constexpr (Loss::uses_target) {
+  if constexpr (Loss::exact) {
     change([](auto x) { return x; });  // is exact
   } else {
     using Short = ShortExp<Real>;
@@ -98,8 +122,8 @@ struct RowDerivatives {
   bool exact;  // change() does without `before`, however far rows move
 };
 template <class Loss, class Real>
-inline constexpr RowDerivatives<Real> row_derivatives{
-    &derivatives_after_move<Loss, Real>, &change_after_move<Loss, Real>, Loss::uses_target};
+inline constexpr RowDerivatives<Real> row_derivatives{&derivatives_after_move<Loss, Real>,
+                                                      &change_after_move<Loss, Real>, Loss::exact};
 
 // change() of rows with weights omega, where `before` has them, too.
 template <class Real>

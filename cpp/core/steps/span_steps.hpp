@@ -48,11 +48,13 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     }
     const auto short_exp = [&](auto power) {
       for (int v = 0; v < V; ++v)
-        e[v] = Loss::after_move(load(c.at_start + v * lanes<Real>), delta[v], power);
+        e[v] = after_move<Loss>(load(c.at_start + v * lanes<Real>), load(c.base + v * lanes<Real>),
+                                delta[v], power);
     };
     by_largest_move<Loss>(largest_lane<Real>(most), short_exp, [&](auto loss) {
       for (int v = 0; v < V; ++v)
-        e[v] = loss.negative_derivative(load(c.base + v * lanes<Real>) + delta[v]);
+        e[v] = derivative_at<decltype(loss)>(load(c.base + v * lanes<Real>) + delta[v],
+                                             load(c.at_start + v * lanes<Real>));
     });
     if (c.row_weights)
       for (int v = 0; v < V; ++v) e[v] *= load(c.row_weights + v * lanes<Real>);

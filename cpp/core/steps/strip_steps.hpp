@@ -22,10 +22,15 @@ void strip_derivatives(const StripClient<Real>& c, Real spread) {
     }
   };
   const auto short_exp = [&](auto power) {
-    take([&](Index j) { return Loss::after_move(load(c.at_start + j), load(c.delta + j), power); });
+    take([&](Index j) {
+      return after_move<Loss>(load(c.at_start + j), load(c.base + j), load(c.delta + j), power);
+    });
   };
   by_largest_move<Loss>(spread, short_exp, [&](auto loss) {
-    take([&](Index j) { return loss.negative_derivative(load(c.base + j) + load(c.delta + j)); });
+    take([&](Index j) {
+      return derivative_at<decltype(loss)>(load(c.base + j) + load(c.delta + j),
+                                           load(c.at_start + j));
+    });
   });
 }
 

@@ -15,6 +15,7 @@ from ..losses import LOSSES
 from ..norms import norm
 from ..read_only import ReadOnlyArrays
 from ..reference._hard_margin import solves
+from ..reference._rows import dense
 from ..reference._scaling import scaled_rows
 from ..reference._span import row_space
 from ._arguments import binary_problem, hard_margin, result_of_run
@@ -130,7 +131,7 @@ def residual(problem: Problem, run: Any, ref: Any) -> Residual:
     unit = w_hat / length
     parallel = float(rho @ unit)
     rows = np.asarray(ref.support)
-    support_part = _project(rho, problem.X[rows] * problem.y[rows, None])
+    support_part = _project(rho, dense(problem.signed_rows[rows]))
     outside_part = rho - support_part
     across = norm(rho - parallel * unit)
     for array in (rho, support_part, outside_part):

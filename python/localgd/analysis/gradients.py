@@ -10,6 +10,7 @@ import numpy as np
 from .. import _validation as check
 from ..losses import LOSSES, check_loss
 from ..problem import Problem, check_problem
+from ..reference._rows import largest, lengths, scaled
 
 __all__ = ["GradientAlignment", "gradient_alignment"]
 
@@ -91,11 +92,12 @@ def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment
         raise ValueError(f"w: got shape {w.shape}; want {problem.weights_shape}")
     # In units of powers of two, so that squares neither under- nor overflow.
     pulls, of_pulls = _scaled(_pulls(loss, problem, w))
-    X, of_rows = _scaled(problem.X)
-    lengths = np.linalg.norm(pulls.reshape(len(X), -1), axis=1) * np.linalg.norm(X, axis=1)
+    of_rows = int(np.frexp(largest(problem.X).max())[1])
+    X = scaled(problem.X, -of_rows)
+    sizes = np.linalg.norm(pulls.reshape(len(pulls), -1), axis=1) * lengths(X)
     first = problem.offsets[:-1]
     gradients = np.stack([X[rows].T @ pulls[rows] for rows in _clients(problem)])
-    terms = np.add.reduceat(lengths, first)
+    terms = np.add.reduceat(sizes, first)
     p = problem.weights
     mean = np.tensordot(p, gradients, axes=1)
     norms = np.linalg.norm(gradients.reshape(len(p), -1), axis=1)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..reproducing import Context, Experiment, Outcome, OwnRows, all_experiments, carry_out, find
-from ..reproducing.criterion import CAVEAT, FAILS, HOLDS
+from ..reproducing.criterion import CAVEAT, FAILS, HOLDS, INCONCLUSIVE
 from ..reproducing.report import Report
 from ..reproducing.running import FAILED
 from .figure import without_window
@@ -24,7 +24,8 @@ from .settings import Request, Settings
 
 __all__ = ["execute", "show_list"]
 
-COLOURS = {HOLDS: "green", FAILS: "red", CAVEAT: "yellow", FAILED: "bold red"}
+COLOURS = {HOLDS: "green", FAILS: "red", CAVEAT: "yellow", INCONCLUSIVE: "magenta"}
+COLOURS[FAILED] = "bold red"
 INTERRUPTED = 130
 
 
@@ -48,13 +49,13 @@ def execute(ids: Sequence[str], request: Request, screen: Screen) -> int:
                 begin(experiment)
                 outcome = carry_out(experiment, context)
                 report.add(outcome)
-                _show(outcome, screen)
+                _show(outcome, context, screen)
         except KeyboardInterrupt:
             screen.error(f"interrupted; not finished: {', '.join(report.waiting)}")
             return INTERRUPTED
         finally:
             screen.path("Report", str(report.index))
-    failed = [outcome.experiment.id for outcome in report.outcomes if outcome.answer == FAILED]
+    failed = [outcome.experiment.id for outcome in report.outcomes if outcome.failed]
     if failed:
         screen.error(f"failed to run: {', '.join(failed)}; the report has the errors")
     return 1 if failed else 0
@@ -99,14 +100,18 @@ def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
     return OwnRows(prepared.problem, about, weighted)
 
 
-def _show(outcome: Outcome, screen: Screen) -> None:
-    start = Text.assemble(
-        (f"{outcome.experiment.id:<4}", "bold cyan"),
-        (f"{outcome.answer}", COLOURS[outcome.answer]),
-        (f"  {outcome.seconds:.1f} s", "dim"),
+def _show(outcome: Outcome, context: Context, screen: Screen) -> None:
+    head = Text.assemble(
+        (f"{outcome.experiment.id:<4}", "bold cyan"), (f"{outcome.seconds:.1f} s", "dim")
     )
-    screen.out.print(start, soft_wrap=True)
-    screen.out.print(Text("    " + outcome.finding), soft_wrap=True)
+    screen.out.print(head, soft_wrap=True)
+    own = outcome.own_rows(context)
+    if own:
+        screen.out.print(Text(f"    own rows {own}"), soft_wrap=True)
+    for title, answer, finding in outcome.lines:
+        start = Text.assemble(f"    {title + ': ' if title else ''}", (answer, COLOURS[answer]))
+        screen.out.print(start, soft_wrap=True)
+        screen.out.print(Text(f"        {finding}"), soft_wrap=True)
 
 
 @contextmanager

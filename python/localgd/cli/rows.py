@@ -98,7 +98,9 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
 
 def _dealt(rows: Rows, settings: Settings, known: dict[str, Any]) -> Problem:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the line about clients says what is left
+        warnings.filterwarnings(
+            "ignore", "partition", UserWarning
+        )  # the line about clients says it
         return partition(
             rows.X,
             rows.y,

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from .._backend import core
+from ..analysis import local_offset
 from ..arguments import DTYPES
 from ..checkpointing import Checkpoint
 from ..engines import choose_engine
+from ..errors import UnsupportedError
 from ..losses import check_loss
 from ..methods import Method
 from ..participation import Participation
@@ -61,6 +63,8 @@ def execute(settings: Settings, screen: Screen) -> int:
     target = dataclasses.replace(target, measures={**target.measures, **accuracy})
     screen.line("Reference", target.about)
     screen.line("Method", _about_method(settings, problem, method))
+    if target.kind == "regularised":
+        _show_offset(problem, method, target, screen)
 
     forwarded = is_forwarded(settings, problem, method)
     result = (forwarded_run if forwarded else _run)(prepared, method, target, screen)
@@ -212,6 +216,20 @@ def _outcome(run: Run, gd: Run | None, compared: str, screen: Screen) -> int:
 def _about_method(settings: Settings, problem: Problem, method: Method) -> str:
     lr = learning_rate(problem, method, str(settings.loss), float(settings.l2))
     return chosen_method.about(settings, lr)
+
+
+def _show_offset(problem: Problem, method: Method, target: Target, screen: Screen) -> None:
+    """Where local steps are to come to rest beside the minimiser, for methods that do so."""
+    try:
+        with screen.busy("predicting where it comes to rest"):
+            found = local_offset(problem, method, target.solution)
+    except (UnsupportedError, MemoryError):
+        return
+    screen.line(
+        "Offset",
+        f"comes to rest, as predicted, at f - f* = {found.suboptimality:.3g}, "
+        f"‖∇f‖ = {found.grad_norm:.3g}, ‖w - w*‖ = {found.distance:.3g}",
+    )
 
 
 def _about_engine(run: Run, work: str) -> str:

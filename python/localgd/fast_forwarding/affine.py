@@ -11,7 +11,7 @@ from ..methods import Method
 from ..problem import Problem
 from ..rows import as_double, dense_double
 from ..servers import Anchored, ServerSGD
-from .shares import mean_shares
+from ..shares import mean_shares
 
 __all__ = ["AffineRounds"]
 

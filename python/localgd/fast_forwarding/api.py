@@ -135,6 +135,7 @@ def fast_forward(
         l2=l2,
         init=init,
         engine="gram",
+        dtype="float64",
         threads=threads,
         seed=seed,
         record=record,

@@ -15,8 +15,8 @@ from ..methods import Method
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, ServerSGD
+from ..shares import mean_shares
 from .series import SUMS, Series
-from .shares import mean_shares
 
 __all__ = ["Flow"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..rows import Rows, is_sparse, scaled_rows
+from ..rows import Rows, as_floats, is_sparse, scaled_rows
 
 __all__ = ["SCALES", "rows_to_scale"]
 
@@ -16,10 +16,10 @@ SMALL = 500  # side of a Gram matrix whose eigenvalues are had at once
 
 
 def rows_to_scale(X: Rows, scale: Any) -> Rows:
-    """Rows (N, d) as ``scale`` of :func:`localgd.partition` says, of the same type."""
+    """Float rows (N, d) as ``scale`` of :func:`localgd.partition` says; the same ones if None."""
     if scale is None:
         return X
-    return SCALES[check.one_of("scale", scale, SCALES)](X)
+    return SCALES[check.one_of("scale", scale, SCALES)](as_floats(X))
 
 
 def _by_largest_norm(X: Rows) -> Rows:

@@ -12,14 +12,17 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
 
 from .. import _validation as check
+from ..errors import UnsupportedError
 from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
+from ..rows import Rows, stored
 from ._arguments import signed_rows
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction
 from ._hard_margin import solves
 from ._max_margin import MaxMargin, max_margin
+from ._rows import dense
 from ._scaling import common_scale, rescaled, scaled_rows
 from ._span import row_space
 
@@ -29,6 +32,7 @@ EPS = np.finfo(float).eps
 STEPS = 200
 SWEEPS = 8
 TOLERANCE = 1e-6
+LARGEST = 1 << 27  # numbers of the support rows as an array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -264,6 +268,8 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
     ------
     NotSeparableError
         If the rows are not separable.
+    UnsupportedError
+        If the support rows, as a dense array, took more than a gigabyte.
     ValueError
         If the task is not binary, ``ref`` belongs to another problem, a row on the margin belongs
         to a client of weight 0, or rounding keeps ``residual`` above 1e-6.
@@ -308,13 +314,18 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
             RuntimeWarning,
             stacklevel=2,
         )
-    rho, offsets, basis, residual = _line(Z[support], ref.weights, c[support], start)
+    if len(support) * Z.shape[1] > LARGEST:
+        raise UnsupportedError(
+            f"problem: {len(support)} support rows of {Z.shape[1]} features, too many for the "
+            f"basis of their span, {LARGEST} numbers at most; want fewer rows or features"
+        )
+    rho, offsets, basis, residual = _line(dense(Z[support]), ref.weights, c[support], start)
     if not residual <= TOLERANCE:
         raise ValueError(
             f"problem: rounding hides the asymptote: its equations hold to {residual:.1g} only; "
             "rescale the rows and features to similar size"
         )
-    dual = np.zeros(len(Z))
+    dual = np.zeros(Z.shape[0])
     dual[support] = c[support] * np.exp(-offsets)
     for array in (rho, support, dual, offsets, degenerate, basis):
         array.setflags(write=False)
@@ -330,7 +341,7 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
     )
 
 
-def _check_reference(ref: object, Z: np.ndarray) -> None:
+def _check_reference(ref: object, Z: Rows) -> None:
     if not isinstance(ref, MaxMargin):
         raise TypeError(
             f"ref: got {type(ref).__name__}; want the result of lg.reference.max_margin(problem)"
@@ -342,7 +353,7 @@ def _check_reference(ref: object, Z: np.ndarray) -> None:
         )
 
 
-def _carriers(Z: np.ndarray, ref: MaxMargin) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _carriers(Z: Rows, ref: MaxMargin) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows with positive multipliers in some choice, one such choice, and the degenerate rows."""
     S, alpha = ref.support, ref.dual[ref.support]
     others = np.setdiff1d(ref.on_margin, S)
@@ -350,7 +361,7 @@ def _carriers(Z: np.ndarray, ref: MaxMargin) -> tuple[np.ndarray, np.ndarray, np
         return S.copy(), alpha, others
     # v > 0 on another row iff Σ_others v_j z_j = Σ_S b_j z_j for some v ≥ 0 that has it, with b
     # of any sign. ŵ itself, which is rounded, plays no part.
-    faces = facial_reduction(np.vstack([Z[S], -Z[S], Z[others]]))
+    faces = facial_reduction(stored([Z[S], -Z[S], Z[others]]))
     carry = np.setdiff1d(np.arange(len(others)), faces.subset - 2 * len(S))
     degenerate = np.setdiff1d(others, others[carry])
     if not len(carry):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..rows import Rows
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction
 from ._hard_margin import Certificate, hard_margin, unknown
+from ._rows import absolute, dense, filled
 from ._scaling import row_norms
 
 __all__ = ["ClassMargin", "NoClassMargin", "certify_classes", "class_margin"]
@@ -34,7 +36,7 @@ class NoClassMargin:
     weights: np.ndarray | None
 
 
-def class_margin(X: np.ndarray, y: np.ndarray, n_classes: int) -> ClassMargin | NoClassMargin:
+def class_margin(X: Rows, y: np.ndarray, n_classes: int) -> ClassMargin | NoClassMargin:
     """``argmin ½‖W‖_F²  s.t.  (W_{y_j} - W_c)·x_j ≥ 1 for c ≠ y_j``.
 
     Of the N(C - 1) constraints only a working set is ever written out: those of the last solution
@@ -42,9 +44,9 @@ def class_margin(X: np.ndarray, y: np.ndarray, n_classes: int) -> ClassMargin | 
     round, so no working set comes twice (Crammer and Singer 2001; Tsochantaridis et al. 2005).
     """
     N, d = X.shape
-    if not X.any(axis=1).all():
+    if not filled(X).all():
         weights = np.zeros((N, n_classes))
-        first = int(np.argmin(X.any(axis=1)))
+        first = int(np.argmin(filled(X)))
         weights[first, (y[first] + 1) % n_classes] = 1.0
         return NoClassMargin(weights)
     lengths = row_norms(X)
@@ -78,7 +80,7 @@ def class_margin(X: np.ndarray, y: np.ndarray, n_classes: int) -> ClassMargin | 
     return ClassMargin(np.ascontiguousarray(W), alpha)
 
 
-def certify_classes(X: np.ndarray, y: np.ndarray, solution: ClassMargin) -> Certificate:
+def certify_classes(X: Rows, y: np.ndarray, solution: ClassMargin) -> Certificate:
     """Measure the optimality conditions, in extended precision where the machine has it.
 
     As for two classes, except that ``on_margin`` names rows with one constraint or more at 1.
@@ -91,7 +93,7 @@ def certify_classes(X: np.ndarray, y: np.ndarray, solution: ClassMargin) -> Cert
     pulls, scores = zip(*(both_products(X, W[:, c], push[:, c]) for c in range(C)), strict=True)
     pull = np.stack(pulls, axis=1)
     slack = _gaps(np.stack(scores, axis=1), y) - 1
-    terms = (np.abs(X) @ np.abs(W)).max(axis=1)
+    terms = (absolute(X) @ np.abs(W)).max(axis=1)
     tight = np.where(alpha > 0, slack, EXTENDED(0))
     norm = np.linalg.norm(W.astype(EXTENDED))
     residual = max(
@@ -114,13 +116,14 @@ def _gaps(scores: np.ndarray, y: np.ndarray) -> np.ndarray:
     return gaps
 
 
-def _constraints(X: np.ndarray, y: np.ndarray, pairs: np.ndarray, n_classes: int) -> np.ndarray:
+def _constraints(X: Rows, y: np.ndarray, pairs: np.ndarray, n_classes: int) -> np.ndarray:
     """Row per pair (j, c): x_j in the block of class y_j, -x_j in that of c."""
     rows, rivals = pairs.T
     out = np.zeros((len(pairs), n_classes, X.shape[1]))
     each = np.arange(len(pairs))
-    out[each, y[rows]] = X[rows]
-    out[each, rivals] = -X[rows]
+    own = dense(X[rows])
+    out[each, y[rows]] = own
+    out[each, rivals] = -own
     return out.reshape(len(pairs), -1)
 
 

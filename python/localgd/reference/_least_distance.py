@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 
 from ..rows import Rows, is_sparse
 from ._equality import EXTENDED, Polished, both_products, polish
+from ._iterated_pivots import iterated_pivots
 from ._rows import Product, dense, distinct, has_many
 from ._span import spectrum
 
@@ -20,6 +21,7 @@ PATIENCE = 20  # polishing rounds without a better worst row before giving up
 ENTERING = 200  # rows that enter a working set in a round, or as many as it has
 DEPENDENT = 1e-3  # part of a row of norm near 1 outside the span of those before
 REFINEMENTS = 2
+LARGE = 500  # rows of a working set, beyond which all rows are tried at once
 GROWING = 3  # rounds without a longer w before what is left over counts as rounding
 SHORT = 1e-6  # share of b that a row lacks for certain
 
@@ -82,7 +84,12 @@ def _by_working_sets(A: Rows, b: np.ndarray, tolerance: float) -> Polished | Unr
     start = np.ones(len(b)) @ A
     work = np.argsort((A @ start) / b, kind="stable")[:ENTERING]
     longest, left = 0.0, GROWING
+    whole = is_sparse(A) and A.shape[0] < A.shape[1]
     while True:
+        if whole and len(work) > LARGE:
+            whole, guess = False, iterated_pivots(A, b)
+            if guess is not None and not len(_violated(A, b, guess.w, slips=8.0)):
+                return Polished(first[guess.rows], guess.multipliers, guess.w)
         answer = _at_once(A[work], b[work], tolerance)
         if isinstance(answer, Unreachable):
             weights = np.zeros(N)

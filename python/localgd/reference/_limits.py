@@ -218,7 +218,8 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     Raises
     ------
     UnsupportedError
-        For a loss without an exponential tail, or whose second derivatives are not known.
+        For a loss without an exponential tail, or whose second derivatives are not known, or more
+        than 2,000 rows of more than 5,000 features that are not separable.
     ValueError
         If the task is not binary, rows are separable by less than 1e-12 of their norm, rounding
         keeps the gradient above ``tolerance``, or rows or features differ too much in scale.

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import NotSeparableError
+from ..errors import NotSeparableError, UnsupportedError
 from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
+from ..rows import Rows
 from ._arguments import signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
 from ._hard_margin import INEXACT, Certificate, certify, hard_margin
+from ._rows import compact
 from ._scaling import common_scale, rescaled
 
 __all__ = ["MaxMargin", "max_margin", "refusal"]
@@ -137,13 +139,13 @@ def max_margin(problem: Problem) -> MaxMargin:
     Z, exponent = common_scale(signed_rows(problem, "max_margin"))
     solution = hard_margin(Z)
     if solution is None:
-        raise refusal(facial_reduction(Z))
+        raise _refused(Z)
     w, alpha = solution
     return _result(w, alpha, np.flatnonzero(alpha), certify(Z, w, alpha), exponent)
 
 
 def _of_classes(problem: Problem) -> MaxMargin:
-    X, exponent = common_scale(problem.X)
+    X, exponent = common_scale(compact(problem.X))
     y = problem.y.astype(np.int64)
     solution = class_margin(X, y, problem.n_classes)
     if isinstance(solution, NoClassMargin):
@@ -189,6 +191,16 @@ def _result(
     for array in arrays:
         array.setflags(write=False)
     return result
+
+
+def _refused(Z: Rows) -> ValueError:
+    try:
+        return refusal(facial_reduction(Z))
+    except UnsupportedError:  # too many features for more than this
+        return NotSeparableError(
+            f"problem: the {Z.shape[0]} rows are not separable, or by less than 1e-12 of their "
+            "norm; want separable rows: add features"
+        )
 
 
 def refusal(faces: Faces) -> ValueError:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse.linalg import lsmr
 
 from .. import _validation as check
 from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
+from ..rows import Rows, as_double, is_sparse
 from ._equality import EXTENDED
 from ._factors import Factors, factors
+from ._rows import absolute, compact, filled
+from ._scaling import row_norms, scaled_rows
 
 __all__ = ["MinNorm", "min_norm"]
 
@@ -21,6 +25,7 @@ TOLERANCE = 1e-8
 # A target below this share of the terms x_jk w_k is fitted to the rounding of those.
 ROUNDING = 1e-5
 FAINTEST = 1e5  # but never worse than to 1e-3
+ACCURACY = 1e-14  # of a pass of iterations
 REFINEMENTS = 3  # after the first pass they take out rounding
 
 
@@ -39,15 +44,15 @@ class MinNorm(ReadOnlyArrays):
         over ‖x_j‖‖w‖, with features of similar size.
     row_space_residual : float
         The part of w - w_0 outside the span of the rows, relative to ‖w - w_0‖; 0 if w = w_0.
-    rank : int
+    rank : int or None
         Singular values above max(N, d) ε times the largest, once rows and features are brought to
-        similar size by powers of two.
+        similar size by powers of two. None of large sparse rows, which are not factored.
     """
 
     weights: np.ndarray
     residual: float
     row_space_residual: float
-    rank: int
+    rank: int | None
 
     def __repr__(self) -> str:
         return (
@@ -62,8 +67,9 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     ``w_0 + X⁺(y - X w_0)``
 
     X⁺ comes from a singular value decomposition of the rows and features brought to similar size;
-    values below max(N, d) ε times the largest count as 0. Labels -1 and +1 of a binary problem
-    serve as targets.
+    values below max(N, d) ε times the largest count as 0. Sparse rows of more than 10⁶ numbers, had
+    they been dense, are left as they are: X⁺y is approached by LSMR then. Labels -1 and +1 of a
+    binary problem serve as targets.
 
     Parameters
     ----------
@@ -88,7 +94,8 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
 
     References
     ----------
-    Gunasekar, Lee, Soudry, Srebro, ICML 2018, arXiv:1802.08246.
+    Gunasekar, Lee, Soudry, Srebro, ICML 2018, arXiv:1802.08246. LSMR: Fong and Saunders, SIAM
+    Journal on Scientific Computing 33, 2011, doi:10.1137/10079687X.
 
     Examples
     --------
@@ -98,10 +105,13 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     array([ 0.75, -0.25])
     """
     X, y = check_problem(problem).X, problem.y
+    X = compact(X) if problem.sparse else as_double(X)
     start = np.zeros(X.shape[1]) if init is None else check.real_array("init", init, 1)
     if len(start) != X.shape[1]:
         raise ValueError(f"init: got {len(start)} numbers; want {X.shape[1]}, one per feature")
-    found = factors(X) if X.any() else None
+    found: Factors | Iterated | None = None
+    if filled(X).any():
+        found = Iterated.of(X) if is_sparse(X) else factors(X)
     w = start
     for _ in range(REFINEMENTS):
         if found:
@@ -109,29 +119,58 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     residual = _residual(X, w, y, found)
     rank = found.rank if found else 0
     if not residual <= TOLERANCE:
+        of_rank = "" if rank is None else f"rank {rank}, "
         raise ValueError(
-            f"problem: no w interpolates the {len(y)} rows (rank {rank}, {X.shape[1]} features; "
+            f"problem: no w interpolates the {len(y)} rows ({of_rank}{X.shape[1]} features; "
             f"least relative residual {residual:.2g}); want consistent targets: more features "
             "than rows, or fewer rows"
         )
     moved = w - start
     outside, length = norm(found.outside(moved)) if found else 0.0, norm(moved)
-    if found:
+    if isinstance(found, Factors):
         found.check(X, moved)
     w.setflags(write=False)
     return MinNorm(w, residual, outside / length if length > 0 else 0.0, rank)
 
 
-def _short(X: np.ndarray, w: np.ndarray, y: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Iterated:
+    """What is asked of :class:`Factors` of the rows, by iterations on ``2^-rows X``."""
+
+    A: Rows
+    rows: np.ndarray
+    lengths: np.ndarray
+
+    columns = 0
+    rank = None
+
+    @classmethod
+    def of(cls, X: Rows) -> Iterated:
+        A, exponents = scaled_rows(X)
+        return cls(A, exponents, row_norms(X))
+
+    def least_squares(self, y: np.ndarray) -> np.ndarray:
+        return _lsmr(self.A, np.ldexp(y, -self.rows))
+
+    def outside(self, w: np.ndarray) -> np.ndarray:
+        return np.asarray(w - self.A.T @ _lsmr(self.A.T, w))
+
+
+def _lsmr(A: Rows, y: np.ndarray) -> np.ndarray:
+    found = lsmr(A, y, atol=ACCURACY, btol=ACCURACY, conlim=0.0, maxiter=10 * max(A.shape))
+    return np.asarray(found[0])
+
+
+def _short(X: Rows, w: np.ndarray, y: np.ndarray) -> np.ndarray:
     """``y - X w``."""
     short: np.ndarray = (y - X.astype(EXTENDED) @ w.astype(EXTENDED)).astype(float)
     return short
 
 
-def _residual(X: np.ndarray, w: np.ndarray, y: np.ndarray, found: Factors | None) -> float:
+def _residual(X: Rows, w: np.ndarray, y: np.ndarray, found: Factors | Iterated | None) -> float:
     """The largest over the rows, see :class:`MinNorm`."""
     off = np.abs(_short(X, w, y))
-    terms = np.minimum(ROUNDING * (np.abs(X) @ np.abs(w)), FAINTEST * np.abs(y))
+    terms = np.minimum(ROUNDING * (absolute(X) @ np.abs(w)), FAINTEST * np.abs(y))
     scale = np.maximum(np.abs(y), terms)
     if found:
         most = found.lengths * norm(np.ldexp(w, found.columns))

@@ -130,7 +130,8 @@ def minimizer(
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
     UnsupportedError
-        For a loss whose second derivatives are not known, or jump and there is no λ.
+        For a loss whose second derivatives are not known; without λ, for one whose second
+        derivatives jump, and for more than 2,000 rows of more than 5,000 features.
 
     References
     ----------

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import qr
 from scipy.sparse import csr_array
 
-from ..rows import Rows, is_sparse, scaled_rows
+from ..rows import Rows, as_double, is_sparse, row_norms, scaled_rows
 
 __all__ = [
     "Product",
@@ -97,7 +97,7 @@ def compact(Z: Rows) -> Rows:
         Z = dense(Z)
     elif not is_sparse(Z) and np.count_nonzero(Z) <= SPARSE * size:
         return csr_array(Z, dtype=np.float64)
-    return Z.astype(np.float64, copy=False)
+    return as_double(Z)
 
 
 def part(Z: Rows, chosen: np.ndarray) -> Rows:
@@ -140,9 +140,7 @@ def lengths(Z: Rows) -> np.ndarray:
     if isinstance(Z, Product):
         found = [np.linalg.norm(some, axis=1) for _, some in blocks(Z)]
         return np.concatenate([np.zeros(0), *found])
-    if not is_sparse(Z):
-        return np.asarray(np.linalg.norm(Z, axis=1), dtype=np.float64)
-    return np.sqrt(_like(Z, np.square(Z.data, dtype=np.float64)) @ np.ones(Z.shape[1]))
+    return row_norms(Z)
 
 
 def absolute(Z: Rows) -> Rows:

@@ -92,6 +92,8 @@ def separability(problem: Problem) -> Separability:
 
     Raises
     ------
+    UnsupportedError
+        If there are more than 2,000 rows of more than 5,000 features that are not separable.
     ValueError
         If the task is not binary, or rows or features differ so much in scale (1e100, say) that
         rounding hides every certificate.

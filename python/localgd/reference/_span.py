@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh, qr, solve_triangular, svd
 
+from ..errors import UnsupportedError
 from ..rows import Rows, is_sparse
 from ._rows import Product, blocks, dense, gram, has_many, triangle
 
@@ -14,6 +15,7 @@ __all__ = ["Balance", "outside", "row_space", "spectrum"]
 
 SURE = 1e-9  # eigenvalues of ZᵀZ, beside the largest, that are not rounding
 SWEEPS = 3
+WIDEST = 5000  # features of many rows, of which arrays of d² numbers are made
 
 
 def row_space(A: Rows, cutoff: float) -> np.ndarray:
@@ -38,6 +40,12 @@ def spectrum(Z: Rows, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     by products with the rows themselves, which also show how large those values are at most. Where
     that is not below the cutoff, by QR of the rows.
     """
+    if Z.shape[1] > WIDEST:
+        raise UnsupportedError(
+            f"problem: rows of {Z.shape[1]} features, whose span takes more than {WIDEST}² numbers "
+            "to compute, and which are not separable or not known to be; want fewer features, or "
+            "l2 > 0 where there is one"
+        )
     squares, V = eigh(gram(Z, np.ones(Z.shape[0])), check_finite=False)
     sure = squares > SURE * squares[-1]
     K, null = V[:, sure], V[:, ~sure]
@@ -63,6 +71,8 @@ def _image(Z: Rows, V: np.ndarray) -> np.ndarray:
 
 def outside(C: Rows, basis: np.ndarray) -> Rows:
     """The part of rows outside the span of an orthonormal basis; twice, to the last digits."""
+    if not len(basis):
+        return C
     if isinstance(C, Product):
         return replace(C, matrix=outside(C.matrix, basis))
     if is_sparse(C):

@@ -71,6 +71,10 @@ class Context:
         """The first in a quick report, the second in a full one."""
         return quick if self.quick else full
 
+    def seeds(self, quick: int = 3, full: int = 10) -> range:
+        """The seeds of the draws that an experiment repeats itself over."""
+        return range(1 + self.seed, 1 + self.seed + self.pick(quick, full))
+
     def own_problem(self, *tasks: str) -> lg.Problem | None:
         """The user's rows if there are any and their task is one of these, else None."""
         if self.own is None or self.own.problem.task not in tasks:

@@ -7,9 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CAVEAT", "FAILS", "HOLDS", "Condition", "Numbers", "Verdict", "judge"]
+from .intervals import Estimate, units_first
+
+__all__ = ["BEFOREHAND", "CAVEAT", "FAILS", "FAILURE", "HOLDS", "INCONCLUSIVE", "MET", "NOT_MET"]
+__all__ += ["PILOT", "UNDECIDED", "Condition", "Numbers", "Verdict", "judge"]
 
 HOLDS, FAILS, CAVEAT = "holds", "does not hold", "holds with a caveat"
+INCONCLUSIVE = "inconclusive"
+MET, NOT_MET, UNDECIDED = "met", "not met", "undecided"
+BEFOREHAND, PILOT, FAILURE = "beforehand", "after a pilot", "after a failure"
 COMPARISONS = {
     "<": operator.lt,
     "<=": operator.le,
@@ -26,6 +32,9 @@ class Condition:
 
     ``met  ⇔  numbers[number] comparison limit``; NaN and None meet nothing
 
+    Of a number with an interval both ends must meet it; if one does and the other does not, it is
+    undecided.
+
     Attributes
     ----------
     words : str
@@ -35,6 +44,10 @@ class Condition:
         The key in :attr:`Measured.numbers`.
     comparison : "<", "<=", ">", ">=" or "=="
     limit : float
+    when : "beforehand", "after a pilot" or "after a failure"
+        When the limit was set.
+    first : str
+        After a failure what the first condition was, else empty.
     unit : str
         Written after the number: "°", "%".
     otherwise : str, optional
@@ -44,28 +57,44 @@ class Condition:
     Examples
     --------
     >>> from localgd.reproducing import Condition
-    >>> condition = Condition("the angle is below 1°", "angle", "<", 1.0, unit="°")
+    >>> condition = Condition("the angle is below 1°", "angle", "<", 1.0, "beforehand", unit="°")
     >>> condition.met({"angle": 0.41}), condition.met({"angle": float("nan")})
     (True, False)
+    >>> from localgd.reproducing.intervals import Estimate
+    >>> condition.answer({"angle": Estimate(0.9, 0.7, 1.1)})
+    'undecided'
     """
 
     words: str
     number: str
     comparison: str
     limit: float
+    when: str
+    first: str = ""
     unit: str = ""
     otherwise: str = ""
 
     def __post_init__(self) -> None:
-        if self.comparison not in COMPARISONS:
+        _one_of("comparison", self.comparison, COMPARISONS)
+        _one_of("when", self.when, (BEFOREHAND, PILOT, FAILURE))
+        if (self.when == FAILURE) != bool(self.first):
             raise ValueError(
-                f"comparison: got {self.comparison!r}; want one of {', '.join(COMPARISONS)}"
+                f"first: got {self.first!r} of a limit that was set {self.when}; want what the "
+                "first condition was after a failure, and nothing else"
             )
+
+    def answer(self, numbers: Numbers) -> str:
+        """ "met", "not met", or "undecided" where the interval of the number holds the limit."""
+        value = numbers[self.number]
+        if value is None:
+            return NOT_MET
+        ends = (value.low, value.high) if isinstance(value, Estimate) else (value,)
+        answers = {bool(COMPARISONS[self.comparison](end, self.limit)) for end in ends}
+        return UNDECIDED if len(answers) > 1 else MET if answers == {True} else NOT_MET
 
     def met(self, numbers: Numbers) -> bool:
         """Whether these numbers meet it."""
-        value = numbers[self.number]
-        return value is not None and bool(COMPARISONS[self.comparison](value, self.limit))
+        return self.answer(numbers) == MET
 
     def measured(self, numbers: Numbers) -> str:
         """The number that is compared, as it is written."""
@@ -77,7 +106,12 @@ class Condition:
         if isinstance(value, str):
             return value
         text = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
-        return text + ("" if self.unit in ("", "°") else " ") + self.unit
+        return units_first(text + ("" if self.unit in ("", "°") else " ") + self.unit)
+
+
+def _one_of(name: str, given: str, wanted: Sequence[str] | Mapping[str, Any]) -> None:
+    if given not in wanted:
+        raise ValueError(f"{name}: got {given!r}; want one of {', '.join(wanted)}")
 
 
 @dataclass(frozen=True)
@@ -86,7 +120,7 @@ class Verdict:
 
     Attributes
     ----------
-    answer : "holds", "does not hold" or "holds with a caveat"
+    answer : "holds", "does not hold", "holds with a caveat" or "inconclusive"
     reason : str
         One or two sentences.
     """
@@ -108,15 +142,20 @@ def judge(criterion: Sequence[Condition], numbers: Numbers) -> Verdict:
     -------
     Verdict
     """
-    unmet = [condition for condition in criterion if not condition.met(numbers)]
+    answers = {condition: condition.answer(numbers) for condition in criterion}
+    unmet = [condition for condition, answer in answers.items() if answer != MET]
     if not unmet:
         count = len(criterion)
         met = "The condition is met." if count == 1 else f"All {count} conditions are met."
         return Verdict(HOLDS, met)
-    fatal = [c for c in unmet if not c.otherwise]
-    if fatal:
-        said = "; ".join(f"{c.words} (measured: {c.measured(numbers)})" for c in fatal)
-        return Verdict(FAILS, f"Not met: {said}.")
+    for wanted, verdict, start in (
+        (NOT_MET, FAILS, "Not met"),
+        (UNDECIDED, INCONCLUSIVE, "The interval holds both answers"),
+    ):
+        fatal = [c for c in unmet if not c.otherwise and answers[c] == wanted]
+        if fatal:
+            said = "; ".join(f"{c.words} (measured: {c.measured(numbers)})" for c in fatal)
+            return Verdict(verdict, f"{start}: {said}.")
     return Verdict(
         CAVEAT, " ".join(f"{c.otherwise} (Measured: {c.measured(numbers)}.)" for c in unmet)
     )

@@ -35,7 +35,7 @@ class Experiment(ABC):
 
     @property
     def criterion(self) -> Sequence[Condition]:
-        """All conditions."""
+        """The conditions of all claims."""
         return self.words.criterion
 
     def setting(self, context: Context) -> dict[str, str]:
@@ -58,10 +58,6 @@ class Experiment(ABC):
     @abstractmethod
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """The Axes of each picture by its name, drawn from the numbers and series only."""
-
-    def finding(self, numbers: Numbers) -> str:
-        """What was found, in one short sentence with its main number, for the summary."""
-        return self.words.finding.format_map(numbers)
 
     def pictures(self, measured: Measured) -> list[Picture]:
         """The pictures with their captions and legends, in the order of the words."""
@@ -100,25 +96,40 @@ class Experiment(ABC):
         if own is None:
             return rows.Rows(other(), name)
         try:
-            return rows.Rows(take(own), rows.OWN, [self.words.own_rows])
+            return rows.Rows(take(own), rows.OWN, f"used: {self.words.own_rows}")
         except ValueError as error:
-            return rows.Rows(other(), name, [f"Your own rows are not used: {error}."])
+            return rows.Rows(other(), name, f"not used: {error}")
 
     def own_or_digits(
         self,
         context: Context,
         take: Callable[[lg.Problem], lg.Problem] = rows.separable,
+        name: str = "",
         **options: Any,
-    ) -> rows.Rows[lg.Problem]:
-        """The user's rows where they are separable, else :func:`rows.digits`."""
+    ) -> rows.Rows[list[lg.Problem]]:
+        """The user's rows where they are separable, else a draw of digits for each seed.
+
+        Parameters
+        ----------
+        context : Context
+        take : callable Problem -> Problem
+            As of :meth:`own_or`.
+        name : str
+            What other rows are called, by default :func:`rows.digits_name`.
+        **options
+            Of :func:`rows.digits`.
+        """
         return self.own_or(
-            context, take, lambda: rows.digits(context, **options), rows.digits_name(context)
+            context,
+            lambda own: [take(own)],
+            lambda: [rows.digits(context, seed, **options) for seed in context.seeds()],
+            name or rows.digits_name(context),
         )
 
     def unmet(self, numbers: Numbers) -> list[Condition]:
         """The conditions of the criterion that these numbers do not meet."""
         return [c for c in self.criterion if not c.met(numbers)]
 
-    def judge(self, numbers: Numbers) -> Verdict:
-        """Apply the criterion."""
-        return judge(self.criterion, numbers)
+    def judge(self, numbers: Numbers) -> dict[str, Verdict]:
+        """The verdict on each claim, by its title."""
+        return {claim.title: judge(claim.conditions, numbers) for claim in self.words.claims}

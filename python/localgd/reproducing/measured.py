@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from .intervals import Estimate
+
 __all__ = ["Measured", "Picture", "Table", "largest", "plain", "smallest"]
 
-Number = float | int | bool | str | None
+Number = float | int | bool | str | Estimate | None
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Measured:
 
     Attributes
     ----------
-    numbers : dict of str to float, int, bool, str or None
+    numbers : dict of str to float, int, bool, str, Estimate or None
         What the criterion compares, and other single numbers; names say the unit
         (``angle_deg``).
     series : dict of str to dict of str to array
@@ -37,13 +39,24 @@ class Measured:
         CSV file.
     tables : tuple of Table
     notes : tuple of str
-        Sentences about this run: own rows that were used or not, and why.
+        Sentences about this run.
+    real : str
+        What the real rows are called: "MNIST", "your own rows".
+    own_rows : str
+        Of the user's rows: "used: …" or "not used: …" and why; empty if there are none.
     """
 
     numbers: Mapping[str, Number]
     series: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tables: Sequence[Table] = ()
     notes: Sequence[str] = ()
+    real: str = ""
+    own_rows: str = ""
+
+    @property
+    def used_own_rows(self) -> bool:
+        """Whether these are numbers of the user's rows."""
+        return self.own_rows.startswith("used")
 
     def __post_init__(self) -> None:
         for name, columns in self.series.items():
@@ -63,6 +76,8 @@ class Picture:
 
 def plain(value: Any) -> Any:
     """A number as JSON can hold it; NaN and infinities as texts."""
+    if isinstance(value, Estimate):
+        return {name: plain(end) for name, end in value._asdict().items()}
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -12,20 +12,35 @@ import localgd as lg
 
 from .context import Context
 
-__all__ = ["OWN", "Rows", "about", "digits", "digits_name", "on_clients", "separable"]
-__all__ += ["synthetic", "tumours"]
+__all__ = ["OWN", "Rows", "about", "digits", "digits_name", "draws", "mixture"]
+__all__ += ["on_clients", "separable", "synthetic", "tumours"]
 
 T = TypeVar("T")
-OWN = "your own"  # what the user's rows are called
+PER_CLASS = 100  # of real rows
+OWN = "your own rows"  # what the user's rows are called
 
 
 @dataclass(frozen=True)
 class Rows(Generic[T]):
-    """What an experiment made of rows, what they are called, notes for the report."""
+    """What an experiment made of rows.
+
+    Attributes
+    ----------
+    used : object
+    name : str
+        What the rows are called.
+    own_rows : str
+        As :attr:`Measured.own_rows`.
+    """
 
     used: T
     name: str
-    notes: list[str] = field(default_factory=list)
+    own_rows: str = ""
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What :class:`Measured` is told of them."""
+        return {"real": self.name, "own_rows": self.own_rows}
 
 
 def about(context: Context) -> dict[str, Any]:
@@ -33,28 +48,34 @@ def about(context: Context) -> dict[str, Any]:
     return {
         "synthetic": "lg.datasets.make_separable: Gaussian rows, labelled by a plane; M = 5 "
         "clients, n = 10 rows each, d = 100 features",
-        "digits": context.pick(
-            "scikit-learn's 8×8 digits, 0 against 1: 360 rows, d = 64",
-            "MNIST, 0 against 1: 1,000 rows, d = 784",
-        ),
-        "some_digits": context.pick("scikit-learn's 8×8 digits", "MNIST"),
-        "digits_d": context.pick(64, 784),
+        "digits": context.pick("scikit-learn's 8×8 digits", "MNIST")
+        + f", {PER_CLASS} each of 0 and 1 drawn at random, d = {context.pick(64, 784)}",
         "weights": context.shares,
         "seed": 1 + context.seed,
-        "next_seed": 2 + context.seed,
+        "draws": draws(context.seeds()),
     }
 
 
-def synthetic(context: Context, *, seed: int | None = None) -> lg.Problem:
-    """The separable rows of the specification, of seed 1 + context.seed unless it is given."""
-    seed = 1 + context.seed if seed is None else seed
+def draws(seeds: range) -> str:
+    """How many draws there are, for a setting."""
+    if len(seeds) == 1:
+        return f"one draw of all rows and dealings, of seed {seeds[0]}"
+    return (
+        f"{len(seeds)} draws of all rows and dealings, of seeds {seeds[0]} to {seeds[-1]}; your "
+        "own rows as they are"
+    )
+
+
+def synthetic(seed: int) -> lg.Problem:
+    """The separable rows of the specification."""
     return lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=seed)
 
 
 def digits(
     context: Context,
+    seed: int,
     *,
-    per_class: int | None = None,
+    per_class: int = PER_CLASS,
     load: Callable[..., Any] | None = None,
     **deal: Any,
 ) -> lg.Problem:
@@ -63,8 +84,10 @@ def digits(
     Parameters
     ----------
     context : Context
-    per_class : int, optional
-        As many of each, the first; all of them by default.
+    seed : int
+        Draws the rows and deals them.
+    per_class : int
+        As many of each, drawn at random.
     load : function of ``lg.datasets``, optional
         Loads other digits.
     **deal
@@ -72,11 +95,10 @@ def digits(
     """
     load = load or context.pick(lg.datasets.load_digits, lg.datasets.load_mnist)
     X, y = load(classes=(0, 1))
-    if per_class is not None:
-        kept = np.concatenate([np.flatnonzero(y == label)[:per_class] for label in (-1, 1)])
-        X, y = X[kept], y[kept]
-    usual: dict[str, Any] = {"n_clients": 10, "scheme": lg.Dirichlet(0.3), "seed": 1 + context.seed}
-    return lg.partition(X, y, **{**usual, **deal})
+    order = np.random.default_rng(seed).permutation(len(y))
+    kept = np.concatenate([order[y[order] == label][:per_class] for label in (-1, 1)])
+    usual: dict[str, Any] = {"n_clients": 10, "scheme": lg.Dirichlet(0.3), "seed": seed}
+    return lg.partition(X[kept], y[kept], **{**usual, **deal})
 
 
 def digits_name(context: Context) -> str:
@@ -90,6 +112,21 @@ def tumours() -> tuple[np.ndarray, np.ndarray]:
     X = X[:, [1, 4, 8]]  # texture, smoothness, symmetry
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     return X / np.linalg.norm(X, axis=1).max(), y
+
+
+def mixture(share: float) -> lg.Problem:
+    """Two clients that both have all rows; a share of each counts by the client's class alone.
+
+    ``f_i = (1 - share) f + share f_class(i)``, weighted so that f is the pooled loss for any share.
+    """
+    X, y = tumours()
+    labels = np.unique(y)
+    counts = [np.mean(y == label) for label in labels]
+    weights = [
+        (1 - share) + share * (y == label) / count
+        for label, count in zip(labels, counts, strict=True)
+    ]
+    return lg.Problem([(X, y)] * 2, weights=counts, sample_weight=weights)
 
 
 def separable(problem: lg.Problem) -> lg.Problem:

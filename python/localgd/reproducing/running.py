@@ -12,35 +12,55 @@ from .context import Context
 from .criterion import Verdict
 from .experiment import Experiment
 from .measured import Measured, Picture
+from .words import Claim
 
-__all__ = ["FAILED", "Outcome", "carry_out"]
+__all__ = ["FAILED", "Judged", "Outcome", "carry_out"]
 
 FAILED = "failed"
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A claim, the verdict on it, and what was found."""
+
+    claim: Claim
+    verdict: Verdict
+    finding: str
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of an experiment: a verdict with its evidence, or the error that it raised."""
+    """What became of an experiment: verdicts with their evidence, or the error that it raised."""
 
     experiment: Experiment
     seconds: float
     measured: Measured | None = None
-    verdict: Verdict | None = None
+    judged: Sequence[Judged] = ()
     pictures: Sequence[Picture] = ()
     error: str = ""
     trace: str = ""
 
     @property
-    def answer(self) -> str:
-        """The verdict in a word or two, or "failed"."""
-        return FAILED if self.verdict is None else self.verdict.answer
+    def failed(self) -> bool:
+        """Whether it raised an error before there was a verdict."""
+        return self.measured is None
 
     @property
-    def finding(self) -> str:
-        """The sentence for the summary."""
-        if self.measured is None:
-            return self.error
-        return self.experiment.finding(self.measured.numbers)
+    def lines(self) -> list[tuple[str, str, str]]:
+        """For the summary: title, verdict and finding of each claim, or the error."""
+        if self.failed:
+            return [("", FAILED, self.error)]
+        return [(j.claim.title, j.verdict.answer, j.finding) for j in self.judged]
+
+    def own_rows(self, context: Context) -> str:
+        """Whether the user's rows were used, and why not; empty if there are none."""
+        if context.own is None or self.measured is None:
+            return ""
+        tasks = self.experiment.words.tasks
+        if context.own_problem(*tasks) is None:
+            why = f"it can use {' or '.join(tasks)} rows" if tasks else "it has rows of its own"
+            return f"not used: {why}"
+        return self.measured.own_rows
 
 
 def carry_out(experiment: Experiment, context: Context) -> Outcome:
@@ -62,8 +82,11 @@ def carry_out(experiment: Experiment, context: Context) -> Outcome:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a divergence is in the run's status
             measured = experiment.measure(context)
-        verdict = experiment.judge(measured.numbers)
-        experiment.finding(measured.numbers)  # fails here rather than in the report
+        verdicts = experiment.judge(measured.numbers)
+        judged = [
+            Judged(claim, verdicts[claim.title], claim.found(measured))
+            for claim in experiment.words.claims
+        ]
         context.status("figures")
         pictures = experiment.pictures(measured)
     except Exception as error:
@@ -74,4 +97,4 @@ def carry_out(experiment: Experiment, context: Context) -> Outcome:
             error=f"{type(error).__name__}: {text}",
             trace=traceback.format_exc(),
         )
-    return Outcome(experiment, time.perf_counter() - start, measured, verdict, pictures)
+    return Outcome(experiment, time.perf_counter() - start, measured, judged, pictures)

@@ -15,7 +15,8 @@ from typing import Any
 
 from .. import _validation as check
 from .criterion import Condition
-from .measured import Table
+from .intervals import units_first
+from .measured import Measured, Table
 from .sources import Source, find_source
 
 __all__ = ["Claim", "TableWords", "Words", "parse", "read"]
@@ -25,10 +26,35 @@ TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 
 @dataclass(frozen=True)
 class Claim:
-    """What the papers say, or for open questions what we predict, and how it is judged."""
+    """What the papers say, or for open questions what we predict, and how it is judged.
 
+    Attributes
+    ----------
+    title : str
+        Two or three words, of which there is one in an experiment.
+    words : str
+    conditions : sequence of Condition
+    finding : str
+        What was measured, in one short sentence with its main number, for the summary.
+    on_real : str
+        What was measured on the real rows, or on the user's in their place: "{real}: angle …".
+    """
+
+    title: str
     words: str
     conditions: Sequence[Condition]
+    finding: str = ""
+    on_real: str = ""
+
+    def found(self, measured: Measured) -> str:
+        """The finding with its numbers; what is of the user's rows comes first."""
+        real = measured.real[:1].upper() + measured.real[1:]
+        said = [self.finding, self.on_real]
+        if measured.used_own_rows:
+            said.reverse()
+        return units_first(
+            " ".join(filter(None, said)).format_map({**measured.numbers, "real": real})
+        )
 
 
 @dataclass(frozen=True)
@@ -86,8 +112,6 @@ class Words:
     claims : sequence of Claim
     setting : mapping of str to str
         Data, M, n, d, methods, rounds, seeds: a name and what it is.
-    finding : str
-        What was found, in one short sentence with its main number, for the summary.
     limits : sequence of str
         What this does not show.
     code : str
@@ -100,7 +124,7 @@ class Words:
     tasks : sequence of str
         Own rows that it can use: "binary", "multiclass", …
     own_rows : str
-        The note of a report in which it used them.
+        What they are in a report that used them.
     constants : mapping of str to object
         What setting, captions and headings may name whatever is measured.
     """
@@ -111,14 +135,13 @@ class Words:
     sources: Sequence[Source]
     claims: Sequence[Claim]
     setting: Mapping[str, str]
-    finding: str
     limits: Sequence[str]
     code: str
     pictures: Mapping[str, str]
     tables: Mapping[str, TableWords]
     open: bool = False
     tasks: Sequence[str] = ()
-    own_rows: str = "Your own rows are the real rows."
+    own_rows: str = "they are the real rows"
     constants: Mapping[str, object] = field(default_factory=dict)
 
     @property

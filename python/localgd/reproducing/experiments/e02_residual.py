@@ -12,14 +12,15 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, rows
-from ..columns import Columns
+from ..columns import Columns, columns
 from ..context import Context
 from ..experiment import Experiment
+from ..intervals import over_draws
 from ..measured import Measured, largest
 from ..words import read
 
 FAR, MIDDLE, EARLY = 1e100, 1e50, 1e25  # log k doubles from each to the next
-SHOWN = (3, 10, 25, 50, 100)  # decades of rounds in the tables
+SHOWN = (3, 4, 5, 6, 50, 100)  # decades of rounds in the tables
 STEPS = (1, 10, 100, 1000)
 REAL_STEPS = (1, 10, 100)
 
@@ -38,66 +39,65 @@ class Residual(Experiment):
     words = read(__file__)
 
     def measure(self, context: Context) -> Measured:
-        """Residuals on synthetic, real and degenerate rows."""
-        synthetic = rows.synthetic(context)
-        limit = lg.reference.asymptote(synthetic)
-        paths = {}
-        for name, L, lr, start in _variants(context, synthetic):
-            context.status(f"synthetic rows, {name}")
-            paths[name] = self._path(context, synthetic, limit, L, lr, start)
+        """Residuals on synthetic and real rows, draw by draw, and on degenerate rows."""
         real = self.own_or_digits(context)
-        real_limit = lg.reference.asymptote(real.used)
-        nowhere = np.zeros(real.used.n_features)
-        real_paths = {
-            f"L = {L}": self._path(context, real.used, real_limit, L, 1.0, nowhere)
-            for L in context.each(f"{real.name}, L = ", REAL_STEPS)
-        }
-        every = [*paths.values(), *real_paths.values()]
-        ends = [path.at(path.inside, FAR) for path in paths.values()]
-        size = float(np.linalg.norm(limit.rho))
-        apart = largest(float(np.linalg.norm(a - b)) / size for a in ends for b in ends)
-        one, most = paths["L = 1"], paths[f"L = {STEPS[-1]}"]
-        difference = np.linalg.norm(one.at(one.outside, FAR) - most.at(most.outside, FAR))
-        moved = max(path.moved(path.outside, MIDDLE, FAR) for path in (one, most))
+        on_synthetic = [self._synthetic(context, seed) for seed in context.seeds()]
+        on_real = [
+            self._real(context, problem, f"{real.name}, draw {draw}")
+            for draw, problem in enumerate(real.used, 1)
+        ]
         degenerate = self._degenerate(context)
         slope = _late_slope(degenerate)
+        synthetic, first_real = on_synthetic[0], on_real[0]
+        draws, real_draws = ([one.numbers() for one in each] for each in (on_synthetic, on_real))
+        spread = [one.over_variants() for one in on_synthetic]
         return Measured(
             numbers={
-                "worst_movement_ratio": largest(path.movement_ratio() for path in every),
-                "worst_distance_ratio": largest(
-                    path.distance_at(FAR) / path.distance_at(MIDDLE) for path in every
-                ),
-                "support_spread_percent": 100 * apart,
-                "outside_difference_over_movement": float(difference / moved),
-                "outside_difference": float(difference),
+                **over_draws(draws),
+                **over_draws(real_draws, "real_"),
+                **over_draws(spread),
                 "degenerate_slope": slope,
                 "degenerate_slope_error": abs(slope - 1),
-                "synthetic_worst_distance_percent": 100
-                * largest(path.distance_at(FAR) for path in paths.values()),
-                "real_worst_distance_percent": 100
-                * largest(path.distance_at(FAR) for path in real_paths.values()),
-                "norm_of_rho_S": size,
-                "largest_error_estimate": largest(path.error for path in every),
+                "largest_error_estimate": largest(
+                    path.error for one in (*on_synthetic, *on_real) for path in one.paths.values()
+                ),
             },
             series={
-                "synthetic": _columns(paths),
-                "real": _columns(real_paths),
+                "synthetic": _columns(synthetic.paths),
+                "real": _columns(first_real.paths),
                 "degenerate": degenerate,
+                "draws": columns(draws) | columns(spread),
+                "real_draws": columns(real_draws),
             },
             tables=[
-                self.table("norms", _norms(paths), size=size),
-                self.table("distances", _distances(paths), name="Synthetic rows"),
-                self.table("distances", _distances(real_paths), name=f"Real rows ({real.name})"),
+                self.table("norms", _norms(synthetic.paths), size=synthetic.size),
+                self.table("distances", _distances(synthetic.paths), name="Synthetic rows"),
                 self.table(
-                    "pace",
-                    [
-                        _pace("synthetic", synthetic, limit),
-                        _pace(real.name, real.used, real_limit),
-                    ],
+                    "distances", _distances(first_real.paths), name=f"Real rows ({real.name})"
                 ),
+                self.table("pace", [synthetic.pace("synthetic"), first_real.pace(real.name)]),
             ],
-            notes=real.notes,
+            **real.told,
         )
+
+    def _synthetic(self, context: Context, seed: int) -> Draw:
+        """Every L, η and w_0 on the synthetic rows of a seed."""
+        problem = rows.synthetic(seed)
+        limit = lg.reference.asymptote(problem)
+        paths = {}
+        for name, L, lr, start in _variants(seed, problem):
+            context.status(f"synthetic rows of seed {seed}, {name}")
+            paths[name] = self._path(context, problem, limit, L, lr, start)
+        return Draw(problem, limit, paths)
+
+    def _real(self, context: Context, problem: lg.Problem, name: str) -> Draw:
+        limit = lg.reference.asymptote(problem)
+        nowhere = np.zeros(problem.n_features)
+        paths = {
+            f"L = {L}": self._path(context, problem, limit, L, 1.0, nowhere)
+            for L in context.each(f"{name}, L = ", REAL_STEPS)
+        }
+        return Draw(problem, limit, paths)
 
     def _path(
         self,
@@ -178,10 +178,64 @@ class Path:
         return self.moved(rho, MIDDLE, FAR) / self.moved(rho, EARLY, MIDDLE)
 
 
-def _variants(context: Context, problem: lg.Problem) -> list[tuple[str, int, float, np.ndarray]]:
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """All runs on one draw of the rows."""
+
+    problem: lg.Problem
+    limit: Any
+    paths: Mapping[str, Path]
+
+    @property
+    def size(self) -> float:
+        """‖ρ_S‖."""
+        return float(np.linalg.norm(self.limit.rho))
+
+    def numbers(self) -> dict[str, float]:
+        """The worst of its runs."""
+        paths = self.paths.values()
+        return {
+            "worst_movement_ratio": largest(path.movement_ratio() for path in paths),
+            "worst_distance_ratio": largest(
+                path.distance_at(FAR) / path.distance_at(MIDDLE) for path in paths
+            ),
+            **{
+                f"worst_distance_{n}_percent": 100 * largest(p.distance_at(10.0**n) for p in paths)
+                for n in (3, 6, 100)
+            },
+            "norm_of_rho_S": self.size,
+        }
+
+    def over_variants(self) -> dict[str, float]:
+        """How far its runs are apart, on the support rows' span and outside it."""
+        ends = [path.at(path.inside, FAR) for path in self.paths.values()]
+        one, most = self.paths["L = 1"], self.paths[f"L = {STEPS[-1]}"]
+        difference = float(np.linalg.norm(one.at(one.outside, FAR) - most.at(most.outside, FAR)))
+        moved = max(path.moved(path.outside, MIDDLE, FAR) for path in (one, most))
+        apart = largest(float(np.linalg.norm(a - b)) for a in ends for b in ends)
+        return {
+            "support_spread_percent": 100 * apart / self.size,
+            "outside_difference": difference,
+            "outside_difference_over_movement": difference / moved,
+        }
+
+    def pace(self, name: str) -> dict[str, Any]:
+        """What sets the pace: rows that are almost on the margin, and the flattest direction."""
+        limit, signed = self.limit, self.problem.signed_rows
+        beyond = np.delete(signed @ limit.weights, limit.support) - 1
+        S = signed[limit.support] @ limit.basis.T
+        return {
+            "rows": name,
+            "support": len(limit.support),
+            "beyond": beyond.min(),
+            "eigenvalue": np.linalg.eigvalsh((S.T * limit.dual[limit.support]) @ S)[0],
+        }
+
+
+def _variants(seed: int, problem: lg.Problem) -> list[tuple[str, int, float, np.ndarray]]:
     """Name, L, η and w_0 of each run on the synthetic rows."""
     zero = np.zeros(problem.n_features)
-    random = np.random.default_rng(1 + context.seed).standard_normal(problem.n_features)
+    random = np.random.default_rng(seed).standard_normal(problem.n_features)
     random *= 10 / np.linalg.norm(random)
     return [
         *((f"L = {L}", L, 1.0, zero) for L in STEPS),
@@ -214,18 +268,6 @@ def _distances(paths: Mapping[str, Path]) -> list[dict[str, Any]]:
         {"run": name} | {f"at_{n}": 100 * path.distance_at(10.0**n) for n in SHOWN}
         for name, path in paths.items()
     ]
-
-
-def _pace(name: str, problem: lg.Problem, limit: Any) -> dict[str, Any]:
-    """What sets the pace: rows that are almost on the margin, and the flattest direction."""
-    beyond = np.delete(problem.signed_rows @ limit.weights, limit.support) - 1
-    S = problem.signed_rows[limit.support] @ limit.basis.T
-    return {
-        "rows": name,
-        "support": len(limit.support),
-        "beyond": beyond.min(),
-        "eigenvalue": np.linalg.eigvalsh((S.T * limit.dual[limit.support]) @ S)[0],
-    }
 
 
 def _late_slope(table: Columns) -> float:

@@ -11,15 +11,16 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, rows
-from ..columns import Columns
+from ..columns import Columns, columns
 from ..context import Context, degrees
 from ..experiment import Experiment
+from ..intervals import over_draws
 from ..measured import Measured, largest, smallest
-from ..reaching import angle_columns, at_decades
+from ..reaching import angle_at, angle_columns, at_decades
 from ..words import read
 
 FAR = 1e100
-SHOWN = (3, 6, 30, 100)  # decades of rounds in the table
+SHOWN = (3, 4, 5, 6, 100)  # decades of rounds in the table
 STEPS = (1, 10, 100, 1000)
 ROUNDS = 20_000  # of exact solves
 
@@ -46,51 +47,51 @@ class LocalSolve(Experiment):
         return {
             "rounds": ROUNDS,
             "real_rounds": _real_rounds(context),
-            "last_seed": _seeds(context)[-1],
         }
 
     def measure(self, context: Context) -> Measured:
-        """Exact solves on several data sets and on real rows; local steps on one data set."""
-        problems = {seed: rows.synthetic(context, seed=seed) for seed in _seeds(context)}
+        """Exact solves and local steps on every draw of the rows."""
+        problems = [rows.synthetic(seed) for seed in context.seeds()]
         pairs = [
-            self._solves(context, problems[seed], ROUNDS)
-            for seed in context.each("exact solves, data set ", problems)
+            self._solves(context, problems[draw], ROUNDS)
+            for draw in context.each("exact solves, draw ", range(len(problems)))
         ]
-        real = self.own_or(
-            context,
-            rows.on_clients,
-            lambda: rows.digits(context, load=lg.datasets.load_digits),
-            "digits",
+        real = self.own_or_digits(
+            context, rows.on_clients, "8×8 digits", load=lg.datasets.load_digits
         )
         context.status(f"exact solves, {real.name}")
-        on_real = self._solves(context, real.used, _real_rounds(context))
-        stepped = self._steps(context, problems[1 + context.seed])
-        ends = [_end(str(seed), pair) for seed, pair in zip(problems, pairs, strict=True)]
-        real_end = _end(real.name, on_real)
+        on_real = [self._solves(context, problem, _real_rounds(context)) for problem in real.used]
+        stepped = [self._steps(context, problem) for problem in problems]
+        ends = [_end(f"draw {draw}", pair) for draw, pair in enumerate(pairs, 1)]
+        real_ends = [_end(f"{real.name}, {draw}", pair) for draw, pair in enumerate(on_real, 1)]
+        draws = [_numbers(end) | _of_steps(runs) for end, runs in zip(ends, stepped, strict=True)]
+        real_draws = [_numbers(end) for end in real_ends]
         return Measured(
             numbers={
-                "plain_smallest_angle_deg": smallest(end["plain"] for end in ends),
-                "plain_largest_change_percent": largest(_change(pair["plain"]) for pair in pairs),
-                "modified_largest_angle_deg": largest(end["modified"] for end in ends),
-                "modified_worst_slope_error": largest(abs(end["slope"] + 1) for end in ends),
-                "real_plain_angle_deg": real_end["plain"],
-                "real_modified_angle_deg": real_end["modified"],
-                "real_ratio": real_end["modified"] / real_end["plain"],
-                "steps_worst_angle_deg": largest(degrees(run)[-1] for run in stepped.values()),
+                **over_draws(draws),
+                **over_draws(real_draws, "real_"),
+                "rounds": ROUNDS,
+                "plain_smallest_angle_deg": smallest(one["plain_angle_deg"] for one in draws),
+                "plain_largest_change_percent": largest(
+                    one["plain_change_percent"] for one in draws
+                ),
+                "modified_worst_slope_error": largest(abs(o["modified_slope"] + 1) for o in draws),
             },
             series={
                 "synthetic": angle_columns(pairs[0]),
-                "real": angle_columns(on_real),
-                "steps": angle_columns({f"L={L}": run for L, run in stepped.items()}),
+                "real": angle_columns(on_real[0]),
+                "steps": angle_columns({f"L={L}": run for L, run in stepped[0].items()}),
+                "draws": columns(draws),
+                "real_draws": columns(real_draws),
             },
             tables=[
                 self.table("solves", ends, kind="Synthetic rows", rounds=ROUNDS),
-                self.table("solves", [real_end], kind="Real rows", rounds=_real_rounds(context)),
+                self.table("solves", real_ends, kind="Real rows", rounds=_real_rounds(context)),
                 self.table(
-                    "steps", [{"L": L, **at_decades(run, SHOWN)} for L, run in stepped.items()]
+                    "steps", [{"L": L, **at_decades(run, SHOWN)} for L, run in stepped[0].items()]
                 ),
             ],
-            notes=real.notes,
+            **real.told,
         )
 
     def _solves(self, context: Context, problem: lg.Problem, rounds: int) -> dict[str, lg.Run]:
@@ -120,10 +121,6 @@ class LocalSolve(Experiment):
         return pairs | {"steps": far}
 
 
-def _seeds(context: Context) -> range:
-    return range(1 + context.seed, 1 + context.seed + context.pick(3, 10))
-
-
 def _real_rounds(context: Context) -> int:
     return context.pick(20_000, 200_000)
 
@@ -142,7 +139,25 @@ def _end(name: str, pair: Mapping[str, lg.Run]) -> dict[str, Any]:
     k, angles = run.history["round"][late], run.history["angle"][late]
     slope = np.polyfit(np.log(k), np.log(angles), 1)[0]
     ends = {server: float(degrees(run)[-1]) for server, run in pair.items()}
-    return {"name": name, "slope": float(slope), **ends}
+    return {"name": name, "slope": float(slope), "change": _change(pair["plain"]), **ends}
+
+
+def _numbers(end: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        "plain_angle_deg": end["plain"],
+        "plain_change_percent": end["change"],
+        "modified_angle_deg": end["modified"],
+        "modified_slope": end["slope"],
+        "ratio": end["modified"] / end["plain"],
+    }
+
+
+def _of_steps(runs: Mapping[int, lg.Run]) -> dict[str, float]:
+    """The largest angle of all L after so many rounds."""
+    return {
+        f"steps_angle_{n}_deg": largest(angle_at(run, 10.0**n) for run in runs.values())
+        for n in (3, 6, 100)
+    }
 
 
 def _draw_pair(table: Columns) -> Any:

@@ -15,8 +15,9 @@ from .. import figures, rows
 from ..columns import Columns, columns, part
 from ..context import Context
 from ..experiment import Experiment
+from ..intervals import Estimate, magnitude, median, worst
 from ..measured import Measured, largest
-from ..reaching import rounds_to
+from ..reaching import angle_at, rounds_to
 from ..words import read
 
 ANGLES = (20.0, 10.0, 5.0)  # degrees
@@ -46,7 +47,8 @@ class Heterogeneity(Experiment):
             "alphas": ", ".join(f"{a:g}" for a in _alphas(context)),
             "shifts": ", ".join(f"{h:g}" for h in _shifts(context)),
             "angles": ", ".join(f"{a:g}°" for a in _between(context)),
-            "seeds": len(_seeds(context)),
+            "kind": context.pick("scikit-learn's 8×8 digits", "MNIST"),
+            "draws": rows.draws(_seeds(context)),
         }
 
     def measure(self, context: Context) -> Measured:
@@ -56,32 +58,53 @@ class Heterogeneity(Experiment):
         real = self.own_or(
             context, _dealt_anew, lambda: _dealing(context), rows.digits_name(context)
         )
-        name = "your own rows" if real.name == rows.OWN else real.name
-        skew = self._skew(context, real.used, name)
-        synthetic = {c: np.concatenate([shift[c], between[c]]) for c in shift}
-        decades = [_median_of(kind, "holders_decades") for kind in (shift, between)]
+        skew = self._skew(context, real.used, real.name)
+        synthetic = _joined([shift, between])
         shares, equal = part(skew, equal=0), part(skew, equal=1)
-        by_shares, by_equal = (_median_of(kind, "decades 5°") for kind in (shares, equal))
+        told = explained([synthetic, skew])
+        holders = worst(
+            magnitude(gap) for kind in (shift, between) for gap in _over_seeds(kind, "holders")
+        )
+        by_shares = worst(magnitude(gap) for gap in _against_last(shares))
+        by_equal = _against_last(equal)[0]
         return Measured(
             numbers={
                 "worst_fall": largest([*synthetic["fall"], *skew["fall"]]),
                 "worst_spread_percent": largest(synthetic["spread_percent"]),
-                "worst_holder_decades": largest(np.abs(np.concatenate(decades))),
-                "worst_skew_decades": largest(np.abs(by_shares - by_shares[-1])),
-                "equal_weights_decades": float(by_equal[0] - by_equal[-1]),
+                "worst_holder_decades": holders,
+                "holder_factor": holders.map(lambda decades: 10**decades),
+                "worst_skew_decades": by_shares,
+                "skew_factor": by_shares.map(lambda decades: 10**decades),
+                "equal_weights_decades": by_equal,
                 "synthetic_correlation": _correlation(synthetic),
                 "real_correlation": _correlation(equal),
-                "shift_decades": float(np.ptp(_median_of(shift, "decades 5°"))),
-                "between_decades": float(np.ptp(_median_of(between, "decades 5°"))),
+                **{
+                    f"synthetic_{name}": worst(
+                        angle for kind in (shift, between) for angle in _over_seeds(kind, name)
+                    )
+                    for name in ("angle_4_deg", "angle_6_deg")
+                },
+                **{f"{name}_r2": row["r2"] for name, row in told.items()},
+                **{f"{name}_error_decades": row["error"] for name, row in told.items()},
+                "best": max(QUANTITIES, key=lambda name: told[name]["fitted_r2"]),
             },
-            series={"feature_shift": shift, "angle_between": between, "label_skew": skew},
+            series={
+                "feature_shift": shift,
+                "angle_between": between,
+                "label_skew": skew,
+                "explained": columns([{"quantity": name, **row} for name, row in told.items()]),
+            },
             tables=[
+                self.table(
+                    "explained", [{"name": QUANTITIES[name], **row} for name, row in told.items()]
+                ),
                 self.table("skew", _by_degree(shares), weights="p_i = n_i/N"),
                 self.table("skew", _by_degree(equal), weights="p_i = 1/M"),
                 self.table("shift", _by_degree(shift)),
                 self.table("between", _by_degree(between)),
             ],
-            notes=[*real.notes, *_missing(name, skew)],
+            notes=_missing(real.name, skew),
+            **real.told,
         )
 
     def _kind(
@@ -98,17 +121,9 @@ class Heterogeneity(Experiment):
                 problem = make(degree, seed)
                 dealt = self._rounds(context, problem)
                 control = self._rounds(context, self.control(problem, seed))
-                shuffled = {f"shuffled {c}": control[c] for c in ("local_angle_deg", *DECADES)}
-                gap = dealt["decades 5°"] - control["decades 5°"]
-                found.append(
-                    {
-                        "degree": degree,
-                        "seed": seed,
-                        **dealt,
-                        **shuffled,
-                        "holders_decades": gap,
-                    }
-                )
+                one = {"degree": degree, "seed": seed, **dealt}
+                one |= {f"shuffled {c}": control[c] for c in ("angle_6_deg", *DECADES)}
+                found.append(one | {"holders": dealt["decades 5°"] - control["decades 5°"]})
         return columns(found)
 
     def _skew(
@@ -125,7 +140,7 @@ class Heterogeneity(Experiment):
         return columns(found)
 
     def _rounds(self, context: Context, problem: lg.Problem) -> dict[str, float]:
-        """log10 of the rounds to each angle, what ρ_S predicts, and how far clients disagree."""
+        """log10 of the rounds to each angle, and what may explain them."""
         best = lg.reference.max_margin(problem)
         lr = 1.0 / float(np.max(np.sum(problem.X**2, axis=1)))
         run = context.fast_forward(
@@ -134,36 +149,41 @@ class Heterogeneity(Experiment):
         k, angle = run.history["round"], np.degrees(run.history["angle"])
         late = k >= LATE
         product = angle[late] * np.log(lr * L * k[late])
-        # Where η L k = e the logarithm is 1, and the angle is C.
-        constant = lg.reference.asymptote(problem, best).angle(np.e, lr=1.0)
-        log_k = constant / np.radians(ANGLES[-1]) - np.log(lr * L)
+        gd = context.fast_forward(
+            problem, lg.GD(lr), rounds=FAR, loss="exponential", reference=best
+        ).raise_for_status()
+        gd_rounds = rounds_to(gd.history["round"], np.degrees(gd.history["angle"]), ANGLES[-1])
         return {
-            "local_angle_deg": float(np.degrees(lg.analysis.heterogeneity(problem).mean_pairwise)),
-            "predicted_constant": constant,
-            "predicted_decades": float(log_k / np.log(10)),
             "fall": float(angle[-1] / angle[late][0]),
             "spread_percent": float(100 * np.ptp(product) / (product.max() + product.min())),
             **{f"decades {a:g}°": float(np.log10(rounds_to(k, angle, a))) for a in ANGLES},
+            **{f"angle_{n}_deg": angle_at(run, 10.0**n) for n in (4, 6)},
+            "local_angle_deg": float(np.degrees(lg.analysis.heterogeneity(problem).mean_pairwise)),
+            "inverse_margin": 1 / best.margin,
+            **by_residual(lg.reference.asymptote(problem, best), lr * L),
+            "by_gd": float(np.log10(gd_rounds / L)),
         }
-
-    def finding(self, numbers: Mapping[str, Any]) -> str:
-        """The summary's sentence, decades as factors."""
-        factors = {
-            "holder_factor": 10 ** numbers["worst_holder_decades"],
-            "skew_factor": 10 ** numbers["worst_skew_decades"],
-        }
-        return super().finding({**numbers, **factors})
 
     def draw(self, measured: Measured) -> Mapping[str, Any]:
-        """Rounds to each angle against each degree of heterogeneity."""
+        """Angles against each degree of heterogeneity; measured against explained rounds."""
         shift, between = measured.series["feature_shift"], measured.series["angle_between"]
+        skew = measured.series["label_skew"]
         return {
-            "skew": _draw_skew(measured.series["label_skew"]),
+            "explained": _draw_explained({"synthetic": _joined([shift, between]), "real": skew}),
+            "skew": _draw_skew(skew),
             "shift": _draw_holders(shift, "Shift h, in row lengths"),
             "between": _draw_holders(between, "Angle between the clients' $u_i$ (°)"),
         }
 
 
+# Numbers of a problem that may explain log k to 5°, by their columns.
+QUANTITIES = {
+    "local_angle_deg": "mean angle between the clients' own max-margin directions",
+    "inverse_margin": "‖ŵ‖, one over the margin",
+    "predicted_decades": "C/angle - log(ηL), C = ‖ρ_S across ŵ‖/‖ŵ‖",
+    "with_along": "the same with ρ_S along ŵ",
+    "by_gd": "rounds of GD on the pooled rows (L = 1), over L",
+}
 DECADES = tuple(f"decades {a:g}°" for a in ANGLES)
 
 
@@ -180,7 +200,47 @@ def _between(context: Context) -> tuple[float, ...]:
 
 
 def _seeds(context: Context) -> range:
-    return range(1 + context.seed, 1 + context.seed + context.pick(2, 5))
+    return context.seeds(quick=2)
+
+
+def by_residual(limit: Any, rate: float) -> dict[str, float]:
+    """log10 of the rounds to 5° by ρ_S across ŵ, and by all of ρ_S.
+
+    ``tan(angle) = ‖ρ_S across ŵ‖ / (‖ŵ‖ log τ + ρ_S·ŵ/‖ŵ‖)``,  ``τ = ηLk``
+    """
+    size = float(np.linalg.norm(limit.weights))
+    along = float(limit.rho @ limit.weights) / size
+    across = np.sqrt(max(float(limit.rho @ limit.rho) - along**2, 0.0))
+    angle = np.radians(ANGLES[-1])
+    logs = {
+        "predicted_decades": across / size / angle,
+        "with_along": (across / np.tan(angle) - along) / size,
+    }
+    return {name: float((log - np.log(rate)) / np.log(10)) for name, log in logs.items()}
+
+
+def explained(kinds: Sequence[Columns]) -> dict[str, dict[str, float]]:
+    """How well log10 k to 5° = a + b · quantity, fitted on every second seed, tells the others."""
+    table = _joined(kinds)
+    reached = np.isfinite(table["decades 5°"]) & np.isfinite(table["by_gd"])
+    fitted = table["seed"] % 2 == table["seed"].min() % 2
+    found = {}
+    for name in QUANTITIES:
+        x, y = table[name], table["decades 5°"]
+        half, other = reached & fitted, reached & ~fitted
+        line = np.polynomial.Polynomial.fit(x[half], y[half], 1)
+        gap = y - line(x)
+        found[name] = {
+            "fitted_r2": _r2(gap[half], y[half]),
+            "r2": _r2(gap[other], y[other]),
+            "error": float(np.sqrt(np.mean(gap[other] ** 2))),
+            "slope": float(line.convert().coef[1]),
+        }
+    return found
+
+
+def _r2(gap: np.ndarray, y: np.ndarray) -> float:
+    return float(1 - np.mean(gap**2) / np.var(y))
 
 
 def _shifted(h: float, seed: int) -> lg.Problem:
@@ -210,7 +270,7 @@ def shuffled(problem: lg.Problem, seed: int) -> lg.Problem:
 
 
 def _dealing(context: Context) -> Callable[..., lg.Problem]:
-    """Deals the digits to ten clients."""
+    """Draws digits and deals them to ten clients."""
     return partial(rows.digits, context, per_class=PER_CLASS)
 
 
@@ -222,38 +282,44 @@ def _dealt_anew(own: lg.Problem) -> Callable[..., lg.Problem]:
     return partial(lg.partition, own.X, own.y, n_clients=10)
 
 
-def _by_degree(kind: Columns) -> list[dict[str, Any]]:
-    """Of each degree, ascending: medians over seeds, and the range of rounds to 5°."""
-    found = []
-    for degree in np.unique(kind["degree"]):
-        mine = part(kind, degree=degree)
-        middle = {name: float(np.median(column)) for name, column in mine.items()}
-        found.append(
-            {
-                "degree": degree,
-                "local_angle_deg": middle["local_angle_deg"],
-                **{f"to_{a:g}": _power(middle[f"decades {a:g}°"]) for a in ANGLES},
-                "least": _power(mine["decades 5°"].min()),
-                "most": _power(mine["decades 5°"].max()),
-                "predicted": _power(middle["predicted_decades"]),
-                "holders": 10 ** middle.get("holders_decades", np.nan),
-            }
-        )
-    return found
+def _joined(kinds: Sequence[Columns]) -> dict[str, np.ndarray]:
+    """One table of the columns that all have."""
+    shared = [name for name in kinds[0] if all(name in kind for kind in kinds)]
+    return {name: np.concatenate([kind[name] for kind in kinds]) for name in shared}
 
 
-def _of_degrees(kind: Columns, column: str) -> list[np.ndarray]:
-    """All seeds of each degree, degrees ascending."""
-    return [kind[column][kind["degree"] == degree] for degree in np.unique(kind["degree"])]
+def _over_seeds(kind: Columns, column: str) -> list[Estimate]:
+    """Medians over the seeds of each degree, degrees ascending."""
+    return [median(kind[column][kind["degree"] == degree]) for degree in np.unique(kind["degree"])]
 
 
-def _median_of(kind: Columns, column: str) -> np.ndarray:
-    """The median over seeds at each degree."""
-    return np.array([np.median(values) for values in _of_degrees(kind, column)])
+def _against_last(kind: Columns) -> list[Estimate]:
+    """Decades to 5° more than at the last degree, seed by seed."""
+    degrees = np.unique(kind["degree"])
+    last = part(kind, degree=degrees[-1])["decades 5°"]
+    return [median(part(kind, degree=d)["decades 5°"] - last) for d in degrees]
 
 
 def _correlation(kind: Columns) -> float:
     return float(np.corrcoef(kind["predicted_decades"], kind["decades 5°"])[0, 1])
+
+
+def _by_degree(kind: Columns) -> list[dict[str, Any]]:
+    """Of each degree, ascending: medians over seeds."""
+    names = ("local_angle_deg", "angle_4_deg", "angle_6_deg", "predicted_decades", *DECADES)
+    found = {name: _over_seeds(kind, name) for name in names if name in kind}
+    if "holders" in kind:
+        found["holders"] = [gap.map(lambda d: 10**d) for gap in _over_seeds(kind, "holders")]
+    return [
+        {
+            "degree": degree,
+            **{name.removesuffix("°").replace(" ", "_"): v[i] for name, v in found.items()},
+            "to_10": _power(found["decades 10°"][i].value),
+            "to_5": _power(found["decades 5°"][i].value),
+            "by_rho": _power(found["predicted_decades"][i].value),
+        }
+        for i, degree in enumerate(np.unique(kind["degree"]))
+    ]
 
 
 def _missing(name: str, skew: Columns) -> list[str]:
@@ -268,15 +334,13 @@ def _power(decades: float) -> str:
 
 
 def _bars(ax: Any, kind: Columns, column: str, **style: Any) -> None:
-    """Medians over the seeds as a line, ranges as bars."""
-    decades = _of_degrees(kind, column)
-    middle, low, high = (
-        10.0 ** np.array([pick(v) for v in decades]) for pick in (np.median, np.min, np.max)
-    )
+    """Medians over the seeds as a line, their intervals as bars."""
+    found = np.array(_over_seeds(kind, column))
+    bars = np.maximum([found[:, 0] - found[:, 1], found[:, 2] - found[:, 0]], 0.0)
     ax.errorbar(
         np.unique(kind["degree"]),
-        middle,
-        yerr=np.maximum([middle - low, high - middle], 0.0),
+        found[:, 0],
+        yerr=bars,
         capsize=2,
         elinewidth=0.7,
         markersize=3.5,
@@ -284,38 +348,65 @@ def _bars(ax: Any, kind: Columns, column: str, **style: Any) -> None:
     )
 
 
-SOLID: Mapping[str, Any] = {"linestyle": "-", "marker": "o"}
-DASHED: Mapping[str, Any] = {"linestyle": "--", "marker": "s", "markerfacecolor": "none"}
-
-
-def _key(ax: Any, names: tuple[str, str]) -> None:
-    """Colours are angles, line styles are the two cases."""
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=colour, label=f"to {angle:g}°")
-        for angle, colour in zip(ANGLES, figures.COLOURS, strict=False)
-    ]
-    for name, style in zip(names, (SOLID, DASHED), strict=True):
-        handles.append(Line2D([], [], color="#555555", markersize=3.5, label=name, **style))
-    figures.legend(ax, handles)
+SOLID: Mapping[str, Any] = {"linestyle": "-", "marker": "o", "color": figures.COLOURS[0]}
+DASHED: Mapping[str, Any] = {
+    "linestyle": "--",
+    "marker": "s",
+    "markerfacecolor": "none",
+    "color": figures.COLOURS[1],
+}
+SHOWN_ANGLE = "angle_6_deg"
 
 
 def _draw_holders(kind: Columns, x: str) -> Any:
-    ax = figures.panel(x=x, y="Communication rounds", xscale="linear")
-    for column, colour in zip(DECADES, figures.COLOURS, strict=False):
-        _bars(ax, kind, column, color=colour, **SOLID)
-        _bars(ax, kind, f"shuffled {column}", color=colour, **DASHED)
-    _key(ax, ("as dealt", "shuffled"))
+    ax = figures.panel(
+        x=x, y="Angle to ŵ after $10^6$ rounds (°)", xscale="linear", yscale="linear"
+    )
+    _bars(ax, kind, SHOWN_ANGLE, label="as dealt", **SOLID)
+    _bars(ax, kind, f"shuffled {SHOWN_ANGLE}", label="shuffled", **DASHED)
+    ax.set_ylim(bottom=0)
     return ax
 
 
 def _draw_skew(skew: Columns) -> Any:
-    ax = figures.panel(x="Dirichlet α (left: more heterogeneous)", y="Communication rounds")
-    for equal, style in enumerate((SOLID, DASHED)):
-        for column, colour in zip(DECADES, figures.COLOURS, strict=False):
-            _bars(ax, part(skew, equal=equal), column, color=colour, **style)
-    _key(ax, ("$p_i = n_i/N$", "$p_i = 1/M$"))
+    ax = figures.panel(
+        x="Dirichlet α (left: more heterogeneous)",
+        y="Angle to ŵ after $10^6$ rounds (°)",
+        yscale="linear",
+    )
+    for equal, (style, label) in enumerate(((SOLID, "$p_i = n_i/N$"), (DASHED, "$p_i = 1/M$"))):
+        _bars(ax, part(skew, equal=equal), SHOWN_ANGLE, label=label, **style)
+    ax.set_ylim(bottom=0)
+    return ax
+
+
+def _draw_explained(kinds: Mapping[str, Columns]) -> Any:
+    """Measured rounds to 5° beside those of GD and those by ρ_S."""
+    ax = figures.panel(
+        x="Explained log$_{10}$ k",
+        y="Measured log$_{10}$ k to 5°",
+        xscale="linear",
+        yscale="linear",
+    )
+    series = [
+        (kind, column, label)
+        for kind in kinds
+        for column, label in (("by_gd", "GD on pooled rows"), ("with_along", r"by $\rho_S$"))
+    ]
+    for (kind, column, label), colour, marker in zip(series, figures.COLOURS, "osDv", strict=False):
+        ax.plot(
+            kinds[kind][column],
+            kinds[kind]["decades 5°"],
+            linestyle="",
+            marker=marker,
+            markersize=3,
+            markerfacecolor="none",
+            color=colour,
+            label=f"{kind}, {label}",
+        )
+    every = np.concatenate([kind["decades 5°"] for kind in kinds.values()])
+    ends = [np.nanmin(every), np.nanmax(every)]
+    ax.plot(ends, ends, **figures.GUIDE)
     return ax
 
 

@@ -12,14 +12,14 @@ import localgd as lg
 
 from .. import figures, rows
 from ..columns import Columns, columns, part, records
-from ..context import Context
+from ..context import Context, degrees
 from ..experiment import Experiment
+from ..intervals import over_draws
 from ..measured import Measured, largest
 from ..words import read
 
 MANY = 1000  # rounds that are enough, by the prediction
 SAME = 1.1  # an angle or a loss that is at most 10 % above that of L = 1 counts as the same
-PER_CLASS = 100
 LR = 1.0
 
 
@@ -32,7 +32,7 @@ class FixedBudget(Experiment):
 
     method: Callable[[int], Any] = lambda L: lg.LocalGD(local_steps=L, lr=LR)
 
-    words = read(__file__, per_class=PER_CLASS)
+    words = read(__file__)
 
     def parameters(self, context: Context) -> Mapping[str, Any]:
         """The budgets."""
@@ -42,46 +42,62 @@ class FixedBudget(Experiment):
         }
 
     def measure(self, context: Context) -> Measured:
-        """Every split of every budget."""
-        synthetic = rows.synthetic(context)
-        best = lg.reference.max_margin(synthetic)
-        budgets = _budgets(context)
-        splits = {B: self._splits(context, synthetic, best, B, "synthetic rows") for B in budgets}
-        solves = context.run(
-            synthetic, lg.LocalSolve(), rounds=1000, loss="exponential", reference=best
-        )
-        solved = np.degrees(solves.history["angle"][1:])
-        real = self.own_or_digits(context, per_class=PER_CLASS)
-        real_best = lg.reference.max_margin(real.used)
-        real_split = self._splits(context, real.used, real_best, _real_budget(context), real.name)
-        most = splits[budgets[-1]]
-        every = splits.values()
+        """Every split of every budget, draw by draw."""
+        real = self.own_or_digits(context)
+        found = [self._synthetic(context, seed) for seed in context.seeds()]
+        on_real = [
+            self._splits(
+                context,
+                problem,
+                lg.reference.max_margin(problem),
+                _real_budget(context),
+                f"{real.name}, draw {draw}",
+            )
+            for draw, problem in enumerate(real.used, 1)
+        ]
+        draws = [_of_draw(splits.values(), solved) for splits, solved in found]
+        real_draws = [_of_real(split) for split in on_real]
+        splits, solved = found[0]
         named = {f"synthetic, {B:,}": split for B, split in splits.items()}
         return Measured(
             numbers={
-                "worst_angle_ratio": _worst(every, "angle_ratio"),
-                "worst_loss_ratio": _worst(every, "loss_ratio"),
-                "loss_prediction_error_percent": 100 * abs(float(most["loss_times_budget"][0]) - 1),
-                "one_round_gap_deg": largest(abs(s["angle_deg"][-1] - solved[0]) for s in every),
-                "real_worst_angle_ratio": _worst([real_split], "angle_ratio"),
-                "real_worst_loss_ratio": _worst([real_split], "loss_ratio"),
-                "one_round_angle_deg": float(most["angle_deg"][-1]),
-                "one_step_angle_deg": float(most["angle_deg"][0]),
-                "fewest_rounds": _fewest(most, "angle_ratio"),
-                "largest_budget": budgets[-1],
+                **over_draws(draws),
+                **over_draws(real_draws, "real_"),
+                "largest_budget": _budgets(context)[-1],
+                "real_budget": _real_budget(context),
             },
             series={
-                "synthetic": {c: np.concatenate([s[c] for s in every]) for c in real_split},
-                "real": real_split,
-                "exact_local_solves": {"rounds": solves.history["round"][1:], "angle_deg": solved},
+                "synthetic": {
+                    c: np.concatenate([s[c] for s in splits.values()]) for c in on_real[0]
+                },
+                "real": on_real[0],
+                "exact_local_solves": solved,
+                "draws": columns(draws),
+                "real_draws": columns(real_draws),
             },
             tables=[
-                self._splits_table("Synthetic rows", most),
-                self._splits_table(f"Real rows ({real.name})", real_split),
-                self.table("enough", _enough({**named, real.name: real_split})),
+                self._splits_table("Synthetic rows", splits[_budgets(context)[-1]]),
+                self._splits_table(f"Real rows ({real.name})", on_real[0]),
+                self.table("enough", _enough({**named, real.name: on_real[0]})),
             ],
-            notes=real.notes,
+            **real.told,
         )
+
+    def _synthetic(
+        self, context: Context, seed: int
+    ) -> tuple[dict[int, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+        """The splits of each budget, and the angles of exact local solves."""
+        problem = rows.synthetic(seed)
+        best = lg.reference.max_margin(problem)
+        splits = {
+            B: self._splits(context, problem, best, B, f"synthetic rows of seed {seed}")
+            for B in _budgets(context)
+        }
+        solves = context.run(
+            problem, lg.LocalSolve(), rounds=1000, loss="exponential", reference=best
+        )
+        history = solves.history
+        return splits, {"rounds": history["round"][1:], "angle_deg": degrees(solves)[1:]}
 
     def _splits(
         self, context: Context, problem: lg.Problem, best: Any, budget: int, name: str
@@ -157,6 +173,32 @@ def _one_two_five(last: int) -> list[int]:
 def _worst(splits: Iterable[Columns], column: str) -> float:
     """The largest ratio to L = 1 among runs of many rounds; it is 1 or more, L = 1 is one."""
     return largest(split[column][split["rounds"] >= MANY].max() for split in splits)
+
+
+def _of_draw(splits: Iterable[Columns], solved: Columns) -> dict[str, float]:
+    """Of the synthetic rows; the last budget is the largest."""
+    every = list(splits)
+    most = every[-1]
+    return {
+        "worst_angle_ratio": _worst(every, "angle_ratio"),
+        "worst_loss_ratio": _worst(every, "loss_ratio"),
+        "loss_prediction_error_percent": 100 * abs(float(most["loss_times_budget"][0]) - 1),
+        "one_round_gap_deg": largest(
+            abs(s["angle_deg"][-1] - solved["angle_deg"][0]) for s in every
+        ),
+        "one_round_angle_deg": float(most["angle_deg"][-1]),
+        "one_step_angle_deg": float(most["angle_deg"][0]),
+        "loss_times_budget": float(most["loss_times_budget"][0]),
+        "fewest_rounds": _fewest(most, "angle_ratio"),
+    }
+
+
+def _of_real(split: Columns) -> dict[str, float]:
+    return {
+        "worst_angle_ratio": _worst([split], "angle_ratio"),
+        "worst_loss_ratio": _worst([split], "loss_ratio"),
+        "fewest_rounds": _fewest(split, "angle_ratio"),
+    }
 
 
 def _fewest(split: Columns, column: str) -> int:

@@ -15,6 +15,7 @@ from .. import figures, rows
 from ..columns import Columns, columns, part, records
 from ..context import Context, weights
 from ..experiment import Experiment
+from ..intervals import over_draws
 from ..measured import Measured, largest
 from ..words import read
 
@@ -55,31 +56,54 @@ class NotSeparable(Experiment):
 
     def measure(self, context: Context) -> Measured:
         """Rows separable in part; then fixed points on rows that are not, made up and real."""
-        seed = 1 + context.seed
+        real = self.own_or(
+            context,
+            lambda own: [settling(own)],
+            lambda: [_tumours(seed) for seed in context.seeds()],
+            "tumours",
+        )
+        draws, tables = [], []
+        for seed in context.seeds():
+            numbers, series = self._draw(context, seed)
+            draws.append(numbers)
+            tables.append(series)
+        ladders = []
+        for draw, problem in enumerate(real.used, 1):
+            context.status(f"offsets, {real.name}, draw {draw}")
+            ladders.append(self._ladder(context, problem))
+        real_draws = [{"worst_offset_error_percent": _worst(ladder)} for ladder in ladders]
+        first = tables[0]
+        return Measured(
+            numbers={**over_draws(draws), **over_draws(real_draws, "real_")},
+            series={
+                **first,
+                "real_offsets": ladders[0],
+                "draws": columns(draws),
+                "real_draws": columns(real_draws),
+            },
+            tables=[
+                self._mixed_table(first["mixed"]),
+                self._offsets_table("Synthetic rows", first["offsets"]),
+                self._offsets_table(f"Real rows ({real.name})", ladders[0]),
+            ],
+            **real.told,
+        )
+
+    def _draw(
+        self, context: Context, seed: int
+    ) -> tuple[dict[str, float], dict[str, dict[str, np.ndarray]]]:
+        """Numbers and series of the rows of a seed."""
         numbers: dict[str, Any] = {}
         mixed = self._mixed(context, mixed_rows(seed), numbers)
         problem = _synthetic(seed)
-        context.status("offsets, synthetic rows")
+        context.status(f"offsets, synthetic rows of seed {seed}")
         ladder = self._ladder(context, problem)
         numbers["single_step_error"] = self._distance_from_zero(context, problem, 1)
         numbers["worst_offset_error_percent"] = _worst(ladder)
         equal = lg.Problem([(problem.X, problem.y)] * problem.n_clients)
         numbers["equal_clients_error"] = self._distance_from_zero(context, equal, REMOVAL_STEPS)
         decay = self._removal(context, problem, numbers)
-        real = self.own_or(context, settling, lambda: _tumours(context), "tumours")
-        context.status(f"offsets, {real.name}")
-        on_real = self._ladder(context, real.used)
-        numbers["real_worst_offset_error_percent"] = _worst(on_real)
-        return Measured(
-            numbers=numbers,
-            series={"mixed": mixed, "offsets": ladder, "decaying": decay, "real_offsets": on_real},
-            tables=[
-                self._mixed_table(mixed),
-                self._offsets_table("Synthetic rows", ladder),
-                self._offsets_table(f"Real rows ({real.name})", on_real),
-            ],
-            notes=real.notes,
-        )
+        return numbers, {"mixed": mixed, "offsets": ladder, "decaying": decay}
 
     def _mixed(
         self, context: Context, problem: lg.Problem, numbers: dict[str, Any]
@@ -127,6 +151,7 @@ class NotSeparable(Experiment):
             "mixed_angle_gap_percent": largest(
                 abs(100 * (angles[key] / angles["gd"] - 1)) for key in ("local", "scaffold")
             ),
+            "mixed_angle_deg": float(angles["local"]),
             "mixed_worst_fall": largest(falls),
             "mixed_worst_change_percent": largest(changes),
         }
@@ -225,7 +250,7 @@ class NotSeparable(Experiment):
         finite = figures.panel(y="‖P w − v̄‖ / ‖v̄‖")
         errors = {name: mixed[f"{key}_error"] for key, name in NAMES.items()}
         figures.lines(finite, mixed["round"], errors)
-        predicted = measured.numbers["mixed_predicted_offset"]
+        predicted = measured.series["draws"]["mixed_predicted_offset"][0]
         finite.axhline(predicted, label="predicted offset", **figures.GUIDE)
         angle = figures.panel(y="Angle of w − P w to ū (°)", yscale="linear")
         angles = {name: mixed[f"{key}_angle_deg"] for key, name in NAMES.items()}
@@ -298,9 +323,11 @@ def _synthetic(seed: int) -> lg.Problem:
     )
 
 
-def _tumours(context: Context) -> lg.Problem:
+def _tumours(seed: int) -> lg.Problem:
+    """Nine of ten rows, drawn and dealt by the seed."""
     X, y = rows.tumours()
-    return lg.partition(X, y, n_clients=5, scheme=lg.Dirichlet(1.0), seed=1 + context.seed)
+    kept = np.random.default_rng(seed).permutation(len(y))[: len(y) * 9 // 10]
+    return lg.partition(X[kept], y[kept], n_clients=5, scheme=lg.Dirichlet(1.0), seed=seed)
 
 
 def settling(problem: lg.Problem) -> lg.Problem:

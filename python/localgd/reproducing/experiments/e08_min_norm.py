@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 import localgd as lg
 
 from .. import figures
+from ..columns import columns
 from ..context import Context, weights
 from ..experiment import Experiment
+from ..intervals import over_draws
 from ..measured import Measured, largest
 from ..words import read
 
@@ -37,9 +39,29 @@ class LeastNorm(Experiment):
         return {"exact": _exact(context)}
 
     def measure(self, context: Context) -> Measured:
-        """Run every L by the closed form, and the first rounds one by one."""
-        found = self.own_or(context, _with_least_norm, lambda: _synthetic(context))
-        problem = found.used
+        """Every L by the closed form, and the first rounds one by one, draw by draw."""
+        found = self.own_or(
+            context,
+            lambda own: [_with_least_norm(own)],
+            lambda: [_synthetic(seed) for seed in context.seeds()],
+        )
+        each = [
+            self._draw(context, problem, f"draw {draw}, L = ")
+            for draw, problem in enumerate(found.used, 1)
+        ]
+        draws = [_numbers(ends) for ends, _ in each]
+        ends, distances = each[0]
+        return Measured(
+            numbers=over_draws(draws),
+            series={"distance": distances, "draws": columns(draws)},
+            tables=[self.table("rates", ends)],
+            **found.told,
+        )
+
+    def _draw(
+        self, context: Context, problem: lg.Problem, name: str
+    ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+        """How every L ends on these rows, and its distances on the way."""
         best = lg.reference.min_norm(problem)
         size = float(np.linalg.norm(best.weights))
 
@@ -50,35 +72,25 @@ class LeastNorm(Experiment):
         options["measures"] = {"distance": distance}
         exact = _exact(context)
         record = [*range(0, 10_001, 50), 10**5, 10**6]
-        columns: dict[str, Any] = {"round": np.array(record, dtype=float)}
+        table: dict[str, np.ndarray] = {"round": np.array(record, dtype=float)}
         ends = []
-        for L in context.each("L = ", STEPS):
+        for L in context.each(name, STEPS):
             method = self.method(L)
             far = context.fast_forward(problem, method, rounds=1e6, record=record, **options)
-            columns[f"L={L}"] = far.history["distance"]
+            table[f"L={L}"] = far.history["distance"]
             start = context.fast_forward(problem, method, rounds=exact, **options)
             steps = context.run(problem, method, rounds=exact, every_step=True, **options)
             ends.append(
                 {
                     "L": L,
                     "distance": float(far.history["distance"][-1]),
+                    "at_thousand": float(table[f"L={L}"][record.index(1000)]),
                     "measured": measured_rate(far.history["round"], far.history["distance"]),
                     "predicted": predicted_rate(problem, L),
                     "gap": float(np.linalg.norm(weights(steps) - weights(start))) / size,
                 }
             )
-        return Measured(
-            numbers={
-                "worst_distance": largest(end["distance"] for end in ends),
-                "worst_rate_error_percent": largest(
-                    100 * abs(end["measured"] / end["predicted"] - 1) for end in ends
-                ),
-                "worst_closed_form_error": largest(end["gap"] for end in ends),
-            },
-            series={"distance": columns},
-            tables=[self.table("rates", ends)],
-            notes=found.notes,
-        )
+        return ends, table
 
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Distances against rounds: straight lines on this axis are a linear rate."""
@@ -95,10 +107,20 @@ def _exact(context: Context) -> int:
     return context.pick(1000, 10_000)
 
 
-def _synthetic(context: Context) -> lg.Problem:
-    return lg.datasets.make_regression(
-        n_clients=5, n_samples=10, n_features=100, seed=1 + context.seed
-    )
+def _numbers(ends: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The worst of all L."""
+    return {
+        "worst_distance": largest(end["distance"] for end in ends),
+        "worst_distance_at_thousand": largest(end["at_thousand"] for end in ends),
+        "worst_rate_error_percent": largest(
+            100 * abs(end["measured"] / end["predicted"] - 1) for end in ends
+        ),
+        "worst_closed_form_error": largest(end["gap"] for end in ends),
+    }
+
+
+def _synthetic(seed: int) -> lg.Problem:
+    return lg.datasets.make_regression(n_clients=5, n_samples=10, n_features=100, seed=seed)
 
 
 def _with_least_norm(problem: lg.Problem) -> lg.Problem:

@@ -11,11 +11,11 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, rows
-from ..columns import Columns, records
+from ..columns import Columns
 from ..context import Context, weights
 from ..experiment import Experiment
-from ..intervals import interval
-from ..measured import Measured, largest, smallest
+from ..intervals import Estimate, geometric, interval, least, worst
+from ..measured import Measured
 from ..reaching import at
 from ..words import read
 
@@ -27,6 +27,7 @@ BETAS = (1, 3, 10)  # β H
 SHOWN = 4  # the η H of the pictures
 ROWS = (500, 300, 1797)  # to train on, to choose η and β with, of all
 CLIENTS = 10
+TWICE = f" of {2 * ROUNDS} rounds"  # the other method's, for as many bytes
 PLAIN = {"GradAlign": "GD", "FedGA": "FedAvg"}  # what each is without the displacement
 NAMES = ("GD", "GradAlign", "FedAvg", "SCAFFOLD", "FedGA")
 Key = tuple[str, int, int]  # method, η H, β H
@@ -81,44 +82,41 @@ class GradientAlignment(Experiment):
         accuracy = {name: _accuracies(every, chosen[name], ROUNDS) for name in NAMES}
         gains = _gains(every, accuracy)
         ratios = {
-            (name, rate, beta): np.exp(interval(_log_ratios(every, name, rate, beta)).ends)
+            (name, rate, beta): geometric(_ratios_of(every, name, rate, beta))
             for name in PLAIN
             for rate in self._rates(context)
             for beta in BETAS
         }
-        gain = {row["difference"]: row for row in records(gains)}
-        worst = {
-            name: largest(ratio[2] for key, ratio in ratios.items() if key[0] == name)
-            for name in PLAIN
-        }
         return Measured(
             numbers={
                 "mechanism_error": self._mechanism(context, splits.used[0][0], every[0]),
-                "gradalign_worst_variance_ratio": worst["GradAlign"],
-                "fedga_worst_variance_ratio": worst["FedGA"],
-                "gradalign_gain_points": float(gain["GradAlign − GD"]["mean_points"]),
-                "gradalign_gain_low_points": float(gain["GradAlign − GD"]["low_points"]),
-                "fedga_gain_points": float(gain["FedGA − FedAvg"]["mean_points"]),
-                "fedga_gain_low_points": float(gain["FedGA − FedAvg"]["low_points"]),
-                "fedga_scaffold_low_points": float(gain["FedGA − SCAFFOLD"]["low_points"]),
-                "equal_bytes_low_points": smallest(gains["low_points"][-2:]),
-                "gradalign_variance_ratio": float(ratios["GradAlign", SHOWN, BETAS[-1]][0]),
-                "fedga_variance_ratio": float(ratios["FedGA", SHOWN, BETAS[-1]][0]),
+                "gradalign_worst_variance_ratio": _worst_of(ratios, "GradAlign"),
+                "fedga_worst_variance_ratio": _worst_of(ratios, "FedGA"),
+                "gradalign_variance_ratio": ratios["GradAlign", SHOWN, BETAS[-1]],
+                "fedga_variance_ratio": ratios["FedGA", SHOWN, BETAS[-1]],
+                "gradalign_gain_points": gains["GradAlign − GD"],
+                "fedga_gain_points": gains["FedGA − FedAvg"],
+                "fedga_scaffold_gain_points": gains["FedGA − SCAFFOLD"],
+                "gradalign_bytes_gain_points": gains[f"GradAlign − GD{TWICE}"],
+                "fedga_bytes_gain_points": gains[f"FedGA − FedAvg{TWICE}"],
+                "equal_bytes_gain_points": least(
+                    gains[f"{name} − {plain}{TWICE}"] for name, plain in PLAIN.items()
+                ),
             },
             series={
                 "accuracy": _accuracy_curves(every, chosen),
                 "variance": _variance_curves(every),
                 "ratio": _ratio_columns(ratios),
-                "gain": gains,
+                "gain": {"difference": np.array(list(gains)), **_ends("{}_points", gains.values())},
                 "splits": {"split": np.arange(1, len(every) + 1)}
                 | {f"{name}_accuracy_percent": values for name, values in accuracy.items()},
             },
             tables=[
                 self.table("methods", _methods(every, chosen, accuracy), splits=len(every)),
-                self.table("gains", records(gains)),
+                self.table("gains", [{"difference": k, "gain": v} for k, v in gains.items()]),
                 self.table("ratios", _ratios(ratios, self._rates(context))),
             ],
-            notes=splits.notes,
+            **splits.told,
         )
 
     def splits(self, context: Context) -> rows.Rows[list[Split]]:
@@ -177,14 +175,6 @@ class GradientAlignment(Experiment):
             wanted[place] = (values[0] - values[1]) / (4 * step)  # of half the variance
         return float(np.linalg.norm(found - wanted) / np.linalg.norm(wanted))
 
-    def finding(self, numbers: Mapping[str, Any]) -> str:
-        """The summary's sentence, ratios as falls."""
-        falls = {
-            f"{name}_fall_percent": 100 * (1 - numbers[f"{name}_variance_ratio"])
-            for name in ("gradalign", "fedga")
-        }
-        return super().finding({**numbers, **falls})
-
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Accuracy against rounds, variance against loss, ratio against β."""
         series = measured.series
@@ -234,35 +224,39 @@ def _log_variance(run: lg.Run, losses: np.ndarray) -> np.ndarray:
     return np.interp(np.log(losses), loss, variance, left=np.nan, right=np.nan)
 
 
-def _log_ratios(every: Sequence[Runs], name: str, rate: int, beta: int) -> np.ndarray:
-    """log of variance with over variance without the displacement, for each split."""
+def _ratios_of(every: Sequence[Runs], name: str, rate: int, beta: int) -> np.ndarray:
+    """Variance with over variance without the displacement, for each split."""
     values = []
     for runs in every:
         pair = runs[name, rate, beta], runs[PLAIN[name], rate, 0]
         level = np.array([max(run.history["loss"].min() for run in pair)])
         values.append(float((_log_variance(pair[0], level) - _log_variance(pair[1], level))[0]))
-    return np.array(values)
+    return np.exp(values)
 
 
-def _ends(pattern: str, ends: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+def _worst_of(ratios: Mapping[Key, Estimate], name: str) -> Estimate:
+    """The largest ratio of all η and β."""
+    return worst(ratio for key, ratio in ratios.items() if key[0] == name)
+
+
+def _ends(pattern: str, estimates: Iterable[Estimate]) -> dict[str, np.ndarray]:
     """Columns of means and of both ends of intervals; {} in their name says which."""
-    columns = np.array(list(ends)).T
+    columns = np.array(list(estimates)).T
     return {
         pattern.format(end): column
         for end, column in zip(("mean", "low", "high"), columns, strict=True)
     }
 
 
-def _gains(every: Sequence[Runs], accuracy: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _gains(every: Sequence[Runs], accuracy: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
     """Differences in accuracy after as many rounds, then after as many bytes."""
     pairs = (("GradAlign", "GD"), ("FedGA", "FedAvg"), ("FedGA", "SCAFFOLD"))
     gains = {f"{name} − {plain}": accuracy[name] - accuracy[plain] for name, plain in pairs}
     twice = 2 * ROUNDS
     for name, plain in PLAIN.items():
         longer = _accuracies(every, [_best(runs, plain, twice) for runs in every], twice)
-        gains[f"{name} − {plain} of {twice} rounds"] = accuracy[name] - longer
-    ends = [interval(values).ends for values in gains.values()]
-    return {"difference": np.array(list(gains)), **_ends("{}_points", ends)}
+        gains[f"{name} − {plain}{TWICE}"] = accuracy[name] - longer
+    return {name: interval(values) for name, values in gains.items()}
 
 
 def _accuracy_curves(
@@ -272,7 +266,7 @@ def _accuracy_curves(
     table = {"round": rounds[(rounds > 0) & (rounds <= ROUNDS)]}
     for name in NAMES:
         accuracies = (_accuracies(every, chosen[name], int(k)) for k in table["round"])
-        table |= _ends(f"{name}_{{}}_percent", (interval(values).ends for values in accuracies))
+        table |= _ends(f"{name}_{{}}_percent", (interval(values) for values in accuracies))
     return table
 
 
@@ -290,7 +284,7 @@ def _variance_curves(every: Sequence[Runs]) -> dict[str, np.ndarray]:
     }
 
 
-def _ratio_columns(ratios: Mapping[Key, np.ndarray]) -> dict[str, np.ndarray]:
+def _ratio_columns(ratios: Mapping[Key, Estimate]) -> dict[str, np.ndarray]:
     table = {"beta_H": np.array(BETAS, dtype=float)}
     for name in PLAIN:
         table |= _ends(f"{name}_{{}}", (ratios[name, SHOWN, beta] for beta in BETAS))
@@ -323,7 +317,7 @@ def _methods(
     return found
 
 
-def _ratios(ratios: Mapping[Key, np.ndarray], rates: Sequence[int]) -> list[dict[str, Any]]:
+def _ratios(ratios: Mapping[Key, Estimate], rates: Sequence[int]) -> list[dict[str, Any]]:
     return [
         {"pair": f"{name} / {plain}", "rate": rate}
         | {f"beta_{beta}": ratios[name, rate, beta] for beta in BETAS}
@@ -347,6 +341,7 @@ def _draw_variance(table: Columns) -> Any:
     curves = {name: table[f"{name}_relative_to_GD"] for name in NAMES}
     figures.lines(ax, table["loss"], curves, STYLES)
     figures.few_ticks(ax, [t for t in (0.1, 0.2, 0.5, 1, 2) if t >= 0.9 * table["loss"][0]])
+    ax.invert_xaxis()  # training goes to the right
     return ax
 
 

@@ -15,6 +15,7 @@ from .. import figures, rows
 from ..columns import Columns, columns, part, records
 from ..context import Context, degrees
 from ..experiment import Experiment
+from ..intervals import over_draws
 from ..measured import Measured, largest, smallest
 from ..words import read
 
@@ -45,60 +46,63 @@ class LastLayer(Experiment):
         """Sizes and rounds."""
         train, test, d = _sizes(context)
         rounds = ", ".join(f"{k} for L = {L}" for L, k in ROUNDS.items())
-        return {"train": train, "test": test, "d": d, "rounds": rounds}
+        seeds = rows.draws(_seeds(context))
+        return {"train": train, "test": test, "d": d, "rounds": rounds, "draws": seeds}
 
     def measure(self, context: Context) -> Measured:
-        """The limit on few rows, then the digits."""
+        """The limit on few rows, then the digits, draw by draw."""
         made = self.problems(context)
-        problem, test, small = made.used
-        limit = self._limit(context, small)
-        context.status("pooled GD")
-        pooled = _pooled(context, problem)
-        digits = self._digits(context, problem, test, pooled)
-        last = columns([list(records(part(digits, local_steps=L)))[-1] for L in STEPS])
-        together = part(digits, round=TOGETHER)
-        accuracy = together["test_accuracy_percent"]
-        gaps = last["pooled_test_accuracy_percent"] - last["test_accuracy_percent"]
-        far = [_limit_at(limit, L, FAR) for L in STEPS]
+        each = [
+            self._draw(context, *one, f"draw {draw}, ") for draw, one in enumerate(made.used, 1)
+        ]
+        draws = [_numbers(digits, limit) for digits, limit in each]
+        digits, limit = each[0]
+        last, together = _last(digits), part(digits, round=TOGETHER)
         return Measured(
-            numbers={
-                "limit_worst_ratio": largest(
-                    angle / _limit_at(limit, L, MIDDLE) for angle, L in zip(far, STEPS, strict=True)
-                ),
-                "limit_worst_angle_deg": largest(far),
-                "same_rounds_worst_gain_points": smallest(accuracy[1:] - accuracy[0]),
-                "worst_accuracy_gap_points": largest(gaps),
-                "worst_agreement_percent": smallest(last["agreement_percent"]),
-                "worst_angle_deg": largest(last["angle_deg"]),
-            },
-            series={"digits": digits, "limit": limit},
+            numbers=over_draws(draws),
+            series={"digits": digits, "limit": limit, "draws": columns(draws)},
             tables=[
                 self.table("ends", records(last)),
                 self.table("together", records(together)),
                 self.table("limit", _limit_records(limit)),
             ],
-            notes=made.notes,
+            **made.told,
         )
 
-    def problems(self, context: Context) -> rows.Rows[Made]:
-        """The problem, held-out rows of features, and the small problem."""
+    def problems(self, context: Context) -> rows.Rows[list[Made]]:
+        """For each draw the problem, held-out rows of features, and the small problem."""
 
-        def own(problem: lg.Problem) -> Made:
+        def made(X: np.ndarray, y: np.ndarray) -> list[Made]:
+            return [_make(context, X, y, seed) for seed in _seeds(context)]
+
+        def own(problem: lg.Problem) -> list[Made]:
             longest = np.linalg.norm(problem.X, axis=1).max()
-            made = _make(context, problem.X / longest, problem.y)
-            lg.reference.max_margin(made[2])  # refuses rows that it cannot solve
-            return made
+            found = made(problem.X / longest, problem.y)
+            for _, _, small in found:
+                lg.reference.max_margin(small)  # refuses rows that it cannot solve
+            return found
 
         return self.own_or(
-            context, own, lambda: _make(context, *lg.datasets.load_mnist(classes=None))
+            context, own, lambda: made(*lg.datasets.load_mnist(classes=None)), "MNIST"
         )
 
-    def _limit(self, context: Context, problem: lg.Problem) -> dict[str, np.ndarray]:
+    def _draw(
+        self, context: Context, problem: lg.Problem, test: Any, small: lg.Problem, name: str
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Every L beside pooled GD, and the limit on few rows."""
+        limit = self._limit(context, small, name)
+        context.status(f"{name}pooled GD")
+        pooled = _pooled(context, problem)
+        return self._digits(context, problem, test, pooled, name), limit
+
+    def _limit(
+        self, context: Context, problem: lg.Problem, name: str = ""
+    ) -> dict[str, np.ndarray]:
         """Angles to the max-margin direction, far out by growing steps."""
         best = lg.reference.max_margin(problem)
         totals = 10.0 ** np.arange(1, 12.1, 0.5)
         found = []
-        for L in context.each("limit, L = ", GROWTH):
+        for L in context.each(f"{name}limit, L = ", GROWTH):
             growth = GROWTH[L]
             wanted = totals[totals >= L]
             # Σ_{i<k} L g^i = L (g^k - 1)/(g - 1)
@@ -124,13 +128,18 @@ class LastLayer(Experiment):
         return columns(found)
 
     def _digits(
-        self, context: Context, problem: lg.Problem, test: Any, pooled: Mapping[int, np.ndarray]
+        self,
+        context: Context,
+        problem: lg.Problem,
+        test: Any,
+        pooled: Mapping[int, np.ndarray],
+        name: str,
     ) -> dict[str, np.ndarray]:
         """Every L beside the pooled model of as many steps: a row for each record."""
         X, y = test
         predicted = {total: np.argmax(X @ W, axis=1) for total, W in pooled.items()}
         found = []
-        for L in context.each("digits, L = ", ROUNDS):
+        for L in context.each(f"{name}digits, L = ", ROUNDS):
             rounds = ROUNDS[L]
             record = [total // L for total in TOTALS if L <= total <= L * rounds]
             run = context.run(
@@ -196,15 +205,40 @@ class LastLayer(Experiment):
 STYLES = figures.styles(linestyle=("-", "--", "-.", ":"), marker="osD^", markersize=4 * (3.5,))
 
 
+def _seeds(context: Context) -> range:
+    return context.seeds(quick=1)
+
+
 def _sizes(context: Context) -> tuple[int, int, int]:
     """Rows to train on and to test, and features."""
     return context.pick((800, 1000, 1200), (4000, 1000, 5000))
 
 
-def _make(context: Context, X: np.ndarray, y: np.ndarray) -> Made:
+def _last(digits: Columns) -> dict[str, np.ndarray]:
+    """The last record of each L."""
+    return columns([list(records(part(digits, local_steps=L)))[-1] for L in STEPS])
+
+
+def _numbers(digits: Columns, limit: Columns) -> dict[str, float]:
+    """The worst of all L."""
+    last = _last(digits)
+    accuracy = part(digits, round=TOGETHER)["test_accuracy_percent"]
+    gaps = last["pooled_test_accuracy_percent"] - last["test_accuracy_percent"]
+    far, middle = ([_limit_at(limit, L, total) for L in STEPS] for total in (FAR, MIDDLE))
+    return {
+        "limit_worst_ratio": largest(a / b for a, b in zip(far, middle, strict=True)),
+        "limit_middle_angle_deg": largest(middle),
+        "limit_worst_angle_deg": largest(far),
+        "same_rounds_worst_gain_points": smallest(accuracy[1:] - accuracy[0]),
+        "worst_accuracy_gap_points": largest(gaps),
+        "worst_agreement_percent": smallest(last["agreement_percent"]),
+        "worst_angle_deg": largest(last["angle_deg"]),
+    }
+
+
+def _make(context: Context, X: np.ndarray, y: np.ndarray, seed: int) -> Made:
     """The problem, held-out rows of features, and the small problem."""
     train, test, d = _sizes(context)
-    seed = 1 + context.seed
     rows = np.random.default_rng(seed).permutation(len(y))[: train + test]
     train = min(train, int(0.8 * len(rows)))
     few, wide = SMALL

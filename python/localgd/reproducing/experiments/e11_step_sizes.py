@@ -20,8 +20,8 @@ from ..words import read
 STEPS = (1, 4, 16, 64)
 PRESET_STEPS = 64
 ROUNDS = 2048
-QUICK_REAL = (1, 64), 4  # L, and every how many powers of two: MNIST takes seconds per run
-FULL_REAL = STEPS, 4
+QUICK_REAL = (1, 64), 2  # L, and every how many powers of two: MNIST takes seconds per run
+FULL_REAL = STEPS, 2
 EXPONENTS = (-2, 10)  # of the step sizes 2^-2 to 2^10
 MOST_ENTRIES = 2_000_000  # N·d of the user's rows
 PRESETS = {
@@ -45,7 +45,7 @@ class StepSizes(Experiment):
     def parameters(self, context: Context) -> Mapping[str, Any]:
         """The grid on real rows."""
         return {
-            "grid": context.pick("L = 1 and 64, every fourth power", "every fourth power"),
+            "grid": context.pick("L = 1 and 64, every second power", "every second power"),
             "real_rounds": _real_rounds(context),
             "preset_rounds": _preset_rounds(context),
         }
@@ -83,7 +83,7 @@ class StepSizes(Experiment):
                     ],
                 ),
             ],
-            notes=real.notes,
+            **real.told,
         )
 
     def _grid(
@@ -177,12 +177,6 @@ class StepSizes(Experiment):
         ]
         more = [(heading, f"{{{heading}}}") for heading in steps]
         return self.table(name, found, more=more, **places)
-
-    def finding(self, numbers: Mapping[str, Any]) -> str:
-        """The summary's sentence."""
-        count = numbers["diverged"]
-        diverging = f"{count} runs diverge" if count else "No run diverges"
-        return super().finding({**numbers, "diverging": diverging})
 
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """End losses and stable rounds against η, and the presets."""

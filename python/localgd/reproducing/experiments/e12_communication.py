@@ -12,8 +12,9 @@ import localgd as lg
 
 from .. import figures, rows
 from ..columns import Columns, columns, records
-from ..context import Context
+from ..context import Context, degrees
 from ..experiment import Experiment
+from ..intervals import over_draws
 from ..measured import Measured, largest, smallest
 from ..reaching import rounds_to
 from ..words import read
@@ -21,9 +22,9 @@ from ..words import read
 ANGLES = (20.0, 10.0, 5.0)  # degrees
 LOSSES = (1e-2, 1e-4, 1e-6)
 FAR = 1e40
+SEEN = 1e8  # rounds that the figures show; beyond nobody takes them
 MANY = 1000  # rounds after which the loss should follow ‖ŵ‖²/(ηLk)
 FACTOR = 4  # from one L to the next
-PER_CLASS = 100
 LR = 1.0
 
 
@@ -36,71 +37,75 @@ class Communication(Experiment):
 
     method: Callable[[int], Any] = lambda L: lg.LocalGD(local_steps=L, lr=LR)
 
-    words = read(__file__, per_class=PER_CLASS)
+    words = read(__file__)
 
     def parameters(self, context: Context) -> Mapping[str, Any]:
         """The largest L."""
         return {"most": _steps(context)[-1], "real_most": _real_steps(context)[-1]}
 
     def measure(self, context: Context) -> Measured:
-        """Rounds and bytes to every target for every L."""
-        synthetic = rows.synthetic(context)
-        best = lg.reference.max_margin(synthetic)
-        found = self._targets(context, synthetic, best, _steps(context), "synthetic rows")
+        """Rounds and bytes to every target for every L, draw by draw."""
+        real = self.own_or_digits(context)
+        found = [self._synthetic(context, seed) for seed in context.seeds()]
+        on_real = [
+            self._targets(
+                context,
+                problem,
+                lg.reference.max_margin(problem),
+                _real_steps(context),
+                f"{real.name}, draw {draw}",
+            )
+            for draw, problem in enumerate(real.used, 1)
+        ]
+        draws = [_of_draw(*one) for one in found]
+        real_draws = [_of_real(table) for table in on_real]
+        first, solved, _ = found[0]
+        solves_rounds = [_count(solved[angle]) for angle in ANGLES] + ["–"] * len(LOSSES)
+        solves_row = {"L": "exact local solves", **dict(zip(HEADINGS, solves_rounds, strict=True))}
+        return Measured(
+            numbers={
+                **over_draws(draws),
+                **over_draws(real_draws, "real_"),
+                "largest_local_steps": int(first["local_steps"][-1]),
+                "real_largest_local_steps": int(on_real[0]["local_steps"][-1]),
+            },
+            series={
+                "synthetic": first,
+                "real": on_real[0],
+                "exact_local_solves": {
+                    "angle_deg": np.array(list(solved)),
+                    "rounds": np.array(list(solved.values())),
+                },
+                "draws": columns(draws),
+                "real_draws": columns(real_draws),
+            },
+            tables=[
+                self._table("rounds", [*_rounds(first), solves_row], name="Synthetic rows"),
+                self._table("bytes", _megabytes(first)),
+                self._table("rounds", _rounds(on_real[0]), name=f"Real rows ({real.name})"),
+                self._table("pays", [_pays("synthetic", first), _pays(real.name, on_real[0])]),
+            ],
+            **real.told,
+        )
+
+    def _synthetic(
+        self, context: Context, seed: int
+    ) -> tuple[dict[str, np.ndarray], dict[float, float], Any]:
+        """The targets on the rows of a seed, rounds of exact local solves, and ŵ."""
+        problem = rows.synthetic(seed)
+        best = lg.reference.max_margin(problem)
+        name = f"synthetic rows of seed {seed}"
+        found = self._targets(context, problem, best, _steps(context), name)
         solves = context.run(
-            synthetic,
+            problem,
             lg.LocalSolve(),
             rounds=1000,
             loss="exponential",
             reference=best,
             record=range(1001),
         )
-        solved = {
-            angle: rounds_to(solves.history["round"], np.degrees(solves.history["angle"]), angle)
-            for angle in ANGLES
-        }
-        real = self.own_or_digits(context, per_class=PER_CLASS)
-        real_best = lg.reference.max_margin(real.used)
-        real_found = self._targets(context, real.used, real_best, _real_steps(context), real.name)
-        savings = {target: _savings(found, target) for target in TARGETS}
-        late = found["loss 1e-06"][1:] >= MANY
-        total = found["local_steps"] * found["angle 5°"]
-        real_savings = [_savings(real_found, target) for target in ("angle 10°", "loss 0.0001")]
-        solves_rounds = [_count(solved[angle]) for angle in ANGLES] + ["–"] * len(LOSSES)
-        solves_row = {"L": "exact local solves", **dict(zip(HEADINGS, solves_rounds, strict=True))}
-        return Measured(
-            numbers={
-                "loss_law_error_percent": _law_error(found, best),
-                "least_loss_saving": smallest(savings["loss 1e-06"][late]),
-                "least_step_growth": smallest(total[1:] / total[:-1]),
-                "last_angle_saving": largest(
-                    savings[target][-1] for target in ("angle 20°", "angle 10°")
-                ),
-                "least_rounds_over_solves": smallest(
-                    found[f"angle {a:g}°"].min() / solved[a] for a in (20.0, 10.0)
-                ),
-                "real_least_saving": float(np.min(real_savings)),
-                "largest_local_steps": int(found["local_steps"][-1]),
-                "angle_saving": float(found["angle 5°"][0] / found["angle 5°"][-1]),
-                "loss_saving": float(found["loss 1e-06"][0] / found["loss 1e-06"][-1]),
-                "bytes_per_round": float(found["bytes per round"][0]),
-            },
-            series={
-                "synthetic": found,
-                "real": real_found,
-                "exact_local_solves": {
-                    "angle_deg": np.array(list(solved)),
-                    "rounds": np.array(list(solved.values())),
-                },
-            },
-            tables=[
-                self._table("rounds", [*_rounds(found), solves_row], name="Synthetic rows"),
-                self._table("bytes", _megabytes(found)),
-                self._table("rounds", _rounds(real_found), name=f"Real rows ({real.name})"),
-                self._table("pays", [_pays("synthetic", found), _pays(real.name, real_found)]),
-            ],
-            notes=real.notes,
-        )
+        k, angles = solves.history["round"], degrees(solves)
+        return found, {angle: rounds_to(k, angles, angle) for angle in ANGLES}, best
 
     def _targets(
         self,
@@ -142,11 +147,10 @@ class Communication(Experiment):
         synthetic, real = measured.series["synthetic"], measured.series["real"]
         solves = measured.series["exact_local_solves"]
         solved = {f"angle {row['angle_deg']:g}°": row["rounds"] for row in records(solves)}
-        each = measured.numbers["bytes_per_round"]
         return {
-            "loss": _draw(synthetic, "loss", {}, each),
-            "angle": _draw(synthetic, "angle", solved, each),
-            "real": _draw(real, "angle", {}, real["bytes per round"][0]),
+            "loss": _draw(synthetic, "loss", {}),
+            "angle": _draw(synthetic, "angle", solved),
+            "real": _draw(real, "angle", {}),
         }
 
 
@@ -160,6 +164,39 @@ def _steps(context: Context) -> list[int]:
 
 def _real_steps(context: Context) -> list[int]:
     return [FACTOR**j for j in range(context.pick(4, 6))]
+
+
+def _of_draw(found: Columns, solved: Mapping[float, float], best: Any) -> dict[str, float]:
+    """Of the synthetic rows."""
+    savings = {target: _savings(found, target) for target in TARGETS}
+    late = found["loss 1e-06"][1:] >= MANY
+    total = found["local_steps"] * found["angle 5°"]
+    reached = [a for a in (20.0, 10.0) if np.isfinite(solved[a])]
+    return {
+        "loss_law_error_percent": _law_error(found, best),
+        "least_loss_saving": smallest(savings["loss 1e-06"][late]),
+        "least_step_growth": smallest(total[1:] / total[:-1]),
+        "last_angle_saving": largest(savings[target][-1] for target in ("angle 20°", "angle 10°")),
+        "least_rounds_over_solves": smallest(
+            found[f"angle {a:g}°"].min() / solved[a] for a in reached
+        )
+        if reached
+        else float("nan"),
+        "angle_saving": float(found["angle 5°"][0] / found["angle 5°"][-1]),
+        "angle_saving_10": float(found["angle 10°"][0] / found["angle 10°"][-1]),
+        "rounds_to_angle_log10": float(np.log10(found["angle 5°"][0])),
+        "loss_saving": float(found["loss 1e-06"][0] / found["loss 1e-06"][-1]),
+        "bytes_per_round": float(found["bytes per round"][0]),
+    }
+
+
+def _of_real(found: Columns) -> dict[str, float]:
+    savings = {target: _savings(found, f"{target}") for target in ("angle 10°", "loss 0.0001")}
+    return {
+        "least_saving": smallest(np.concatenate(list(savings.values()))),
+        "angle_saving": float(found["angle 10°"][0] / found["angle 10°"][-1]),
+        "loss_saving": float(found["loss 0.0001"][0] / found["loss 0.0001"][-1]),
+    }
 
 
 def _savings(found: Columns, target: str) -> np.ndarray:
@@ -215,23 +252,20 @@ def _cells(name: str, row: Mapping[str, Any], written: Callable[[Any], str]) -> 
     return {"L": name, **{heading: written(row[target]) for heading, target in targets}}
 
 
-def _draw(table: Columns, kind: str, solved: Mapping[str, float], each: Any) -> Any:
+def _draw(table: Columns, kind: str, solved: Mapping[str, float]) -> Any:
+    """Rounds to each target, as far as anyone could take them."""
     ax = figures.panel(x="Local steps per round L", y="Communication rounds", height=2.9)
     L = table["local_steps"]
     targets = [target for target in TARGETS if target.startswith(kind)]
     for target, style in zip(targets, figures.MARKED, strict=False):
-        k = table[target]
-        ax.plot(L, k[0] / L, color="#BBBBBB", linewidth=0.8)
+        k = np.where(table[target] <= SEEN, table[target], np.nan)
+        ax.plot(L, table[target][0] / L, color="#BBBBBB", linewidth=0.8)
         figures.lines(ax, L, {_label(target): k}, [style])
         if np.isfinite(solved.get(target, np.nan)):
             ax.axhline(solved[target], color=style["color"], linestyle=":", linewidth=1.0)
-    ax.set_ylim(bottom=1)
+    ax.set_ylim(bottom=1, top=SEEN)
     ax.set_xscale("log", base=2)
     ax.set_xticks(L[::2])
-    right = ax.secondary_yaxis("right", functions=(lambda k: k * each, lambda b: b / each))
-    right.set_ylabel("Bytes communicated", fontsize=8)
-    right.tick_params(labelsize=7)
-    right.tick_params(which="minor", right=False)
     ax.tick_params(which="minor", left=False)
     return ax
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..context import Context
 from ..measured import Measured, plain
-from ..running import Outcome
+from ..running import Judged, Outcome
 
 __all__ = ["csv_files", "markdown", "summary"]
 
@@ -61,44 +61,47 @@ def summary(outcomes: Sequence[Outcome], context: Context) -> str:
         "quick": context.quick,
         "seed": context.seed,
         "own_rows": None if context.own is None else context.own.about,
-        "experiments": [_of(outcome) for outcome in outcomes],
+        "experiments": [_of(outcome, context) for outcome in outcomes],
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
+def markdown(outcomes: Sequence[Outcome], context: Context) -> str:
     """The summary as a Markdown table, to be put into other pages.
 
     Parameters
     ----------
     outcomes : sequence of Outcome
+    context : Context
 
     Returns
     -------
     str
     """
-    rows = [
-        ["", "question", "verdict", "finding"],
-        ["---"] * 4,
-        *([o.experiment.id, o.experiment.words.question, o.answer, o.finding] for o in outcomes),
-    ]
+    rows = [["", "claim", "verdict", "finding"], ["---"] * 4]
+    for outcome in outcomes:
+        own = outcome.own_rows(context)
+        said = f" (Own rows {own}.)" if own else ""
+        rows += [
+            [outcome.experiment.id, title, answer, finding + said]
+            for title, answer, finding in outcome.lines
+        ]
     return "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in rows)
 
 
-def _of(outcome: Outcome) -> dict[str, Any]:
-    experiment = outcome.experiment
+def _of(outcome: Outcome, context: Context) -> dict[str, Any]:
+    experiment, measured = outcome.experiment, outcome.measured
     found: dict[str, Any] = {
         "id": experiment.id,
         "title": experiment.words.title,
-        "answer": outcome.answer,
-        "finding": outcome.finding,
+        "question": experiment.words.question,
+        "own_rows": outcome.own_rows(context),
     }
-    if outcome.measured is None or outcome.verdict is None:
-        return found
+    if measured is None:
+        return found | {"error": outcome.error}
     return found | {
-        "reason": outcome.verdict.reason,
-        "criterion": _conditions(outcome, outcome.measured),
-        "numbers": {name: plain(value) for name, value in outcome.measured.numbers.items()},
+        "claims": [_claim(judged, measured) for judged in outcome.judged],
+        "numbers": {name: plain(value) for name, value in measured.numbers.items()},
         "data_sha256": {
             name: hashlib.sha256(text.encode()).hexdigest()
             for name, text in csv_files(outcome).items()
@@ -106,12 +109,20 @@ def _of(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _conditions(outcome: Outcome, measured: Measured) -> list[dict[str, Any]]:
-    return [
-        {
-            "condition": condition.words,
-            "measured": plain(measured.numbers[condition.number]),
-            "met": condition.met(measured.numbers),
-        }
-        for condition in outcome.experiment.criterion
-    ]
+def _claim(judged: Judged, measured: Measured) -> dict[str, Any]:
+    return {
+        "title": judged.claim.title,
+        "verdict": judged.verdict.answer,
+        "reason": judged.verdict.reason,
+        "finding": judged.finding,
+        "criterion": [
+            {
+                "condition": condition.words,
+                "limit_set": condition.when,
+                "measured": plain(measured.numbers[condition.number]),
+                "answer": condition.answer(measured.numbers),
+            }
+            | ({"first_condition": condition.first} if condition.first else {})
+            for condition in judged.claim.conditions
+        ],
+    }

@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import _validation as check
 from ..context import Context
-from ..criterion import CAVEAT, FAILS, HOLDS
+from ..criterion import CAVEAT, FAILS, HOLDS, INCONCLUSIVE, MET, NOT_MET, UNDECIDED
 from ..measured import Table
 from ..running import FAILED, Outcome
 from .data import csv_files
@@ -20,12 +20,22 @@ from .text import rich, signed
 
 __all__ = ["page", "section"]
 
-KINDS = {HOLDS: "good", FAILS: "bad", CAVEAT: "mixed", FAILED: "broken"}  # classes of style.css
+# Classes of style.css.
+KINDS = {
+    HOLDS: "good",
+    CAVEAT: "mixed",
+    INCONCLUSIVE: "unsure",
+    FAILS: "bad",
+    FAILED: "broken",
+    MET: "good",
+    UNDECIDED: "unsure",
+    NOT_MET: "bad",
+}
 COUNTED = {
     HOLDS: ("holds", "hold"),
     CAVEAT: ("holds with a caveat", "hold with a caveat"),
+    INCONCLUSIVE: ("is inconclusive", "are inconclusive"),
     FAILS: ("does not hold", "do not hold"),
-    FAILED: ("failed to run", "failed to run"),
 }
 NUMERIC = re.compile(r"^[<>≤≥≈±−-]?\s?[\d.,]+|^[–-]?$|^never$")
 
@@ -90,8 +100,9 @@ def section(outcome: Outcome, context: Context, figures: Mapping[str, str]) -> s
         words=words,
         measured=measured,
         setting=_setting(outcome, context),
+        FAILED=FAILED,
         other_kind=context.pick("full", "quick"),
-        own_rows=_own_rows(outcome, context),
+        own_rows=outcome.own_rows(context),
         pictures=_pictures(outcome, figures),
         files=list(csv_files(outcome)),
         limits=[*words.limits, *(measured.notes if measured else ())],
@@ -129,10 +140,21 @@ def _markup(text: str) -> Any:
 
 
 def _tally(outcomes: Sequence[Outcome]) -> str:
-    counts = Counter(outcome.answer for outcome in outcomes)
+    if not outcomes:
+        return "No experiment is finished."
+    counts = Counter(judged.verdict.answer for outcome in outcomes for judged in outcome.judged)
     said = [f"{counts[a]} {words[counts[a] > 1]}" for a, words in COUNTED.items() if counts[a]]
-    one = "experiment" if len(outcomes) == 1 else "experiments"
-    return f"{len(outcomes)} {one}: {', '.join(said)}." if said else "No experiment is finished."
+    failed = sum(outcome.failed for outcome in outcomes)
+    claims = f"{_count(sum(counts.values()), 'claim')} in {_count(len(outcomes), 'experiment')}"
+    return (
+        ": ".join([claims, *filter(None, [", ".join(said)])])
+        + "."
+        + (f" {_count(failed, 'experiment')} failed to run." if failed else "")
+    )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" + "s" * (number != 1)
 
 
 def _setting(outcome: Outcome, context: Context) -> list[tuple[str, str, str]]:
@@ -140,15 +162,6 @@ def _setting(outcome: Outcome, context: Context) -> list[tuple[str, str, str]]:
     used = outcome.experiment.setting(context)
     other = outcome.experiment.setting(Context(quick=not context.quick, seed=context.seed))
     return [(key, text, other[key] if other[key] != text else "") for key, text in used.items()]
-
-
-def _own_rows(outcome: Outcome, context: Context) -> str:
-    """Why the user's rows were not used, where it is their task."""
-    tasks = outcome.experiment.words.tasks
-    if context.own is None or context.own_problem(*tasks) is not None:
-        return ""
-    why = f"it can use {' or '.join(tasks)} rows" if tasks else "it has rows of its own"
-    return f"not used: {why}"
 
 
 def _pictures(outcome: Outcome, figures: Mapping[str, str]) -> list[dict[str, Any]]:

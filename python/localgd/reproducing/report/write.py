@@ -81,4 +81,4 @@ class Report:
         text = page(self.outcomes, self.sections, self.context, self.about, self.waiting)
         write_text(self.index, text)
         write_text(self.folder / "summary.json", summary(self.outcomes, self.context))
-        write_text(self.folder / "summary.md", markdown(self.outcomes))
+        write_text(self.folder / "summary.md", markdown(self.outcomes, self.context))
