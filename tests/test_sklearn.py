@@ -15,7 +15,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -79,6 +79,15 @@ def test_the_minimiser_of_numbers_is_that_of_ridge():
     np.testing.assert_allclose(np.append(model.coef_, model.intercept_), wanted, atol=1e-9)
     assert model.coef_.shape == (4,) and np.ndim(model.intercept_) == 0
     np.testing.assert_allclose(model.predict(X), with_ones(X) @ wanted, atol=1e-8)
+
+
+def test_the_minimiser_of_counts_is_that_of_poisson_regression():
+    X, _, clients = rows_of()
+    y = np.random.default_rng(0).poisson(np.exp(0.3 * X[:, 0] + 0.5))
+    model = FederatedRegressor(loss="poisson", lr=0.05, l2=0.03, tol=1e-10).fit(X, y, clients)
+    wanted = PoissonRegressor(alpha=0.03, fit_intercept=False, tol=1e-12, solver="newton-cholesky")
+    predicted = wanted.fit(with_ones(X), y).predict(with_ones(X))
+    np.testing.assert_allclose(model.predict(X), predicted, rtol=1e-7)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
+from ..losses import LOSSES
 from .base import Federated
 
 __all__ = ["FederatedRegressor"]
@@ -15,7 +16,7 @@ __all__ = ["FederatedRegressor"]
 class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
     """A linear model of numbers, trained by local updates, as an estimator of scikit-learn.
 
-    ``min_w Σ_i p_i (1/n_i) Σ_j ½ (x_ij·w - y_ij)² + (λ/2)‖w‖²``
+    ``min_w Σ_i p_i (1/n_i) Σ_j ℓ(x_ij·w, y_ij) + (λ/2)‖w‖²``
 
     Parameters
     ----------
@@ -26,8 +27,8 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
         ``sklearn.linear_model.Ridge(alpha=l2 * N)`` on rows with a column of ones.
     n_jobs, random_state
         As for :class:`FederatedClassifier`.
-    loss : "squared" or "huber", default "squared"
-        ½ r² of r = x·w - y; huber: |r| - ½ where |r| > 1.
+    loss : "squared", "huber" or "poisson", default "squared"
+        As for :func:`localgd.run`; "poisson", of counts, wants a number as ``lr``.
 
     Attributes
     ----------
@@ -104,7 +105,7 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
     def predict(self, X: Any) -> np.ndarray:
         """The targets of rows.
 
-        ``x·coef_ + intercept_``
+        ``x·coef_ + intercept_``, with the Poisson loss e to that power
 
         Parameters
         ----------
@@ -128,4 +129,5 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
         >>> model.predict([[3.0]]).round(3)
         array([3.])
         """
-        return self._scores(X)
+        scores = self._scores(X)
+        return LOSSES[self.run_.config["loss"]].means(scores)
