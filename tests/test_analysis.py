@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 import localgd as lg
 from localgd.analysis import angle, heterogeneity, margins, residual
@@ -435,6 +436,22 @@ def test_smoothness_at_extreme_scales(scale):
     else:
         with pytest.raises(ValueError, match="leave the range of double precision; rescale"):
             lg.analysis.smoothness(problem, "logistic")
+
+
+@pytest.mark.parametrize("shape", [(60, 20), (20, 60), (2200, 1100)])  # the last by Lanczos
+@pytest.mark.parametrize("weighted", [False, True])
+def test_smoothness_of_sparse_rows_is_that_of_dense_ones(shape, weighted):
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random(shape) < 0.05, rng.standard_normal(shape), 0.0)
+    y, clients = np.where(rng.random(len(X)) < 0.5, -1, 1), np.arange(len(X)) % 2
+    v = rng.random(len(X)) if weighted else None
+    found, wanted = (
+        lg.analysis.smoothness(
+            lg.Problem.from_arrays(rows, y, clients, sample_weight=v), "logistic"
+        )
+        for rows in (csr_array(X), X)
+    )
+    assert found == pytest.approx(wanted, rel=1e-12)
 
 
 def test_residual_refuses_the_reference_of_other_rows():

@@ -24,8 +24,9 @@ from numpydoc.hooks.validate_docstrings import parse_config
 from numpydoc.validate import validate
 
 CHECKS = parse_config(Path(__file__).parents[1])["checks"]
-MODULES = (lg.analysis, lg.datasets, lg.plot, lg.reference)
+MODULES = (lg.analysis, lg.datasets, lg.plot, lg.reference, lg.sklearn)
 BASES = (methods.Method, partitioning.Scheme)
+OF_SCIKIT_LEARN = re.compile(r"set_\w+_request")  # methods that it writes, and their docstrings
 LINK = re.compile(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S|https://\S")
 
 
@@ -41,7 +42,9 @@ def public() -> dict[str, Any]:
         found[path] = value
         for name in vars(value) if inspect.isclass(value) else ():
             member = getattr(value, name)
-            if not name.startswith("_") and (isinstance(member, property) or callable(member)):
+            if name.startswith("_") or OF_SCIKIT_LEARN.fullmatch(name):
+                continue
+            if isinstance(member, property) or callable(member):
                 found[f"{path}.{name}"] = member
     return found
 

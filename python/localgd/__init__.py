@@ -34,6 +34,7 @@ from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, Se
 if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
     from .analysis import angle
+    from .evaluation import Evaluation, evaluate
     from .fast_forwarding import fast_forward
     from .partitioning import (
         ByClass,
@@ -61,6 +62,7 @@ __all__ = [
     "Cyclic",
     "Dirichlet",
     "DivergedError",
+    "Evaluation",
     "FeatureShift",
     "FedGA",
     "FedProx",
@@ -91,6 +93,7 @@ __all__ = [
     "analysis",
     "angle",
     "datasets",
+    "evaluate",
     "fast_forward",
     "load",
     "load_sweep",
@@ -103,10 +106,11 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
-_LAZY_MODULES = {"analysis", "datasets", "plot", "reference"}
+_LAZY_MODULES = {"analysis", "datasets", "plot", "reference", "sklearn"}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",
+    **dict.fromkeys(["Evaluation", "evaluate"], "evaluation"),
     **dict.fromkeys(["load_sweep", "sweep"], "sweeping"),
     **dict.fromkeys(
         [

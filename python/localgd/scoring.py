@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["accuracy", "auc", "balanced_accuracy", "class_accuracies", "class_f1", "f1", "right"]
+__all__ = [
+    "accuracy",
+    "auc",
+    "aucs",
+    "balanced_accuracy",
+    "class_accuracies",
+    "class_f1",
+    "f1",
+    "right",
+]
 
 
 def right(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -53,13 +62,21 @@ def auc(y: np.ndarray, scores: np.ndarray) -> float:
 
     NaN with rows of one label only.
     """
-    positive = y > 0
-    many, others = int(np.count_nonzero(positive)), int(np.count_nonzero(~positive))
-    if many == 0 or others == 0:
-        return float("nan")
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(count) - (count - 1) / 2  # the mean rank of those with one score
-    return float((ranks[place[positive]].sum() - many * (many + 1) / 2) / (many * others))
+    return float(aucs(y, scores, np.ones((1, len(y))))[0])
+
+
+def aucs(y: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The same of several samples, (B,), in which each row occurs ``counts`` (B, n) times."""
+    order = np.argsort(scores)
+    ranked = scores[order]
+    first = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    of_score = np.add.reduceat(counts[:, order], first, axis=1)
+    above = np.add.reduceat(counts[:, order] * (y[order] > 0), first, axis=1)
+    below = of_score - above
+    pairs = (above * (np.cumsum(below, axis=1) - below / 2)).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        found: np.ndarray = pairs / (above.sum(axis=1) * below.sum(axis=1))
+    return found
 
 
 def _told(scores: np.ndarray) -> np.ndarray:

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from .clients import clients
 from .convergence import convergence, overview
+from .evaluations import calibration, clients_compare
 from .margins import margins
 from .sweeps import sweep
 
-__all__ = ["clients", "convergence", "margins", "overview", "sweep"]
+__all__ = [
+    "calibration",
+    "clients",
+    "clients_compare",
+    "convergence",
+    "margins",
+    "overview",
+    "sweep",
+]
