@@ -288,6 +288,7 @@ def test_one_command_times_sparse_rows(tmp_path):
 def test_table_of_sparse_rows_is_that_of_the_results():
     page = README.read_text(encoding="utf-8")
     assert sparse_table.renewed(page) == page, "run python bench/sparse_rows --table"
+    assert list(sparse_table.RESULTS.glob("*.json"))
 
 
 def test_every_way_to_minimise_reaches_its_goal():

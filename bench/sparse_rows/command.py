@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
         ]
         args.json.write_text(json.dumps({**report, "cases": cases}, indent=2))
     if args.results is not None:
-        kept = results(report, groups, shown(sys.argv[1:], args.data), args.clock)
+        kept = results(report, groups, shown(sys.argv[1:], args.data), args.clock, args.threads)
         file = default_file(kept, RESULTS) if args.results == Path() else args.results
         write(file, kept)
         print(f"\nwritten: {file}; python bench/sparse_rows --table puts it into the README")

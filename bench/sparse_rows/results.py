@@ -31,13 +31,14 @@ COLUMNS = (
     "ratio, every step",
 )
 FACTS = {
-    "processor": "machine",
-    "instruction set": "instruction_set",
-    "measured": "date",
-    "commit": "commit",
-    "command": "command",
-    "seconds of": "clock",
-    "load": "load_average",
+    "processor": lambda found: found["machine"],
+    "instruction set": lambda found: found["instruction_set"],
+    "measured": lambda found: found["date"],
+    "commit": lambda found: found["commit"],
+    "command": lambda found: f"`{found['command']}`",
+    "clock": lambda found: found["clock"],
+    "threads": lambda found: f"{found['threads']}",
+    "load of the machine": lambda found: f"{found['load_average']:.1f}",
 }
 
 
@@ -50,11 +51,15 @@ def nanoseconds(group: Group, entrant: Entrant | None) -> float | None:
 
 
 def results(
-    report: dict[str, Any], groups: Sequence[Group], arguments: Sequence[str], clock: str
+    report: dict[str, Any],
+    groups: Sequence[Group],
+    arguments: Sequence[str],
+    clock: str,
+    threads: int,
 ) -> dict[str, Any]:
     command = " ".join(["python bench/sparse_rows", *arguments])
     kept = about_run(report, command)
-    return {**kept, "clock": clock, "cases": [_case(group) for group in groups]}
+    return {**kept, "clock": clock, "threads": threads, "cases": [_case(group) for group in groups]}
 
 
 def _case(group: Group) -> dict[str, Any]:
@@ -78,12 +83,12 @@ def _case(group: Group) -> dict[str, Any]:
 
 
 def renewed(page: str, folder: Path = RESULTS) -> str:
-    """The page with a table for each file of results, as they are now."""
+    """The page with the tables of each file of results, as they are now."""
     made = []
     for file in sorted(folder.glob("*.json")):
         found = json.loads(file.read_text("utf-8"))
-        facts = "; ".join(f"{name}: {found[key]}" for name, key in FACTS.items())
-        made.append(f"{facts}.\n\n{table(COLUMNS, _rows(found))}")
+        facts = [[label, fact(found)] for label, fact in FACTS.items()]
+        made += [table(COLUMNS, _rows(found)), table(["", file.stem], facts)]
     return replaced(page, BEGIN, END, "\n\n".join(made))
 
 
