@@ -455,7 +455,7 @@ def _said(crossovers: Mapping[int, Estimate]) -> str:
     known = [
         f"{zeta:.2g} after {rounds}"
         for rounds, zeta in crossovers.items()
-        if math.isfinite(zeta.value)
+        if math.isfinite(zeta.low) or math.isfinite(zeta.high)
     ]
     return ", ".join(known) or "unknown"
 
