@@ -14,8 +14,8 @@ struct Layout {
   std::vector<Index> offsets;  // M + 1
   Index width;                 // d
   bool weighted = false;       // rows have weights
-  std::vector<Index>
-      entries_before{};  // M + 1, of each client's first row; empty if rows are dense
+  // M + 1: how many entries come before each client's first row; empty if rows are dense.
+  std::vector<Index> entries_before{};
 
   Index clients() const { return static_cast<Index>(offsets.size()) - 1; }
   Index samples() const { return offsets.back(); }

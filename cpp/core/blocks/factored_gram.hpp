@@ -23,9 +23,6 @@ class FactoredGram {
   FactoredGram(const SparseView<Number>& rows, Index first, Index n, const double* signs,
                std::vector<Place>& local);
 
-  Index size() const { return n_; }
-  Index columns() const { return static_cast<Index>(columns_.size()); }  // that occur
-
   // x += scale K e for some columns of n reals, padded<Real>(n) apart. Returns the largest |x| (or
   // less where there is a NaN).
   Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
@@ -38,12 +35,42 @@ class FactoredGram {
   void add_transposed(const Real* e, Number* g) const;
 
  private:
+  // The columns that occur, by how often they do, which is returned; local: their numbers.
+  template <class Number>
+  std::vector<Index> renumber(const SparseView<Number>& rows, Index first,
+                              std::vector<Place>& local);
+  // The factors of the rows; whether they have their values in them.
+  template <class Number>
+  bool take_factors(const SparseView<Number>& rows, Index first, const double* signs);
+
+  Index columns() const { return static_cast<Index>(columns_.size()); }
+
+  // The longest first.
+  static std::vector<Place> in_order(const std::vector<Index>& lengths) {
+    std::vector<Place> order(lengths.size());
+    std::iota(order.begin(), order.end(), Place{0});
+    std::stable_sort(order.begin(), order.end(), [&](Place a, Place b) {
+      return lengths[static_cast<std::size_t>(a)] > lengths[static_cast<std::size_t>(b)];
+    });
+    return order;
+  }
+
   // factors e, as the columns take it
   void weigh(const Real* e) const {
     if (factors_.size())
       for (Index j = 0; j < n_; ++j) weighed_[j] = factors_[j] * e[j];
     else
       std::copy_n(e, n_, weighed_.data());
+  }
+
+  // Calls take(places[p], x) for a register of numbers x of the places from p on.
+  template <class Take>
+  LOCALGD_IN_PLACE static void for_lanes(const std::vector<Place>& places, Index p,
+                                         Register<Real> x, Take&& take) {
+    Real numbers[lanes<Real>];
+    store(numbers, x);
+    const Index some = std::min(lanes<Real>, static_cast<Index>(places.size()) - p);
+    for (Index l = 0; l < some; ++l) take(places[static_cast<std::size_t>(p + l)], numbers[l]);
   }
 
   Index n_;
@@ -59,60 +86,59 @@ class FactoredGram {
 
 template <class Real>
 template <class Number>
+std::vector<Index> FactoredGram<Real>::renumber(const SparseView<Number>& rows, Index first,
+                                                std::vector<Place>& local) {
+  // In the order in which they are found.
+  std::vector<Place> found;
+  std::vector<Index> of_found;
+  for (Index t = rows.begin(first); t < rows.begin(first + n_); ++t) {
+    Place& own = local[static_cast<std::size_t>(rows.columns[t])];
+    if (own < 0) {
+      own = static_cast<Place>(found.size());
+      found.push_back(rows.columns[t]);
+      of_found.push_back(0);
+    }
+    ++of_found[static_cast<std::size_t>(own)];
+  }
+  std::vector<Index> counts;
+  for (const Place p : in_order(of_found)) {
+    const auto before = static_cast<std::size_t>(p);
+    local[static_cast<std::size_t>(found[before])] = static_cast<Place>(columns_.size());
+    columns_.push_back(found[before]);
+    counts.push_back(of_found[before]);
+  }
+  return counts;
+}
+
+template <class Real>
+template <class Number>
+bool FactoredGram<Real>::take_factors(const SparseView<Number>& rows, Index first,
+                                      const double* signs) {
+  bool even = true;  // each row has but one value
+  for (Index j = 0; even && j < n_; ++j) {
+    const Number* own = rows.values + rows.begin(first + j);
+    even = std::all_of(own, own + rows.length(first + j), [&](Number x) { return x == own[0]; });
+  }
+  if (!signs && !even) return even;
+  factors_ = Vector<Real>::Ones(n_);
+  for (Index j = 0; j < n_; ++j) {
+    if (signs) factors_[j] = static_cast<Real>(signs[first + j]);
+    if (even && rows.length(first + j))
+      factors_[j] *= static_cast<Real>(rows.values[rows.begin(first + j)]);
+  }
+  if ((factors_.array() == Real(1)).all()) factors_.resize(0);
+  return even;
+}
+
+template <class Real>
+template <class Number>
 FactoredGram<Real>::FactoredGram(const SparseView<Number>& rows, Index first, Index n,
                                  const double* signs, std::vector<Place>& local)
     : n_(n) {
+  const std::vector<Index> counts = renumber(rows, first, local);
+  const bool even = take_factors(rows, first, signs);
+
   const Index begin = rows.begin(first), entries = rows.begin(first + n) - begin;
-  const std::int32_t* columns = rows.columns + begin;
-  const Number* values = rows.values + begin;
-  // Columns in the order in which they are found, then by how often.
-  std::vector<Index> counts;
-  for (Index t = 0; t < entries; ++t) {
-    Place& own = local[static_cast<std::size_t>(columns[t])];
-    if (own < 0) {
-      own = static_cast<Place>(columns_.size());
-      columns_.push_back(columns[t]);
-      counts.push_back(0);
-    }
-    ++counts[static_cast<std::size_t>(own)];
-  }
-  const auto sorted = [](const std::vector<Index>& lengths) {
-    std::vector<Place> order(lengths.size());
-    std::iota(order.begin(), order.end(), Place{0});
-    std::stable_sort(order.begin(), order.end(), [&](Place a, Place b) {
-      return lengths[static_cast<std::size_t>(a)] > lengths[static_cast<std::size_t>(b)];
-    });
-    return order;
-  };
-  {
-    const std::vector<Place> by_count = sorted(counts);
-    std::vector<Place> found(by_count.size());
-    std::vector<Index> of(by_count.size());
-    for (std::size_t p = 0; p < by_count.size(); ++p) {
-      const auto before = static_cast<std::size_t>(by_count[p]);
-      found[p] = columns_[before];
-      of[p] = counts[before];
-      local[static_cast<std::size_t>(found[p])] = static_cast<Place>(p);
-    }
-    columns_.swap(found);
-    counts.swap(of);
-  }
-
-  bool even = true;  // each row has but one value
-  for (Index j = 0; even && j < n; ++j) {
-    const Number* own = rows.values + rows.begin(first + j);
-    for (Index t = 1; even && t < rows.length(first + j); ++t) even = own[t] == own[0];
-  }
-  if (signs || even) {
-    factors_ = Vector<Real>::Ones(n);
-    for (Index j = 0; j < n; ++j) {
-      if (signs) factors_[j] = static_cast<Real>(signs[first + j]);
-      if (even && rows.length(first + j))
-        factors_[j] *= static_cast<Real>(rows.values[rows.begin(first + j)]);
-    }
-    if ((factors_.array() == Real(1)).all()) factors_.resize(0);
-  }
-
   std::vector<Index> lengths(static_cast<std::size_t>(n)), begins{0};
   for (Index j = 0; j < n; ++j) {
     lengths[static_cast<std::size_t>(j)] = rows.length(first + j);
@@ -122,11 +148,11 @@ FactoredGram<Real>::FactoredGram(const SparseView<Number>& rows, Index first, In
   std::vector<Real> in_real(static_cast<std::size_t>(even ? 0 : entries));
   for (Index t = 0; t < entries; ++t) {
     const auto at = static_cast<std::size_t>(t);
-    places[at] = local[static_cast<std::size_t>(columns[t])];
-    if (!even) in_real[at] = static_cast<Real>(values[t]);
+    places[at] = local[static_cast<std::size_t>(rows.columns[begin + t])];
+    if (!even) in_real[at] = static_cast<Real>(rows.values[begin + t]);
   }
-  order_ = sorted(lengths);
-  const Index zero = padded<Real>(this->columns());
+  order_ = in_order(lengths);
+  const Index zero = padded<Real>(columns());
   by_row_ = SlicedRows<Real>(begins, places, even ? nullptr : in_real.data(), order_, zero);
 
   // The same column by column.
@@ -163,14 +189,9 @@ Real FactoredGram<Real>::add_product(const Real* e, Index columns, Real scale, R
                         [&](Index place, Register<Real> sums)
                             LOCALGD_LAMBDA_IN_PLACE { store(image_.data() + place, sums); });
     by_row_.multiply(image_.data(), [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
-      Real products[lanes<Real>];
-      store(products, scale * sums);
-      const Index rows = std::min(lanes<Real>, n_ - place);
-      const Place* own = order_.data() + place;
-      for (Index l = 0; l < rows; ++l) {
-        const Index j = own[l];
-        x[j] = factors ? x[j] + factors[j] * products[l] : x[j] + products[l];
-      }
+      for_lanes(order_, place, scale * sums, [&](Place j, Real product) {
+        x[j] = factors ? x[j] + factors[j] * product : x[j] + product;
+      });
     });
     for (Index j = 0; j < n_; ++j) most = std::max(most, std::abs(x[j]));
   }
@@ -181,12 +202,9 @@ template <class Real>
 void FactoredGram<Real>::multiply(const Real* w, Real* m) const {
   for (Index k = 0; k < columns(); ++k) image_[k] = w[columns_[static_cast<std::size_t>(k)]];
   by_row_.multiply(image_.data(), [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
-    Real products[lanes<Real>];
-    store(products, sums);
-    const Index rows = std::min(lanes<Real>, n_ - place);
-    const Place* own = order_.data() + place;
-    for (Index l = 0; l < rows; ++l)
-      m[own[l]] = factors_.size() ? factors_[own[l]] * products[l] : products[l];
+    for_lanes(order_, place, sums, [&](Place j, Real product) {
+      m[j] = factors_.size() ? factors_[j] * product : product;
+    });
   });
 }
 
@@ -194,15 +212,11 @@ template <class Real>
 template <class Number>
 void FactoredGram<Real>::add_transposed(const Real* e, Number* g) const {
   weigh(e);
-  by_column_.multiply(weighed_.data(),
-                      [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
-                        Real changes[lanes<Real>];
-                        store(changes, sums);
-                        const Index some = std::min(lanes<Real>, this->columns() - place);
-                        const Place* own = columns_.data() + place;
-                        for (Index l = 0; l < some; ++l)
-                          g[own[l]] += static_cast<Number>(changes[l]);
-                      });
+  by_column_.multiply(
+      weighed_.data(), [&](Index place, Register<Real> sums) LOCALGD_LAMBDA_IN_PLACE {
+        for_lanes(columns_, place, sums,
+                  [&](Place k, Real change) { g[k] += static_cast<Number>(change); });
+      });
 }
 
 // Compiled in rows/sparse.cpp alone.

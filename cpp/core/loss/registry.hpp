@@ -5,12 +5,12 @@
 //   facts                see facts.hpp
 //   signed_rows          whether it is a function of y x.w alone: rows come with their sign
 //   multiclass           whether a row has several outputs; functions then take many rows at once
-//   exact                whether after_move() and change() are so without the exp that they are
-//   given value                l negative_derivative  -l'; of margins alone where targets do not
-//   count at_start             what is kept of known margins for -l' near them: after_move, change
-//   -l' at a deviation from them, and by how much it differs, from exp and
-//                        exp - 1 of the deviation; a loss that keeps the target there is given the
-//                        margin, too
+//   exact                whether after_move() and change() need no exp
+//   value                l
+//   negative_derivative  -l'; of margins alone where targets do not count
+//   at_start             what is kept of known margins for -l' near them:
+//   after_move, change   -l' at a deviation from them, and by how much it differs, from exp and
+//                        exp - 1 of the deviation; of the margin, too, where the target is kept
 #pragma once
 
 #include <string_view>

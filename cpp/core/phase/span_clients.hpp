@@ -11,12 +11,14 @@
 namespace localgd {
 
 // Flops of a step, by group.
-inline Work span_work(const Data& data, Index outputs, const Round& round) {
+inline Work span_work(const Data& data, Index outputs, const Round& round,
+                      bool by_factors = false) {
   std::vector<double> costs;
   for (Index i = 0; i < data.clients(); ++i) {
     const auto n = static_cast<double>(data.size(i)), c = static_cast<double>(outputs);
     const auto rows = static_cast<double>(round.rows_of_step(i));
-    costs.push_back((2 * n * rows + 20 * rows) * c);
+    const double product = by_factors ? 4 * static_cast<double>(data.entries(i)) : 2 * n * rows;
+    costs.push_back((product + 20 * rows) * c);
   }
   return round.groups().work(costs);
 }

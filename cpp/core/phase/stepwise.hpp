@@ -72,16 +72,7 @@ class FullBatches final : public Phase {
         groups_(round.groups()),
         steps_(round.rule().steps),
         extrapolation_(round.rule(), model.clients().count()) {
-    const Data& data = model.clients().data();
-    if (!by_factors) {
-      work_ = span_work(data, model.clients().outputs(), round);
-      return;
-    }
-    std::vector<double> costs;
-    for (Index i = 0; i < data.clients(); ++i)
-      costs.push_back(static_cast<double>((4 * data.entries(i) + 20 * data.size(i)) *
-                                          model.clients().outputs()));
-    work_ = groups_.work(costs);
+    work_ = span_work(model.clients().data(), model.clients().outputs(), round, by_factors);
   }
 
   bool prepare(Team& team, Stop& stop) override {

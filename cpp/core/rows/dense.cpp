@@ -18,8 +18,8 @@ class DenseSource final : public RowSource {
   Index entries_before(Index j) const override { return j * features(); }
   bool sparse() const override { return false; }
 
-  void dots(Range i, const double* w, Index outputs, double* m, Index stride) const override {
-    for (Index c = 0; c < outputs; ++c, w += features(), m += stride)
+  void dots(Range i, const double* w, Index outputs, double* m) const override {
+    for (Index c = 0; c < outputs; ++c, w += features(), m += i.count)
       for (Index j = 0; j < i.count; ++j) {
         m[j] = wide_dot(row(i.first + j), w, features());
         if (signs_.size()) m[j] *= signs_[i.first + j];
@@ -104,7 +104,7 @@ std::shared_ptr<const RowSource> dense_rows(const RowsView<float>& rows,
 
 void products_of_rows(const RowSource& rows, const Matrix<double>& w, Matrix<double>& m) {
   m.resize(rows.count(), w.cols());
-  rows.dots(rows.all(), w.data(), w.cols(), m.data(), m.rows());
+  rows.dots(rows.all(), w.data(), w.cols(), m.data());
 }
 
 }  // namespace localgd

@@ -52,12 +52,6 @@ class DenseRows final : public Rows<Real> {
     turn(i, outputs, m);
   }
 
-  void add_in_double(Range, const Real*, Index, double*) const override {
-    throw std::logic_error("rows: want sparse ones");
-  }
-  void clear(Index, Index, Real*) const override {
-    throw std::logic_error("rows: want sparse ones");
-  }
   void multiply(Range i, const Real* x, Index outputs, Real* m) const override {
     const auto a = view(i);
     multiply_rows(a.data(), a.rows(), a.cols(), outputs, x, m, a.rows());

@@ -1,6 +1,8 @@
 // How the rows of all clients are stored in Real: what an engine does with them. Storages are
-// dense.hpp and sparse.hpp; a further one is a file with a RowSource and its Rows.
+// dense.cpp and sparse.cpp; a further one is a file with a RowSource and its Rows.
 #pragma once
+
+#include <stdexcept>
 
 #include "source.hpp"
 
@@ -39,16 +41,21 @@ class Rows {
   // m = A_i x, and g += A_i^T e
   virtual void multiply(Range i, const Real* x, Index outputs, Real* m) const = 0;
   virtual void add(Range i, const Real* e, Index outputs, Real* g) const = 0;
-  // The same to sums in float64: only of sparse rows.
-  virtual void add_in_double(Range i, const Real* e, Index outputs, double* g) const = 0;
-
-  // v = 0, d x outputs, where a row is not 0: only of sparse rows.
-  virtual void clear(Index row, Index outputs, Real* v) const = 0;
 
   // Rows as they are in memory, for the phase that streams them. Only of dense rows.
-  virtual DenseBlock<Real> dense(Range i) const = 0;
-  // K_ii of a client by its factors; null of dense rows.
+  virtual DenseBlock<Real> dense(Range /*i*/) const { throw other_storage(); }
+
+  // Of sparse rows: add() to sums in float64; v = 0, d x outputs, where a row is not 0; and K_ii of
+  // a client by its factors, which is null of dense rows.
+  virtual void add_in_double(Range /*i*/, const Real* /*e*/, Index /*outputs*/,
+                             double* /*g*/) const {
+    throw other_storage();
+  }
+  virtual void clear(Index /*row*/, Index /*outputs*/, Real* /*v*/) const { throw other_storage(); }
   virtual const FactoredGram<Real>* factored(Range /*i*/) const { return nullptr; }
+
+ private:
+  static std::logic_error other_storage() { return std::logic_error("rows: want another storage"); }
 };
 
 }  // namespace localgd

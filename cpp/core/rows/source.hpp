@@ -35,8 +35,8 @@ class RowSource {
   virtual Index entries_before(Index j) const = 0;
   virtual bool sparse() const = 0;
 
-  // m = A_i w, w d x C, m n x C with columns `stride` apart: to the same bits wherever they are.
-  virtual void dots(Range i, const double* w, Index outputs, double* m, Index stride) const = 0;
+  // m = A_i w, w d x C, m n x C: to the same bits wherever they are.
+  virtual void dots(Range i, const double* w, Index outputs, double* m) const = 0;
   // A_i^T x, x n x C
   virtual Matrix<double> combine(Range i, const ColumnsRef<double>& x) const = 0;
   // out = A_i A_i^T

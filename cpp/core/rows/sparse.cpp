@@ -1,7 +1,6 @@
 // Compressed sparse rows: the caller's arrays, and in Real the rows of each client by their
 // factors.
 #include <algorithm>
-#include <stdexcept>
 
 #include "../blocks/factored_gram.hpp"
 #include "../products.hpp"
@@ -23,6 +22,17 @@ double sparse_dot(const SparseView<Number>& rows, Index j, const double* w) {
     for (int s = 0; s < 4; ++s) sums[s] += static_cast<double>(values[t + s]) * w[columns[t + s]];
   for (; t < n; ++t) sums[t % 4] += static_cast<double>(values[t]) * w[columns[t]];
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// m = A_i w, rounded to Number. signs: of all rows, or null.
+template <class Stored, class Number>
+void sparse_dots(const SparseView<Stored>& rows, const double* signs, Range i, const double* w,
+                 Index outputs, Number* m) {
+  for (Index c = 0; c < outputs; ++c, w += rows.features)
+    for (Index j = i.first; j < i.first + i.count; ++j) {
+      const double dot = sparse_dot(rows, j, w);
+      *m++ = static_cast<Number>(signs ? signs[j] * dot : dot);
+    }
 }
 
 // g += x row
@@ -65,7 +75,6 @@ class SparseRows final : public Rows<Real> {
 
   Index count() const override { return rows_.count; }
   Index features() const override { return rows_.features; }
-  DenseBlock<Real> dense(Range) const override { throw std::logic_error("rows: want dense ones"); }
   const FactoredGram<Real>* factored(Range i) const override {
     const auto at = std::lower_bound(offsets_.begin(), offsets_.end(), i.first);
     const bool whole = at + 1 < offsets_.end() && *at == i.first && at[1] == i.first + i.count;
@@ -89,10 +98,10 @@ class SparseRows final : public Rows<Real> {
         return;
       }
     }
-    products(i, w, outputs, m);
+    sparse_dots(rows_, signs_, i, w, outputs, m);
   }
   void rounded_dots(Range i, const double* w, Index outputs, Real* m) const override {
-    products(i, w, outputs, m);
+    sparse_dots(rows_, signs_, i, w, outputs, m);
   }
   void multiply(Range i, const Real* x, Index outputs, Real* m) const override {
     for (Index c = 0; c < outputs; ++c, x += features())
@@ -116,14 +125,6 @@ class SparseRows final : public Rows<Real> {
 
  private:
   Real sign(Index j) const { return signs_ ? static_cast<Real>(signs_[j]) : Real(1); }
-
-  template <class Number>
-  void products(Range i, const double* w, Index outputs, Number* m) const {
-    for (Index c = 0; c < outputs; ++c, w += features())
-      for (Index j = i.first; j < i.first + i.count; ++j)
-        *m++ = static_cast<Number>(signs_ ? signs_[j] * sparse_dot(rows_, j, w)
-                                          : sparse_dot(rows_, j, w));
-  }
 
   static constexpr Index few = 8;  // rows of a client, those of batches, are taken one by one
 
@@ -168,10 +169,8 @@ class SparseSource final : public RowSource {
   Index entries_before(Index j) const override { return rows_.begin(j); }
   bool sparse() const override { return true; }
 
-  void dots(Range i, const double* w, Index outputs, double* m, Index stride) const override {
-    for (Index c = 0; c < outputs; ++c, w += features(), m += stride)
-      for (Index j = 0; j < i.count; ++j)
-        m[j] = sign(i.first + j) * sparse_dot(rows_, i.first + j, w);
+  void dots(Range i, const double* w, Index outputs, double* m) const override {
+    sparse_dots(rows_, signs_, i, w, outputs, m);
   }
   Matrix<double> combine(Range i, const ColumnsRef<double>& x) const override {
     Matrix<double> out = Matrix<double>::Zero(features(), x.cols());
