@@ -5,15 +5,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import os
 import re
 import tracemalloc
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import sparse as sp
+from shared_data import shared_file
 
 import localgd as lg
 from localgd.cli.own_rows import read_own
@@ -24,8 +23,6 @@ pytest.importorskip("sklearn")
 pytestmark = pytest.mark.filterwarnings("ignore:.* read :UserWarning")
 
 read = lg.datasets.read
-CHECKOUT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("LOCALGD_SHARED_DATA", CHECKOUT.parent / "shared" / "data"))
 COMPRESS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 TEXTS = {"svmlight": b"+1 1:2.5 4:3\n-1 2:1\n", "csv": b"a,b,c,d,y\n2.5,0,0,3,1\n0,1,0,0,-1\n"}
 ROWS = [[2.5, 0, 0, 3], [0, 1, 0, 0]]
@@ -54,9 +51,7 @@ def is_csr(X):
 )
 def test_real_sets(name, shape, options):
     """Every entry and label, by the file taken apart by hand."""
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"no {path}: put the sets there, or their folder into LOCALGD_SHARED_DATA")
+    path = shared_file(name)
     X, y = read(path, kind="svmlight", **options)
     assert (X.shape, y.shape, is_csr(X)) == (shape, shape[:1], True)
     assert X.indices.dtype == X.indptr.dtype == np.int32

@@ -31,6 +31,8 @@ __all__ = [
     "row_norms",
     "scaled_rows",
     "stored",
+    "times_powers",
+    "with_entries",
     "with_ones",
 ]
 
@@ -136,10 +138,24 @@ def scaled_rows(X: Rows, factors: np.ndarray) -> Rows:
     factors = factors.astype(X.dtype)
     if not is_sparse(X):
         return np.multiply(X, factors[:, None], out=empty_rows(X.shape, X.dtype))
+    return with_entries(X, X.data * np.repeat(factors, np.diff(X.indptr)))
+
+
+def times_powers(X: Rows, rows: np.ndarray | int = 0, columns: np.ndarray | int = 0) -> Rows:
+    """``2^rows X 2^columns`` in float64, without rounding."""
+    if not is_sparse(X):
+        exponents = np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
+        return np.ldexp(X, exponents, dtype=np.float64)
+    each = np.repeat(np.broadcast_to(rows, X.shape[:1]), np.diff(X.indptr))
+    each = each + np.broadcast_to(columns, X.shape[1:])[X.indices]
+    return with_entries(X, np.ldexp(X.data, each, dtype=np.float64))
+
+
+def with_entries(X: Rows, entries: np.ndarray) -> Rows:
+    """CSR with other numbers in the same places."""
     from scipy.sparse import csr_array
 
-    data = X.data * np.repeat(factors, np.diff(X.indptr))
-    return csr_array((data, X.indices, X.indptr), shape=X.shape)
+    return csr_array((entries, X.indices, X.indptr), shape=X.shape)
 
 
 def row_norms(X: Rows) -> np.ndarray:

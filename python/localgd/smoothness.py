@@ -7,7 +7,7 @@ import numpy as np
 from .errors import UnsupportedError
 from .losses import LOSSES, check_loss
 from .problem import Problem, check_problem
-from .rows import Rows, arrays_of, as_double, dense_double, is_sparse, scaled_rows
+from .rows import Rows, arrays_of, dense_double, is_sparse, scaled_rows, times_powers
 
 __all__ = ["smoothness"]
 
@@ -67,7 +67,7 @@ def smoothness(problem: Problem, loss: str) -> float:
     exponent = int(np.frexp(np.abs(entries).max(initial=0.0))[1])  # so that squares stay in range
     square, omega = 0.0, problem.relative_weights
     for i in range(problem.n_clients):
-        X = _times_power(problem.X[problem.rows(i)], -exponent)
+        X = times_powers(problem.X[problem.rows(i)], -exponent)
         if omega is not None:
             X = scaled_rows(X, np.sqrt(omega[problem.rows(i)]))
         square = max(square, _largest_square(X) / X.shape[0])
@@ -81,16 +81,6 @@ def smoothness(problem: Problem, loss: str) -> float:
             "precision; rescale the rows to size 1"
         )
     return H
-
-
-def _times_power(X: Rows, exponent: int) -> Rows:
-    """2^exponent X, in float64."""
-    X = as_double(X)
-    if not is_sparse(X):
-        return np.ldexp(X, exponent)
-    from scipy.sparse import csr_array
-
-    return csr_array((np.ldexp(X.data, exponent), X.indices, X.indptr), shape=X.shape)
 
 
 def _largest_square(X: Rows) -> float:

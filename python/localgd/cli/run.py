@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import scoring
 from .._backend import core
 from ..analysis import local_offset
 from ..arguments import DTYPES
@@ -129,10 +130,8 @@ def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
 
 def _accuracy(problem: Problem, l2: float) -> dict[str, Callable[[np.ndarray], float]]:
     """The share of rows that a model has right, where its margin does not say as much."""
-    if problem.task == "multiclass":
-        return {"accuracy": lambda w: float(np.mean(np.argmax(problem.X @ w, axis=1) == problem.y))}
-    if problem.task == "binary" and l2 > 0:
-        return {"accuracy": lambda w: float(np.mean(problem.y * (problem.X @ w) > 0))}
+    if problem.task == "multiclass" or (problem.task == "binary" and l2 > 0):
+        return {"accuracy": lambda w: scoring.accuracy(problem.y, problem.X @ w)}
     return {}
 
 

@@ -143,6 +143,7 @@ def is_biased(problem: Problem, method: Sampling) -> bool:
         mean = rule.turns(Clients(problem.client_ids, p), 0).mean_shares(p)
     else:
         count = np.count_nonzero(p)
-        drawn = method.clients_per_round(problem.n_clients) < count
-        mean = (p > 0) / count if drawn else p
+        if method.clients_per_round(problem.n_clients) >= count:  # all of them, in every round
+            return False
+        mean = (p > 0) / count
     return mean is not None and bool(np.abs(mean - p).max() > ROUNDING * p.max())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..rows import Rows, as_floats, is_sparse, scaled_rows
+from ..rows import Rows, as_floats, is_sparse, scaled_rows, with_entries
 
 __all__ = ["SCALES", "rows_to_scale"]
 
@@ -50,7 +50,8 @@ def _standard(X: Rows) -> Rows:
     squares = np.bincount(X.indices, (X.data - mean[X.indices]) ** 2, minlength=d)
     zeros = n - np.bincount(X.indices, minlength=d)
     spread = np.sqrt((squares + zeros * mean**2) / n)
-    return _with_entries(X, X.data * _inverse(np.where(constant, 1.0, spread))[X.indices])
+    entries = X.data * _inverse(np.where(constant, 1.0, spread))[X.indices]
+    return with_entries(X, entries.astype(X.dtype))
 
 
 SCALES: dict[str, Callable[[Rows], Rows]] = {
@@ -93,14 +94,8 @@ def _columns(extremes: Any) -> np.ndarray:
 
 def _divided(X: Rows, number: float) -> Rows:
     if is_sparse(X):
-        return _with_entries(X, X.data / number)
+        return with_entries(X, (X.data / number).astype(X.dtype))
     return (X / number).astype(X.dtype, copy=False)
-
-
-def _with_entries(X: Rows, entries: np.ndarray) -> Rows:
-    from scipy.sparse import csr_array
-
-    return csr_array((entries.astype(X.dtype), X.indices, X.indptr), shape=X.shape)
 
 
 def _inverse(numbers: np.ndarray) -> np.ndarray:

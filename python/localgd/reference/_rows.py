@@ -10,7 +10,15 @@ import numpy as np
 from scipy.linalg import qr
 from scipy.sparse import csr_array
 
-from ..rows import Rows, as_double, is_sparse, row_norms, scaled_rows
+from ..rows import (
+    Rows,
+    as_double,
+    is_sparse,
+    row_norms,
+    scaled_rows,
+    times_powers,
+    with_entries,
+)
 
 __all__ = [
     "Product",
@@ -147,31 +155,25 @@ def absolute(Z: Rows) -> Rows:
     """|z_jk|; of products no less."""
     if isinstance(Z, Product):
         return Product(absolute(Z.rows), np.abs(Z.matrix), np.abs(Z.factors))
-    return _like(Z, np.abs(Z.data)) if is_sparse(Z) else np.abs(Z)
+    return with_entries(Z, np.abs(Z.data)) if is_sparse(Z) else np.abs(Z)
 
 
 def scaled(Z: Rows, rows: np.ndarray | int = 0, columns: np.ndarray | int = 0) -> Rows:
     """``2^rows Z 2^columns`` in double precision, without rounding."""
     if isinstance(Z, Product):
         return replace(Z, factors=np.ldexp(Z.factors, rows))
-    if not is_sparse(Z):
-        exponents = np.reshape(rows, (-1, 1)) + np.reshape(columns, (1, -1))
-        return np.ldexp(Z, exponents, dtype=np.float64)
-    exponents = np.broadcast_to(rows, Z.shape[:1])
-    each = np.repeat(exponents, np.diff(Z.indptr))
-    each = each + np.broadcast_to(columns, Z.shape[1:])[Z.indices]
-    return _like(Z, np.ldexp(Z.data, each, dtype=np.float64))
+    return times_powers(Z, rows, columns)
 
 
 def present(Z: Rows) -> Rows:
     """1 where an entry is not 0, 0 elsewhere."""
-    return _like(Z, np.ones(Z.nnz)) if is_sparse(Z) else (Z != 0).astype(float)
+    return with_entries(Z, np.ones(Z.nnz)) if is_sparse(Z) else (Z != 0).astype(float)
 
 
 def exponents_of(Z: Rows) -> Rows:
     """Those of the entries, 0 of one that is 0."""
     if is_sparse(Z):
-        return _like(Z, np.frexp(Z.data)[1].astype(float))
+        return with_entries(Z, np.frexp(Z.data)[1].astype(float))
     return np.where(Z != 0, np.frexp(Z)[1], 0)
 
 
@@ -224,7 +226,7 @@ def distinct(Z: Rows, *numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for factor, beside in zip(random[Z.shape[1] :], numbers, strict=True):
         keys += factor * _mixed(beside)
     if is_sparse(Z):
-        parts = csr_array((random[Z.indices] * _mixed(Z.data), Z.indices, Z.indptr), shape=Z.shape)
+        parts = with_entries(Z, random[Z.indices] * _mixed(Z.data))
         keys += parts @ np.ones(Z.shape[1], dtype=np.uint64)
     else:
         for part, some in blocks(Z):
@@ -251,8 +253,3 @@ def _equal(some: Rows, others: Rows) -> bool:
         and np.array_equal(some.indices, others.indices)
         and np.array_equal(some.data, others.data)
     )
-
-
-def _like(Z: csr_array, data: np.ndarray) -> csr_array:
-    """Other numbers in the same places."""
-    return csr_array((data, Z.indices, Z.indptr), shape=Z.shape)
