@@ -17,8 +17,9 @@ class SimulationSession : HeldData {
   SimulationSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
                     const py::list& runs, const std::string& engine, const std::string& loss,
                     bool single, const py::dict& local, int threads, bool signs,
-                    const std::optional<Array>& row_weights)
-      : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights),
+                    const std::optional<Array>& row_weights, bool free_intercept)
+      : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights,
+                 free_intercept),
         simulation_(
             data_, run_options(runs),
             EngineOptions{engine, loss, single, read_options<LocalRule>("local", local), {}},
@@ -130,11 +131,11 @@ inline void bind_simulation(py::module_& m) {
                                 "one, or several side by side.")
       .def(py::init<py::object, Array, const Indices&, const Array&, const py::list&,
                     const std::string&, const std::string&, bool, const py::dict&, int, bool,
-                    const std::optional<Array>&>(),
+                    const std::optional<Array>&, bool>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
            py::arg("local"), py::arg("threads"), py::arg("signs") = false,
-           py::arg("row_weights") = py::none())
+           py::arg("row_weights") = py::none(), py::arg("free_intercept") = false)
       .def(
           "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
           py::arg("shares"), py::arg("progress"), py::arg("clients") = py::none(),

@@ -69,10 +69,12 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
     throw std::invalid_argument("keys: want one for each client that draws batches");
 }
 
-// Steps are extrapolated from fewer where the loss is smooth alone.
-LocalRule rule_for(const EngineOptions& options) {
+// Steps are extrapolated from fewer where the loss is smooth, and no intercept moves by itself.
+LocalRule rule_for(const Layout& layout, const EngineOptions& options, double l2) {
   LocalRule local = options.local;
+  local.l2 = l2;
   with_loss(options.loss, [&](auto loss) { local.every_step |= !loss.facts.smooth; });
+  local.every_step |= layout.free_intercept && l2 > 0;
   return local;
 }
 
@@ -176,11 +178,10 @@ Setting setting_of(const Layout& layout, Index outputs, const LocalRule& local,
 
 template <class Real>
 Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
-  LocalRule local = rule_for(options);
+  const auto largest = std::max_element(
+      runs.begin(), runs.end(), [](const RunRule& a, const RunRule& b) { return a.l2 < b.l2; });
+  LocalRule local = rule_for(data, options, largest->l2);
   local.prox = runs.front().prox;
-  local.l2 = std::max_element(runs.begin(), runs.end(), [](const RunRule& a, const RunRule& b) {
-               return a.l2 < b.l2;
-             })->l2;
   const Setting setting =
       setting_of<Real>(data, runs.front().init.cols(), local, options, lanes<Real> * sizeof(Real));
   for (const auto& kind : kinds<Real>) {
@@ -195,7 +196,7 @@ Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
 template <class Real>
 std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
                                          const EngineOptions& options, const Outlook& ahead) {
-  const LocalRule local = rule_for(options);
+  const LocalRule local = rule_for(layout, options, options.local.l2);
   const Setting setting =
       setting_of<Real>(layout, outputs, local, options, usual_lanes<Real> * sizeof(Real));
   std::vector<EngineForecast> all;

@@ -79,7 +79,7 @@ std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std:
 
 bool Recorder::add_model(std::int64_t round, std::int64_t participations, double drift,
                          const Columns& m, const Columns& w) {
-  const double norm = w.reshaped().stableNorm(), value = loss(m) + 0.5 * l2_ * norm * norm;
+  const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
   if (!std::isfinite(value)) return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
@@ -100,6 +100,14 @@ void Recorder::add_gradients(const Matrix<double>& measures, Index model) {
   history_.grad_variance.push_back(measures(model, 1));
   history_.grad_alignment.push_back(measures(model, 2));
   history_.grad_dissimilarity.push_back(measures(model, 3));
+}
+
+// lambda/2 |w|^2, an intercept left out where it is to be.
+double Recorder::penalty(const Columns& w, double norm) const {
+  const double own = data_.free_intercept && l2_ > 0
+                         ? Matrix<double>(w.topRows(w.rows() - 1)).reshaped().stableNorm()
+                         : norm;
+  return 0.5 * l2_ * own * own;
 }
 
 double Recorder::loss(const Columns& margins) const {
@@ -166,6 +174,8 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (last.start_change != 0) move += last.start_change * *last.start;
   if (last.common.size()) common = in_weights(last.common, last.common_in_weights);
   if (last.mean_kappa != 0) move -= last.mean_kappa * common;
+  const Index intercept = data_.features() - 1;
+  if (last.intercepts.size()) move.row(intercept) = last.intercept_change.transpose();
   const Index outputs = move.cols() / models;
   const Vector<double> zero = Vector<double>::Zero(models);
   Matrix<double> own;
@@ -177,6 +187,9 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
     for (Index s = 0; s < models; ++s) {
       auto columns = own.middleCols(s * outputs, outputs);
       if (common.size()) columns -= last.kappa(i, s) * common.middleCols(s * outputs, outputs);
+      if (last.intercepts.size())
+        columns.row(intercept) =
+            (last.intercepts.col(i) - last.intercept_change).segment(s * outputs, outputs);
       sums[s] += last.shares[i] * columns.squaredNorm();
     }
     return true;
@@ -222,6 +235,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
     pull = weights;
     for (Index s = 0; s < models; ++s)
       pull.middleCols(s * outputs, outputs) *= l2[s] / (unit[s] * rows.unit);
+    if (data_.free_intercept) pull.bottomRows(1).setZero();
     mean += pull;
   }
   const auto model = [&](const Matrix<double>& all, Index s) {

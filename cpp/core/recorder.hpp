@@ -98,6 +98,7 @@ class Recorder {
  private:
   using Columns = Eigen::Ref<const Matrix<double>>;
 
+  double penalty(const Columns& weights, double norm) const;
   double loss(const Columns& margins) const;
   double smallest_margin(const Columns& margins) const;
   double angle(const Columns& weights, double norm) const;

@@ -21,6 +21,8 @@ struct Setting {
 
   double samples() const { return static_cast<double>(layout.samples()); }
   double features() const { return static_cast<double>(layout.features()); }
+  // Whether lambda leaves something of the model alone.
+  bool frees_intercept() const { return layout.free_intercept && rule.l2 > 0; }
   double columns() const { return static_cast<double>(outputs); }
   // Numbers of all rows.
   double entries() const { return static_cast<double>(layout.entries()); }

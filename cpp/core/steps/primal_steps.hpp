@@ -106,10 +106,8 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
                 scratch.derivatives.data());
     if (c.row_weights)
       weigh_drawn(c.row_weights, rows, size, c.outputs, size, scratch.derivatives.data());
-    if (c.keep != Real(1)) {
-      Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
-      delta *= c.keep;
-    }
+    if (c.keep != Real(1)) Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
+    decay(c);
     for (Index t = 0; t < size; ++t) {
       const Index j = rows[t];
       for (Index k = 0; k < c.outputs; ++k) {
