@@ -66,6 +66,7 @@ def forecasts(
     loss: str,
     itemsize: int,
     every_step: bool = False,
+    l2: float = 0.0,
 ) -> dict[str, Any]:
     """What the core foresees of each engine."""
     rule = method.rule
@@ -84,6 +85,7 @@ def forecasts(
         rounds=float(max(rounds, 1)),
         share=method.clients_per_round(problem.n_clients) / problem.n_clients,
         entries_before=problem.X.indptr[problem.offsets] if problem.sparse else None,
+        frees_intercept=problem.free_intercept and l2 > 0,
     )
     return found
 
@@ -142,10 +144,11 @@ def choose_engine(
     itemsize: int,
     memory_limit: int,
     every_step: bool = False,
+    l2: float = 0.0,
 ) -> Plan:
     """The cheapest engine for so many rounds that fits in memory, or the one asked for."""
     check.one_of("engine", engine, ("auto", *ENGINES))
-    options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step}
+    options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step, "l2": l2}
     found = plans(problem, method, rounds, **options)
     return _chosen(found, problem, method, rounds, loss, engine, memory_limit)
 

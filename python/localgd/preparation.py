@@ -96,6 +96,7 @@ class Preparation:
             itemsize=self.itemsize,
             memory_limit=self.memory_limit,
             every_step=self.every_step,
+            l2=self.l2,
         )
 
 

@@ -75,9 +75,11 @@ class Problem:
     class_weight : "balanced" or mapping of labels to numbers ≥ 0, optional
         Multiplies the v of the rows of a class; "balanced": by N/(C N_c), with which each of the C
         classes that occur counts the same.
-    intercept : "column" or None, default None
-        "column": a column of ones after the features, so that the last number of a model is its
-        intercept, which is penalised, and counts in margins and norms, as any other.
+    intercept : "column", "free" or None, default None
+        A column of ones after the features, so that the last number of a model is its intercept b,
+        which counts in margins and norms as any other. With "column" λ penalises it, too; with
+        "free" it does not, as in scikit-learn's linear models: f = Σ p_i f_i + (λ/2)‖u‖² of the
+        other numbers u. Without λ both are the same.
 
     Attributes
     ----------
@@ -369,7 +371,7 @@ class Problem:
     ) -> None:
         """``order`` sorts rows and labels, unless they come by client; weights of rows are."""
         if intercept is not None:
-            check.one_of("intercept", intercept, ("column",))
+            check.one_of("intercept", intercept, ("column", "free"))
         if order is not None:
             targets = targets._replace(y=targets.y[order])
         self.y, self.task, self.labels = targets.y, targets.task, targets.labels
@@ -447,6 +449,19 @@ class Problem:
         return (d, self.n_classes) if self.task == "multiclass" else (d,)
 
     @property
+    def free_intercept(self) -> bool:
+        """Whether the last number of a model is an intercept that λ leaves alone."""
+        return self.intercept == "free"
+
+    @property
+    def penalized(self) -> np.ndarray:
+        """1 for the features whose weights λ penalises, 0 for a free intercept, shape (d,)."""
+        penalized = np.ones(self.n_features)
+        if self.free_intercept:
+            penalized[-1] = 0
+        return penalized
+
+    @property
     def signed_rows(self) -> Rows:
         """Z, shape (N, d), float64: rows z_ij = y_ij x_ij (binary tasks only).
 
@@ -481,10 +496,11 @@ class Problem:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that runs depend on: rows, labels, task, sizes and weights."""
+        """A hash of all that runs depend on: rows, labels, task, sizes, weights, intercept."""
         weights = () if self.sample_weight is None else (self.sample_weight,)
         numbers = digest(*arrays_of(self.X), self.y, self.offsets, self.weights, *weights)
-        return f"{self.task}-{'kernel' if self.kernel else 'rows'}-{numbers}"
+        kind = "kernel" if self.kernel else "rows"
+        return f"{self.task}-{kind}{'-free' if self.free_intercept else ''}-{numbers}"
 
     def rows(self, client: int) -> slice:
         """The stored rows of a client, as a slice of ``X`` and ``y``.

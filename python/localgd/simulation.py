@@ -43,6 +43,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         threads=threads,
         signs=LOSSES[first.loss].signed,
         row_weights=problem.relative_weights,
+        free_intercept=problem.free_intercept,
     )
 
 

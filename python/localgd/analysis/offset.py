@@ -77,7 +77,8 @@ def local_offset(problem: Problem, method: Method, minimum: Any) -> LocalOffset:
     ------
     UnsupportedError
         For methods that draw rows or clients, correct their steps or solve exactly, for several
-        classes, and for steps too long to come to rest.
+        classes, for steps too long to come to rest, and for a free intercept beside more than
+        2,000 features.
     TypeError
         For a ``minimum`` of another kind.
 
@@ -183,10 +184,27 @@ def _quadratics(problem: Problem, loss: str, l2: float, w: np.ndarray) -> Iterat
         if omega is not None:
             c *= omega[own]
         m = A @ w
-        gradient = (c * LOSSES[loss].slopes(m, y[own])) @ A + l2 * w
+        gradient = (c * LOSSES[loss].slopes(m, y[own])) @ A + l2 * problem.penalized * w
         half = scaled_rows(A, np.sqrt(c * LOSSES[loss].curvatures(m, y[own])))
-        basis, curvatures = _spectrum(half)
-        yield _Quadratic(gradient, basis, np.append(curvatures, 0.0) + l2)
+        if problem.free_intercept and l2 > 0:
+            basis, curvatures = _whole_spectrum(half, l2 * problem.penalized)
+            yield _Quadratic(gradient, basis, np.append(curvatures, 0.0))
+        else:
+            basis, curvatures = _spectrum(half)
+            yield _Quadratic(gradient, basis, np.append(curvatures, 0.0) + l2)
+
+
+def _whole_spectrum(A: Rows, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``AᵀA + diag(penalties) = V diag(s) Vᵀ``."""
+    if len(penalties) > DENSE:
+        raise UnsupportedError(
+            f"problem: {len(penalties):,} features, and an intercept that is free; want at most "
+            f"{DENSE:,} features, or intercept='column'"
+        )
+    H = A.T @ A
+    H = H.toarray() if is_sparse(H) else H
+    curvatures, basis = np.linalg.eigh(H + np.diag(penalties))
+    return basis, np.maximum(curvatures, 0.0)
 
 
 def _spectrum(A: Rows) -> tuple[Any, np.ndarray]:
@@ -228,8 +246,9 @@ def _at(problem: Problem, loss: str, l2: float, minimum: Any, x: np.ndarray) -> 
     of: Loss = LOSSES[loss]
     w, c = minimum.weights + x, problem.row_weights
     m = rows @ w
-    gradient = (c * of.slopes(m, y)) @ rows + l2 * w
-    value = float(c @ of.values(m, y)) + l2 / 2 * float(w @ w)
+    pull = l2 * problem.penalized * w
+    gradient = (c * of.slopes(m, y)) @ rows + pull
+    value = float(c @ of.values(m, y)) + float(w @ pull) / 2
     return LocalOffset(
         weights=w,
         distance=float(np.linalg.norm(x)),

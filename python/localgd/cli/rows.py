@@ -19,7 +19,7 @@ from ..partitioning import partition
 from ..partitioning.scaling import rows_to_scale
 from ..problem import Problem
 from ..randomness import random_generator
-from ..rows import row_norms, with_ones
+from ..rows import row_norms
 from .own_rows import read_own
 from .settings import FormatSettings, Settings, in_options
 from .words import partition_scheme
@@ -76,6 +76,7 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
         "weights": settings.weights,
         "task": settings.task,
         "labels": rows.labels,
+        "intercept": settings.intercept,
     }
     if rows.ids is None:
         problem = _dealt(rows, settings, known)
@@ -215,12 +216,9 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
         if settings.data not in BUILT_IN and largest > 0:
             X = X / largest
             said = f"divided by the largest row norm, {largest:.4g}"
-    if settings.bias:
-        X = with_ones(X)
-        said += ", a column of ones appended"
-        if settings.by_largest_norm:
-            X = X / row_norms(X).max()
-            said += ", scaled again"
+    if settings.intercept is not None:
+        free = ", which λ leaves alone" if settings.intercept == "free" else ""
+        said += f", a column of ones beside them{free}"
     return X, said
 
 

@@ -130,7 +130,10 @@ class DataSettings(Options):
     scale: Literal["rows", "spectral", "standard"] | None = option(
         "Instead: each row by its norm; all by the spectral norm; columns of mean 0 and spread 1."
     )
-    bias: kinds.Flag = option("Append a column of ones: a plane need not go through 0.", False)
+    intercept: Literal["column", "free"] | None = option(
+        "A column of ones beside the rows: a plane need not go through 0. --l2 leaves it alone if "
+        "it is free."
+    )
 
     @property
     def by_largest_norm(self) -> bool:

@@ -85,7 +85,7 @@ def _check_objective(run: Run, problem: Problem) -> None:
             f"{wanted}"
         )
     value = problem.row_weights @ loss.values(problem.X @ w, problem.y)
-    value += run.config["l2"] / 2 * np.sum(w**2)
+    value += run.config["l2"] / 2 * np.sum((problem.penalized * w.T) ** 2)
     recorded = float(run.history["loss"][-1])
     rtol = 1e-4 if run.config["dtype"] == "float32" else 1e-7
     if not np.isclose(value, recorded, rtol=rtol):
@@ -118,8 +118,10 @@ def own_models(problem: Problem, loss: str, l2: float) -> dict[Hashable, np.ndar
     for i, client in enumerate(problem.client_ids):
         rows = problem.rows(i)
         v = None if problem.sample_weight is None else [problem.sample_weight[rows]]
+        X = problem.X[rows] if problem.intercept is None else problem.X[rows, :-1]
         own = Problem(
-            [(problem.X[rows], problem.y[rows])],
+            [(X, problem.y[rows])],
+            intercept=problem.intercept,
             task=problem.task,
             labels=list(labels),
             sample_weight=v,
@@ -127,6 +129,6 @@ def own_models(problem: Problem, loss: str, l2: float) -> dict[Hashable, np.ndar
         try:
             models[client] = reference.minimizer(own, loss=loss, l2=l2).weights
         except ValueError:
-            if l2 > 0:
+            if l2 > 0 and not problem.free_intercept:  # which a client of one label does not bound
                 raise
     return models
