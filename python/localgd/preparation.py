@@ -142,7 +142,7 @@ def prepare(
         init=check_init(init, problem),
         starts_at_zero=init is None,
         reference=check_reference(reference, problem),
-        minimum=None if far else _minimum(reference),
+        minimum=None if far and l2 == 0 else _minimum(reference),
         records=records if far else records.astype(np.int64),
         spacing=record if isinstance(record, LogSpaced) else None,
         engine=check.one_of("engine", engine, ("auto", *ENGINES)),
