@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..blas import with_one_blas_thread
 from ..errors import UnsupportedError
 from ..losses import LOSSES, Loss, Softmax, labels_of_margins, margin_rows
 from ..methods import Method
@@ -46,6 +47,7 @@ class LocalOffset(ReadOnlyArrays):
     grad_norm: float
 
 
+@with_one_blas_thread
 def local_offset(problem: Problem, method: Method, minimum: Any) -> LocalOffset:
     """Predict where Local-GD with a constant learning rate comes to rest.
 

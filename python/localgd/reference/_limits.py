@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..angles import angle
+from ..blas import with_one_blas_thread
 from ..losses import loss_with_tail
 from ..norms import norm
 from ..problem import Problem
@@ -189,6 +190,7 @@ class Limits(ReadOnlyArrays):
         return angle(self.split(w)[1], self.direction)
 
 
+@with_one_blas_thread
 def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10) -> Limits:
     """What gradient descent approaches on rows that are separable, not separable, or in between.
 

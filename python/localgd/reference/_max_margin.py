@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..blas import with_one_blas_thread
 from ..errors import NotSeparableError, UnsupportedError
 from ..norms import norm
 from ..problem import Problem, check_problem
@@ -79,6 +80,7 @@ class MaxMargin(ReadOnlyArrays):
         )
 
 
+@with_one_blas_thread
 def max_margin(problem: Problem) -> MaxMargin:
     """The direction that gradient descent and Local-GD approach on separable rows.
 

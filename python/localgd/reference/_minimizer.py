@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..blas import with_one_blas_thread
 from ..errors import UnsupportedError
 from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
@@ -89,6 +90,7 @@ class Minimizer(ReadOnlyArrays):
         )
 
 
+@with_one_blas_thread
 def minimizer(
     problem: Problem, *, loss: str = "logistic", l2: float | str = 0.0, tolerance: float = 1e-10
 ) -> Minimizer:
