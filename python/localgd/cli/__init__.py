@@ -10,7 +10,7 @@ from ..writing import Stream
 
 __all__ = ["main"]
 
-NEEDED = ("cyclopts", "pydantic", "rich", "jinja2", "tomli-w")
+NEEDED = ("cyclopts", "pydantic", "rich", "jinja2", "threadpoolctl", "tomli-w")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .. import _validation as check
 from .context import Context
 from .criterion import Verdict
 from .experiment import Experiment
@@ -79,7 +81,7 @@ def carry_out(experiment: Experiment, context: Context) -> Outcome:
     """
     start = time.perf_counter()
     try:
-        with warnings.catch_warnings():
+        with _one_blas_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a divergence is in the run's status
             measured = experiment.measure(context)
         verdicts = experiment.judge(measured.numbers)
@@ -98,3 +100,15 @@ def carry_out(experiment: Experiment, context: Context) -> Outcome:
             trace=traceback.format_exc(),
         )
     return Outcome(experiment, time.perf_counter() - start, measured, judged, pictures)
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Products of NumPy and SciPy by one thread.
+
+    Then bits do not depend on the number of cores, and on a busy machine no thread waits for
+    another, which took up to a hundred times as long as the products of so few rows.
+    """
+    pools = check.require("threadpoolctl", "cli", "an experiment")
+    with pools.threadpool_limits(1, "blas"):
+        yield
