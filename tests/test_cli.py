@@ -357,7 +357,8 @@ def test_config_repeats_the_bits_from_another_folder(here):
     write_csv(here / "rows.csv", labels=["no", "yes"])
     options = (
         "--data rows.csv --clients 3 --scheme quantity:1 --seed 5 --weights samples "
-        "--intercept free --lr polynomial:1,0.25 --rounds 1e2 --loss logistic --records-per-decade 4 --out a"
+        "--intercept free --lr polynomial:1,0.25 --rounds 1e2 --loss logistic "
+        "--records-per-decade 4 --out a"
     )
     assert main(["run", *options.split()]) == 0
     config, elsewhere = here / "a" / "run.toml", here / "elsewhere"
