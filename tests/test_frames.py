@@ -413,7 +413,7 @@ def test_refusals_name_the_column_and_the_cure(name):
 def test_a_column_of_names_or_of_numbers_as_texts_is_refused():
     frame = patients(200)
     with pytest.raises(
-        ValueError, match="column 'id' holds 200 different texts in 200 rows; want a table w"
+        ValueError, match=r"column 'id' holds 200 different texts in 200 rows; want a table w.*=…"
     ):
         lg.Problem.from_frame(frame.assign(id=[f"p{k}" for k in range(200)]), **ROLES)
     texts = [str(k / 7) for k in range(199)] + ["1.O"]

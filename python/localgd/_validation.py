@@ -168,11 +168,8 @@ def one_of(name: str, value: Any, allowed: Collection[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}: got {value!r}; want one of {', '.join(map(repr, allowed))}")
     if value not in allowed:
-        near = _nearest(value, allowed)
-        hint = f": did you mean {near!r}?" if near is not None else ""
-        raise ValueError(
-            f"{name}: got {value!r}; want one of {', '.join(map(repr, allowed))}{hint}"
-        )
+        wanted = f"{', '.join(map(repr, allowed))}{did_you_mean(value, allowed)}"
+        raise ValueError(f"{name}: got {value!r}; want one of {wanted}")
     return value
 
 
@@ -183,6 +180,12 @@ def suggestion(value: Any, known: Collection[Any]) -> str:
         return f"did you mean {near!r}?"
     shown = [repr(name) for name in list(known)[:MOST_NAMES]]
     return f"want one of {', '.join(shown)}{', …' * (len(known) > MOST_NAMES)}"
+
+
+def did_you_mean(value: Any, known: Collection[Any]) -> str:
+    """The end of a message that has listed all names: which of them looks like the one given."""
+    near = _nearest(value, known)
+    return "" if near is None else f": did you mean {near!r}?"
 
 
 def _nearest(value: Any, known: Collection[Any]) -> Any:

@@ -42,6 +42,8 @@ class Encoder:
         Whether rows are CSR, as is decided where it is fitted: where these take less than half.
     label, client : str, int or None
         The columns that are none of the features.
+    factor : float
+        What all numbers of the rows are multiplied by in the end.
     """
 
     numbers: tuple[Name, ...]
@@ -53,6 +55,7 @@ class Encoder:
     sparse: bool
     label: Name | None = None
     client: Name | None = None
+    factor: float = 1.0
 
     @classmethod
     def fit(
@@ -129,8 +132,10 @@ class Encoder:
         if self.sparse:
             from scipy.sparse import csr_array, hstack
 
-            return csr_array(hstack([csr_array(numbers), one_hot], format="csr"))
-        return numbers if one_hot is None else np.hstack([numbers, one_hot.toarray()])
+            rows = csr_array(hstack([csr_array(numbers), one_hot], format="csr"))
+        else:
+            rows = numbers if one_hot is None else np.hstack([numbers, one_hot.toarray()])
+        return rows if self.factor == 1 else rows * self.factor
 
     def found(self, name: str, columns: Columns) -> Found:
         """The rows with the names of their features."""
@@ -150,6 +155,7 @@ class Encoder:
             **{key: values.tolist() for key, values in learned.items() if values is not None},
             "categories": self._categories,
             "sparse": self.sparse,
+            "factor": self.factor,
             **{
                 role: getattr(self, role)
                 for role in ("label", "client")
@@ -188,6 +194,7 @@ class Encoder:
             state["sparse"],
             state.get("label"),
             state.get("client"),
+            state["factor"],
         )
 
     def __repr__(self) -> str:
@@ -333,7 +340,7 @@ def _check_categories(name: str, key: Name, values: np.ndarray) -> None:
         example = f"; {texts[0]!r} is none" if texts else ""
         cure = f"numbers (as pandas.to_numeric makes them) in place of texts{example}"
     else:
-        cure = f"a table without it if these are names or ids, or categorical=[{key!r}]"
+        cure = "a table without it if these are names or ids, or to find it named in categorical=…"
     raise ValueError(
         f"{name}: {column_text(key)} holds {len(found):,} different texts in {len(values):,} rows; "
         f"want {cure}"
