@@ -61,6 +61,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
                 if problem.feature_names is None
                 else {"feature_names": list(problem.feature_names)}
             ),
+            **({} if problem.encoder is None else {"encoder": problem.encoder.state()}),
         },
         "versions": dict(VERSIONS),
     }

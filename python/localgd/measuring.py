@@ -10,6 +10,7 @@ import numpy as np
 
 from ._backend import core
 from .errors import UnsupportedError
+from .frames import labelled
 from .held_out import HeldOut
 from .identification import UnidentifiedError, digest, identify
 from .labels import numbers_of_labels
@@ -143,10 +144,13 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
     """Held-out rows that fit the problem."""
     if problem.kernel:
         raise UnsupportedError("test: a kernel problem has no weights to apply to other rows")
+    pair = labelled("test", problem.encoder, test) or test
     try:
-        X, y = test
+        X, y = pair
     except (TypeError, ValueError):
         raise TypeError(f"test: got {type(test).__name__}; want a pair (X, y)") from None
+    if problem.encoder is not None:
+        X = problem.encoder.encoded("test: X", X)
     found, y = check_rows("test", X, y)
     ones = problem.intercept is not None
     X = fitting_rows("test: X", found, problem.n_features - ones, problem.feature_names)

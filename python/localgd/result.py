@@ -107,7 +107,8 @@ class Run:
         Parameters
         ----------
         X : array of shape (n, d)
-            Rows of any kind that the problem takes, without a column of ones.
+            Rows of any kind that the problem takes, without a column of ones. Of a problem that was
+            made by :meth:`Problem.from_frame` also a table with the same columns, in any order.
 
         Returns
         -------

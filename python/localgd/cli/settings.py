@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUPS",
+    "ColumnSettings",
     "DataSettings",
     "EngineSettings",
     "FormatSettings",
@@ -185,6 +186,26 @@ class FormatSettings(Options):
     max_bytes: kinds.Memory | None = option("Of svmlight rows as a dense array. Default: 4GB.")
 
 
+@group("Columns of FILE")
+class ColumnSettings(Options):
+    """Columns of any kind; each of them but ``positive`` asks for ``Problem.from_frame``."""
+
+    positive: kinds.Text | None = option("Which of two labels is +1. Default: the larger.")
+    categorical: kinds.Text | None = option(
+        "onehot: a column for each category of texts and booleans; or NAME,… for these columns, "
+        "too. With it, --impute or --drop, numbers get mean 0 and spread 1 first."
+    )
+    impute: Literal["median", "mean", "most_frequent"] | None = option(
+        "What fills the gaps of numbers; texts get the most frequent one. Default: median."
+    )
+    drop: kinds.Text | None = option("Columns to leave out: NAME,…")
+
+    @property
+    def as_table(self) -> bool:
+        """Whether columns may be of any kind."""
+        return any(value is not None for value in (self.categorical, self.impute, self.drop))
+
+
 @group("Method")
 class MethodSettings(Options):
     """The method, its parameters, and what it is compared with."""
@@ -291,7 +312,13 @@ class Request(Options):
 
 
 class Settings(
-    OutputSettings, EngineSettings, MethodSettings, FormatSettings, LabelSettings, DataSettings
+    OutputSettings,
+    EngineSettings,
+    MethodSettings,
+    ColumnSettings,
+    FormatSettings,
+    LabelSettings,
+    DataSettings,
 ):
     """What to run, as plain values."""
 
@@ -344,6 +371,6 @@ def in_options(text: str) -> str:
             return f"--{name}" if value == "True" else f"--no-{name}"
         return f"--{name} {value}".rstrip(" …")
 
-    of_data = (DataSettings, LabelSettings, FormatSettings)
+    of_data = (DataSettings, LabelSettings, FormatSettings, ColumnSettings)
     names = "|".join(name for group in of_data for name in group.model_fields)
     return re.sub(rf"(?<!['\w])({names})=('[^']*'|\w+|…|)", option, text)
