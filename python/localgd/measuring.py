@@ -61,6 +61,7 @@ class Column:
 OF_CORE = {name: Column(**facts) for name, facts in core.schema()["measures"].items()}
 MADE = {
     "local_steps": Column("local steps"),
+    "passes": Column("passes over the rows"),
     "bytes": Column("communication", "bytes"),
     "bits": Column("communication", "bits"),
     "bits_up": Column("communication from the clients", "bits"),
