@@ -25,6 +25,7 @@ from .servers import Average
 __all__ = [
     "COLUMNS",
     "OF_CORE",
+    "RISING",
     "Measure",
     "Minimum",
     "Timed",
@@ -85,6 +86,8 @@ TESTS = {
     "test_auc": Column("AUC on held-out rows", wants_labels=True, share=True),
 }
 COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
+# Columns whose larger values are the better ones.
+RISING = {"margin", "grad_alignment", *(name for name, c in COLUMNS.items() if c.share)}
 RESERVED = (*OF_CORE, *MADE, "weights")
 
 

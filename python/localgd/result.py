@@ -50,9 +50,9 @@ class Run:
         Σ p_i cos(∇f_i, ∇f) and ``grad_dissimilarity`` Σ p_i‖∇f_i‖²/‖∇f‖²; ``passes`` over all rows
         that gradients took since the start (not for exact solves; in the mean, where clients that
         differ take part by chance); ``bytes`` that clients and server exchanged since the start,
-        and ``bits``, of these ``bits_up`` to the server and ``bits_down`` from it; with the minimiser of the objective as reference ``suboptimality``
-        f(w_k) - f* and ``distance`` ‖w_k - w*‖; and the further measures that the run was asked
-        for.
+        and ``bits``, of these ``bits_up`` to the server and ``bits_down`` from it; with the
+        minimiser of the objective as reference ``suboptimality`` f(w_k) - f* and ``distance``
+        ‖w_k - w*‖; and the further measures that the run was asked for.
     config : dict
         The settings, as plain values that JSON and TOML can hold.
     engine : str
