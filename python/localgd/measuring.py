@@ -26,6 +26,7 @@ from .servers import Average
 __all__ = [
     "COLUMNS",
     "OF_CORE",
+    "RISING",
     "Measure",
     "Minimum",
     "Timed",
@@ -62,6 +63,7 @@ class Column:
 OF_CORE = {name: Column(**facts) for name, facts in core.schema()["measures"].items()}
 MADE = {
     "local_steps": Column("local steps"),
+    "passes": Column("passes over the rows"),
     "bytes": Column("communication", "bytes"),
     "bits": Column("communication", "bits"),
     "bits_up": Column("communication from the clients", "bits"),
@@ -85,6 +87,8 @@ TESTS = {
     "test_auc": Column("AUC on held-out rows", wants_labels=True, share=True),
 }
 COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
+# Columns whose larger values are the better ones.
+RISING = {"margin", "grad_alignment", *(name for name, c in COLUMNS.items() if c.share)}
 RESERVED = (*OF_CORE, *MADE, "weights")
 
 
