@@ -8,37 +8,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("matplotlib")
 
+from browsing import browse, needs_browser
+
 from localgd.reproducing import Context, carry_out, find
 from localgd.reproducing.report import Report
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-pytestmark = pytest.mark.skipif(
-    not BROWSER, reason="needs a browser: apt-get install chromium (or google-chrome)"
-)
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-    "--allow-file-access-from-files",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=5000",
-]
+pytestmark = needs_browser
 PHONE = 390  # CSS pixels
 # A page around the report, which is itself without scripts: measures it and writes what it finds.
 MEASURE = """<!DOCTYPE html><meta charset="utf-8"><body>
@@ -57,19 +38,6 @@ document.getElementById("frame").onload = function () {
   document.body.innerHTML = "<pre>" + JSON.stringify(found) + "</pre>";
 };
 </script></body>"""
-
-
-def browse(page: Path, folder: Path, *more: str) -> tuple[str, list[str]]:
-    """The DOM after loading, and what the console says."""
-    done = subprocess.run(
-        [BROWSER, *OPTIONS, f"--user-data-dir={folder / 'profile'}", *more, page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, console
 
 
 @pytest.fixture(scope="module")

@@ -69,10 +69,10 @@ def run(
         R, the communication rounds.
     loss : str, optional
         Of margins m = y x·w, "exponential" exp(-m), "logistic" log(1 + exp(-m)) or "squared_hinge"
-        ½ max(0, 1 - m)². Of targets and r = x·w - y, "squared" ½ r² or "huber" ½ r² for |r| ≤ 1 and
-        |r| - ½ beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). Of counts y,
-        "poisson" exp(x·w) - y x·w. "softmax", the cross-entropy over C classes. If not given,
-        exponential; squared for regression, softmax for several classes.
+        ½ max(0, 1 - m)². Of targets and r = x·w - y, "squared" ½ r² or "huber" ½ r² for ``|r| ≤ 1``
+        and ``|r| - ½`` beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). Of
+        counts y, "poisson" exp(x·w) - y x·w. "softmax", the cross-entropy over C classes. If not
+        given, exponential; squared for regression, softmax for several classes.
     l2 : float >= 0, "κ=1e4" or "H/N", default 0
         λ of the objective, which joins every local gradient: the loss, and all measures of
         gradients, are those of f_i with (λ/2)‖w‖². With H of

@@ -21,7 +21,7 @@ class Scheme(ABC):
 
     ``assign: (y, M) -> client ids in {0, …, M-1}^N``
 
-    Derive from it for a scheme of your own and pass an instance to :func:`partition`.
+    Derive from it for a scheme of your own and pass an instance to :func:`localgd.partition`.
 
     Attributes
     ----------
@@ -69,7 +69,8 @@ class Scheme(ABC):
         Returns
         -------
         ndarray of shape (N,), int64
-            From 0 to M - 1, or -1 for a row that is left out, of which :func:`partition` warns.
+            From 0 to M - 1, or -1 for a row that is left out, of which
+            :func:`localgd.partition` warns.
 
         Raises
         ------

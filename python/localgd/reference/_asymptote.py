@@ -52,7 +52,7 @@ class Asymptote(ReadOnlyArrays):
     dual : ndarray of shape (N,), float64, read-only
         α_j = c_j exp(-z_j·ρ_S) on S, 0 elsewhere: of the multipliers of ŵ those that the iterates
         choose. The multipliers of :class:`MaxMargin` if the rows of S are linearly independent.
-    offsets : ndarray of shape (|S|,), float64, read-only
+    offsets : ndarray of shape (support rows,), float64, read-only
         r_j = z_j·ρ_S = log(c_j/α_j) of the rows of S, in their order.
     residual : float
         ‖ŵ - Σ_S c_j exp(-z_j·ρ_S) z_j‖/‖ŵ‖: how well z_j·ρ_S = log(c_j/α_j) holds. A ρ_S that

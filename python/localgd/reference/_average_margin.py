@@ -42,7 +42,7 @@ class AverageMargin(ReadOnlyArrays):
     support : ndarray of int64, read-only
         Rows with a_j > 0, ascending.
     kkt_residual : float
-        The largest of ‖value u* - Σ_i p_i Z_iᵀa_i‖/value (stationarity), |Σ_j a_ij - 1| and
+        The largest of ‖value u* - Σ_i p_i Z_iᵀa_i‖/value (stationarity), ``|Σ_j a_ij - 1|`` and
         max(0, -a_ij) (feasibility), and Σ_ij p_i a_ij (z_ij·u* - margin_i)/value (complementarity),
         evaluated on the arrays above in extended precision where the machine has it.
     duality_gap : float

@@ -40,9 +40,9 @@ class MinNorm(ReadOnlyArrays):
     ----------
     weights : ndarray of shape (d,), float64, read-only
     residual : float
-        The largest over the rows of |x_j·w - y_j|/|y_j|, so that no row hides behind larger ones;
-        where |y_j| is below 1e-5 of Σ_k |x_jk w_k|, over that (1e5 |y_j| at most); where y_j = 0
-        over ‖x_j‖‖w‖, with features of similar size.
+        The largest over the rows of ``|x_j·w - y_j|/|y_j|``, so that no row hides behind larger
+        ones; where ``|y_j|`` is below 1e-5 of ``Σ_k |x_jk w_k|``, over that (``1e5 |y_j|`` at
+        most); where y_j = 0 over ‖x_j‖‖w‖, with features of similar size.
     row_space_residual : float
         The part of w - w_0 outside the span of the rows, relative to ‖w - w_0‖; 0 if w = w_0.
     rank : int or None

@@ -46,9 +46,9 @@ class Minimizer(ReadOnlyArrays):
         ‖∇f(w*)‖, the Frobenius norm for classes.
     relative_gradient : float
         ‖∇f(w*)‖ over the sum of the norms of its N terms, before they cancel: for a binary loss
-        Σ_j c_j |ℓ'(z_j·w*)| ‖x_j‖, for softmax Σ_j c_j ‖p_j - e_{y_j}‖ ‖x_j‖, for the squared loss
-        Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖, and λ‖w*‖. Without λ features are brought to similar size
-        by powers of two for it, so that none vanishes beside larger ones.
+        ``Σ_j c_j |ℓ'(z_j·w*)| ‖x_j‖``, for softmax Σ_j c_j ‖p_j - e_{y_j}‖ ‖x_j‖, for the squared
+        loss ``Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖``, and λ‖w*‖. Without λ features are brought to
+        similar size by powers of two for it, so that none vanishes beside larger ones.
     gap : float
         f(w*) is this far above the least value at most: ‖∇f(w*)‖²/(2λ); inf without λ. With a free
         intercept b, which makes f no longer strongly convex, the duality gap once b has taken
