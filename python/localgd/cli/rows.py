@@ -87,8 +87,6 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
         "labels": rows.labels,
         "intercept": settings.intercept,
     }
-    if encoder is not None and settings.bias:
-        known["intercept"] = "column"
     if rows.ids is None:
         problem = _dealt(rows, settings, known)
         dealing = f"dealt by {settings.scheme}, seed {settings.seed}"
@@ -273,8 +271,7 @@ def _scaled_table(X: Any, settings: Settings, encoder: Encoder) -> tuple[Any, st
     elif settings.by_largest_norm and largest > 0:
         factor = 1 / largest
         said += ", by which all are divided"
-    said += ", and a column of ones" if settings.bias else ""
-    return X * factor, said, dataclasses.replace(encoder, factor=factor)
+    return X * factor, said + _about_intercept(settings), dataclasses.replace(encoder, factor=factor)
 
 
 def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
@@ -289,10 +286,12 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
         if settings.data not in BUILT_IN and largest > 0:
             X = X / largest
             said = f"divided by the largest row norm, {largest:.4g}"
-    if settings.intercept is not None:
-        free = ", which λ leaves alone" if settings.intercept == "free" else ""
-        said += f", a column of ones beside them{free}"
-    return X, said
+    return X, said + _about_intercept(settings)
+
+
+def _about_intercept(settings: Settings) -> str:
+    free = ", which λ leaves alone" if settings.intercept == "free" else ""
+    return "" if settings.intercept is None else f", a column of ones beside them{free}"
 
 
 def _about_labels(problem: Problem) -> str:
