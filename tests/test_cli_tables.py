@@ -72,7 +72,7 @@ def test_what_was_learned_is_of_the_rows_that_are_not_held_out(here):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"scale": None}, {"scale": "spectral"}, {"bias": True}, {"impute": "mean"}]
+    "settings", [{"scale": None}, {"scale": "spectral"}, {"intercept": "free"}, {"impute": "mean"}]
 )
 def test_the_run_of_a_table_predicts_of_tables(here, settings, capsys):
     frame = patients(300)

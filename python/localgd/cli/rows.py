@@ -271,7 +271,11 @@ def _scaled_table(X: Any, settings: Settings, encoder: Encoder) -> tuple[Any, st
     elif settings.by_largest_norm and largest > 0:
         factor = 1 / largest
         said += ", by which all are divided"
-    return X * factor, said + _about_intercept(settings), dataclasses.replace(encoder, factor=factor)
+    return (
+        X * factor,
+        said + _about_intercept(settings),
+        dataclasses.replace(encoder, factor=factor),
+    )
 
 
 def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
