@@ -175,7 +175,8 @@ class SpanClients {
             pulled_ || shrinks_ ? at.shift.data() : nullptr,
             at.delta.data(),
             at.scratch.data(),
-            at.sums.data()};
+            at.sums.data(),
+            clients_->functions()};
   }
   void finish(const Round& round, Index i, Space& at, int thread) {
     model_->take(round, i, at.sums.data(), thread);

@@ -348,7 +348,8 @@ class Streamed final : public Phase {
             displaced() ? starts_[own] : model_->present(),
             clients().block(base_, i).data(),
             scratch_[own].delta.data(),
-            clients().block(sums_, i).data()};
+            clients().block(sums_, i).data(),
+            clients().functions()};
   }
 
   WeightModel<Real>* model_;

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
-from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
+from ..losses import LOSSES, LossLike, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
@@ -61,7 +61,7 @@ class Minimizer(ReadOnlyArrays):
 
     weights: np.ndarray
     direction: np.ndarray | None
-    loss: str
+    loss: LossLike
     value: float
     gradient_norm: float
     relative_gradient: float
@@ -87,7 +87,11 @@ class Minimizer(ReadOnlyArrays):
 
 
 def minimizer(
-    problem: Problem, *, loss: str = "logistic", l2: float | str = 0.0, tolerance: float = 1e-10
+    problem: Problem,
+    *,
+    loss: LossLike = "logistic",
+    l2: float | str = 0.0,
+    tolerance: float = 1e-10,
 ) -> Minimizer:
     """The point that gradient descent reaches: with λ, or on rows that no model separates in part.
 
@@ -106,7 +110,7 @@ def minimizer(
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    loss : str, default "logistic"
+    loss : str or Loss, default "logistic"
         As for :func:`localgd.run`; "squared_hinge" and "huber", whose second derivatives jump, want
         λ > 0. "softmax" with d·C = 1000 takes a few seconds; memory grows like (d·C)². Of a loss
         that was added it wants second derivatives (``localgd.losses``).
@@ -156,7 +160,7 @@ def minimizer(
     if l2 == 0 and not LOSSES[loss].smooth:
         raise UnsupportedError(
             f"l2: got 0, with which the {loss} loss, linear or constant in parts, may have many "
-            "minimisers; want l2 > 0, or another loss"
+            "minimisers; want l2 > 0, another loss, or a Loss() with its concordance"
         )
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
@@ -185,7 +189,7 @@ def minimizer(
 
 
 def _with_l2(
-    rows: Rows, objective: Margins | Classes, loss: str, l2: float, tolerance: float
+    rows: Rows, objective: Margins | Classes, loss: LossLike, l2: float, tolerance: float
 ) -> Minimizer:
     found = minimise_regularised(rows, objective, l2)
     relative = found.gradient_norm / found.terms if found.terms > 0 else 0.0
@@ -225,7 +229,7 @@ def _check_gradient(relative: float, tolerance: float) -> None:
         )
 
 
-def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Classes:
+def _objective(problem: Problem, active: np.ndarray, loss: LossLike) -> Margins | Classes:
     c, y = problem.row_weights[active], labels_of_margins(problem, loss)[active]
     known = LOSSES[loss]
     if isinstance(known, Softmax):
@@ -233,7 +237,7 @@ def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Cla
     return Margins(c, y, known)
 
 
-def _refuse_separable(rows: Rows, loss: str) -> None:
+def _refuse_separable(rows: Rows, loss: LossLike) -> None:
     known = LOSSES[loss]
     if known.affine:
         return
