@@ -3,6 +3,7 @@
 
 #include "convert.hpp"
 #include "core/round/corrections/registry.hpp"
+#include "losses.hpp"
 
 namespace localgd {
 
@@ -19,7 +20,7 @@ inline py::dict cost(const Cost& cost) {
 }
 
 inline py::dict forecast_by_name(const Indices& offsets, Index features, Index outputs,
-                                 const std::string& loss, bool single, const Indices& steps,
+                                 const py::object& loss, bool single, const Indices& steps,
                                  const Indices& batches, bool solve, bool every_step,
                                  const std::string& correction, const std::string& server,
                                  double rounds, double share,
@@ -30,7 +31,8 @@ inline py::dict forecast_by_name(const Indices& offsets, Index features, Index o
   if (layout.sparse() && layout.entries_before.size() != layout.offsets.size())
     throw std::invalid_argument("entries_before: want as many as offsets");
   layout.free_intercept = frees_intercept;
-  EngineOptions options{"", loss, single, {}, ServerRule::named(server)};
+  const HeldLoss held(loss);
+  EngineOptions options{"", held.choice(), single, {}, ServerRule::named(server)};
   options.local.steps = numbers<std::int64_t>(steps);
   options.local.batches = numbers<Index>(batches);
   options.local.solve = solve;

@@ -15,19 +15,20 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that it is the sum of
 }  // namespace
 
-Recorder::Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
+Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::int64_t> rounds,
                    Matrix<double> reference, bool keep_weights, double l2)
     : data_(data),
       groups_(data.clients(), 1),
+      functions_(loss.functions),
       derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
       reference_(std::move(reference)),
       keep_weights_(keep_weights),
       l2_(l2) {
-  with_loss(loss, [&](auto l) {
+  with_chosen_loss(loss, [&](auto l) {
     using Loss = decltype(l);
-    loss_value_ = &loss_value<Loss>;
-    signed_rows_ = Loss::signed_rows;
+    if constexpr (!is_called<Loss>) loss_value_ = &loss_value<Loss>;
+    signed_rows_ = l.signed_rows;
     multiclass_ = Loss::multiclass;
   });
   if (reference_.size()) {
@@ -80,7 +81,7 @@ std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std:
 bool Recorder::add_model(std::int64_t round, std::int64_t participations, double drift,
                          const Columns& m, const Columns& w) {
   const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
-  if (!std::isfinite(value)) return false;
+  if (!std::isfinite(value) || (functions_ && functions_->failed)) return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
@@ -111,12 +112,19 @@ double Recorder::penalty(const Columns& w, double norm) const {
 }
 
 double Recorder::loss(const Columns& margins) const {
+  Vector<double> values;  // by the functions
   return groups_.sum(0.0, [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
+    if (functions_) {
+      values.resize(data_.size(i));
+      functions_->values(margins.data() + data_.begin(i), data_.targets.data() + data_.begin(i),
+                         data_.size(i), values.data());
+    }
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
-      const double value =
-          loss_value_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
+      const double value = functions_ ? values[j - data_.begin(i)]
+                                      : loss_value_(margins.data() + j, margins.rows(),
+                                                    margins.cols(), data_.targets[j]);
       client += data_.weighted ? data_.row_weights[j] * value : value;
     }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));

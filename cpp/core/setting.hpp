@@ -2,10 +2,9 @@
 // numbers.
 #pragma once
 
-#include <string_view>
-
 #include "cost.hpp"
 #include "data.hpp"
+#include "loss/called.hpp"
 #include "round/options.hpp"
 
 namespace localgd {
@@ -14,7 +13,7 @@ struct Setting {
   const Layout& layout;
   Index outputs;
   const LocalRule& rule;
-  std::string_view loss;
+  LossChoice loss;
   bool multiclass;
   bool compressed;  // the changes of clients are needed one by one
   Index lanes;      // numbers in a register: the build's, or those of a forecast

@@ -66,6 +66,9 @@ def loss_of_rows(
     margins: ArrayLike,  # (N,) or (N, C)
     targets: ArrayLike,  # (N,)
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def call_rows(
+    function: dict[str, Any], margins: ArrayLike, targets: ArrayLike | None = None
+) -> NDArray[np.float64]: ...
 def sum_of_decays(decay: ArrayLike, steps: ArrayLike) -> Any: ...
 
 class Simulation:

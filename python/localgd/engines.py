@@ -24,6 +24,7 @@ from . import _validation as check
 from ._backend import core
 from .cgroups import cpu_quota
 from .errors import UnsupportedError
+from .losses import LOSSES, LossLike
 from .methods import Method
 from .problem import Problem
 
@@ -63,7 +64,7 @@ def forecasts(
     method: Method,
     rounds: int,
     *,
-    loss: str,
+    loss: LossLike,
     itemsize: int,
     every_step: bool = False,
     l2: float = 0.0,
@@ -74,7 +75,7 @@ def forecasts(
         problem.offsets,
         problem.n_features,
         outputs=problem.n_classes,
-        loss=loss,
+        loss=LOSSES[loss].core,
         single=itemsize == 4,
         steps=rule.core_steps(problem.n_clients),
         batches=rule.batches(problem.sizes),
@@ -111,7 +112,7 @@ def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict
     }
 
 
-def refusal(method: Method, plan: Plan, loss: str) -> str:
+def refusal(method: Method, plan: Plan, loss: LossLike) -> str:
     """Why an engine cannot run a method, for its user."""
     if plan.unable == "outputs":
         return (
@@ -139,7 +140,7 @@ def choose_engine(
     method: Method,
     rounds: int,
     *,
-    loss: str,
+    loss: LossLike,
     engine: str,
     itemsize: int,
     memory_limit: int,
@@ -158,7 +159,7 @@ def _chosen(
     problem: Problem,
     method: Method,
     rounds: int,
-    loss: str,
+    loss: LossLike,
     engine: str,
     memory_limit: int,
 ) -> Plan:
@@ -195,7 +196,7 @@ def choose_side_by_side(
     rounds: int,
     runs: int,
     *,
-    loss: str,
+    loss: LossLike,
     engine: str,
     itemsize: int,
     memory_limit: int,

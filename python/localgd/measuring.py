@@ -14,7 +14,7 @@ from .frames import labelled
 from .held_out import HeldOut
 from .identification import UnidentifiedError, digest, identify
 from .labels import numbers_of_labels
-from .losses import LOSSES
+from .losses import LOSSES, LossLike
 from .methods import Method
 from .norms import norm
 from .participation import is_biased
@@ -44,7 +44,7 @@ class Minimum(Protocol):
 
     weights: np.ndarray
     value: float
-    loss: str
+    loss: LossLike
     l2: float
 
 
@@ -95,7 +95,7 @@ RESERVED = (*OF_CORE, *MADE, "weights")
 def further_measures(
     problem: Problem,
     method: Method,
-    loss: str,
+    loss: LossLike,
     lr: Schedule,
     test: Any,
     asymptote: Any,
@@ -163,7 +163,7 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
 
 
 def _residual_measures(
-    problem: Problem, method: Method, loss: str, lr: Schedule, asymptote: Any
+    problem: Problem, method: Method, loss: LossLike, lr: Schedule, asymptote: Any
 ) -> dict[str, Timed]:
     from .reference import Asymptote
 
@@ -193,7 +193,7 @@ def _residual_measures(
     return dict(zip(RESIDUALS, (residual, distance), strict=True))
 
 
-def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Schedule) -> float:
+def _local_time_per_round(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> float:
     """η L, where w_k = ŵ log(η L k) + ρ_k holds."""
     steps = method.rule.core_steps(problem.n_clients)
     why = None

@@ -160,7 +160,9 @@ class Run:
         >>> lg.run(problem, lg.GD(lr=0.5), rounds=5).predict([[2.0], [-0.5]])
         array([ 1, -1])
         """
-        means = LOSSES[self.config["loss"]].means(self.decision_function(X))
+        scores = self.decision_function(X)
+        known = LOSSES.get(self.config["loss"])  # none of an own one
+        means = scores if known is None else known.means(scores)
         return labels_of(means, self.config["problem"])
 
     def predict_proba(self, X: Any) -> np.ndarray:

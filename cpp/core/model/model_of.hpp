@@ -76,7 +76,7 @@ class ModelOf : public Model {
   }
 
  protected:
-  ModelOf(const Data& data, const Matrix<double>& init, std::string_view loss, const Round& round)
+  ModelOf(const Data& data, const Matrix<double>& init, const LossChoice& loss, const Round& round)
       : clients_(data, init.cols(), loss),
         corrections_(data, init.cols(), round.rule()),
         changes_(data, init.cols()) {

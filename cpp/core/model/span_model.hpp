@@ -46,7 +46,7 @@ class SpanModel final : public ModelOf<Real> {
     forecast.memory += matrix;
   }
 
-  SpanModel(const Data& data, const Matrix<double>& init, std::string_view loss,
+  SpanModel(const Data& data, const Matrix<double>& init, const LossChoice& loss,
             const ServerRule& server, const Round& round)
       : Base(data, init, loss, round),
         init_(init),

@@ -64,7 +64,7 @@ class WeightModel final : public ModelOf<Real> {
     }
   }
 
-  WeightModel(const Data& data, const Matrix<double>& init, std::string_view loss,
+  WeightModel(const Data& data, const Matrix<double>& init, const LossChoice& loss,
               const ServerRule& server, const Round& round)
       : Base(data, init, loss, round),
         factor_(server.factor()),

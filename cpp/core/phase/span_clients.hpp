@@ -180,6 +180,7 @@ class SpanClients {
             at.delta.data(),
             at.scratch.data(),
             at.sums.data(),
+            clients_->functions(),
             free_intercept(round, i, at)};
   }
   void finish(const Round& round, Index i, Space& at, int thread) {

@@ -350,6 +350,7 @@ class Streamed final : public Phase {
             clients().block(base_, i).data(),
             scratch_[own].delta.data(),
             clients().block(sums_, i).data(),
+            clients().functions(),
             static_cast<Real>(model_->intercepts() ? round.l2_step() : 0.0)};
   }
 

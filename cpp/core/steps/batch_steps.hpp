@@ -55,6 +55,22 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
   }
 }
 
+// The same by functions.
+template <class Loss, class Real, class Size>
+  requires is_called<Loss>
+void derive(typename BatchTurn<Real>::Client& client, const RowDealer::Row* rows, Size size,
+            BatchTurn<Real>& /*turn*/, Real* e) {
+  const SpanClient<Real>& c = client.span;
+  derive_by(
+      *c.functions, size,
+      [&](Index t) {
+        const Index j = rows[t];
+        return called_margin(c.base[j], c.at_start[j], c.delta[j]);
+      },
+      [&](Index t) { return static_cast<double>(c.targets[rows[t]]); },
+      [&](Index t, double of_row) { e[t] = static_cast<Real>(of_row); });
+}
+
 // A client's step from the derivatives e of its rows.
 template <class Loss, class Real, class Size>
 LOCALGD_IN_PLACE void take_step(const SpanClient<Real>& c, const RowDealer::Row* rows, Size size,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "../loss/called.hpp"
 #include "batches.hpp"
 
 namespace localgd {
@@ -22,6 +23,7 @@ struct PrimalClient {
   Real* base;                   // A_i w_k, filled in by the first step of a round
   Real* delta;
   Real* sums;
+  const LossFunctions* functions = nullptr;
   Real freed = 0;  // eta lambda of the last feature, which lambda leaves alone; or 0
 
   Real sign(Index j) const { return signs ? signs[j] : Real(1); }

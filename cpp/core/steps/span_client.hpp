@@ -5,6 +5,7 @@
 
 #include "../blocks/factored_gram.hpp"
 #include "../blocks/padded_gram.hpp"
+#include "../loss/called.hpp"
 
 namespace localgd {
 
@@ -51,6 +52,7 @@ struct SpanClient {
   Real* delta;
   Real* scratch;
   Real* sums;  // n x C, without gaps
+  const LossFunctions* functions = nullptr;
   FreeIntercept<Real> intercept{};
 
   Real keep() const { return static_cast<Real>(1 - decay); }

@@ -29,6 +29,12 @@ Real shift_margins(const SpanClient<Real>& c, Real* delta) {
   return largest(delta, size);
 }
 
+template <class Real>
+MovedRows<Real> moved_rows(const SpanClient<Real>& c) {
+  return {c.base,    c.at_start,  c.delta,   c.gram.stride(),
+          c.targets, c.gram.size, c.outputs, c.functions};
+}
+
 // span_steps() of a client whose rows fill V registers. K e stays in them, and all else where a
 // number known to the compiler finds it: a step takes less time than the calls that it is made of
 // otherwise.
@@ -139,7 +145,7 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
   }
   const Index n = c.gram.size, stride = c.gram.stride(), moving = stride * c.outputs;
-  const MovedRows<Real> rows{c.base, c.at_start, c.delta, stride, c.targets, n, c.outputs};
+  const MovedRows<Real> rows = moved_rows(c);
   const Real keep = c.keep();
   Real spread = largest(c.delta, moving);
   for (std::int64_t l = 0; l < steps; ++l) {

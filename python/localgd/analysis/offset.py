@@ -11,7 +11,7 @@ import numpy as np
 from .. import _validation as check
 from ..blas import with_one_blas_thread
 from ..errors import UnsupportedError
-from ..losses import LOSSES, Loss, Softmax, labels_of_margins, margin_rows
+from ..losses import LOSSES, BaseLoss, LossLike, Softmax, labels_of_margins, margin_rows
 from ..methods import Method
 from ..methods.base import check_method
 from ..problem import Problem, check_problem
@@ -141,7 +141,7 @@ class _Quadratic:
         return found
 
 
-def _objective_of(minimum: Any) -> tuple[str, float]:
+def _objective_of(minimum: Any) -> tuple[LossLike, float]:
     loss, l2 = getattr(minimum, "loss", None), getattr(minimum, "l2", None)
     if loss is None or l2 is None:
         raise TypeError(
@@ -149,10 +149,12 @@ def _objective_of(minimum: Any) -> tuple[str, float]:
         )
     if isinstance(LOSSES[loss], Softmax):
         raise UnsupportedError("minimum: that of several classes; want a loss of one output")
-    return str(loss), float(l2)
+    return loss, float(l2)
 
 
-def _steps_of(problem: Problem, method: Method, loss: str, l2: float) -> tuple[float, np.ndarray]:
+def _steps_of(
+    problem: Problem, method: Method, loss: LossLike, l2: float
+) -> tuple[float, np.ndarray]:
     """η and L_i of methods that have a fixed point of their own."""
     rule = method.rule
     everyone = method.clients_per_round(problem.n_clients) == problem.n_clients
@@ -177,7 +179,7 @@ def _sum_of_powers(rates: np.ndarray, count: int) -> np.ndarray:
     return sums
 
 
-def _quadratics(problem: Problem, loss: str, l2: float, w: np.ndarray) -> Iterator[_Quadratic]:
+def _quadratics(problem: Problem, loss: LossLike, l2: float, w: np.ndarray) -> Iterator[_Quadratic]:
     rows, y = margin_rows(problem, loss), labels_of_margins(problem, loss)
     omega = problem.relative_weights
     for i in range(problem.n_clients):
@@ -242,10 +244,10 @@ def _solve(parts: list[tuple[_Quadratic, np.ndarray]], right: np.ndarray) -> np.
     return solution
 
 
-def _at(problem: Problem, loss: str, l2: float, minimum: Any, x: np.ndarray) -> LocalOffset:
+def _at(problem: Problem, loss: LossLike, l2: float, minimum: Any, x: np.ndarray) -> LocalOffset:
     """What f is at w* + x."""
     rows, y = margin_rows(problem, loss), labels_of_margins(problem, loss)
-    of: Loss = LOSSES[loss]
+    of: BaseLoss = LOSSES[loss]
     w, c = minimum.weights + x, problem.row_weights
     m = rows @ w
     pull = l2 * problem.penalized * w

@@ -12,6 +12,7 @@ from ..errors import UnsupportedError
 from ..frames import filled_from
 from ..ids import client_index
 from ..labels import numbers_of_labels, read_label_array
+from ..losses import LOSSES
 from ..predicting import scores_of
 from ..problem import Problem
 from ..randomness import random_generator
@@ -163,6 +164,11 @@ def _scores(trained: Trained, train: Any, scored: Scored, l2: float) -> dict[str
     """Of all rows by each model; NaN of rows whose client has no model of its own."""
     run = trained.run
     about, loss = run.config["problem"], run.config["loss"]
+    if loss not in LOSSES:
+        raise UnsupportedError(
+            f"run: its loss is your own, {loss!r}, whose minimisers a run does not know; want one "
+            f"of {', '.join(map(repr, LOSSES))}"
+        )
     scores = {"federated": run.decision_function(scored.X)}
     if len(scores["federated"]) != len(scored.y):
         raise ValueError(

@@ -12,7 +12,7 @@ from .. import _validation as check
 from ..arguments import MAX_ROUNDS
 from ..engines import DEFAULT_MEMORY_LIMIT
 from ..errors import UnsupportedError
-from ..losses import LOSSES
+from ..losses import LOSSES, LossLike
 from ..measuring import Measure
 from ..methods import Method
 from ..preparation import Preparation, prepare
@@ -33,7 +33,7 @@ def fast_forward(
     method: Method,
     *,
     rounds: float,
-    loss: str | None = None,
+    loss: LossLike | None = None,
     l2: float = 0.0,
     init: Any = None,
     rtol: float = 1e-8,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 
 from ..errors import UnsupportedError
-from ..losses import LOSSES
+from ..losses import LOSSES, LossLike
 from ..methods import Method
 from ..participation import Participation
 from ..problem import Problem
@@ -18,7 +18,7 @@ SMALLEST = 1e-140  # size of rows
 MOST_STATES = 6000  # of the linear map of SCAFFOLD with the squared loss
 
 
-def check_smooth(problem: Problem, method: Method, loss: str, lr: Schedule) -> None:
+def check_smooth(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> None:
     """UnsupportedError with the reason if the rounds are not a smooth flow."""
     largest = 1.0 if problem.kernel else float(max(problem.X.max(), -problem.X.min()))
     if largest > 0 and not SMALLEST < largest < 1 / SMALLEST:
@@ -31,7 +31,7 @@ def check_smooth(problem: Problem, method: Method, loss: str, lr: Schedule) -> N
         raise UnsupportedError(f"method: {method!r} cannot be fast-forwarded: {reason}")
 
 
-def check_contracting(problem: Problem, method: Method, loss: str, lr: Schedule) -> None:
+def check_contracting(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> None:
     """UnsupportedError with the reason if rounds with λ may have no fixed point."""
     reason = _random(problem, method)
     if reason is None and not isinstance(method.server, Average | ServerSGD):
@@ -54,7 +54,7 @@ def _random(problem: Problem, method: Method) -> str | None:
     return None
 
 
-def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | None:
+def _reason(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> str | None:
     if (reason := _random(problem, method)) is not None:
         return reason
     if method.rule.solve:

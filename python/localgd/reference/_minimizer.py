@@ -10,7 +10,7 @@ import numpy as np
 from .. import _validation as check
 from ..blas import with_one_blas_thread
 from ..errors import UnsupportedError
-from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
+from ..losses import LOSSES, LossLike, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
@@ -68,7 +68,7 @@ class Minimizer(ReadOnlyArrays):
 
     weights: np.ndarray
     direction: np.ndarray | None
-    loss: str
+    loss: LossLike
     value: float
     gradient_norm: float
     relative_gradient: float
@@ -92,7 +92,11 @@ class Minimizer(ReadOnlyArrays):
 
 @with_one_blas_thread
 def minimizer(
-    problem: Problem, *, loss: str = "logistic", l2: float | str = 0.0, tolerance: float = 1e-10
+    problem: Problem,
+    *,
+    loss: LossLike = "logistic",
+    l2: float | str = 0.0,
+    tolerance: float = 1e-10,
 ) -> Minimizer:
     """The point that gradient descent reaches: with λ, or on rows that no model separates in part.
 
@@ -112,7 +116,7 @@ def minimizer(
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    loss : str, default "logistic"
+    loss : str or Loss, default "logistic"
         As for :func:`localgd.run`; "squared_hinge" and "huber", whose second derivatives jump, want
         λ > 0. "softmax" with d·C = 1000 takes a few seconds; memory grows like (d·C)². Of a loss
         that was added it wants second derivatives (``localgd.losses``).
@@ -162,7 +166,7 @@ def minimizer(
     if l2 == 0 and not LOSSES[loss].smooth:
         raise UnsupportedError(
             f"l2: got 0, with which the {loss} loss, linear or constant in parts, may have many "
-            "minimisers; want l2 > 0, or another loss"
+            "minimisers; want l2 > 0, another loss, or a Loss() with its concordance"
         )
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
@@ -201,7 +205,7 @@ def _with_l2(
     problem: Problem,
     rows: Rows,
     objective: Margins | Classes,
-    loss: str,
+    loss: LossLike,
     l2: float,
     tolerance: float,
 ) -> Minimizer:
@@ -231,7 +235,9 @@ def _with_l2(
     )
 
 
-def _refuse_endless_intercept(objective: Margins | Classes, problem: Problem, loss: str) -> None:
+def _refuse_endless_intercept(
+    objective: Margins | Classes, problem: Problem, loss: LossLike
+) -> None:
     """A ValueError where a free intercept makes the loss ever smaller by itself."""
     y = np.asarray(objective.y)
     if problem.task == "regression":
@@ -267,7 +273,7 @@ def _check_gradient(relative: float, tolerance: float) -> None:
         )
 
 
-def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Classes:
+def _objective(problem: Problem, active: np.ndarray, loss: LossLike) -> Margins | Classes:
     c, y = problem.row_weights[active], labels_of_margins(problem, loss)[active]
     known = LOSSES[loss]
     if isinstance(known, Softmax):
@@ -275,7 +281,7 @@ def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Cla
     return Margins(c, y, known)
 
 
-def _refuse_separable(rows: Rows, loss: str) -> None:
+def _refuse_separable(rows: Rows, loss: LossLike) -> None:
     known = LOSSES[loss]
     if known.affine:
         return

@@ -130,4 +130,4 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
         array([3.])
         """
         scores = self._scores(X)
-        return LOSSES[self.run_.config["loss"]].means(scores)
+        return LOSSES[self.loss].means(scores)
