@@ -22,7 +22,7 @@ inline py::dict forecast_by_name(const Indices& offsets, Index features, Index o
                                  const std::string& loss, bool single, const Indices& steps,
                                  const Indices& batches, bool solve, bool every_step,
                                  const std::string& correction, const std::string& server,
-                                 double rounds, double share,
+                                 double rounds, double share, const std::string& rates,
                                  const std::optional<Indices>& entries_before) {
   Layout layout{numbers<Index>(offsets), features};
   if (entries_before) layout.entries_before = numbers<Index>(*entries_before);
@@ -33,6 +33,7 @@ inline py::dict forecast_by_name(const Indices& offsets, Index features, Index o
   options.local.batches = numbers<Index>(batches);
   options.local.solve = solve;
   options.local.every_step = every_step;
+  options.local.rates = RateRule::named(rates);
   if (correction != "none") options.local.correction = make_correction(correction);
   std::vector<EngineForecast> forecasts;
   {
@@ -57,7 +58,7 @@ inline void bind_forecast(py::module_& m) {
   m.def("forecast", &forecast_by_name, py::arg("offsets"), py::arg("features"), py::kw_only(),
         py::arg("outputs"), py::arg("loss"), py::arg("single"), py::arg("steps"),
         py::arg("batches"), py::arg("solve"), py::arg("every_step"), py::arg("correction"),
-        py::arg("server"), py::arg("rounds"), py::arg("share"),
+        py::arg("server"), py::arg("rounds"), py::arg("share"), py::arg("rates") = "given",
         py::arg("entries_before") = py::none(),
         "By engine: the phase that would take the local steps, or of what it is unable; the cost "
         "before the first round and of a round in the mean, bytes of Gram matrices and sums, and "

@@ -26,6 +26,7 @@ from .cgroups import cpu_quota
 from .errors import UnsupportedError
 from .methods import Method
 from .problem import Problem
+from .schedules import by_core
 
 ENGINES = ("gram", "hybrid", "primal")
 DEFAULT_MEMORY_LIMIT = 4 * 2**30
@@ -83,6 +84,7 @@ def forecasts(
         server=method.server.kind,
         rounds=float(max(rounds, 1)),
         share=method.clients_per_round(problem.n_clients) / problem.n_clients,
+        rates=by_core(getattr(method, "lr", None))["kind"],
         entries_before=problem.X.indptr[problem.offsets] if problem.sparse else None,
     )
     return found
@@ -111,6 +113,13 @@ def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict
 
 def refusal(method: Method, plan: Plan, loss: str) -> str:
     """Why an engine cannot run a method, for its user."""
+    own_rates = by_core(getattr(method, "lr", None))["kind"] == "own_risk"
+    if plan.unable == "rates" or (own_rates and method.server.coordinate_wise):
+        return (
+            "rates by each client's own risk are had on the Gram blocks of the clients, or their "
+            "sparse rows; want engine='gram' or 'hybrid' and a server such as Average(), or "
+            "RiskAdapted without own"
+        )
     if plan.unable == "outputs":
         return (
             "the exact local solve projects on the rows' own half spaces, which fits binary and "

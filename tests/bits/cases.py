@@ -38,8 +38,9 @@ def problem(loss: str, sizes: tuple[int, ...], d: int) -> lg.Problem:
 
 
 def recorded(run: lg.Run) -> Arrays:
-    """The history without bits sent, which are 8 times the bytes."""
-    return {name: column for name, column in run.history.items() if not name.startswith("bits")}
+    """The history without what other columns say: bits sent, 8 times the bytes, and log f."""
+    told = ("bits", "log_loss")
+    return {name: column for name, column in run.history.items() if not name.startswith(told)}
 
 
 def arrays(run: lg.Run) -> Arrays:

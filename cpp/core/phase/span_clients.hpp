@@ -67,6 +67,7 @@ struct SpanSpace {
         scratch(base),
         sums(rows * outputs) {}
 
+  double offset = 0;       // what the margins below are less
   Vector<double> margins;  // A_i w_k, or A_i (w_k + q_i) with displacements
   Vector<Real> base, at_start, delta, shift, scratch;
   Vector<Real> sums;  // s, without gaps
@@ -89,7 +90,7 @@ class SpanClients {
         pulled_(model.corrections().pull()),
         displaced_(model.corrections().displace()),
         shrinks_(rule.l2 > 0),
-        values_at_start_(clients_->kernels().values_at_start) {}
+        own_rates_(rule.rates.own()) {}
 
   // Makes K_ii of every client, and calls then(client, values of K_ii, its block). False if it was
   // stopped.
@@ -154,10 +155,12 @@ class SpanClients {
     for (auto* numbers : {&at.base, &at.at_start, &at.delta})
       std::fill_n(numbers->data(), padded<Real>(n) * outputs_, Real(0));
     auto m = margins(i, at);
+    at.offset = own_rates_ ? m.minCoeff() : round.plan().offset;
+    if (at.offset != 0) m.array() -= at.offset;
     if (displaced_) m += columns(at.shift, n).template cast<double>();
     columns(at.base, n) = m.template cast<Real>();
-    values_at_start_(m.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
-                     at.at_start.data());
+    clients_->kernels().values_at_start(m.data(), data_.targets.data() + data_.begin(i), n,
+                                        outputs_, padded<Real>(n), at.at_start.data());
     if (pulled_) columns(at.shift, n) *= static_cast<Real>(round.plan().lr);
     if (!shrinks_) return;
     if (!pulled_) std::fill_n(at.shift.data(), padded<Real>(n) * outputs_, Real(0));
@@ -204,8 +207,7 @@ class SpanClients {
   const Clients<Real>* clients_;
   const Data& data_;
   const Index outputs_;
-  const bool corrected_, pulled_, displaced_, shrinks_;
-  decltype(Kernels<Real>::values_at_start) values_at_start_;
+  const bool corrected_, pulled_, displaced_, shrinks_, own_rates_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
 };
