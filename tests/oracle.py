@@ -436,22 +436,23 @@ def model_shape(clients, loss):
 # -- Measures --------------------------------------------------------------------------------------
 
 COLUMNS = (
-    *("round", "loss", "margin", "norm", "angle", "drift"),
+    *("round", "loss", "log_loss", "margin", "norm", "angle", "drift"),
     *("grad_norm", "grad_variance", "grad_alignment", "grad_dissimilarity"),
     *("participations", "least_gradient"),  # which the package does not record as such
 )
 
 
 def measures(clients, p, loss, w, reference):
-    """Loss, normalised margin, norm and angle of a model."""
+    """Loss, its logarithm, normalised margin, norm and angle of a model."""
     value = sum(
         p_i * objective(loss).value(X, y, w) for p_i, (X, y) in zip(p, clients, strict=True)
     )
+    log = np.log(value) if value > 0 else (-np.inf if value == 0 else np.nan)
     norm = np.linalg.norm(w)
     if norm == 0:
-        return value, np.nan, 0.0, np.nan
+        return value, log, np.nan, 0.0, np.nan
     margin = min(least_margin(X, y, w) for X, y in clients) / norm
-    return value, margin, norm, np.nan if reference is None else angle(w, reference)
+    return value, log, margin, norm, np.nan if reference is None else angle(w, reference)
 
 
 def least_margin(X, y, w):

@@ -457,6 +457,11 @@ def assert_measure(name, got, history, tolerance, where) -> None:
         known = relative < 0.1  # beyond that a gradient is but rounding
     elif name == "grad_norm":
         slack = tolerance * want + 4 * error
+    elif name == "log_loss":  # as far off as the loss is, relative to itself
+        loss = np.abs(history["loss"])
+        unsure = 1e-2 * tolerance * loss.max()
+        known = loss > 10 * unsure
+        slack = 2 * (tolerance + unsure / np.maximum(loss, unsure))
     else:
         assert_close(got, want, tolerance, what)
         return

@@ -57,7 +57,7 @@ def test_exponential_loss_diverges_in_the_round_of_the_oracle(
     assert recorded.tolist() == list(range(len(recorded)))
     assert len(recorded) >= last
     for k in recorded:
-        loss, _, norm, _ = oracle.measures(ROWS, WEIGHTS, "exponential", models[k], None)
+        loss, *_, norm, _ = oracle.measures(ROWS, WEIGHTS, "exponential", models[k], None)
         np.testing.assert_allclose(run.history["loss"][k], loss, rtol=1e-9)
         np.testing.assert_allclose(run.history["norm"][k], norm, rtol=1e-9)
     with pytest.raises(lg.DivergedError, match="diverged in round") as raised:

@@ -67,7 +67,7 @@ def test_margin_of_classes_by_hand():
     X, y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([2.0, 0.0])
     W = np.array([[1.0, 2.0, 7.0], [3.0, 0.0, 2.5]])  # margins 7 - 2 and 6 - 5
     assert oracle.least_margin(X, y, W) == 1.0
-    assert oracle.measures([(X, y)], [1.0], "softmax", W, None)[1] == 1 / np.linalg.norm(W)
+    assert oracle.measures([(X, y)], [1.0], "softmax", W, None)[2] == 1 / np.linalg.norm(W)
 
 
 def test_gradient_measures_by_hand():

@@ -104,7 +104,7 @@ def test_frame_holds_the_history(run):
 
 
 def test_columns_in_their_order(run, small_problem):
-    first = ["round", "local_steps", "loss"]
+    first = ["round", "local_steps", "loss", "log_loss"]
     last = [
         *("drift", "grad_norm", "grad_variance", "grad_alignment", "grad_dissimilarity"),
         *("passes", "bytes", "bits", "bits_up", "bits_down"),

@@ -23,7 +23,7 @@ inline py::dict forecast_by_name(const Indices& offsets, Index features, Index o
                                  const py::object& loss, bool single, const Indices& steps,
                                  const Indices& batches, bool solve, bool every_step,
                                  const std::string& correction, const std::string& server,
-                                 double rounds, double share,
+                                 double rounds, double share, const std::string& rates,
                                  const std::optional<Indices>& entries_before,
                                  bool frees_intercept) {
   Layout layout{numbers<Index>(offsets), features};
@@ -38,6 +38,7 @@ inline py::dict forecast_by_name(const Indices& offsets, Index features, Index o
   options.local.solve = solve;
   options.local.every_step = every_step;
   options.local.l2 = frees_intercept ? 1 : 0;
+  options.local.rates = RateRule::named(rates);
   if (correction != "none") options.local.correction = make_correction(correction);
   std::vector<EngineForecast> forecasts;
   {
@@ -62,7 +63,7 @@ inline void bind_forecast(py::module_& m) {
   m.def("forecast", &forecast_by_name, py::arg("offsets"), py::arg("features"), py::kw_only(),
         py::arg("outputs"), py::arg("loss"), py::arg("single"), py::arg("steps"),
         py::arg("batches"), py::arg("solve"), py::arg("every_step"), py::arg("correction"),
-        py::arg("server"), py::arg("rounds"), py::arg("share"),
+        py::arg("server"), py::arg("rounds"), py::arg("share"), py::arg("rates") = "given",
         py::arg("entries_before") = py::none(), py::arg("frees_intercept") = false,
         "By engine: the phase that would take the local steps, or of what it is unable; the cost "
         "before the first round and of a round in the mean, bytes of Gram matrices and sums, and "

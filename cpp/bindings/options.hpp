@@ -72,6 +72,12 @@ inline void read(const py::handle& given, ServerRule& value) {
   read_options("server", values, value, true);
 }
 
+inline void read(const py::handle& given, RateRule& value) {
+  const auto values = given.cast<py::dict>();
+  value = RateRule::named(kind_of("rates", values));
+  read_options("rates", values, value, true);
+}
+
 struct CorrectionParameters {
   Correction* of;  // or none
 

@@ -200,6 +200,13 @@ inline void bind_simulation(py::module_& m) {
           "Whether any goes on.")
       .def_property_readonly("participations",
                              [](SimulationSession& s) { return s.simulation().participations(); })
+      .def(
+          "see",
+          [](SimulationSession& s) {
+            const auto seen = s.simulation().see();
+            return py::make_tuple(seen.loss, seen.grad_norm);
+          },
+          "f and |grad f| at the present model.")
       .def_property_readonly("drift", [](SimulationSession& s) { return s.simulation().drift(); })
       .def_property_readonly(
           "infeasible_client",

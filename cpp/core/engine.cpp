@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "loss/registry.hpp"
+#include "loss/tail.hpp"
 #include "model/side_by_side.hpp"
 #include "model/span_model.hpp"
 #include "model/weight_model.hpp"
@@ -65,6 +65,13 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
     throw std::invalid_argument("prox: want 0 where clients start elsewhere");
   if (local.solve && (outputs > 1 || local.stochastic() || prox > 0 || l2 > 0 || corrected))
     throw std::invalid_argument("solve: want one column, and no batches, prox, l2 or correction");
+  if (local.rates.own() && (local.stochastic() || local.solve || prox > 0 || l2 > 0 || corrected ||
+                            options.loss.functions || tail_of(options.loss.name) == nowhere))
+    throw std::invalid_argument(
+        "rates: own ones want full batches, a loss of one output with a tail, and no prox, l2 or "
+        "correction");
+  if (local.rates.shared() && options.loss.functions)
+    throw std::invalid_argument("rates: want those given, or a loss of the core");
   if (local.stochastic() && local.keys.size() != clients)
     throw std::invalid_argument("keys: want one for each client that draws batches");
 }
@@ -75,6 +82,7 @@ LocalRule rule_for(const Layout& layout, const EngineOptions& options, double l2
   local.l2 = l2;
   with_chosen_loss(options.loss, [&](auto loss) { local.every_step |= !loss.facts.smooth; });
   local.every_step |= layout.free_intercept && l2 > 0;
+  local.every_step |= local.rates.own();  // which no two steps have in common
   return local;
 }
 
@@ -207,6 +215,8 @@ std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
       found.unable = "outputs";
     else if (leaves_span(options.server, kind.name))
       found.unable = "server";
+    else if (found.phase.empty() && options.local.rates.own())
+      found.unable = "rates";
     else if (found.phase.empty())
       found.unable = kind.unable;
     if (!found.unable.empty()) found.phase = {};
@@ -239,6 +249,8 @@ Engine::Engine(const Data& data, const std::vector<RunRule>& runs, const EngineO
   model_ = std::move(parts.model);
   phase_ = std::move(parts.phase);
   phase_name_ = parts.phase_name;
+  if (options.local.rates.shared())
+    rates_ = std::make_unique<SharedRates>(data, options.loss, round_->rule(), round_->groups());
   if (options.uplink) model_->send_by(options.uplink(data, runs.front().init.cols()));
 }
 
@@ -247,7 +259,8 @@ bool Engine::prepare(Team& team, Stop& stop) {
 }
 
 Outcome Engine::round(const RoundPlan& plan, Team& team, Stop& stop) {
-  round_->begin(plan, phase_->work());
+  if (rates_) adapted_ = rates_->of(plan, *model_, team);
+  round_->begin(rates_ ? adapted_ : plan, phase_->work());
   model_->begin(*round_, team);
   const Outcome taken = phase_->run(*round_, team, stop);
   if (failed()) return Outcome::stopped;

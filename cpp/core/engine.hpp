@@ -21,6 +21,7 @@
 #include "round/options.hpp"
 #include "round/run_rule.hpp"
 #include "server/registry.hpp"
+#include "shared_rates.hpp"
 #include "stop.hpp"
 #include "team.hpp"
 
@@ -42,7 +43,8 @@ struct EngineForecast {
   std::string_view phase;   // by which the clients take their steps; none if the engine is unable
   std::string_view unable;  // of what: "server", coordinate by coordinate outside the span of the
                             // rows; "solve", exactly without K_ii; "outputs", that of several;
-                            // "steps", such local rules side by side
+                            // "steps", such local rules side by side; "rates", own
+                            // ones of the clients without K_ii
   Forecast cost{};
 };
 
@@ -120,6 +122,8 @@ class Engine final {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Phase> phase_;
   std::string_view phase_name_;
+  std::unique_ptr<SharedRates> rates_;  // unless those of the plans are meant
+  RoundPlan adapted_;                   // a plan with them
 };
 
 std::unique_ptr<Engine> make_engine(const Data& data, const Matrix<double>& init,

@@ -30,6 +30,7 @@ Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::in
     if constexpr (!is_called<Loss>) loss_value_ = &loss_value<Loss>;
     signed_rows_ = l.signed_rows;
     multiclass_ = Loss::multiclass;
+    tailed_ = l.facts.tail.rate == 1 && (signed_rows_ || multiclass_);
   });
   if (reference_.size()) {
     if (reference_.rows() != data.features())
@@ -85,6 +86,7 @@ bool Recorder::add_model(std::int64_t round, std::int64_t participations, double
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
+  history_.log_loss.push_back(log_loss(m, value));
   history_.norm.push_back(norm);
   history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
   history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
@@ -132,16 +134,46 @@ double Recorder::loss(const Columns& margins) const {
   });
 }
 
+// By the tail of the loss, exp(-m) of the margin or of those to each other class, where f is too
+// small to have all its digits.
+double Recorder::log_loss(const Columns& margins, double value) const {
+  constexpr double least_whole = 1e-290;
+  if (value >= least_whole || !tailed_ || l2_ > 0) return std::log(value);
+  const double smallest = smallest_margin(margins);
+  const double scaled = groups_.sum(0.0, [&](Index i, double& sum) {
+    if (!(data_.weights[i] > 0)) return false;
+    double client = 0;
+    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
+      const double weight = data_.weighted ? data_.row_weights[j] : 1.0;
+      for_margins(margins, j, [&](double m) { client += weight * std::exp(smallest - m); });
+    }
+    sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
+    return true;
+  });
+  return std::log(scaled) - smallest;
+}
+
+Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights) const {
+  return {loss(margins) + 0.5 * l2_ * weights.squaredNorm(),
+          gradients(margins, weights, Vector<double>::Constant(1, l2_))(0, 0)};
+}
+
+// Calls task(m) for the margin of a row, or those of its class to all others.
+template <class Task>
+void Recorder::for_margins(const Columns& margins, Index j, Task&& task) const {
+  if (!multiclass_) return task(margins(j, 0) * (signed_rows_ ? 1.0 : data_.targets[j]));
+  const Index own = static_cast<Index>(data_.targets[j]);
+  for (Index c = 0; c < margins.cols(); ++c)
+    if (c != own) task(margins(j, own) - margins(j, c));
+}
+
 double Recorder::smallest_margin(const Columns& margins) const {
   if (!multiclass_)
     return signed_rows_ ? margins.minCoeff()
                         : margins.col(0).cwiseProduct(data_.targets).minCoeff();
   double smallest = std::numeric_limits<double>::infinity();
-  for (Index j = 0; j < margins.rows(); ++j) {
-    const Index own = static_cast<Index>(data_.targets[j]);
-    for (Index c = 0; c < margins.cols(); ++c)
-      if (c != own) smallest = std::min(smallest, margins(j, own) - margins(j, c));
-  }
+  for (Index j = 0; j < margins.rows(); ++j)
+    for_margins(margins, j, [&](double m) { smallest = std::min(smallest, m); });
   return smallest;
 }
 

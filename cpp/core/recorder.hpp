@@ -23,6 +23,7 @@ struct History {
   std::vector<std::int64_t> round;
   std::vector<std::int64_t> participations;  // of clients in rounds, since the start
   std::vector<double> loss;                  // f = sum_ij c_ij l(m_ij) + lambda/2 |w|^2
+  std::vector<double> log_loss;              // log f, right where f is below the range of numbers
   std::vector<double> margin;                // smallest margin over |w|; NaN for w = 0
   std::vector<double> norm;                  // |w|
   std::vector<double> angle;      // 2 atan2(|u - v|, |u + v|) of the unit vectors; NaN for w = 0
@@ -39,6 +40,7 @@ struct History {
     show("round", round, Measure{"communication rounds"});
     show("participations", participations, Measure{"clients in rounds, since the start"});
     show("loss", loss, Measure{"loss"});
+    show("log_loss", log_loss, Measure{"log of the loss"});
     show("margin", margin, Measure{.title = "smallest margin", .wants_labels = true});
     show("norm", norm, Measure{"norm of the model"});
     show("angle", angle,
@@ -92,6 +94,12 @@ class Recorder {
   // `round` are not due any more.
   void resume(std::int64_t round, double drift);
 
+  // f and |grad f| at a model.
+  struct Seen {
+    double loss, grad_norm;
+  };
+  Seen see(const Matrix<double>& margins, const Matrix<double>& weights) const;
+
   const History& history() const { return history_; }
   bool keeps_weights() const { return keep_weights_; }
 
@@ -100,7 +108,10 @@ class Recorder {
 
   double penalty(const Columns& weights, double norm) const;
   double loss(const Columns& margins) const;
+  double log_loss(const Columns& margins, double value) const;
   double smallest_margin(const Columns& margins) const;
+  template <class Task>
+  void for_margins(const Columns& margins, Index j, Task&& task) const;
   double angle(const Columns& weights, double norm) const;
   // The norm of the gradient, and variance, alignment and dissimilarity of those of the clients,
   // one row for each model; l2 of each of them.
@@ -128,7 +139,7 @@ class Recorder {
   double (*loss_value_)(const double*, Index, Index, double) = nullptr;
   const LossFunctions* functions_;  // in its place, or null
   NegativeDerivatives<double> derivatives_;
-  bool signed_rows_, multiclass_;
+  bool signed_rows_, multiclass_, tailed_;
   std::vector<std::int64_t> rounds_;
   std::size_t next_ = 0;
   Matrix<double> reference_;  // unit, or empty

@@ -177,6 +177,7 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
                                   static_cast<Real>(mode.prox ? 1 - c.decay : 1.0),
                                   mode.corrected ? c.correction_step.data() : nullptr,
                                   c.start,
+                                  0.0,
                                   base.data(),
                                   delta.data(),
                                   sums.data()};

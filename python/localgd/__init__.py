@@ -29,7 +29,7 @@ from .problem import Problem
 from .recording import log_spaced
 from .result import Run, load
 from .running import run
-from .schedules import Polynomial, TwoStage
+from .schedules import Polyak, Polynomial, RiskAdapted, TwoStage
 from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
@@ -80,9 +80,11 @@ __all__ = [
     "Natural",
     "NotSeparableError",
     "Periodic",
+    "Polyak",
     "Polynomial",
     "Problem",
     "Quantity",
+    "RiskAdapted",
     "Run",
     "Scaffold",
     "ServerAdagrad",

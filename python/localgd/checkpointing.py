@@ -22,7 +22,7 @@ from .rounds import RoundInputs, shortened_rounds
 
 __all__ = ["SECONDS_BETWEEN", "Checkpoint"]
 
-FORMAT = 6
+FORMAT = 7
 KIND = "a checkpoint of localgd"
 SECONDS_BETWEEN = 30.0
 NUMBERS = {"round": int, "participations": int, "shortened": int, "drift": float, "elapsed": float}
@@ -117,7 +117,7 @@ class Checkpoint:
         if not self._meta:
             return
         meta = self._meta
-        self._check_same_run(prepared)
+        self._check_same_run(prepared, session)
         try:
             saved = self._part("history/")
             self._check_records(saved["round"], prepared.records)
@@ -146,7 +146,7 @@ class Checkpoint:
                 raise TypeError(name)
         return saved
 
-    def _check_same_run(self, prepared: Preparation) -> None:
+    def _check_same_run(self, prepared: Preparation, session: Any) -> None:
         meta = self._meta
         changed = [k for k in self.identity if meta["identity"].get(k) != self.identity[k]]
         if meta["round"] > prepared.rounds and not changed:
@@ -157,7 +157,8 @@ class Checkpoint:
         if self._used and not changed:
             inputs = RoundInputs(prepared.problem, prepared.method, prepared.lr, prepared.seed)
             for first in range(0, meta["round"], inputs.at_once):
-                self.begin(first, *inputs.of(first, min(first + inputs.at_once, meta["round"])))
+                until = min(first + inputs.at_once, meta["round"])
+                self.begin(first, *inputs.of(first, until, session))
             found = self._digests(meta["round"])
             changed += [name for name in found if found[name] != meta["used"].get(name)]
         self._refuse(changed)

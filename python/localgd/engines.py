@@ -27,6 +27,7 @@ from .errors import UnsupportedError
 from .losses import LOSSES, LossLike
 from .methods import Method
 from .problem import Problem
+from .schedules import by_core
 
 ENGINES = ("gram", "hybrid", "primal")
 DEFAULT_MEMORY_LIMIT = 4 * 2**30
@@ -85,6 +86,7 @@ def forecasts(
         server=method.server.kind,
         rounds=float(max(rounds, 1)),
         share=method.clients_per_round(problem.n_clients) / problem.n_clients,
+        rates=by_core(getattr(method, "lr", None))["kind"],
         entries_before=problem.X.indptr[problem.offsets] if problem.sparse else None,
         frees_intercept=problem.free_intercept and l2 > 0,
     )
@@ -114,6 +116,13 @@ def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict
 
 def refusal(method: Method, plan: Plan, loss: LossLike) -> str:
     """Why an engine cannot run a method, for its user."""
+    own_rates = by_core(getattr(method, "lr", None))["kind"] == "own_risk"
+    if plan.unable == "rates" or (own_rates and method.server.coordinate_wise):
+        return (
+            "rates by each client's own risk are had on the Gram blocks of the clients, or their "
+            "sparse rows; want engine='gram' or 'hybrid' and a server such as Average(), or "
+            "RiskAdapted without own"
+        )
     if plan.unable == "outputs":
         return (
             "the exact local solve projects on the rows' own half spaces, which fits binary and "

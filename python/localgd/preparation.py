@@ -19,7 +19,7 @@ from .methods import Method, check_method
 from .problem import Problem, check_problem
 from .progress import check_progress
 from .recording import LogSpaced, log_spaced, record_rounds
-from .schedules import Schedule
+from .schedules import Polyak, RiskAdapted, Schedule
 from .theory import learning_rate, penalty
 
 __all__ = ["Preparation", "prepare"]
@@ -158,6 +158,7 @@ def prepare(
     )
     _check_minimum(prepared)
     _check_solve(prepared)
+    _check_rates(prepared)
     _ = prepared.further  # which refuses what does not fit
     _check_stop(prepared)
     return prepared
@@ -173,6 +174,37 @@ def _check_solve(prepared: Preparation) -> None:
         raise UnsupportedError(
             f"loss: got {prepared.loss!r}, which the exact local solves of {prepared.method!r} do "
             f"not minimise; want {' or '.join(map(repr, fitting))}, or a method with local steps"
+        )
+
+
+def _check_rates(prepared: Preparation) -> None:
+    """Whether a risk adapts the rates: one that tends to 0, and each client's own if it is to."""
+    lr, rule = getattr(prepared.method, "lr", None), prepared.method.rule
+    if isinstance(lr, Polyak) and prepared.loss not in LOSSES.keys():
+        raise UnsupportedError(f"lr: got {lr!r} with {prepared.loss!r}; want a loss by its name")
+    if not isinstance(lr, RiskAdapted):
+        return
+    known = LOSSES[prepared.loss]
+    fitting = [name for name, loss in LOSSES.items() if loss.tail and (loss.signed or not lr.own)]
+    if prepared.loss not in fitting:
+        raise UnsupportedError(
+            f"lr: got {lr!r} for the {known.name} loss; want a loss with an exponential tail"
+            f"{' and one output' if lr.own else ''}: {' or '.join(fitting)}"
+        )
+    if not lr.own:
+        return
+    why = None
+    if rule.stochastic:
+        why = "batches, which know nothing of the risk on all rows"
+    elif prepared.l2 > 0 or rule.prox > 0:
+        why = "l2" if prepared.l2 > 0 else "a proximal term"
+        why += ", of which each step of each client would take another part"
+    elif rule.correction != "none":
+        why = f"the corrections of {type(prepared.method).__name__}, which are of one scale for all"
+    if why is not None:
+        raise UnsupportedError(
+            f"lr: got {lr!r} with {why}; want RiskAdapted({lr.eta:g}), the same rate for all "
+            "clients, or full-batch steps of the loss alone"
         )
 
 

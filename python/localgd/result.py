@@ -41,7 +41,8 @@ class Run:
         Adagrad), which leaves the span of the rows, and with λ in the engines hybrid and primal.
     history : dict of str to ndarray
         One column per measure, one entry per recorded round: ``round`` (int64); ``local_steps``
-        since the start (per client; the weighted mean where clients differ); ``loss`` f(w_k);
+        since the start (per client; the weighted mean where clients differ); ``loss`` f(w_k), and
+        ``log_loss``, its logarithm, which is right where f is below the range of numbers;
         ``margin``, the smallest over rows j: z_j·w_k/‖w_k‖, or for several classes
         (W_{y_j} - W_c)·x_j/‖W‖ (not for regression; NaN while w_k = 0); ``norm`` ‖w_k‖; with a
         reference, ``angle`` to it in radians (NaN while w_k = 0); ``drift``
@@ -242,8 +243,9 @@ class Run:
         >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
         >>> frame = lg.run(problem, lg.GD(lr=1.0), rounds=10).to_frame()
         >>> list(frame.columns)
-        ['round', 'local_steps', 'loss', 'margin', 'norm', 'drift', 'grad_norm', 'grad_variance', \
-'grad_alignment', 'grad_dissimilarity', 'passes', 'bytes', 'bits', 'bits_up', 'bits_down']
+        ['round', 'local_steps', 'loss', 'log_loss', 'margin', 'norm', 'drift', 'grad_norm', \
+'grad_variance', 'grad_alignment', 'grad_dissimilarity', 'passes', 'bytes', 'bits', 'bits_up', \
+'bits_down']
         """
         return check.require("pandas", "data", "Run.to_frame").DataFrame(self.history)
 

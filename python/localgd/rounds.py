@@ -7,7 +7,7 @@ from typing import Any
 from .methods import Method
 from .participation import Participation, RoundShares
 from .problem import Problem
-from .schedules import Schedule, rates
+from .schedules import Schedule, asks_for, rate_at, rates
 
 __all__ = ["RoundInputs", "shortened_rounds"]
 
@@ -21,17 +21,25 @@ class RoundInputs:
         self.lr = lr
         self._participation = Participation(problem, method, seed)
         at_once = [2**50]  # rounds that may be prepared together
+        self.sees_state = bool(asks_for(lr))
         if callable(lr):
-            at_once.append(2**16)
+            at_once.append(1 if self.sees_state else 2**16)
         if callable(method.participation):
             at_once.append(2**16)
         if not self._participation.full:
             at_once.append(max(1, CHUNK_NUMBERS // self._participation.most))
         self.at_once = min(at_once)
 
-    def of(self, first: int, until: int) -> tuple[list[float], RoundShares]:
-        """Learning rates and shares p̃ of rounds first to until - 1."""
-        return rates(self.lr, first, until) or [1.0], self._participation.of(first, until)
+    def of(self, first: int, until: int, session: Any) -> tuple[list[float], RoundShares]:
+        """Learning rates and shares p̃ of rounds first to until - 1.
+
+        Where the rates depend on the model that is one round, which begins where the session is.
+        """
+        shares = self._participation.of(first, until)
+        if self.sees_state and until > first:
+            assert callable(self.lr), "others do not ask"
+            return [rate_at(self.lr, first, *session.see())], shares
+        return rates(self.lr, first, until) or [1.0], shares
 
 
 def shortened_rounds(session: Any) -> int:

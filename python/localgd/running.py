@@ -12,7 +12,7 @@ from . import _validation as check
 from .checkpointing import SECONDS_BETWEEN, Checkpoint
 from .configuration import identity
 from .engines import DEFAULT_MEMORY_LIMIT, choose_threads
-from .errors import NotSeparableError
+from .errors import NotSeparableError, UnsupportedError
 from .history import Recording
 from .losses import LOSSES, LossLike
 from .measuring import Measure, identified
@@ -23,6 +23,7 @@ from .problem import Problem
 from .progress import Report, progress_report
 from .result import Run, ending, make_run
 from .rounds import RoundInputs, shortened_rounds
+from .schedules import asks_for
 from .simulation import infinite_start, make_simulation, start_is_finite
 
 __all__ = ["LOSSES", "run"]
@@ -195,6 +196,11 @@ def run(
     )
     if is_biased(prepared.problem, prepared.method):
         warnings.warn(BIASED, UserWarning, stacklevel=2)
+    if checkpoint is not None and asks_for(prepared.lr):
+        raise UnsupportedError(
+            "checkpoint: got one with a function lr that sees the state, which nobody can ask of "
+            "earlier rounds again; want RiskAdapted, Polyak or a function of the round"
+        )
     seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
     result = _run(prepared, None if checkpoint is None else Checkpoint(checkpoint, seconds))
     if result.status == "diverged":
@@ -279,7 +285,7 @@ def _advance(
             first = session.round
             until = recording.stop_before(min(rounds, first + chunk))
             begin = time.perf_counter()
-            lrs, shares = inputs.of(first, until)
+            lrs, shares = inputs.of(first, until, session)
             if saved is not None:
                 saved.begin(first, lrs, shares)
             outcome = session.advance(

@@ -1,7 +1,8 @@
-"""Learning rates as functions of the round."""
+"""Learning rates as functions of the round, and of where the model is."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,9 +10,8 @@ from typing import Any
 
 from . import _validation as check
 
-__all__ = ["Polynomial", "Schedule", "TwoStage"]
+__all__ = ["Polyak", "Polynomial", "RiskAdapted", "Schedule", "TwoStage"]
 
-Schedule = float | str | Callable[[int], float]
 PRESETS = ("1/H", "1/(LH)")  # H is the smoothness constant of the problem and loss
 
 
@@ -105,11 +105,117 @@ class Polynomial:
             return 0.0
 
 
+@dataclass(frozen=True)
+class RiskAdapted:
+    """A learning rate that grows as the risk falls: gradient descent on its logarithm.
+
+    ``η_k = η / f(w_k)``, or ``η / f_i(w)`` on each client at every local step
+
+    On separable rows the direction of the model is then reached like 1/k, where a constant rate
+    needs 1/log k. Where to depends on whose risk it is. One rate for all clients descends
+    ``log Σ_i p_i f_i`` and goes to the max-margin direction of all rows
+    (:func:`localgd.reference.max_margin`). Own rates descend ``Σ_i p_i log f_i``, another
+    objective, and go to the largest *average* of the clients' margins
+    (:func:`localgd.reference.average_margin`).
+
+    f is the objective of the run: the loss on all clients, whoever takes part in a round, with
+    (λ/2)‖w‖² where there is ``l2``. Local steps see ``exp(-(m + log f))`` and not f, so that
+    neither margins of 10^6 nor losses below 1e-308 leave the range of numbers; the history has
+    ``log_loss`` for these. Of several classes, with ``l2``, and with FedProx or SCAFFOLD, η/f
+    itself is the rate, and a run ends as diverged once that overflows.
+
+    Parameters
+    ----------
+    eta : float > 0
+        η, the length of a step of gradient descent on log f.
+    own : bool, default False
+        Each client goes by its own risk, anew at every local step. For the exponential and the
+        logistic loss, with full batches and without ``l2``, μ and corrections; engine primal has
+        it of sparse rows alone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an η that is not a positive number.
+
+    References
+    ----------
+    Zhang et al., arXiv:2504.04105, without local steps. Flows of convex functions: Pazy, Israel J.
+    Math. 9 (1971), doi:10.1007/BF02771588.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=0)
+    >>> best = lg.reference.max_margin(problem)
+    >>> method = lg.LocalGD(local_steps=10, lr=lg.RiskAdapted(0.05))
+    >>> run = lg.run(problem, method, rounds=1000, reference=best)
+    >>> print(f"{run.history['angle'][-1]:.3f} radians, log f = {run.history['log_loss'][-1]:.0f}")
+    0.108 radians, log f = -10
+    """
+
+    eta: float
+    own: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "eta", check.number("eta", self.eta, above=0))
+        check.flag("own", self.own)
+
+
+@dataclass(frozen=True)
+class Polyak:
+    """Polyak's learning rate: the gap to the minimum over the squared gradient.
+
+    ``η_k = scale (f(w_k) - f*) / ‖∇f(w_k)‖²``
+
+    f and its gradient are those of the objective of the run, of all clients, with ``l2``. Where f
+    tends to 0 on separable rows, f* = 0, that is RiskAdapted with ``η = scale/‖∇ log f‖²``, as
+    long as margins may be. The rate is 0 where f is not above f*.
+
+    Parameters
+    ----------
+    f_star : float, default 0
+        f*, the least value of f, or what is known to be below it.
+    scale : float > 0, default 1
+        1 is Polyak's rate for one step; L local steps may want 1/L.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers outside these ranges.
+
+    References
+    ----------
+    Polyak, Introduction to Optimization, 1987, section 5.3. Hazan and Kakade, arXiv:1905.00313.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=0)
+    >>> best = lg.reference.max_margin(problem)
+    >>> run = lg.run(problem, lg.GD(lr=lg.Polyak()), rounds=1000, reference=best)
+    >>> print(f"{run.history['angle'][-1]:.3f} radians")
+    0.000 radians
+    """
+
+    f_star: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "f_star", check.number("f_star", self.f_star))
+        object.__setattr__(self, "scale", check.number("scale", self.scale, above=0))
+
+
+RULES = (RiskAdapted, Polyak)  # of the core
+Schedule = float | str | Callable[..., float] | RiskAdapted | Polyak
+STATE = ("loss", "grad_norm")  # what a callable may ask for beside the round
+
+
 def check_schedule(lr: Any) -> Schedule:
-    """A positive number, a preset or a callable, unchanged."""
+    """A positive number, a preset, a rule or a callable, unchanged."""
     if isinstance(lr, str) and lr == "1/LH":  # as the shell writes it
         return "1/(LH)"
-    if callable(lr) or (isinstance(lr, str) and lr in PRESETS):
+    if callable(lr) or isinstance(lr, RULES) or (isinstance(lr, str) and lr in PRESETS):
         return lr
     try:
         return check.number("lr", lr, above=0)
@@ -120,11 +226,52 @@ def check_schedule(lr: Any) -> Schedule:
         ) from None
 
 
+def by_core(lr: Any) -> dict[str, Any]:
+    """By which rule the core makes the rates of the rounds, from the numbers of :func:`rates`."""
+    if isinstance(lr, RiskAdapted):
+        return {"kind": "own_risk" if lr.own else "risk", "least": 0.0}
+    if isinstance(lr, Polyak):
+        return {"kind": "polyak", "least": lr.f_star}
+    return {"kind": "given", "least": 0.0}
+
+
+def asks_for(lr: Any) -> tuple[str, ...]:
+    """What a callable wants to be given by name; empty if it takes the round alone.
+
+    That is so unless all of its arguments are named round, loss or grad_norm, one of the latter
+    among them.
+    """
+    try:
+        names = tuple(inspect.signature(lr).parameters) if callable(lr) else ()
+    except (TypeError, ValueError):  # of some built-in functions nothing is known
+        return ()
+    known = all(name == "round" or name in STATE for name in names)
+    return names if known and any(name in STATE for name in names) else ()
+
+
+def sees_state(lr: Any) -> bool:
+    """Whether rates depend on where the model is."""
+    return isinstance(lr, RULES) or bool(asks_for(lr))
+
+
 def rates(lr: Schedule, first: int, until: int) -> list[float]:
-    """The learning rates of rounds first to until - 1; one number stands for all when constant."""
+    """The numbers of rounds first to until - 1; one stands for all when constant.
+
+    Those are the learning rates, or what the core makes them of.
+    """
+    if isinstance(lr, RiskAdapted):
+        return [lr.eta]
+    if isinstance(lr, Polyak):
+        return [lr.scale]
     if not callable(lr):
         return [float(lr)]
     return [_rate(lr(k), k) for k in range(first, until)]
+
+
+def rate_at(lr: Callable[..., float], round: int, loss: float, grad_norm: float) -> float:
+    """The rate of a callable that sees the state."""
+    state = {"round": round, "loss": loss, "grad_norm": grad_norm}
+    return _rate(lr(**{name: state[name] for name in asks_for(lr)}), round)
 
 
 def _rate(value: Any, round: int) -> float:

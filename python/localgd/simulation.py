@@ -13,6 +13,7 @@ from .losses import LOSSES, LossLike
 from .preparation import Preparation
 from .problem import Problem
 from .randomness import batch_keys
+from .schedules import by_core
 
 __all__ = [
     "SIDE_BY_SIDE",
@@ -66,6 +67,7 @@ def local_options(prepared: Preparation) -> dict[str, Any]:
         "solve": rule.solve,
         "every_step": prepared.every_step,
         "normalize": prepared.method.normalize,
+        "rates": by_core(prepared.lr),
         "correction": {"kind": rule.correction, **rule.parameters},
     }
 

@@ -37,6 +37,8 @@ class Model {
   // w_k (d x C), A w_k (N x C) and so on, computed on demand where they are not kept.
   virtual const Matrix<double>& weights() = 0;
   virtual const Matrix<double>& margins() = 0;
+  // A w_k as the steps of the next round begin with it.
+  virtual const Matrix<double>& present_margins(Team& /*team*/) { return margins(); }
   virtual const Matrix<double>& coefficients() = 0;
   virtual const LastRound& last_round() = 0;
 

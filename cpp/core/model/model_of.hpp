@@ -24,6 +24,7 @@ class ModelOf : public Model {
 
   void begin(const Round& round, Team& team) override {
     finite_.store(true, std::memory_order_relaxed);
+    clients_.take_tail(round.plan().tail);
     corrections_.begin(round);
     changes_.begin(round.participants());
     if (corrections_.any()) correct(round, team);
@@ -126,7 +127,7 @@ class ModelOf : public Model {
     round.participants().for_each([&](Index i) { last_.shrinkage[i] = round.shrinkage(i); });
   }
 
-  const Clients<Real> clients_;
+  Clients<Real> clients_;
   Corrections corrections_;
   std::optional<Intercepts<Real>> intercepts_;
   LocalChanges changes_;

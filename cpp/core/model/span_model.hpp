@@ -191,7 +191,11 @@ class SpanModel final : public ModelOf<Real> {
 
  private:
   // Whether the clients' changes follow from one another: not of random batches.
-  static bool is_smooth(const LocalRule& rule) { return !rule.every_step && !rule.stochastic(); }
+  // Nor in float32 of margins that grow like the rounds, beside whose rounding all is small.
+  static bool is_smooth(const LocalRule& rule) {
+    return !rule.every_step && !rule.stochastic() &&
+           (rule.rates.given() || std::is_same_v<Real, double>);
+  }
 
   const Data& data() const { return this->clients_.data(); }
   Track& track() { return coefficients_.track(); }

@@ -29,6 +29,10 @@ class WeightModel final : public ModelOf<Real> {
                  groups = std::min(M, static_cast<double>(Groups::most)),
                  present = std::min(ahead.share * M, groups), sums = 8 * groups * numbers;
     const bool corrected = of.rule.correction != nullptr;
+    if (of.rule.rates.shared()) {  // A w_k of all clients
+      of.add_row_products<double>(round, of.columns());
+      round.read(rows, rows);
+    }
     round.add(Cost::rounds, 1);
     round.add(Cost::weights, (present + 6) * numbers);
     round.read(8 * present * numbers, 8 * present * numbers);
@@ -208,6 +212,15 @@ class WeightModel final : public ModelOf<Real> {
     products_of_rows(*data().rows, weights_.value, margins_);
     return margins_;
   }
+  const Matrix<double>& present_margins(Team& team) override {
+    if (!products_work_.items()) products_work_ = work_of_products();
+    groups_.for_each(team, products_work_, [&](Index i, int) {
+      for (Index c = 0; c < outputs(); ++c)
+        this->clients_.rows().dots(range(i), weights_.value.col(c).data(), 1,
+                                   margins_.col(c).data() + data().begin(i));
+    });
+    return margins_;
+  }
   const Matrix<double>& coefficients() override {
     if (coefficients_) return coefficients_->read();
     if (const auto* own = in_lanes()) own->read(all_coefficients_);
@@ -268,6 +281,13 @@ class WeightModel final : public ModelOf<Real> {
     this->clients_.rows().add(range(i), b, outputs(), out);
   }
 
+  Work work_of_products() const {
+    std::vector<double> costs;
+    for (Index i = 0; i < data().clients(); ++i)
+      costs.push_back(2 * static_cast<double>(data().entries(i) * outputs()));
+    return groups_.work(costs);
+  }
+
   // A_i^T b, in the thread's own place.
   Matrix<Real>& weighted(Index i, const Real* b, int thread) {
     Matrix<Real>& change = thread_changes_[static_cast<std::size_t>(thread)];
@@ -320,6 +340,7 @@ class WeightModel final : public ModelOf<Real> {
   std::optional<CorrectionsInWeights<Real>> q_;
   Track weights_;
   std::optional<ClientCoefficients> coefficients_;  // unless bundles keep them, or nobody
+  Work products_work_;                              // of A w_k, by group
   // where somebody has asked for them
   Matrix<double> margins_, all_coefficients_, last_change_;
   bool whole_changes_ = false;

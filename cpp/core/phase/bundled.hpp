@@ -21,9 +21,9 @@ class Bundled final : public Phase {
     constexpr std::int64_t many = 128;
     const LocalRule& rule = of.rule;
     const bool plain = of.outputs == 1 && !of.layout.sparse() && !of.multiclass && !of.compressed &&
-                       !of.loss.functions && !of.frees_intercept() && !rule.solve && !rule.stochastic() &&
-                       !rule.correction && (rule.every_step || rule.steps.front() <= many) &&
-                       rule.equal_steps();
+                       !of.loss.functions && !of.frees_intercept() && !rule.solve &&
+                       !rule.stochastic() && !rule.correction && !rule.rates.own() &&
+                       (rule.every_step || rule.steps.front() <= many) && rule.equal_steps();
     return plain && Bundles<Real>::suit(sizes(of.layout), 2 * of.lanes);
   }
 
@@ -123,6 +123,7 @@ class Bundled final : public Phase {
         if (!(u[l] > 0))  // stands still at 0: far away its sums could be inf
           for (Index j = 0; j < client.n; ++j) at.margins[j * width + l] = 0;
     }
+    if (round.plan().offset != 0) subtract(round.plan().offset, bundle, client);
     const double steps_counted = round.change_per_sum(first, 1);
     const double* sizes = bundles_.sizes(bundle);
     for (Index l = 0; l < width; ++l) {  // without branches, for it to be vector code
@@ -139,6 +140,16 @@ class Bundled final : public Phase {
     std::fill_n(at.sums.data(), size, Real(0));
     for (Index t = 0; client.shifted && t < size; ++t)
       at.shift[t] = static_cast<Real>(-round.l2_step() * margins[t]);
+  }
+
+  // From the margins of rows that there are: those of others stay 0, whose e is then finite.
+  void subtract(double offset, Index bundle, const BundleClients<Real>& client) const {
+    const double* sizes = bundles_.sizes(bundle);
+    for (Index l = 0; l < width; ++l) {
+      if (!(client.at.weight[l] > 0)) continue;
+      for (Index j = 0; j < static_cast<Index>(sizes[l]); ++j)
+        client.at.margins[j * width + l] -= offset;
+    }
   }
 
   ModelOf<Real>* model_;

@@ -154,7 +154,7 @@ class Drawn final : public Phase {
   // a_j shift, and a_j w_k or where a displaced client begins.
   void base_of(const Round& round, Index i, Index j, Index c, double& base, double& shift,
                const Space& at) const {
-    base = at.wide[c];
+    base = at.wide[c] - round.plan().offset;
     shift = 0;
     if (model_->corrections().any()) {
       Real own;

@@ -68,6 +68,7 @@ struct SpanSpace {
         sums(rows * outputs),
         intercept_shift(outputs) {}
 
+  double offset = 0;       // what the margins below are less
   Vector<double> margins;  // A_i w_k, or A_i (w_k + q_i) with displacements
   Vector<Real> base, at_start, delta, shift, scratch;
   Vector<Real> sums;               // s, without gaps
@@ -91,8 +92,8 @@ class SpanClients {
         pulled_(model.corrections().pull()),
         displaced_(model.corrections().displace()),
         shrinks_(rule.l2 > 0),
-        intercepts_(model.intercepts()),
-        values_at_start_(clients_->kernels().values_at_start) {}
+        own_rates_(rule.rates.own()),
+        intercepts_(model.intercepts()) {}
 
   // Makes K_ii of every client, and calls then(client, values of K_ii, its block). False if it was
   // stopped.
@@ -157,10 +158,12 @@ class SpanClients {
     for (auto* numbers : {&at.base, &at.at_start, &at.delta})
       std::fill_n(numbers->data(), padded<Real>(n) * outputs_, Real(0));
     auto m = margins(i, at);
+    at.offset = own_rates_ ? m.minCoeff() : round.plan().offset;
+    if (at.offset != 0) m.array() -= at.offset;
     if (displaced_) m += columns(at.shift, n).template cast<double>();
     columns(at.base, n) = m.template cast<Real>();
-    values_at_start_(m.data(), data_.targets.data() + data_.begin(i), n, outputs_, padded<Real>(n),
-                     at.at_start.data());
+    clients_->kernels().values_at_start(m.data(), data_.targets.data() + data_.begin(i), n,
+                                        outputs_, padded<Real>(n), at.at_start.data());
     if (pulled_) columns(at.shift, n) *= static_cast<Real>(round.plan().lr);
     if (!shrinks_) return;
     if (!pulled_) std::fill_n(at.shift.data(), padded<Real>(n) * outputs_, Real(0));
@@ -226,9 +229,8 @@ class SpanClients {
   const Clients<Real>* clients_;
   const Data& data_;
   const Index outputs_;
-  const bool corrected_, pulled_, displaced_, shrinks_;
+  const bool corrected_, pulled_, displaced_, shrinks_, own_rates_;
   Intercepts<Real>* const intercepts_;  // or null
-  decltype(Kernels<Real>::values_at_start) values_at_start_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
 };

@@ -94,7 +94,12 @@ class FullBatches final : public Phase {
         if (!round.plan().frozen && most_rungs(i) > 0) return extrapolate(round, i, thread);
       }
       const bool last = done + count == round.steps_taken(i);
-      clients_.clients().kernels().span(clients_.view(round, i, space(thread)), count, last);
+      const auto& kernels = clients_.clients().kernels();
+      if (round.rule().rates.own())
+        kernels.span_own_rates(clients_.view(round, i, space(thread)), space(thread).offset, count,
+                               last);
+      else
+        kernels.span(clients_.view(round, i, space(thread)), count, last);
       return count;
     };
     if (!take_in_pieces(round, round.work(), team, stop, steps, [&](Index i, int thread) {

@@ -21,7 +21,9 @@ class Streamed final : public Phase {
   static constexpr std::string_view name = "streamed";
   static constexpr bool in_span = false;
   static constexpr Index multiple = 1;
-  static bool suits(const Setting& of) { return !of.rule.solve && !of.layout.sparse(); }
+  static bool suits(const Setting& of) {
+    return !of.rule.solve && !of.rule.rates.own() && !of.layout.sparse();
+  }
 
   static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
     Cost& round = forecast.round;
@@ -347,6 +349,7 @@ class Streamed final : public Phase {
             static_cast<Real>(round.keep()),
             shift(i, thread),
             displaced() ? starts_[own] : model_->present(),
+            round.plan().offset,
             clients().block(base_, i).data(),
             scratch_[own].delta.data(),
             clients().block(sums_, i).data(),

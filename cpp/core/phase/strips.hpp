@@ -22,7 +22,8 @@ class Strips final : public Phase {
   static bool suits(const Setting& of) {
     const LocalRule& rule = of.rule;
     return of.outputs == 1 && !of.multiclass && !of.loss.functions && !rule.solve &&
-           !rule.stochastic() && !rule.correction && !of.compressed && rule.equal_steps() &&
+           !rule.stochastic() && rule.rates.given() && !rule.correction && !of.compressed &&
+           rule.equal_steps() &&
            !(rule.l2 > 0) && !of.layout.weighted;
   }
 

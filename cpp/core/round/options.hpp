@@ -10,6 +10,7 @@
 #include "../philox.hpp"
 #include "../types.hpp"
 #include "corrections/correction.hpp"
+#include "rate_rule.hpp"
 
 namespace localgd {
 
@@ -22,6 +23,7 @@ struct LocalRule {
   bool solve = false;                              // the exact local solve instead of steps
   bool every_step = false;                         // none is had from others, see steps/ladder.hpp
   bool normalize = true;                           // FedNova's average where the L_i differ
+  RateRule rates{};                                // of rounds or of local steps
   double prox = 0;                                 // mu
   double l2 = 0;                                   // lambda
   std::shared_ptr<const Correction> correction{};  // or none
@@ -31,7 +33,7 @@ struct LocalRule {
   void visit(Show&& show) {
     show("steps", steps), show("batches", batches), show("replacement", replacement);
     show("keys", keys), show("solve", solve), show("every_step", every_step);
-    show("normalize", normalize), show("correction", correction);
+    show("normalize", normalize), show("correction", correction), show("rates", rates);
   }
 
   bool stochastic() const { return !batches.empty() && batches.front() > 0; }
@@ -63,6 +65,11 @@ struct RoundPlan {
   // Of local steps that are had from fewer (steps/ladder.hpp): their error relative to -l' at w_k,
   // no less than a rounding error of Real.
   double tolerance = 0;
+  // What the margins of the round are taken less, so that e, and with it the rate, counts times
+  // exp(offset); and whether all of them are so large that the loss is its tail there
+  // (loss/tail.hpp).
+  double offset = 0;
+  bool tail = false;
   // Of several runs side by side: the rate of each, or null for `lr`; and which of them take the
   // round, ascending, or null for all.
   const double* lrs = nullptr;

@@ -1,6 +1,9 @@
 // What the clients hold, as all parts of an engine read it in Real.
 #pragma once
 
+#include <string_view>
+
+#include "../loss/registry.hpp"
 #include "../steps/kernels.hpp"
 #include "../steps/row_weights.hpp"
 #include "rows.hpp"
@@ -16,7 +19,8 @@ class Clients {
   Clients(const Data& data, Index outputs, const LossChoice& loss)
       : data_(&data),
         outputs_(outputs),
-        kernels_(Kernels<Real>::of(loss)),
+        own_kernels_(Kernels<Real>::of(loss)),
+        kernels_(own_kernels_),
         targets_(data.targets.template cast<Real>()),
         row_weights_(data.weighted ? data.samples() + spare : 0) {
     data.rows->make(rows_, data.offsets);
@@ -31,6 +35,12 @@ class Clients {
   Index size(Index client) const { return data_->size(client); }
   const Kernels<Real>& kernels() const { return kernels_; }
   const LossFunctions* functions() const { return kernels_.derivatives.called.functions; }
+  // From here on they are those of the loss, or of its tail.
+  void take_tail(bool tail) {
+    if (tail == in_tail_) return;
+    kernels_ = tail ? Kernels<Real>::of(Exponential::name) : own_kernels_;
+    in_tail_ = tail;
+  }
 
   const Rows<Real>& rows() const { return *rows_; }
   Range range(Index client) const { return data_->range(client); }  // of its rows
@@ -60,7 +70,9 @@ class Clients {
   const Data* data_;
   const Index outputs_;
   std::unique_ptr<const Rows<Real>> rows_;
-  const Kernels<Real> kernels_;
+  const Kernels<Real> own_kernels_;
+  Kernels<Real> kernels_;  // of the present round
+  bool in_tail_ = false;
   const Vector<Real> targets_;
   Vector<Real> row_weights_;
 };

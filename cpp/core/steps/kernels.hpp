@@ -19,6 +19,8 @@ struct Kernels {
   void (*span)(const SpanClient<Real>&, std::int64_t steps, bool last);
   std::int64_t (*ladder)(const SpanClient<Real>&, std::int64_t L, double tau, double tolerance,
                          LadderSpace<Real>&, std::int64_t& rung);
+  // own_rate_steps.hpp; null of losses whose risk is no rate
+  void (*span_own_rates)(const SpanClient<Real>&, double offset, std::int64_t steps, bool last);
   void (*span_batch)(BatchTurn<Real>&, std::int64_t steps, bool last);
 
   // bundle_steps.hpp

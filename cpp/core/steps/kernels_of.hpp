@@ -5,6 +5,7 @@
 #include "bundle_steps.hpp"
 #include "called_steps.hpp"
 #include "kernels.hpp"
+#include "own_rate_steps.hpp"
 #include "primal_ladder.hpp"
 #include "span_ladder.hpp"
 
@@ -30,6 +31,7 @@ Kernels<Real> Kernels<Real>::of(const LossChoice& loss) {
     using Loss = decltype(l);
     return Kernels{&span_steps<Real, Loss>,
                    &span_ladder<Real, Loss>,
+                   own_rate_steps_of<Real, Loss>(),
                    &span_batch_steps<Real, Loss>,
                    &bundle_steps<Real, Loss>,
                    &primal_steps<Real, Loss>,

@@ -20,13 +20,18 @@ struct PrimalClient {
   Real keep;                    // 1 - eta (lambda + mu)
   const Real* shift;            // eta (q_i - lambda w_k), or null
   const Matrix<double>& start;  // w_k, or where a displaced client begins
-  Real* base;                   // A_i w_k, filled in by the first step of a round
+  double offset;                // see RoundPlan
+  Real* base;                   // A_i w_k less the offset, filled in by the first step of a round
   Real* delta;
   Real* sums;
   const LossFunctions* functions = nullptr;
   Real freed = 0;  // eta lambda of the last feature, which lambda leaves alone; or 0
 
   Real sign(Index j) const { return signs ? signs[j] : Real(1); }
+  // At the start, from the product of the caller's row.
+  Real margin(Index j, double product) const {
+    return static_cast<Real>(static_cast<double>(sign(j)) * product - offset);
+  }
   auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
   auto shifts() const { return MatrixView<Real>(shift, rows.cols(), outputs); }
 };

@@ -42,6 +42,7 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
     for (Index k = 0; k < C; ++k)
       for (Index j = 0; j < rows; ++j) {
         if (c.signs) block.margins[k * rows + j] *= static_cast<double>(c.signs[row + j]);
+        block.margins[k * rows + j] -= c.offset;
         c.base[k * n + row + j] = base[k * whole + j] =
             static_cast<Real>(block.margins[k * rows + j]);
       }

@@ -21,8 +21,7 @@ void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
   const Index n = c.rows.rows(), d = c.rows.cols();
   for (Index k = 0; k < c.outputs; ++k)
     for (Index j = first; j < first + count; ++j)
-      c.base[k * n + j] =
-          c.sign(j) * static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
+      c.base[k * n + j] = c.margin(j, wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
 }
 
 // negative_derivatives() of a loss, as a pointer: of all losses there is one copy of what calls it.
@@ -102,9 +101,8 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
       scratch.targets[t] = c.targets[j];
       for (Index k = 0; k < c.outputs; ++k)
         scratch.margins[k * size + t] =
-            c.sign(j) *
-            (static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
-             c.rows.row(j).dot(delta.col(k)));
+            c.margin(j, wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
+            c.sign(j) * c.rows.row(j).dot(delta.col(k));
     }
     derivatives(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
                 scratch.derivatives.data());

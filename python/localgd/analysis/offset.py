@@ -17,6 +17,7 @@ from ..methods.base import check_method
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows, is_sparse, scaled_rows
+from ..schedules import sees_state
 from ..shares import mean_shares
 from ..theory import learning_rate
 
@@ -163,7 +164,7 @@ def _steps_of(
             f"method: got {method!r}; want GD, LocalGD or FedProx with all clients in every round"
         )
     lr = learning_rate(problem, method, loss, l2)
-    if callable(lr):
+    if callable(lr) or sees_state(lr):
         raise UnsupportedError(f"lr: got {lr!r}; want a constant rate")
     return check.number("lr", lr), rule.core_steps(problem.n_clients)
 

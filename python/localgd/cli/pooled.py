@@ -21,7 +21,7 @@ from ..methods import GD, Method
 from ..problem import Problem
 from ..result import Run
 from ..running import run
-from ..schedules import Schedule
+from ..schedules import RiskAdapted, Schedule
 from ..theory import learning_rate
 from .settings import Settings
 from .target import Target
@@ -118,5 +118,10 @@ def _in_rounds(gd: Run, local_steps: int, method: dict[str, Any]) -> Run:
 
 
 def _per_step(lr: Schedule, local_steps: int) -> Schedule:
-    """The learning rate of GD's steps: that of the round in which the clients take as many."""
+    """The learning rate of GD's steps: that of the round in which the clients take as many.
+
+    A rule that sees the state is that of GD's own, on all rows.
+    """
+    if isinstance(lr, RiskAdapted):
+        return dataclasses.replace(lr, own=False)
     return (lambda step: lr(step // local_steps)) if callable(lr) else lr

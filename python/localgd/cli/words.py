@@ -21,7 +21,7 @@ from ..partitioning import (
     Shards,
 )
 from ..partitioning.even import LAWS
-from ..schedules import PRESETS, Polynomial, Schedule, TwoStage
+from ..schedules import PRESETS, Polyak, Polynomial, RiskAdapted, Schedule, TwoStage
 from ..servers import (
     Anchored,
     Average,
@@ -55,11 +55,25 @@ def _nesterov(lr: float, momentum: float) -> ServerSGD:
     return ServerSGD(lr, momentum, nesterov=True)
 
 
+def _risk(eta: float) -> RiskAdapted:
+    return RiskAdapted(eta)
+
+
+def _own_risk(eta: float) -> RiskAdapted:
+    return RiskAdapted(eta, own=True)
+
+
 def _cyclic(count: int = 1) -> Cyclic:
     return Cyclic(count=count)
 
 
-SCHEDULES: Makers = {"two-stage": TwoStage, "polynomial": Polynomial}
+SCHEDULES: Makers = {
+    "two-stage": TwoStage,
+    "polynomial": Polynomial,
+    "risk": _risk,
+    "own-risk": _own_risk,
+    "polyak": Polyak,
+}
 SCHEMES: Makers = {
     "iid": Iid,
     "dirichlet": Dirichlet,

@@ -9,7 +9,7 @@ from ..losses import LOSSES, LossLike
 from ..methods import Method
 from ..participation import Participation
 from ..problem import Problem
-from ..schedules import Polynomial, Schedule, TwoStage
+from ..schedules import Polynomial, Schedule, TwoStage, sees_state
 from ..servers import Anchored, Average, ServerSGD
 
 __all__ = ["check_contracting", "check_smooth"]
@@ -75,6 +75,8 @@ def _reason(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> s
             f"with the loss {loss!r} rounds approach their fixed point geometrically, not along "
             "log(rounds); use run"
         )
+    if sees_state(lr):
+        return "its learning rate sees the state, so that margins do not grow like log(rounds)"
     momentum = getattr(method.server, "momentum", 0.0) > 0
     if momentum and method.rule.correction == "control":
         return "momentum and control variates together are two memories; want one of them"

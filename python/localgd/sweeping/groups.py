@@ -14,6 +14,7 @@ from ..engines import Plan, choose_side_by_side
 from ..identification import identify
 from ..participation import Participation
 from ..preparation import Preparation, prepare
+from ..schedules import sees_state
 from .grid import SETTINGS, Case
 
 __all__ = ["CheckedRun", "parts"]
@@ -100,6 +101,8 @@ def _prepared(key: str, case: Case) -> CheckedRun | None:
     problem, method = case.problem, case.method
     prepared = prepare(problem, method, **case.settings)
     if not Participation(problem, method, prepared.seed).full:
+        return None
+    if sees_state(getattr(method, "lr", None)):  # that of one run
         return None
     if prepared.further:  # measured in Python between the rounds of a single run
         return None
