@@ -24,6 +24,7 @@ def shape(sizes, d):
         n_clients=len(sizes),
         n_samples=int(sizes.sum()),
         n_features=d,
+        free_intercept=False,
         n_classes=1,
         sparse=False,
     )
