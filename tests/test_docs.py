@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(not is_checkout(), reason="needs a checkout")
 
 # The pages with Python: the files that it writes, and whether what it prints is on the page.
 PROGRAMS = {
+    "docs/adaptive_steps.md": (set(), True),
     "docs/hospitals.md": (set(), True),
     "README.md": ({"convergence.png"}, False),
     "docs/long_horizons.md": ({"long_horizons.png"}, True),

@@ -11,7 +11,7 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, rows
-from ..columns import Columns, columns, part
+from ..columns import Columns, columns, records
 from ..context import Context
 from ..experiment import Experiment
 from ..intervals import over_draws
@@ -28,6 +28,7 @@ DEALS = {
     "Dirichlet(0.3)": lg.Dirichlet(0.3),
     "by class": lg.ByClass(1),
 }
+Runs = Mapping[tuple[str, int], lg.Run]  # by rule and L
 RULES: dict[str, Callable[[int], Any]] = {
     "constant": lambda L: 1.0,
     "shared": lambda L: lg.RiskAdapted(ETA),
@@ -52,7 +53,8 @@ class SharedRisk(Experiment):
 
     def measure(self, context: Context) -> Measured:
         """Every rule and L on every draw of the rows, and three ways to deal real rows."""
-        draws, first = [], {}
+        draws: list[dict[str, float]] = []
+        first: Runs = {}
         for seed in context.each("synthetic rows, draw ", context.seeds()):
             problem = rows.synthetic(seed)
             runs = self._runs(context, problem)
@@ -60,7 +62,8 @@ class SharedRisk(Experiment):
             far = {f"far_{L}": self._far(context, problem, L) for L in SEVERAL}
             draws.append(_numbers(runs) | far)
         real = self.own_or_digits(context, rows.on_clients)
-        real_draws, on_real = [], {}
+        real_draws: list[dict[str, float]] = []
+        on_real: Runs = {}
         for draw in context.each(f"{real.name}, draw ", range(len(real.used))):
             runs = self._runs(context, real.used[draw])
             on_real = on_real or runs
@@ -93,12 +96,12 @@ class SharedRisk(Experiment):
             tables=[
                 self._table("Synthetic rows, first draw", first),
                 self._table(f"{real.name[:1].upper()}{real.name[1:]}, first draw", on_real),
-                self.table("dealt", [_row(dealt, i) for i in range(len(dealt["deal"]))]),
+                self.table("dealt", records(dealt)),
             ],
             **real.told,
         )
 
-    def _runs(self, context: Context, problem: lg.Problem) -> dict[tuple[str, int], lg.Run]:
+    def _runs(self, context: Context, problem: lg.Problem) -> Runs:
         best = lg.reference.max_margin(problem)
         return {
             (rule, L): context.run(
@@ -153,7 +156,7 @@ class SharedRisk(Experiment):
             )
         return columns(found)
 
-    def _table(self, name: str, runs: Mapping[tuple[str, int], lg.Run]) -> Any:
+    def _table(self, name: str, runs: Runs) -> Any:
         found = [
             {"L": L, **{rule: angle_at(runs[rule, L], runs[rule, L].round) for rule in RULES}}
             | {"slope": slope(runs["shared", L])}
@@ -177,7 +180,7 @@ def slope(run: lg.Run) -> float:
     return float(np.polyfit(np.log(k), np.log(angles), 1)[0])
 
 
-def _numbers(runs: Mapping[tuple[str, int], lg.Run]) -> dict[str, float]:
+def _numbers(runs: Runs) -> dict[str, float]:
     """Angles at the end in degrees, the flattest slope of each rule, and what L saves."""
     ends = {f"{rule}_{L}": angle_at(run, run.round) for (rule, L), run in runs.items()}
     return {
@@ -188,12 +191,8 @@ def _numbers(runs: Mapping[tuple[str, int], lg.Run]) -> dict[str, float]:
     }
 
 
-def _named(runs: Mapping[tuple[str, int], lg.Run]) -> dict[str, lg.Run]:
+def _named(runs: Runs) -> dict[str, lg.Run]:
     return {f"{rule}, L = {L}": run for (rule, L), run in runs.items()}
-
-
-def _row(table: Columns, place: int) -> dict[str, Any]:
-    return {name: column[place] for name, column in part(table).items()}
 
 
 def _draw(table: Columns) -> Any:

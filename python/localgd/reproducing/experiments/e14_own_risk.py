@@ -46,7 +46,8 @@ class OwnRisk(Experiment):
 
     def measure(self, context: Context) -> Measured:
         """Every L, clients that become alike, and clients that are drawn."""
-        draws, first = [], {}
+        draws: list[dict[str, float]] = []
+        first: dict[int, lg.Run] = {}
         for seed in context.each("synthetic rows, draw ", context.seeds()):
             problem = rows.synthetic(seed)
             runs = self._runs(context, problem)
@@ -54,7 +55,8 @@ class OwnRisk(Experiment):
             drawn = self._drawn(context, problem, participation=2, seed=seed)
             draws.append(_numbers(problem, runs) | {"drawn": drawn[0]})
         real = self.own_or_digits(context, rows.on_clients)
-        real_draws, on_real = [], {}
+        real_draws: list[dict[str, float]] = []
+        on_real: dict[int, lg.Run] = {}
         for draw in context.each(f"{real.name}, draw ", range(len(real.used))):
             problem = real.used[draw]
             runs = self._runs(context, problem)
