@@ -10,6 +10,7 @@ import pytest
 import localgd as lg
 from localgd.reproducing import Context, find
 from localgd.reproducing.experiments import e13_shared_risk as e13
+from localgd.reproducing.reaching import late_slope
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -84,7 +85,7 @@ def test_the_slope_is_that_of_the_last_decade():
     k = np.array([1, 10, 100, 1000])
     history = {"round": k, "angle": np.array([1.0, 1.0, 0.5, 0.05])}
     made = dataclasses.replace(run, history=history, round=1000)
-    assert e13.slope(made) == pytest.approx(-1)
+    assert late_slope(made) == pytest.approx(-1)
 
 
 def test_pictures_and_finding(experiment, measured):

@@ -16,7 +16,7 @@ from ..context import Context
 from ..experiment import Experiment
 from ..intervals import over_draws
 from ..measured import Measured, largest, smallest
-from ..reaching import angle_at, angle_columns
+from ..reaching import angle_at, angle_columns, late_slope
 from ..words import read
 
 STEPS = (1, 10, 100)
@@ -151,7 +151,7 @@ class SharedRisk(Experiment):
             }
             ends = {rule: angle_at(run, run.round) for rule, run in runs.items()}
             found.append(
-                {"deal": deal, **ends, "slope": slope(runs["shared"])}
+                {"deal": deal, **ends, "slope": late_slope(runs["shared"])}
                 | {"ratio": ends["shared"] / ends["constant"]}
             )
         return columns(found)
@@ -159,7 +159,7 @@ class SharedRisk(Experiment):
     def _table(self, name: str, runs: Runs) -> Any:
         found = [
             {"L": L, **{rule: angle_at(runs[rule, L], runs[rule, L].round) for rule in RULES}}
-            | {"slope": slope(runs["shared", L])}
+            | {"slope": late_slope(runs["shared", L])}
             for L in STEPS
         ]
         return self.table("ends", found, name=name, rounds=runs["shared", 1].round)
@@ -173,19 +173,12 @@ def _rounds(context: Context) -> int:
     return context.pick(10_000, 50_000)
 
 
-def slope(run: lg.Run) -> float:
-    """That of log angle against log k over the last decade of rounds."""
-    late = run.history["round"] >= run.round / 10
-    k, angles = run.history["round"][late], run.history["angle"][late]
-    return float(np.polyfit(np.log(k), np.log(angles), 1)[0])
-
-
 def _numbers(runs: Runs) -> dict[str, float]:
     """Angles at the end in degrees, the flattest slope of each rule, and what L saves."""
     ends = {f"{rule}_{L}": angle_at(run, run.round) for (rule, L), run in runs.items()}
     return {
         **ends,
-        **{f"{rule}_slope": largest(slope(runs[rule, L]) for L in STEPS) for rule in RULES},
+        **{f"{rule}_slope": largest(late_slope(runs[rule, L]) for L in STEPS) for rule in RULES},
         "ratio": largest(ends[f"shared_{L}"] / ends[f"constant_{L}"] for L in STEPS),
         "saving": ends["shared_1"] / ends["shared_10"],
     }

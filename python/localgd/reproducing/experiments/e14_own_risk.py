@@ -17,9 +17,8 @@ from ..context import Context, weights
 from ..experiment import Experiment
 from ..intervals import over_draws
 from ..measured import Measured, largest
-from ..reaching import angle_at, angle_columns
+from ..reaching import angle_at, angle_columns, late_slope
 from ..words import read
-from .e13_shared_risk import slope
 
 STEPS = (1, 10, 100)
 ETA = 0.5  # of f_i / f_i(w)
@@ -204,7 +203,7 @@ def _numbers(problem: lg.Problem, runs: Mapping[int, lg.Run]) -> dict[str, float
         **{f"to_best_{L}": angle for L, angle in to_best.items()},
         **{f"to_average_{L}": angle_at(run, run.round) for L, run in runs.items()},
         "gap_percent": largest(100 * abs(angle - apart) / apart for angle in to_best.values()),
-        "slope": largest(slope(run) for run in runs.values()),
+        "slope": largest(late_slope(run) for run in runs.values()),
     }
 
 
