@@ -597,5 +597,5 @@ def test_a_checkpoint_of_an_older_version_is_named(small_problem, tmp_path):
     meta = json.loads(str(arrays.pop("meta")))
     with file.open("wb") as stream:
         np.savez(stream, meta=np.array(json.dumps(meta | {"format": 2})), **arrays)
-    with pytest.raises(ValueError, match=r"not a checkpoint of localgd \(format 2; want 6\)"):
+    with pytest.raises(ValueError, match=r"not a checkpoint of localgd \(format 2; want 7\)"):
         lg.run(small_problem, METHOD, checkpoint=file, **settings())

@@ -55,7 +55,12 @@ BAD_ARGUMENTS = [
     ("asymptote", np.ones(30), TypeError, "asymptote: got ndarray; want the result of reference."),
     ("l2", -1, ValueError, "l2: got -1; want a finite number of at least 0"),
     ("l2", None, TypeError, "l2: got None; want a finite number of at least 0"),
-    ("stop", {"size": 1.0}, ValueError, "stop: there is no column 'size'; want loss, margin, norm"),
+    (
+        "stop",
+        {"size": 1.0},
+        ValueError,
+        "stop: there is no column 'size'; want loss, log_loss, margin, norm",
+    ),
     ("stop", 1e-8, TypeError, "stop: got 1e-08; want a mapping of columns to numbers, or a func"),
     ("measures", [len], TypeError, r"measures: got \[.*\]; want a mapping of names to functions"),
     ("measures", {"loss": len}, ValueError, "measures: 'loss' is a column already; want another"),

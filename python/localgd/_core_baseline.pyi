@@ -29,7 +29,7 @@ class _Cost(TypedDict):
 @type_check_only
 class _Forecast(TypedDict):  # EngineForecast (engine.hpp)
     phase: str  # "" if the engine is unable
-    unable: Literal["", "server", "solve", "outputs", "steps"]  # of what
+    unable: Literal["", "server", "solve", "outputs", "steps", "rates"]  # of what
     setup: _Cost
     round: _Cost
     memory: float
@@ -50,6 +50,7 @@ def forecast(
     server: str,  # its kind
     rounds: float,  # at least 1
     share: float,  # of the clients that take part in a round
+    rates: str = "given",  # the kind of their rule
     entries_before: NDArray[np.integer] | None = None,  # (M + 1,), of sparse rows, by client
     frees_intercept: bool = False,  # lambda > 0 leaves the last feature alone
 ) -> dict[str, _Forecast]: ...
@@ -99,6 +100,7 @@ class Simulation:
     def participations(self) -> int: ...
     @property
     def drift(self) -> float: ...
+    def see(self) -> tuple[float, float]: ...  # f and |grad f| at the present model
     @property
     def infeasible_client(self) -> int: ...
     @property

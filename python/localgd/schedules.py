@@ -195,7 +195,7 @@ class Polyak:
     >>> best = lg.reference.max_margin(problem)
     >>> run = lg.run(problem, lg.GD(lr=lg.Polyak()), rounds=1000, reference=best)
     >>> print(f"{run.history['angle'][-1]:.3f} radians")
-    0.000 radians
+    0.002 radians
     """
 
     f_star: float = 0.0

@@ -31,7 +31,9 @@ class Scaffold(Method):
     local_steps : int >= 1, or sequence of M ints
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     batch_size : int >= 1 or None, keyword-only, default None
         Rows per step, as for :class:`localgd.LocalSGD`; None: all.
     replacement : bool, keyword-only, default False

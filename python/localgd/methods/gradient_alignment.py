@@ -25,7 +25,9 @@ class GradAlign(Method):
     Parameters
     ----------
     lr : float > 0, "1/H" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     beta : float >= 0
         β, the length of the displacement.
     server, participation, sampling, normalize, shares
@@ -70,7 +72,9 @@ class FedGA(Method):
     local_steps : int >= 1, or sequence of M ints
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     beta : float >= 0
         β, the length of the displacement.
     batch_size : int >= 1 or None, keyword-only, default None

@@ -31,7 +31,9 @@ class LocalGD(Method):
         L, the gradient steps of each client per round; or one number for each client, which are
         then averaged by FedNova's rule (see ``normalize``).
     lr : float > 0, "1/H", "1/(LH)" or callable
-        η, the same number in every round, or a schedule: ``round -> float``. H is the smoothness
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`. H is the smoothness
         constant, see :func:`localgd.analysis.smoothness`.
     server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
@@ -74,7 +76,9 @@ class GD(Method):
     Parameters
     ----------
     lr : float > 0, "1/H" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
@@ -117,7 +121,9 @@ class ModifiedLocalGD(Method):
     local_steps : int >= 1, sequence of M ints, or None
         L. None: the exact local solve (see :class:`localgd.LocalSolve`), which takes no ``lr``.
     lr : float > 0, "1/H", "1/(LH)" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     server : Anchored
         No other.
     participation, sampling, normalize, shares

@@ -23,7 +23,9 @@ class FedProx(Method):
     local_steps : int >= 1, or sequence of M ints
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     mu : float >= 0
         μ, the strength of the pull; the steps are stable only for ημ < 2.
     batch_size : int >= 1 or None, keyword-only, default None

@@ -23,7 +23,9 @@ class LocalSGD(Method):
     local_steps : int >= 1, or sequence of M ints
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     batch_size : int >= 1 or None, default 1
         b, rows per step. None: all rows, which is Local-GD. Without replacement a client with
         fewer rows uses all of them.
@@ -77,7 +79,9 @@ class MinibatchSGD(Method):
     local_steps : int >= 1, or sequence of M ints
         L, the batches per round.
     lr : float > 0, "1/H" or callable
-        η, the same number in every round, or a schedule: ``round -> float``.
+        η, the same number in every round, or a schedule: ``round -> float``, a function of
+        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        :class:`localgd.Polyak`.
     batch_size : int >= 1 or None, default 1
         b, rows per batch. None: all rows, which is GD.
     replacement : bool, keyword-only, default False

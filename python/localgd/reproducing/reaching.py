@@ -10,7 +10,7 @@ import localgd as lg
 
 from .context import degrees
 
-__all__ = ["angle_at", "angle_columns", "at", "at_decades", "rounds_to"]
+__all__ = ["angle_at", "angle_columns", "at", "at_decades", "late_slope", "rounds_to"]
 
 
 def at(run: lg.Run, name: str, round: float) -> float:
@@ -21,6 +21,13 @@ def at(run: lg.Run, name: str, round: float) -> float:
 def angle_at(run: lg.Run, round: float) -> float:
     """The angle in degrees at a recorded round."""
     return float(np.degrees(at(run, "angle", round)))
+
+
+def late_slope(run: lg.Run) -> float:
+    """The slope of log angle against log rounds over the last decade of them."""
+    late = run.history["round"] >= run.round / 10
+    k, angles = run.history["round"][late], run.history["angle"][late]
+    return float(np.polyfit(np.log(k), np.log(angles), 1)[0])
 
 
 def at_decades(run: lg.Run, exponents: Iterable[int]) -> dict[str, float]:

@@ -24,6 +24,8 @@ MODULES = (
     "e10_last_layer",
     "e11_step_sizes",
     "e12_communication",
+    "e13_shared_risk",
+    "e14_own_risk",
 )
 PACKAGE = f"{__package__}.experiments"
 

@@ -32,6 +32,8 @@ SOURCES = {
     "scaffold": _arxiv("1910.06378", "Karimireddy et al. 2020"),
     "fedavg": _arxiv("1602.05629", "McMahan et al. 2017"),
     "min_norm": _arxiv("1802.08246", "Gunasekar, Lee, Soudry, Srebro 2018"),
+    "risk_adapted": _arxiv("2504.04105", "Zhang et al. 2025"),
+    "flows": Source("Pazy 1971", "https://doi.org/10.1007/BF02771588"),
     "anchored": Source("Halpern 1967", "https://doi.org/10.1090/S0002-9904-1967-11864-0"),
 }
 
