@@ -30,7 +30,7 @@ from .recording import log_spaced
 from .result import Run, load
 from .running import run
 from .schedules import Polynomial, TwoStage
-from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
+from .servers import Anchored, Average, Server, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
@@ -85,6 +85,7 @@ __all__ = [
     "Quantity",
     "Run",
     "Scaffold",
+    "Server",
     "ServerAdagrad",
     "ServerAdam",
     "ServerSGD",

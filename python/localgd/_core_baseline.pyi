@@ -100,6 +100,8 @@ class Simulation:
     @property
     def infeasible_client(self) -> int: ...
     @property
+    def server(self) -> Any: ...  # what a server that is called steps by, or None
+    @property
     def stalls(self) -> int: ...
     def advance(
         self,
