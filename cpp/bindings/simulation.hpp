@@ -176,6 +176,12 @@ inline void bind_simulation(py::module_& m) {
           "weights", [](SimulationSession& s, Index run) { return s.simulation().weights(run); },
           py::arg("run") = 0)
       .def(
+          "client_models",
+          [](SimulationSession& s, Index run) { return s.simulation().client_models(run); },
+          py::arg("run") = 0,
+          "The clients' models of the last round, a column for each client; NaN of those who were "
+          "not in it.")
+      .def(
           "coefficients",
           [](SimulationSession& s, Index run) { return s.simulation().coefficients(run); },
           py::arg("run") = 0)
