@@ -142,7 +142,7 @@ def test_checkpoint(tmp_path):
         "apart": lambda models: np.ptp(models, axis=0).max(),
         "steep": lambda gradients: np.abs(gradients).max(),
     }
-    settings = {"measures": measures, "record": lg.log_spaced(3)}
+    settings = {"measures": measures, "record": lg.log_spaced(per_decade=3), "engine": "gram"}
     lg.run(problem, method, rounds=20, checkpoint=tmp_path / "run.npz", **settings)
     got = lg.run(problem, method, rounds=40, checkpoint=tmp_path / "run.npz", **settings)
     registry.assert_same_bits(got, lg.run(problem, method, rounds=40, **settings))

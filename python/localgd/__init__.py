@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._backend import core as _core
 from .errors import DivergedError, MissingExtraError, NotSeparableError, UnsupportedError
+from .extension import check_extension
 from .methods import (
     GD,
     FedGA,
@@ -95,6 +96,7 @@ __all__ = [
     "UnsupportedError",
     "analysis",
     "angle",
+    "check_extension",
     "datasets",
     "evaluate",
     "fast_forward",

@@ -49,6 +49,10 @@ class Server:
     --------
     check_extension : Whether a server keeps to this.
 
+    References
+    ----------
+    Reddi et al., ICLR 2021, arXiv:2003.00295.
+
     Examples
     --------
     >>> import localgd as lg
