@@ -19,9 +19,11 @@ pytestmark = pytest.mark.skipif(not is_checkout(), reason="needs a checkout")
 # The pages with Python: the files that it writes, and whether what it prints is on the page.
 PROGRAMS = {
     "docs/hospitals.md": (set(), True),
+    "docs/own_parts.md": ({"averaging.npz"}, True),
     "README.md": ({"convergence.png"}, False),
     "docs/long_horizons.md": ({"long_horizons.png"}, True),
 }
+MORE = {"docs/own_parts.md": ("numba",)}  # what its page wants beside that
 
 
 def test_pages_with_python_are_those_that_are_run():
@@ -30,7 +32,7 @@ def test_pages_with_python_are_those_that_are_run():
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_page_prints_what_it_says(name, monkeypatch, tmp_path):
-    for extra in ("sklearn", "mlxtend", "matplotlib"):
+    for extra in ("sklearn", "mlxtend", "matplotlib", *MORE.get(name, ())):
         pytest.importorskip(extra)
     import matplotlib
 

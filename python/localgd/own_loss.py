@@ -42,7 +42,7 @@ class Loss(BaseLoss):
 
     A function takes NumPy arrays, read-only, float64 of shape (n,), and returns as many numbers; or
     it is native: a ``scipy.LowLevelCallable``, a Numba ``cfunc`` or a ``ctypes`` function. Native
-    ones run at nearly the speed of the losses of the package, others take some 10 µs a call. All
+    ones run at nearly the speed of the losses of the package, others take some µs a call. All
     take margins, or all take scores and targets, and rows are independent of each other. Native
     functions are called by several threads at once, with one of these signatures, as C has them::
 
