@@ -97,7 +97,8 @@ def test_native_functions_that_write_too_little_or_too_much():
 
 @pytest.mark.parametrize("server", COPIES)
 def test_servers_of_the_package_pass(server):
-    lg.check_extension(COPIES[server][0])
+    for shape in ((5,), (4, 3)):
+        lg.check_extension(COPIES[server][0], shape=shape)
 
 
 class Growing(lg.Server):
@@ -160,7 +161,7 @@ class Unbounded(lg.Server):
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_wrong_servers(server, message):
     with pytest.raises(ValueError, match=message):
-        lg.check_extension(server)
+        lg.check_extension(server, shape=(4, 3))
 
 
 def test_a_state_that_cannot_be_saved_is_warned_of():
@@ -169,7 +170,7 @@ def test_a_state_that_cannot_be_saved_is_warned_of():
 
 
 def test_all_that_is_wrong_is_said():
-    with pytest.raises(ValueError, match=r"Backwards: .*: it changes .*; .*: its first step"):
+    with pytest.raises(ValueError, match=r"Backwards: step: it changes .*\nstep: its first step"):
         lg.check_extension(Backwards())
 
 
@@ -189,6 +190,7 @@ def test_measures():
     lg.check_extension(lambda w: w.sum())
     lg.check_extension(lambda round, models, gradients, weights: 0.0 * round)
     lg.check_extension(lambda models: np.ptp(models))
+    lg.check_extension(lambda weights: weights[:, 1].sum(), shape=(4, 3))
     with pytest.raises(ValueError, match="spoiling: it changes the arrays"):
         lg.check_extension(spoiling)
     draws = np.random.default_rng(0)
@@ -204,6 +206,11 @@ def test_what_is_none_of_them():
     for part in (3, "squared", Momentum, lg.Problem):
         with pytest.raises(TypeError, match="want a Loss, a Server or a measure"):
             lg.check_extension(part)
+    for shape in ((), 5, (1, 2, 3)):
+        with pytest.raises(TypeError, match="shape: got"):
+            lg.check_extension(np.sum, shape=shape)
+    with pytest.raises(ValueError, match="shape: got 0"):
+        lg.check_extension(np.sum, shape=(0,))
     with pytest.raises(TypeError, match="of the package"):
         lg.check_extension(lg.Average())
     with pytest.raises(TypeError, match="of the package"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _validation as check
 from .own_loss import Loss
 from .own_measures import OwnMeasure
 from .own_server import checked_step, flat_state, whole_state
@@ -21,11 +22,10 @@ ROWS = 61
 STEP = 1e-3  # of differences
 SLACK = 1e-6  # of them, relative to what they are made of
 SAME = 1e-12  # numbers of a row alone and among others
-SHAPES = ((5,), (4, 3))  # of models
 ROUNDS = 6
 
 
-def check_extension(part: Any) -> None:
+def check_extension(part: Any, *, shape: tuple[int, ...] = (5,)) -> None:
     """Try whether a loss, a server or a measure of your own keeps to what is asked of it.
 
     ``|ℓ'(m) - (ℓ(m + h) - ℓ(m - h))/2h|`` small at many m, and so on
@@ -42,13 +42,15 @@ def check_extension(part: Any) -> None:
     ----------
     part : Loss, Server or callable
         What is to be tried; a callable is taken for a measure.
+    shape : tuple of int, default (5,)
+        Of the models that servers and measures are tried on: (d,), or (d, C) for several classes.
 
     Raises
     ------
     ValueError
         For a part that is found wanting, with all that was found and where.
     TypeError
-        For what is neither, and as running it raises.
+        For what is neither, a shape that no model has, and as running it raises.
 
     Warns
     -----
@@ -71,20 +73,23 @@ def check_extension(part: Any) -> None:
     ...     print(error)
     Loss('own'): slope: it has the other sign than differences of value
     """
+    if not isinstance(shape, tuple) or len(shape) not in (1, 2):
+        raise TypeError(f"shape: got {shape!r}; want (d,) or (d, C)")
+    shape = tuple(check.integer("shape", size, 1) for size in shape)
     if isinstance(part, Loss):
         found = list(_of_loss(part))
     elif isinstance(part, Server):
         if part.kind != CALLED:
             raise TypeError(f"part: got {part!r} of the package; want one of your own")
-        found = list(_of_server(part))
+        found = list(_of_server(part, shape))
     elif callable(part) and not isinstance(part, type):
-        found = list(_of_measure(part))
+        found = list(_of_measure(part, shape))
     else:
         raise TypeError(f"part: got {part!r}; want a Loss, a Server or a measure")
     if found:
         name = getattr(part, "__name__", type(part).__name__)
         name = repr(part) if isinstance(part, Loss) else name
-        raise ValueError(f"{name}: " + "; ".join(found))
+        raise ValueError(f"{name}: " + "\n".join(found))
 
 
 # -- Losses ----------------------------------------------------------------------------------------
@@ -199,18 +204,17 @@ def _facts(loss: Loss, slope: Callable[[np.ndarray], np.ndarray], u: np.ndarray)
 # -- Servers ---------------------------------------------------------------------------------------
 
 
-def _of_server(server: Any) -> Iterator[str]:
+def _of_server(server: Any, shape: tuple[int, ...]) -> Iterator[str]:
     rng = np.random.default_rng(SEED)
-    for shape in SHAPES:
-        w = rng.standard_normal(shape)
-        state = server.start(w.copy())
-        for round in range(ROUNDS):
-            change = 0.1 * rng.standard_normal(shape)
-            found = list(_of_step(server, w, change, state, round))
-            yield from (f"step on models of shape {shape}: {wrong}" for wrong in found)
-            if found:
-                return
-            w, state = checked_step(server, w, change, state, round)
+    w = rng.standard_normal(shape)
+    state = server.start(w.copy())
+    for round in range(ROUNDS):
+        change = 0.1 * rng.standard_normal(shape)
+        found = list(_of_step(server, w, change, state, round))
+        yield from (f"step: {wrong}" for wrong in found)
+        if found:
+            return
+        w, state = checked_step(server, w, change, state, round)
 
 
 def _of_step(
@@ -263,22 +267,19 @@ def _plain(value: Any) -> Any:
 # -- Measures --------------------------------------------------------------------------------------
 
 
-def _of_measure(function: Callable[..., Any]) -> Iterator[str]:
+def _of_measure(function: Callable[..., Any], shape: tuple[int, ...]) -> Iterator[str]:
     rng = np.random.default_rng(SEED)
-    name = getattr(function, "__name__", "measure")
-    for shape in SHAPES:
-        w, gradients = rng.standard_normal(shape), rng.standard_normal((3, *shape))
-        measure = OwnMeasure(name, function, lambda w, g=gradients: g)  # type: ignore[misc]
-        for round, models in enumerate((np.full_like(gradients, np.nan), gradients + w)):
-            given = w.copy(), models.copy(), gradients.copy()
-            first = measure(w, round, models)
-            after = w, models, gradients
-            if not all(map(_same, given, after)):
-                yield "it changes the arrays that it is given; want new ones"
-                return
-            if not _same(np.array(first), np.array(measure(w, round, models))):
-                yield "it gives another number for the same record a second time"
-                return
+    w, gradients = rng.standard_normal(shape), rng.standard_normal((3, *shape))
+    measure = OwnMeasure(getattr(function, "__name__", "measure"), function, lambda _: gradients)
+    for round, models in enumerate((np.full_like(gradients, np.nan), gradients + w)):
+        given = w.copy(), models.copy(), gradients.copy()
+        first = measure(w, round, models)
+        if not all(map(_same, given, (w, models, gradients))):
+            yield "it changes the arrays that it is given; want new ones"
+            return
+        if not _same(np.array(first), np.array(measure(w, round, models))):
+            yield "it gives another number for the same record a second time"
+            return
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:
