@@ -10,10 +10,10 @@ import registry
 import localgd as lg
 from localgd._backend import core
 from localgd.preparation import prepare
-from localgd.servers import Server
+from localgd.servers import CALLED, Server
 from localgd.simulation import local_options, run_options
 
-SERVERS = Server.__subclasses__()
+SERVERS = [kind for kind in Server.__subclasses__() if kind.kind != CALLED]
 ADAPTIVE = (lg.ServerAdam, lg.ServerYogi, lg.ServerAdagrad)
 
 
@@ -47,10 +47,11 @@ def test_kinds_are_different_and_those_that_leave_the_span_are_marked():
 
 
 def test_a_server_is_of_a_kind_that_the_core_has():
-    with pytest.raises(TypeError, match="kind: got 'median'; the core has 'average', 'anchored', "):
+    message = "kind: got 'median'; the core has 'average', 'anchored', .* or want a method step"
+    with pytest.raises(TypeError, match=message):
         type("Median", (Server,), {"kind": "median"})
     gc.collect()  # what was left of it
-    assert Server.__subclasses__() == SERVERS
+    assert [kind for kind in Server.__subclasses__() if kind.kind != CALLED] == SERVERS
 
 
 def test_defaults_of_the_papers():

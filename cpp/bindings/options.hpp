@@ -11,6 +11,7 @@
 
 #include "convert.hpp"
 #include "core/round/corrections/registry.hpp"
+#include "servers.hpp"
 
 namespace localgd {
 
@@ -69,6 +70,10 @@ inline std::string kind_of(const std::string& what, const py::dict& values) {
 inline void read(const py::handle& given, ServerRule& value) {
   const auto values = given.cast<py::dict>();
   value = ServerRule::named(kind_of("server", values));
+  if (auto* called = std::get_if<CalledServer>(&value.server)) {
+    called->function = std::make_shared<PythonServer>(values["stepping"]);
+    return;
+  }
   read_options("server", values, value, true);
 }
 

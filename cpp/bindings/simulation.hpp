@@ -22,8 +22,10 @@ class SimulationSession : HeldData, HeldLoss {
       : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights,
                  free_intercept),
         HeldLoss(loss),
+        options_(run_options(runs)),
+        server_(python_server(options_)),
         simulation_(
-            data_, run_options(runs),
+            data_, options_,
             EngineOptions{engine, choice(), single, read_options<LocalRule>("local", local), {}},
             threads) {}
 
@@ -132,9 +134,19 @@ class SimulationSession : HeldData, HeldLoss {
                     py::arg("most_steps") = taken->most_steps);
   }
 
+  // What a server of Python's steps by, or None.
+  py::object server() const { return server_ ? server_->stepping() : py::none(); }
+
   Simulation& simulation() { return simulation_; }
 
  private:
+  void raise_errors() {
+    HeldLoss::raise_errors();
+    if (server_) server_->raise_errors();
+  }
+
+  const std::vector<RunOptions> options_;
+  const std::shared_ptr<PythonServer> server_;  // or null
   Simulation simulation_;
 };
 
@@ -164,6 +176,12 @@ inline void bind_simulation(py::module_& m) {
       .def(
           "weights", [](SimulationSession& s, Index run) { return s.simulation().weights(run); },
           py::arg("run") = 0)
+      .def(
+          "client_models",
+          [](SimulationSession& s, Index run) { return s.simulation().client_models(run); },
+          py::arg("run") = 0,
+          "The clients' models of the last round, a column for each client; NaN of those who were "
+          "not in it.")
       .def(
           "coefficients",
           [](SimulationSession& s, Index run) { return s.simulation().coefficients(run); },
@@ -211,6 +229,8 @@ inline void bind_simulation(py::module_& m) {
       .def_property_readonly(
           "infeasible_client",
           [](SimulationSession& s) { return s.simulation().engine().infeasible_client(); })
+      .def_property_readonly("server", &SimulationSession::server,
+                             "What a server of Python's steps by, or None.")
       .def_property_readonly(
           "stalls", [](SimulationSession& s) { return s.simulation().stalls(); },
           "How often the leader found a helper thread descheduled.");

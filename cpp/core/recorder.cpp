@@ -205,7 +205,32 @@ Matrix<double> Recorder::mean_of_clients(const Matrix<double>& coefficients,
 
 Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
-  // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - shrinkage_i w_k - (w_{k+1} - w_k)
+  const Vector<double> zero = Vector<double>::Zero(models);
+  const CommonMove common = common_of(last);
+  const Index outputs = common.move.cols() / models;
+  Matrix<double> own;
+  return groups_.sum(zero, [&](Index i, Vector<double>& sums) {
+    if (!(last.shares[i] > 0)) return false;
+    deviation(last, common, i, models, own);
+    for (Index s = 0; s < models; ++s)
+      sums[s] += last.shares[i] * own.middleCols(s * outputs, outputs).squaredNorm();
+    return true;
+  });
+}
+
+Matrix<double> Recorder::client_models(const LastRound& last, const Matrix<double>& weights) const {
+  Matrix<double> models = Matrix<double>::Constant(weights.size(), data_.clients(), nan), own;
+  if (!last.shares.size()) return models;
+  const CommonMove common = common_of(last);
+  for (Index i = 0; i < data_.clients(); ++i) {
+    if (!(last.shares[i] > 0)) continue;
+    deviation(last, common, i, 1, own);
+    models.col(i) = (weights + own).reshaped();
+  }
+  return models;
+}
+
+Recorder::CommonMove Recorder::common_of(const LastRound& last) const {
   const auto everyone = Vector<double>::Ones(data_.clients());
   const auto in_weights = [&](const Matrix<double>& change, bool already) {
     return already ? change : mean_of_clients(change, everyone);
@@ -214,26 +239,24 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (last.start_change != 0) move += last.start_change * *last.start;
   if (last.common.size()) common = in_weights(last.common, last.common_in_weights);
   if (last.mean_kappa != 0) move -= last.mean_kappa * common;
-  const Index intercept = data_.features() - 1;
-  if (last.intercepts.size()) move.row(intercept) = last.intercept_change.transpose();
-  const Index outputs = move.cols() / models;
-  const Vector<double> zero = Vector<double>::Zero(models);
-  Matrix<double> own;
-  return groups_.sum(zero, [&](Index i, Vector<double>& sums) {
-    if (!(last.shares[i] > 0)) return false;
-    client_rows(last.local_changes, i, own);
-    own -= move;
-    if (last.shrinkage.size()) own -= last.shrinkage[i] * last.before;
-    for (Index s = 0; s < models; ++s) {
-      auto columns = own.middleCols(s * outputs, outputs);
-      if (common.size()) columns -= last.kappa(i, s) * common.middleCols(s * outputs, outputs);
-      if (last.intercepts.size())
-        columns.row(intercept) =
-            (last.intercepts.col(i) - last.intercept_change).segment(s * outputs, outputs);
-      sums[s] += last.shares[i] * columns.squaredNorm();
-    }
-    return true;
-  });
+  if (last.intercepts.size())
+    move.row(data_.features() - 1) = last.intercept_change.transpose();
+  return {move, common};
+}
+
+// w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - shrinkage_i w_k - (w_{k+1} - w_k)
+void Recorder::deviation(const LastRound& last, const CommonMove& common, Index client,
+                         Index models, Matrix<double>& own) const {
+  client_rows(last.local_changes, client, own);
+  own -= common.move;
+  if (last.shrinkage.size()) own -= last.shrinkage[client] * last.before;
+  const Index outputs = own.cols() / models;
+  for (Index s = 0; s < models && common.corrections.size(); ++s)
+    own.middleCols(s * outputs, outputs) -=
+        last.kappa(client, s) * common.corrections.middleCols(s * outputs, outputs);
+  if (last.intercepts.size())
+    own.row(data_.features() - 1) =
+        (last.intercepts.col(client) - last.intercept_change).transpose();
 }
 
 const Recorder::Rows& Recorder::sizes_of_rows() const {

@@ -90,6 +90,10 @@ class Recorder {
   // before the first.
   Vector<double> drifts(const LastRound& last, Index models = 1) const;
 
+  // The models w_{k,i} of the clients, d C x M, whose round led to these weights; NaN of those who
+  // were not in it, and before the first.
+  Matrix<double> client_models(const LastRound& last, const Matrix<double>& weights) const;
+
   // Continues after the records of an earlier run, whose last round had this drift: rounds before
   // `round` are not due any more.
   void resume(std::int64_t round, double drift);
@@ -122,6 +126,14 @@ class Recorder {
   bool add_model(std::int64_t round, std::int64_t participations, double drift,
                  const Columns& margins, const Columns& weights);
   void add_gradients(const Matrix<double>& measures, Index model);
+  // Of a round: how far the model moved, and what its corrections had in common; d x C.
+  struct CommonMove {
+    Matrix<double> move, corrections;
+  };
+  CommonMove common_of(const LastRound& last) const;
+  // How far a client's model is from the next one of the server.
+  void deviation(const LastRound& last, const CommonMove& common, Index client, Index models,
+                 Matrix<double>& own) const;
   void client_rows(const Matrix<double>& coefficients, Index client, Matrix<double>& own) const;
 
   // Norms of the rows in units of a power of two near the largest, so that squares of gradients

@@ -107,6 +107,10 @@ class Simulation {
   }
   double drift(Index run = 0) { return at(run).recorder.drifts(select(run).last_round())[0]; }
   const Matrix<double>& weights(Index run = 0) { return select(run).weights(); }
+  Matrix<double> client_models(Index run = 0) {
+    const LastRound& last = select(run).last_round();
+    return at(run).recorder.client_models(last, engine_.weights());
+  }
   const Matrix<double>& coefficients(Index run = 0) { return select(run).coefficients(); }
 
  private:

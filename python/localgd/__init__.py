@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._backend import core as _core
 from .errors import DivergedError, MissingExtraError, NotSeparableError, UnsupportedError
+from .extension import check_extension
 from .methods import (
     GD,
     FedGA,
@@ -30,7 +31,7 @@ from .recording import log_spaced
 from .result import Run, load
 from .running import run
 from .schedules import Polyak, Polynomial, RiskAdapted, TwoStage
-from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
+from .servers import Anchored, Average, Server, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
     from . import analysis, datasets, plot, reference
@@ -87,6 +88,7 @@ __all__ = [
     "RiskAdapted",
     "Run",
     "Scaffold",
+    "Server",
     "ServerAdagrad",
     "ServerAdam",
     "ServerSGD",
@@ -96,6 +98,7 @@ __all__ = [
     "UnsupportedError",
     "analysis",
     "angle",
+    "check_extension",
     "datasets",
     "evaluate",
     "fast_forward",

@@ -104,6 +104,8 @@ class Simulation:
     @property
     def infeasible_client(self) -> int: ...
     @property
+    def server(self) -> Any: ...  # what a server that is called steps by, or None
+    @property
     def stalls(self) -> int: ...
     def advance(
         self,
@@ -118,6 +120,7 @@ class Simulation:
     # "round" and "participations" are int64, the rest float64
     def history(self, run: int = 0) -> dict[str, NDArray[Any]]: ...
     def weights(self, run: int = 0) -> NDArray[np.float64]: ...  # (d, C)
+    def client_models(self, run: int = 0) -> NDArray[np.float64]: ...  # (d C, M)
     def coefficients(self, run: int = 0) -> NDArray[np.float64]: ...  # (N, C)
     def status(self, run: int = 0) -> Literal["running", "completed", "diverged", "infeasible"]: ...
     def round_of(self, run: int) -> int: ...

@@ -15,6 +15,7 @@ import numpy as np
 from .configuration import unidentified
 from .engines import ENGINES
 from .history import Recording
+from .own_server import flat_state, whole_state
 from .participation import RoundShares
 from .preparation import Preparation
 from .result import read_npz, write_npz
@@ -123,9 +124,12 @@ class Checkpoint:
             self._check_records(saved["round"], prepared.records)
             state = self._state(session)
             recorded = recording.recorded(saved)
+            server = whole_state(meta["server"], self._part("server/")) if session.server else None
         except (KeyError, TypeError) as error:
             raise self._damaged() from error
         session.restore(meta["round"], meta["participations"], meta["drift"], state)
+        if session.server is not None:
+            session.server.state = server
         history = recording.completed(recorded)
         self.elapsed, self.shortened = meta["elapsed"], meta["shortened"]
         schedule = prepared.records
@@ -230,12 +234,16 @@ class Checkpoint:
             "shortened": self.shortened + shortened_rounds(session),
         }
         history = self.joined(recording.history())
+        server: dict[str, np.ndarray] = {}
+        if session.server is not None:
+            meta["server"], server = flat_state(session.server.state)
         write_npz(
             self.path,
             meta,
             {
                 **{f"state/{name}": array for name, array in session.state().items()},
                 **{f"history/{name}": column for name, column in history.items()},
+                **{f"server/{name}": array for name, array in server.items()},
             },
             probe=probe,
         )

@@ -15,6 +15,7 @@ from .losses import LOSSES, BaseLoss
 from .methods import Method
 from .preparation import Preparation
 from .problem import Problem
+from .servers import Server
 
 __all__ = [
     "clients_named",
@@ -74,7 +75,7 @@ def identity(prepared: Preparation, engine: str) -> dict[str, Any]:
     kept = {field.name for field in dataclasses.fields(prepared)} - MAY_CHANGE - IN_OTHER_WORDS
     return {
         **{name: identify(getattr(prepared, name)) for name in kept},
-        "method": work_of(method, refuse, _function),
+        "method": work_of(method, _own_server, _function),
         "lr": identify(getattr(method, "lr", None), _function),
         "clients": clients_named(prepared.problem, method),
         "engine": engine,
@@ -98,6 +99,17 @@ def clients_named(problem: Problem, method: Method) -> str | None:
     if isinstance(method.participation, float | int):
         return None
     return hashlib.sha256(repr(problem.client_ids).encode()).hexdigest()
+
+
+def _own_server(server: Any) -> dict[str, Any]:
+    """The class and the attributes of a server of the caller's."""
+    if not isinstance(server, Server):
+        return refuse(server)  # type: ignore[no-any-return]
+    kind = type(server)
+    return {
+        "server": f"{kind.__module__}.{kind.__qualname__}",
+        "attributes": identify(vars(server)),
+    }
 
 
 def _function(value: Any) -> str:
@@ -130,6 +142,11 @@ def describe(option: Any) -> Any:
     if dataclasses.is_dataclass(option) and not isinstance(option, type):
         fields = {f.name: describe(getattr(option, f.name)) for f in dataclasses.fields(option)}
         return {"name": type(option).__name__, **fields}
+    if isinstance(option, Server):
+        return {
+            "name": type(option).__name__,
+            **{name: describe(value) for name, value in vars(option).items()},
+        }
     if callable(option):
         return getattr(option, "__qualname__", type(option).__qualname__)
     if isinstance(option, np.generic):

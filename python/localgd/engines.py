@@ -28,6 +28,7 @@ from .losses import LOSSES, LossLike
 from .methods import Method
 from .problem import Problem
 from .schedules import by_core
+from .servers import CALLED
 
 ENGINES = ("gram", "hybrid", "primal")
 DEFAULT_MEMORY_LIMIT = 4 * 2**30
@@ -132,6 +133,11 @@ def refusal(method: Method, plan: Plan, loss: LossLike) -> str:
         return (
             "exact local solves work in the span of the rows, which "
             f"{type(method.server).__name__} leaves; want Average(), Anchored() or ServerSGD()"
+        )
+    if plan.unable == "server" and method.server.kind == CALLED:
+        return (
+            f"{type(method.server).__name__} is your own, and may leave the span of the rows that "
+            f"{plan.engine!r} works in; want engine='primal'"
         )
     if plan.unable == "server":
         return (

@@ -10,6 +10,7 @@ import numpy as np
 
 from .measuring import OF_CORE
 from .methods import Method
+from .own_measures import OwnMeasure
 from .preparation import Preparation
 from .problem import Problem
 
@@ -79,7 +80,19 @@ class Recording:
     def _measure(self, round: int) -> None:
         w = self._session.weights().reshape(self._shape)
         for name, function in self._measures.items():
-            self._values[name][round] = float(function(w, round))
+            if isinstance(function, OwnMeasure) and function.wants_models:
+                value = function(w, round, self._client_models())
+            else:
+                value = function(w, round)
+            self._values[name][round] = float(value)
+
+    def _client_models(self) -> np.ndarray:
+        """Those of the last round, (M, d) or (M, d, C)."""
+        models = self._session.client_models().T
+        d, *outputs = self._shape
+        turned = models.reshape(len(models), *outputs, d)  # columns one after the other
+        found: np.ndarray = turned.swapaxes(1, -1)
+        return found
 
     def record_now(self) -> None:
         """Record the last whole round of a run that was stopped."""

@@ -24,10 +24,12 @@ __all__ = [
     "LossLike",
     "Tail",
     "check_loss",
+    "client_gradients",
     "default_loss",
     "labels_of_margins",
     "loss_with_tail",
     "margin_rows",
+    "pulls_of_rows",
 ]
 
 
@@ -355,6 +357,25 @@ def default_loss(task: str) -> str:
 def margin_rows(problem: Problem, loss: LossLike) -> Rows:
     """The rows whose products with w are the loss's margins, float64: y x if it is signed, or x."""
     return problem.signed_rows if LOSSES[loss].signed else as_double(problem.X)
+
+
+def pulls_of_rows(problem: Problem, loss: LossLike, w: np.ndarray) -> np.ndarray:
+    """ω_ij ℓ'/n_i of each row, with its sign or per class: ∇f_i is X_iᵀ of them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        pulls = LOSSES[loss].slopes(problem.X @ w, problem.y)
+    if not np.isfinite(pulls).all():
+        raise ValueError(f"w: its {loss} loss is not finite; want a model closer to 0")
+    if problem.relative_weights is not None:
+        pulls = (pulls.T * problem.relative_weights).T
+    found: np.ndarray = (pulls.T / np.repeat(problem.sizes, problem.sizes)).T
+    return found
+
+
+def client_gradients(problem: Problem, loss: LossLike, l2: float, w: np.ndarray) -> np.ndarray:
+    """``∇f_i(w) + λ w`` of all clients, (M, d) or (M, d, C)."""
+    pulls = pulls_of_rows(problem, loss, w)
+    rows = map(problem.rows, range(problem.n_clients))
+    return np.stack([as_double(problem.X[own]).T @ pulls[own] for own in rows]) + l2 * w
 
 
 def labels_of_margins(problem: Problem, loss: LossLike) -> np.ndarray:

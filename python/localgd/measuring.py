@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +15,10 @@ from .frames import labelled
 from .held_out import HeldOut
 from .identification import UnidentifiedError, digest, identify
 from .labels import numbers_of_labels
-from .losses import LOSSES, LossLike
+from .losses import LOSSES, LossLike, client_gradients
 from .methods import Method
 from .norms import norm
+from .own_measures import OwnMeasure, wants_models
 from .participation import is_biased
 from .problem import Problem, check_rows
 from .rows import Rows, arrays_of, fitting_rows, with_ones
@@ -35,7 +37,7 @@ __all__ = [
     "identified",
 ]
 
-Measure = Callable[[np.ndarray], float]
+Measure = Callable[..., float]  # of the weights, or of what own_measures.py names
 Timed = Callable[[np.ndarray, int], float]  # of the weights and the round
 
 
@@ -101,6 +103,7 @@ def further_measures(
     asymptote: Any,
     measures: Mapping[str, Measure] | None,
     minimum: Minimum | None = None,
+    l2: float = 0.0,
 ) -> dict[str, Timed]:
     """The measures that a run was asked for, by column; ``minimum``: of the same objective."""
     chosen: dict[str, Timed] = {}
@@ -119,7 +122,7 @@ def further_measures(
             raise TypeError(f"measures: got {name!r}: {function!r}; want a name and a function")
         if name in RESERVED or name in chosen or (minimum is not None and name in OF_MINIMIZER):
             raise ValueError(f"measures: {name!r} is a column already; want another name")
-        chosen[name] = lambda w, _, function=function: function(w)  # type: ignore[misc]
+        chosen[name] = OwnMeasure(name, function, partial(client_gradients, problem, loss, l2))
     return chosen
 
 
@@ -128,10 +131,13 @@ def identified(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What identifies measures beside their names, and the columns of those that nothing does.
 
+    Those of the clients' models are taken for what they were: they could not be taken again.
+
     The arguments are those that :func:`further_measures` has checked.
     """
-    unknown = tuple(measures or ())
-    inputs: dict[str, Any] = {"measures": sorted(unknown), "test": None, "asymptote": None}
+    measures = measures or {}
+    unknown = tuple(name for name, function in measures.items() if not wants_models(function))
+    inputs: dict[str, Any] = {"measures": sorted(measures), "test": None, "asymptote": None}
     if test is not None:
         X, y = held_out_rows(problem, test)
         inputs["test"] = digest(*arrays_of(X), y)

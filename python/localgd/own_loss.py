@@ -15,6 +15,7 @@ import numpy as np
 from . import _validation as check
 from ._backend import core
 from .losses import LOSSES, BaseLoss, Tail
+from .read_only import protect
 
 __all__ = ["Loss"]
 
@@ -39,9 +40,9 @@ class Loss(BaseLoss):
 
     ``ℓ(m)`` of margins m = y x·w for labels y = ±1, or ``ℓ(u, y)`` of scores u = x·w and targets y
 
-    A function is one of NumPy arrays, float64 of shape (n,), which returns as many numbers; or
-    native: a ``scipy.LowLevelCallable``, a Numba ``cfunc`` or a ``ctypes`` function. Native ones
-    run at nearly the speed of the losses of the package, others take some 10 µs a call. All
+    A function takes NumPy arrays, read-only, float64 of shape (n,), and returns as many numbers; or
+    it is native: a ``scipy.LowLevelCallable``, a Numba ``cfunc`` or a ``ctypes`` function. Native
+    ones run at nearly the speed of the losses of the package, others take some µs a call. All
     take margins, or all take scores and targets, and rows are independent of each other. Native
     functions are called by several threads at once, with one of these signatures, as C has them::
 
@@ -253,7 +254,9 @@ class _Function:
         if self.native is not None:
             found: np.ndarray = core.call_rows(self.core, *map(np.ravel, arrays))
             return found.reshape(arrays[0].shape)
-        found = np.asarray(self.given(*arrays))
+        views = [array.view() for array in arrays]
+        protect(*views)
+        found = np.asarray(self.given(*views))
         if found.dtype.kind not in "fiu":
             raise TypeError(f"{self.which}: it returned {found.dtype} numbers; want real ones")
         if found.shape != arrays[0].shape:

@@ -16,6 +16,7 @@ from .errors import UnsupportedError
 from .losses import LOSSES, LossLike, check_loss, default_loss
 from .measuring import OF_CORE, Measure, Minimum, Timed, further_measures
 from .methods import Method, check_method
+from .own_measures import OwnMeasure
 from .problem import Problem, check_problem
 from .progress import check_progress
 from .recording import LogSpaced, log_spaced, record_rounds
@@ -78,6 +79,7 @@ class Preparation:
             self.asymptote,
             self.measures,
             self.minimum,
+            self.l2,
         )
 
     @property
@@ -159,7 +161,12 @@ def prepare(
     _check_minimum(prepared)
     _check_solve(prepared)
     _check_rates(prepared)
-    _ = prepared.further  # which refuses what does not fit
+    for name, measure in prepared.further.items():  # which refuse what does not fit
+        if far and isinstance(measure, OwnMeasure) and measure.wants_models:
+            raise UnsupportedError(
+                f"measures: {name!r} sees the clients' models, which only run has; want one of "
+                "round, weights and gradients"
+            )
     _check_stop(prepared)
     return prepared
 

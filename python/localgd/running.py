@@ -108,9 +108,12 @@ def run(
     asymptote : result of ``reference.asymptote(problem)``, optional
         Records ``residual``, ‖ρ_k‖ with ρ_k = w_k - ŵ log(η L k), and ``residual_distance``,
         ‖P_S ρ_k - ρ_S‖/‖ρ_S‖.
-    measures : mapping of names to functions of the weights, optional
-        Further columns of the history: each function is given w_k, an array of the model's shape,
-        and returns a number.
+    measures : mapping of names to functions, optional
+        Further columns of the history. A function is given w_k, an array of the model's shape, and
+        returns a number; or it is given what its arguments are named after: ``round``, k;
+        ``weights``; ``models``, w_{k-1,i} of the clients in the round that led here, of shape (M,
+        d) or (M, d, C), NaN for the others and at round 0; ``gradients``, those of the clients'
+        f_i with λ at w_k, of the same shape.
     stop : mapping of columns to numbers, or callable, optional
         Ends the run at the first record at which one of these columns is at most its number, as in
         ``{"grad_norm": 1e-8}``; or at which a callable, given the record as a dict, says True. It
@@ -122,8 +125,9 @@ def run(
         File that keeps the state. If it exists the run continues from it, with the same bits as a
         run that was never stopped. Further ``measures`` are functions, which cannot be told from
         others: their columns are computed anew then, from the models of all records, which the
-        file keeps for it. A file that cannot be written is refused before the run; when that
-        happens later, there is a RuntimeWarning and the run goes on.
+        file keeps for it, but those of ``models`` are taken as they are. A file that cannot be
+        written is refused before the run; when that happens later, there is a RuntimeWarning and
+        the run goes on.
     checkpoint_seconds : float >= 0, default 30
         Seconds between two times that the file is written, rounded up to whole chunks of rounds of
         about a second; it is written at the end always, and when a callable raises an error.

@@ -7,12 +7,15 @@ negative is the pseudo-gradient of Reddi et al.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from . import _validation as check
 from ._backend import core
 
 __all__ = [
+    "CALLED",
     "Anchored",
     "Average",
     "Server",
@@ -23,33 +26,96 @@ __all__ = [
 ]
 
 KNOWN = core.schema()["servers"]
+CALLED = "called"  # the kind of all others
 
 
-@dataclass(frozen=True)
 class Server:
-    """The base of all servers.
+    """The base of all servers, and of your own.
 
-    ``kind`` is the name by which the core knows it (``cpp/core/server/``), and its fields are the
-    parameters there, of which the core says what they may be. A server that is ``coordinate_wise``
-    treats each coordinate of w by itself, which leaves the span of the rows.
+    ``w_{k+1}, s_{k+1} = step(w_k, Δ, s_k, k)``,  ``Δ = Σ_i p̃_i (w_{k,i} - w_k)``
+
+    A server of your own is a subclass with a method ``step(w, change, state, round)``, which
+    returns the next model and the next state. It is given w_k and Δ, float64 arrays of the model's
+    shape, (d,) or (d, C), the state that it returned last, and k; in a round without clients it is
+    not called. It must not change what it is given, nor itself: a round that is given up leaves
+    no trace then, and one object serves several runs. It is taken to leave the span of the rows,
+    so it runs in the engine "primal".
+
+    State that is made of None, numbers, strings and NumPy arrays, and of lists, tuples and dicts of
+    these, is saved in checkpoints; one of anything else is refused there. A checkpoint knows the
+    server by the name of its class and its attributes.
+
+    See Also
+    --------
+    check_extension : Whether a server keeps to this.
+
+    References
+    ----------
+    Reddi et al., ICLR 2021, arXiv:2003.00295.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> class Clipped(lg.Server):
+    ...     '''At most a step of length 0.1.'''
+    ...     def step(self, w, change, state, round):
+    ...         length = (change**2).sum() ** 0.5
+    ...         return w + change * min(1.0, 0.1 / length), state
+    >>> problem = lg.Problem([([[3.0], [1.0]], [1, 1])])
+    >>> run = lg.run(problem, lg.LocalGD(local_steps=5, lr=1.0, server=Clipped()), rounds=3)
+    >>> run.weights.round(12)
+    array([0.3])
     """
 
+    # The name by which the core knows one of the package (cpp/core/server/), whose fields are the
+    # parameters there; the core says what these may be.
     kind: ClassVar[str]
+    # It treats each coordinate of w by itself, or is one of the caller's: it leaves the span of the
+    # rows.
     coordinate_wise: ClassVar[bool]
 
     def __init_subclass__(cls) -> None:
         kind = getattr(cls, "kind", None)
-        if kind not in KNOWN:
-            raise TypeError(f"kind: got {kind!r}; the core has {', '.join(map(repr, KNOWN))}")
-        cls.coordinate_wise = KNOWN[cls.kind]["coordinate_wise"]
+        if callable(getattr(cls, "step", None)):
+            cls.kind, cls.coordinate_wise = CALLED, True
+        elif kind in KNOWN:
+            cls.coordinate_wise = KNOWN[cls.kind]["coordinate_wise"]
+        else:
+            raise TypeError(
+                f"kind: got {kind!r}; the core has {', '.join(map(repr, KNOWN))}; or want a method "
+                "step(w, change, state, round)"
+            )
 
     def __post_init__(self) -> None:
-        for name, limits in KNOWN[self.kind]["parameters"].items():
+        for name, limits in KNOWN[self.kind]["parameters"].items() if self.kind in KNOWN else ():
             value = getattr(self, name)
             if limits is None:
                 check.flag(name, value)
             else:
                 object.__setattr__(self, name, check.number(name, value, **limits))
+
+    def start(self, w: np.ndarray) -> Any:
+        """The state before the first round.
+
+        ``s_0 = start(w_0)``, None unless a server says otherwise
+
+        Parameters
+        ----------
+        w : ndarray of shape (d,) or (d, C), float64
+            w_0.
+
+        Returns
+        -------
+        object
+            What the first ``step`` is given.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> lg.Average().start([0.0]) is None
+        True
+        """
+        return None
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ import numpy as np
 
 from ._backend import core
 from .losses import LOSSES, LossLike
+from .own_server import Stepping
 from .preparation import Preparation
 from .problem import Problem
 from .randomness import batch_keys
 from .schedules import by_core
+from .servers import CALLED
 
 __all__ = [
     "SIDE_BY_SIDE",
@@ -77,7 +79,7 @@ def run_options(prepared: Preparation, ends: bool = False) -> dict[str, Any]:
     method = prepared.method
     return {
         "init": prepared.init,
-        "server": {"kind": method.server.kind, **dataclasses.asdict(method.server)},
+        "server": _server_options(prepared),
         "prox": method.rule.prox,
         "l2": prepared.l2,
         "record_rounds": prepared.records,
@@ -85,6 +87,14 @@ def run_options(prepared: Preparation, ends: bool = False) -> dict[str, Any]:
         "keep_weights": prepared.keep_weights,
         "rounds": prepared.rounds if ends else None,
     }
+
+
+def _server_options(prepared: Preparation) -> dict[str, Any]:
+    server: Any = prepared.method.server
+    if server.kind == CALLED:
+        shape = prepared.problem.weights_shape
+        return {"kind": CALLED, "stepping": Stepping(server, shape, prepared.init)}
+    return {"kind": server.kind, **dataclasses.asdict(server)}
 
 
 def start_is_finite(session: Any, run: int = 0) -> bool:

@@ -193,6 +193,7 @@ class WeightModel final : public ModelOf<Real> {
       weights_.advance(round.plan().round, first, count);
     });
     if (!finite_changes(round, team)) this->note_not_finite();
+    if (this->finite() && !weights_.call(round.plan().round)) return Outcome::stopped;
     if (!this->finite() || !weights_.finite()) return Outcome::not_finite;
     weights_.commit();
     if (coefficients_) coefficients_->advance(round, team);

@@ -25,13 +25,14 @@
 #include "adam.hpp"
 #include "anchored.hpp"
 #include "average.hpp"
+#include "called.hpp"
 #include "sgd.hpp"
 #include "yogi.hpp"
 
 namespace localgd {
 
-using Server = std::variant<Average, Anchored, Sgd, Adam, Yogi, Adagrad>;
-using Servers = Named<Server>;
+using Servers = Named<std::variant<Average, Anchored, Sgd, Adam, Yogi, Adagrad>>;
+using Server = std::variant<Average, Anchored, Sgd, Adam, Yogi, Adagrad, CalledServer>;
 
 template <class Own>
 std::optional<double> factor_of([[maybe_unused]] const Own& server) {
@@ -45,8 +46,12 @@ std::optional<double> factor_of([[maybe_unused]] const Own& server) {
 struct ServerRule {
   Server server;
 
-  // The one of that name, for visit() to set its parameters.
-  static ServerRule named(std::string_view name) { return {Servers::find("server", name)}; }
+  // The one of that name, for visit() to set its parameters; or one that is called, by what is
+  // then set.
+  static ServerRule named(std::string_view name) {
+    if (name == CalledServer::name) return {CalledServer{}};
+    return std::visit([](auto own) { return ServerRule{own}; }, Servers::find("server", name));
+  }
 
   template <class Show>
   void visit(Show&& show) {

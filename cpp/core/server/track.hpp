@@ -25,6 +25,20 @@ class Track {
   // depend on the others, whatever ranges the rows come in.
   void advance(double k, Index first, Index count);
 
+  // The whole step of a server that is called, of all rows; of others nothing is left to do. False
+  // where it has stopped.
+  bool call(double k) {
+    const auto* server = std::get_if<CalledServer>(&rule_.server);
+    if (!server) return true;
+    if (!all_finite(mean.data(), mean.size())) {
+      next_ = mean;
+      return true;
+    }
+    if (!server->function->step(k, value, mean, next_)) return false;
+    mean = next_ - value;
+    return true;
+  }
+
   // x counts from here: what the anchor is away from it stays as it is.
   void restart() {
     if (anchor.size()) anchor -= value;
@@ -38,6 +52,7 @@ class Track {
     change.swap(mean);
     velocity.swap(next_velocity_);
     squares.swap(next_squares_);
+    if (const auto* server = std::get_if<CalledServer>(&rule_.server)) server->function->commit();
   }
 
   // The same in two parts, where there are rows that stand still: their c is not set.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..losses import LOSSES, LossLike, check_loss
+from ..losses import LossLike, check_loss, pulls_of_rows
 from ..problem import Problem, check_problem
 from ..reference._rows import largest, lengths, scaled
 
@@ -91,7 +91,7 @@ def gradient_alignment(problem: Problem, w: Any, loss: LossLike) -> GradientAlig
     if w.shape != problem.weights_shape:
         raise ValueError(f"w: got shape {w.shape}; want {problem.weights_shape}")
     # In units of powers of two, so that squares neither under- nor overflow.
-    pulls, of_pulls = _scaled(_pulls(loss, problem, w))
+    pulls, of_pulls = _scaled(pulls_of_rows(problem, loss, w))
     of_rows = int(np.frexp(largest(problem.X).max())[1])
     X = scaled(problem.X, -of_rows)
     sizes = np.linalg.norm(pulls.reshape(len(pulls), -1), axis=1) * lengths(X)
@@ -124,16 +124,3 @@ def _scaled(a: np.ndarray) -> tuple[np.ndarray, int]:
 
 def _clients(problem: Problem) -> list[slice]:
     return [problem.rows(i) for i in range(problem.n_clients)]
-
-
-def _pulls(loss: LossLike, problem: Problem, w: np.ndarray) -> np.ndarray:
-    """v ℓ'/V_i of each row, with its sign or per class."""
-    y, sizes = problem.y, np.repeat(problem.sizes, problem.sizes)
-    with np.errstate(over="ignore", invalid="ignore"):
-        pulls = LOSSES[loss].slopes(problem.X @ w, y)
-    if not np.isfinite(pulls).all():
-        raise ValueError(f"w: its {loss} loss is not finite; want a model closer to 0")
-    if problem.relative_weights is not None:
-        pulls = (pulls.T * problem.relative_weights).T
-    scaled: np.ndarray = (pulls.T / sizes).T
-    return scaled

@@ -28,7 +28,7 @@ class Method:
 
     Parameters
     ----------
-    server : Average, Anchored, ServerSGD, ServerAdam, ServerYogi or ServerAdagrad, optional
+    server : Server, optional
         Keyword-only, as the following.
     participation : float in (0, 1], int >= 1, rule or callable, default 1.0
         Clients per round: a fraction of M (rounded, at least one) or a count. 1.0 is all of them
@@ -81,7 +81,8 @@ class Method:
     def __post_init__(self) -> None:
         if not isinstance(self.server, Server):
             raise TypeError(
-                f"server: got {self.server!r}; want Average(), Anchored(), ServerSGD(…)"
+                f"server: got {self.server!r}; want Average(), Anchored(), ServerSGD(…) "
+                "or a Server of your own"
             )
         self._set(participation=check_participation(self.participation))
         check.one_of("sampling", self.sampling, ("uniform", "weight"))
