@@ -76,6 +76,11 @@ class Heterogeneity(Experiment):
                 "worst_skew_decades": by_shares,
                 "skew_factor": by_shares.map(lambda decades: 10**decades),
                 "equal_weights_decades": by_equal,
+                "shift_decades": _last_against_first(shift),
+                "between_decades": _last_against_first(between),
+                "most_shift": _shifts(context)[-1],
+                "widest_angle": _between(context)[-1],
+                "worst_gd_gap_decades": _worst_gap([synthetic, skew]),
                 "synthetic_correlation": _correlation(synthetic),
                 "real_correlation": _correlation(equal),
                 **{
@@ -312,6 +317,20 @@ def _against_last(kind: Columns) -> list[Estimate]:
     degrees = np.unique(kind["degree"])
     last = part(kind, degree=degrees[-1])["decades 5°"]
     return [median(part(kind, degree=d)["decades 5°"] - last) for d in degrees]
+
+
+def _last_against_first(kind: Columns) -> Estimate:
+    """Decades to 5° at the last degree more than at the first, seed by seed."""
+    first, last = (part(kind, degree=end(kind["degree"]))["decades 5°"] for end in (np.min, np.max))
+    return median(last - first)
+
+
+def _worst_gap(kinds: Sequence[Columns]) -> float:
+    """The largest distance of log10 k to 5° to that of GD over L, of all runs that reach 5°."""
+    table = _joined(kinds)
+    gap = np.abs(table["decades 5°"] - table["by_gd"])
+    reached = gap[np.isfinite(gap)]
+    return float(reached.max()) if len(reached) else float("nan")
 
 
 def _correlation(kind: Columns) -> float:
