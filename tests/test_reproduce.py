@@ -483,7 +483,7 @@ def test_files_of_an_earlier_report_go_and_those_of_the_user_stay(tmp_path):
         ("make_regression has n_clients", "make_regression has n_clients"),
         (
             "x^-κ, 2^-3 is -1 - 5 of 4.60e+07",
-            "x<sup>−κ</sup>, 2<sup>−3</sup> is −1 − 5 of 4.60 · 10<sup>7</sup>",
+            "x<sup>−κ</sup>, 2<sup>−3</sup> is −1 − 5 of 4.60\xa0·\xa010<sup>7</sup>",
         ),
         ("10^5.7 is below 10^50.", "10<sup>5.7</sup> is below 10<sup>50</sup>."),
         ("a < b & c", "a &lt; b &amp; c"),
