@@ -341,6 +341,26 @@ def test_a_failing_experiment_is_an_outcome():
     assert "in measure" in outcome.trace
 
 
+def test_an_experiment_has_one_blas_thread():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def threads():
+        return {
+            p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"
+        }
+
+    class Counting(Toy):
+        def measure(self, context):
+            seen.append(threads())
+            return super().measure(context)
+
+    seen = []
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        assert not carry_out(Counting(), Context()).failed
+        seen.append(threads())
+    assert seen == [{1}, {2}]
+
+
 @pytest.mark.parametrize("far", [False, True])
 def test_an_interrupted_run_ends_the_experiment(far):
     def interrupt(_):
