@@ -108,7 +108,7 @@ class StepSizes(Experiment):
                 rounds=rounds,
                 loss="logistic",
                 record=range(rounds + 1),
-                threads=context.threads,
+                threads=context.threads_for(problem),
             )
             if len(table) < len(rates) or any(run.status == "interrupted" for run in table):
                 raise KeyboardInterrupt
