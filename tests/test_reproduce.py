@@ -12,6 +12,7 @@ import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -359,6 +360,13 @@ def test_an_experiment_has_one_blas_thread():
         assert not carry_out(Counting(), Context()).failed
         seen.append(threads())
     assert seen == [{1}, {2}]
+
+
+def test_few_rows_take_one_thread_unless_more_are_asked_for():
+    many = SimpleNamespace(n_samples=10**4, n_features=10**3)
+    assert Context().threads_for(SMALL) == 1
+    assert Context(threads=3).threads_for(SMALL) == 3
+    assert Context().threads_for(many) is None
 
 
 @pytest.mark.parametrize("far", [False, True])
