@@ -605,7 +605,7 @@ def test_info(capsys):
 # Extras that are not there --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("missing", ["cyclopts", "pydantic", "rich", "tomli-w"])
+@pytest.mark.parametrize("missing", ["cyclopts", "pydantic", "rich", "threadpoolctl", "tomli-w"])
 def test_without_the_extra_cli(monkeypatch, capsys, missing):
     monkeypatch.setitem(sys.modules, missing.replace("-", "_"), None)
     assert main(["info"]) == 2

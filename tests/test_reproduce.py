@@ -12,6 +12,7 @@ import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -341,6 +342,33 @@ def test_a_failing_experiment_is_an_outcome():
     assert "in measure" in outcome.trace
 
 
+def test_an_experiment_has_one_blas_thread():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def threads():
+        return {
+            p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"
+        }
+
+    class Counting(Toy):
+        def measure(self, context):
+            seen.append(threads())
+            return super().measure(context)
+
+    seen = []
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        assert not carry_out(Counting(), Context()).failed
+        seen.append(threads())
+    assert seen == [{1}, {2}]
+
+
+def test_few_rows_take_one_thread_unless_more_are_asked_for():
+    many = SimpleNamespace(n_samples=10**4, n_features=10**3)
+    assert Context().threads_for(SMALL) == 1
+    assert Context(threads=3).threads_for(SMALL) == 3
+    assert Context().threads_for(many) is None
+
+
 @pytest.mark.parametrize("far", [False, True])
 def test_an_interrupted_run_ends_the_experiment(far):
     def interrupt(_):
@@ -483,7 +511,7 @@ def test_files_of_an_earlier_report_go_and_those_of_the_user_stay(tmp_path):
         ("make_regression has n_clients", "make_regression has n_clients"),
         (
             "x^-κ, 2^-3 is -1 - 5 of 4.60e+07",
-            "x<sup>−κ</sup>, 2<sup>−3</sup> is −1 − 5 of 4.60 · 10<sup>7</sup>",
+            "x<sup>−κ</sup>, 2<sup>−3</sup> is −1 − 5 of 4.60\xa0·\xa010<sup>7</sup>",
         ),
         ("10^5.7 is below 10^50.", "10<sup>5.7</sup> is below 10<sup>50</sup>."),
         ("a < b & c", "a &lt; b &amp; c"),

@@ -82,9 +82,30 @@ def test_a_method_that_stops_short_is_found_out(experiment):
     assert np.isnan(part["decades 5°"]).all()
 
 
-def test_without_the_correlation_the_claim_falls(experiment, measured):
-    loose = {**measured.numbers, "synthetic_correlation": 0.5}
-    assert experiment.judge(loose)["Rounds by ρ_S"].answer == "does not hold"
+def test_rho_of_other_weights_tells_no_rounds(experiment, measured, monkeypatch):
+    """ρ_S of a problem in which the first client counts a million times as much."""
+    asymptote = lg.reference.asymptote
+
+    def of_other_weights(problem, best):
+        weights = problem.weights * np.where(np.arange(problem.n_clients), 1.0, 1e6)
+        clients = np.repeat(np.arange(problem.n_clients), problem.sizes)
+        other = lg.Problem.from_arrays(
+            problem.X, problem.y, clients, weights=weights / weights.sum()
+        )
+        return asymptote(other, best)
+
+    monkeypatch.setattr(lg.reference, "asymptote", of_other_weights)
+    context = Context(quick=True)
+    shift = experiment._kind(context, "shift", (0.0, 4.0), e04._shifted)
+    between = experiment._kind(context, "angle", (0.0, 100.0), e04._apart)
+    wrong = {
+        **measured.numbers,
+        "synthetic_correlation": e04._correlation(e04._joined([shift, between])),
+        "with_along_r2": e04.explained([shift, between])["with_along"]["r2"],
+    }
+    for title in ("Rounds by ρ_S", "Rounds by all of ρ_S"):
+        assert experiment.judge(measured.numbers)[title].answer == "holds"
+        assert experiment.judge(wrong)[title].answer == "does not hold"
 
 
 def test_pictures_are_drawn_from_the_series(experiment, measured):

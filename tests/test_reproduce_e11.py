@@ -75,6 +75,14 @@ def test_a_loss_that_goes_on_rising_turns_the_verdict(experiment, context):
     assert verdicts["No divergence"].answer == "does not hold"  # small steps rise, too
 
 
+def test_without_an_unstable_run_the_best_one_is_unknown(experiment, measured):
+    grids = {name: measured.series[f"{name}_grid"] for name in ("two", "real")}
+    quiet = e11.part(grids["real"], rises=0)
+    numbers = measured.numbers | e11._of_grids({**grids, "real": quiet})
+    assert f"{numbers['real_best_unstable_to_stable']:.2g}" == "unknown"
+    assert experiment.judge(numbers)["Large steps"].answer == "inconclusive"
+
+
 def test_stable_from():
     assert e11.stable_from(np.array([3.0, 2.0, 1.0])) == 0
     assert e11.stable_from(np.array([3.0, 2.0, 2.5, 1.0])) == 2

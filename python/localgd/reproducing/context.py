@@ -13,6 +13,7 @@ import localgd as lg
 __all__ = ["Context", "OwnRows", "degrees", "weights"]
 
 T = TypeVar("T")
+FEW = 10**6  # numbers in all rows: threads wait for each other longer than such rounds take
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class Context:
     own : OwnRows or None
         Of ``--data``.
     threads : int or None
-        Of :func:`localgd.run`.
+        Of :func:`localgd.run`; None is one thread where the rows are few.
     status : callable str -> None
         Shows what is being done: a few words, such as "L = 100".
 
@@ -95,15 +96,22 @@ class Context:
 
     def run(self, problem: lg.Problem, method: Any, *, rounds: int, **options: Any) -> lg.Run:
         """:func:`localgd.run` with the threads of this report; Ctrl-C ends the experiment."""
-        run = lg.run(problem, method, rounds=rounds, threads=self.threads, **options)
+        threads = self.threads_for(problem)
+        run = lg.run(problem, method, rounds=rounds, threads=threads, **options)
         return _uninterrupted(run)
 
     def fast_forward(
         self, problem: lg.Problem, method: Any, *, rounds: float, **options: Any
     ) -> lg.Run:
         """:func:`localgd.fast_forward` in the same way."""
-        run = lg.fast_forward(problem, method, rounds=rounds, threads=self.threads, **options)
+        threads = self.threads_for(problem)
+        run = lg.fast_forward(problem, method, rounds=rounds, threads=threads, **options)
         return _uninterrupted(run)
+
+    def threads_for(self, problem: lg.Problem) -> int | None:
+        """One where the rows are few, unless the user asked for a number."""
+        few = problem.n_samples * problem.n_features < FEW
+        return 1 if self.threads is None and few else self.threads
 
 
 def weights(run: lg.Run) -> np.ndarray:

@@ -348,7 +348,6 @@ def _by_degree(kind: Columns) -> list[dict[str, Any]]:
             "degree": degree,
             **{name.removesuffix("°").replace(" ", "_"): v[i] for name, v in found.items()},
             "to_10": _power(found["decades 10°"][i].value),
-            "to_5": _power(found["decades 5°"][i].value),
             "by_rho": _power(found["predicted_decades"][i].value),
         }
         for i, degree in enumerate(np.unique(kind["degree"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,6 @@ class GradientAlignment(Experiment):
 
     def measure(self, context: Context) -> Measured:
         """Every method with every η and β on every split."""
-        context = replace(context, threads=1)  # rounds of so few rows are too short for more
         splits = self.splits(context)
         every = [
             self._runs(context, *splits.used[number])

@@ -14,6 +14,7 @@ from .. import figures, rows
 from ..columns import Columns, columns, part, records
 from ..context import Context
 from ..experiment import Experiment
+from ..intervals import UNKNOWN
 from ..measured import Measured, largest, smallest
 from ..words import read
 
@@ -108,7 +109,7 @@ class StepSizes(Experiment):
                 rounds=rounds,
                 loss="logistic",
                 record=range(rounds + 1),
-                threads=context.threads,
+                threads=context.threads_for(problem),
             )
             if len(table) < len(rates) or any(run.status == "interrupted" for run in table):
                 raise KeyboardInterrupt
@@ -239,6 +240,7 @@ def stable_from(loss: np.ndarray) -> int:
 def _of_grids(grids: Mapping[str, Columns]) -> dict[str, Any]:
     two, real = grids["two"], grids["real"]
     quiet = two["law_ratio"][two["rises"] == 0]
+    best = {name: _best_ratio(grid) for name, grid in grids.items()}
     small = [int(g["rises"][g["lr_steps_smoothness"] <= 1].sum()) for g in grids.values()]
     return {
         "diverged": int(sum(grid["failed"].sum() for grid in grids.values())),
@@ -248,18 +250,23 @@ def _of_grids(grids: Mapping[str, Columns]) -> dict[str, Any]:
         "worst_law_ratio": largest(two["law_ratio"]),
         "least_law_ratio": smallest(two["law_ratio"]),
         "least_quiet_law_ratio": smallest(quiet) if len(quiet) else float("nan"),
-        "worst_best_unstable_to_stable": largest(_best_ratio(grid) for grid in grids.values()),
-        "real_best_unstable_to_stable": _best_ratio(real),
+        "worst_best_unstable_to_stable": UNKNOWN
+        if UNKNOWN in best.values()
+        else largest(best.values()),
+        "real_best_unstable_to_stable": best["real"],
         "real_largest_stable_from": int(real["stable_from"].max()),
         "real_unstable_at_half": int((real["stable_from"] > real["rounds"] / 2).sum()),
     }
 
 
-def _best_ratio(grid: Columns) -> float:
-    """The lowest end loss of runs that were unstable, over that of runs that never were."""
+def _best_ratio(grid: Columns) -> Any:
+    """The lowest end loss of runs that were unstable, over that of runs that never were.
+
+    Unknown where there are none of one kind.
+    """
     unstable = grid["rises"] > 0
     if unstable.all() or not unstable.any():
-        return float("nan")
+        return UNKNOWN
     return float(np.min(grid["loss"][unstable]) / np.min(grid["loss"][~unstable]))
 
 

@@ -14,11 +14,12 @@ FLOAT = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)(?!\w)")
 # Between a number and its sign or unit, and around the "=" of a short name.
 JOINED = re.compile(r"(?<=\d) (?=%|°|s\b)|(?<=±) (?=\d)|(?<=\b\w) (?== )|(?<=\b\w =) ")
 MINUS = re.compile(r"(?<= )-(?= )|(?<![\w^)])-(?=\d)")
+TIMES = "\N{NO-BREAK SPACE}·\N{NO-BREAK SPACE}"
 NAME = re.compile(r"(?<![\w.])(lg(?:\.\w+)+|--\w+(?:-\w+)*)")
 
 
 def rich(text: str) -> str:
-    """HTML of a plain text.
+    r"""HTML of a plain text.
 
     ``10^-3`` and ``w_k`` become powers and indices, ``1e-12`` a power of ten, ``lg.run`` code.
 
@@ -36,7 +37,7 @@ def rich(text: str) -> str:
     >>> rich("w_0 < 10^-3")
     'w<sub>0</sub> &lt; 10<sup>−3</sup>'
     >>> rich("lg.run gives 4.6e-05")
-    '<code>lg.run</code> gives 4.6 · 10<sup>−5</sup>'
+    '<code>lg.run</code> gives 4.6\xa0·\xa010<sup>−5</sup>'
     """
     text = JOINED.sub("\N{NO-BREAK SPACE}", html.escape(text, quote=False))
     text = NAME.sub(r"<code>\1</code>", MINUS.sub("−", text))
@@ -47,7 +48,7 @@ def rich(text: str) -> str:
 
 def _power_of_ten(found: re.Match[str]) -> str:
     exponent = f"10<sup>{'−' if found[2] == '-' else ''}{found[3]}</sup>"
-    return exponent if found[1] == "1" else f"{found[1]} · {exponent}"
+    return exponent if found[1] == "1" else f"{found[1]}{TIMES}{exponent}"
 
 
 def signed(text: str) -> str:
