@@ -181,6 +181,8 @@ class Database(Store):
         self._closed.set()
         self._renewing.join()
         with self._lock:
+            with suppress(sqlite3.Error):  # one file again, if no other process is at it
+                self._connection.execute("pragma journal_mode = delete")
             self._connection.close()
 
     def _write(self, entries: list[Entry]) -> None:
@@ -251,7 +253,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _connected(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = _connect(path)
+    if os.access(path.parent, os.W_OK):
+        connection = _connect(path)
+    else:  # where nobody can write, nobody does, and SQLite cannot make its files
+        where = f"{path.resolve().as_uri()}?immutable=1"
+        connection = sqlite3.connect(where, uri=True, isolation_level=None)
     try:
         yield connection
     finally:

@@ -30,7 +30,7 @@ from .store import Store
 from .stores import open_store
 from .table import Sweep
 
-__all__ = ["carry_out", "sweep", "sweep_iter"]
+__all__ = ["carry_out", "sweep", "sweep_iter", "windows"]
 
 Work = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
 Named = list[tuple[str, Case]]  # runs with their keys
@@ -135,7 +135,7 @@ def sweep(
     with ExitStack() as stack:
         store = None if out is None else stack.enter_context(closing(open_store(out)))
         pool = stack.enter_context(opened(executor))
-        entries = carry_out(_windows(named), pool, store, batch=batch, keys=keys)
+        entries = carry_out(windows(named), pool, store, batch=batch, keys=keys)
         total = len({key for key, _ in named})
         report = stack.enter_context(progress_report(progress, total, unit="runs"))
         for entry in entries:
@@ -221,7 +221,7 @@ def _iterated(asked: Asked, store: Store | None, stack: ExitStack) -> Iterator[E
 
     with stack:
         pool = stack.enter_context(opened(asked.executor))
-        for entry in carry_out(_windows(named()), pool, store, batch=asked.batch, keys=keys):
+        for entry in carry_out(windows(named()), pool, store, batch=asked.batch, keys=keys):
             yield dataclasses.replace(entry, values=names.pop(entry.key))
 
 
@@ -267,7 +267,7 @@ def _asked(
 
 
 def carry_out(
-    windows: Iterable[Named],
+    named: Iterable[Named],
     executor: Executor | None,
     store: Store | None,
     *,
@@ -276,7 +276,7 @@ def carry_out(
 ) -> Iterator[Entry]:
     """Entries of runs as they finish, each key once; what is new is in the store by then."""
     most = MOST_RUNS if executor is None else MOST_RUNS_OF_WORKER
-    work = _work(windows, store, keys, most if batch else 0)
+    work = _work(named, store, keys, most if batch else 0)
     given: set[str] = set()
     for result in carried_out(work, _take, _failures, executor, store):
         for entry in result.entries:
@@ -291,25 +291,25 @@ def carry_out(
 
 
 def _work(
-    windows: Iterable[Named], store: Store | None, keys: Keys, most: int
+    runs: Iterable[Named], store: Store | None, keys: Keys, most: int
 ) -> Iterator[Part | Found]:
     """What is to be run, and what is there; ``most`` runs side by side, 0 for none."""
     seen: set[str] = set()
-    for named in windows:
+    for named in runs:
         wanted = {key: case for key, case in named if key not in seen}
         seen.update(wanted)
         done = {} if store is None else _found(store, wanted, keys)
         if done:
             yield Found(list(done.values()))
         if most:
-            runs = _parts_to_run(wanted, done, most)
+            left = _parts_to_run(wanted, done, most)
         else:
-            runs = [(key, case) for key, case in wanted.items() if key not in done]
-        for one in runs:
+            left = [(key, case) for key, case in wanted.items() if key not in done]
+        for one in left:
             yield Part(tuple(key for key, _ in _cases(one)), one)
 
 
-def _windows(named: Iterable[tuple[str, Case]]) -> Iterator[Named]:
+def windows(named: Iterable[tuple[str, Case]]) -> Iterator[Named]:
     """Runs one after the other, as many as are looked at together; each of one problem."""
     for _, of_one in itertools.groupby(named, key=lambda run: id(run[1].problem)):
         while window := list(itertools.islice(of_one, WINDOW)):

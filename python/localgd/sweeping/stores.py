@@ -13,7 +13,9 @@ from .json_lines import JsonLines, read_lines
 from .store import Store
 from .table import Sweep
 
-__all__ = ["load_sweep", "merge", "open_store", "read_entries"]
+STORE = "runs.sqlite"  # in the folder of a study
+
+__all__ = ["STORE", "load_sweep", "merge", "open_store", "read_entries"]
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
@@ -29,7 +31,7 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     Parameters
     ----------
     path : path
-        The file; others may write to it meanwhile.
+        The file, or the folder of a study; others may write to it meanwhile.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.jsonl'
     """
-    return Sweep(list(read_entries(Path(path))))
+    path = Path(path)
+    return Sweep(list(read_entries(path / STORE if path.is_dir() else path)))
 
 
 def read_entries(path: Path) -> Iterable[Entry]:

@@ -115,7 +115,7 @@ class Summary:
         | 0.1 | 0.1 |
         | 0.2 | 0.2 |
         """
-        titles, rows = self._texts(digits, _plain)
+        titles, rows = self.cells(digits)
         return markdown_table(titles, rows, texts=len(self._names))
 
     def to_latex(self, *, digits: int = 3) -> str:
@@ -157,6 +157,10 @@ class Summary:
     def __repr__(self) -> str:
         return f"Summary({len(self)} groups of {self.columns['runs'].sum()} runs)"
 
+    def cells(self, digits: int = 3) -> tuple[list[str], list[list[str]]]:
+        """Titles, and the cells of each line, as plain text."""
+        return self._texts(digits, _plain)
+
     def _texts(self, digits: int, shown: Any) -> tuple[list[str], list[list[str]]]:
         """Titles, and the cells of each line."""
         digits = check.integer("digits", digits, 1)
@@ -165,7 +169,7 @@ class Summary:
         titles += [one.title for one in self._measured]
         rows = []
         for i, group in enumerate(self._groups):
-            row = [str(group.values[name]) for name in self._names]
+            row = ["" if group.values[n] is None else str(group.values[n]) for n in self._names]
             if partly:
                 row.append(f"{self.columns['completed'][i]}/{self.columns['runs'][i]}")
             for one in self._measured:
