@@ -91,11 +91,15 @@ def copied(made, tmp_path, monkeypatch):
 
 
 def shell(*words, cwd=None):
+    return python("-m", "localgd", *words, cwd=cwd)
+
+
+def python(*words, cwd=None, before=()):
     path = os.pathsep.join(
         filter(None, [str(Path(lg.__file__).parents[1]), os.environ.get("PYTHONPATH")])
     )
     return subprocess.run(
-        [sys.executable, "-m", "localgd", *words],
+        [*before, sys.executable, *words],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
@@ -216,6 +220,17 @@ def test_processes_give_the_same_bits(here, made):
     assert main(["sweep", "study.toml", "-o", "result", "-q", "--executor", "processes:2"]) == 0
     for file in ("runs.csv", "summary.md"):
         assert (here / "result" / file).read_text() == (made / "result" / file).read_text()
+
+
+def test_mpi_gives_the_same_bits(here, made):
+    pytest.importorskip("mpi4py")
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    if not mpiexec.exists():
+        pytest.skip("needs mpiexec beside Python")
+    words = ["mpi4py.futures", "-m", "localgd", "sweep", "study.toml", "-o", "result"]
+    done = python("-m", *words, "--executor", "mpi", before=[mpiexec, "-n", "3"])
+    assert done.returncode == 0, done.stderr
+    assert (here / "result/runs.csv").read_text() == (made / "result/runs.csv").read_text()
 
 
 def test_an_interrupted_study_goes_on(copied, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from .entry import Entry
 __all__ = ["Summary", "summarize"]
 
 USUAL = ("suboptimality", "grad_norm", "angle", "test_accuracy", "loss")
+ROUNDING = 1e-12  # what varies by less, relatively, does not
 FURTHER = 3  # digits of a mean, where the standard deviation is small
 
 
@@ -274,12 +276,12 @@ def _rounded(mean: float, std: float, digits: int) -> tuple[str, str, int]:
     if std >= 10.0 ** -(places + FURTHER):
         places = max(places, -math.floor(math.log10(std)))  # down to its first digit
         return f"{mean:,.{places}f}", f"{std:,.{places}f}", shift
-    text = f"{mean:,.{places}f}"  # what does not vary has no zeros at its end
-    return text.rstrip("0").rstrip(".") if "." in text else text, _zero(std), shift
-
-
-def _zero(std: float) -> str:
-    return "" if math.isnan(std) else "0"
+    text = f"{mean:,.{places}f}"
+    if std > ROUNDING * abs(mean):
+        return text, f"{std:.0e}", shift
+    # What does not vary has no zeros at its end.
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text, "" if math.isnan(std) else "0", shift
 
 
 def _plain(mean: str, std: str, power: int) -> str:
@@ -293,6 +295,7 @@ def _latex(mean: str, std: str, power: int) -> str:
     if mean == "–":
         return "--"
     mean, std = (text.replace(",", "{,}") for text in (mean, std))
+    std = re.sub(r"e([+-])0*(\d+)", lambda e: f" \\times 10^{{{int(e[1] + e[2])}}}", std)
     both = f"{mean} \\pm {std}" if std else mean
     if power:
         both = f"({both}) \\times 10^{{{power}}}" if std else f"{both} \\times 10^{{{power}}}"
