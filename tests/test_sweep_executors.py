@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import tempfile
+from collections import OrderedDict
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_a_spool_without_space_sends_the_problem(large, tmp_path, monkeypatch):
 
 def test_problems_of_the_same_contents_have_the_same_hash(large):
     def name(problem):
-        (found,) = courier.packed(problem)[1]
+        (found,) = courier.packed(problem, OrderedDict())[1]
         return found
 
     def made(X=large.X, y=large.y, **more):
@@ -130,8 +131,16 @@ def test_workers_keep_some_problems_only(spool):
         lg.datasets.make_separable(n_clients=2, n_samples=4, n_features=9, seed=s)
         for s in range(12)
     ]
-    lg.sweep(problems, METHOD, rounds=1, executor=Counting())
-    assert len(courier._kept) == courier.KEPT
+    most = []
+
+    class Watching(Counting):
+        def submit(self, function, /, *arguments):
+            most.append(len(list(spool.iterdir())))
+            return super().submit(function, *arguments)
+
+    lg.sweep(problems, METHOD, rounds=1, executor=Watching())
+    assert len(courier._kept) == courier.KEPT == max(most)
+    assert not list(spool.iterdir())
 
 
 def test_executors_by_name(small_problem):

@@ -292,6 +292,16 @@ def test_a_database_that_cannot_be_written_costs_no_run(small_problem, tmp_path,
     assert len(table) == len(lg.load_sweep(file)) == 4
 
 
+def test_claims_that_cannot_be_written_cost_no_run(small_problem, tmp_path, monkeypatch):
+    def full(self, keys):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Database, "_claim", full)
+    with pytest.warns(RuntimeWarning, match=r"out: .*No space left .* goes on"):
+        table = lg.sweep(small_problem, METHOD, grid=GRID, rounds=5, out=tmp_path / "a.sqlite")
+    assert len(table) == len(lg.load_sweep(tmp_path / "a.sqlite")) == 4
+
+
 def test_side_by_side_runs_are_claimed_together(small_problem, tmp_path):
     file = tmp_path / "runs.sqlite"
     grid = {"lr": [k / 100 for k in range(1, 33)]}

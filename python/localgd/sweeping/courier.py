@@ -50,6 +50,8 @@ class Courier:
 
     def __init__(self, executor: Executor):
         self.executor = executor
+        # By id, with what has it: large arrays, which nobody changes while a sweep lasts.
+        self._hashes: OrderedDict[int, tuple[np.ndarray, str]] = OrderedDict()
 
     @property
     def outlives_workers(self) -> bool:
@@ -81,26 +83,23 @@ class ByFile(Courier):
 
     def __init__(self, executor: Executor):
         super().__init__(executor)
-        self._paths: dict[str, str] = {}
+        self._paths: OrderedDict[str, str] = OrderedDict()
 
     def submit(self, function: Callable[[Any], Any], argument: Any, attempt: int) -> Future[Any]:
-        payload, large = packed(argument)
+        payload, large = packed(argument, self._hashes)
         paths = {name: self._path(name, value) for name, value in large.items()}
         return self.executor.submit(_call, function, payload, paths, {})
 
     def resubmit(
         self, function: Callable[[Any], Any], argument: Any, attempt: int, absent: Absent
     ) -> Future[Any]:
-        payload, large = packed(argument)
+        payload, large = packed(argument, self._hashes)
         paths = {name: self._path(name, value) for name, value in large.items()}
         content = {name: pickle.dumps(large[name], pickle.HIGHEST_PROTOCOL) for name in absent}
         return self.executor.submit(_call, function, payload, paths, content)
 
     def close(self) -> None:
-        for path in self._paths.values():
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        self._paths.clear()
+        self._remove_but(0)
 
     def _path(self, name: str, value: Any) -> str:
         if name not in self._paths:
@@ -111,7 +110,16 @@ class ByFile(Courier):
                     pickle.dump(value, file, pickle.HIGHEST_PROTOCOL)
             except OSError:  # no space: it is sent
                 os.unlink(path)
+        self._paths.move_to_end(name)
+        self._remove_but(KEPT)
         return self._paths[name]
+
+    def _remove_but(self, last: int) -> None:
+        """Remove all files but the last ones; a worker that wants another is sent it."""
+        while len(self._paths) > last:
+            _, path = self._paths.popitem(last=False)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 class ByDask(Courier):
@@ -129,7 +137,7 @@ class ByDask(Courier):
         return self._ahead
 
     def submit(self, function: Callable[[Any], Any], argument: Any, attempt: int) -> Future[Any]:
-        payload, large = packed(argument, _cloudpickler())
+        payload, large = packed(argument, self._hashes, _cloudpickler())
         futures = [self._future(name, value, attempt) for name, value in large.items()]
         # The attempt makes another task of what has failed, which Dask would not run again.
         return self.executor.submit(_call_with, function, payload, attempt, list(large), *futures)
@@ -157,8 +165,12 @@ def courier_to(executor: Executor) -> Courier:
     return ByFile(executor)
 
 
-def packed(value: Any, pickler: Any = pickle.Pickler) -> tuple[bytes, dict[str, Any]]:
-    """A value as bytes without what is large in it, and that by hash."""
+def packed(
+    value: Any,
+    hashes: OrderedDict[int, tuple[np.ndarray, str]],
+    pickler: Any = pickle.Pickler,
+) -> tuple[bytes, dict[str, Any]]:
+    """A value as bytes without what is large in it, and that by hash; ``hashes``: known ones."""
     large: dict[str, Any] = {}
 
     class Pickler(pickler):  # type: ignore[misc]
@@ -166,13 +178,18 @@ def packed(value: Any, pickler: Any = pickle.Pickler) -> tuple[bytes, dict[str, 
             if isinstance(value, Problem):
                 name = _hash_of_problem(value)
             elif _is_large(value):
-                name = _hash_of_array(value)
+                if id(value) not in hashes:
+                    hashes[id(value)] = value, _hash_of_array(value)
+                name = hashes[id(value)][1]
             else:
                 return None
             large[name] = value
             return name
 
-    return _pickled(value, Pickler), large
+    payload = _pickled(value, Pickler)
+    while len(hashes) > KEPT:
+        hashes.popitem(last=False)
+    return payload, large
 
 
 def unpacked(payload: bytes, large: Mapping[str, Any]) -> Any:

@@ -150,7 +150,13 @@ class Database(Store):
 
     def claim(self, keys: Iterable[str]) -> Claim:
         """Take all of them in one transaction; what is done by others need not be taken."""
-        keys = list(keys)
+        try:
+            return self._claim(list(keys))
+        except OSError as error:  # better twice than not at all
+            self._warn(error)
+            return Claim.OURS
+
+    def _claim(self, keys: list[str]) -> Claim:
         with self._used(), self._writing():
             left = [key for some in _in_parts(keys) for key in self._left(some)]
             if not left:

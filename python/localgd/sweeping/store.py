@@ -64,12 +64,15 @@ class Store:
         try:
             self._write(self._waiting)
         except OSError as error:
-            if not self._warned:
-                text = f"out: {self.path}: {error.strerror}; the sweep goes on and will try again"
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
-            self._warned = True
+            self._warn(error)
         else:
             self._waiting.clear()
+
+    def _warn(self, error: OSError) -> None:
+        if not self._warned:
+            text = f"out: {self.path}: {error.strerror}; the sweep goes on and will try again"
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
+        self._warned = True
 
     def close(self) -> None:
         """Write what is left."""

@@ -32,7 +32,7 @@ OF_ROWS = [
 SETTLED = ("data", "client", "task", "loss", "scheme")  # by the rows
 
 
-def named_cases(study: Study, keys: Keys, threads: int | None) -> Iterator[tuple[str, Case]]:
+def named_cases(study: Study, threads: int | None) -> Iterator[tuple[str, Case]]:
     """Every run with its key, those of the same rows one after the other.
 
     Rows and reference are in memory for as long as runs with them come.
@@ -42,6 +42,7 @@ def named_cases(study: Study, keys: Keys, threads: int | None) -> Iterator[tuple
         by_rows.setdefault(repr([getattr(run.settings, name) for name in OF_ROWS]), []).append(run)
     for runs in by_rows.values():
         prepared = prepare(runs[0].settings)
+        keys = Keys()
         targets: dict[Any, Target] = {}
         for run in runs:
             case = _case(run, prepared, targets, threads)

@@ -65,19 +65,18 @@ def carried_out(
 
     Runs are taken one by one, with the bits of ``localgd run``, wherever they are taken.
     """
-    keys = Keys()
     done: dict[str, Entry] = {}
     places: dict[str, list[dict[str, Any]]] = {}
 
     def named() -> Any:
-        for key, case in named_cases(study, keys, None if executor is None else 1):
+        for key, case in named_cases(study, None if executor is None else 1):
             places.setdefault(key, []).append(case.values)
             yield key, case
 
     with ExitStack() as stack:
         update = stack.enter_context(screen.progress("Runs", len(study.runs), "runs"))
         pool = stack.enter_context(opened(executor))
-        for entry in carry_out(windows(named()), pool, store, batch=False, keys=keys):
+        for entry in carry_out(windows(named()), pool, store, batch=False, keys=Keys()):
             done[entry.key] = entry
             if update is not None:
                 update(len(done))
