@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from ...problem import Problem
 from ...sweeping.grid import SETTINGS, Case
 from ...sweeping.keys import Keys
 from ...theory import penalty
@@ -14,22 +15,16 @@ from .. import chosen_method
 from ..forwarding import arguments
 from ..rows import Prepared, prepare
 from ..run import measured_shares
-from ..settings import DataSettings, FormatSettings, LabelSettings, Settings
-from ..target import Target, find_target
+from ..settings import EngineSettings, MethodSettings, OutputSettings, Settings
+from ..target import MOST_NUMBERS, Target, find_target
 from .definition import Study, StudyRun
 
 __all__ = ["named_cases"]
 
 # Settings of which rows and clients are made.
-OF_ROWS = [
-    *(
-        name
-        for group in (DataSettings, LabelSettings, FormatSettings)
-        for name in group.model_fields
-    ),
-    "loss",
-]
-SETTLED = ("data", "client", "task", "loss", "scheme")  # by the rows
+OTHERS = {*OutputSettings.model_fields, *EngineSettings.model_fields, *MethodSettings.model_fields}
+OF_ROWS = [name for name in Settings.model_fields if name not in OTHERS - {"loss", "dtype"}]
+SETTLED = ("data", "client", "task", "loss", "scheme", "dtype")  # by the rows
 
 
 def named_cases(study: Study, threads: int | None) -> Iterator[tuple[str, Case]]:
@@ -65,10 +60,20 @@ def _target(settings: Settings, rows: Prepared, targets: dict[Any, Target]) -> T
     wanted = settings.loss, settings.l2, settings.reference
     if wanted not in targets:
         l2 = float(settings.l2)
-        found = find_target(rows.problem, str(settings.loss), settings.reference, l2)
+        # Not by how long it takes, so that all machines measure the same.
+        reference = (
+            settings.reference if _is_large(rows.problem) else settings.reference is not False
+        )
+        found = find_target(rows.problem, str(settings.loss), reference, l2)
         measures = {**found.measures, **measured_shares(rows.problem, l2)}
         targets[wanted] = dataclasses.replace(found, measures=measures)
     return targets[wanted]
+
+
+def _is_large(problem: Problem) -> bool:
+    """Whether a reference is computed only if it was asked for."""
+    constraints = problem.n_samples * (problem.n_classes - 1)
+    return constraints * problem.n_features > MOST_NUMBERS
 
 
 def _key(case: Case, keys: Keys) -> str:
