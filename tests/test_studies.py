@@ -193,6 +193,7 @@ def test_a_folder_holds_all_that_came_of_it(made):
     assert record["made_with"]["version"] == lg.__version__
     assert read_study(result / "study.toml").runs[0].given["data"] == "../rows.csv"
     table = lg.load_sweep(result)
+    assert table.command == "localgd sweep study.toml --out result"
     assert len(table) == 24 and {entry.status for entry in table} == {"completed"}
     assert {"suboptimality", "accuracy", "passes"} <= set(table.entries[0].history)
     lines = (result / "summary.md").read_text().splitlines()

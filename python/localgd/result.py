@@ -27,6 +27,7 @@ __all__ = ["Run", "ending", "load", "make_run"]
 
 # Of arguments whose values a config holds.
 DEFAULTS = {"l2": 0.0, "engine": "auto", "dtype": "float64", "seed": 0, "every_step": False}
+OF_ROUNDS = ("engine", "dtype", "every_step")  # which fast_forward has not
 FORMAT = 2  # of saved runs
 
 
@@ -125,7 +126,7 @@ class Run:
         settings |= {
             name: config[name]
             for name, default in DEFAULTS.items()
-            if config.get(name, default) != default
+            if config.get(name, default) != default and not (ahead and name in OF_ROUNDS)
         }
         if config["init"] == "given":
             settings["init"] = ...

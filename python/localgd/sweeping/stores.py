@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,9 +14,9 @@ from .json_lines import JsonLines, read_lines
 from .store import Store
 from .table import Sweep
 
-STORE = "runs.sqlite"  # in the folder of a study
+STORE, RECORD = "runs.sqlite", "record.json"  # in the folder of a study
 
-__all__ = ["STORE", "load_sweep", "merge", "open_store", "read_entries"]
+__all__ = ["RECORD", "STORE", "load_sweep", "merge", "open_store", "read_entries"]
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
@@ -52,7 +53,10 @@ def load_sweep(path: str | os.PathLike[str]) -> Sweep:
     FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.jsonl'
     """
     path = Path(path)
-    return Sweep(list(read_entries(path / STORE if path.is_dir() else path)))
+    if not path.is_dir():
+        return Sweep(list(read_entries(path)))
+    entries = list(read_entries(path / STORE))
+    return Sweep(entries, json.loads((path / RECORD).read_text("utf-8"))["command"])
 
 
 def read_entries(path: Path) -> Iterable[Entry]:

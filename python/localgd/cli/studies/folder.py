@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...sweeping.stores import STORE
+from ...sweeping.stores import RECORD, STORE
 from ...writing import write_text
 from ..info import collect
 from .definition import Study, read_study
@@ -19,7 +19,7 @@ from .definition import Study, read_study
 __all__ = ["StudyFolder", "changed_files", "changed_versions", "open_folder", "prepare_folder"]
 
 FORMAT = 1
-STUDY, RECORD = "study.toml", "record.json"
+STUDY = "study.toml"
 PIECE = 2**20  # bytes
 # What results depend on beside the study and its data, as ``localgd info`` has it.
 VERSIONS = ("version", "instruction_set", "compiler", "eigen", "numpy", "scipy", "python")
