@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         Shards,
         partition,
     )
-    from .sweeping import load_sweep, sweep
+    from .sweeping import load_sweep, sweep, sweep_iter
 
 __version__: str = _core.build_info()["version"]
 
@@ -110,6 +110,7 @@ __all__ = [
     "reference",
     "run",
     "sweep",
+    "sweep_iter",
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
@@ -118,7 +119,7 @@ _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",
     **dict.fromkeys(["Evaluation", "evaluate"], "evaluation"),
-    **dict.fromkeys(["load_sweep", "sweep"], "sweeping"),
+    **dict.fromkeys(["load_sweep", "sweep", "sweep_iter"], "sweeping"),
     **dict.fromkeys(
         [
             *("ByClass", "ByTarget", "Contiguous", "Dirichlet", "FeatureShift", "Iid", "Natural"),

@@ -16,12 +16,18 @@ from .configuration import make_config
 from .errors import DivergedError
 from .history import columns
 from .losses import LOSSES
+from .measuring import COLUMNS
 from .predicting import labels_of, probabilities_of, scores_of
 from .preparation import Preparation
+from .recording import LogSpaced
+from .source import call, described
 from .writing import probed, replaced
 
 __all__ = ["Run", "ending", "load", "make_run"]
 
+# Of arguments whose values a config holds.
+DEFAULTS = {"l2": 0.0, "engine": "auto", "dtype": "float64", "seed": 0, "every_step": False}
+OF_ROUNDS = ("engine", "dtype", "every_step")  # which fast_forward has not
 FORMAT = 2  # of saved runs
 
 
@@ -94,6 +100,49 @@ class Run:
     message: str = ""
     shortened: int = 0
     recorded_weights: np.ndarray | None = None
+
+    @property
+    def command(self) -> str:
+        """The line, in Python or of a shell, that makes the run again, as far as it knows.
+
+        ``lg.run(problem, …)`` with the method and all settings that are not at their default
+
+        What has no text in Python stands there by the name of its argument: the problem, and
+        ``init``, ``reference``, ``test``, ``stop``, ``measures`` and functions of the caller's.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.Problem([([[1.0], [3.0]], [-1, 1])])
+        >>> lg.run(problem, lg.LocalGD(2, lr=0.5), rounds=5, seed=3).command
+        "lg.run(problem, lg.LocalGD(local_steps=2, lr=0.5), rounds=5, loss='exponential', seed=3)"
+        """
+        known = self.config.get("command")
+        return str(known) if known else self._call()
+
+    def _call(self) -> str:
+        config, history = self.config, self.history
+        ahead = "fast_forward" in config
+        settings = {name: config[name] for name in ("rounds", "loss")}
+        settings |= {
+            name: config[name]
+            for name, default in DEFAULTS.items()
+            if config.get(name, default) != default and not (ahead and name in OF_ROUNDS)
+        }
+        if config["init"] == "given":
+            settings["init"] = ...
+        if config["record"] == "given":
+            settings["record"] = ...
+        elif config["record"]["per_decade"] != LogSpaced().per_decade:
+            settings["record"] = LogSpaced(config["record"]["per_decade"])
+        given = {"reference": "angle", "test": "test_loss", "asymptote": "residual"}
+        settings |= {name: ... for name, column in given.items() if column in history}
+        if self.message.startswith("stopped"):
+            settings["stop"] = ...
+        if set(history) - set(COLUMNS) - {"error"}:
+            settings["measures"] = ...
+        method = described(config["method"], "method")
+        return call("lg.fast_forward" if ahead else "lg.run", ["problem", method], settings)
 
     @property
     def local_steps_per_second(self) -> float:

@@ -48,6 +48,21 @@ app.command(
     help="Try the claims of the theory and its open questions, and write a report.",
 )
 app.command(
+    "localgd.cli.commands:sweep",
+    name="sweep",
+    help="Run every combination of the settings in a TOML file, a study.",
+)
+app.command(
+    "localgd.cli.commands:status",
+    name="status",
+    help="Say how far a study is, and whether its data are as they were.",
+)
+app.command(
+    "localgd.cli.commands:rerun",
+    name="rerun",
+    help="Run a study again and say which runs have the same bits.",
+)
+app.command(
     "localgd.cli.info:info",
     name="info",
     help="Show how this copy of localgd was built, and on what it runs.",

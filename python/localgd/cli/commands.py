@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -20,10 +21,11 @@ from .settings import (
     OutputSettings,
     Request,
     Settings,
+    SweepRequest,
     option,
 )
 
-__all__ = ["reproduce", "run"]
+__all__ = ["reproduce", "rerun", "run", "status", "sweep"]
 
 
 @Parameter(name="*")
@@ -77,3 +79,67 @@ def reproduce(
     from .reproduce import execute, show_list
 
     return show_list(Screen()) if show else execute(ids, request or Request(), Screen())
+
+
+def sweep(*files: kinds.FilePath, request: SweepRequest | None = None) -> int:
+    """Run every combination of the settings in a TOML file; the exit code.
+
+    Parameters
+    ----------
+    files
+        The study: settings as of localgd run, and tables grid and methods with lists of values;
+        with --merge, folders and files of runs.
+    """
+    from .studies import sweep as studies
+
+    asked = request or SweepRequest()
+    if asked.merge:
+        if not files or asked.out is None:
+            raise ValueError("merge: want files of runs, and --out FILE")
+        return studies.merge_stores([*map(Path, files)], Path(asked.out), Screen(quiet=asked.quiet))
+    if len(files) != 1:
+        raise ValueError(f"study: got {len(files)} files; want one")
+    study = Path(files[0])
+    out = Path(asked.out) if asked.out else study.with_suffix("")
+    return studies.execute(study, out, asked.executor, Screen(quiet=asked.quiet))
+
+
+def status(folder: kinds.FilePath) -> int:
+    """Say how far a study is, and whether its data are as they were; the exit code.
+
+    Parameters
+    ----------
+    folder
+        That of localgd sweep, or a file of runs.
+    """
+    from .studies.status import execute
+
+    return execute(Path(folder), Screen())
+
+
+def rerun(
+    folder: kinds.FilePath,
+    *,
+    check: Annotated[bool, Parameter(negative=())] = False,
+    out: kinds.FilePath | None = None,
+    executor: str | None = None,
+) -> int:
+    """Run a study again and say which runs have the same bits; the exit code.
+
+    Parameters
+    ----------
+    folder
+        That of localgd sweep.
+    check
+        Keep nothing.
+    out
+        The folder for the new runs. Default: FOLDER-again.
+    executor
+        As of localgd sweep.
+    """
+    from .studies.rerun import execute
+
+    if check and out is not None:
+        raise ValueError(f"out: got {out!r} with --check, which keeps nothing")
+    kept = None if check else Path(out or f"{Path(folder)}-again")
+    return execute(Path(folder), kept, executor, Screen())

@@ -18,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # type: ignore[import-not-found]
 
-__all__ = ["about_weights", "read_config", "write_config"]
+__all__ = ["about_weights", "read_config", "read_toml", "write_config"]
 
 # They do not bear on the result.
 NOT_WRITTEN = {"checkpoint", "checkpoint_seconds", "quiet"}
@@ -29,7 +29,17 @@ HEADER = re.compile(r"# localgd (\d+)\.(\d+)\.(\d+)")
 
 def read_config(path: str) -> dict[str, Any]:
     """The values of a TOML file, checked; with the weights that it meant if it is an old one."""
-    data = Path(path).read_bytes()
+    values, text = read_toml(Path(path))
+    Settings.from_values(values, f"{path}: ", text)
+    written_by = HEADER.match(text)
+    if written_by and tuple(map(int, written_by.groups())) <= LAST_EQUAL:
+        values.setdefault("weights", "equal")
+    return values
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """The values of a TOML file, and its text."""
+    data = path.read_bytes()
     try:
         # Notepad and PowerShell begin their UTF-8 files with a byte order mark.
         text = data.decode("utf-8-sig")
@@ -40,11 +50,7 @@ def read_config(path: str) -> dict[str, Any]:
         raise ValueError(f"{path} line {line}: not UTF-8 text ({what}); save it as UTF-8") from None
     except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets in brackets
         raise ValueError(f"{path}: not TOML: {error}") from None
-    Settings.from_values(values, f"{path}: ", text)
-    written_by = HEADER.match(text)
-    if written_by and tuple(map(int, written_by.groups())) <= LAST_EQUAL:
-        values.setdefault("weights", "equal")
-    return values
+    return values, text
 
 
 def about_weights(config: Mapping[str, Any], options: Mapping[str, Any], path: str) -> str:

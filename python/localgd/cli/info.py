@@ -21,6 +21,8 @@ EXTRAS = {
     "data": ("scikit-learn", "mlxtend", "pandas", "pyarrow"),
     "plot": ("matplotlib",),
     "cli": NEEDED,
+    "cluster": ("distributed",),
+    "mpi": ("mpi4py",),
 }
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from .screen import Screen, one_line, quoted
 from .settings import Settings
 from .target import Target, find_target
 
-__all__ = ["execute"]
+__all__ = ["execute", "measured_shares"]
 
 EXIT_CODES = {"completed": 0, "diverged": 1, "interrupted": 130}
 NOT_WRITTEN = 2
@@ -60,7 +61,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.line("Clients", prepared.clients)
     with screen.busy("computing the reference"):
         target = find_target(problem, str(settings.loss), settings.reference, l2)
-    accuracy = _accuracy(problem, l2)
+    accuracy = measured_shares(problem, l2)
     target = dataclasses.replace(target, measures={**target.measures, **accuracy})
     screen.line("Reference", target.about)
     screen.line("Method", _about_method(settings, problem, method))
@@ -69,6 +70,8 @@ def execute(settings: Settings, screen: Screen) -> int:
 
     forwarded = is_forwarded(settings, problem, method)
     result = (forwarded_run if forwarded else _run)(prepared, method, target, screen)
+    command = {"command": "localgd run --config run.toml"}  # in the folder of the run
+    result = dataclasses.replace(result, config={**result.config, **command})
     # From here on there is something to lose: failures are reported, and the rest goes on.
     paths = {"Run": folder / "run.npz", "History": folder / "history.csv"}
     written = {"Run": _written(lambda: result.save(paths["Run"]), folder, screen)}
@@ -128,10 +131,21 @@ def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
     )
 
 
-def _accuracy(problem: Problem, l2: float) -> dict[str, Callable[[np.ndarray], float]]:
+@dataclass(frozen=True)
+class Accuracy:
+    """The share of the rows of a problem that a model has right."""
+
+    problem: Problem
+
+    def __call__(self, w: np.ndarray) -> float:
+        """That of a model."""
+        return scoring.accuracy(self.problem.y, self.problem.X @ w)
+
+
+def measured_shares(problem: Problem, l2: float) -> dict[str, Callable[[np.ndarray], float]]:
     """The share of rows that a model has right, where its margin does not say as much."""
     if problem.task == "multiclass" or (problem.task == "binary" and l2 > 0):
-        return {"accuracy": lambda w: scoring.accuracy(problem.y, problem.X @ w)}
+        return {"accuracy": Accuracy(problem)}
     return {}
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "OutputSettings",
     "Request",
     "Settings",
+    "SweepRequest",
     "default_of",
     "in_options",
     "option",
@@ -309,6 +310,23 @@ class Request(Options):
     def of_file(self) -> dict[str, Any]:
         """How to read the rows."""
         return self.labels.given | self.format.given
+
+
+@Parameter(name="*")
+class SweepRequest(Options):
+    """What ``localgd sweep`` is to do."""
+
+    out: Annotated[kinds.FilePath | None, Parameter(alias="-o")] = option(
+        "The folder for the runs, a table and a figure; or only a FILE of runs, .sqlite or .jsonl. "
+        "Default: a folder named like the study."
+    )
+    executor: str | None = option(
+        "Where to run: processes:8, threads:2, dask:ADDRESS, or mpi. Default: in this process."
+    )
+    merge: Annotated[kinds.Flag, Parameter(negative=())] = option(
+        "Make one FILE of runs of several, or a table of one, .csv or .parquet.", False
+    )
+    quiet: Annotated[kinds.Flag, Parameter(alias="-q")] = option("Print errors only.", False)
 
 
 class Settings(

@@ -104,16 +104,20 @@ def _limits(problem: Problem, loss: str) -> Target:
         found,
         f"the rows are not separable: {len(found.subset):,} of {problem.n_samples:,} are, beside "
         f"the others, which have a minimiser of norm {norm:.6g} in {len(found.basis):,} dimensions",
-        {"distance_to_minimizer": found.finite_error, "angle_outside": _angle_outside(found)},
+        {"distance_to_minimizer": found.finite_error, "angle_outside": AngleOutside(found)},
     )
 
 
-def _angle_outside(found: Limits) -> Measure:
-    def angle(w: np.ndarray) -> float:
-        # Without a part outside, as at w = 0, there is no angle.
-        return found.angle(w) if np.any(found.split(w)[1]) else math.nan
+@dataclass(frozen=True)
+class AngleOutside:
+    """The angle of the part of a model that goes to infinity."""
 
-    return angle
+    limits: Limits
+
+    def __call__(self, w: np.ndarray) -> float:
+        """That of a model."""
+        # Without a part outside, as at w = 0, there is no angle.
+        return self.limits.angle(w) if np.any(self.limits.split(w)[1]) else math.nan
 
 
 def _classes(problem: Problem, loss: str) -> Target:

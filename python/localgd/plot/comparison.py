@@ -257,7 +257,8 @@ def _warn_of_absent(groups: list[Group]) -> None:
 
 def _name(group: Group, facet: str | None, runs: int) -> str:
     """What the legend calls a line."""
-    shown = {name: value for name, value in group.values.items() if name != facet}
+    values = group.values.items()
+    shown = {name: value for name, value in values if name != facet and value is not None}
     text = ", ".join(_parameter(name, value) for name, value in shown.items()) or "all"
     return text + (f" ({runs} of {len(group.entries)})" if runs < len(group.entries) else "")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .grid import Case, cases
-from .runs import sweep
+from .runs import sweep, sweep_iter
 from .stores import load_sweep
 from .table import Sweep
 
-__all__ = ["Case", "Sweep", "cases", "load_sweep", "sweep"]
+__all__ = ["Case", "Sweep", "cases", "load_sweep", "sweep", "sweep_iter"]

@@ -14,7 +14,7 @@ from ..methods import Method, check_method
 from ..problem import Problem, check_problem
 from ..running import run
 
-__all__ = ["SETTINGS", "Case", "cases"]
+__all__ = ["SETTINGS", "Case", "axis_of", "cases"]
 
 OF_SINGLE_RUNS = {"progress", "checkpoint", "checkpoint_seconds", "keep_weights"}
 # The keyword arguments of run that a sweep may vary or fix, with their defaults.
@@ -40,14 +40,12 @@ class Case:
 
 
 def cases(
-    problems: Any, methods: Any, grid: Mapping[str, Iterable[Any]], settings: Mapping[str, Any]
-) -> list[Case]:
+    problems: Any, methods: Any, axes: Mapping[str, list[Any]], settings: Mapping[str, Any]
+) -> Iterator[Case]:
     """Every combination, in the order of the arguments; the last name of the grid runs fastest."""
     named_problems = list(_named("problem", problems, check_problem))
     named_methods = list(_named("method", methods, check_method))
-    axes = {name: _axis(name, values) for name, values in grid.items()}
     names = {name: _names(axis) for name, axis in axes.items()}
-    found = []
     for (problem_name, problem), (method_name, method) in itertools.product(
         named_problems, named_methods
     ):
@@ -58,8 +56,7 @@ def cases(
             if len(named_problems) > 1:
                 labels = {"problem": problem_name, **labels}
             labels = {"method": method_name, **labels}
-            found.append(Case(labels, problem, made, {**settings, **others}))
-    return found
+            yield Case(labels, problem, made, {**settings, **others})
 
 
 def _names(axis: list[Any]) -> list[Any]:
@@ -95,7 +92,8 @@ def _named(what: str, given: Any, checked: Any) -> Iterator[tuple[str, Any]]:
         yield name, checked(value)
 
 
-def _axis(name: str, values: Any) -> list[Any]:
+def axis_of(name: str, values: Any) -> list[Any]:
+    """The values of a name of a grid."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise TypeError(f"grid: {name!r} has {values!r}; want a list of values")
     listed = list(values)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .entry import Entry
+from .store import Store, not_failed
 
 __all__ = ["JsonLines", "read_lines"]
 
@@ -27,41 +28,25 @@ def read_lines(path: Path) -> dict[str, Entry]:
     return entries
 
 
-class JsonLines:
-    """The file that takes the entries of a sweep as they come.
-
-    It can be written when it is opened, or there is an error. If that fails later, there is a
-    warning, and the entries are tried again with the next one and at the end.
-    """
+class JsonLines(Store):
+    """A run in each line."""
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = Path(path)
-        folder = Path(os.path.realpath(self.path)).parent
-        if not folder.is_dir():
-            raise ValueError(f"out: there is no folder {folder}; make it first")
-        self.entries = read_lines(self.path) if self.path.is_file() else {}
-        self._waiting: list[Entry] = []
-        self._warned = False
+        super().__init__(path)
+        self._entries = read_lines(self.path) if self.path.is_file() else {}
         self._append(b"")
 
-    def add(self, entry: Entry) -> None:
-        """Write an entry, and those that could not be written before."""
-        self._waiting.append(entry)
-        self.write_waiting()
+    @property
+    def empty(self) -> bool:
+        """Whether the file had none when it was opened."""
+        return not self._entries
 
-    def write_waiting(self) -> None:
-        """Write what could not be written before."""
-        if not self._waiting:
-            return
-        try:
-            self._append("".join(f"{entry.to_json()}\n" for entry in self._waiting).encode())
-        except OSError as error:
-            if not self._warned:
-                text = f"out: {self.path}: {error.strerror}; the sweep goes on and will try again"
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
-            self._warned = True
-        else:
-            self._waiting.clear()
+    def found(self, keys: Iterable[str]) -> dict[str, Entry]:
+        """The runs that the file had when it was opened, except for those that failed."""
+        return not_failed(self._entries, keys)
+
+    def _write(self, entries: list[Entry]) -> None:
+        self._append("".join(f"{entry.to_json()}\n" for entry in entries).encode())
 
     def _append(self, content: bytes) -> None:
         """Whole lines, after the last whole one: those of a process that was killed are cut off."""

@@ -43,6 +43,7 @@ class Keys:
 
     def __init__(self) -> None:
         self.unidentified: dict[str, Any] = {}
+        self.warned = False  # whether a warning of them was given
         self._known: dict[tuple[Any, ...], Any] = {}
         self._kept: list[Any] = []  # whose ids must not be given to others
 

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any
 
 from .. import _validation as check
 from ..participation import BIASED, is_biased
 from ..progress import check_progress, progress_report
 from ..running import run
+from ..source import call, source_of
 from .entry import Entry
-from .grid import SETTINGS, Case, cases
+from .executing import Found, Part, Taken, carried_out
+from .executors import check_executor, opened
+from .grid import SETTINGS, Case, axis_of, cases
 from .groups import CheckedRun, parts
-from .json_lines import JsonLines
 from .keys import Keys
 from .side_by_side import ScheduleError, entries_side_by_side
+from .store import Store
+from .stores import open_store
 from .table import Sweep
 
-__all__ = ["sweep"]
+__all__ = ["carry_out", "sweep", "sweep_iter", "windows"]
 
-Part = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
-
-
-class Taken(NamedTuple):
-    """The entries of a part, and what kept its runs from going side by side."""
-
-    entries: list[Entry]
-    trouble: str = ""
-
+Work = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
+Named = list[tuple[str, Case]]  # runs with their keys
 
 # Runs side by side: enough to keep the core busy, few enough that finished ones come now and then,
 # or that several workers have something to do.
 MOST_RUNS, MOST_RUNS_OF_WORKER = 64, 32
+WINDOW = 4096  # runs that are looked at together, of however many
 
 
 def sweep(
@@ -46,7 +47,7 @@ def sweep(
     *,
     grid: Mapping[str, Iterable[Any]] | None = None,
     rounds: int,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     batch: bool = True,
     out: str | os.PathLike[str] | None = None,
     progress: bool | Callable[[int], None] = False,
@@ -72,14 +73,20 @@ def sweep(
         run (``seed``, ``init``, ``loss``, ``dtype``, …).
     rounds : int
         Unless it is in the grid.
-    executor : concurrent.futures.Executor, optional
-        Where to run: a ``ProcessPoolExecutor``, or that of Dask, MPI, …. Problems and methods must
-        be picklable then. Each run takes one thread there unless ``threads`` is given.
+    executor : concurrent.futures.Executor or str, optional
+        Where to run: a ``ProcessPoolExecutor``, or that of Dask (``client.get_executor()``), MPI
+        (``mpi4py.futures.MPIPoolExecutor``), …, or one by its name for as long as the sweep lasts:
+        "processes:8", "threads:2", "dask:ADDRESS" or "mpi". Methods and settings must be picklable
+        then; each worker is given a problem once. Each run takes one thread there unless
+        ``threads`` is given. Runs of a worker that dies are taken by others, up to three times,
+        where the executor goes on (those by name, and Dask's), and have failed otherwise.
     batch : bool, default True
         Whether runs that can be taken side by side are. Where a schedule fails, or they need too
         much memory together, they are single runs, and a RuntimeWarning says so.
     out : path, optional
-        A file (JSON, one run per line; null for NaN) that takes each run as it finishes. Runs that
+        A file that takes each run as it finishes: an SQLite database if its name ends in .sqlite,
+        .sqlite3 or .db, into which several processes of a machine may write the same sweep at once,
+        each run by one of them; otherwise lines of JSON (null for NaN), for one process. Runs that
         it holds already are not run again: those of the same rows, method and settings, whatever
         they are called and on however many threads they ran. Runs that failed are, and so are those
         in which a function or an object of the caller's takes part (a schedule, a measure), since
@@ -118,41 +125,200 @@ def sweep(
     >>> table.last("angle").round(3).tolist()
     [0.34, 0.236, 0.18]
     """
+    check_progress(progress)
+    asked = _asked(problem, method, grid, rounds, executor, batch, settings)
+    wanted = list(asked.cases())
+    _warn_of_bias(wanted, stacklevel=3)
+    keys = Keys()
+    named = [(keys.of(case), case) for case in wanted]
+    done: dict[str, Entry] = {}
+    with ExitStack() as stack:
+        store = None if out is None else stack.enter_context(closing(open_store(out)))
+        pool = stack.enter_context(opened(executor))
+        entries = carry_out(windows(named), pool, store, batch=batch, keys=keys)
+        total = len({key for key, _ in named})
+        report = stack.enter_context(progress_report(progress, total, unit="runs"))
+        for entry in entries:
+            done[entry.key] = entry
+            if report is not None:
+                report(len(done))
+    # Runs that are the same have one entry in the file, under the names of one of them.
+    return Sweep(
+        [dataclasses.replace(done[key], values=case.values) for key, case in named if key in done],
+        call(
+            "lg.sweep",
+            ["problem", source_of(method, "method")],
+            {"grid": asked.grid, "rounds": rounds, **settings},
+        ),
+    )
+
+
+def sweep_iter(
+    problem: Any,
+    method: Any,
+    *,
+    grid: Mapping[str, Iterable[Any]] | None = None,
+    rounds: int,
+    executor: Executor | str | None = None,
+    batch: bool = True,
+    out: str | os.PathLike[str] | None = None,
+    **settings: Any,
+) -> Iterator[Entry]:
+    """The runs of a sweep as they finish.
+
+    ``problems × methods × grid``, as :func:`sweep`, without keeping them
+
+    Of a large grid only a part is in memory at any time: 4,096 runs that are still to be taken, and
+    with an executor as many as keep its workers busy.
+
+    Parameters
+    ----------
+    problem, method, grid, rounds, executor, batch, out, **settings
+        As for :func:`sweep`. Arguments are checked before the first entry is asked for.
+
+    Returns
+    -------
+    iterator of Entry
+        Those that ``out`` holds already come first; of runs that are the same there is one. Whoever
+        stops asking ends the sweep.
+
+    Raises
+    ------
+    ValueError, TypeError, OSError
+        As :func:`sweep`.
+
+    References
+    ----------
+    Zhu, Vardhan, Mazumdar, arXiv:2412.07971.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_separable(n_clients=5, n_samples=10, n_features=100, seed=0)
+    >>> grid = {"local_steps": [1, 10, 100]}
+    >>> for entry in lg.sweep_iter(problem, lg.LocalGD(1, lr=1.0), rounds=100, grid=grid):
+    ...     print(entry.values["local_steps"], round(float(entry.history["loss"][-1]), 4))
+    1 0.2861
+    10 0.0452
+    100 0.0052
+    """
+    asked = _asked(problem, method, grid, rounds, executor, batch, settings)
+    _warn_of_bias(asked.cases(), stacklevel=3)
+    stack = ExitStack()
+    store = None if out is None else stack.enter_context(closing(open_store(out)))
+    return _iterated(asked, store, stack)
+
+
+def _iterated(asked: Asked, store: Store | None, stack: ExitStack) -> Iterator[Entry]:
+    keys = Keys()
+    names: dict[str, dict[str, Any]] = {}  # of runs that are not finished
+
+    def named() -> Iterator[tuple[str, Case]]:
+        for case in asked.cases():
+            key = keys.of(case)
+            names.setdefault(key, case.values)
+            yield key, case
+
+    with stack:
+        pool = stack.enter_context(opened(asked.executor))
+        for entry in carry_out(windows(named()), pool, store, batch=asked.batch, keys=keys):
+            yield dataclasses.replace(entry, values=names.pop(entry.key))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a sweep is to do."""
+
+    problem: Any
+    method: Any
+    grid: dict[str, list[Any]]
+    settings: dict[str, Any]
+    executor: Any
+    batch: bool
+
+    def cases(self) -> Iterator[Case]:
+        """Every run."""
+        return cases(self.problem, self.method, self.grid, self.settings)
+
+
+def _asked(
+    problem: Any,
+    method: Any,
+    grid: Any,
+    rounds: Any,
+    executor: Any,
+    batch: Any,
+    settings: dict[str, Any],
+) -> Asked:
+    """The arguments, checked; values that can be gone through once are kept."""
     for name in settings:
         if name not in SETTINGS:
             names = ", ".join(sorted(SETTINGS))
             raise TypeError(f"{name}: run has no such argument; want one of {names}")
     check.flag("batch", batch)
-    check_progress(progress)
+    check_executor(executor)
     if grid is not None and not isinstance(grid, Mapping):
         raise TypeError(f"grid: got {grid!r}; want a mapping of names to lists")
     fixed: dict[str, Any] = {"rounds": rounds, **settings}
     if executor is not None:
         fixed.setdefault("threads", 1)
-    wanted = cases(problem, method, grid or {}, fixed)
-    if any(map(_is_biased, wanted)):
-        warnings.warn(BIASED, UserWarning, stacklevel=2)
-    file = None if out is None else JsonLines(out)
-    keys = Keys()
-    named = [(keys.of(case), case) for case in wanted]
-    done = {} if file is None else _found(file, named, keys)
-    left = {key: case for key, case in named if key not in done}
+    axes = {name: axis_of(name, values) for name, values in (grid or {}).items()}
+    return Asked(problem, method, axes, fixed, executor, batch)
+
+
+def carry_out(
+    named: Iterable[Named],
+    executor: Executor | None,
+    store: Store | None,
+    *,
+    batch: bool,
+    keys: Keys,
+) -> Iterator[Entry]:
+    """Entries of runs as they finish, each key once; what is new is in the store by then."""
     most = MOST_RUNS if executor is None else MOST_RUNS_OF_WORKER
-    work = _parts_to_run(dict(named), done, most) if batch else list(left.items())
-    with progress_report(progress, len(left), unit="runs") as report:
-        new = (entry for entry in _finished(work, executor) if entry.key in left)
-        for count, entry in enumerate(new, start=1):
-            done[entry.key] = entry
-            if file is not None and entry.status != "interrupted":
-                file.add(entry)
-            if report is not None:
-                report(count)
-    if file is not None:
-        file.write_waiting()
-    # Runs that are the same have one entry in the file, under the names of one of them.
-    return Sweep(
-        [dataclasses.replace(done[key], values=case.values) for key, case in named if key in done]
-    )
+    work = _work(named, store, keys, most if batch else 0)
+    given: set[str] = set()
+    for result in carried_out(work, _take, _failures, executor, store):
+        for entry in result.entries:
+            if entry.key in given:  # of a part that was taken again for the others in it
+                continue
+            given.add(entry.key)
+            if store is not None and isinstance(result, Taken) and entry.status != "interrupted":
+                store.add(entry)
+            yield entry
+        if isinstance(result, Taken):
+            _warn_of(result)
+
+
+def _work(
+    runs: Iterable[Named], store: Store | None, keys: Keys, most: int
+) -> Iterator[Part | Found]:
+    """What is to be run, and what is there; ``most`` runs side by side, 0 for none."""
+    seen: set[str] = set()
+    for named in runs:
+        wanted = {key: case for key, case in named if key not in seen}
+        seen.update(wanted)
+        done = {} if store is None else _found(store, wanted, keys)
+        if done:
+            yield Found(list(done.values()))
+        if most:
+            left = _parts_to_run(wanted, done, most)
+        else:
+            left = [(key, case) for key, case in wanted.items() if key not in done]
+        for one in left:
+            yield Part(tuple(key for key, _ in _cases(one)), one)
+
+
+def windows(named: Iterable[tuple[str, Case]]) -> Iterator[Named]:
+    """Runs one after the other, as many as are looked at together; each of one problem."""
+    for _, of_one in itertools.groupby(named, key=lambda run: id(run[1].problem)):
+        while window := list(itertools.islice(of_one, WINDOW)):
+            yield window
+
+
+def _warn_of_bias(wanted: Iterable[Case], stacklevel: int) -> None:
+    if any(map(_is_biased, wanted)):
+        warnings.warn(BIASED, UserWarning, stacklevel=stacklevel)
 
 
 def _is_biased(case: Case) -> bool:
@@ -162,32 +328,28 @@ def _is_biased(case: Case) -> bool:
         return False
 
 
-def _found(file: JsonLines, named: list[tuple[str, Case]], keys: Keys) -> dict[str, Entry]:
-    """The entries of a file that need not be run again; what failed may work now."""
-    if file.entries and keys.unidentified:
+def _found(store: Store, wanted: Iterable[str], keys: Keys) -> dict[str, Entry]:
+    """The entries of a store that need not be run again; what failed may work now."""
+    if keys.unidentified and not keys.warned and not store.empty:
+        keys.warned = True
         first, *others = {repr(value): None for value in keys.unidentified.values()}
         more = f" and {len(others)} more" if others else ""
         warnings.warn(
             f"out: {first}{more} cannot be told from others by a file: runs with it are not looked "
-            f"up in {file.path} but run anew",
+            f"up in {store.path} but run anew",
             UserWarning,
-            stacklevel=3,
+            stacklevel=6,
         )
-    wanted = {key for key, _ in named} - {*keys.unidentified}
-    return {
-        key: entry
-        for key, entry in file.entries.items()
-        if key in wanted and entry.status != "failed"
-    }
+    return store.found([key for key in wanted if key not in keys.unidentified])
 
 
-def _parts_to_run(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: int) -> list[Part]:
+def _parts_to_run(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: int) -> list[Work]:
     """What is to be run for those that are not done.
 
     The bits of runs side by side depend on which these are. So those of which a process that was
     killed has left a part are all run again, as they would have been without the stop.
     """
-    work: list[Part] = []
+    work: list[Work] = []
     for part in parts(wanted, most):
         runs = _cases(part)
         left = {key: case for key, case in runs if key not in done}
@@ -197,32 +359,6 @@ def _parts_to_run(wanted: Mapping[str, Case], done: Mapping[str, Entry], most: i
             of_the_same = {done[key].batch for key, _ in runs if key in done} == {_digest(part)}
             work += [part] if of_the_same else parts(left, most)
     return work
-
-
-def _finished(work: Sequence[Part], executor: Executor | None) -> Iterator[Entry]:
-    """Entries as they finish; Ctrl-C ends them."""
-    try:
-        if executor is None:
-            for part in work:
-                taken = _take(part)
-                yield from taken.entries
-                _warn_of(taken)
-                if any(entry.status == "interrupted" for entry in taken.entries):
-                    return
-            return
-        futures: dict[Future[Taken], Part] = {}
-        try:
-            for part in work:
-                yield from _submit(executor, part, futures)
-            for future in as_completed(futures):
-                taken = _result(future, futures[future])
-                yield from taken.entries
-                _warn_of(taken)
-        finally:
-            for future in futures:
-                future.cancel()
-    except KeyboardInterrupt:
-        return
 
 
 def _warn_of(taken: Taken) -> None:
@@ -235,36 +371,22 @@ def _warn_of(taken: Taken) -> None:
         )
 
 
-def _submit(executor: Executor, part: Part, futures: dict[Future[Taken], Part]) -> list[Entry]:
-    """Give an executor a part; its entries if that fails since a worker has died meanwhile."""
-    try:
-        futures[executor.submit(_take, part)] = part
-    except BrokenExecutor as error:
-        if not futures:
-            raise
-        return [_failed(key, case, error) for key, case in _cases(part)]
-    return []
+def _failures(work: Work, error: Exception) -> list[Entry]:
+    """The entries of runs whose worker is gone, or could not be given them."""
+    return [_failed(key, case, error) for key, case in _cases(work)]
 
 
-def _result(future: Future[Taken], part: Part) -> Taken:
-    """What a worker has come to, be it that it is gone, or could not be given its part."""
-    try:
-        return future.result()
-    except Exception as error:
-        return Taken([_failed(key, case, error) for key, case in _cases(part)])
-
-
-def _cases(part: Part) -> list[tuple[str, Case]]:
+def _cases(part: Work) -> list[tuple[str, Case]]:
     return [part] if isinstance(part, tuple) else [run for one in part for run in one.cases]
 
 
-def _digest(part: Part) -> str:
+def _digest(part: Work) -> str:
     """By what runs side by side are told from others; empty for a single run."""
     keys = [key for key, _ in _cases(part)]
     return "" if isinstance(part, tuple) else hashlib.sha256(" ".join(keys).encode()).hexdigest()
 
 
-def _take(part: Part) -> Taken:
+def _take(part: Work) -> Taken:
     """Runs side by side, or a single one, as those are that have no answer side by side."""
     if isinstance(part, tuple):
         return Taken([_entry(*part)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from .entry import Entry
 __all__ = ["Summary", "summarize"]
 
 USUAL = ("suboptimality", "grad_norm", "angle", "test_accuracy", "loss")
+ROUNDING = 1e-12  # what varies by less, relatively, does not
 FURTHER = 3  # digits of a mean, where the standard deviation is small
 
 
@@ -115,7 +117,7 @@ class Summary:
         | 0.1 | 0.1 |
         | 0.2 | 0.2 |
         """
-        titles, rows = self._texts(digits, _plain)
+        titles, rows = self.cells(digits)
         return markdown_table(titles, rows, texts=len(self._names))
 
     def to_latex(self, *, digits: int = 3) -> str:
@@ -157,6 +159,10 @@ class Summary:
     def __repr__(self) -> str:
         return f"Summary({len(self)} groups of {self.columns['runs'].sum()} runs)"
 
+    def cells(self, digits: int = 3) -> tuple[list[str], list[list[str]]]:
+        """Titles, and the cells of each line, as plain text."""
+        return self._texts(digits, _plain)
+
     def _texts(self, digits: int, shown: Any) -> tuple[list[str], list[list[str]]]:
         """Titles, and the cells of each line."""
         digits = check.integer("digits", digits, 1)
@@ -165,7 +171,7 @@ class Summary:
         titles += [one.title for one in self._measured]
         rows = []
         for i, group in enumerate(self._groups):
-            row = [str(group.values[name]) for name in self._names]
+            row = ["" if group.values[n] is None else str(group.values[n]) for n in self._names]
             if partly:
                 row.append(f"{self.columns['completed'][i]}/{self.columns['runs'][i]}")
             for one in self._measured:
@@ -270,12 +276,12 @@ def _rounded(mean: float, std: float, digits: int) -> tuple[str, str, int]:
     if std >= 10.0 ** -(places + FURTHER):
         places = max(places, -math.floor(math.log10(std)))  # down to its first digit
         return f"{mean:,.{places}f}", f"{std:,.{places}f}", shift
-    text = f"{mean:,.{places}f}"  # what does not vary has no zeros at its end
-    return text.rstrip("0").rstrip(".") if "." in text else text, _zero(std), shift
-
-
-def _zero(std: float) -> str:
-    return "" if math.isnan(std) else "0"
+    text = f"{mean:,.{places}f}"
+    if std > ROUNDING * abs(mean):
+        return text, f"{std:.0e}", shift
+    # What does not vary has no zeros at its end.
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text, "" if math.isnan(std) else "0", shift
 
 
 def _plain(mean: str, std: str, power: int) -> str:
@@ -289,6 +295,7 @@ def _latex(mean: str, std: str, power: int) -> str:
     if mean == "–":
         return "--"
     mean, std = (text.replace(",", "{,}") for text in (mean, std))
+    std = re.sub(r"e([+-])0*(\d+)", lambda e: f" \\times 10^{{{int(e[1] + e[2])}}}", std)
     both = f"{mean} \\pm {std}" if std else mean
     if power:
         both = f"({both}) \\times 10^{{{power}}}" if std else f"{both} \\times 10^{{{power}}}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import _validation as check
+from ..writing import replaced, write_text
 from .entry import Entry
 from .summary import Summary, summarize
 
@@ -24,10 +28,14 @@ class Sweep:
     ----------
     entries : tuple of Entry
         One for each run.
+    command : str
+        The line, in Python or of a shell, that makes the sweep again; empty if that is not known,
+        as of a file. What has no text in Python stands there by its name.
     """
 
-    def __init__(self, entries: list[Entry]):
+    def __init__(self, entries: list[Entry], command: str = ""):
         self.entries = tuple(entries)
+        self.command = command
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -167,6 +175,76 @@ class Sweep:
         """
         return check.require("pandas", "data", "Sweep.to_frame").DataFrame(self.columns)
 
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a file with one row per run and record.
+
+        ``column, …`` in the first line; floats keep all their digits
+
+        Parameters
+        ----------
+        path : path
+            The file, which is replaced once it is whole.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import localgd as lg, tempfile, pathlib
+        >>> problem = lg.Problem([([[1.0]], [1])])
+        >>> table = lg.sweep(problem, lg.GD(lr=1.0), rounds=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder) / "runs.csv"
+        ...     table.to_csv(file)
+        ...     print(file.read_text()[:26])
+        method,status,round,local_
+        """
+        columns = {
+            name: ["" if value != value else value for value in column.tolist()]
+            for name, column in self.columns.items()
+        }
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        write_text(path, text.getvalue())
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write a Parquet file with one row per run and record.
+
+        ``pandas.read_parquet(path)`` equals :meth:`to_frame`, but that parameters of several kinds
+        are texts
+
+        Parameters
+        ----------
+        path : path
+            The file, which is replaced once it is whole.
+
+        Raises
+        ------
+        MissingExtraError
+            If pyarrow is not installed.
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import localgd as lg, tempfile, pathlib, pyarrow.parquet
+        >>> problem = lg.Problem([([[1.0]], [1])])
+        >>> table = lg.sweep(problem, lg.GD(lr=1.0), rounds=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table.to_parquet(pathlib.Path(folder) / "runs.parquet")
+        ...     pyarrow.parquet.read_table(pathlib.Path(folder) / "runs.parquet").num_rows
+        2
+        """
+        parquet = check.require("pyarrow.parquet", "data", "Sweep.to_parquet")
+        arrow = check.require("pyarrow", "data", "Sweep.to_parquet")
+        columns = {name: _of_one_kind(column) for name, column in self.columns.items()}
+        with replaced(path) as file:
+            parquet.write_table(arrow.table(columns), file)
+
     def __repr__(self) -> str:
         counts: dict[str, int] = {}
         for entry in self:
@@ -184,6 +262,16 @@ def check_sweep(table: Any) -> Sweep:
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | None) else json.dumps(value)
+
+
+def _of_one_kind(column: np.ndarray) -> Any:
+    """A column as Arrow takes it."""
+    if column.dtype != object:
+        return column
+    values = column.tolist()
+    if len({type(value) for value in values if value is not None}) > 1:
+        return [None if value is None else str(value) for value in values]
+    return values
 
 
 def _kind(values: list[Any]) -> Any:
