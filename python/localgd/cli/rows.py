@@ -59,6 +59,7 @@ class Prepared:
 
     problem: Problem
     test: Pair | None
+    test_ids: np.ndarray | None  # of the clients of held-out rows, where the data has them
     settings: Settings
     data: str
     clients: str
@@ -79,8 +80,10 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
     else:
         X, scaling, encoder = _scaled_table(rows.X, settings, encoder)
     rows = dataclasses.replace(rows, X=X)
-    test = None if held_out is None else (rows.X[held_out], rows.y[held_out])
-    rows = rows if held_out is None else _some(rows, ~held_out)
+    test, test_ids = None, None
+    if held_out is not None:
+        others, rows = _some(rows, held_out), _some(rows, ~held_out)
+        test, test_ids = (others.X, others.y), others.ids
     known: dict[str, Any] = {
         "weights": settings.weights,
         "task": settings.task,
@@ -106,7 +109,7 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
     if test is not None:
         data += f"; {len(test[1]):,} more rows held out as a test"
     clients = _about_clients(problem, settings, dealing)
-    return Prepared(problem, test, settings, data, clients, in_options(rows.guessed))
+    return Prepared(problem, test, test_ids, settings, data, clients, in_options(rows.guessed))
 
 
 def _dealt(rows: Rows, settings: Settings, known: dict[str, Any]) -> Problem:

@@ -27,6 +27,7 @@ from ..running import run
 from ..theory import learning_rate, penalty
 from . import chosen_method, files
 from .config import write_config
+from .evaluating import refuse, write_page
 from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
 from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
 from .report import table
@@ -63,7 +64,10 @@ def execute(settings: Settings, screen: Screen) -> int:
     accuracy = _accuracy(problem, l2)
     target = dataclasses.replace(target, measures={**target.measures, **accuracy})
     screen.line("Reference", target.about)
-    screen.line("Method", _about_method(settings, problem, method))
+    if settings.evaluate is not None:
+        refuse(target)
+    about = _about_method(settings, problem, method)
+    screen.line("Method", about)
     if target.kind == "regularised":
         _show_offset(problem, method, target, screen)
 
@@ -91,6 +95,14 @@ def execute(settings: Settings, screen: Screen) -> int:
         figure = files.write_figure(
             result, gd, target, chosen_method.title(settings), folder, names.legend
         )
+    if settings.evaluate is not None:
+        paths["Evaluation"] = Path(settings.evaluate)
+        with screen.busy("evaluating"):
+            written["Evaluation"] = _written(
+                lambda: write_page(prepared, result, about, paths["Evaluation"]),
+                paths["Evaluation"].parent,
+                screen,
+            )
     for name, path in paths.items():
         screen.path(name, str(path) if written[name] else "none: it could not be written")
     screen.path("Figure", figure)
@@ -105,7 +117,7 @@ def _written(write: Callable[[], Any], folder: Path, screen: Screen) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)  # again: it may have gone during the run
         write()
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, ValueError) as error:
         screen.error(f"{one_line(error)}; the rest goes on")
         return False
     return True
@@ -114,6 +126,8 @@ def _written(write: Callable[[], Any], folder: Path, screen: Screen) -> bool:
 def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
     """What ``localgd.run`` would refuse, before a reference is computed for minutes."""
     check_loss(settings.loss, problem)
+    if settings.evaluate is not None and problem.task == "regression":
+        raise ValueError(f"evaluate: got {settings.evaluate!r} for regression; want classes")
     if settings.checkpoint is not None:
         Checkpoint(settings.checkpoint)
     Participation(problem, method, settings.seed)

@@ -278,6 +278,9 @@ class OutputSettings(Options):
     out: Annotated[kinds.FilePath, Parameter(alias="-o")] = option(
         "The folder where the results go.", "localgd-run"
     )
+    evaluate: kinds.FilePath | None = option(
+        "Write a page there: the model beside that of the pooled rows and each client's own."
+    )
     records_per_decade: kinds.Positive = option("Measurements per factor of ten in rounds.", 10)
     checkpoint: kinds.FilePath | None = option(
         "Keep the state in this file; continue from it if it exists."
