@@ -28,7 +28,7 @@ pytest.importorskip("pydantic")
 
 from rich.console import Console
 
-from localgd.cli import main, words
+from localgd.cli import main, screen, words
 from localgd.cli.config import read_config, write_config
 from localgd.cli.pooled import angles_to_pooled
 from localgd.cli.report import relative_distance, table_rounds
@@ -62,6 +62,7 @@ def shell(*arguments, folder, env=None):
 def here(tmp_path, monkeypatch):
     """An empty folder to work in, without matplotlib: drawing would take most of the time."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(screen, "SILENCE", 1e6)  # what a busy machine takes is not the matter
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     return tmp_path

@@ -7,10 +7,17 @@ See ``localgd.run`` for the engine, ``localgd.reference`` for what the iterates 
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ._backend import core as _core
-from .errors import DivergedError, MissingExtraError, NotSeparableError, UnsupportedError
+from .errors import (
+    DivergedError,
+    MissingExtraError,
+    NotSeparableError,
+    TimeLimitError,
+    UnsupportedError,
+)
 from .methods import (
     GD,
     FedGA,
@@ -32,7 +39,7 @@ from .schedules import Polynomial, TwoStage
 from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
-    from . import analysis, datasets, plot, reference
+    from . import analysis, datasets, loggers, plot, reference
     from .analysis import angle
     from .evaluation import Evaluation, evaluate
     from .fast_forwarding import fast_forward
@@ -49,6 +56,8 @@ if TYPE_CHECKING:
         partition,
     )
     from .sweeping import load_sweep, sweep
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless asked
 
 __version__: str = _core.build_info()["version"]
 
@@ -88,6 +97,7 @@ __all__ = [
     "ServerSGD",
     "ServerYogi",
     "Shards",
+    "TimeLimitError",
     "TwoStage",
     "UnsupportedError",
     "analysis",
@@ -98,6 +108,7 @@ __all__ = [
     "load",
     "load_sweep",
     "log_spaced",
+    "loggers",
     "partition",
     "plot",
     "reference",
@@ -106,7 +117,7 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
-_LAZY_MODULES = {"analysis", "datasets", "plot", "reference", "sklearn"}
+_LAZY_MODULES = {"analysis", "datasets", "loggers", "plot", "reference", "sklearn"}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",

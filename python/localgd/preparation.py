@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from . import _validation as check
-from .arguments import DTYPES, check_dtype, check_init, check_reference, check_rounds
+from .arguments import (
+    DTYPES,
+    check_callback,
+    check_dtype,
+    check_init,
+    check_reference,
+    check_rounds,
+)
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
 from .errors import UnsupportedError
 from .losses import LOSSES, check_loss, default_loss
@@ -56,6 +63,7 @@ class Preparation:
     asymptote: Any
     measures: Mapping[str, Measure] | None
     stop: Mapping[str, float] | Callable[[dict[str, float]], bool] | None
+    callback: tuple[Callable[[dict[str, float]], Any], ...]
     progress: bool | Callable[[Any], None]
 
     @cached_property
@@ -117,6 +125,7 @@ def prepare(
     asymptote: Any = None,
     measures: Any = None,
     stop: Any = None,
+    callback: Any = None,
     progress: Any = False,
     keep_weights: Any = False,
     every_step: Any = False,
@@ -153,6 +162,7 @@ def prepare(
         asymptote=asymptote,
         measures=measures,
         stop=stop,
+        callback=check_callback(callback),
         progress=check_progress(progress),
     )
     _check_minimum(prepared)
@@ -189,7 +199,10 @@ def _check_stop(prepared: Preparation) -> None:
     measured += [*prepared.further, *(["suboptimality"] if prepared.minimum is not None else [])]
     for name, most in stop.items():
         if name not in measured:
-            raise ValueError(f"stop: there is no column {name!r}; want {', '.join(measured)}")
+            raise ValueError(
+                f"stop: there is no column {name!r}; want {', '.join(measured)}"
+                f"{check.did_you_mean(name, measured)}"
+            )
         check.number(f"stop[{name!r}]", most)
 
 

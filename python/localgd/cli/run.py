@@ -18,6 +18,7 @@ from ..arguments import DTYPES
 from ..checkpointing import Checkpoint
 from ..engines import choose_engine
 from ..errors import UnsupportedError
+from ..loggers import CsvLogger
 from ..losses import check_loss
 from ..methods import Method
 from ..participation import Participation
@@ -34,7 +35,7 @@ from .report import table
 from .rows import Prepared, prepare
 from .screen import Screen, one_line, quoted
 from .settings import Settings
-from .target import Target, find_target
+from .target import MOST_SECONDS, Target, find_target
 
 __all__ = ["execute"]
 
@@ -59,7 +60,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.line("Data", prepared.data)
     screen.guessed(prepared.guessed)
     screen.line("Clients", prepared.clients)
-    with screen.busy("computing the reference"):
+    with screen.busy(f"computing the reference{_limit(settings)}"):
         target = find_target(problem, str(settings.loss), settings.reference, l2)
     accuracy = _accuracy(problem, l2)
     target = dataclasses.replace(target, measures={**target.measures, **accuracy})
@@ -112,6 +113,13 @@ def execute(settings: Settings, screen: Screen) -> int:
     )
 
 
+def _limit(settings: Settings) -> str:
+    """How long the reference may take, and how to have it otherwise."""
+    if settings.reference:
+        return ", as long as it takes (--no-reference: without it)"
+    return f", for at most about {MOST_SECONDS:g} s (--no-reference: without it)"
+
+
 def _written(write: Callable[[], Any], folder: Path, screen: Screen) -> bool:
     """Whether a file could be written; if not, a line says why."""
     try:
@@ -152,6 +160,7 @@ def _accuracy(problem: Problem, l2: float) -> dict[str, Callable[[np.ndarray], f
 def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
     settings = prepared.settings
     name = chosen_method.title(settings).partition(",")[0]
+    folder = Path(settings.out)
     with screen.progress(name, settings.rounds, "rounds") as update, _warnings_as_lines(screen):
         return run(
             prepared.problem,
@@ -162,8 +171,24 @@ def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> 
             checkpoint=settings.checkpoint,
             checkpoint_seconds=settings.checkpoint_seconds,
             keep_weights=bool(settings.pooled),
+            callback=_Following(folder / "history.csv"),
             progress=update or False,
         )
+
+
+class _Following:
+    """The records in a file while the run goes on; at its end errors of the file are said."""
+
+    def __init__(self, path: Path):
+        self._log: CsvLogger | None = CsvLogger(path)
+
+    def __call__(self, record: Mapping[str, float]) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log(record)
+        except OSError:
+            self._log = None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
 from ._arguments import signed_rows
+from ._deadline import time_limited
 from ._equality import EXTENDED, both_products
 from ._hard_margin import INEXACT, TOLERANCE
 from ._rows import lengths
@@ -64,7 +65,8 @@ class AverageMargin(ReadOnlyArrays):
         )
 
 
-def average_margin(problem: Problem) -> AverageMargin:
+@time_limited
+def average_margin(problem: Problem, *, time_limit: float | None = None) -> AverageMargin:
     """The direction that Local-GD approaches if each client's rate is one over its own risk.
 
     ``u* = argmax_{‖u‖ ≤ 1} Σ_i p_i min_j z_ij·u``, by
@@ -79,6 +81,9 @@ def average_margin(problem: Problem) -> AverageMargin:
     ----------
     problem : Problem
         A binary task.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -96,6 +101,8 @@ def average_margin(problem: Problem) -> AverageMargin:
         above 1e-6.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     References
     ----------

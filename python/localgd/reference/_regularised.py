@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from ..norms import norm
 from ..rows import Rows, is_sparse
+from ._deadline import check_time
 from ._losses import Classes, Margins
 from ._newton import step_share
 from ._rows import compact, distinct, lengths
@@ -48,8 +50,11 @@ def minimise_regularised(X: Rows, objective: Margins | Classes, l2: float) -> Ri
     if N < d and N * objective.columns <= LARGEST_HESSIAN and not is_sparse(X):
         back, triangle = qr(X.T, mode="economic", check_finite=False)
         rows = np.ascontiguousarray(triangle.T)
-    v = descend(rows, objective, l2)
-    w = objective.lift(eye_array(d) if back is None else back, v)
+
+    def lift(v: np.ndarray) -> np.ndarray:
+        return objective.lift(eye_array(d) if back is None else back, v)
+
+    w = lift(descend(rows, objective, l2, lift=lift))
     scores = X @ w
     slopes = objective.slopes(scores)
     return RidgeMinimum(
@@ -69,13 +74,26 @@ def merged(X: Rows, objective: Margins | Classes) -> tuple[Rows, Margins | Class
 
 
 def descend(
-    A: Rows, objective: Margins | Classes, l2: float, *, start: np.ndarray | None = None
+    A: Rows,
+    objective: Margins | Classes,
+    l2: float,
+    *,
+    start: np.ndarray | None = None,
+    lift: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Newton steps, shortened where the objective asks for it; the point of least gradient."""
+    """Newton steps, shortened where the objective asks for it; the point of least gradient.
+
+    ``lift`` makes weights of the point, for the error if the time is over.
+    """
     v = np.zeros(objective.columns * A.shape[1]) if start is None else start
     best, least, stalled = v, np.inf, 0
     first, long, highest = None, lengths(A), objective.value(objective.lift(A, v))
+
+    def check() -> None:
+        check_time(None if lift is None else best, lift)
+
     for _ in range(STEPS):
+        check()
         scores = objective.lift(A, v)
         gradient = objective.pull(A, objective.slopes(scores)) + l2 * v
         size = norm(gradient)
@@ -86,7 +104,7 @@ def descend(
         rounding = EPS * (float(objective.sizes(scores) @ long) + l2 * norm(v))
         if size <= ROUNDED * rounding or stalled == STALLED:
             break
-        step = _newton_step(A, objective, l2, scores, gradient, min(0.1, size / first))
+        step = _newton_step(A, objective, l2, scores, gradient, min(0.1, size / first), check)
         slope = float(gradient @ step)
         if not objective.loss.smooth and -slope > ROUNDING * highest:
             stalled = 0  # gradients fall late, once no more rows pass a place where it is not
@@ -101,6 +119,7 @@ def _newton_step(
     scores: np.ndarray,
     gradient: np.ndarray,
     accuracy: float,
+    check: Callable[[], None],
 ) -> np.ndarray:
     if len(gradient) <= LARGEST_HESSIAN:
         hessian = objective.hessian(A, scores)
@@ -114,6 +133,7 @@ def _newton_step(
         -gradient,
         rtol=max(accuracy, 1e-8),
         maxiter=1000,
+        callback=lambda _: check(),
         M=LinearOperator(shape, lambda p: p.ravel() / diagonal),
     )
     return np.asarray(found, dtype=np.float64)

@@ -16,7 +16,7 @@ from ..running import run
 
 __all__ = ["SETTINGS", "Case", "cases"]
 
-OF_SINGLE_RUNS = {"progress", "checkpoint", "checkpoint_seconds", "keep_weights"}
+OF_SINGLE_RUNS = {"progress", "callback", "checkpoint", "checkpoint_seconds", "keep_weights"}
 # The keyword arguments of run that a sweep may vary or fix, with their defaults.
 SETTINGS = {
     name: parameter.default

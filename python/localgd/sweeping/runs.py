@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
 import re
 import warnings
@@ -12,6 +13,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from typing import Any, NamedTuple
 
 from .. import _validation as check
+from ..arguments import check_callback
 from ..participation import BIASED, is_biased
 from ..progress import check_progress, progress_report
 from ..running import run
@@ -22,6 +24,8 @@ from .side_by_side import ScheduleError, entries_side_by_side
 from .table import Entry, OutputFile, Sweep
 
 __all__ = ["sweep"]
+
+log = logging.getLogger("localgd")
 
 Part = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
 
@@ -48,6 +52,7 @@ def sweep(
     batch: bool = True,
     out: str | os.PathLike[str] | None = None,
     progress: bool | Callable[[int], None] = False,
+    callback: Any = None,
     **settings: Any,
 ) -> Sweep:
     """Run every combination of a grid.
@@ -84,6 +89,10 @@ def sweep(
         it cannot be told from others; a UserWarning says so.
     progress : bool or callable, default False
         True: a bar if standard error is a terminal; a callable is given the number of runs done.
+    callback : callable or list of callables, optional
+        Each is given every run as it finishes: a dict of what distinguishes it from the others, its
+        ``status``, and its last record. If one of them says True no other run begins; the table has
+        those that have finished.
     **settings
         Further arguments of :func:`localgd.run`, the same for all runs.
 
@@ -119,9 +128,11 @@ def sweep(
     for name in settings:
         if name not in SETTINGS:
             names = ", ".join(sorted(SETTINGS))
-            raise TypeError(f"{name}: run has no such argument; want one of {names}")
+            near = check.did_you_mean(name, SETTINGS)
+            raise TypeError(f"{name}: run has no such argument; want one of {names}{near}")
     check.flag("batch", batch)
     check_progress(progress)
+    callbacks = check_callback(callback)
     if grid is not None and not isinstance(grid, Mapping):
         raise TypeError(f"grid: got {grid!r}; want a mapping of names to lists")
     fixed: dict[str, Any] = {"rounds": rounds, **settings}
@@ -143,8 +154,12 @@ def sweep(
             done[entry.key] = entry
             if file is not None and entry.status != "interrupted":
                 file.add(entry)
+            log.info("run %d of %d: %s", count, len(left), entry.status)
             if report is not None:
                 report(count)
+            told = [function(entry.last_record()) for function in callbacks]
+            if any(told):
+                break
     if file is not None:
         file.write_waiting()
     # Runs that are the same have one entry in the file, under the names of one of them.
