@@ -94,7 +94,7 @@ def test_of_limits_inside_each_other_the_first_counts():
     [(0, ValueError), (-1.0, ValueError), ("60", TypeError), (np.nan, ValueError)],
 )
 def test_limits_of_another_kind_are_refused(limit, kind):
-    with pytest.raises(kind, match="time_limit: got .*; want a finite number above 0"):
+    with pytest.raises(kind, match=r"time_limit: got .*; want a finite number above 0"):
         reference.max_margin(SEPARABLE, time_limit=limit)
 
 

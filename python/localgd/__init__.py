@@ -20,6 +20,7 @@ from .errors import (
 )
 from .methods import (
     GD,
+    FedAvg,
     FedGA,
     FedProx,
     GradAlign,
@@ -73,6 +74,7 @@ __all__ = [
     "DivergedError",
     "Evaluation",
     "FeatureShift",
+    "FedAvg",
     "FedGA",
     "FedProx",
     "GradAlign",

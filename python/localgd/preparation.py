@@ -134,7 +134,7 @@ def prepare(
 ) -> Preparation:
     """Check the arguments of a run, which has more rounds than can be counted if it is ``far``."""
     check_problem(problem)
-    check_method(method)
+    method = check_method(method).on(problem.sizes)
     rounds = check_rounds(rounds, far)
     loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
     record = DEFAULT_RECORD if record is None else record

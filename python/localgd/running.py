@@ -70,7 +70,7 @@ def run(
     problem : Problem
         The rows of the clients, and their weights.
     method : Method
-        One of ``GD``, ``LocalGD``, ``LocalSGD``, ``MinibatchSGD``, ``ModifiedLocalGD``,
+        One of ``GD``, ``LocalGD``, ``FedAvg``, ``LocalSGD``, ``MinibatchSGD``, ``ModifiedLocalGD``,
         ``LocalSolve``, ``FedProx``, ``Scaffold``, ``GradAlign`` and ``FedGA``, with its server and
         participation.
     rounds : int >= 0

@@ -40,11 +40,19 @@ def read_config(path: str) -> dict[str, Any]:
         raise ValueError(f"{path} line {line}: not UTF-8 text ({what}); save it as UTF-8") from None
     except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets in brackets
         raise ValueError(f"{path}: not TOML: {error}") from None
+    _rename(values)
     Settings.from_values(values, f"{path}: ", text)
     written_by = HEADER.match(text)
     if written_by and tuple(map(int, written_by.groups())) <= LAST_EQUAL:
         values.setdefault("weights", "equal")
     return values
+
+
+def _rename(values: dict[str, Any]) -> None:
+    """Settings of older files in today's words."""
+    normalize = values.pop("normalize", None)
+    if normalize is not None:
+        values.setdefault("scale", "max_norm" if normalize else "none")
 
 
 def about_weights(config: Mapping[str, Any], options: Mapping[str, Any], path: str) -> str:

@@ -108,6 +108,7 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
     )
     if test is not None:
         data += f"; {len(test[1]):,} more rows held out as a test"
+    settings = settings.model_copy(update={"dtype": settings.dtype or problem.dtype.name})
     clients = _about_clients(problem, settings, dealing)
     return Prepared(problem, test, test_ids, settings, data, clients, in_options(rows.guessed))
 
@@ -283,7 +284,7 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
     """Rows as the settings want them, and what was done to them."""
     largest = float(row_norms(X).max())
     said = f"largest norm {largest:.4g}"
-    if settings.scale is not None:
+    if settings.scale in SCALED:
         X, said = rows_to_scale(X, settings.scale), SCALED[settings.scale]
     if settings.by_largest_norm:
         standard = "columns standardised, then " if settings.data == "breast-cancer" else ""

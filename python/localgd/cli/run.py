@@ -145,7 +145,7 @@ def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
         settings.rounds,
         loss=str(settings.loss),
         engine=settings.engine,
-        itemsize=DTYPES[settings.dtype],
+        itemsize=DTYPES[str(settings.dtype)],
         memory_limit=settings.memory_limit,
     )
 

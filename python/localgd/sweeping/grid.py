@@ -58,6 +58,7 @@ def cases(
             if len(named_problems) > 1:
                 labels = {"problem": problem_name, **labels}
             labels = {"method": method_name, **labels}
+            made = made.on(problem.sizes)
             found.append(Case(labels, problem, made, {**settings, **others}))
     return found
 
