@@ -191,7 +191,7 @@ def test_all_digits(here, capsys):
 def test_own_rows_of_three_classes(here, capsys, labels, options, shown):
     X, y = three_classes()
     write_rows(here / "rows.csv", X, [labels[k] for k in y])
-    base = "--data rows.csv --clients 3 --scheme iid --rounds 5 --local-steps 2 --no-normalize"
+    base = "--data rows.csv --clients 3 --scheme iid --rounds 5 --local-steps 2 --scale none"
     assert main(["run", *base.split(), *options.split()]) == 0
     assert shown in said(capsys)
     order = np.argsort(np.argsort(labels))  # the class of each label

@@ -49,7 +49,7 @@ def method_of(**values):
 
 def run_file(options, *, folder="localgd-run", rounds=3):
     """Run on rows.csv with its own clients; the saved run."""
-    base = f"--data rows.csv --client site --label y --no-normalize --rounds {rounds} -o {folder}"
+    base = f"--data rows.csv --client site --label y --scale none --rounds {rounds} -o {folder}"
     assert main(["run", *base.split(), *options.split()]) == 0
     return lg.load(f"{folder}/run.npz")
 

@@ -17,6 +17,7 @@ from patients import HOSPITALS, patients
 from test_cli import here
 
 from localgd.cli import main
+from localgd.cli.config import read_config
 from localgd.cli.rows import prepare
 from localgd.cli.settings import Settings
 
@@ -72,7 +73,7 @@ def test_what_was_learned_is_of_the_rows_that_are_not_held_out(here):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"scale": None}, {"scale": "spectral"}, {"intercept": "free"}, {"impute": "mean"}]
+    "settings", [{"scale": "max_norm"}, {"scale": "spectral"}, {"intercept": "free"}, {"impute": "mean"}]
 )
 def test_the_run_of_a_table_predicts_of_tables(here, settings, capsys):
     frame = patients(300)
@@ -144,3 +145,26 @@ def test_only_tables_have_columns(here, capsys, data):
     np.savez("rows.npz", X=np.eye(2), y=[0, 1])
     assert main(["run", f"--data={data}", "--impute=median"]) == 2
     assert "impute" in capsys.readouterr().err
+
+
+def test_the_old_name_of_scaling_is_read_in_files_and_answered_as_option(here, capsys):
+    main(["run", "--data=digits", "--no-normalize"])
+    assert "--no-normalize: it is --scale none now, as normalize= of methods is" in (
+        capsys.readouterr().err
+    )
+    main(["run", "--data=digits", "--normalize"])
+    assert "--normalize: it is --scale max_norm, the default now" in capsys.readouterr().err
+    for line, scale in (("normalize = false", "none"), ("normalize = true", "max_norm")):
+        (here / "old.toml").write_text(f'data = "digits"\n{line}\n')
+        assert read_config("old.toml")["scale"] == scale
+    (here / "old.toml").write_text('normalize = true\nscale = "rows"\n')
+    assert read_config("old.toml")["scale"] == "rows"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_are_of_the_type_of_the_rows_as_in_python(here, dtype):
+    X = np.random.default_rng(0).standard_normal((12, 4)).astype(dtype)
+    np.savez("rows.npz", X=X, y=np.arange(12) % 2)
+    options = ["--clients=2", "--scheme=iid", "--rounds=5", "--no-pooled"]
+    assert main(["run", "--data=rows.npz", *options]) == 0
+    assert lg.load(here / "localgd-run" / "run.npz").config["dtype"] == dtype

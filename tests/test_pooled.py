@@ -178,7 +178,7 @@ def shell(words, capsys):
     return " ".join(capsys.readouterr().out.split())
 
 
-RUN = "run --data rows.npz --no-normalize --loss logistic --lr 0.5 "
+RUN = "run --data rows.npz --scale none --loss logistic --lr 0.5 "
 
 
 def test_gd_in_the_shell_is_that_of_scikit_learn(here, capsys):

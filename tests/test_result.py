@@ -133,7 +133,7 @@ def test_missing_pandas_is_named(run, monkeypatch):
 def test_repr_is_one_line_of_results(run):
     last = {name: column[-1] for name, column in run.history.items()}
     assert repr(run) == (
-        f"Run(completed after 100 rounds, {run.engine}: loss {last['loss']:.6g}, "
+        f"Run(completed after 100 rounds, {run.engine}: exponential loss {last['loss']:.6g}, "
         f"margin {last['margin']:.6g}, angle {last['angle']:.6g} rad)"
     )
 

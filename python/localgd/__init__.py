@@ -7,13 +7,21 @@ See ``localgd.run`` for the engine, ``localgd.reference`` for what the iterates 
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ._backend import core as _core
-from .errors import DivergedError, MissingExtraError, NotSeparableError, UnsupportedError
+from .errors import (
+    DivergedError,
+    MissingExtraError,
+    NotSeparableError,
+    TimeLimitError,
+    UnsupportedError,
+)
 from .extension import check_extension
 from .methods import (
     GD,
+    FedAvg,
     FedGA,
     FedProx,
     GradAlign,
@@ -34,7 +42,7 @@ from .schedules import Polyak, Polynomial, RiskAdapted, TwoStage
 from .servers import Anchored, Average, Server, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
-    from . import analysis, datasets, plot, reference
+    from . import analysis, datasets, loggers, plot, reference
     from .analysis import angle
     from .evaluation import Evaluation, evaluate
     from .fast_forwarding import fast_forward
@@ -52,6 +60,8 @@ if TYPE_CHECKING:
     )
     from .sweeping import load_sweep, sweep, sweep_iter
 
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent unless asked
+
 __version__: str = _core.build_info()["version"]
 
 __all__ = [
@@ -66,6 +76,7 @@ __all__ = [
     "DivergedError",
     "Evaluation",
     "FeatureShift",
+    "FedAvg",
     "FedGA",
     "FedProx",
     "GradAlign",
@@ -94,6 +105,7 @@ __all__ = [
     "ServerSGD",
     "ServerYogi",
     "Shards",
+    "TimeLimitError",
     "TwoStage",
     "UnsupportedError",
     "analysis",
@@ -105,6 +117,7 @@ __all__ = [
     "load",
     "load_sweep",
     "log_spaced",
+    "loggers",
     "partition",
     "plot",
     "reference",
@@ -114,7 +127,7 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
-_LAZY_MODULES = {"analysis", "datasets", "plot", "reference", "sklearn"}
+_LAZY_MODULES = {"analysis", "datasets", "loggers", "plot", "reference", "sklearn"}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,15 @@ from . import _validation as check
 from .errors import UnsupportedError
 from .problem import Problem
 
-__all__ = ["DTYPES", "MAX_ROUNDS", "check_dtype", "check_init", "check_reference", "check_rounds"]
+__all__ = [
+    "DTYPES",
+    "MAX_ROUNDS",
+    "check_callback",
+    "check_dtype",
+    "check_init",
+    "check_reference",
+    "check_rounds",
+]
 
 DTYPES = {"float64": 8, "float32": 4}  # with their bytes
 MAX_ROUNDS = 2**53  # that can be counted: rounds are exact in float64 columns up to here
@@ -33,6 +42,19 @@ def check_rounds(rounds: Any, far: bool) -> Any:
             "more"
         )
     return float(whole)
+
+
+def check_callback(callback: Any) -> tuple[Callable[[dict[str, Any]], Any], ...]:
+    """Functions of a record, none or some."""
+    if callback is None:
+        return ()
+    functions = tuple(callback) if isinstance(callback, list | tuple) else (callback,)
+    for function in functions:
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(
+                f"callback: got {function!r}; want a function of a record, or a list of such"
+            )
+    return functions
 
 
 def check_dtype(dtype: Any) -> str:

@@ -27,7 +27,9 @@ __all__ = [
 ]
 
 # What a run may be continued with another of, and what its identity does not hold as it is.
-MAY_CHANGE = {"rounds", "records", "spacing", "stop", "threads", "memory_limit", "progress"}
+MAY_CHANGE = {
+    *("rounds", "records", "spacing", "stop", "callback", "threads", "memory_limit", "progress"),
+}
 IN_OTHER_WORDS = {
     *("problem", "method", "engine", "init", "starts_at_zero", "reference"),
     *("test", "asymptote", "measures"),

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DivergedError", "MissingExtraError", "NotSeparableError", "UnsupportedError"]
+__all__ = [
+    "DivergedError",
+    "MissingExtraError",
+    "NotSeparableError",
+    "TimeLimitError",
+    "UnsupportedError",
+]
 
 
 class NotSeparableError(ValueError):
@@ -60,6 +66,32 @@ class DivergedError(ArithmeticError):
     def __init__(self, message: str, round: int | None = None):
         super().__init__(message)
         self.round = round
+
+
+class TimeLimitError(TimeoutError):
+    """A reference was not computed within its ``time_limit``.
+
+    ``time_limit`` seconds were over before ``kkt_residual`` or ``gradient_norm`` were small
+
+    Attributes
+    ----------
+    best : ndarray of the model's shape, float64, or None
+        The weights at that time, where there were some: no certificate comes with them.
+
+    Examples
+    --------
+    >>> import localgd as lg
+    >>> problem = lg.datasets.make_nonseparable(n_clients=2, n_samples=50, n_features=5, seed=0)
+    >>> try:
+    ...     lg.reference.minimizer(problem, l2=0.1, time_limit=1e-9)
+    ... except lg.TimeLimitError as error:
+    ...     print(error.best.shape)
+    (5,)
+    """
+
+    def __init__(self, message: str, best: Any = None):
+        super().__init__(message)
+        self.best = best
 
 
 class UnsupportedError(ValueError):

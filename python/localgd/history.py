@@ -33,14 +33,15 @@ class Recording:
         self._schedule = prepared.records
         self._measures = prepared.further
         self._stop = prepared.stop
+        self._prepared = prepared
         self.reason = ""  # to end before the last round
+        self.stopped = False  # by the caller's function
         self._asked: set[int] = set()  # rounds that were measured, or at which to stop was asked
-        self._minimum = prepared.minimum
         self._values: dict[str, dict[int, float]] = {name: {} for name in self._measures}
 
     def stop_before(self, until: int) -> int:
         """The round up to which the core may run: to the next record if there is more to do."""
-        if not self._measures and self._stop is None:
+        if not self._measures and self._stop is None and not self._prepared.callback:
             return until
         round = self._session.round
         if round not in self._asked and round in self._schedule:
@@ -49,26 +50,35 @@ class Recording:
         return min(until, int(self._schedule[due])) if due < len(self._schedule) else until
 
     def measure(self) -> None:
-        """Measure the present model if the core has just recorded it."""
+        """Measure the present model if the core has just recorded it, and tell the caller."""
         round = self._session.round
-        if round not in self._schedule:
+        if round not in self._schedule or round in self._asked:
             return
         self._asked.add(round)
         if self._measures:
             self._measure(round)
+        if self._prepared.callback:
+            record = self._record()
+            told = [bool(function(dict(record))) for function in self._prepared.callback]
+            if any(told):
+                self.stopped, self.reason = True, "callback() said so"
 
     def wants_to_stop(self) -> bool:
         """Whether the run may end at the record that it has just taken; ``reason`` says why."""
-        round = self._session.round
-        if self._stop is not None and round in self._asked:
-            self.reason = self._reason_at(round)
+        if self._stop is not None and not self.reason and self._session.round in self._asked:
+            self.reason = self._reason()
         return bool(self.reason)
 
-    def _reason_at(self, round: int) -> str:
-        record = {name: column[-1].item() for name, column in self._session.history().items()}
-        record |= {name: values[round] for name, values in self._values.items()}
-        if self._minimum is not None:
-            record["suboptimality"] = record["loss"] - self._minimum.value
+    def _record(self) -> dict[str, Any]:
+        """The last one, with the columns of ``Run.history``."""
+        last = {name: column[-1:] for name, column in self._session.history().items()}
+        round = int(last["round"][0])
+        last |= {name: np.array([values[round]]) for name, values in self._values.items()}
+        chosen = columns(self._prepared, last, self._measures)
+        return {name: column[0].item() for name, column in chosen.items()}
+
+    def _reason(self) -> str:
+        record = self._record()
         assert self._stop is not None
         if callable(self._stop):
             return "stop() said so" if self._stop(record) else ""

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from . import _validation as check
-from .arguments import DTYPES, check_dtype, check_init, check_reference, check_rounds
+from .arguments import (
+    DTYPES,
+    check_callback,
+    check_dtype,
+    check_init,
+    check_reference,
+    check_rounds,
+)
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
 from .errors import UnsupportedError
 from .losses import LOSSES, LossLike, check_loss, default_loss
@@ -57,6 +64,7 @@ class Preparation:
     asymptote: Any
     measures: Mapping[str, Measure] | None
     stop: Mapping[str, float] | Callable[[dict[str, float]], bool] | None
+    callback: tuple[Callable[[dict[str, float]], Any], ...]
     progress: bool | Callable[[Any], None]
 
     @cached_property
@@ -120,6 +128,7 @@ def prepare(
     asymptote: Any = None,
     measures: Any = None,
     stop: Any = None,
+    callback: Any = None,
     progress: Any = False,
     keep_weights: Any = False,
     every_step: Any = False,
@@ -128,7 +137,7 @@ def prepare(
 ) -> Preparation:
     """Check the arguments of a run, which has more rounds than can be counted if it is ``far``."""
     check_problem(problem)
-    check_method(method)
+    method = check_method(method).on(problem.sizes)
     rounds = check_rounds(rounds, far)
     loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
     record = DEFAULT_RECORD if record is None else record
@@ -156,6 +165,7 @@ def prepare(
         asymptote=asymptote,
         measures=measures,
         stop=stop,
+        callback=check_callback(callback),
         progress=check_progress(progress),
     )
     _check_minimum(prepared)
@@ -229,7 +239,10 @@ def _check_stop(prepared: Preparation) -> None:
     measured += [*prepared.further, *(["suboptimality"] if prepared.minimum is not None else [])]
     for name, most in stop.items():
         if name not in measured:
-            raise ValueError(f"stop: there is no column {name!r}; want {', '.join(measured)}")
+            raise ValueError(
+                f"stop: there is no column {name!r}; want {', '.join(measured)}"
+                f"{check.did_you_mean(name, measured)}"
+            )
         check.number(f"stop[{name!r}]", most)
 
 

@@ -68,7 +68,8 @@ class Run:
     elapsed : float
         Seconds, over all sessions of a run that was resumed from a checkpoint.
     status : str
-        "completed", which a run is, too, whose ``stop`` came true; "interrupted" or "diverged".
+        "completed", which a run is, too, whose ``stop`` came true; "stopped" by ``callback``;
+        "interrupted" or "diverged".
     round : int
         The last whole round.
     shortened : int
@@ -357,6 +358,8 @@ class Run:
     def __repr__(self) -> str:
         last = {name: column[-1] for name, column in self.history.items() if len(column)}
         shown = [f"{name} {last[name]:.6g}" for name in ("loss", "margin", "angle") if name in last]
+        if "loss" in last:
+            shown[0] = f"{self.config['loss']} {shown[0]}"
         if "angle" in last:
             shown[-1] += " rad"
         return f"Run({self.status} after {self.round:,} rounds, {self.engine}: {', '.join(shown)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -28,6 +29,9 @@ from .simulation import infinite_start, make_simulation, start_is_finite
 
 __all__ = ["LOSSES", "run"]
 
+log = logging.getLogger("localgd")
+SECONDS_BETWEEN_LINES = 10.0  # of the log, about how far a run is
+
 
 def run(
     problem: Problem,
@@ -47,6 +51,7 @@ def run(
     asymptote: Any = None,
     measures: Mapping[str, Measure] | None = None,
     stop: Mapping[str, float] | Callable[[dict[str, float]], bool] | None = None,
+    callback: Any = None,
     progress: bool | Callable[[int], None] = False,
     checkpoint: Any = None,
     checkpoint_seconds: float = SECONDS_BETWEEN,
@@ -58,12 +63,15 @@ def run(
 
     ``w_0 → w_1 → … → w_R`` for ``f(w) = Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w) + (λ/2)‖w‖²``
 
+    What it takes (engine, loss, threads) and, every ten seconds, how far it is goes to
+    ``logging.getLogger("localgd")`` at the level INFO, which nothing shows unless asked to.
+
     Parameters
     ----------
     problem : Problem
         The rows of the clients, and their weights.
     method : Method
-        One of ``GD``, ``LocalGD``, ``LocalSGD``, ``MinibatchSGD``, ``ModifiedLocalGD``,
+        One of ``GD``, ``LocalGD``, ``FedAvg``, ``LocalSGD``, ``MinibatchSGD``, ``ModifiedLocalGD``,
         ``LocalSolve``, ``FedProx``, ``Scaffold``, ``GradAlign`` and ``FedGA``, with its server and
         participation.
     rounds : int >= 0
@@ -118,6 +126,10 @@ def run(
         Ends the run at the first record at which one of these columns is at most its number, as in
         ``{"grad_norm": 1e-8}``; or at which a callable, given the record as a dict, says True. It
         is asked at records alone, so ``record`` says how often.
+    callback : callable or list of callables, optional
+        Each is given every record as it is taken, a dict with the columns of ``Run.history``, e.g.
+        one of :mod:`localgd.loggers`. If one of them says True the run ends there, with the status
+        "stopped".
     progress : bool or callable, default False
         True: a progress bar if standard error is a terminal. A callable is given the present round
         about 20 times a second.
@@ -144,10 +156,10 @@ def run(
     Returns
     -------
     Run
-        Its ``status`` is "completed"; "interrupted" after Ctrl-C; or "diverged" if an iterate
-        overflowed or became NaN, or if a logistic or softmax loss has grown so far that margins
-        are lost in rounding (with a RuntimeWarning). In each case the weights are those of the
-        last whole round and the history is kept.
+        Its ``status`` is "completed"; "stopped" by ``callback``; "interrupted" after Ctrl-C; or
+        "diverged" if an iterate overflowed or became NaN, or if a logistic or softmax loss has
+        grown so far that margins are lost in rounding (with a RuntimeWarning). In each case the
+        weights are those of the last whole round and the history is kept.
 
     Raises
     ------
@@ -193,6 +205,7 @@ def run(
         asymptote=asymptote,
         measures=measures,
         stop=stop,
+        callback=callback,
         progress=progress,
         keep_weights=keep_weights,
         every_step=every_step,
@@ -218,6 +231,15 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
     plan = prepared.plan(of_saved or prepared.engine)
     threads = choose_threads(prepared.threads, plan)
     session, recording = _begin(prepared, plan.engine, threads, saved)
+    log.info(
+        "%s for %s rounds, %s loss, engine %s, %s, threads %d",
+        prepared.method,
+        f"{prepared.rounds:,}",
+        prepared.loss,
+        plan.engine,
+        prepared.dtype,
+        threads,
+    )
     start = time.perf_counter()
     try:
         with progress_report(prepared.progress, prepared.rounds) as report:
@@ -227,13 +249,14 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
             saved.write(session, recording, time.perf_counter() - start)
         raise
     elapsed = time.perf_counter() - start
+    log.info("%s after %s rounds, %.3g s", status, f"{session.round:,}", elapsed)
     if status == "infeasible":
         raise _not_separable(prepared.problem, session.infeasible_client)
     if not start_is_finite(session):
         raise infinite_start(prepared.loss)
     if saved is not None:
         saved.write(session, recording, elapsed)
-    if status != "completed":
+    if status not in ("completed", "stopped"):
         recording.record_now()
     history = recording.history() if saved is None else saved.joined(recording.history())
     in_weights = prepared.l2 > 0 and plan.engine != "gram"
@@ -283,9 +306,14 @@ def _advance(
     start: float,
 ) -> str:
     """Run to the end in chunks of about a second; the status."""
-    chunk = 1
+    chunk, said = 1, start
     try:
         while True:  # at least once: a run of 0 rounds records round 0
+            if time.perf_counter() - said > SECONDS_BETWEEN_LINES:
+                said = time.perf_counter()
+                log.info(
+                    "round %s of %s, %.0f s", f"{session.round:,}", f"{rounds:,}", said - start
+                )
             first = session.round
             until = recording.stop_before(min(rounds, first + chunk))
             begin = time.perf_counter()
@@ -298,7 +326,11 @@ def _advance(
             if outcome != "completed":
                 return str(outcome)
             recording.measure()
-            if session.round >= rounds or recording.wants_to_stop():
+            if session.round >= rounds:
+                return "completed"
+            if recording.stopped:
+                return "stopped"
+            if recording.wants_to_stop():
                 return "completed"
             if until == first + chunk:
                 chunk = next_chunk(chunk, time.perf_counter() - begin, inputs.at_once)

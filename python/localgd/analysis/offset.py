@@ -101,7 +101,7 @@ def local_offset(problem: Problem, method: Method, minimum: Any) -> LocalOffset:
     0.009 predicted, 0.009 measured
     """
     check_problem(problem)
-    check_method(method)
+    method = check_method(method).on(problem.sizes)
     loss, l2 = _objective_of(minimum)
     lr, steps = _steps_of(problem, method, loss, l2)
     prox = method.rule.prox

@@ -50,7 +50,15 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         raise ValueError(f"{path} line {line}: not UTF-8 text ({what}); save it as UTF-8") from None
     except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, brackets in brackets
         raise ValueError(f"{path}: not TOML: {error}") from None
+    _rename(values)
     return values, text
+
+
+def _rename(values: dict[str, Any]) -> None:
+    """Settings of older files in today's words."""
+    normalize = values.pop("normalize", None)
+    if normalize is not None:
+        values.setdefault("scale", "max_norm" if normalize else "none")
 
 
 def about_weights(config: Mapping[str, Any], options: Mapping[str, Any], path: str) -> str:

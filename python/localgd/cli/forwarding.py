@@ -55,7 +55,7 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
 
 def _seconds(settings: Settings, problem: Problem, method: Method) -> float:
     """What the rounds take, by the estimate of the best engine."""
-    options = {"loss": str(settings.loss), "itemsize": DTYPES[settings.dtype]}
+    options = {"loss": str(settings.loss), "itemsize": DTYPES[str(settings.dtype)]}
     costs = plans(problem, method, settings.rounds, **options).values()
     return min(p.seconds(settings.rounds) for p in costs if not p.unable)
 

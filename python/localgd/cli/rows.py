@@ -59,6 +59,7 @@ class Prepared:
 
     problem: Problem
     test: Pair | None
+    test_ids: np.ndarray | None  # of the clients of held-out rows, where the data has them
     settings: Settings
     data: str
     clients: str
@@ -79,8 +80,10 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
     else:
         X, scaling, encoder = _scaled_table(rows.X, settings, encoder)
     rows = dataclasses.replace(rows, X=X)
-    test = None if held_out is None else (rows.X[held_out], rows.y[held_out])
-    rows = rows if held_out is None else _some(rows, ~held_out)
+    test, test_ids = None, None
+    if held_out is not None:
+        others, rows = _some(rows, held_out), _some(rows, ~held_out)
+        test, test_ids = (others.X, others.y), others.ids
     known: dict[str, Any] = {
         "weights": settings.weights,
         "task": settings.task,
@@ -104,8 +107,9 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
     )
     if test is not None:
         data += f"; {len(test[1]):,} more rows held out as a test"
+    settings = settings.model_copy(update={"dtype": settings.dtype or problem.dtype.name})
     clients = _about_clients(problem, settings, dealing)
-    return Prepared(problem, test, settings, data, clients, in_options(rows.guessed))
+    return Prepared(problem, test, test_ids, settings, data, clients, in_options(rows.guessed))
 
 
 def _dealt(rows: Rows, settings: Settings, known: dict[str, Any]) -> Problem:
@@ -282,7 +286,7 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
     """Rows as the settings want them, and what was done to them."""
     largest = float(row_norms(X).max())
     said = f"largest norm {largest:.4g}"
-    if settings.scale is not None:
+    if settings.scale in SCALED:
         X, said = rows_to_scale(X, settings.scale), SCALED[settings.scale]
     if settings.by_largest_norm:
         standard = "columns standardised, then " if settings.data == "breast-cancer" else ""

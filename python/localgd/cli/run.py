@@ -19,6 +19,7 @@ from ..arguments import DTYPES
 from ..checkpointing import Checkpoint
 from ..engines import choose_engine
 from ..errors import UnsupportedError
+from ..loggers import CsvLogger
 from ..losses import check_loss
 from ..methods import Method
 from ..participation import Participation
@@ -28,13 +29,14 @@ from ..running import run
 from ..theory import learning_rate, penalty
 from . import chosen_method, files
 from .config import write_config
+from .evaluating import refuse, write_page
 from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
 from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
 from .report import table
 from .rows import Prepared, prepare
 from .screen import Screen, one_line, quoted
 from .settings import Settings
-from .target import Target, find_target
+from .target import MOST_SECONDS, Target, find_target
 
 __all__ = ["execute", "measured_shares"]
 
@@ -59,12 +61,15 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.line("Data", prepared.data)
     screen.guessed(prepared.guessed)
     screen.line("Clients", prepared.clients)
-    with screen.busy("computing the reference"):
+    with screen.busy(f"computing the reference{_limit(settings)}"):
         target = find_target(problem, str(settings.loss), settings.reference, l2)
     accuracy = measured_shares(problem, l2)
     target = dataclasses.replace(target, measures={**target.measures, **accuracy})
     screen.line("Reference", target.about)
-    screen.line("Method", _about_method(settings, problem, method))
+    if settings.evaluate is not None:
+        refuse(target)
+    about = _about_method(settings, problem, method)
+    screen.line("Method", about)
     if target.kind == "regularised":
         _show_offset(problem, method, target, screen)
 
@@ -94,6 +99,14 @@ def execute(settings: Settings, screen: Screen) -> int:
         figure = files.write_figure(
             result, gd, target, chosen_method.title(settings), folder, names.legend
         )
+    if settings.evaluate is not None:
+        paths["Evaluation"] = Path(settings.evaluate)
+        with screen.busy("evaluating"):
+            written["Evaluation"] = _written(
+                lambda: write_page(prepared, result, about, paths["Evaluation"]),
+                paths["Evaluation"].parent,
+                screen,
+            )
     for name, path in paths.items():
         screen.path(name, str(path) if written[name] else "none: it could not be written")
     screen.path("Figure", figure)
@@ -103,12 +116,19 @@ def execute(settings: Settings, screen: Screen) -> int:
     )
 
 
+def _limit(settings: Settings) -> str:
+    """How long the reference may take, and how to have it otherwise."""
+    if settings.reference:
+        return ", as long as it takes (--no-reference: without it)"
+    return f", for at most about {MOST_SECONDS:g} s (--no-reference: without it)"
+
+
 def _written(write: Callable[[], Any], folder: Path, screen: Screen) -> bool:
     """Whether a file could be written; if not, a line says why."""
     try:
         folder.mkdir(parents=True, exist_ok=True)  # again: it may have gone during the run
         write()
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, ValueError) as error:
         screen.error(f"{one_line(error)}; the rest goes on")
         return False
     return True
@@ -117,6 +137,8 @@ def _written(write: Callable[[], Any], folder: Path, screen: Screen) -> bool:
 def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
     """What ``localgd.run`` would refuse, before a reference is computed for minutes."""
     check_loss(settings.loss, problem)
+    if settings.evaluate is not None and problem.task == "regression":
+        raise ValueError(f"evaluate: got {settings.evaluate!r} for regression; want classes")
     if settings.checkpoint is not None:
         Checkpoint(settings.checkpoint)
     Participation(problem, method, settings.seed)
@@ -126,7 +148,7 @@ def _refuse_early(settings: Settings, problem: Problem, method: Method) -> None:
         settings.rounds,
         loss=str(settings.loss),
         engine=settings.engine,
-        itemsize=DTYPES[settings.dtype],
+        itemsize=DTYPES[str(settings.dtype)],
         memory_limit=settings.memory_limit,
     )
 
@@ -152,6 +174,7 @@ def measured_shares(problem: Problem, l2: float) -> dict[str, Callable[[np.ndarr
 def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
     settings = prepared.settings
     name = chosen_method.title(settings).partition(",")[0]
+    folder = Path(settings.out)
     with screen.progress(name, settings.rounds, "rounds") as update, _warnings_as_lines(screen):
         return run(
             prepared.problem,
@@ -162,8 +185,24 @@ def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> 
             checkpoint=settings.checkpoint,
             checkpoint_seconds=settings.checkpoint_seconds,
             keep_weights=bool(settings.pooled),
+            callback=_Following(folder / "history.csv"),
             progress=update or False,
         )
+
+
+class _Following:
+    """The records in a file while the run goes on; at its end errors of the file are said."""
+
+    def __init__(self, path: Path):
+        self._log: CsvLogger | None = CsvLogger(path)
+
+    def __call__(self, record: Mapping[str, float]) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log(record)
+        except OSError:
+            self._log = None
 
 
 @contextmanager

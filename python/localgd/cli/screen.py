@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import shlex
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,7 @@ __all__ = ["Screen", "one_line", "quoted"]
 
 NAME_WIDTH = 10
 WIDEST = 10_000  # columns
+SILENCE, LONGEST_SILENCE = 5.0, 60.0  # seconds without a word where there is no bar
 PLAIN = box.Box("    \n    \n -- \n" + "    \n" * 5, ascii=True)  # a line under the headings
 
 
@@ -43,6 +48,7 @@ class Screen:
                 stream.reconfigure(errors="replace")
         out: Any = Stream("stdout", self._lost)
         err: Any = Stream("stderr")
+        self.quiet = quiet
         self.out = Console(highlight=False, quiet=quiet, file=out)
         self.err = Console(highlight=False, stderr=True, file=err)
         self.live = self.err.is_terminal and not quiet
@@ -106,18 +112,45 @@ class Screen:
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
-        """A spinner on a terminal, while something without steps is computed."""
+        """A spinner on a terminal, while something without steps is computed; else lines."""
         if not self.live:
-            yield
+            with self._heard(lambda: text):
+                yield
             return
         with self.err.status(text):
             yield
 
     @contextmanager
+    def _heard(self, text: Callable[[], str]) -> Iterator[None]:
+        """A line on standard error after five seconds, and after twice as many each time."""
+        if self.quiet:
+            yield
+            return
+        begin, done = time.monotonic(), threading.Event()
+
+        def say() -> None:
+            wait = SILENCE
+            while not done.wait(wait):
+                self.err.print(
+                    f"localgd: {text()}, {time.monotonic() - begin:.0f} s", soft_wrap=True
+                )
+                wait = min(2 * wait, LONGEST_SILENCE)
+
+        speaker = threading.Thread(target=say, daemon=True)
+        speaker.start()
+        try:
+            yield
+        finally:
+            done.set()
+            speaker.join()
+
+    @contextmanager
     def progress(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None] | None]:
-        """A bar on a terminal; the function takes how far it is."""
+        """A bar on a terminal, else lines; the function takes how far it is."""
         if not self.live:
-            yield None
+            reached = [0]
+            with self._heard(lambda: f"{name}, {reached[0]:,} of {total:,} {unit}"):
+                yield None if self.quiet else partial(operator.setitem, reached, 0)
             return
         bar = Progress(
             TextColumn("{task.description}", style="bold cyan"),

@@ -11,6 +11,7 @@ import cyclopts
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .. import _validation as check
 from ..checkpointing import SECONDS_BETWEEN
 from ..servers import Server
 from . import kinds, words
@@ -86,7 +87,8 @@ def refusal(error: ValidationError, options: type[Options] = Options, text: str 
         said = f"unknown setting {name!r}; {hint}"
     elif first["type"] == "literal_error":
         allowed = first["ctx"]["expected"].replace(" or ", ", ")
-        said = f"{name}: got {first['input']!r}; want one of {allowed}"
+        looks_like = check.did_you_mean(first["input"], re.findall(r"'([^']+)'", allowed))
+        said = f"{name}: got {first['input']!r}; want one of {allowed}{looks_like}"
     else:
         said = f"{name}: {first['ctx']['error']}"
     found = re.search(rf"^[\s\[]*[\"']?{re.escape(name)}[\"']?\s*[=.\]]", text, re.MULTILINE)
@@ -126,11 +128,10 @@ class DataSettings(Options):
     test: kinds.Fraction | None = option("Share of the rows to hold out, as a test: a fraction.")
     # With seed 0 one client gets 566 of the 1,000 default rows and keeps one core busy alone.
     seed: kinds.Whole = option("Seed of all that is random: dealing, batches, sampling.", 1)
-    normalize: kinds.Flag = option(
-        "Divide all rows by the largest row norm: keeps lr 1 stable.", True
-    )
-    scale: Literal["rows", "spectral", "standard"] | None = option(
-        "Instead: each row by its norm; all by the spectral norm; columns of mean 0 and spread 1."
+    scale: Literal["max_norm", "rows", "spectral", "standard", "none"] = option(
+        "Divide all rows by the largest row norm, which keeps lr 1 stable; each by its norm; all "
+        "by the spectral norm; columns of mean 0 and spread 1; or nothing of these.",
+        "max_norm",
     )
     intercept: Literal["column", "free"] | None = option(
         "A column of ones beside the rows: a plane need not go through 0. --l2 leaves it alone if "
@@ -140,7 +141,7 @@ class DataSettings(Options):
     @property
     def by_largest_norm(self) -> bool:
         """Whether rows are divided by the largest row norm."""
-        return self.normalize and self.scale is None
+        return self.scale == "max_norm"
 
 
 @group("Labels")
@@ -266,7 +267,9 @@ class EngineSettings(Options):
     engine: Literal["auto", "gram", "hybrid", "primal"] = option(
         "The same result at different cost.", "auto"
     )
-    dtype: Literal["float64", "float32"] = option("Precision of rows and local steps.", "float64")
+    dtype: Literal["float64", "float32"] | None = option(
+        "Precision of rows and local steps. Default: that of the rows."
+    )
     threads: kinds.Positive | None = option(
         "Threads; any number gives the same bits. Default: as many as help."
     )
@@ -281,6 +284,9 @@ class OutputSettings(Options):
 
     out: Annotated[kinds.FilePath, Parameter(alias="-o")] = option(
         "The folder where the results go.", "localgd-run"
+    )
+    evaluate: kinds.FilePath | None = option(
+        "Write a page there: the model beside that of the pooled rows and each client's own."
     )
     records_per_decade: kinds.Positive = option("Measurements per factor of ten in rounds.", 10)
     checkpoint: kinds.FilePath | None = option(

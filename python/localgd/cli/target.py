@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 
 from .. import reference
-from ..errors import NotSeparableError
+from ..errors import NotSeparableError, TimeLimitError
 from ..losses import LOSSES, loss_with_tail
 from ..problem import Problem
 from ..reference import Limits
+from ..reference._deadline import time_limited
+from ..reference._max_margin import max_margin_if_separable
 
 __all__ = ["Target", "find_target"]
 
 Measure = Callable[[np.ndarray], float]
 MOST_NUMBERS = 2e7  # in the constraints of all classes: 4e7 take many minutes
 MOST_WEIGHTS = 1500  # Newton's method on more takes minutes
+MOST_SECONDS = 60.0  # unless the reference was asked for
 
 
 @dataclass(frozen=True)
@@ -44,31 +47,44 @@ def find_target(problem: Problem, loss: str, wanted: bool | None = True, l2: flo
     """What the iterates converge to with this loss; ``wanted`` None: if it is found in time."""
     if wanted is False:
         return _none("switched off")
-    if l2 > 0:
-        return _regularised(problem, loss, l2)
     constraints = problem.n_samples * (problem.n_classes - 1)
-    if wanted is None and constraints * problem.n_features > MOST_NUMBERS:
+    if wanted is None and l2 == 0 and constraints * problem.n_features > MOST_NUMBERS:
         return _none(
             f"{constraints:,} constraints in {problem.n_features:,} features take many minutes; "
             "--reference computes it"
         )
+    limit = MOST_SECONDS if wanted is None else None
     try:
-        if LOSSES[loss].affine:
-            return _squared(problem, loss)
-        if problem.task == "regression":
-            found = reference.minimizer(problem, loss=loss)
-            return _minimiser(found.weights, "minimiser of the loss", found.gradient_norm)
-        loss_with_tail(loss, problem, "the limit depends")
-        return _max_margin(problem, loss)
+        return _found(problem, loss, l2, time_limit=limit)
+    except TimeLimitError:
+        return _none(f"not found in {limit:g} s; --reference takes as long as it needs")
     except ValueError as error:
         return _none(str(error))
 
 
+@time_limited
+def _found(problem: Problem, loss: str, l2: float, *, time_limit: float | None) -> Target:
+    if l2 > 0:
+        return _regularised(problem, loss, l2)
+    if LOSSES[loss].affine:
+        return _squared(problem, loss)
+    if problem.task == "regression":
+        found = reference.minimizer(problem, loss=loss)
+        return _minimiser(found.weights, "minimiser of the loss", found.gradient_norm)
+    loss_with_tail(loss, problem, "the limit depends")
+    return _max_margin(problem, loss)
+
+
 def _max_margin(problem: Problem, loss: str) -> Target:
-    try:
-        found = reference.max_margin(problem)
-    except NotSeparableError:
-        return _classes(problem, loss) if problem.task == "multiclass" else _limits(problem, loss)
+    if problem.task == "binary":
+        found = max_margin_if_separable(problem)
+        if found is None:
+            return _limits(problem, loss)
+    else:
+        try:
+            found = reference.max_margin(problem)
+        except NotSeparableError:
+            return _classes(problem, loss)
     return Target(
         "max-margin",
         found,
@@ -78,10 +94,7 @@ def _max_margin(problem: Problem, loss: str) -> Target:
 
 
 def _regularised(problem: Problem, loss: str, l2: float) -> Target:
-    try:
-        found = reference.minimizer(problem, loss=loss, l2=l2)
-    except ValueError as error:
-        return _none(str(error))
+    found = reference.minimizer(problem, loss=loss, l2=l2)
     if found.direction is None:
         return _none("the minimiser is 0")
     return Target(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .base import Method, check_method
 from .control_variates import Scaffold
 from .exact import LocalSolve
+from .fedavg import FedAvg
 from .gradient_alignment import FedGA, GradAlign
 from .gradient_descent import GD, LocalGD, ModifiedLocalGD
 from .proximal import FedProx
@@ -14,6 +15,7 @@ from .stochastic import LocalSGD, MinibatchSGD
 __all__ = [
     "GD",
     "METHODS",
+    "FedAvg",
     "FedGA",
     "FedProx",
     "GradAlign",
@@ -28,6 +30,7 @@ __all__ = [
     "check_method",
 ]
 
+# By which names stand for them; FedAvg is LocalSGD in the words of its paper.
 METHODS: tuple[type[Method], ...] = (
     GD,
     LocalGD,

@@ -115,6 +115,8 @@ class Method:
         """Check the parameters that methods have beside these, the same under each name."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if value is None and field.default is None and field.name != "batch_size":
+                continue  # not given
             if field.name == "local_steps":
                 value = check_steps(value)
             elif field.name == "lr":
@@ -134,6 +136,33 @@ class Method:
     def rule(self) -> LocalRule:
         """The local work."""
         raise NotImplementedError
+
+    def on(self, sizes: Iterable[int]) -> Method:
+        """The method on clients of so many rows, where it depends on these.
+
+        ``self`` for all methods but :class:`localgd.FedAvg` with ``local_epochs``
+
+        Parameters
+        ----------
+        sizes : array of M ints
+            n_i.
+
+        Returns
+        -------
+        Method
+            This one.
+
+        References
+        ----------
+        Epochs as steps: McMahan et al., AISTATS 2017, arXiv:1602.05629.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> lg.GD(lr=0.1).on([10, 25])
+        GD(lr=0.1)
+        """
+        return self
 
     def clients_per_round(self, n_clients: int) -> int:
         """How many clients take part in each round.

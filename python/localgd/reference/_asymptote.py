@@ -19,6 +19,7 @@ from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows, stored
 from ._arguments import signed_rows
+from ._deadline import check_time, time_limited
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction
 from ._hard_margin import solves
@@ -243,7 +244,10 @@ class Asymptote(ReadOnlyArrays):
 
 
 @with_one_blas_thread
-def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
+@time_limited
+def asymptote(
+    problem: Problem, ref: MaxMargin | None = None, *, time_limit: float | None = None
+) -> Asymptote:
     """What separates the iterates from a multiple of ŵ on the span of the support rows, at last.
 
     ``z_j·ρ_S = log(c_j/α_j)``, j ∈ S, ρ_S in span(Z_S), that is
@@ -260,6 +264,9 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
         A binary task with separable rows.
     ref : result of :func:`max_margin`, optional
         That of this problem; computed if not given.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -277,6 +284,8 @@ def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
         to a client of weight 0, or rounding keeps ``residual`` above 1e-6.
     TypeError
         If ``problem`` or ``ref`` is something else.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     Warns
     -----
@@ -445,6 +454,7 @@ def _refined(
     rho = start.astype(EXTENDED) @ basis
     best = (np.inf, rho, _heights(Z, rho))
     for _ in range(SWEEPS):
+        check_time()
         offsets = _heights(Z, rho)
         lacking = lack(offsets)
         error = norm(lacking)
@@ -482,6 +492,7 @@ def _offset(A: np.ndarray, w: np.ndarray, c: np.ndarray, alpha: np.ndarray) -> n
     """``argmin Σ_j c_j exp(-a_j·ρ) + w·ρ`` for rows that span the space, from Σ α_j a_j = w."""
     rho: np.ndarray = np.linalg.lstsq(A, np.log(c) - np.log(alpha), rcond=None)[0]
     for _ in range(STEPS):
+        check_time()
         alpha = c * np.exp(-(A @ rho))
         step = _newton_step(A, alpha, alpha @ A - w)
         if step is None:

@@ -13,6 +13,7 @@ from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
 from ._arguments import signed_rows
+from ._deadline import time_limited
 from ._equality import EXTENDED, both_products
 from ._hard_margin import INEXACT, TOLERANCE
 from ._rows import lengths
@@ -66,7 +67,8 @@ class AverageMargin(ReadOnlyArrays):
 
 
 @with_one_blas_thread
-def average_margin(problem: Problem) -> AverageMargin:
+@time_limited
+def average_margin(problem: Problem, *, time_limit: float | None = None) -> AverageMargin:
     """The direction that Local-GD approaches if each client's rate is one over its own risk.
 
     ``u* = argmax_{‖u‖ ≤ 1} Σ_i p_i min_j z_ij·u``, by
@@ -81,6 +83,9 @@ def average_margin(problem: Problem) -> AverageMargin:
     ----------
     problem : Problem
         A binary task.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -98,6 +103,8 @@ def average_margin(problem: Problem) -> AverageMargin:
         above 1e-6.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     References
     ----------

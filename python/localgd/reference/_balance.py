@@ -6,6 +6,7 @@ import numpy as np
 
 from ..losses import LOSSES
 from ..rows import Rows
+from ._deadline import check_time
 from ._losses import Margins
 from ._regularised import descend
 from ._rows import part, times
@@ -34,6 +35,7 @@ def balanced_weights(C: Rows) -> np.ndarray | None:
     v = -mean.slopes(C @ u)
     chosen = np.flatnonzero(v > FALLING * before)
     for _ in range(SWEEPS):
+        check_time()
         if not len(chosen):
             return None
         some = part(C, chosen)

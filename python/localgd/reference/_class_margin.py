@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..rows import Rows
+from ._deadline import check_time
 from ._equality import EXTENDED, both_products
 from ._facial_reduction import facial_reduction
 from ._hard_margin import Certificate, hard_margin, unknown
@@ -55,6 +56,7 @@ def class_margin(X: Rows, y: np.ndarray, n_classes: int) -> ClassMargin | NoClas
     pairs = np.zeros((0, 2), dtype=np.int64)
     longest, patience, norm = 0.0, PATIENCE, 0.0
     for _ in range(ROUNDS):
+        check_time(W)
         gaps = _gaps(X @ W, y)
         rival = gaps.argmin(axis=1)
         least = gaps[np.arange(N), rival]

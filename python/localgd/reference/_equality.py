@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import qr, solve_triangular
 
 from ..rows import Rows
+from ._deadline import check_time
 from ._rows import blocks, dense
 
 __all__ = ["EXTENDED", "Polished", "both_products", "polish"]
@@ -36,6 +37,7 @@ def polish(A: Rows, b: np.ndarray, rows: np.ndarray, start: np.ndarray) -> Polis
     """
     x = start * (b[rows] @ start) / np.sum((start @ A[rows]) ** 2)
     while True:
+        check_time()
         own = dense(A[rows])
         Q, R = qr(own.T, mode="economic", check_finite=False)
         independent = np.zeros(len(rows), dtype=bool)

@@ -9,6 +9,7 @@ from scipy.linalg import lstsq
 
 from ..rows import Rows, is_sparse
 from ._balance import balanced_weights
+from ._deadline import check_time
 from ._least_distance import Unreachable, least_distance
 from ._rows import Product, dense, distinct, filled, has_many, lengths, part, times, triangle
 from ._scaling import equilibrated
@@ -61,6 +62,7 @@ def facial_reduction(Z: Rows) -> Faces:
     basis = np.zeros((0, B.shape[1]))
     v, heights = np.zeros(Z.shape[0]), np.zeros(Z.shape[0])
     while True:
+        check_time()
         C = outside(part(B, remaining), basis)
         norms = lengths(C)
         free = norms > TOLERANCE * usual[remaining]

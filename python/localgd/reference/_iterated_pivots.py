@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
 
 from ..rows import Rows
+from ._deadline import check_time
 from ._equality import EXTENDED, Polished, both_products
 from ._rows import lengths
 
@@ -26,6 +27,7 @@ def iterated_pivots(A: Rows, b: np.ndarray) -> Polished | None:
     """
     active, x = np.ones(A.shape[0], dtype=bool), np.zeros(A.shape[0])
     for _ in range(ROUNDS):
+        check_time()
         rows = np.flatnonzero(active)
         own = A[rows]
         found = _solved(own, b[rows], np.maximum(x[rows], 0.0))
@@ -51,6 +53,7 @@ def _solved(own: Rows, b: np.ndarray, start: np.ndarray) -> np.ndarray | None:
         x0=start,
         rtol=ACCURACY,
         maxiter=STEPS,
+        callback=lambda _: check_time(),
         M=LinearOperator(shape, lambda v: v.ravel() / squares),
     )
     return None if unfinished else np.asarray(x, dtype=np.float64)

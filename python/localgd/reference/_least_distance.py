@@ -9,6 +9,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, qr
 from scipy.optimize import nnls
 
 from ..rows import Rows, is_sparse
+from ._deadline import check_time
 from ._equality import EXTENDED, Polished, both_products, polish
 from ._iterated_pivots import iterated_pivots
 from ._rows import Product, dense, distinct, has_many
@@ -61,6 +62,7 @@ def _at_once(A: Rows, b: np.ndarray, tolerance: float) -> Polished | Unreachable
     solution = best = polish(A, b, rows, v[rows])
     least, left = np.inf, PATIENCE
     while left and len(wrong := _violated(A, b, solution.w, slips=1.0)):
+        check_time()
         rows = np.append(solution.rows, wrong[0])
         start = np.append(solution.multipliers, EPS * solution.multipliers.max())
         solution = polish(A, b, rows, start)
@@ -86,6 +88,7 @@ def _by_working_sets(A: Rows, b: np.ndarray, tolerance: float) -> Polished | Unr
     longest, left = 0.0, GROWING
     whole = is_sparse(A) and A.shape[0] < A.shape[1]
     while True:
+        check_time()
         if whole and len(work) > LARGE:
             whole, guess = False, iterated_pivots(A, b)
             if guess is not None and not len(_violated(A, b, guess.w, slips=8.0)):
@@ -177,6 +180,7 @@ def _block_pivots(A: Rows, b: np.ndarray, *, rounds: int = 40) -> Polished | Non
     gram = A @ A.T
     active = np.ones(len(A), dtype=bool)
     for _ in range(rounds):
+        check_time()
         rows = np.flatnonzero(active)
         try:
             factor = cho_factor(gram[np.ix_(rows, rows)], check_finite=False)

@@ -16,6 +16,7 @@ from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
 from ._arguments import signed_rows
+from ._deadline import time_limited
 from ._facial_reduction import facial_reduction
 from ._hard_margin import INEXACT, certify, hard_margin
 from ._losses import Margins
@@ -191,7 +192,14 @@ class Limits(ReadOnlyArrays):
 
 
 @with_one_blas_thread
-def limits(problem: Problem, *, loss: LossLike = "logistic", tolerance: float = 1e-10) -> Limits:
+@time_limited
+def limits(
+    problem: Problem,
+    *,
+    loss: LossLike = "logistic",
+    tolerance: float = 1e-10,
+    time_limit: float | None = None,
+) -> Limits:
     """What gradient descent approaches on rows that are separable, not separable, or in between.
 
     ``v̄ = argmin_{v ∈ span(rest)} Σ_{j ∈ rest} c_j ℓ(z_j·v)``,
@@ -211,6 +219,9 @@ def limits(problem: Problem, *, loss: LossLike = "logistic", tolerance: float = 
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
         rounding of the weights that sets the limit where rows differ in norm by 1e6.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -227,6 +238,8 @@ def limits(problem: Problem, *, loss: LossLike = "logistic", tolerance: float = 
         keeps the gradient above ``tolerance``, or rows or features differ too much in scale.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or an option is of the wrong kind.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     References
     ----------

@@ -15,13 +15,14 @@ from ..read_only import ReadOnlyArrays
 from ..rows import Rows
 from ._arguments import signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
+from ._deadline import time_limited
 from ._facial_reduction import Faces, facial_reduction
 from ._free_margin import free_margin
 from ._hard_margin import INEXACT, Certificate, certify, hard_margin
 from ._rows import compact
 from ._scaling import common_scale, rescaled
 
-__all__ = ["MaxMargin", "max_margin", "refusal"]
+__all__ = ["MaxMargin", "max_margin", "max_margin_if_separable", "refusal"]
 
 TOO_CLOSE = (
     "problem: the rows are separable, but by less than 1e-12 of their norm, too little for "
@@ -83,7 +84,10 @@ class MaxMargin(ReadOnlyArrays):
 
 
 @with_one_blas_thread
-def max_margin(problem: Problem, *, penalize_intercept: bool = True) -> MaxMargin:
+@time_limited
+def max_margin(
+    problem: Problem, *, penalize_intercept: bool = True, time_limit: float | None = None
+) -> MaxMargin:
     """The direction that gradient descent and Local-GD approach on separable rows.
 
     ``ŵ = argmin ½‖w‖²  s.t.  z_j·w ≥ 1 for all rows j``; for classes
@@ -105,6 +109,9 @@ def max_margin(problem: Problem, *, penalize_intercept: bool = True) -> MaxMargi
         of a binary problem that has an intercept; the minimisers with λ of one that is free turn
         there as λ → 0. ``margin`` is 1/‖u‖, ``weights`` are u and b, and the multipliers have
         Σ_j α_j y_j = 0, too.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -123,6 +130,8 @@ def max_margin(problem: Problem, *, penalize_intercept: bool = True) -> MaxMargi
         rounding keeps ``kkt_residual`` above 1e-6.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     References
     ----------
@@ -149,9 +158,21 @@ def max_margin(problem: Problem, *, penalize_intercept: bool = True) -> MaxMargi
     if check_problem(problem).task == "multiclass":
         return _of_classes(problem)
     Z, exponent = common_scale(signed_rows(problem, "max_margin"))
+    found = _of_rows(Z, exponent)
+    if found is None:
+        raise _refused(Z)
+    return found
+
+
+def max_margin_if_separable(problem: Problem) -> MaxMargin | None:
+    """The same of a binary task; None, without a certificate, where there is none."""
+    return _of_rows(*common_scale(signed_rows(problem, "max_margin")))
+
+
+def _of_rows(Z: Rows, exponent: int) -> MaxMargin | None:
     solution = hard_margin(Z)
     if solution is None:
-        raise _refused(Z)
+        return None
     w, alpha = solution
     return _result(w, alpha, np.flatnonzero(alpha), certify(Z, w, alpha), exponent)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import lsmr
+from scipy.sparse.linalg import LinearOperator, lsmr
 
 from .. import _validation as check
 from ..blas import with_one_blas_thread
@@ -14,6 +14,7 @@ from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows, as_double, is_sparse
+from ._deadline import check_time, time_limited
 from ._equality import EXTENDED
 from ._factors import Factors, factors
 from ._rows import absolute, compact, filled
@@ -63,7 +64,8 @@ class MinNorm(ReadOnlyArrays):
 
 
 @with_one_blas_thread
-def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
+@time_limited
+def min_norm(problem: Problem, *, init: Any = None, time_limit: float | None = None) -> MinNorm:
     """The point that gradient descent and Local-GD reach under the squared loss when d > N.
 
     ``w_0 + X⁺(y - X w_0)``
@@ -79,6 +81,9 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
         The rows of the clients, and their weights.
     init : array of shape (d,), optional
         w_0; zeros if not given.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -93,6 +98,8 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
         entries that are not finite.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`, or ``init`` is not of real numbers.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     References
     ----------
@@ -116,6 +123,7 @@ def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
         found = Iterated.of(X) if is_sparse(X) else factors(X)
     w = start
     for _ in range(REFINEMENTS):
+        check_time(w)
         if found:
             w = w + found.least_squares(_short(X, w, y))
     residual = _residual(X, w, y, found)
@@ -159,7 +167,14 @@ class Iterated:
 
 
 def _lsmr(A: Rows, y: np.ndarray) -> np.ndarray:
-    found = lsmr(A, y, atol=ACCURACY, btol=ACCURACY, conlim=0.0, maxiter=10 * max(A.shape))
+    across = A.T
+
+    def product(v: np.ndarray) -> np.ndarray:
+        check_time()
+        return np.asarray(A @ v)
+
+    timed = LinearOperator(A.shape, product, lambda u: across @ u, dtype=A.dtype)
+    found = lsmr(timed, y, atol=ACCURACY, btol=ACCURACY, conlim=0.0, maxiter=10 * max(A.shape))
     return np.asarray(found[0])
 
 

@@ -15,6 +15,7 @@ from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
 from ..theory import penalty
+from ._deadline import time_limited
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
@@ -91,12 +92,14 @@ class Minimizer(ReadOnlyArrays):
 
 
 @with_one_blas_thread
+@time_limited
 def minimizer(
     problem: Problem,
     *,
     loss: LossLike = "logistic",
     l2: float | str = 0.0,
     tolerance: float = 1e-10,
+    time_limit: float | None = None,
 ) -> Minimizer:
     """The point that gradient descent reaches: with λ, or on rows that no model separates in part.
 
@@ -125,6 +128,9 @@ def minimizer(
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is
         rounding of the weights that sets the limit where rows differ in norm by 1e6.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -142,6 +148,8 @@ def minimizer(
     UnsupportedError
         For a loss whose second derivatives are not known; without λ, for one whose second
         derivatives jump, and for more than 2,000 rows of more than 5,000 features.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     References
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from ..norms import norm
 from ..rows import Rows
+from ._deadline import check_time
 from ._equality import EXTENDED
 from ._factors import Factors, factors
 from ._losses import Classes, Margins
@@ -52,18 +54,23 @@ def minimise(X: Rows, objective: Margins | Classes) -> Minimum | None:
         return Minimum(w, objective.value(X @ w), 0.0, 0.0, 0.0, 0)
     frame = factors(X)
     with np.errstate(all="ignore"):  # a step that rounding made wild
-        v = _descend(frame.scores, objective)
+        v = _descend(frame.scores, objective, lambda v: objective.lift(frame.back, v))
         return None if v is None else _polished(X, frame, v, objective)
 
 
-def _descend(A: Rows, objective: Margins | Classes) -> np.ndarray | None:
+def _descend(
+    A: Rows, objective: Margins | Classes, lift: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray | None:
     """Newton steps, shortened where the loss asks for it, until they are short in every score.
+
+    ``lift`` makes weights of a point, for the error if the time is over.
 
     Along a step of spread β the curvature changes by a factor e^β at most, so a share
     log(1 + β)/β of it always descends (Sun and Tran-Dinh 2019).
     """
     v = np.zeros(objective.columns * A.shape[1])
     for _ in range(STEPS):
+        check_time(v, lift)
         scores = objective.lift(A, v)
         if objective.fits_all(scores):
             return None
@@ -123,6 +130,7 @@ def _polished(
     best = None
     metric, moved = _Metric.at(A, X @ w, objective), 0.0
     for _ in range(SWEEPS):
+        check_time(w)
         scores, doubt = _scores(X, w)
         if moved > STALE:
             metric, moved = _Metric.at(A, scores, objective), 0.0

@@ -5,6 +5,7 @@ It always exists, unless λ leaves an intercept alone that could grow without en
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from ..norms import norm
 from ..rows import Rows, is_sparse
+from ._deadline import check_time
 from ._losses import Classes, Margins
 from ._newton import step_share
 from ._rows import compact, distinct, lengths
@@ -60,8 +62,12 @@ def minimise_regularised(
         back = _span(X, free)
         rows = np.ascontiguousarray(X @ back)
     penalty = _Penalty(l2, free, objective.columns)
-    v = descend(rows, objective, penalty)
-    w = objective.lift(eye_array(d) if back is None else back, v)
+
+    def lift(v: np.ndarray) -> np.ndarray:
+        return objective.lift(eye_array(d) if back is None else back, v)
+
+    v = descend(rows, objective, penalty, lift=lift)
+    w = lift(v)
     scores = X @ w
     gradient = X.T @ objective.slopes(scores) + penalty.of_weights(w)
     gap, moved = norm(gradient) ** 2 / (2 * l2), 0.0
@@ -141,10 +147,12 @@ def descend(
     penalty: float | _Penalty,
     *,
     start: np.ndarray | None = None,
+    lift: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Newton steps, shortened where the objective asks for it; the point of least gradient.
 
-    ``penalty``: λ of all coordinates, if it leaves none alone.
+    ``penalty``: λ of all coordinates, if it leaves none alone. ``lift`` makes weights of the point,
+    for the error if the time is over.
     """
     v = np.zeros(objective.columns * A.shape[1]) if start is None else start
     if not isinstance(penalty, _Penalty):
@@ -152,7 +160,12 @@ def descend(
     l2 = penalty.factors(len(v))
     best, least, stalled = v, np.inf, 0
     first, long, highest = None, lengths(A), objective.value(objective.lift(A, v))
+
+    def check() -> None:
+        check_time(None if lift is None else best, lift)
+
     for _ in range(STEPS):
+        check()
         scores = objective.lift(A, v)
         gradient = objective.pull(A, objective.slopes(scores)) + l2 * v
         size = norm(gradient)
@@ -163,7 +176,7 @@ def descend(
         rounding = EPS * (float(objective.sizes(scores) @ long) + penalty.l2 * norm(v))
         if size <= ROUNDED * rounding or stalled == STALLED:
             break
-        step = _newton_step(A, objective, l2, scores, gradient, min(0.1, size / first))
+        step = _newton_step(A, objective, l2, scores, gradient, min(0.1, size / first), check)
         slope = float(gradient @ step)
         if not objective.loss.smooth and -slope > ROUNDING * highest:
             stalled = 0  # gradients fall late, once no more rows pass a place where it is not
@@ -178,6 +191,7 @@ def _newton_step(
     scores: np.ndarray,
     gradient: np.ndarray,
     accuracy: float,
+    check: Callable[[], None],
 ) -> np.ndarray:
     if len(gradient) <= LARGEST_HESSIAN:
         hessian = objective.hessian(A, scores)
@@ -194,6 +208,7 @@ def _newton_step(
         -gradient,
         rtol=max(accuracy, 1e-8),
         maxiter=1000,
+        callback=lambda _: check(),
         M=LinearOperator(shape, lambda p: p.ravel() / diagonal),
     )
     return np.asarray(found, dtype=np.float64)

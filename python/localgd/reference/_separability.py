@@ -12,6 +12,7 @@ from ..problem import Problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
 from ._arguments import signed_rows
+from ._deadline import time_limited
 from ._facial_reduction import Faces, facial_reduction
 from ._hard_margin import certify, hard_margin
 from ._rows import largest, scaled
@@ -71,7 +72,8 @@ class Separability(ReadOnlyArrays):
 
 
 @with_one_blas_thread
-def separability(problem: Problem) -> Separability:
+@time_limited
+def separability(problem: Problem, *, time_limit: float | None = None) -> Separability:
     """Decide whether a problem is linearly separable (without bias), with a certificate.
 
     ``z_j·u > 0 for all j``  or  ``Zᵀv = 0, v ≥ 0, Σ_j v_j = 1``
@@ -86,6 +88,9 @@ def separability(problem: Problem) -> Separability:
     ----------
     problem : Problem
         A binary task.
+    time_limit : float > 0, optional
+        Seconds after which it is given up. It is asked between the steps of the solvers, so that a
+        factorisation that has begun is finished first.
 
     Returns
     -------
@@ -101,6 +106,8 @@ def separability(problem: Problem) -> Separability:
         rounding hides every certificate.
     TypeError
         If ``problem`` is not a :class:`localgd.Problem`.
+    TimeLimitError
+        If it was not done within ``time_limit``.
 
     References
     ----------

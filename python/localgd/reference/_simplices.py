@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from ..norms import norm
 from ..rows import Rows
+from ._deadline import check_time
 from ._equality import EXTENDED, both_products
 from ._rows import dense, lengths
 
@@ -99,6 +100,7 @@ def _solved(
 ) -> Shortest:
     """The shortest vector of the rows' affine hulls, once those of a ≤ 0 have left."""
     while True:
+        check_time()
         own = dense(Z[rows]) * c[rows, None]
         order = np.argsort(-a, kind="stable")
         base = order[np.unique(clients[rows[order]], return_index=True)[1]]

@@ -9,6 +9,7 @@ from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh, qr, solve_trian
 
 from ..errors import UnsupportedError
 from ..rows import Rows, is_sparse
+from ._deadline import check_time
 from ._rows import Product, blocks, dense, gram, has_many, triangle
 
 __all__ = ["Balance", "outside", "row_space", "spectrum"]
@@ -46,6 +47,7 @@ def spectrum(Z: Rows, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
             "to compute, and which are not separable or not known to be; want fewer features, or "
             "l2 > 0 where there is one"
         )
+    check_time()
     squares, V = eigh(gram(Z, np.ones(Z.shape[0])), check_finite=False)
     sure = squares > SURE * squares[-1]
     K, null = V[:, sure], V[:, ~sure]

@@ -63,6 +63,11 @@ class Entry:
         """The entry of a run by itself."""
         return cls(values, run.status, run.message, run.engine, run.elapsed, run.history, key)
 
+    def last_record(self) -> dict[str, Any]:
+        """What distinguishes it from the others, its status, and what was measured last."""
+        measured = {name: column[-1].item() for name, column in self.history.items() if len(column)}
+        return {**self.values, "status": self.status, **measured}
+
     def to_json(self) -> str:
         """A line of the output file; floats keep all their digits."""
         history = {name: _written(column.tolist()) for name, column in self.history.items()}

@@ -16,7 +16,7 @@ from ..running import run
 
 __all__ = ["SETTINGS", "Case", "axis_of", "cases"]
 
-OF_SINGLE_RUNS = {"progress", "checkpoint", "checkpoint_seconds", "keep_weights"}
+OF_SINGLE_RUNS = {"progress", "callback", "checkpoint", "checkpoint_seconds", "keep_weights"}
 # The keyword arguments of run that a sweep may vary or fix, with their defaults.
 SETTINGS = {
     name: parameter.default
@@ -56,6 +56,7 @@ def cases(
             if len(named_problems) > 1:
                 labels = {"problem": problem_name, **labels}
             labels = {"method": method_name, **labels}
+            made = made.on(problem.sizes)
             yield Case(labels, problem, made, {**settings, **others})
 
 

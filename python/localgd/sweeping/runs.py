@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import logging
 import os
 import re
 import warnings
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _validation as check
+from ..arguments import check_callback
 from ..participation import BIASED, is_biased
 from ..progress import check_progress, progress_report
 from ..running import run
@@ -31,6 +33,8 @@ from .stores import open_store
 from .table import Sweep
 
 __all__ = ["carry_out", "sweep", "sweep_iter", "windows"]
+
+log = logging.getLogger("localgd")
 
 Work = list[CheckedRun] | tuple[str, Case]  # runs side by side, or a single one with its key
 Named = list[tuple[str, Case]]  # runs with their keys
@@ -51,6 +55,7 @@ def sweep(
     batch: bool = True,
     out: str | os.PathLike[str] | None = None,
     progress: bool | Callable[[int], None] = False,
+    callback: Any = None,
     **settings: Any,
 ) -> Sweep:
     """Run every combination of a grid.
@@ -93,6 +98,10 @@ def sweep(
         it cannot be told from others; a UserWarning says so.
     progress : bool or callable, default False
         True: a bar if standard error is a terminal; a callable is given the number of runs done.
+    callback : callable or list of callables, optional
+        Each is given every run as it finishes: a dict of what distinguishes it from the others, its
+        ``status``, and its last record. If one of them says True no other run begins; the table has
+        those that have finished.
     **settings
         Further arguments of :func:`localgd.run`, the same for all runs.
 
@@ -126,6 +135,7 @@ def sweep(
     [0.34, 0.236, 0.18]
     """
     check_progress(progress)
+    callbacks = check_callback(callback)
     asked = _asked(problem, method, grid, rounds, executor, batch, settings)
     wanted = list(asked.cases())
     _warn_of_bias(wanted, stacklevel=3)
@@ -140,8 +150,12 @@ def sweep(
         report = stack.enter_context(progress_report(progress, total, unit="runs"))
         for entry in entries:
             done[entry.key] = entry
+            log.info("run %d of %d: %s", len(done), total, entry.status)
             if report is not None:
                 report(len(done))
+            told = [function(entry.last_record()) for function in callbacks]
+            if any(told):
+                break
     # Runs that are the same have one entry in the file, under the names of one of them.
     return Sweep(
         [dataclasses.replace(done[key], values=case.values) for key, case in named if key in done],
@@ -254,7 +268,8 @@ def _asked(
     for name in settings:
         if name not in SETTINGS:
             names = ", ".join(sorted(SETTINGS))
-            raise TypeError(f"{name}: run has no such argument; want one of {names}")
+            near = check.did_you_mean(name, SETTINGS)
+            raise TypeError(f"{name}: run has no such argument; want one of {names}{near}")
     check.flag("batch", batch)
     check_executor(executor)
     if grid is not None and not isinstance(grid, Mapping):
