@@ -98,16 +98,26 @@ LOSSES = {
 
 @dataclass(frozen=True)
 class Objective:
-    """``f_i(w) = (1/n_i) Σ_j ℓ + (λ/2)‖w‖²``."""
+    """``f_i(w) = (1/n_i) Σ_j ℓ + (λ/2)‖w‖²``, the last feature left out of λ if it is free."""
 
     loss: str
     l2: float = 0.0
+    free_intercept: bool = False
+
+    def penalized(self, w):
+        pull = self.l2 * w
+        if self.free_intercept:
+            pull[-1] = 0
+        return pull
 
     def value(self, X, y, w):
-        return LOSSES[self.loss].value(X, y, w) + 0.5 * self.l2 * np.sum(w * w)
+        return LOSSES[self.loss].value(X, y, w) + 0.5 * np.sum(w * self.penalized(w))
+
+    def data_gradient(self, X, y, w):
+        return LOSSES[self.loss].gradient(X, y, w)
 
     def gradient(self, X, y, w):
-        return LOSSES[self.loss].gradient(X, y, w) + self.l2 * w
+        return self.data_gradient(X, y, w) + self.penalized(w)
 
 
 def objective(loss: str | Objective) -> Objective:
@@ -159,6 +169,7 @@ class Rounds:
     def __init__(self, method: Method, p: Sequence[float], *, seed: int = 0):
         self.method, self.p, self.seed = method, p, seed
         self.controls = [0.0] * len(p)  # c_i of SCAFFOLD
+        self.gradients = {}  # of the last steps of each client: Σ_l (1 - ηλ)^(L-1-l) g_l
         numbers = dict(method.server_numbers)
         self.server = SERVERS["Anchored" if method.name == "ModifiedLocalGD" else method.server](
             **numbers
@@ -178,6 +189,8 @@ class Rounds:
                     (1.0 - self.method.lr(k) * l2) ** step for step in range(self.method.steps(i))
                 )
                 mean = (w - models[i]) / (tau * self.method.lr(k)) - l2 * w
+                if objective(loss).free_intercept:  # with the weights of the other features
+                    mean[-1] = (self.gradients[i] / tau - correction)[-1]
                 self.controls[i] = correction + mean
         factors = self.factors(shares, k, objective(loss).l2)
         # What the steps did: displacements cancel in the mean, so they are not normalised.
@@ -205,9 +218,12 @@ class Rounds:
                 if objective(loss).loss == "squared"
                 else projection(*client, w)
             )
-        local = start
+        local, of = start, objective(loss)
+        self.gradients[i] = np.zeros_like(w)
         for X, y in self.batches(i, client, k):
-            gradient = objective(loss).gradient(X, y, local) + method.mu * (local - w)
+            own = of.data_gradient(X, y, local)
+            self.gradients[i] = (1 - method.lr(k) * of.l2) * self.gradients[i] + own
+            gradient = own + of.penalized(local) + method.mu * (local - w)
             local = local - method.lr(k) * (gradient - correction)
         return local
 

@@ -345,11 +345,19 @@ def fitting_labels(loss: str, X: np.ndarray, rng: np.random.Generator) -> np.nda
 
 
 @cache
-def clients(loss: str, sizes: tuple[int, ...] = SIZES, d: int = N_FEATURES, seed: int = 3):
-    """Rows of length about 1 dealt to clients of these sizes."""
+def clients(
+    loss: str,
+    sizes: tuple[int, ...] = SIZES,
+    d: int = N_FEATURES,
+    seed: int = 3,
+    intercept: str | None = None,
+):
+    """Rows of length about 1 dealt to clients of these sizes; 1 is their last number with one."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((sum(sizes), d)) / np.sqrt(d)
     y = fitting_labels(loss, X, rng)
+    if intercept is not None:
+        X[:, -1] = 1
     cuts = np.cumsum(sizes)[:-1]
     return list(zip(np.split(X, cuts), np.split(y, cuts), strict=True))
 
@@ -359,10 +367,13 @@ def task(loss: str) -> str | None:
     return {"softmax": "multiclass", "poisson": "regression"}.get(loss)  # counts may be classes
 
 
-def problem(loss: str, weights="equal", **shape) -> lg.Problem:
+def problem(loss: str, weights="equal", intercept: str | None = None, **shape) -> lg.Problem:
     """The same rows as a Problem."""
     labels = range(N_CLASSES) if loss == "softmax" else None
-    return lg.Problem(clients(loss, **shape), weights=weights, task=task(loss), labels=labels)
+    rows = clients(loss, intercept=intercept, **shape)
+    if intercept is not None:
+        rows = [(X[:, :-1], y) for X, y in rows]
+    return lg.Problem(rows, weights=weights, task=task(loss), labels=labels, intercept=intercept)
 
 
 def client_weights(weights, sizes) -> np.ndarray:
@@ -397,7 +408,7 @@ def expected(
     return oracle.simulate(
         rows,
         p,
-        loss=oracle.Objective(loss, l2),
+        loss=oracle.Objective(loss, l2, made.free_intercept),
         step=case.step(rate, p),
         rounds=rounds,
         init=init,
@@ -426,7 +437,8 @@ def assert_history(
     if problem.task == "regression":
         names -= {"margin"}
     sent = {"bytes", "bits", "bits_up", "bits_down"}
-    assert set(run.history) == names | {"local_steps", *sent}, where
+    passes = set() if "passes" not in run.history else {"passes"}
+    assert set(run.history) == names | {"local_steps", *passes, *sent}, where
     for name in names:
         assert_measure(name, run.history[name], history, tolerance, where)
 

@@ -213,7 +213,8 @@ PLAIN = st.fixed_dictionaries(
         ),
         "rounds": st.integers(0, 2**53),
         "seed": st.integers(0, 2**60),
-        "bias": st.booleans(),
+        "intercept": st.sampled_from(["column", "free"]),
+        "normalize": st.booleans(),
         "threads": st.integers(1, 64),
         "scheme": st.sampled_from(["iid", "quantity:1e-3"]),
         "loss": st.sampled_from(["exponential", "logistic", "squared"]),
@@ -249,7 +250,8 @@ def test_unknown_settings_are_refused_by_name(tmp_path):
         ('rounds = 3\r\n"lr" = 0\r\n', "lr: got 0.0; want a finite number above 0", 2),
         ("rounds = 3\n\n[engine]\nname = 1", "engine: got {'name': 1}; want one of 'auto'", 3),
         ("lr = 3\nrounds.first = 1", "rounds: got {'first': 1}; want a whole number", 2),
-        ("bias = 1", "bias: got 1; want true or false", 1),
+        ("normalize = 1", "normalize: got 1; want true or false", 1),
+        ('intercept = "line"', "intercept: got 'line'; want one of", 1),
     ],
 )
 def test_refusals_name_the_line_of_the_file(tmp_path, text, message, line):
@@ -354,8 +356,9 @@ def test_digits_in_a_pipe(tmp_path):
 def test_config_repeats_the_bits_from_another_folder(here):
     write_csv(here / "rows.csv", labels=["no", "yes"])
     options = (
-        "--data rows.csv --clients 3 --scheme quantity:1 --seed 5 --weights samples --bias "
-        "--lr polynomial:1,0.25 --rounds 1e2 --loss logistic --records-per-decade 4 --out a"
+        "--data rows.csv --clients 3 --scheme quantity:1 --seed 5 --weights samples "
+        "--intercept free --lr polynomial:1,0.25 --rounds 1e2 --loss logistic "
+        "--records-per-decade 4 --out a"
     )
     assert main(["run", *options.split()]) == 0
     config, elsewhere = here / "a" / "run.toml", here / "elsewhere"
@@ -567,11 +570,14 @@ def test_options_win_over_the_config(here, capsys):
 
 def test_a_flag_of_the_config_is_undone_and_the_last_option_counts(here):
     write_csv(here / "rows.csv")
-    (here / "my.toml").write_text('data = "rows.csv"\nrounds = 4\nbias = true\n')
-    for option, more in (("--bias", 1), ("--no-bias", 0)):
+    (here / "my.toml").write_text('data = "rows.csv"\nrounds = 4\nnormalize = false\n')
+    starts = []
+    for option in ("--normalize", "--no-normalize"):
         assert main(f"run --config my.toml --rounds 3 {option} --rounds 2".split()) == 0
         run = lg.load("localgd-run/run.npz")
-        assert (run.round, len(run.weights)) == (2, PROBLEM.n_features + more)
+        assert run.round == 2
+        starts.append(run.history["grad_norm"][0])
+    assert starts[0] != starts[1]
 
 
 def test_help_explains_every_setting(here, capsys):

@@ -353,11 +353,12 @@ def test_sparse_rows_of_a_file_stay_sparse(here):
         for j, x in enumerate(X)
     ]
     (here / "rows").write_text("\n".join(lines))
-    values = {"data": "rows", "kind": "svmlight", "clients": 3, "test": 0.2, "bias": True}
+    values = {"data": "rows", "kind": "svmlight", "clients": 3, "test": 0.2, "intercept": "free"}
     sparse, dense = (prepare(Settings.from_values(values), sparse=kind) for kind in (None, False))
     assert sparse.problem.sparse
     assert not dense.problem.sparse
     assert sparse.problem.labels == (1, 2)
+    assert sparse.problem.intercept == "free"
     np.testing.assert_allclose(sparse.problem.X.toarray(), dense.problem.X, rtol=1e-14)
     np.testing.assert_allclose(sparse.test[0].toarray(), dense.test[0], rtol=1e-14)
     assert f"41 features, {sparse.problem.X.nnz:,} numbers other than 0, divided" in sparse.data

@@ -161,8 +161,6 @@ def test_what_does_not_fit_is_refused():
             lg.run(problem, lg.LocalGD(2, 0.1), rounds=1, l2=wrong)
     with pytest.raises(lg.UnsupportedError, match="l2"):
         lg.run(problem, lg.LocalSolve(), rounds=1, l2=0.1)
-    with pytest.raises(lg.UnsupportedError, match="l2"):
-        lg.fast_forward(problem, lg.LocalGD(2, 0.1), rounds=1, l2=0.1)
     rows = [([[1.0, 0.0]], [1]), ([[0.0, 1.0], [1.0, 1.0]], [-1, 1])]
     with pytest.raises(ValueError, match="sample_weight: all rows of client 1 weigh 0"):
         lg.Problem(rows, sample_weight=[[1.0], [0.0, 0.0]])

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 import localgd as lg
 from localgd._backend import core
 from localgd.labels import TASKS
-from localgd.losses import KINDS, LOSSES, Loss, Tail, of_core
+from localgd.losses import KINDS, LOSSES, BaseLoss, Tail, of_core
 
 SEPARABLE = lg.datasets.make_separable(n_clients=3, n_samples=6, n_features=30, seed=0)
 OVERLAPPING = lg.datasets.make_nonseparable(n_clients=3, n_samples=20, n_features=3, seed=0)
@@ -134,7 +134,7 @@ def test_a_loss_of_the_core_alone_has_its_gradients_and_no_minimiser(monkeypatch
     w = np.linspace(-1, 1, 3)
     known = lg.analysis.gradient_alignment(OVERLAPPING, w, "logistic")
     monkeypatch.setitem(LOSSES, "logistic", of_core("logistic"))
-    assert type(LOSSES["logistic"]) is Loss
+    assert type(LOSSES["logistic"]) is BaseLoss
     found = lg.analysis.gradient_alignment(OVERLAPPING, w, "logistic")
     assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(known), rel=1e-12)
     for find in (lg.reference.minimizer, lg.reference.limits):

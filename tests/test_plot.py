@@ -208,6 +208,63 @@ def test_without_a_reference_the_axis_does_not_say_max_margin(runs):
     assert lg.plot.convergence(runs).get_ylabel() == "Angle to reference model (°)"
 
 
+def test_any_column_can_be_drawn(runs):
+    ax = lg.plot.convergence(runs, quantity="loss")
+    drawn = line(ax, "L = 10").get_ydata()
+    np.testing.assert_array_equal(drawn, runs["L = 10"].history["loss"][1:])
+    assert (ax.get_yscale(), ax.get_ylabel()) == ("log", "Loss")
+    assert legend_texts(ax) == ["L = 1", "L = 10"]  # no law is known of it
+    assert lg.plot.convergence(runs, quantity="grad_alignment").get_yscale() == "linear"
+
+
+def test_many_runs_are_bands(problem, ref):
+    def runs(count):
+        methods = [lg.LocalSGD(L, 0.5, batch_size=2) for L in (1, 10)]
+        return [
+            lg.run(problem, method, rounds=20, seed=seed, reference=ref)
+            for method in methods
+            for seed in range(count)
+        ]
+
+    few, many = runs(3), runs(21)
+    assert len(lg.plot.convergence(few, ref).get_lines()) == 2 * 6  # and their laws
+    ax = lg.plot.convergence(many, ref)
+    assert legend_texts(ax) == ["LocalSGD, L = 1", "LocalSGD, L = 10"]
+    assert ax.get_legend().get_title().get_text() == "median and middle 90 % of 21 runs"
+    angles = np.degrees([run.history["angle"][1:] for run in many[:21]])
+    np.testing.assert_allclose(
+        line(ax, "LocalSGD, L = 1").get_ydata(), np.median(angles, axis=0), rtol=1e-12
+    )
+    (band, _) = ax.collections
+    ends = band.get_paths()[0].get_extents()
+    low, high = np.quantile(angles, [0.05, 0.95], axis=0)
+    assert (ends.y0, ends.y1) == pytest.approx((low.min(), high.max()))
+    named = lg.plot.convergence({str(i): run for i, run in enumerate(many)}, ref)
+    assert legend_texts(named) == ["all 42 runs"]
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.3, 0.31, 0.34], ["0.3", "0.31", "0.32", "0.33", "0.34"]),
+        ([2e-9, 3e-9, 7e-9], [f"${k}{{\\times}}10^{{-9}}$" for k in (2, 4, 6)]),
+        ([0.02, 0.1, 0.9], ["0.02", "0.05", "0.1", "0.2", "0.5"]),
+    ],
+)
+def test_log_axes_under_two_decades_are_labelled(runs, values, shown):
+    run = runs["L = 1"]
+    rounds = np.array([1, 2, 3])
+    ax = lg.plot.convergence(
+        with_history(run, round=rounds, loss=np.array(values)), quantity="loss"
+    )
+    ax.figure.canvas.draw()
+    texts = [*ax.yaxis.get_ticklabels(), *ax.yaxis.get_ticklabels(minor=True)]
+    low, high = ax.get_ylim()
+    got = [t.get_text() for t in texts if t.get_text() and low <= t.get_position()[1] <= high]
+    assert ax.get_yscale() == "log"
+    assert set(shown) <= set(got) and len(got) <= 8, got
+
+
 def test_convergence_draws_into_the_axes_given(runs, ref):
     _, ax = plt.subplots()
     ax.plot([1, 2], [3, 4], label="mine")
@@ -226,8 +283,8 @@ def test_convergence_refuses(runs, problem, ref):
         lg.plot.convergence(runs, quantity="margin")
     with pytest.raises(TypeError, match="ref: got ndarray; want the result of"):
         lg.plot.convergence(runs, ref.weights, quantity="margin")
-    with pytest.raises(ValueError, match="quantity: got 'loss'; want one of 'angle', 'margin'"):
-        lg.plot.convergence(runs, ref, quantity="loss")
+    with pytest.raises(ValueError, match="quantity: no run has the column 'speed'; want one of"):
+        lg.plot.convergence(runs, ref, quantity="speed")
     with pytest.raises(ValueError, match="run: got no run"):
         lg.plot.convergence([], ref)
     with pytest.raises(TypeError, match=r"run: got ndarray; want a result of lg\.run"):
@@ -289,6 +346,16 @@ def test_margins_mark_the_smallest_and_the_best(problem, ref, runs):
         "best possible, γ = 0.143",
     ]
     assert len(lg.plot.margins(problem, w).get_lines()) == 1
+
+
+def test_a_rare_label_is_seen():
+    X = np.concatenate([np.linspace(1, 2, 400), np.linspace(-3, -1, 8)])[:, None]
+    y = np.repeat([1, -1], [400, 8])
+    rare = lg.plot.margins(lg.Problem([(X, y)]), [1.0])
+    assert rare.get_yscale() == "log"
+    assert 0 < rare.get_ylim()[0] < 1  # a single row has a bar
+    even = lg.plot.margins(lg.Problem([(X[392:], y[392:])]), [1.0])
+    assert even.get_yscale() == "linear" and even.get_ylim()[0] == 0
 
 
 def test_a_row_on_the_wrong_side_is_named_with_a_minus_sign():
@@ -375,6 +442,29 @@ def test_the_users_settings_are_left_alone(runs, ref, problem):
     lg.plot.overview(runs, ref)
     lg.plot.clients(problem)
     assert dict(matplotlib.rcParams) == before
+
+
+def test_style_is_for_one_column_or_two(runs, ref, problem):
+    before = dict(matplotlib.rcParams)
+    with lg.plot.style("two-column"):
+        assert lg.plot.convergence(runs, ref).figure.get_figwidth() == 7.0
+        own, ax = plt.subplots()
+        assert own.get_figwidth() == 7.0 and ax.xaxis.label.get_size() == 8
+        with lg.plot.style("column"):
+            assert lg.plot.clients(problem).figure.get_figwidth() == 3.5
+        assert lg.plot.clients(problem).figure.get_figwidth() == 7.0
+        with lg.plot.style(5.2):
+            assert lg.plot.clients(problem).figure.get_figwidth() == 5.2
+    assert dict(matplotlib.rcParams) == before
+    assert lg.plot.clients(problem).figure.get_figwidth() == 3.5
+    for wrong, error, message in (
+        ("wide", ValueError, "width: got 'wide'; want one of 'column', 'two-column'"),
+        (0.5, ValueError, "width: got 0.5"),
+        (99, ValueError, "width: got 99; want at most 20 inches"),
+        (None, TypeError, "width: got None"),
+    ):
+        with pytest.raises(error, match=message), lg.plot.style(wrong):
+            pass
 
 
 def test_letters_are_readable_at_column_width(runs, ref):

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
@@ -368,3 +369,60 @@ def test_same_bits_twice():
     first, second = (lg.reference.max_margin(problem_of(Z)) for _ in range(2))
     assert first.weights.tobytes() == second.weights.tobytes()
     assert first.dual.tobytes() == second.dual.tobytes()
+
+
+# -- A bias that counts for nothing ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+def test_a_free_bias_gives_the_support_vector_machine(sparse, scale):
+    svm = pytest.importorskip("sklearn.svm")
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((40, 6))
+        y = np.where(X[:, 0] + 0.5 * X[:, 1] > 0.3, 1.0, -1.0)
+        rows = sp.csr_array(X * scale) if sparse else X * scale
+        problem = lg.Problem([(rows, y)], intercept="free")
+        found = lg.reference.max_margin(problem, penalize_intercept=False)
+        theirs = svm.SVC(kernel="linear", C=1e10, tol=1e-12).fit(X, y)
+        np.testing.assert_allclose(found.weights[:-1] * scale, theirs.coef_[0], atol=1e-5)
+        assert found.weights[-1] == pytest.approx(theirs.intercept_[0], abs=1e-5)
+        assert found.margin == pytest.approx(1 / np.linalg.norm(found.weights[:-1]))
+        assert found.kkt_residual < 1e-12
+        assert found.duality_gap < 1e-12
+        assert abs(found.dual @ y) < 1e-12 * found.dual.sum()
+        assert set(found.support) <= set(found.on_margin)
+        if scale == 1:  # a bias that counts in the norm makes the margin no larger
+            assert lg.reference.max_margin(problem).margin <= found.margin
+
+
+def test_minimisers_with_a_free_intercept_turn_there():
+    problem = lg.Problem(
+        [([[2.0, 0.0], [0.0, 1.5]], [1, 1]), ([[0.3, 0.4], [-1.0, 0.2]], [-1, -1])],
+        intercept="free",
+    )
+    found = lg.reference.max_margin(problem, penalize_intercept=False)
+    angles = [
+        lg.angle(
+            lg.reference.minimizer(problem, loss="exponential", l2=l2).weights, found.direction
+        )
+        for l2 in (1e-2, 1e-5, 1e-8, 1e-11)
+    ]
+    assert (np.diff(angles) < 0).all()
+    assert angles[-1] < 0.05
+
+
+def test_a_free_bias_wants_an_intercept_and_both_labels():
+    rows = [([[1.0], [2.0]], [1, -1])]
+    with pytest.raises(ValueError, match="penalize_intercept: got False for a problem without"):
+        lg.reference.max_margin(lg.Problem(rows), penalize_intercept=False)
+    one = lg.Problem([([[1.0], [2.0]], [1.0, 1.0])], task="binary", intercept="free")
+    with pytest.raises(ValueError, match="all rows have one label"):
+        lg.reference.max_margin(one, penalize_intercept=False)
+    mixed = lg.Problem([([[1.0], [2.0], [3.0]], [1, -1, 1])], intercept="free")
+    with pytest.raises(lg.NotSeparableError, match="no u and b") as caught:
+        lg.reference.max_margin(mixed, penalize_intercept=False)
+    v = caught.value.certificate
+    assert v.min() >= 0
+    assert np.abs(v @ mixed.signed_rows).max() < 1e-12 * v.sum()

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import localgd as lg
 from localgd.reproducing import Context, find
+from localgd.reproducing.experiments import e02_residual as e02
 
 LIMIT = "Limit on the support rows' span"
 
@@ -54,8 +56,20 @@ def test_a_wrong_time_scale_is_found_out(experiment):
 
 
 def test_a_residual_that_grows_is_found_out(experiment, measured):
-    grows = {**measured.numbers, "worst_movement_ratio": 1.0}
+    """A client without a say: the model turns to another direction, and ρ_k grows like log k."""
+
+    def silent(problem):
+        clients = np.repeat(np.arange(problem.n_clients), problem.sizes)
+        weights = np.array([0.0, *([1 / (problem.n_clients - 1)] * (problem.n_clients - 1))])
+        return lg.Problem.from_arrays(problem.X, problem.y, clients, weights=weights)
+
+    sabotaged = replace(experiment, trained=silent)
+    grows = {**measured.numbers, **sabotaged._synthetic(Context(quick=True), 1).numbers()}
+    assert grows["worst_movement_ratio"] == pytest.approx(2, rel=0.01)  # as log k doubles
     assert experiment.judge(grows)["Bounded"].answer == "does not hold"
+
+
+def test_a_residual_that_is_late_is_a_caveat(experiment, measured):
     late = {**measured.numbers, "worst_distance_100_percent": 0.6}
     assert experiment.judge(late)[LIMIT].answer == "holds with a caveat"
 
@@ -68,6 +82,10 @@ def test_outside_the_span_a_single_small_step_is_found_out(experiment):
     assert condition.answer(found) == "not met"
 
 
-def test_a_positive_multiplier_has_no_law_of_log_log(experiment, measured):
-    flat = {**measured.numbers, "degenerate_slope_error": 1.0}
+def test_without_the_row_on_the_margin_there_is_no_law_of_log_log(experiment, measured):
+    """Trained with the second row beyond the margin, whose pull dies out."""
+    beyond = lg.Problem([([[1.0, 0.0]], [1]), ([[2.0, 1.0]], [1])])
+    sabotaged = replace(experiment, trained=lambda problem: beyond)
+    slope = e02._late_slope(sabotaged._degenerate(Context(quick=True)))
+    flat = {**measured.numbers, "degenerate_slope_error": abs(slope - 1)}
     assert experiment.judge(flat)["Rows of multiplier 0"].answer == "does not hold"

@@ -8,7 +8,6 @@ import pytest
 import localgd as lg
 from localgd.reproducing import Context, find
 from localgd.reproducing.experiments import e04_heterogeneity as e04
-from localgd.reproducing.intervals import Estimate
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -93,9 +92,35 @@ def test_pictures_are_drawn_from_the_series(experiment, measured):
     assert names == ["explained", "skew", "shift", "between"]
 
 
-def test_without_the_effect_of_weights_the_claim_falls(experiment, measured):
-    flat = {**measured.numbers, "equal_weights_decades": Estimate(0.2, 0.1, 0.3)}
+def test_weights_that_are_not_passed_on_are_found_out(experiment, measured):
+    """p_i = n_i/N whatever was asked for."""
+    deal = e04._dealing(Context(quick=True))
+
+    def unweighted(scheme, seed, weights):
+        return deal(scheme=scheme, seed=seed)
+
+    skew = experiment._skew(Context(quick=True), unweighted, "digits")
+    flat = {**measured.numbers, "equal_weights_decades": by_equal_weights(skew)}
     assert experiment.judge(flat)["Weights of clients"].answer == "does not hold"
+
+
+def by_equal_weights(skew):
+    return e04._against_last(e04.part(skew, equal=1))[0]
+
+
+def test_local_steps_that_are_not_taken_are_found_out(experiment, measured):
+    """A fit of log k hides a factor L in the rounds; the condition without a fit does not."""
+    idle = replace(experiment, method=lambda L, lr: lg.LocalGD(1, lr))
+    part = idle._kind(Context(quick=True), "shift", (0.0,), e04._shifted)
+    gap = e04._worst_gap([part])
+    assert gap == pytest.approx(np.log10(e04.L))
+    numbers = {**measured.numbers, "worst_gd_gap_decades": gap}
+    assert experiment.judge(numbers)["Rounds by the pooled problem"].answer == "does not hold"
+
+
+def test_runs_that_get_nowhere_have_no_gap_to_gd():
+    table = {"decades 5°": np.array([np.nan]), "by_gd": np.array([3.0])}
+    assert np.isnan(e04._worst_gap([table]))
 
 
 def test_a_deal_that_changes_the_weights_of_rows_is_found_out(experiment, measured):

@@ -48,14 +48,36 @@ def test_limits_and_offset_are_as_predicted(experiment, measured):
     assert fails in ([], ["Rate there"])
 
 
-def test_another_direction_and_another_rate_are_found_out(experiment, measured):
-    """GD with the logistic loss's rounds miscounted, and a method that turns elsewhere."""
-    for name, value, title in (
-        ("mixed_angle_gap_percent", 3.0, "Rows separable in part"),
-        ("mixed_worst_change_percent", 30.0, "Rate there"),
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        {"local": lambda L, lr: lg.LocalGD(L, lr, server=lg.Anchored())},
+        {"corrected": lambda L, lr: lg.LocalGD((1, L, L, L), lr, normalize=False)},
+    ],
+    ids=["pulled back to w_0", "other weights of clients"],
+)
+def test_another_direction_is_found_out(experiment, measured, sabotage):
+    numbers = {**measured.numbers, **mixed(experiment, 1, **sabotage)}
+    assert "mixed_angle_gap_percent" in unmet(experiment, numbers)
+    assert experiment.judge(numbers)["Rows separable in part"].answer == "does not hold"
+
+
+def test_an_angle_that_stands_still_is_no_rate(experiment, measured, monkeypatch):
+    monkeypatch.setattr(e07, "_mixed_rounds", lambda context: 100_000)
+    for sabotage, answer in (
+        ({}, "holds"),
+        ({"local": lambda L, lr: lg.LocalGD(1, 1e-90)}, "does not hold"),
     ):
-        wrong = {**measured.numbers, name: value}
-        assert experiment.judge(wrong)[title].answer == "does not hold"
+        numbers = {**measured.numbers, **mixed(experiment, 3, **sabotage)}
+        assert experiment.judge(numbers)["Rate there"].answer == answer
+
+
+def mixed(experiment, seed, **sabotage):
+    """The numbers of the rows that are separable in part."""
+    numbers: dict = {}
+    tried = dataclasses.replace(experiment, **sabotage)
+    tried._mixed(Context(quick=True), e07.mixed_rows(seed), numbers, shown=False)
+    return numbers
 
 
 def test_clients_that_differ_are_not_equal_ones(experiment, measured):

@@ -59,6 +59,7 @@ def test_without_the_displacement_nothing_is_gained():
     assert met(plain, numbers)[:5] == [False] * 5
     answers = [verdict.answer for verdict in plain.judge(numbers).values()]
     assert answers[:3] == ["does not hold"] * 3
+    assert answers[3] != "holds"
 
 
 def test_a_gain_in_every_split_holds(measured):

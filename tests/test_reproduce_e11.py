@@ -55,11 +55,24 @@ def test_local_steps_that_are_not_taken_turn_the_verdict(experiment, context):
     assert verdicts["Large steps"].answer == "does not hold"
 
 
-def test_divergence_turns_the_verdict(experiment, measured):
-    numbers = {**measured.numbers, "diverged": 1}
-    assert experiment.judge(numbers)["No divergence"].answer == "does not hold"
-    numbers = {**measured.numbers, "worst_share_of_bound": 2.0}
-    assert experiment.judge(numbers)["Unstable phase"].answer == "does not hold"
+def test_divergence_turns_the_verdict(experiment, context):
+    """A proximal term with ημ > 2, whose steps overshoot by more and more."""
+    wild = dataclasses.replace(experiment, method=lambda L, lr: lg.FedProx(L, lr, mu=1.0))
+    with pytest.warns(RuntimeWarning, match="diverged"):
+        numbers = wild.measure(context).numbers
+    assert numbers["diverged"] > 0
+    assert wild.judge(numbers)["No divergence"].answer == "does not hold"
+
+
+def test_a_loss_that_goes_on_rising_turns_the_verdict(experiment, context):
+    """One client a round, drawn at random: the loss of both rises when the other one moves."""
+    half = dataclasses.replace(
+        experiment, method=lambda L, lr: lg.LocalGD(L, lr, participation=0.5)
+    )
+    verdicts = half.judge(half.measure(context).numbers)
+    assert verdicts["Unstable phase"].answer == "does not hold"
+    assert "below ηLM/γ²" in verdicts["Unstable phase"].reason
+    assert verdicts["No divergence"].answer == "does not hold"  # small steps rise, too
 
 
 def test_stable_from():

@@ -76,8 +76,18 @@ def test_more_local_steps_than_are_counted_are_found_out(experiment, monkeypatch
     assert verdicts["Angle"].answer == "does not hold"
 
 
-def test_fewer_rounds_than_exact_solves_are_found_out(experiment, measured):
-    numbers = {**measured.numbers, "least_rounds_over_solves": 0.5}
+def test_fewer_rounds_than_exact_solves_are_found_out(experiment, measured, monkeypatch):
+    """Two rounds taken for one: fewer than exact solves take."""
+
+    class Twice(Context):
+        def fast_forward(self, problem, method, **options):
+            run = super().fast_forward(problem, method, **options)
+            run.history["round"][:] /= 2
+            return run
+
+    found = experiment._synthetic(Twice(quick=True), 1)
+    numbers = {**measured.numbers, **e12._of_draw(*found)}
+    assert numbers["least_rounds_over_solves"] < 1
     assert experiment.judge(numbers)["Angle"].answer == "does not hold"
 
 

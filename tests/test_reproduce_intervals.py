@@ -39,6 +39,11 @@ def test_intervals_of_signs_and_of_the_worst():
     assert geometric([1.0, 100.0]).value == pytest.approx(10.0)
 
 
+def test_what_rounding_leaves_of_zero_is_zero():
+    assert f"{Estimate(-3.6e-15, -0.2, 0.2):.3g}" == "0 ± 0.2"
+    assert f"{Estimate(-3.6e-15, -0.2, 0.2):+.2f}" == "+0.00 ± 0.20"
+
+
 def test_units_stand_after_the_number():
     assert units_first("2.1 (1.8 to 2.6)° and 3 (2 to 4) %") == "2.1° (1.8 to 2.6) and 3 % (2 to 4)"
     assert units_first("2.1 ± 0.3°, 2 (1 to 3) times") == "2.1 ± 0.3°, 2 (1 to 3) times"

@@ -98,6 +98,14 @@ def test_e3_with_the_modified_server_in_place_of_plain_averaging():
     assert "plain_smallest_angle_deg" in unmet
 
 
+def test_e3_with_gradient_steps_in_place_of_plain_solves():
+    """They stop nowhere, and the clients' constraints are not met."""
+    answers, unmet = verdicts("E3", plain=lambda: lg.LocalGD(1, 1e-3))
+    assert answers["Plain averaging"] == FAILS
+    assert "plain_least_margin" in unmet
+    assert answers["Modified server, L local steps"] == "holds"
+
+
 def test_e3_with_local_steps_that_stop_short():
     def solves_only(local_steps):
         return lg.ModifiedLocalGD(local_steps=None) if local_steps is None else lg.LocalGD(1, 1e-90)
@@ -126,7 +134,13 @@ def test_e8_with_another_step_size_than_the_rate_is_predicted_for():
     assert unmet == {"worst_rate_error_percent"}
 
 
-def test_e8_with_a_closed_form_that_is_off():
+def test_e8_with_a_closed_form_of_one_round_more():
+    class Late(Context):
+        def fast_forward(self, problem, method, *, rounds, **options):
+            late = rounds if "record" in options else rounds + 1
+            return super().fast_forward(problem, method, rounds=late, **options)
+
     (found,) = find(["E8"])
-    numbers = {**found.measure(QUICK).numbers, "worst_closed_form_error": 1e-6}
-    assert found.judge(numbers)["Check of the closed form"].answer == FAILS
+    answers = found.judge(found.measure(Late(quick=True)).numbers)
+    assert answers["Check of the closed form"].answer == FAILS
+    assert answers["Limit"].answer == "holds"

@@ -185,7 +185,7 @@ def test_client_listed_twice_is_a_client_of_double_weight(case, which, method):
         final([*clients, clients[i]], "equal", *rest, method=method),
     )
     assert_same_model(a, b)
-    assert_same_history(a, b, but=["bytes", "bits", "bits_up", "bits_down"])
+    assert_same_history(a, b, but=["passes", "bytes", "bits", "bits_up", "bits_down"])
 
 
 @given(problems(), st.integers(0, 4), METHODS)

@@ -159,6 +159,24 @@ def test_client_scores_refuse_what_does_not_fit():
         lg.analysis.client_scores(kernel, np.zeros(2), "logistic")
 
 
+def test_passes_are_rows_of_gradients_over_rows():
+    problem = registry.problem("logistic")  # clients of different sizes
+    M, N = problem.n_clients, problem.n_samples
+
+    def last(method, rounds=4):
+        return lg.run(problem, method, rounds=rounds).history["passes"][-1]
+
+    assert last(lg.LocalGD(5, 0.1)) == 20
+    assert last(lg.LocalGD(5, 0.1, participation=1)) == pytest.approx(20 / M)
+    assert last(lg.LocalSGD(5, 0.1, 1)) == pytest.approx(20 * M / N)
+    assert last(lg.MinibatchSGD(5, 0.1, 1)) == pytest.approx(20 * M / N)
+    assert last(lg.FedGA(5, 0.1, 0.1)) == 24  # and the gradient that displaces the start
+    steps = tuple(range(1, M + 1))
+    each = np.array(steps) @ problem.sizes / N
+    assert last(lg.LocalGD(steps, 0.1)) == pytest.approx(4 * each)
+    assert "passes" not in lg.run(problem, lg.LocalSolve(), rounds=2).history
+
+
 @pytest.mark.parametrize("correction", [False, True])
 def test_bits_are_those_of_the_bytes_up_and_down(correction):
     problem = registry.problem("logistic")

@@ -49,8 +49,8 @@ def with_ones(X):
 
 
 def pooled_logistic(X, y, l2, **options):
-    model = LogisticRegression(C=1 / (l2 * X.shape[0]), fit_intercept=False, tol=1e-12, **options)
-    return model.fit(X, y).coef_
+    model = LogisticRegression(C=1 / (l2 * X.shape[0]), tol=1e-12, **options).fit(X, y)
+    return np.column_stack([model.coef_, model.intercept_]) if model.fit_intercept else model.coef_
 
 
 @pytest.mark.parametrize("method", ["Scaffold", "GD"])
@@ -58,7 +58,7 @@ def pooled_logistic(X, y, l2, **options):
 def test_the_minimiser_is_that_of_pooled_logistic_regression(method, n_classes):
     X, y, clients = rows_of(n_classes)
     model = FederatedClassifier(method, l2=0.03, tol=1e-11).fit(X, y, clients)
-    wanted = pooled_logistic(with_ones(X), y, 0.03, max_iter=10_000, solver="newton-cg")
+    wanted = pooled_logistic(X, y, 0.03, max_iter=10_000, solver="newton-cg")
     found = np.column_stack([model.coef_, model.intercept_])
     np.testing.assert_allclose(found, wanted, atol=1e-7)
     assert model.coef_.shape == (1 if n_classes == 2 else 3, 4)
@@ -67,7 +67,7 @@ def test_the_minimiser_is_that_of_pooled_logistic_regression(method, n_classes):
 def test_local_steps_without_corrections_stop_elsewhere():
     X, y, clients = rows_of()
     model = FederatedClassifier("LocalGD", l2=0.03, tol=None, rounds=1000).fit(X, y, clients)
-    wanted = pooled_logistic(with_ones(X), y, 0.03)
+    wanted = pooled_logistic(X, y, 0.03)
     assert abs(np.append(model.coef_, model.intercept_) - wanted).max() > 1e-3
 
 
@@ -75,7 +75,8 @@ def test_the_minimiser_of_numbers_is_that_of_ridge():
     X, _, clients = rows_of()
     y = X @ [1.0, -2.0, 0.5, 0.0] + np.sin(np.arange(len(X)))
     model = FederatedRegressor(l2=0.03, tol=1e-11).fit(X, y, clients)
-    wanted = Ridge(alpha=0.03 * len(X), fit_intercept=False).fit(with_ones(X), y).coef_
+    pooled = Ridge(alpha=0.03 * len(X)).fit(X, y)
+    wanted = np.append(pooled.coef_, pooled.intercept_)
     np.testing.assert_allclose(np.append(model.coef_, model.intercept_), wanted, atol=1e-9)
     assert model.coef_.shape == (4,) and np.ndim(model.intercept_) == 0
     np.testing.assert_allclose(model.predict(X), with_ones(X) @ wanted, atol=1e-8)
@@ -85,8 +86,8 @@ def test_the_minimiser_of_counts_is_that_of_poisson_regression():
     X, _, clients = rows_of()
     y = np.random.default_rng(0).poisson(np.exp(0.3 * X[:, 0] + 0.5))
     model = FederatedRegressor(loss="poisson", lr=0.05, l2=0.03, tol=1e-10).fit(X, y, clients)
-    wanted = PoissonRegressor(alpha=0.03, fit_intercept=False, tol=1e-12, solver="newton-cholesky")
-    predicted = wanted.fit(with_ones(X), y).predict(with_ones(X))
+    wanted = PoissonRegressor(alpha=0.03, tol=1e-12, solver="newton-cholesky")
+    predicted = wanted.fit(X, y).predict(X)
     np.testing.assert_allclose(model.predict(X), predicted, rtol=1e-7)
 
 
@@ -109,7 +110,7 @@ def test_what_is_fitted_is_the_run_of_the_same_problem():
     model = FederatedClassifier(
         method, tol=None, rounds=20, l2=0.01, class_weight="balanced", random_state=7
     ).fit(X, texts, clients)
-    problem = lg.Problem.from_arrays(X, texts, clients, class_weight="balanced", intercept="column")
+    problem = lg.Problem.from_arrays(X, texts, clients, class_weight="balanced", intercept="free")
     run = lg.run(problem, method, rounds=20, loss="logistic", l2=0.01, seed=7)
     assert (model.run_.weights == run.weights).all() and model.n_iter_ == 20
     assert (np.append(model.coef_, model.intercept_) == run.weights).all()
@@ -122,7 +123,7 @@ def test_rows_are_dealt_by_the_scheme():
     X, y, _ = rows_of()
     scheme = lg.Dirichlet(0.3)
     model = FederatedClassifier(n_clients=4, scheme=scheme, rounds=9, tol=None, random_state=3)
-    problem = lg.partition(X, y, n_clients=4, scheme=scheme, seed=3, intercept="column")
+    problem = lg.partition(X, y, n_clients=4, scheme=scheme, seed=3, intercept="free")
     run = lg.run(problem, lg.Scaffold(10, "1/H"), rounds=9, loss="logistic", l2=1e-3, seed=3)
     assert (model.fit(X, y).run_.weights == run.weights).all()
     drawn = [model.set_params(random_state=np.random.RandomState(5)).fit(X, y) for _ in range(2)]

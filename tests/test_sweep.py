@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.sweeping.table import OutputFile
+from localgd.sweeping.json_lines import JsonLines
 
 GRID = {"lr": [0.1, 1.0], "local_steps": [1, 5]}
 METHOD = lg.LocalGD(local_steps=1, lr=1.0)
@@ -183,6 +183,19 @@ def test_picture_has_a_line_per_run(small_problem):
         lg.plot.sweep(table, y="loss", by="x")
 
 
+def test_a_picture_of_many_runs_has_bands(small_problem):
+    pytest.importorskip("matplotlib").use("Agg")
+    grid = {"lr": [0.5, 1.0], "seed": range(21)}
+    table = lg.sweep(small_problem, lg.LocalSGD(2, 1.0, batch_size=2), grid=grid, rounds=5)
+    ax = lg.plot.sweep(table, y="loss")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["lr 0.5", "lr 1.0"]
+    assert (len(ax.lines), len(ax.collections)) == (2, 2)
+    losses = np.log([entry.history["loss"][1:] for entry in table][:21])
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.exp(np.median(losses, axis=0)))
+    ax = lg.plot.sweep(table, y="loss", by="seed")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all 42 runs"]
+
+
 def test_parameters_stay_columns_beside_measures_of_their_name(small_problem):
     table = lg.sweep(small_problem, METHOD, grid={"local_steps": [1, 5]}, rounds=10, record=[10])
     assert table.columns["local_steps"].tolist() == [1, 1, 5, 5]
@@ -317,13 +330,13 @@ def test_a_disk_that_fills_up_costs_no_run(small_problem, tmp_path, monkeypatch)
     """Half of a line is taken back, and what did not fit is written once there is room."""
     file = tmp_path / "s.jsonl"
     writes = []
-    append = OutputFile._append
+    append = JsonLines._append
 
     def flaky(self, content):
         writes.append(content)
         if content and len(writes) in (3, 4):
             with monkeypatch.context() as patched:
-                patched.setattr("localgd.sweeping.table._write", full)
+                patched.setattr("localgd.sweeping.json_lines._write", full)
                 append(self, content)
         append(self, content)
 
@@ -331,7 +344,7 @@ def test_a_disk_that_fills_up_costs_no_run(small_problem, tmp_path, monkeypatch)
         stream.write(content[:20])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(OutputFile, "_append", flaky)
+    monkeypatch.setattr(JsonLines, "_append", flaky)
     grid = {"lr": [0.1, 0.2, 0.3, 0.4]}
     with pytest.warns(RuntimeWarning, match=r"out: .*No space left .* goes on") as caught:
         table = lg.sweep(small_problem, METHOD, grid=grid, rounds=5, out=file, batch=False)

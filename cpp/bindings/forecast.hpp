@@ -3,6 +3,7 @@
 
 #include "convert.hpp"
 #include "core/round/corrections/registry.hpp"
+#include "losses.hpp"
 
 namespace localgd {
 
@@ -19,20 +20,24 @@ inline py::dict cost(const Cost& cost) {
 }
 
 inline py::dict forecast_by_name(const Indices& offsets, Index features, Index outputs,
-                                 const std::string& loss, bool single, const Indices& steps,
+                                 const py::object& loss, bool single, const Indices& steps,
                                  const Indices& batches, bool solve, bool every_step,
                                  const std::string& correction, const std::string& server,
                                  double rounds, double share,
-                                 const std::optional<Indices>& entries_before) {
+                                 const std::optional<Indices>& entries_before,
+                                 bool frees_intercept) {
   Layout layout{numbers<Index>(offsets), features};
   if (entries_before) layout.entries_before = numbers<Index>(*entries_before);
   if (layout.sparse() && layout.entries_before.size() != layout.offsets.size())
     throw std::invalid_argument("entries_before: want as many as offsets");
-  EngineOptions options{"", loss, single, {}, ServerRule::named(server)};
+  layout.free_intercept = frees_intercept;
+  const HeldLoss held(loss);
+  EngineOptions options{"", held.choice(), single, {}, ServerRule::named(server)};
   options.local.steps = numbers<std::int64_t>(steps);
   options.local.batches = numbers<Index>(batches);
   options.local.solve = solve;
   options.local.every_step = every_step;
+  options.local.l2 = frees_intercept ? 1 : 0;
   if (correction != "none") options.local.correction = make_correction(correction);
   std::vector<EngineForecast> forecasts;
   {
@@ -58,7 +63,7 @@ inline void bind_forecast(py::module_& m) {
         py::arg("outputs"), py::arg("loss"), py::arg("single"), py::arg("steps"),
         py::arg("batches"), py::arg("solve"), py::arg("every_step"), py::arg("correction"),
         py::arg("server"), py::arg("rounds"), py::arg("share"),
-        py::arg("entries_before") = py::none(),
+        py::arg("entries_before") = py::none(), py::arg("frees_intercept") = false,
         "By engine: the phase that would take the local steps, or of what it is unable; the cost "
         "before the first round and of a round in the mean, bytes of Gram matrices and sums, and "
         "among how many threads a round can be divided. The same on every machine.");

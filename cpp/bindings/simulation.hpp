@@ -1,6 +1,7 @@
 #pragma once
 
 #include "convert.hpp"
+#include "losses.hpp"
 #include "options.hpp"
 
 namespace localgd {
@@ -12,16 +13,18 @@ inline std::vector<RunOptions> run_options(const py::list& runs) {
   return all;
 }
 
-class SimulationSession : HeldData {
+class SimulationSession : HeldData, HeldLoss {
  public:
   SimulationSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
-                    const py::list& runs, const std::string& engine, const std::string& loss,
+                    const py::list& runs, const std::string& engine, const py::object& loss,
                     bool single, const py::dict& local, int threads, bool signs,
-                    const std::optional<Array>& row_weights)
-      : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights),
+                    const std::optional<Array>& row_weights, bool free_intercept)
+      : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights,
+                 free_intercept),
+        HeldLoss(loss),
         simulation_(
             data_, run_options(runs),
-            EngineOptions{engine, loss, single, read_options<LocalRule>("local", local), {}},
+            EngineOptions{engine, choice(), single, read_options<LocalRule>("local", local), {}},
             threads) {}
 
   std::string advance(std::int64_t until, const Array& lrs, const Array& shares,
@@ -33,6 +36,7 @@ class SimulationSession : HeldData {
     const Status status = without_gil(progress, [&](const auto& stop_wanted) {
       return simulation_.advance(until, plans, stop_wanted);
     });
+    raise_errors();
     return name_of(status);
   }
 
@@ -76,6 +80,7 @@ class SimulationSession : HeldData {
       finite = simulation_.map(round, lrs, shares.data(), frozen, tolerance, coefficients, velocity,
                                controls, changes);
     }
+    raise_errors();
     if (!finite) return py::none();
     const auto size = static_cast<py::ssize_t>(coefficients.size());
     py::array_t<double> rows({static_cast<py::ssize_t>(changes.size()), size});
@@ -106,8 +111,18 @@ class SimulationSession : HeldData {
     if (states == 0) return true;
     std::vector<StatePlan> plans;
     for (std::size_t j = 0; j < rounds.size(); ++j) plans.push_back({rounds[j], lrs[j], frozen[j]});
-    py::gil_scoped_release release;
-    return simulation_.record_states(first, plans, shares.data(), tolerance, a, v, c);
+    bool finite;
+    {
+      py::gil_scoped_release release;
+      finite = simulation_.record_states(first, plans, shares.data(), tolerance, a, v, c);
+    }
+    raise_errors();
+    return finite;
+  }
+
+  void record_now(Index run) {
+    simulation_.record_now(run);
+    raise_errors();
   }
 
   py::object ladders() {
@@ -129,12 +144,12 @@ inline void bind_simulation(py::module_& m) {
                                 "Runs of local steps and aggregation over rows held by clients: "
                                 "one, or several side by side.")
       .def(py::init<py::object, Array, const Indices&, const Array&, const py::list&,
-                    const std::string&, const std::string&, bool, const py::dict&, int, bool,
-                    const std::optional<Array>&>(),
+                    const std::string&, const py::object&, bool, const py::dict&, int, bool,
+                    const std::optional<Array>&, bool>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
            py::arg("local"), py::arg("threads"), py::arg("signs") = false,
-           py::arg("row_weights") = py::none())
+           py::arg("row_weights") = py::none(), py::arg("free_intercept") = false)
       .def(
           "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
           py::arg("shares"), py::arg("progress"), py::arg("clients") = py::none(),
@@ -142,9 +157,8 @@ inline void bind_simulation(py::module_& m) {
           "Take all runs that go on to a round, or to their own end before it; 'completed', or "
           "'diverged' or 'infeasible' where none gets there. Raises what progress(round) or Ctrl-C "
           "raises.")
-      .def(
-          "record_now", [](SimulationSession& s, Index run) { s.simulation().record_now(run); },
-          py::arg("run") = 0, "Record the present round unless it is the last one recorded.")
+      .def("record_now", &SimulationSession::record_now, py::arg("run") = 0,
+           "Record the present round unless it is the last one recorded.")
       .def("history", &SimulationSession::history, py::arg("run") = 0,
            "The records so far, as columns.")
       .def(

@@ -11,9 +11,10 @@ namespace localgd {
 
 // How many rows the clients hold, of how many features, and how they are stored.
 struct Layout {
-  std::vector<Index> offsets;  // M + 1
-  Index width;                 // d
-  bool weighted = false;       // rows have weights
+  std::vector<Index> offsets;   // M + 1
+  Index width;                  // d
+  bool weighted = false;        // rows have weights
+  bool free_intercept = false;  // lambda leaves the last feature alone
   // M + 1: how many entries come before each client's first row; empty if rows are dense.
   std::vector<Index> entries_before{};
 
@@ -33,7 +34,8 @@ struct Layout {
 };
 
 // f(w) = sum_i p_i (1/n_i) sum_j omega_ij l(a_ij . w, y_ij) + (lambda/2) |w|^2. The rows a_ij are
-// the signed rows z_ij for the classification losses and the plain rows x_ij for the others.
+// the signed rows z_ij for the classification losses and the plain rows x_ij for the others. The
+// last feature may be an intercept that the penalty leaves out.
 // Nothing is copied: the caller keeps the arrays alive and unchanged.
 struct Data : Layout {
   std::shared_ptr<const RowSource> rows;  // N x d, client by client
@@ -44,8 +46,9 @@ struct Data : Layout {
 
   Data(std::shared_ptr<const RowSource> rows_, VectorView<double> targets_,
        std::vector<Index> offsets_, Vector<double> weights_,
-       VectorView<double> row_weights_ = VectorView<double>(nullptr, 0))
-      : Layout{std::move(offsets_), rows_->features(), row_weights_.size() > 0},
+       VectorView<double> row_weights_ = VectorView<double>(nullptr, 0),
+       bool free_intercept_ = false)
+      : Layout{std::move(offsets_), rows_->features(), row_weights_.size() > 0, free_intercept_},
         rows(std::move(rows_)),
         targets(targets_),
         weights(std::move(weights_)),

@@ -51,7 +51,7 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
   for (const Index rows : local.batches)
     if ((rows > 0) != local.stochastic() || rows < 0)
       throw std::invalid_argument("batches: want rows on every client, or 0 on every client");
-  with_loss(options.loss, [&](auto loss) {
+  with_chosen_loss(options.loss, [&](auto loss) {
     if (!loss.multiclass && outputs != 1)
       throw std::invalid_argument("init: want one column for this loss");
     if constexpr (loss.multiclass)
@@ -69,10 +69,12 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
     throw std::invalid_argument("keys: want one for each client that draws batches");
 }
 
-// Steps are extrapolated from fewer where the loss is smooth alone.
-LocalRule rule_for(const EngineOptions& options) {
+// Steps are extrapolated from fewer where the loss is smooth, and no intercept moves by itself.
+LocalRule rule_for(const Layout& layout, const EngineOptions& options, double l2) {
   LocalRule local = options.local;
-  with_loss(options.loss, [&](auto loss) { local.every_step |= !loss.facts.smooth; });
+  local.l2 = l2;
+  with_chosen_loss(options.loss, [&](auto loss) { local.every_step |= !loss.facts.smooth; });
+  local.every_step |= layout.free_intercept && l2 > 0;
   return local;
 }
 
@@ -86,9 +88,9 @@ struct Parts {
 // A model of several runs, or of the one.
 template <class Model>
 std::unique_ptr<Model> make_model(const Data& data, const std::vector<RunRule>& runs,
-                                  std::string_view loss, const Round& round) {
+                                  const LossChoice& loss, const Round& round) {
   if constexpr (std::is_constructible_v<Model, const Data&, const std::vector<RunRule>&,
-                                        std::string_view, const Round&>) {
+                                        const LossChoice&, const Round&>) {
     return std::make_unique<Model>(data, runs, loss, round);
   } else {
     if (runs.size() > 1) throw std::invalid_argument("engine: several runs want side_by_side");
@@ -164,7 +166,7 @@ template <class Real>
 Setting setting_of(const Layout& layout, Index outputs, const LocalRule& local,
                    const EngineOptions& options, int bytes) {
   bool multiclass = false;
-  with_loss(options.loss, [&](auto loss) { multiclass = loss.multiclass; });
+  with_chosen_loss(options.loss, [&](auto loss) { multiclass = loss.multiclass; });
   return {layout,
           outputs,
           local,
@@ -176,11 +178,10 @@ Setting setting_of(const Layout& layout, Index outputs, const LocalRule& local,
 
 template <class Real>
 Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
-  LocalRule local = rule_for(options);
+  const auto largest = std::max_element(
+      runs.begin(), runs.end(), [](const RunRule& a, const RunRule& b) { return a.l2 < b.l2; });
+  LocalRule local = rule_for(data, options, largest->l2);
   local.prox = runs.front().prox;
-  local.l2 = std::max_element(runs.begin(), runs.end(), [](const RunRule& a, const RunRule& b) {
-               return a.l2 < b.l2;
-             })->l2;
   const Setting setting =
       setting_of<Real>(data, runs.front().init.cols(), local, options, lanes<Real> * sizeof(Real));
   for (const auto& kind : kinds<Real>) {
@@ -195,7 +196,7 @@ Parts make(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
 template <class Real>
 std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
                                          const EngineOptions& options, const Outlook& ahead) {
-  const LocalRule local = rule_for(options);
+  const LocalRule local = rule_for(layout, options, options.local.l2);
   const Setting setting =
       setting_of<Real>(layout, outputs, local, options, usual_lanes<Real> * sizeof(Real));
   std::vector<EngineForecast> all;
@@ -233,6 +234,7 @@ Engine::Engine(const Data& data, const std::vector<RunRule>& runs, const EngineO
   check(data, runs, options);
   Parts parts =
       options.single ? make<float>(data, runs, options) : make<double>(data, runs, options);
+  loss_ = options.loss;
   round_ = std::move(parts.round);
   model_ = std::move(parts.model);
   phase_ = std::move(parts.phase);
@@ -248,6 +250,7 @@ Outcome Engine::round(const RoundPlan& plan, Team& team, Stop& stop) {
   round_->begin(plan, phase_->work());
   model_->begin(*round_, team);
   const Outcome taken = phase_->run(*round_, team, stop);
+  if (failed()) return Outcome::stopped;
   if (taken != Outcome::done) return taken;
   const Outcome outcome = model_->close(*round_, team);
   if (outcome == Outcome::done) phase_->commit(*round_);

@@ -27,9 +27,9 @@
 namespace localgd {
 
 struct EngineOptions {
-  std::string_view engine = "gram";       // "gram" | "hybrid" | "primal" | "side_by_side"
-  std::string_view loss = "exponential";  // see loss/registry.hpp
-  bool single = false;                    // float32 local phase
+  std::string_view engine = "gram";  // "gram" | "hybrid" | "primal" | "side_by_side"
+  LossChoice loss = "exponential";   // see loss/registry.hpp
+  bool single = false;               // float32 local phase
   LocalRule local;
   // This, and prox and l2 of the local rule, are of one run: several have their own.
   ServerRule server;
@@ -72,6 +72,8 @@ class Engine final {
   Outcome round(const RoundPlan& plan, Team& team, Stop& stop);
   // One without anybody: model and server stay as they are.
   void rest(double round) { model_->rest(round); }
+  // Whether a function of the loss has failed, which stops the round.
+  bool failed() const { return loss_.failed(); }
   bool took_round(Index run) const { return model_->took_round(run); }
 
   // w_k (d x C), the margins A w_k (N x C) and so on, computed on demand where the model does not
@@ -113,6 +115,7 @@ class Engine final {
   Index infeasible_client() const { return phase_->infeasible_client(); }
 
  private:
+  LossChoice loss_ = "";
   std::unique_ptr<Round> round_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Phase> phase_;

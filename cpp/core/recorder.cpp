@@ -15,19 +15,20 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that it is the sum of
 }  // namespace
 
-Recorder::Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
+Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::int64_t> rounds,
                    Matrix<double> reference, bool keep_weights, double l2)
     : data_(data),
       groups_(data.clients(), 1),
+      functions_(loss.functions),
       derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
       reference_(std::move(reference)),
       keep_weights_(keep_weights),
       l2_(l2) {
-  with_loss(loss, [&](auto l) {
+  with_chosen_loss(loss, [&](auto l) {
     using Loss = decltype(l);
-    loss_value_ = &loss_value<Loss>;
-    signed_rows_ = Loss::signed_rows;
+    if constexpr (!is_called<Loss>) loss_value_ = &loss_value<Loss>;
+    signed_rows_ = l.signed_rows;
     multiclass_ = Loss::multiclass;
   });
   if (reference_.size()) {
@@ -79,8 +80,8 @@ std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std:
 
 bool Recorder::add_model(std::int64_t round, std::int64_t participations, double drift,
                          const Columns& m, const Columns& w) {
-  const double norm = w.reshaped().stableNorm(), value = loss(m) + 0.5 * l2_ * norm * norm;
-  if (!std::isfinite(value)) return false;
+  const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
+  if (!std::isfinite(value) || (functions_ && functions_->failed)) return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
@@ -102,13 +103,28 @@ void Recorder::add_gradients(const Matrix<double>& measures, Index model) {
   history_.grad_dissimilarity.push_back(measures(model, 3));
 }
 
+// lambda/2 |w|^2, an intercept left out where it is to be.
+double Recorder::penalty(const Columns& w, double norm) const {
+  const double own = data_.free_intercept && l2_ > 0
+                         ? Matrix<double>(w.topRows(w.rows() - 1)).reshaped().stableNorm()
+                         : norm;
+  return 0.5 * l2_ * own * own;
+}
+
 double Recorder::loss(const Columns& margins) const {
+  Vector<double> values;  // by the functions
   return groups_.sum(0.0, [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
+    if (functions_) {
+      values.resize(data_.size(i));
+      functions_->values(margins.data() + data_.begin(i), data_.targets.data() + data_.begin(i),
+                         data_.size(i), values.data());
+    }
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
-      const double value =
-          loss_value_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
+      const double value = functions_ ? values[j - data_.begin(i)]
+                                      : loss_value_(margins.data() + j, margins.rows(),
+                                                    margins.cols(), data_.targets[j]);
       client += data_.weighted ? data_.row_weights[j] * value : value;
     }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
@@ -166,6 +182,8 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
   if (last.start_change != 0) move += last.start_change * *last.start;
   if (last.common.size()) common = in_weights(last.common, last.common_in_weights);
   if (last.mean_kappa != 0) move -= last.mean_kappa * common;
+  const Index intercept = data_.features() - 1;
+  if (last.intercepts.size()) move.row(intercept) = last.intercept_change.transpose();
   const Index outputs = move.cols() / models;
   const Vector<double> zero = Vector<double>::Zero(models);
   Matrix<double> own;
@@ -177,6 +195,9 @@ Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
     for (Index s = 0; s < models; ++s) {
       auto columns = own.middleCols(s * outputs, outputs);
       if (common.size()) columns -= last.kappa(i, s) * common.middleCols(s * outputs, outputs);
+      if (last.intercepts.size())
+        columns.row(intercept) =
+            (last.intercepts.col(i) - last.intercept_change).segment(s * outputs, outputs);
       sums[s] += last.shares[i] * columns.squaredNorm();
     }
     return true;
@@ -222,6 +243,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
     pull = weights;
     for (Index s = 0; s < models; ++s)
       pull.middleCols(s * outputs, outputs) *= l2[s] / (unit[s] * rows.unit);
+    if (data_.free_intercept) pull.bottomRows(1).setZero();
     mean += pull;
   }
   const auto model = [&](const Matrix<double>& all, Index s) {

@@ -55,7 +55,7 @@ class Recorder {
  public:
   // rounds: sorted, each at most once. reference: a direction, d x C, or empty for no angle. l2:
   // lambda.
-  Recorder(const Data& data, std::string_view loss, std::vector<std::int64_t> rounds,
+  Recorder(const Data& data, const LossChoice& loss, std::vector<std::int64_t> rounds,
            Matrix<double> reference, bool keep_weights = false, double l2 = 0);
 
   // The next round that is to be recorded, or one beyond all.
@@ -98,6 +98,7 @@ class Recorder {
  private:
   using Columns = Eigen::Ref<const Matrix<double>>;
 
+  double penalty(const Columns& weights, double norm) const;
   double loss(const Columns& margins) const;
   double smallest_margin(const Columns& margins) const;
   double angle(const Columns& weights, double norm) const;
@@ -124,8 +125,9 @@ class Recorder {
 
   const Data& data_;
   const Groups groups_;
-  double (*loss_value_)(const double*, Index, Index, double);
-  NegativeDerivatives derivatives_;
+  double (*loss_value_)(const double*, Index, Index, double) = nullptr;
+  const LossFunctions* functions_;  // in its place, or null
+  NegativeDerivatives<double> derivatives_;
   bool signed_rows_, multiclass_;
   std::vector<std::int64_t> rounds_;
   std::size_t next_ = 0;

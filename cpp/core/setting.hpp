@@ -2,10 +2,9 @@
 // numbers.
 #pragma once
 
-#include <string_view>
-
 #include "cost.hpp"
 #include "data.hpp"
+#include "loss/called.hpp"
 #include "round/options.hpp"
 
 namespace localgd {
@@ -14,13 +13,15 @@ struct Setting {
   const Layout& layout;
   Index outputs;
   const LocalRule& rule;
-  std::string_view loss;
+  LossChoice loss;
   bool multiclass;
   bool compressed;  // the changes of clients are needed one by one
   Index lanes;      // numbers in a register: the build's, or those of a forecast
 
   double samples() const { return static_cast<double>(layout.samples()); }
   double features() const { return static_cast<double>(layout.features()); }
+  // Whether lambda leaves something of the model alone.
+  bool frees_intercept() const { return layout.free_intercept && rule.l2 > 0; }
   double columns() const { return static_cast<double>(outputs); }
   // Numbers of all rows.
   double entries() const { return static_cast<double>(layout.entries()); }

@@ -80,6 +80,7 @@ bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop
   if (!prepare(team, stop)) return false;
   try_again();
   attend();
+  if (engine_.failed()) return false;
   const std::size_t rates = plans.lrs.size() == runs_.size() ? 0 : runs_.size();
   const bool listed = lists_clients(plans);
   std::int64_t taking_part = 0;
@@ -110,6 +111,7 @@ bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop
           std::count_if(plan.shares, plan.shares + data_.clients(), [](double u) { return u > 0; });
     participations_ += taking_part;
     if (round_ >= attend_at_) attend();
+    if (engine_.failed()) return false;
   }
   return true;
 }
@@ -123,7 +125,7 @@ void Simulation::attend() {
   if (!due.empty()) {
     const std::vector<bool> recorded = record(due);
     for (std::size_t r = 0; r < due.size(); ++r)
-      if (!recorded[r]) end(due[r], Status::diverged);
+      if (!recorded[r] && !engine_.failed()) end(due[r], Status::diverged);
   }
   for (const Index run : going_)
     if (goes_on(run) && round_ >= at(run).rounds) end(run, Status::completed);

@@ -80,10 +80,15 @@ class Oracle {
     if (corrected<FedSplit>())
       for (Index i = 0; i < p.clients(); ++i) controls_[at(i)] += 2 * (models[at(i)] - w);
     if (corrected<Control>())
-      for (Index i = 0; i < p.clients(); ++i)
-        if (plan.shares[i] > 0)  // c_i+ = c_i - c + (w_k - w_{k,i}) / (tau_i eta) - lambda w_k
-          controls_[at(i)] = extra[at(i)] - local_.l2 * w +
-                             (w - models[at(i)]) / (sum_of_decays(i, plan.lr) * plan.lr);
+      for (Index i = 0; i < p.clients(); ++i) {
+        if (!(plan.shares[i] > 0)) continue;
+        // c_i+ = c_i - c + (w_k - w_{k,i}) / (tau_i eta) - lambda w_k, the mean of the gradients of
+        // the steps; of what lambda leaves alone that mean itself, with the same weights.
+        const double tau = sum_of_decays(i, plan.lr);
+        controls_[at(i)] = extra[at(i)] - local_.l2 * w + (w - models[at(i)]) / (tau * plan.lr);
+        if (p.free_intercept)
+          controls_[at(i)].bottomRows(1) = gradients_[at(i)].bottomRows(1) / tau;
+      }
     before = w;
     w += served(plan.round, mean);
   }
@@ -183,8 +188,16 @@ class Oracle {
     return q;
   }
 
-  Model descend(Index i, const RoundPlan& plan, const Model& extra) const {
+  // lambda w, without the intercept if that is free.
+  Model pull_to_zero(const Model& model) const {
+    Model pull = local_.l2 * model;
+    if (p.free_intercept) pull.bottomRows(1).setZero();
+    return pull;
+  }
+
+  Model descend(Index i, const RoundPlan& plan, const Model& extra) {
     Model model = w;
+    Model& gradients = gradients_[at(i)] = Model::Zero(w.rows(), w.cols());
     if (corrected<Displacement>()) model += extra;
     Draws draw = draws(i, plan.round);
     for (std::int64_t l = 0; l < steps(i); ++l) {
@@ -193,7 +206,9 @@ class Oracle {
         rows.resize(at(local_.batches[at(i)]));
         for (Index& row : rows) row = draw();
       }
-      Model step = gradient(i, rows, model) + local_.l2 * model + local_.prox * (model - w);
+      const Model own = gradient(i, rows, model);
+      gradients = (1 - plan.lr * (local_.l2 + local_.prox)) * gradients + own;
+      Model step = own + pull_to_zero(model) + local_.prox * (model - w);
       if (local_.correction && local_.correction->pulls()) step -= extra;
       model -= plan.lr * step;
     }
@@ -257,6 +272,8 @@ class Oracle {
   const ServerRule server_;
   std::vector<ServedNumber> numbers_;  // of w, column by column
   std::vector<Model> controls_;
+  // Of a client's steps, each as often as it is in the last of them but for an intercept.
+  std::vector<Model> gradients_ = controls_;
   std::map<Index, Model> left_;  // of each client, what was not sent
 };
 

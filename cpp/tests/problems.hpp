@@ -60,6 +60,7 @@ struct Problem {
   Matrix<double> starts;                 // d x C
   Vector<double> row_weights{};          // omega, or empty
   std::shared_ptr<const Given> given{};  // the same rows in another storage
+  bool free_intercept = false;           // lambda leaves the last feature alone
 
   Index clients() const { return weights.size(); }
   Index largest_client() const {
@@ -79,7 +80,7 @@ struct Problem {
   Data data(const LossCase& loss) const {
     const auto& t = targets_for(loss);
     return Data(source(), VectorView<double>(t.data(), t.size()), offsets, weights,
-                VectorView<double>(row_weights.data(), row_weights.size()));
+                VectorView<double>(row_weights.data(), row_weights.size()), free_intercept);
   }
 };
 

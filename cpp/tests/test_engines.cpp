@@ -17,6 +17,8 @@ Matrix<double> local_model(const Problem& p, const LastRound& last, Index i, Mat
   model += p.rows.middleRows(first, n).transpose() * last.local_changes.middleRows(first, n);
   if (last.common.size()) model -= last.kappa(i, 0) * common_of(p, last);
   if (last.shrinkage.size()) model -= last.shrinkage[i] * last.before;
+  if (last.intercepts.size())
+    model.bottomRows(1) = last.before.bottomRows(1) + last.intercepts.col(i).transpose();
   return model;
 }
 
@@ -28,6 +30,7 @@ void check_last_round(const Problem& p, const Oracle& oracle, const RoundPlan& p
   if (!last.change_in_weights) change = p.rows.transpose() * *last.change;
   change -= last.mean_kappa * common_of(p, last);
   if (last.start) change += last.start_change * *last.start;
+  if (last.intercepts.size()) change.bottomRows(1) = last.intercept_change.transpose();
   if (last.shrinkage.size())
     CHECK((last.before - oracle.before).norm() < tolerance * oracle.before.norm());
   CHECK((change - (oracle.w - oracle.before)).norm() < tolerance * scale);
@@ -105,6 +108,28 @@ std::unique_ptr<Engine> whole_and_resumed(Make&& make, PlanOf&& plan, int rounds
   return whole;
 }
 
+// One thread, and two that are saved and loaded on the way, in every engine.
+void same_for_threads_and_resumed(const Problem& p, const LossCase& loss,
+                                  const MethodCase& method) {
+  const Inputs inputs(p, 6, true, 0.3);
+  const Data data = p.data(loss);
+  for_each_engine(
+      loss, method,
+      [&](const Case& c) {
+        const auto make = [&] { return make_engine(data, p.start(loss), c.options(4, 5)); };
+        const auto two = whole_and_resumed(make, [&](int k) { return inputs.plan(k); }, 6, 3);
+        auto one = make();
+        Stop stop(nullptr);
+        Team::run(1, [&](Team& team) {
+          REQUIRE(one->prepare(team, stop));
+          for (int k = 0; k < 6; ++k)
+            REQUIRE(one->round(inputs.plan(k), team, stop) == Outcome::done);
+        });
+        CHECK(same_bits(snapshot(*one), snapshot(*two)));
+      },
+      {"gram", "hybrid", "primal"});
+}
+
 }  // namespace
 
 TEST_CASE("engines follow the plain loops in every shape") {
@@ -154,26 +179,46 @@ TEST_CASE("every method follows the plain loops however rows are stored") {
 TEST_CASE("sparse rows give the same bits for any number of threads, saved and loaded") {
   const Problem p = stored(make_problem({1, 7, 30, 10}, 40), Storage::sparse);
   for (const auto& method : methods)
-    for (const auto& loss : losses) {
-      if (!has_loss(method, loss) || rules(method, 4, 5).local.solve) continue;
-      const Inputs inputs(p, 6, true, 0.3);
-      const Data data = p.data(loss);
-      for_each_engine(
-          loss, method,
-          [&](const Case& c) {
-            const auto make = [&] { return make_engine(data, p.start(loss), c.options(4, 5)); };
-            const auto two = whole_and_resumed(make, [&](int k) { return inputs.plan(k); }, 6, 3);
-            auto one = make();
-            Stop stop(nullptr);
-            Team::run(1, [&](Team& team) {
-              REQUIRE(one->prepare(team, stop));
-              for (int k = 0; k < 6; ++k)
-                REQUIRE(one->round(inputs.plan(k), team, stop) == Outcome::done);
-            });
-            CHECK(same_bits(snapshot(*one), snapshot(*two)));
-          },
-          {"gram", "hybrid", "primal"});
+    for (const auto& loss : losses)
+      if (has_loss(method, loss) && !rules(method, 4, 5).local.solve)
+        same_for_threads_and_resumed(p, loss, method);
+}
+
+TEST_CASE("lambda leaves an intercept alone in every method, engine and storage") {
+  for (const Storage storage : storages)
+    for (const bool weighted : {false, true}) {
+      Problem p = make_problem({1, 7, 3, 10, 40}, weighted ? 9 : 41);
+      if (weighted) p = with_row_weights(p);
+      p = stored(p, storage);
+      p.free_intercept = true;
+      CAPTURE(static_cast<int>(storage));
+      CAPTURE(weighted);
+      for (const auto& method : methods)
+        if (method.name.starts_with("l2") || method.name == "control")
+          for (const auto& loss : losses)
+            for (const std::int64_t steps : {1, 9})
+              check(method, loss, p, steps, 4, weighted, {"gram", "hybrid", "primal"});
     }
+  Problem many = make_problem(std::vector<Index>(60, 3), 5);  // bundles leave it to others
+  many.free_intercept = true;
+  Problem large = large_problem();
+  large.free_intercept = true;
+  for (const auto& loss : losses) {
+    check(method_named("l2"), loss, many, 6, 3, true, {"gram", "hybrid", "primal"});
+    if (loss.name == "logistic")
+      check(method_named("l2, control"), loss, large, 3, 2, true, {"primal"});
+  }
+}
+
+TEST_CASE("a free intercept gives the same bits for any number of threads, saved and loaded") {
+  for (const Storage storage : {Storage::dense, Storage::sparse}) {
+    Problem p = stored(make_problem({1, 7, 30, 10}, 40), storage);
+    p.free_intercept = true;
+    for (const auto& method : methods) {
+      if (!method.name.starts_with("l2")) continue;
+      for (const auto& loss : losses) same_for_threads_and_resumed(p, loss, method);
+    }
+  }
 }
 
 TEST_CASE("clients whose rows are shared out follow the plain loops") {
@@ -260,15 +305,17 @@ TEST_CASE("corrections written elsewhere follow the plain loops") {
 }
 
 TEST_CASE("a compressor with error feedback follows the plain loops") {
-  const Problem p = make_problem({1, 7, 3, 10, 2, 1}, 12);
+  Problem p = make_problem({1, 7, 3, 10, 2, 1}, 12);
   constexpr int rounds = 9, cut = 4;
   const Inputs inputs(p, rounds, true, 0.3);
-  for (const auto& name : {"local-gd", "client steps", "control", "displacement", "adam"})
+  for (const auto& name : {"local-gd", "client steps", "control", "displacement", "adam", "l2",
+                           "l2, control", "l2, displacement, plain mean"})
     for (const auto& loss : losses) {
       const MethodCase& method = method_named(name);
       if (!has_loss(method, loss)) continue;
       CAPTURE(name);
       CAPTURE(loss.name);
+      p.free_intercept = std::string_view(name).starts_with("l2, ");
       Oracle oracle(p, loss, rules(method, p.clients(), 4));
       oracle.largest = 3;
       for (int k = 0; k < rounds; ++k) oracle.round(inputs.plan(k));

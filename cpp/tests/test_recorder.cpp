@@ -36,14 +36,19 @@ struct Fixture {
         total += omega(j) * static_cast<long double>(p.weights[i]) /
                  static_cast<long double>(size(i)) *
                  loss.value(outputs(j, model).data(), p.targets_for(loss)[j]);
-    return static_cast<double>(total) + l2 / 2 * model.squaredNorm();
+    return static_cast<double>(total) + l2 / 2 * penalised(model).squaredNorm();
+  }
+
+  Matrix<double> penalised(Matrix<double> model) const {
+    if (p.free_intercept) model.bottomRows(1).setZero();
+    return model;
   }
 
   double omega(Index j) const { return p.row_weights.size() ? p.row_weights[j] : 1.0; }
 
   // grad f_i
   Matrix<double> gradient(const LossCase& loss, const Matrix<double>& model, Index i) const {
-    Matrix<double> g = l2 * model;
+    Matrix<double> g = l2 * penalised(model);
     for (Index j = first(i); j < first(i + 1); ++j)
       for (Index c = 0; c < g.cols(); ++c)
         g.col(c) -= omega(j) *
@@ -116,11 +121,12 @@ struct Changes {
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "the recorder measures what the formulas say") {
-  for (const bool plain : {true, false}) {
-    if (!plain) p = with_row_weights(p), l2 = 0.3;
+  for (const auto of : {"all", "weighted rows and l2", "a free intercept"}) {
+    if (of == std::string("weighted rows and l2")) p = with_row_weights(p), l2 = 0.3;
+    p.free_intercept = of == std::string("a free intercept");
     for (const auto& loss : losses) {
       CAPTURE(loss.name);
-      CAPTURE(plain);
+      CAPTURE(of);
       const Data own_data = p.data(loss);
       const Matrix<double> model = Random(5).matrix(12, loss.outputs);
       const Matrix<double> direction = Random(8).matrix(12, loss.outputs);
@@ -142,12 +148,13 @@ TEST_CASE_FIXTURE(Fixture, "the recorder measures what the formulas say") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "the recorder measures how gradients differ") {
-  for (const auto of : {"all", "some clients", "weighted rows and l2"})
+  for (const auto of : {"all", "some clients", "weighted rows and l2", "a free intercept"})
     for (const auto& loss : losses) {
       CAPTURE(loss.name);
       CAPTURE(of);
       if (of == std::string("some clients")) p.weights << 0.5, 0, 0.2, 0.3;
       if (of == std::string("weighted rows and l2")) p = with_row_weights(p), l2 = 0.3;
+      p.free_intercept = of == std::string("a free intercept");
       const Data own_data = p.data(loss);
       const Matrix<double> model = Random(5).matrix(12, loss.outputs);
       Shown shown(own_data, model);

@@ -41,11 +41,11 @@ TEST_CASE("chosen rounds are recorded, the rest is not") {
 }
 
 TEST_CASE("the recorded drift is that of the plain loops") {
-  const Problem p = make_problem({4, 3, 1, 5}, 8);
-  for (const auto& method : methods)
+  Problem p = make_problem({4, 3, 1, 5}, 8);
+  const Inputs inputs(p, 4, true, 0.3);
+  const auto check = [&](const MethodCase& method) {
     for (const auto& loss : losses) {
       if (!has_loss(method, loss)) continue;
-      const Inputs inputs(p, 4, true, 0.3);
       Oracle oracle(p, loss, rules(method, 4, 3));
       for (int k = 0; k < 4; ++k) oracle.round(inputs.plan(k));
       const double want = oracle.drift(inputs.plan(3).shares);
@@ -58,6 +58,11 @@ TEST_CASE("the recorded drift is that of the plain loops") {
         CHECK(simulation.participations() == 4 + 3 * 3);
       });
     }
+  };
+  for (const auto& method : methods) check(method);
+  p.free_intercept = true;
+  for (const auto& method : methods)
+    if (method.name.starts_with("l2")) check(method);
 }
 
 TEST_CASE("each round has its learning rate, shares and words") {

@@ -23,6 +23,7 @@ from .methods import (
     ModifiedLocalGD,
     Scaffold,
 )
+from .own_loss import Loss
 from .participation import Cyclic, Markov, Periodic
 from .problem import Problem
 from .recording import log_spaced
@@ -71,6 +72,7 @@ __all__ = [
     "LocalGD",
     "LocalSGD",
     "LocalSolve",
+    "Loss",
     "Markov",
     "MinibatchSGD",
     "MissingExtraError",

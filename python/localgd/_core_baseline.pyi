@@ -51,6 +51,7 @@ def forecast(
     rounds: float,  # at least 1
     share: float,  # of the clients that take part in a round
     entries_before: NDArray[np.integer] | None = None,  # (M + 1,), of sparse rows, by client
+    frees_intercept: bool = False,  # lambda > 0 leaves the last feature alone
 ) -> dict[str, _Forecast]: ...
 def nanoseconds() -> dict[str, float]: ...  # of a kind of work
 def uniform_samples(words: NDArray[np.uint64], clients: int) -> NDArray[np.int64]: ...
@@ -65,6 +66,9 @@ def loss_of_rows(
     margins: ArrayLike,  # (N,) or (N, C)
     targets: ArrayLike,  # (N,)
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+def call_rows(
+    function: dict[str, Any], margins: ArrayLike, targets: ArrayLike | None = None
+) -> NDArray[np.float64]: ...
 def sum_of_decays(decay: ArrayLike, steps: ArrayLike) -> Any: ...
 
 class Simulation:
@@ -85,6 +89,7 @@ class Simulation:
         threads: int,
         signs: bool = False,  # rows count times their targets, -1 or +1
         row_weights: ArrayLike | None = None,  # (N,); of mean 1 on each client, or all 1
+        free_intercept: bool = False,  # lambda leaves the last feature alone
     ) -> None: ...
     @property
     def round(self) -> int: ...  # of the runs that go on

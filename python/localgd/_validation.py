@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import math
 import numbers
@@ -16,6 +17,7 @@ from .errors import MissingExtraError
 from .ids import is_missing
 from .pieces import pieces
 
+MOST_NAMES = 20  # in a message
 IMPUTE = ": drop or impute those rows first"
 
 
@@ -166,8 +168,31 @@ def one_of(name: str, value: Any, allowed: Collection[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}: got {value!r}; want one of {', '.join(map(repr, allowed))}")
     if value not in allowed:
-        raise ValueError(f"{name}: got {value!r}; want one of {', '.join(map(repr, allowed))}")
+        wanted = f"{', '.join(map(repr, allowed))}{did_you_mean(value, allowed)}"
+        raise ValueError(f"{name}: got {value!r}; want one of {wanted}")
     return value
+
+
+def suggestion(value: Any, known: Collection[Any]) -> str:
+    """What is wanted in place of an unknown name: that which looks like it, or all."""
+    near = _nearest(value, known)
+    if near is not None:
+        return f"did you mean {near!r}?"
+    shown = [repr(name) for name in list(known)[:MOST_NAMES]]
+    return f"want one of {', '.join(shown)}{', …' * (len(known) > MOST_NAMES)}"
+
+
+def did_you_mean(value: Any, known: Collection[Any]) -> str:
+    """The end of a message that has listed all names: which of them looks like the one given."""
+    near = _nearest(value, known)
+    return "" if near is None else f": did you mean {near!r}?"
+
+
+def _nearest(value: Any, known: Collection[Any]) -> Any:
+    """The known name that looks most like a value, in small letters; None if none does."""
+    names = {str(name).lower(): name for name in known}
+    near = difflib.get_close_matches(str(value).lower(), names, n=1)
+    return names[near[0]] if near else None
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

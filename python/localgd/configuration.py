@@ -11,6 +11,7 @@ import numpy as np
 
 from ._backend import core
 from .identification import PLAIN, UnidentifiedError, digest, identify, refuse
+from .losses import LOSSES, BaseLoss
 from .methods import Method
 from .preparation import Preparation
 from .problem import Problem
@@ -38,7 +39,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
     problem, method = prepared.problem, prepared.method
     return {
         "method": describe(method),
-        "loss": prepared.loss,
+        "loss": LOSSES[prepared.loss].name,
         "l2": prepared.l2,
         "lr": describe(prepared.lr),
         "rounds": prepared.rounds,
@@ -61,6 +62,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
                 if problem.feature_names is None
                 else {"feature_names": list(problem.feature_names)}
             ),
+            **({} if problem.encoder is None else {"encoder": problem.encoder.state()}),
         },
         "versions": dict(VERSIONS),
     }
@@ -123,6 +125,8 @@ def describe(option: Any) -> Any:
     """An option object as plain values: dataclasses become dicts with their name."""
     if type(option) in PLAIN:
         return option
+    if isinstance(option, BaseLoss):
+        return option.name
     if dataclasses.is_dataclass(option) and not isinstance(option, type):
         fields = {f.name: describe(getattr(option, f.name)) for f in dataclasses.fields(option)}
         return {"name": type(option).__name__, **fields}

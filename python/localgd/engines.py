@@ -24,6 +24,7 @@ from . import _validation as check
 from ._backend import core
 from .cgroups import cpu_quota
 from .errors import UnsupportedError
+from .losses import LOSSES, LossLike
 from .methods import Method
 from .problem import Problem
 
@@ -63,9 +64,10 @@ def forecasts(
     method: Method,
     rounds: int,
     *,
-    loss: str,
+    loss: LossLike,
     itemsize: int,
     every_step: bool = False,
+    l2: float = 0.0,
 ) -> dict[str, Any]:
     """What the core foresees of each engine."""
     rule = method.rule
@@ -73,7 +75,7 @@ def forecasts(
         problem.offsets,
         problem.n_features,
         outputs=problem.n_classes,
-        loss=loss,
+        loss=LOSSES[loss].core,
         single=itemsize == 4,
         steps=rule.core_steps(problem.n_clients),
         batches=rule.batches(problem.sizes),
@@ -84,6 +86,7 @@ def forecasts(
         rounds=float(max(rounds, 1)),
         share=method.clients_per_round(problem.n_clients) / problem.n_clients,
         entries_before=problem.X.indptr[problem.offsets] if problem.sparse else None,
+        frees_intercept=problem.free_intercept and l2 > 0,
     )
     return found
 
@@ -109,7 +112,7 @@ def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict
     }
 
 
-def refusal(method: Method, plan: Plan, loss: str) -> str:
+def refusal(method: Method, plan: Plan, loss: LossLike) -> str:
     """Why an engine cannot run a method, for its user."""
     if plan.unable == "outputs":
         return (
@@ -137,15 +140,16 @@ def choose_engine(
     method: Method,
     rounds: int,
     *,
-    loss: str,
+    loss: LossLike,
     engine: str,
     itemsize: int,
     memory_limit: int,
     every_step: bool = False,
+    l2: float = 0.0,
 ) -> Plan:
     """The cheapest engine for so many rounds that fits in memory, or the one asked for."""
     check.one_of("engine", engine, ("auto", *ENGINES))
-    options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step}
+    options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step, "l2": l2}
     found = plans(problem, method, rounds, **options)
     return _chosen(found, problem, method, rounds, loss, engine, memory_limit)
 
@@ -155,7 +159,7 @@ def _chosen(
     problem: Problem,
     method: Method,
     rounds: int,
-    loss: str,
+    loss: LossLike,
     engine: str,
     memory_limit: int,
 ) -> Plan:
@@ -192,7 +196,7 @@ def choose_side_by_side(
     rounds: int,
     runs: int,
     *,
-    loss: str,
+    loss: LossLike,
     engine: str,
     itemsize: int,
     memory_limit: int,

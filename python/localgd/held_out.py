@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import scoring
-from .losses import LOSSES, Loss
+from .losses import LOSSES, BaseLoss, LossLike
 
 __all__ = ["HeldOut"]
 
@@ -25,7 +25,7 @@ class HeldOut:
     All of them take one product with the weights: they are asked for the same ones in turn.
     """
 
-    def __init__(self, X: np.ndarray, y: np.ndarray, task: str, loss: str):
+    def __init__(self, X: np.ndarray, y: np.ndarray, task: str, loss: LossLike):
         # in one order, for the same numbers to have the same bits
         self._X = np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X
         self._y, self._loss = y, LOSSES[loss]
@@ -43,7 +43,7 @@ class HeldOut:
 
     def _mean_loss(self, w: np.ndarray) -> float:
         # As the core has it: some losses take scipy in Python.
-        return float(np.mean(Loss.values(self._loss, self._scores(w), self._y)))
+        return float(np.mean(BaseLoss.values(self._loss, self._scores(w), self._y)))
 
     def _scores(self, w: np.ndarray) -> np.ndarray:
         if self._weights is None or not np.array_equal(w, self._weights):

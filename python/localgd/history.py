@@ -137,6 +137,8 @@ def columns(
         if name == "loss" and prepared.minimum is not None:
             chosen["suboptimality"] = history["loss"] - prepared.minimum.value
     taking_part = chosen.pop("participations")
+    if not prepared.method.rule.solve:
+        chosen["passes"] = taking_part * _passes_each(problem, prepared.method)
     if not problem.kernel:
         chosen |= _communication(prepared, taking_part)
     return {**chosen, **{name: history[name] for name in further}}
@@ -150,6 +152,17 @@ def _local_steps(rounds: np.ndarray, problem: Problem, method: Method) -> np.nda
     if len(set(steps)) == 1:
         return rounds * steps[0]
     return rounds * float(problem.weights @ np.array(steps))
+
+
+def _passes_each(problem: Problem, method: Method) -> float:
+    """Passes over all rows that the gradients of one client take in a round, in the mean."""
+    rule, sizes = method.rule, problem.sizes
+    batches = rule.batches(sizes)
+    rows = np.where(batches > 0, batches, sizes) * rule.core_steps(len(sizes))
+    if rule.correction == "displacement":  # by a gradient of its own
+        rows = rows + sizes
+    counted = problem.weights > 0  # the others never take part
+    return float(rows[counted].mean() / sizes[counted].sum())
 
 
 def _communication(prepared: Preparation, taking_part: np.ndarray) -> dict[str, np.ndarray]:

@@ -50,7 +50,8 @@ def digest(*arrays: np.ndarray) -> str:
 def identify(value: Any, unknown: Callable[[Any], Any] = refuse) -> Any:
     """A value as JSON can hold it, equal for equal values and different for others.
 
-    Objects are identified by their fields if their class is one of localgd's own. For anything that
+    Objects are identified by the fields that they are compared by if their class is one of
+    localgd's own. For anything that
     cannot be identified ``unknown(value)`` stands, an UnidentifiedError if it is not given.
     """
     if isinstance(value, np.generic):
@@ -66,7 +67,7 @@ def identify(value: Any, unknown: Callable[[Any], Any] = refuse) -> Any:
         return {"mapping": sorted(pairs, key=lambda pair: pair[0])}
     own = type(value).__module__.partition(".")[0] == OWN
     if own and dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
+        names = [field.name for field in dataclasses.fields(value) if field.compare]
         fields = [[name, identify(getattr(value, name), unknown)] for name in names]
         return {"class": type(value).__qualname__, "fields": fields}
     return unknown(value)

@@ -20,7 +20,8 @@ from .rows import Rows, as_double
 
 __all__ = [
     "LOSSES",
-    "Loss",
+    "BaseLoss",
+    "LossLike",
     "Tail",
     "check_loss",
     "default_loss",
@@ -39,7 +40,7 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Loss:
+class BaseLoss:
     """``ℓ(u, y)`` of the scores u = x·w of rows and their labels, (N,), or u (N, C) for classes.
 
     Values and derivatives are those of the core. A loss whose second derivatives are known has a
@@ -84,12 +85,17 @@ class Loss:
     affine: ClassVar[bool] = False  # ℓ' = u - y
 
     @property
+    def core(self) -> Any:
+        """What the core takes for it."""
+        return self.name
+
+    @property
     def multiclass(self) -> bool:
         return self.tasks == ("multiclass",)
 
     @property
     def has_curvatures(self) -> bool:
-        return type(self).curvatures is not Loss.curvatures
+        return type(self).curvatures is not BaseLoss.curvatures
 
     @property
     def unit_tail(self) -> bool:
@@ -122,11 +128,11 @@ class Loss:
 
     def _of_core(self, u: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sign = y if self.signed else 1.0
-        values, slopes = core.loss_of_rows(self.name, sign * u, y)
+        values, slopes = core.loss_of_rows(self.core, sign * u, y)
         return values, sign * slopes.reshape(u.shape)
 
 
-class Exponential(Loss):
+class Exponential(BaseLoss):
     """``e^-m``."""
 
     concordance = 1.0
@@ -141,7 +147,7 @@ class Exponential(Loss):
         return np.exp(-y * u)
 
 
-class Logistic(Loss):
+class Logistic(BaseLoss):
     """``log(1 + e^-m)``."""
 
     concordance = 1.0
@@ -156,7 +162,7 @@ class Logistic(Loss):
         return _special().expit(-u) * _special().expit(u)
 
 
-class Squared(Loss):
+class Squared(BaseLoss):
     """``½ (u - y)²``."""
 
     concordance = 0.0
@@ -175,7 +181,7 @@ class Squared(Loss):
         return np.ones_like(u)
 
 
-class SquaredHinge(Loss):
+class SquaredHinge(BaseLoss):
     """``½ max(0, 1 - m)²``."""
 
     def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -191,7 +197,7 @@ class SquaredHinge(Loss):
         return np.where(y * u < 1, 1.0, 0.0)
 
 
-class Huber(Loss):
+class Huber(BaseLoss):
     """``½ r²`` for ``|r| ≤ 1`` and ``|r| - ½`` beyond, ``r = u - y``.
 
     A threshold δ is this loss of targets y/δ: its weights are 1/δ of those, its values 1/δ², and
@@ -212,7 +218,7 @@ class Huber(Loss):
         return np.where(np.abs(u - y) < 1, 1.0, 0.0)
 
 
-class Poisson(Loss):
+class Poisson(BaseLoss):
     """``e^u - y u`` of counts y with mean ``e^u``."""
 
     concordance = 1.0
@@ -233,7 +239,7 @@ class Poisson(Loss):
         return np.exp(u)
 
 
-class Softmax(Loss):
+class Softmax(BaseLoss):
     """``log Σ_c e^{u_c} - u_y``."""
 
     concordance = 1.0  # by the range of a row's scores
@@ -284,19 +290,34 @@ KINDS = {
 }
 
 
-def of_core(name: str, kind: type[Loss] = Loss) -> Loss:
+def of_core(name: str, kind: type[BaseLoss] = BaseLoss) -> BaseLoss:
     """A loss of the core."""
     facts = core.schema()["losses"][name]
     tail = None if facts["tail"] is None else Tail(*facts["tail"])
     return kind(name, **{**facts, "tail": tail})
 
 
-LOSSES = {name: of_core(name, KINDS.get(name, Loss)) for name in core.schema()["losses"]}
+LossLike = str | BaseLoss  # by name, or an object
 
 
-def check_loss(loss: Any, problem: Problem) -> str:
-    """A loss by name that fits the task."""
-    check.one_of("loss", loss, LOSSES)
+class Losses(dict[Any, BaseLoss]):
+    """The losses of the core by name; one that is an object already stands for itself."""
+
+    def __missing__(self, loss: Any) -> BaseLoss:
+        if isinstance(loss, BaseLoss):
+            return loss
+        raise KeyError(loss)
+
+
+LOSSES = Losses(
+    {name: of_core(name, KINDS.get(name, BaseLoss)) for name in core.schema()["losses"]}
+)
+
+
+def check_loss(loss: Any, problem: Problem) -> LossLike:
+    """A loss that fits the task, by name or as an object."""
+    if not isinstance(loss, BaseLoss):
+        check.one_of("loss", loss, LOSSES)
     if problem.task not in LOSSES[loss].tasks:
         fitting = [name for name, known in LOSSES.items() if problem.task in known.tasks]
         raise ValueError(
@@ -307,10 +328,10 @@ def check_loss(loss: Any, problem: Problem) -> str:
         raise ValueError(
             f"loss: {loss!r} wants targets of at least {least:g}; got {problem.y.min():g}"
         )
-    return str(loss)
+    return loss if isinstance(loss, BaseLoss) else str(loss)
 
 
-def loss_with_tail(loss: Any, problem: Problem, what: str) -> Loss:
+def loss_with_tail(loss: Any, problem: Problem, what: str) -> BaseLoss:
     """A loss that fits the task and has a tail, on which ``what`` depends."""
     known = LOSSES[check_loss(loss, problem)]
     if known.tail is None:
@@ -331,11 +352,11 @@ def default_loss(task: str) -> str:
     return next(name for name, loss in LOSSES.items() if task in loss.tasks)
 
 
-def margin_rows(problem: Problem, loss: str) -> Rows:
+def margin_rows(problem: Problem, loss: LossLike) -> Rows:
     """The rows whose products with w are the loss's margins, float64: y x if it is signed, or x."""
     return problem.signed_rows if LOSSES[loss].signed else as_double(problem.X)
 
 
-def labels_of_margins(problem: Problem, loss: str) -> np.ndarray:
+def labels_of_margins(problem: Problem, loss: LossLike) -> np.ndarray:
     """The labels beside those margins: 1 if the loss is signed."""
     return np.ones(problem.n_samples) if LOSSES[loss].signed else problem.y

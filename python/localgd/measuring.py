@@ -10,10 +10,11 @@ import numpy as np
 
 from ._backend import core
 from .errors import UnsupportedError
+from .frames import labelled
 from .held_out import HeldOut
 from .identification import UnidentifiedError, digest, identify
 from .labels import numbers_of_labels
-from .losses import LOSSES
+from .losses import LOSSES, LossLike
 from .methods import Method
 from .norms import norm
 from .participation import is_biased
@@ -25,6 +26,7 @@ from .servers import Average
 __all__ = [
     "COLUMNS",
     "OF_CORE",
+    "RISING",
     "Measure",
     "Minimum",
     "Timed",
@@ -42,7 +44,7 @@ class Minimum(Protocol):
 
     weights: np.ndarray
     value: float
-    loss: str
+    loss: LossLike
     l2: float
 
 
@@ -61,6 +63,7 @@ class Column:
 OF_CORE = {name: Column(**facts) for name, facts in core.schema()["measures"].items()}
 MADE = {
     "local_steps": Column("local steps"),
+    "passes": Column("passes over the rows"),
     "bytes": Column("communication", "bytes"),
     "bits": Column("communication", "bits"),
     "bits_up": Column("communication from the clients", "bits"),
@@ -84,13 +87,15 @@ TESTS = {
     "test_auc": Column("AUC on held-out rows", wants_labels=True, share=True),
 }
 COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
+# Columns whose larger values are the better ones.
+RISING = {"margin", "grad_alignment", *(name for name, c in COLUMNS.items() if c.share)}
 RESERVED = (*OF_CORE, *MADE, "weights")
 
 
 def further_measures(
     problem: Problem,
     method: Method,
-    loss: str,
+    loss: LossLike,
     lr: Schedule,
     test: Any,
     asymptote: Any,
@@ -143,10 +148,13 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
     """Held-out rows that fit the problem."""
     if problem.kernel:
         raise UnsupportedError("test: a kernel problem has no weights to apply to other rows")
+    pair = labelled("test", problem.encoder, test) or test
     try:
-        X, y = test
+        X, y = pair
     except (TypeError, ValueError):
         raise TypeError(f"test: got {type(test).__name__}; want a pair (X, y)") from None
+    if problem.encoder is not None:
+        X = problem.encoder.encoded("test: X", X)
     found, y = check_rows("test", X, y)
     ones = problem.intercept is not None
     X = fitting_rows("test: X", found, problem.n_features - ones, problem.feature_names)
@@ -155,7 +163,7 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
 
 
 def _residual_measures(
-    problem: Problem, method: Method, loss: str, lr: Schedule, asymptote: Any
+    problem: Problem, method: Method, loss: LossLike, lr: Schedule, asymptote: Any
 ) -> dict[str, Timed]:
     from .reference import Asymptote
 
@@ -185,7 +193,7 @@ def _residual_measures(
     return dict(zip(RESIDUALS, (residual, distance), strict=True))
 
 
-def _local_time_per_round(problem: Problem, method: Method, loss: str, lr: Schedule) -> float:
+def _local_time_per_round(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> float:
     """η L, where w_k = ŵ log(η L k) + ρ_k holds."""
     steps = method.rule.core_steps(problem.n_clients)
     why = None

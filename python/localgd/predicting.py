@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import UnsupportedError
+from .frames import encoded
 from .rows import fitting_rows, read_rows
 
 __all__ = ["labels_of", "probabilities_of", "scores_of"]
@@ -23,6 +24,7 @@ def scores_of(weights: np.ndarray | None, problem: dict[str, Any], X: Any) -> np
         )
     ones = problem.get("intercept", "none") != "none"
     wanted = len(weights) - ones
+    X = encoded("X", problem, X)
     X = fitting_rows("X", read_rows("X", X), wanted, problem.get("feature_names"))
     scores: np.ndarray = X @ weights[:wanted]
     return scores + weights[wanted] if ones else scores

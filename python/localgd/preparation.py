@@ -13,7 +13,7 @@ from . import _validation as check
 from .arguments import DTYPES, check_dtype, check_init, check_reference, check_rounds
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
 from .errors import UnsupportedError
-from .losses import LOSSES, check_loss, default_loss
+from .losses import LOSSES, LossLike, check_loss, default_loss
 from .measuring import OF_CORE, Measure, Minimum, Timed, further_measures
 from .methods import Method, check_method
 from .problem import Problem, check_problem
@@ -39,7 +39,7 @@ class Preparation:
     rounds: Any  # an int, or a float beyond those that can be counted
     seed: int
     dtype: str
-    loss: str
+    loss: LossLike
     l2: float  # λ
     init: np.ndarray  # w_0, (d, C)
     starts_at_zero: bool  # no init was given
@@ -96,6 +96,7 @@ class Preparation:
             itemsize=self.itemsize,
             memory_limit=self.memory_limit,
             every_step=self.every_step,
+            l2=self.l2,
         )
 
 
@@ -141,7 +142,7 @@ def prepare(
         init=check_init(init, problem),
         starts_at_zero=init is None,
         reference=check_reference(reference, problem),
-        minimum=None if far else _minimum(reference),
+        minimum=None if far and l2 == 0 else _minimum(reference),
         records=records if far else records.astype(np.int64),
         spacing=record if isinstance(record, LogSpaced) else None,
         engine=check.one_of("engine", engine, ("auto", *ENGINES)),

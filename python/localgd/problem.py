@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Hashable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from .rows import (
     scaled_rows,
     stored,
 )
+
+if TYPE_CHECKING:
+    from .frames import Encoder
 
 __all__ = ["Problem", "check_problem", "check_rows", "labels_at"]
 
@@ -75,9 +78,11 @@ class Problem:
     class_weight : "balanced" or mapping of labels to numbers ≥ 0, optional
         Multiplies the v of the rows of a class; "balanced": by N/(C N_c), with which each of the C
         classes that occur counts the same.
-    intercept : "column" or None, default None
-        "column": a column of ones after the features, so that the last number of a model is its
-        intercept, which is penalised, and counts in margins and norms, as any other.
+    intercept : "column", "free" or None, default None
+        A column of ones after the features, so that the last number of a model is its intercept b,
+        which counts in margins and norms as any other. With "column" λ penalises it, too; with
+        "free" it does not, as in scikit-learn's linear models: f = Σ p_i f_i + (λ/2)‖u‖² of the
+        other numbers u. Without λ both are the same.
 
     Attributes
     ----------
@@ -107,6 +112,9 @@ class Problem:
     n_classes : int
         C of a multiclass task, whose model is a matrix of shape (d, C); 1 for the other tasks.
     intercept : str or None
+    encoder : object or None
+        What makes rows of tables like the one that the problem was made from, with the fitted
+        transformers of scikit-learn; of :meth:`from_frame` only.
     kernel : bool
         Made by :meth:`from_gram`: ``X`` are coordinates in the span of the rows, not features.
 
@@ -140,6 +148,7 @@ class Problem:
     """
 
     _signed_rows: weakref.ref[Rows] | None = None
+    encoder: Encoder | None = None
 
     def __init__(
         self,
@@ -250,6 +259,127 @@ class Problem:
             class_weight=class_weight,
             intercept=intercept,
         )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        label: Any,
+        client: Any = None,
+        positive: Any = None,
+        categorical: Any = "onehot",
+        impute: str | None = "median",
+        scale: str | None = "standard",
+        weights: Any = "samples",
+        task: str | None = None,
+        labels: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        intercept: str | None = None,
+    ) -> Problem:
+        """The columns of a table as rows of numbers, its labels, and whose rows they are.
+
+        ``x_j = [(fill(numbers_j) - mean)/std, one-hot(fill(texts_j))]``
+
+        Numbers, texts, categories and booleans may have gaps. What is learned (medians, means,
+        categories) is that of all rows, each counting the same, by scikit-learn's transformers in
+        ``encoder``. A run keeps it, also in its file: :meth:`Run.predict`, ``test=`` of
+        :func:`localgd.run` and :func:`localgd.evaluate` take tables with the same columns.
+
+        Parameters
+        ----------
+        frame : table of pandas, polars, Arrow or another library
+            All columns that have no other role are features.
+        label : str or int
+            The column of labels: texts, booleans, numbers or categories.
+        client : str, int or array of shape (N,), optional
+            The column of client ids, or the ids. Without, one client holds all rows, to be dealt by
+            ``lg.partition(problem, …)``.
+        positive : label, optional
+            Which of two labels is +1; the larger if not given.
+        categorical : "onehot", sequence of columns or None, default "onehot"
+            Texts, categories and booleans get a 0/1 column for each category that occurs, of two
+            for the second only; so do columns named here, even if they hold numbers. None: they are
+            refused.
+        impute : "median", "mean", "most_frequent" or None, default "median"
+            What fills the gaps of numbers; those of texts get the most frequent text. None: gaps
+            are refused.
+        scale : "standard" or None, default "standard"
+            Numbers are brought to mean 0 and standard deviation 1.
+        sample_weight : str, int or array of shape (N,), optional
+            The column of the weights of rows, or the weights.
+        weights, task, labels, class_weight, intercept
+            As for :class:`Problem`.
+
+        Returns
+        -------
+        Problem
+            With CSR rows where these take less than half. ``feature_names`` are those of the
+            numbers, then ``column_category``.
+
+        Raises
+        ------
+        ValueError
+            For columns that are not there, without a value in any row, or that look like names or
+            ids (more than 50 texts, and more than half as many as rows), for rows without label or
+            client, and as for :class:`Problem`.
+        TypeError
+            For what is no table, columns of times, lists, or of texts and numbers, and as for
+            :class:`Problem`.
+        MissingExtraError
+            Without scikit-learn (``pip install 'localgd[data]'``).
+
+        Warns
+        -----
+        UserWarning
+            Where other rows have categories that did not occur here: they count as none of them,
+            or, of two, as the first.
+
+        References
+        ----------
+        McMahan et al., AISTATS 2017, arXiv:1602.05629, for the objective; scikit-learn's
+        ``SimpleImputer``, ``StandardScaler`` and ``OneHotEncoder`` for the rows.
+
+        Examples
+        --------
+        >>> import localgd as lg, pandas as pd
+        >>> frame = pd.DataFrame({
+        ...     "age": [61, 70, None, 44], "smoker": ["no", "yes", "no", None],
+        ...     "hospital": ["a", "a", "b", "b"], "ill": ["no", "yes", "yes", "no"]})
+        >>> problem = lg.Problem.from_frame(frame, label="ill", client="hospital", positive="yes")
+        >>> problem.feature_names, problem.labels, problem.X[:, 1].tolist()
+        (('age', 'smoker_yes'), ('no', 'yes'), [0.0, 1.0, 0.0, 0.0])
+        >>> run = lg.run(problem, lg.LocalGD(5, 0.5), rounds=20, loss="logistic", l2=0.01)
+        >>> run.predict(pd.DataFrame({"smoker": ["yes"], "age": [80]})).tolist()
+        ['yes']
+        """
+        from .frames import rows_of_frame
+
+        found = rows_of_frame(
+            frame,
+            label=label,
+            client=client,
+            positive=positive,
+            labels=labels,
+            sample_weight=sample_weight,
+            categorical=categorical,
+            impute=impute,
+            scale=scale,
+        )
+        targets = as_targets("label", found.y, task, found.labels)
+        targets.warn()
+        problem = cls._dealt(
+            found.rows,
+            targets,
+            found.clients,
+            weights=weights,
+            sample_weight=found.sample_weight,
+            class_weight=class_weight,
+            intercept=intercept,
+        )
+        problem.encoder = found.encoder
+        return problem
 
     @classmethod
     def from_gram(
@@ -369,7 +499,7 @@ class Problem:
     ) -> None:
         """``order`` sorts rows and labels, unless they come by client; weights of rows are."""
         if intercept is not None:
-            check.one_of("intercept", intercept, ("column",))
+            check.one_of("intercept", intercept, ("column", "free"))
         if order is not None:
             targets = targets._replace(y=targets.y[order])
         self.y, self.task, self.labels = targets.y, targets.task, targets.labels
@@ -447,6 +577,19 @@ class Problem:
         return (d, self.n_classes) if self.task == "multiclass" else (d,)
 
     @property
+    def free_intercept(self) -> bool:
+        """Whether the last number of a model is an intercept that λ leaves alone."""
+        return self.intercept == "free"
+
+    @property
+    def penalized(self) -> np.ndarray:
+        """1 for the features whose weights λ penalises, 0 for a free intercept, shape (d,)."""
+        penalized = np.ones(self.n_features)
+        if self.free_intercept:
+            penalized[-1] = 0
+        return penalized
+
+    @property
     def signed_rows(self) -> Rows:
         """Z, shape (N, d), float64: rows z_ij = y_ij x_ij (binary tasks only).
 
@@ -481,10 +624,11 @@ class Problem:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that runs depend on: rows, labels, task, sizes and weights."""
+        """A hash of all that runs depend on: rows, labels, task, sizes, weights, intercept."""
         weights = () if self.sample_weight is None else (self.sample_weight,)
         numbers = digest(*arrays_of(self.X), self.y, self.offsets, self.weights, *weights)
-        return f"{self.task}-{'kernel' if self.kernel else 'rows'}-{numbers}"
+        kind = "kernel" if self.kernel else "rows"
+        return f"{self.task}-{kind}{'-free' if self.free_intercept else ''}-{numbers}"
 
     def rows(self, client: int) -> slice:
         """The stored rows of a client, as a slice of ``X`` and ``y``.

@@ -47,11 +47,12 @@ class Run:
         reference, ``angle`` to it in radians (NaN while w_k = 0); ``drift``
         Σ p̃_i‖w_{k-1,i} - w_k‖² of the round that led to w_k (NaN for k = 0); of the clients'
         gradients at w_k ``grad_norm`` ‖∇f‖, ``grad_variance`` Σ p_i‖∇f_i - ∇f‖², ``grad_alignment``
-        Σ p_i cos(∇f_i, ∇f) and ``grad_dissimilarity`` Σ p_i‖∇f_i‖²/‖∇f‖²; ``bytes`` that clients
-        and server exchanged since the start, and ``bits``, of these ``bits_up`` to the server and
-        ``bits_down`` from it; with the minimiser of the objective as reference ``suboptimality``
-        f(w_k) - f* and ``distance`` ‖w_k - w*‖; and the further measures that the run was asked
-        for.
+        Σ p_i cos(∇f_i, ∇f) and ``grad_dissimilarity`` Σ p_i‖∇f_i‖²/‖∇f‖²; ``passes`` over all rows
+        that gradients took since the start (not for exact solves; in the mean, where clients that
+        differ take part by chance); ``bytes`` that clients and server exchanged since the start,
+        and ``bits``, of these ``bits_up`` to the server and ``bits_down`` from it; with the
+        minimiser of the objective as reference ``suboptimality`` f(w_k) - f* and ``distance``
+        ‖w_k - w*‖; and the further measures that the run was asked for.
     config : dict
         The settings, as plain values that JSON and TOML can hold.
     engine : str
@@ -107,7 +108,8 @@ class Run:
         Parameters
         ----------
         X : array of shape (n, d)
-            Rows of any kind that the problem takes, without a column of ones.
+            Rows of any kind that the problem takes, without a column of ones. Of a problem that was
+            made by :meth:`Problem.from_frame` also a table with the same columns, in any order.
 
         Returns
         -------
@@ -158,7 +160,9 @@ class Run:
         >>> lg.run(problem, lg.GD(lr=0.5), rounds=5).predict([[2.0], [-0.5]])
         array([ 1, -1])
         """
-        means = LOSSES[self.config["loss"]].means(self.decision_function(X))
+        scores = self.decision_function(X)
+        known = LOSSES.get(self.config["loss"])  # none of an own one
+        means = scores if known is None else known.means(scores)
         return labels_of(means, self.config["problem"])
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -239,7 +243,7 @@ class Run:
         >>> frame = lg.run(problem, lg.GD(lr=1.0), rounds=10).to_frame()
         >>> list(frame.columns)
         ['round', 'local_steps', 'loss', 'margin', 'norm', 'drift', 'grad_norm', 'grad_variance', \
-'grad_alignment', 'grad_dissimilarity', 'bytes', 'bits', 'bits_up', 'bits_down']
+'grad_alignment', 'grad_dissimilarity', 'passes', 'bytes', 'bits', 'bits_up', 'bits_down']
         """
         return check.require("pandas", "data", "Run.to_frame").DataFrame(self.history)
 

@@ -14,7 +14,7 @@ from .configuration import identity
 from .engines import DEFAULT_MEMORY_LIMIT, choose_threads
 from .errors import NotSeparableError
 from .history import Recording
-from .losses import LOSSES
+from .losses import LOSSES, LossLike
 from .measuring import Measure, identified
 from .methods import Method
 from .participation import BIASED, is_biased
@@ -33,7 +33,7 @@ def run(
     method: Method,
     *,
     rounds: int,
-    loss: str | None = None,
+    loss: LossLike | None = None,
     l2: float | str = 0.0,
     init: Any = None,
     engine: str = "auto",
@@ -67,12 +67,13 @@ def run(
         participation.
     rounds : int >= 0
         R, the communication rounds.
-    loss : str, optional
+    loss : str or Loss, optional
         Of margins m = y x·w, "exponential" exp(-m), "logistic" log(1 + exp(-m)) or "squared_hinge"
         ½ max(0, 1 - m)². Of targets and r = x·w - y, "squared" ½ r² or "huber" ½ r² for ``|r| ≤ 1``
         and ``|r| - ½`` beyond (a threshold δ is this loss of y/δ, with weights 1/δ as large). Of
         counts y, "poisson" exp(x·w) - y x·w. "softmax", the cross-entropy over C classes. If not
-        given, exponential; squared for regression, softmax for several classes.
+        given, exponential; squared for regression, softmax for several classes. One of your own is
+        a :class:`Loss`.
     l2 : float >= 0, "κ=1e4" or "H/N", default 0
         λ of the objective, which joins every local gradient: the loss, and all measures of
         gradients, are those of f_i with (λ/2)‖w‖². With H of

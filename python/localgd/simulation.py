@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._backend import core
-from .losses import LOSSES
+from .losses import LOSSES, LossLike
 from .preparation import Preparation
 from .problem import Problem
 from .randomness import batch_keys
@@ -37,12 +37,13 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         problem.weights,
         [run_options(run, ends=engine == SIDE_BY_SIDE) for run in runs],
         engine=engine,
-        loss=first.loss,
+        loss=LOSSES[first.loss].core,
         single=first.dtype == "float32",
         local=local_options(first),
         threads=threads,
         signs=LOSSES[first.loss].signed,
         row_weights=problem.relative_weights,
+        free_intercept=problem.free_intercept,
     )
 
 
@@ -90,6 +91,6 @@ def start_is_finite(session: Any, run: int = 0) -> bool:
     return not diverged or len(session.history(run)["round"]) > 0
 
 
-def infinite_start(loss: str) -> ValueError:
+def infinite_start(loss: LossLike) -> ValueError:
     """The error of a run whose start has an infinite loss."""
     return ValueError(f"init: its {loss} loss is not finite; start closer to 0")

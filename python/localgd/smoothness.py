@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .errors import UnsupportedError
-from .losses import LOSSES, check_loss
+from .losses import LOSSES, LossLike, check_loss
 from .problem import Problem, check_problem
 from .rows import Rows, arrays_of, dense_double, is_sparse, scaled_rows, times_powers
 
@@ -14,7 +14,7 @@ __all__ = ["smoothness"]
 FEW = 500  # sparse rows or features of a client whose Gram matrix is made
 
 
-def smoothness(problem: Problem, loss: str) -> float:
+def smoothness(problem: Problem, loss: LossLike) -> float:
     """The largest smoothness constant of the clients' objectives.
 
     ``H = max_i ℓ''_max λ_max(X_iᵀ diag(v_i) X_i) / V_i``
@@ -27,7 +27,7 @@ def smoothness(problem: Problem, loss: str) -> float:
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    loss : str
+    loss : str or Loss
         ℓ, as for :func:`localgd.run`.
 
     Returns
@@ -61,7 +61,7 @@ def smoothness(problem: Problem, loss: str) -> float:
     if not np.isfinite(LOSSES[loss].curvature):
         raise UnsupportedError(
             f"loss: got {loss!r}, whose second derivative has no bound; want a learning rate as a "
-            "number"
+            "number, or a Loss() with its largest_curvature"
         )
     entries = arrays_of(problem.X)[-1]
     exponent = int(np.frexp(np.abs(entries).max(initial=0.0))[1])  # so that squares stay in range

@@ -7,6 +7,7 @@ import weakref
 from typing import Any
 
 from . import _validation as check
+from .losses import LossLike
 from .methods import Method
 from .problem import Problem
 from .schedules import Schedule
@@ -17,10 +18,10 @@ __all__ = ["check_penalty", "learning_rate", "penalty"]
 PER_ROW = "H/N"
 CONDITION = re.compile(r"(?:κ|kappa)\s*=\s*(\S+)")
 
-_known: weakref.WeakKeyDictionary[Problem, dict[str, float]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Problem, dict[LossLike, float]] = weakref.WeakKeyDictionary()
 
 
-def penalty(l2: Any, problem: Problem, loss: str) -> float:
+def penalty(l2: Any, problem: Problem, loss: LossLike) -> float:
     """λ: the number itself, ``H/(κ - 1)`` for "κ=1e4", or H/N."""
     asked = check_penalty(l2)
     if not isinstance(asked, str):
@@ -55,7 +56,7 @@ def _condition(l2: str) -> float:
     return check.number("κ", float(found[1] if found else ""))
 
 
-def learning_rate(problem: Problem, method: Method, loss: str, l2: float = 0.0) -> Schedule:
+def learning_rate(problem: Problem, method: Method, loss: LossLike, l2: float = 0.0) -> Schedule:
     """The schedule of a method, with presets made numbers; 1.0 for methods that take none."""
     lr = getattr(method, "lr", None)
     if lr is None:
@@ -67,7 +68,7 @@ def learning_rate(problem: Problem, method: Method, loss: str, l2: float = 0.0) 
     return rate / float(steps) if lr == "1/(LH)" else rate
 
 
-def _smoothness(problem: Problem, loss: str) -> float:
+def _smoothness(problem: Problem, loss: LossLike) -> float:
     """H, computed once for each problem: a sweep asks for it again and again."""
     of_losses = _known.setdefault(problem, {})
     if loss not in of_losses:

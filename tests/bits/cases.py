@@ -38,8 +38,9 @@ def problem(loss: str, sizes: tuple[int, ...], d: int) -> lg.Problem:
 
 
 def recorded(run: lg.Run) -> Arrays:
-    """The history without bits sent, which are 8 times the bytes."""
-    return {name: column for name, column in run.history.items() if not name.startswith("bits")}
+    """The history without what follows from the rest: bits, 8 times the bytes, and passes."""
+    made = ("bits", "passes")
+    return {name: column for name, column in run.history.items() if not name.startswith(made)}
 
 
 def arrays(run: lg.Run) -> Arrays:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from localgd.losses import Loss
+from localgd.losses import BaseLoss
 
 
-class SmoothHinge(Loss):
+class SmoothHinge(BaseLoss):
     """``log(1 + e^{4 (1 - m)}) / 4``."""
 
     concordance = 4.0

@@ -17,6 +17,7 @@
 #include <variant>
 
 #include "../named.hpp"
+#include "called.hpp"
 #include "exponential.hpp"
 #include "huber.hpp"
 #include "logistic.hpp"
@@ -35,6 +36,12 @@ using Losses =
 template <class Visitor>
 auto with_loss(std::string_view name, Visitor&& visitor) {
   return std::visit(visitor, Losses::find("loss", name));
+}
+// The same, or with an object of Called for a loss of functions.
+template <class Visitor>
+auto with_chosen_loss(const LossChoice& loss, Visitor&& visitor) {
+  if (loss.functions) return visitor(Called(*loss.functions));
+  return with_loss(loss.name, visitor);
 }
 
 // e = -l' for n rows with the given margins; both are n x C, column by column.

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "../round/corrections.hpp"
 #include "../rows/clients.hpp"
 #include "../server/track.hpp"
+#include "intercepts.hpp"
 #include "model.hpp"
 
 namespace localgd {
@@ -31,6 +33,16 @@ class ModelOf : public Model {
   virtual void start(Index client, double* margins) = 0;
   // shift -= A_i sum_j v_j A_j^T gamma_j, what the corrections have in common.
   virtual void subtract_common(Index client, Columns shift) = 0;
+
+  // Those that lambda leaves alone, or null; b_k; and of what the corrections have in common.
+  Intercepts<Real>* intercepts() { return intercepts_ ? &*intercepts_ : nullptr; }
+  virtual double intercept(Index output) const = 0;
+  virtual double common_intercept(Index output) const = 0;
+  // q_i of the intercept
+  double corrected_intercept(Index client, Index output) const {
+    return intercepts_->column(client).dot(corrections_.own(client).col(output)) -
+           common_intercept(output);
+  }
 
   // The sums of a client's steps, which are overwritten.
   void take(const Round& round, Index client, Real* sums, int thread) {
@@ -64,11 +76,12 @@ class ModelOf : public Model {
   }
 
  protected:
-  ModelOf(const Data& data, const Matrix<double>& init, std::string_view loss, const Round& round)
+  ModelOf(const Data& data, const Matrix<double>& init, const LossChoice& loss, const Round& round)
       : clients_(data, init.cols(), loss),
         corrections_(data, init.cols(), round.rule()),
         changes_(data, init.cols()) {
     last_.local_changes = Matrix<double>::Zero(data.samples(), init.cols());
+    if (data.free_intercept && round.rule().l2 > 0) intercepts_.emplace(data, init.cols());
   }
 
   // What the corrections of the round have in common.
@@ -104,6 +117,7 @@ class ModelOf : public Model {
 
   // The round has been taken into the state.
   void commit(const Round& round) {
+    if (intercepts_) keep_intercepts(round);
     corrections_.commit(round, changes_, last_);
     changes_.swap(last_.local_changes);
     if (!round.plan().same_shares) keep_shares(round.participants());
@@ -114,6 +128,7 @@ class ModelOf : public Model {
 
   const Clients<Real> clients_;
   Corrections corrections_;
+  std::optional<Intercepts<Real>> intercepts_;
   LocalChanges changes_;
   LastRound last_;
 
@@ -124,6 +139,15 @@ class ModelOf : public Model {
     sharing_ = now.clients();
     their_shares_ = now.listed_shares();
     if (now.all()) last_.shares = now.shares();
+  }
+
+  // Displacements are in the changes of the models.
+  void keep_intercepts(const Round& round) {
+    round.participants().for_each([&](Index i) {
+      for (Index c = 0; corrections_.displace() && c < clients_.outputs(); ++c)
+        intercepts_->moved(i)[c] += corrected_intercept(i, c);
+    });
+    intercepts_->swap(last_.intercepts);
   }
 
   std::atomic<bool> finite_{true};    // the clients' changes of the round

@@ -67,7 +67,7 @@ class SideBySide final : public Model {
     forecast.memory += sizeof(Real) * N * N;
   }
 
-  SideBySide(const Data& data, const std::vector<RunRule>& runs, std::string_view loss,
+  SideBySide(const Data& data, const std::vector<RunRule>& runs, const LossChoice& loss,
              const Round& round)
       : clients_(data, 1, loss), gram_(data.samples(), data.samples()) {
     const auto samples = static_cast<double>(data.samples());

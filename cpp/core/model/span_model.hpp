@@ -1,6 +1,7 @@
 // The model as coefficients and margins alone, w = s w_0 + A^T a: K = A A^T takes the clients' mean
 // change to the margins, without the weights. s is 1 unless lambda pulls all of the model to 0; it
-// takes the server's steps as if w_0 were one more row.
+// takes the server's steps as if w_0 were one more row. An intercept that lambda leaves alone is a
+// number of its own, b.
 //   round  2 N^2 flops, half of it read, or 32 N;  memory  N^2 reals
 #pragma once
 
@@ -45,7 +46,7 @@ class SpanModel final : public ModelOf<Real> {
     forecast.memory += matrix;
   }
 
-  SpanModel(const Data& data, const Matrix<double>& init, std::string_view loss,
+  SpanModel(const Data& data, const Matrix<double>& init, const LossChoice& loss,
             const ServerRule& server, const Round& round)
       : Base(data, init, loss, round),
         init_(init),
@@ -58,6 +59,7 @@ class SpanModel final : public ModelOf<Real> {
         model_(data, init, flops_of_round(round)),
         weights_(init) {
     if (round.rule().l2 > 0) start_ = Track(server, Matrix<double>::Ones(1, 1));
+    if (this->intercepts()) intercept_ = Track(server, init.bottomRows(1).transpose());
     this->last_.start = &init_;
     this->last_.change = &track().change;
     if (this->corrections_.any()) common_ = Matrix<double>::Zero(data.samples(), init.cols());
@@ -76,6 +78,10 @@ class SpanModel final : public ModelOf<Real> {
   }
   void subtract_common(Index i, Columns shift) override {
     shift -= rows_of(moved_, data(), i).template cast<Real>();
+  }
+  double intercept(Index output) const override { return intercept_.value(output); }
+  double common_intercept(Index output) const override {
+    return this->intercepts_->column().dot(common_.col(output));
   }
   void take_changes(const Round&, Index, Real*, int) override {}
 
@@ -101,11 +107,13 @@ class SpanModel final : public ModelOf<Real> {
       this->note_not_finite();
     const bool last = round.plan().last;
     if (!last) multiply(track().mean, margins_.mean, team);
+    if (this->intercepts()) leave_intercept(round);
     if (shrinks()) shrink(round);
     if (!last) margins_.advance(round.plan().round, 0, data().samples());
     if (!this->finite() || !(last || margins_.finite())) return Outcome::not_finite;
     if (!last) margins_.commit();
     if (shrinks()) start_.commit();
+    if (this->intercepts()) keep_intercept();
     coefficients_.advance(round, team);
     this->commit(round);
     if (this->corrections_.any()) keep_common();
@@ -117,6 +125,7 @@ class SpanModel final : public ModelOf<Real> {
 
   const Matrix<double>& weights() override {
     weights_ = model_.weights(track(), shrinks() ? start_.value(0) : 1.0);
+    if (this->intercepts()) weights_.bottomRows(1) = intercept_.value.transpose();
     return weights_;
   }
   const LastRound& last_round() override {
@@ -126,6 +135,8 @@ class SpanModel final : public ModelOf<Real> {
     last.start_change = start_.change(0);
     last.before = weights() - data().rows->combine(data().rows->all(), track().change);
     last.before -= last.start_change * init_;
+    if (this->intercepts())
+      last.before.bottomRows(1) = (intercept_.value - intercept_.change).transpose();
     return last;
   }
   const Matrix<double>& coefficients() override {
@@ -173,6 +184,8 @@ class SpanModel final : public ModelOf<Real> {
     if (track().anchor.size()) show("coefficients' anchor", track().anchor);
     if (shrinks()) show("share of the start", start_.value);
     if (start_.velocity.size()) show("velocity of the start", start_.velocity);
+    if (intercept_.value.size()) show("intercept", intercept_.value);
+    if (intercept_.velocity.size()) show("velocity of the intercept", intercept_.velocity);
     model_.visit(show);
   }
 
@@ -191,6 +204,24 @@ class SpanModel final : public ModelOf<Real> {
     for (Track* moving : {&track(), &margins_, &start_})
       add_scaled(part, moving->value.data(), moving->value.size(), moving->mean.data());
     start_.advance(round.plan().round, 0, 1);
+  }
+
+  // The clients' mean change of b in place of what the rows and lambda would make of it. Before
+  // shrink().
+  void leave_intercept(const Round& round) {
+    const auto& own = *this->intercepts();
+    for (Index c = 0; c < intercept_.value.size(); ++c) {
+      const double mean = own.mean(round, c), made = own.column().dot(track().mean.col(c)) -
+                                                     round.mean_shrinkage() * intercept_.value(c);
+      intercept_.mean(c) = mean;
+      add_scaled(mean - made, own.column().data(), own.column().size(),
+                 margins_.mean.col(c).data());
+    }
+    intercept_.advance(round.plan().round, 0, intercept_.value.rows());
+  }
+  void keep_intercept() {
+    intercept_.commit();
+    this->last_.intercept_change = intercept_.change;
   }
 
   // y = K x, x the mean change of the round, to the rounding of the margins.
@@ -253,6 +284,7 @@ class SpanModel final : public ModelOf<Real> {
   Matrix<double> common_, moved_;  // sum_j v_j A_j^T gamma_j: the v_j gamma_j, and its margins
   SpanWeights model_;
   Track start_;                                // s, with lambda
+  Track intercept_;                            // b, C x 1, where lambda leaves it alone
   Matrix<double> weights_, all_coefficients_;  // where somebody has asked for them
 };
 

@@ -64,7 +64,7 @@ class WeightModel final : public ModelOf<Real> {
     }
   }
 
-  WeightModel(const Data& data, const Matrix<double>& init, std::string_view loss,
+  WeightModel(const Data& data, const Matrix<double>& init, const LossChoice& loss,
               const ServerRule& server, const Round& round)
       : Base(data, init, loss, round),
         factor_(server.factor()),
@@ -112,6 +112,10 @@ class WeightModel final : public ModelOf<Real> {
     this->clients_.rows().dots(range(i), weights_.value.data(), outputs(), margins);
   }
   void subtract_common(Index i, Columns shift) override { q_->subtract_common(i, shift); }
+  double intercept(Index output) const override { return weights_.value(last_feature(), output); }
+  double common_intercept(Index output) const override {
+    return static_cast<double>(q_->shared()(last_feature(), output));
+  }
 
   // The sum of the client's group grows by u_i A_i^T b_i, u_i b_i in Real.
   void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
@@ -129,6 +133,9 @@ class WeightModel final : public ModelOf<Real> {
   // The same where the client knows what it moved by, d x C.
   void take_moved(const Round& round, Index i, const Real* sums, const Real* moved, int thread) {
     this->note(round, i, sums);
+    if (auto* own = this->intercepts())
+      for (Index c = 0; c < outputs(); ++c)
+        own->moved(i)[c] = static_cast<double>(moved[(c + 1) * data().features() - 1]);
     if (!uplink_) return sums_of_groups_.add(i, round.share(i), moved);
     send(round, i, MatrixView<Real>(moved, data().features(), outputs()), thread);
   }
@@ -178,6 +185,7 @@ class WeightModel final : public ModelOf<Real> {
     sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
       if (q_) subtract(common, q_->shared(), first, count);
       subtract(shrinkage, weights_.value, first, count);
+      if (!whole && first + count > last_feature()) set_intercept_change(round);
       weights_.advance(round.plan().round, first, count);
     });
     if (!finite_changes(round, team)) this->note_not_finite();
@@ -186,6 +194,8 @@ class WeightModel final : public ModelOf<Real> {
     if (coefficients_) coefficients_->advance(round, team);
     if (bundles_) bundles_->commit(round, team);
     if (q_) keep_common(round, team);
+    if (this->intercepts())
+      this->last_.intercept_change = weights_.change.row(last_feature()).transpose();
     if (uplink_) uplink_->commit(round.participants());
     this->commit(round);
     return Outcome::done;
@@ -243,6 +253,13 @@ class WeightModel final : public ModelOf<Real> {
     return bundles_ && bundles_->coefficients() ? &*bundles_->coefficients() : nullptr;
   }
 
+  Index last_feature() const { return data().features() - 1; }
+  // Of an intercept that lambda leaves alone.
+  void set_intercept_change(const Round& round) {
+    if (const auto* own = this->intercepts())
+      for (Index c = 0; c < outputs(); ++c) weights_.mean(last_feature(), c) = own->mean(round, c);
+  }
+
   Index outputs() const { return this->clients_.outputs(); }
   Range range(Index client) const { return this->clients_.range(client); }
 
@@ -282,6 +299,9 @@ class WeightModel final : public ModelOf<Real> {
     else if (q_ && shrinkage > 0)
       change += static_cast<Real>(shrinkage) * q_->shared();
     if (shrinkage > 0) change -= (shrinkage * weights_.value).template cast<Real>();
+    if (auto* own = this->intercepts())
+      for (Index c = 0; c < outputs(); ++c)
+        change(last_feature(), c) = static_cast<Real>(own->moved(i)[c]);
     send(round, i, change, thread);
   }
 

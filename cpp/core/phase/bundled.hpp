@@ -21,8 +21,9 @@ class Bundled final : public Phase {
     constexpr std::int64_t many = 128;
     const LocalRule& rule = of.rule;
     const bool plain = of.outputs == 1 && !of.layout.sparse() && !of.multiclass && !of.compressed &&
-                       !rule.solve && !rule.stochastic() && !rule.correction &&
-                       (rule.every_step || rule.steps.front() <= many) && rule.equal_steps();
+                       !of.loss.functions && !of.frees_intercept() && !rule.solve && !rule.stochastic() &&
+                       !rule.correction && (rule.every_step || rule.steps.front() <= many) &&
+                       rule.equal_steps();
     return plain && Bundles<Real>::suit(sizes(of.layout), 2 * of.lanes);
   }
 

@@ -8,7 +8,8 @@
 //   m_j = base_j + alpha a_j v + gamma a_j shift
 //   alpha <- keep alpha,   gamma <- keep gamma + 1,   v <- v + (step / alpha) sum_j e_j a_j
 //
-// The sums of the derivatives are kept over alpha, too.
+// The sums of the derivatives are kept over alpha, too. An intercept that lambda leaves alone moves
+// by beta instead, which is kept beside them.
 #pragma once
 
 #include "../model/weight_model.hpp"
@@ -119,6 +120,35 @@ class Drawn final : public Phase {
     clients().block(sums_, i).setZero();
     dealers_.begin(round, i);
     if (model_->corrections().any()) model_->corrections_in_weights().correction(i);
+    if (model_->intercepts()) std::fill_n(model_->intercepts()->moved(i), outputs(), 0.0);
+  }
+
+  // What is in the margins for an intercept that lambda leaves alone, to be taken times its
+  // feature: beta less what alpha v + gamma shift has of it.
+  double freed_intercept(const Round& round, Index i, Index c, const Space& at) const {
+    const Index last = (c + 1) * data().features() - 1;
+    double start = model_->intercept(c), shift = 0;
+    if (model_->corrections().any()) {
+      const auto q = static_cast<double>(model_->corrections_in_weights().data(i)[last]);
+      (model_->corrections().displace() ? start : shift) += q;
+    }
+    shift = round.plan().lr * shift - round.l2_step() * start;
+    return model_->intercepts()->moved(i)[c] - static_cast<double>(at.alpha * at.v[last]) -
+           static_cast<double>(at.gamma) * shift;
+  }
+  void move_intercept(const Round& round, Index i, const RowDealer::Row* batch, const Space& at) {
+    const Index size = round.batch(i), last = data().features() - 1;
+    const Real* column = model_->intercepts()->in_real(i);
+    for (Index c = 0; c < outputs(); ++c) {
+      double sum = 0;
+      for (Index t = 0; t < size; ++t)
+        sum += static_cast<double>(column[batch[t]] * at.derivatives[c * size + t]);
+      double& moved = model_->intercepts()->moved(i)[c];
+      moved = (1 - round.decay() + round.l2_step()) * moved + round.step(i) * sum;
+      if (model_->corrections().pull())
+        moved += round.plan().lr * static_cast<double>(model_->corrections_in_weights().data(
+                                       i)[c * data().features() + last]);
+    }
   }
 
   // a_j shift, and a_j w_k or where a displaced client begins.
@@ -154,14 +184,17 @@ class Drawn final : public Phase {
         rows().multiply(row, at.v.data() + c * d, 1, &moved);
         double base, shift;
         base_of(round, i, j, c, base, shift, at);
-        at.margins[c * size + t] =
-            static_cast<Real>(base) + (at.alpha * moved + at.gamma * static_cast<Real>(shift));
+        Real change = at.alpha * moved + at.gamma * static_cast<Real>(shift);
+        if (const auto* free = model_->intercepts())
+          change += static_cast<Real>(freed_intercept(round, i, c, at)) * free->in_real(i)[j];
+        at.margins[c * size + t] = static_cast<Real>(base) + change;
       }
     }
     clients().kernels().derivatives(at.margins.data(), at.targets.data(), size, C,
                                     at.derivatives.data());
     if (const Real* weights = clients().row_weights(i))
       weigh_drawn(weights, batch, size, C, size, at.derivatives.data());
+    if (model_->intercepts()) move_intercept(round, i, batch, at);
     const auto keep = static_cast<Real>(round.keep());
     at.gamma = keep * at.gamma + 1;
     decay(i, keep, at);

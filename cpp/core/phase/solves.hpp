@@ -13,9 +13,9 @@ namespace localgd {
 
 class ExactSolves {
  public:
-  ExactSolves(const Data& data, std::string_view loss)
+  ExactSolves(const Data& data, const LossChoice& loss)
       : data_(data),
-        interpolates_(with_loss(loss, [](auto own) { return !own.signed_rows; })),
+        interpolates_(with_chosen_loss(loss, [](auto own) { return !own.signed_rows; })),
         solvers_(static_cast<std::size_t>(data.clients())),
         active_order(Matrix<double>::Zero(data.samples(), 1)) {}
 

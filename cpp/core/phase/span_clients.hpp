@@ -65,11 +65,13 @@ struct SpanSpace {
         delta(base),
         shift(shifted ? base.size() : 0),
         scratch(base),
-        sums(rows * outputs) {}
+        sums(rows * outputs),
+        intercept_shift(outputs) {}
 
   Vector<double> margins;  // A_i w_k, or A_i (w_k + q_i) with displacements
   Vector<Real> base, at_start, delta, shift, scratch;
-  Vector<Real> sums;  // s, without gaps
+  Vector<Real> sums;               // s, without gaps
+  Vector<double> intercept_shift;  // eta q_i of an intercept that lambda leaves alone
 };
 
 template <class Real>
@@ -89,6 +91,7 @@ class SpanClients {
         pulled_(model.corrections().pull()),
         displaced_(model.corrections().displace()),
         shrinks_(rule.l2 > 0),
+        intercepts_(model.intercepts()),
         values_at_start_(clients_->kernels().values_at_start) {}
 
   // Makes K_ii of every client, and calls then(client, values of K_ii, its block). False if it was
@@ -161,6 +164,7 @@ class SpanClients {
     if (pulled_) columns(at.shift, n) *= static_cast<Real>(round.plan().lr);
     if (!shrinks_) return;
     if (!pulled_) std::fill_n(at.shift.data(), padded<Real>(n) * outputs_, Real(0));
+    if (intercepts_) start_intercept(round, i, at);
     columns(at.shift, n) -= (round.l2_step() * m).template cast<Real>();
   }
   SpanClient<Real> view(const Round& round, Index i, Space& at) {
@@ -175,7 +179,9 @@ class SpanClients {
             pulled_ || shrinks_ ? at.shift.data() : nullptr,
             at.delta.data(),
             at.scratch.data(),
-            at.sums.data()};
+            at.sums.data(),
+            clients_->functions(),
+            free_intercept(round, i, at)};
   }
   void finish(const Round& round, Index i, Space& at, int thread) {
     model_->take(round, i, at.sums.data(), thread);
@@ -185,6 +191,22 @@ class SpanClients {
   }
 
  private:
+  // The margins that lambda pulls to 0 are without the intercept.
+  void start_intercept(const Round& round, Index i, Space& at) {
+    auto m = margins(i, at);
+    for (Index c = 0; c < outputs_; ++c) {
+      const double q = corrected_ ? model_->corrected_intercept(i, c) : 0;
+      at.intercept_shift[c] = round.plan().lr * q;
+      m.col(c) -= (model_->intercept(c) + (displaced_ ? q : 0)) * intercepts_->column(i);
+      intercepts_->moved(i)[c] = 0;
+    }
+  }
+  FreeIntercept<Real> free_intercept(const Round& round, Index i, Space& at) {
+    if (!intercepts_) return {};
+    return {intercepts_->in_real(i), round.l2_step(), pulled_ ? at.intercept_shift.data() : nullptr,
+            intercepts_->moved(i)};
+  }
+
   // K_ii gamma_i, the client's own part of A_i q_i.
   void own_correction(Index i, Space& at) {
     const Index n = data_.size(i), whole = padded<Real>(n) * outputs_;
@@ -205,6 +227,7 @@ class SpanClients {
   const Data& data_;
   const Index outputs_;
   const bool corrected_, pulled_, displaced_, shrinks_;
+  Intercepts<Real>* const intercepts_;  // or null
   decltype(Kernels<Real>::values_at_start) values_at_start_;
   LargeArray<Real> grams_;  // all K_ii
   std::vector<PaddedGram<Real>> blocks_;

@@ -319,9 +319,10 @@ class Streamed final : public Phase {
     if (rule_.l2 > 0) q += pull_;
   }
 
-  // pull = -eta lambda w
-  static void pull_to_zero(const Round& round, const Matrix<double>& w, Matrix<Real>& pull) {
+  // pull = -eta lambda w, but for an intercept that lambda leaves alone
+  void pull_to_zero(const Round& round, const Matrix<double>& w, Matrix<Real>& pull) const {
     pull = (-round.l2_step() * w).template cast<Real>();
+    if (model_->intercepts()) pull.bottomRows(1).setZero();
   }
   // What joins every step of a client, or null.
   const Real* shift(Index i, int thread) const {
@@ -348,7 +349,9 @@ class Streamed final : public Phase {
             displaced() ? starts_[own] : model_->present(),
             clients().block(base_, i).data(),
             scratch_[own].delta.data(),
-            clients().block(sums_, i).data()};
+            clients().block(sums_, i).data(),
+            clients().functions(),
+            static_cast<Real>(model_->intercepts() ? round.l2_step() : 0.0)};
   }
 
   WeightModel<Real>* model_;

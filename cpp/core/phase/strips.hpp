@@ -21,9 +21,9 @@ class Strips final : public Phase {
   static constexpr Index multiple = 1;
   static bool suits(const Setting& of) {
     const LocalRule& rule = of.rule;
-    return of.outputs == 1 && !of.multiclass && !rule.solve && !rule.stochastic() &&
-           !rule.correction && !of.compressed && rule.equal_steps() && !(rule.l2 > 0) &&
-           !of.layout.weighted;
+    return of.outputs == 1 && !of.multiclass && !of.loss.functions && !rule.solve &&
+           !rule.stochastic() && !rule.correction && !of.compressed && rule.equal_steps() &&
+           !(rule.l2 > 0) && !of.layout.weighted;
   }
 
   // Of one run of many.
@@ -44,7 +44,7 @@ class Strips final : public Phase {
       : model_(&model),
         steps_(round.rule().steps.front()),
         climbs_(Extrapolation::most_rungs(round.rule(), steps_) > 0),
-        kernels_(StripKernels<Real>::of(of.loss)),
+        kernels_(StripKernels<Real>::of(of.loss.name)),
         targets_(data().targets.template cast<Real>().transpose().replicate(width, 1).reshaped()),
         blocks_(static_cast<std::size_t>(data().clients())) {
     work_ = span_work(data(), 1, round);

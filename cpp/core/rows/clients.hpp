@@ -1,8 +1,6 @@
 // What the clients hold, as all parts of an engine read it in Real.
 #pragma once
 
-#include <string_view>
-
 #include "../steps/kernels.hpp"
 #include "../steps/row_weights.hpp"
 #include "rows.hpp"
@@ -15,7 +13,7 @@ class Clients {
   // a client's n_i x C numbers, side by side in a flat array
   using Block = Eigen::Map<Matrix<Real>>;
 
-  Clients(const Data& data, Index outputs, std::string_view loss)
+  Clients(const Data& data, Index outputs, const LossChoice& loss)
       : data_(&data),
         outputs_(outputs),
         kernels_(Kernels<Real>::of(loss)),
@@ -32,6 +30,7 @@ class Clients {
   Index outputs() const { return outputs_; }  // C
   Index size(Index client) const { return data_->size(client); }
   const Kernels<Real>& kernels() const { return kernels_; }
+  const LossFunctions* functions() const { return kernels_.derivatives.called.functions; }
 
   const Rows<Real>& rows() const { return *rows_; }
   Range range(Index client) const { return data_->range(client); }  // of its rows

@@ -55,6 +55,22 @@ LOCALGD_IN_PLACE void derive(typename BatchTurn<Real>::Client& client, const Row
   }
 }
 
+// The same by functions.
+template <class Loss, class Real, class Size>
+  requires is_called<Loss>
+void derive(typename BatchTurn<Real>::Client& client, const RowDealer::Row* rows, Size size,
+            BatchTurn<Real>& /*turn*/, Real* e) {
+  const SpanClient<Real>& c = client.span;
+  derive_by(
+      *c.functions, size,
+      [&](Index t) {
+        const Index j = rows[t];
+        return called_margin(c.base[j], c.at_start[j], c.delta[j]);
+      },
+      [&](Index t) { return static_cast<double>(c.targets[rows[t]]); },
+      [&](Index t, double of_row) { e[t] = static_cast<Real>(of_row); });
+}
+
 // A client's step from the derivatives e of its rows.
 template <class Loss, class Real, class Size>
 LOCALGD_IN_PLACE void take_step(const SpanClient<Real>& c, const RowDealer::Row* rows, Size size,
@@ -104,12 +120,17 @@ LOCALGD_ONE_COPY void batch_steps_of(BatchTurn<Real>& turn, std::int64_t steps, 
           weigh_drawn(weights, rows, size, outputs, whole, e);
         }
       take_step<Loss>(client.span, rows, size, e, moves);
+      if constexpr (B == 0)
+        if (client.span.intercept.column)
+          move_intercept(client.span, e, client.span.outputs > 1 ? padded<Real>(size) : 0, size,
+                         [&](Index t) { return rows[t]; });
     }
   }
 }
 
 // The number of rows in a batch is known to the compiler where it is one or eight, of rows without
-// weights: there a step takes no longer than the loops of any number.
+// weights and without an intercept that lambda leaves alone: there a step takes no longer than the
+// loops of any number.
 template <class Real, class Loss>
 void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
   // Sums of clients share cache lines, which threads would take from each other in each step:
@@ -128,10 +149,11 @@ void span_batch_steps(BatchTurn<Real>& turn, std::int64_t steps, bool last) {
   copy_sums([](const Real* sums, Index n, Real* scratch) { std::copy_n(sums, n, scratch); });
   constexpr int several = !Loss::multiclass && lanes<Real> >= 8 ? 8 : 0,
                 one = Loss::multiclass ? 0 : 1;
-  const bool weighted = turn.clients.front().span.row_weights;
-  if (one && !weighted && all_of(one))
+  const SpanClient<Real>& first = turn.clients.front().span;
+  const bool plain = !first.row_weights && !first.intercept.column;
+  if (one && plain && all_of(one))
     batch_steps_of<one, Loss>(turn, steps, last);
-  else if (several && !weighted && all_of(several))
+  else if (several && plain && all_of(several))
     batch_steps_of<several, Loss>(turn, steps, last);
   else
     batch_steps_of<0, Loss>(turn, steps, last);

@@ -3,8 +3,7 @@
 // them.
 #pragma once
 
-#include <string_view>
-
+#include "../loss/derivatives.hpp"
 #include "batch_turn.hpp"
 #include "bundles.hpp"
 #include "primal_rungs.hpp"
@@ -12,7 +11,8 @@
 
 namespace localgd {
 
-// What each does is said where the function of its name is.
+// What each does is said where the function of its name is. Of a loss of functions, which client
+// and scratch have with them, there are no ladders and no bundles.
 template <class Real>
 struct Kernels {
   // span_steps.hpp, span_ladder.hpp, batch_steps.hpp
@@ -40,11 +40,11 @@ struct Kernels {
                                 double tolerance, LadderSpace<Real>&, std::int64_t& rung);
 
   // loss/registry.hpp
-  void (*derivatives)(const Real* margins, const Real* targets, Index n, Index outputs, Real* e);
+  NegativeDerivatives<Real> derivatives;
   void (*values_at_start)(const double* margins, const double* targets, Index n, Index outputs,
                           Index stride, Real* at_start);
 
-  static Kernels of(std::string_view loss);
+  static Kernels of(const LossChoice& loss);
 };
 
 extern template struct Kernels<float>;

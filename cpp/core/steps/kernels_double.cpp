@@ -1,4 +1,3 @@
-#include "../loss/derivatives.hpp"
 #include "kernels_of.hpp"
 
 namespace localgd {
@@ -6,7 +5,7 @@ namespace localgd {
 template double PaddedGram<double>::add_product(const double*, Index, double, double*) const;
 template struct Kernels<double>;
 
-NegativeDerivatives negative_derivatives_of(std::string_view loss) {
+NegativeDerivatives<double> negative_derivatives_of(const LossChoice& loss) {
   return Kernels<double>::of(loss).derivatives;
 }
 

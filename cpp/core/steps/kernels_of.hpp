@@ -3,6 +3,7 @@
 
 #include "batch_steps.hpp"
 #include "bundle_steps.hpp"
+#include "called_steps.hpp"
 #include "kernels.hpp"
 #include "primal_ladder.hpp"
 #include "span_ladder.hpp"
@@ -10,8 +11,22 @@
 namespace localgd {
 
 template <class Real>
-Kernels<Real> Kernels<Real>::of(std::string_view loss) {
-  return with_loss(loss, [](auto l) {
+Kernels<Real> called_kernels(const LossFunctions& functions) {
+  Kernels<Real> kernels{};
+  kernels.span = &span_steps<Real, Called>;
+  kernels.span_batch = &span_batch_steps<Real, Called>;
+  kernels.primal = &primal_steps<Real, Called>;
+  kernels.primal_gradient = &primal_gradient<Real, Called>;
+  kernels.primal_batch = &primal_batch_steps<Real, Called>;
+  kernels.derivatives = {nullptr, {&functions}};
+  kernels.values_at_start = &rest_of_margins<Real>;
+  return kernels;
+}
+
+template <class Real>
+Kernels<Real> Kernels<Real>::of(const LossChoice& loss) {
+  if (loss.functions) return called_kernels<Real>(*loss.functions);
+  return with_loss(loss.name, [](auto l) {
     using Loss = decltype(l);
     return Kernels{&span_steps<Real, Loss>,
                    &span_ladder<Real, Loss>,
@@ -23,7 +38,7 @@ Kernels<Real> Kernels<Real>::of(std::string_view loss) {
                    &localgd::primal_start<Real, Loss>,
                    &localgd::primal_changes<Real, Loss>,
                    &localgd::primal_ladder<Real>,
-                   &negative_derivatives<Loss, Real>,
+                   {&negative_derivatives<Loss, Real>},
                    &localgd::values_at_start<Loss, Real>};
   });
 }

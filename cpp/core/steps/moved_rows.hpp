@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../exp.hpp"
+#include "../loss/called.hpp"
 #include "row_weights.hpp"
 
 namespace localgd {
@@ -14,6 +15,7 @@ struct MovedRows {
   Index stride;  // between the columns
   const Real* targets;
   Index n, outputs;
+  const LossFunctions* functions = nullptr;  // of a loss that has them: at_start is rest_of_margins
 };
 
 // after_move() of a loss of one output, which may take the margin at the start.
@@ -81,6 +83,17 @@ void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __rest
       }
     }
   });
+}
+
+// The same by functions, of the n rows alone.
+template <class Loss, class Real>
+  requires is_called<Loss>
+void derivatives_after_move(const MovedRows<Real>& at, Real /*spread*/, Real* __restrict e) {
+  derive_by(
+      *at.functions, at.n,
+      [&](Index j) { return called_margin(at.base[j], at.at_start[j], at.delta[j]); },
+      [&](Index j) { return static_cast<double>(at.targets[j]); },
+      [&](Index j, double of_row) { e[j] = static_cast<Real>(of_row); });
 }
 
 // What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.

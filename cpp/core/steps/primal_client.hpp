@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "../loss/called.hpp"
 #include "batches.hpp"
 
 namespace localgd {
@@ -22,6 +23,8 @@ struct PrimalClient {
   Real* base;                   // A_i w_k, filled in by the first step of a round
   Real* delta;
   Real* sums;
+  const LossFunctions* functions = nullptr;
+  Real freed = 0;  // eta lambda of the last feature, which lambda leaves alone; or 0
 
   Real sign(Index j) const { return signs ? signs[j] : Real(1); }
   auto deltas() const { return Eigen::Map<Matrix<Real>>(delta, rows.cols(), outputs); }
@@ -59,10 +62,23 @@ PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_
       targets(largest_batch),
       rows(static_cast<std::size_t>(ahead * largest_batch)) {}
 
+// delta <- keep delta
+template <class Real>
+void decay(const PrimalClient<Real>& c) {
+  if (c.keep == Real(1)) return;
+  const Index d = c.rows.cols();
+  for (Index k = 0; k < c.outputs; ++k) {
+    Real* delta = c.delta + k * d;
+    const Real freed = c.freed * delta[d - 1];
+    for (Index f = 0; f < d; ++f) delta[f] *= c.keep;
+    delta[d - 1] += freed;
+  }
+}
+
 template <class Real>
 void take_step(const PrimalClient<Real>& c, const Matrix<Real>& gradient) {
   auto delta = c.deltas();
-  if (c.keep != Real(1)) delta *= c.keep;
+  decay(c);
   delta += c.step * gradient;
   if (c.shift) delta += c.shifts();
 }

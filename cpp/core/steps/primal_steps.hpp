@@ -25,18 +25,22 @@ void fill_base(const PrimalClient<Real>& c, Index first, Index count) {
           c.sign(j) * static_cast<Real>(wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d));
 }
 
-// negative_derivatives() of a loss: of all losses there is one copy of what calls it.
-template <class Real>
-using DerivativesOf = void (*)(const Real* margins, const Real* targets, Index n, Index outputs,
-                               Real* e);
+// negative_derivatives() of a loss, as a pointer: of all losses there is one copy of what calls it.
+template <class Loss, class Real>
+auto derivatives_of([[maybe_unused]] const PrimalClient<Real>& c) {
+  if constexpr (is_called<Loss>)
+    return CalledDerivatives<Real>{c.functions};
+  else
+    return &negative_derivatives<Loss, Real>;
+}
 
 // What rows first to first + count - 1 do in a step: 4 d C flops each, read once: margins and
 // gradient of a block while it is in cache. Their sums move on, and gradient (d x C) grows by A^T
 // e. known: base is filled in, and delta need not be 0.
-template <class Real>
+template <class Real, class Derivatives>
 LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Index count,
                                    bool known, PrimalScratch<Real>& scratch, Real* gradient,
-                                   DerivativesOf<Real> derivatives) {
+                                   Derivatives derivatives) {
   const Index n = c.rows.rows(), d = c.rows.cols(), end = first + count;
   const Index block = rows_per_block<Real>(d);
   Real *m = scratch.margins.data(), *e = scratch.derivatives.data();
@@ -68,7 +72,7 @@ LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Ind
 template <class Real, class Loss>
 void primal_gradient(const PrimalClient<Real>& c, Index first, Index count, bool known,
                      PrimalScratch<Real>& scratch, Real* gradient) {
-  add_gradient<Real>(c, first, count, known, scratch, gradient, &negative_derivatives<Loss, Real>);
+  add_gradient(c, first, count, known, scratch, gradient, derivatives_of<Loss>(c));
 }
 
 // Full batches.
@@ -83,10 +87,10 @@ void primal_steps(const PrimalClient<Real>& c, PrimalScratch<Real>& scratch, std
 }
 
 // Batches of `size` rows: 6 d C flops per row drawn, and only those rows are read.
-template <class Real>
+template <class Real, class Derivatives>
 LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDealer& dealer,
                                              Index size, PrimalScratch<Real>& scratch,
-                                             std::int64_t steps, DerivativesOf<Real> derivatives) {
+                                             std::int64_t steps, Derivatives derivatives) {
   const Index n = c.rows.rows(), d = c.rows.cols();
   auto delta = c.deltas();
   for (std::int64_t l = 0; l < steps; ++l) {
@@ -106,10 +110,8 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
                 scratch.derivatives.data());
     if (c.row_weights)
       weigh_drawn(c.row_weights, rows, size, c.outputs, size, scratch.derivatives.data());
-    if (c.keep != Real(1)) {
-      Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
-      delta *= c.keep;
-    }
+    if (c.keep != Real(1)) Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;
+    decay(c);
     for (Index t = 0; t < size; ++t) {
       const Index j = rows[t];
       for (Index k = 0; k < c.outputs; ++k) {
@@ -125,7 +127,7 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
 template <class Real, class Loss>
 void primal_batch_steps(const PrimalClient<Real>& c, RowDealer& dealer, Index size,
                         PrimalScratch<Real>& scratch, std::int64_t steps) {
-  batch_steps_in_weights<Real>(c, dealer, size, scratch, steps, &negative_derivatives<Loss, Real>);
+  batch_steps_in_weights(c, dealer, size, scratch, steps, derivatives_of<Loss>(c));
 }
 
 }  // namespace localgd

@@ -5,6 +5,7 @@
 
 #include "../blocks/factored_gram.hpp"
 #include "../blocks/padded_gram.hpp"
+#include "../loss/called.hpp"
 
 namespace localgd {
 
@@ -25,6 +26,16 @@ struct SpanBlock {
   }
 };
 
+// The last feature of the rows, where it is an intercept that lambda leaves alone: beta, by how
+// much it has moved in the round, is kept beside the margins.
+template <class Real>
+struct FreeIntercept {
+  const Real* column = nullptr;   // z: that feature in each row; or null
+  double l2_step = 0;             // eta lambda
+  const double* shift = nullptr;  // C; eta q_i, or null
+  double* moved = nullptr;        // C; beta
+};
+
 template <class Real>
 struct SpanClient {
   SpanBlock<Real> gram;  // K_ii
@@ -41,6 +52,8 @@ struct SpanClient {
   Real* delta;
   Real* scratch;
   Real* sums;  // n x C, without gaps
+  const LossFunctions* functions = nullptr;
+  FreeIntercept<Real> intercept{};
 
   Real keep() const { return static_cast<Real>(1 - decay); }
 };

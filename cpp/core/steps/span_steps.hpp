@@ -9,6 +9,9 @@
 // there from what is known at A_i w_k by a short polynomial (after_move() of the losses) in place
 // of an exp.
 //
+// Where lambda leaves an intercept alone, z in each row, the margins get back what it took of the
+// intercept's deviation beta: delta <- delta + eta lambda beta z, and beta moves on by itself.
+//
 // The kernels start from given deviations and sums, so that the steps of a round may be taken in
 // pieces.
 #pragma once
@@ -24,6 +27,12 @@ Real shift_margins(const SpanClient<Real>& c, Real* delta) {
   const Index size = c.gram.stride() * c.outputs;
   for (Index j = 0; j < size; ++j) delta[j] += c.shift[j];
   return largest(delta, size);
+}
+
+template <class Real>
+MovedRows<Real> moved_rows(const SpanClient<Real>& c) {
+  return {c.base,    c.at_start,  c.delta,   c.gram.stride(),
+          c.targets, c.gram.size, c.outputs, c.functions};
 }
 
 // span_steps() of a client whose rows fill V registers. K e stays in them, and all else where a
@@ -77,6 +86,25 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   std::copy_n(entries, n, c.sums);
 }
 
+// delta <- delta + eta lambda beta z, beta <- (keep + eta lambda) beta + step z_rows^T e + shift, e
+// of `count` rows in columns `stride` apart, the t-th of which is row(t).
+template <class Real, class Row>
+LOCALGD_ONE_COPY void move_intercept(const SpanClient<Real>& c, const Real* e, Index stride,
+                                     Index count, Row&& row) {
+  const FreeIntercept<Real>& own = c.intercept;
+  for (Index k = 0; k < c.outputs; ++k) {
+    double& moved = own.moved[k];
+    const Real kept = static_cast<Real>(own.l2_step * moved);
+    Real* delta = c.delta + k * c.gram.stride();
+    for (Index j = 0; j < c.gram.size; ++j) delta[j] += kept * own.column[j];
+    double sum = 0;
+    for (Index t = 0; t < count; ++t)
+      sum += static_cast<double>(own.column[row(t)]) * static_cast<double>(e[k * stride + t]);
+    moved = (1 - c.decay + own.l2_step) * moved + static_cast<double>(c.step) * sum;
+    if (own.shift) moved += own.shift[k];
+  }
+}
+
 // last <- last + sign * the sum of the columns before it, each of whole registers.
 template <class Real>
 void add_columns_before(Real* last, Index columns, Index stride, Real sign) {
@@ -112,12 +140,12 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
     constexpr int few = 14;
     const Index filled = c.gram.stride() / lanes<Real>;
-    if (c.gram.whole && filled <= few)
+    if (c.gram.whole && filled <= few && !c.intercept.column)
       return with_size<few>(filled,
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
   }
   const Index n = c.gram.size, stride = c.gram.stride(), moving = stride * c.outputs;
-  const MovedRows<Real> rows{c.base, c.at_start, c.delta, stride, c.targets, n, c.outputs};
+  const MovedRows<Real> rows = moved_rows(c);
   const Real keep = c.keep();
   Real spread = largest(c.delta, moving);
   for (std::int64_t l = 0; l < steps; ++l) {
@@ -128,9 +156,11 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
       const Real* __restrict e = c.scratch + k * stride;
       for (Index j = 0; j < n; ++j) sums[j] = keep * sums[j] + e[j];
     }
-    if (last && l + 1 == steps) return;
-    if (keep != Real(1))
+    const bool moves = !last || l + 1 < steps;
+    if (moves && keep != Real(1))
       for (Index j = 0; j < moving; ++j) c.delta[j] *= keep;
+    if (c.intercept.column) move_intercept(c, c.scratch, stride, n, [](Index j) { return j; });
+    if (!moves) return;
     spread = move_margins<Loss>(c, c.scratch, c.delta);
   }
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..blas import with_one_blas_thread
 from ..errors import NotSeparableError
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
@@ -45,6 +46,7 @@ class Heterogeneity(ReadOnlyArrays):
         )
 
 
+@with_one_blas_thread
 def heterogeneity(problem: Problem) -> Heterogeneity:
     """Angles between the clients' own max-margin models and the global one, in radians.
 

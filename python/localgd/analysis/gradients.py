@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..losses import LOSSES, check_loss
+from ..losses import LOSSES, LossLike, check_loss
 from ..problem import Problem, check_problem
 from ..reference._rows import largest, lengths, scaled
 
@@ -41,7 +41,7 @@ class GradientAlignment:
     gradient_norm: float
 
 
-def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment:
+def gradient_alignment(problem: Problem, w: Any, loss: LossLike) -> GradientAlignment:
     """Variance, alignment and dissimilarity of the clients' gradients at a model.
 
     ``Σ p_i‖∇f_i - ∇f‖²``, ``Σ p_i cos(∇f_i, ∇f)``, ``Σ p_i‖∇f_i‖²/‖∇f‖²``
@@ -55,7 +55,7 @@ def gradient_alignment(problem: Problem, w: Any, loss: str) -> GradientAlignment
         The rows of the clients, and their weights.
     w : array of shape (d,), or (d, C) for several classes
         A model.
-    loss : str
+    loss : str or Loss
         ℓ, as for :func:`localgd.run`.
 
     Returns
@@ -126,7 +126,7 @@ def _clients(problem: Problem) -> list[slice]:
     return [problem.rows(i) for i in range(problem.n_clients)]
 
 
-def _pulls(loss: str, problem: Problem, w: np.ndarray) -> np.ndarray:
+def _pulls(loss: LossLike, problem: Problem, w: np.ndarray) -> np.ndarray:
     """v ℓ'/V_i of each row, with its sign or per class."""
     y, sizes = problem.y, np.repeat(problem.sizes, problem.sizes)
     with np.errstate(over="ignore", invalid="ignore"):

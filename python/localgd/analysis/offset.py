@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..blas import with_one_blas_thread
 from ..errors import UnsupportedError
-from ..losses import LOSSES, Loss, Softmax, labels_of_margins, margin_rows
+from ..losses import LOSSES, BaseLoss, LossLike, Softmax, labels_of_margins, margin_rows
 from ..methods import Method
 from ..methods.base import check_method
 from ..problem import Problem, check_problem
@@ -46,6 +47,7 @@ class LocalOffset(ReadOnlyArrays):
     grad_norm: float
 
 
+@with_one_blas_thread
 def local_offset(problem: Problem, method: Method, minimum: Any) -> LocalOffset:
     """Predict where Local-GD with a constant learning rate comes to rest.
 
@@ -77,7 +79,8 @@ def local_offset(problem: Problem, method: Method, minimum: Any) -> LocalOffset:
     ------
     UnsupportedError
         For methods that draw rows or clients, correct their steps or solve exactly, for several
-        classes, and for steps too long to come to rest.
+        classes, for steps too long to come to rest, and for a free intercept beside more than
+        2,000 features.
     TypeError
         For a ``minimum`` of another kind.
 
@@ -138,7 +141,7 @@ class _Quadratic:
         return found
 
 
-def _objective_of(minimum: Any) -> tuple[str, float]:
+def _objective_of(minimum: Any) -> tuple[LossLike, float]:
     loss, l2 = getattr(minimum, "loss", None), getattr(minimum, "l2", None)
     if loss is None or l2 is None:
         raise TypeError(
@@ -146,10 +149,12 @@ def _objective_of(minimum: Any) -> tuple[str, float]:
         )
     if isinstance(LOSSES[loss], Softmax):
         raise UnsupportedError("minimum: that of several classes; want a loss of one output")
-    return str(loss), float(l2)
+    return loss, float(l2)
 
 
-def _steps_of(problem: Problem, method: Method, loss: str, l2: float) -> tuple[float, np.ndarray]:
+def _steps_of(
+    problem: Problem, method: Method, loss: LossLike, l2: float
+) -> tuple[float, np.ndarray]:
     """η and L_i of methods that have a fixed point of their own."""
     rule = method.rule
     everyone = method.clients_per_round(problem.n_clients) == problem.n_clients
@@ -174,7 +179,7 @@ def _sum_of_powers(rates: np.ndarray, count: int) -> np.ndarray:
     return sums
 
 
-def _quadratics(problem: Problem, loss: str, l2: float, w: np.ndarray) -> Iterator[_Quadratic]:
+def _quadratics(problem: Problem, loss: LossLike, l2: float, w: np.ndarray) -> Iterator[_Quadratic]:
     rows, y = margin_rows(problem, loss), labels_of_margins(problem, loss)
     omega = problem.relative_weights
     for i in range(problem.n_clients):
@@ -183,10 +188,27 @@ def _quadratics(problem: Problem, loss: str, l2: float, w: np.ndarray) -> Iterat
         if omega is not None:
             c *= omega[own]
         m = A @ w
-        gradient = (c * LOSSES[loss].slopes(m, y[own])) @ A + l2 * w
+        gradient = (c * LOSSES[loss].slopes(m, y[own])) @ A + l2 * problem.penalized * w
         half = scaled_rows(A, np.sqrt(c * LOSSES[loss].curvatures(m, y[own])))
-        basis, curvatures = _spectrum(half)
-        yield _Quadratic(gradient, basis, np.append(curvatures, 0.0) + l2)
+        if problem.free_intercept and l2 > 0:
+            basis, curvatures = _whole_spectrum(half, l2 * problem.penalized)
+            yield _Quadratic(gradient, basis, np.append(curvatures, 0.0))
+        else:
+            basis, curvatures = _spectrum(half)
+            yield _Quadratic(gradient, basis, np.append(curvatures, 0.0) + l2)
+
+
+def _whole_spectrum(A: Rows, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``AᵀA + diag(penalties) = V diag(s) Vᵀ``."""
+    if len(penalties) > DENSE:
+        raise UnsupportedError(
+            f"problem: {len(penalties):,} features, and an intercept that is free; want at most "
+            f"{DENSE:,} features, or intercept='column'"
+        )
+    H = A.T @ A
+    H = H.toarray() if is_sparse(H) else H
+    curvatures, basis = np.linalg.eigh(H + np.diag(penalties))
+    return basis, np.maximum(curvatures, 0.0)
 
 
 def _spectrum(A: Rows) -> tuple[Any, np.ndarray]:
@@ -222,14 +244,15 @@ def _solve(parts: list[tuple[_Quadratic, np.ndarray]], right: np.ndarray) -> np.
     return solution
 
 
-def _at(problem: Problem, loss: str, l2: float, minimum: Any, x: np.ndarray) -> LocalOffset:
+def _at(problem: Problem, loss: LossLike, l2: float, minimum: Any, x: np.ndarray) -> LocalOffset:
     """What f is at w* + x."""
     rows, y = margin_rows(problem, loss), labels_of_margins(problem, loss)
-    of: Loss = LOSSES[loss]
+    of: BaseLoss = LOSSES[loss]
     w, c = minimum.weights + x, problem.row_weights
     m = rows @ w
-    gradient = (c * of.slopes(m, y)) @ rows + l2 * w
-    value = float(c @ of.values(m, y)) + l2 / 2 * float(w @ w)
+    pull = l2 * problem.penalized * w
+    gradient = (c * of.slopes(m, y)) @ rows + pull
+    value = float(c @ of.values(m, y)) + float(w @ pull) / 2
     return LocalOffset(
         weights=w,
         distance=float(np.linalg.norm(x)),

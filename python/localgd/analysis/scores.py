@@ -11,7 +11,7 @@ from .. import _validation as check
 from .. import scoring
 from ..errors import UnsupportedError
 from ..labels import as_targets, read_label_array
-from ..losses import LOSSES, check_loss
+from ..losses import LOSSES, LossLike, check_loss
 from ..problem import Problem, check_problem
 
 __all__ = ["ClientScores", "PredictionScores", "client_scores", "prediction_scores"]
@@ -123,7 +123,7 @@ def prediction_scores(y: Any, scores: Any) -> PredictionScores:
     )
 
 
-def client_scores(problem: Problem, w: Any, loss: str) -> ClientScores:
+def client_scores(problem: Problem, w: Any, loss: LossLike) -> ClientScores:
     """Loss and accuracy of a model on the rows of each client.
 
     ``f_i(w) = (1/n_i) Σ_j ω_ij ℓ(x_ij·w, y_ij)``
@@ -134,7 +134,7 @@ def client_scores(problem: Problem, w: Any, loss: str) -> ClientScores:
         The rows of the clients.
     w : array of shape (d,), or (d, C) for several classes
         A model.
-    loss : str
+    loss : str or Loss
         ℓ, as for :func:`localgd.run`.
 
     Returns

@@ -10,6 +10,7 @@ from . import kinds
 from .config import about_weights, read_config
 from .screen import Screen
 from .settings import (
+    ColumnSettings,
     DataSettings,
     EngineSettings,
     FormatSettings,
@@ -40,13 +41,14 @@ def run(
     data: DataSettings | None = None,
     labels: LabelSettings | None = None,
     format: FormatSettings | None = None,
+    columns: ColumnSettings | None = None,
     method: MethodSettings | None = None,
     engine: EngineSettings | None = None,
     output: OutputSettings | None = None,
 ) -> int:
     """Run a method; the exit code."""
     given: dict[str, Any] = {}
-    for group in (data, labels, format, method, engine, output):
+    for group in (data, labels, format, columns, method, engine, output):
         given |= group.given if group else {}
     saved = read_config(file.config) if file and file.config else {}
     settings = Settings.merged(saved, given)

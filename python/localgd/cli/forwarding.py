@@ -11,7 +11,7 @@ from ..arguments import DTYPES, MAX_ROUNDS
 from ..engines import plans
 from ..errors import UnsupportedError
 from ..fast_forwarding import fast_forward
-from ..fast_forwarding.refusals import check_smooth
+from ..fast_forwarding.refusals import check_contracting, check_smooth
 from ..methods import Method
 from ..problem import Problem
 from ..recording import log_spaced
@@ -37,13 +37,15 @@ def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
     """
     loss = str(settings.loss)
     if settings.rounds <= MAX_ROUNDS:
-        if float(settings.l2) > 0:  # which fast_forward refuses
+        if float(settings.l2) > 0:  # which may need more rounds than fast_forward takes
             return False
         by_hand = settings.checkpoint or settings.engine != "auto" or settings.dtype != "float64"
         if by_hand or _seconds(settings, problem, method) < PATIENCE:
             return False
+    l2 = float(settings.l2)
+    check = check_contracting if l2 > 0 else check_smooth
     try:
-        check_smooth(problem, method, loss, learning_rate(problem, method, loss))
+        check(problem, method, loss, learning_rate(problem, method, loss, l2))
     except UnsupportedError:
         if settings.rounds > MAX_ROUNDS:
             raise

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..datasets.columns import client_ids, read_labels
+from .. import _validation as check
+from ..datasets.columns import NotNumericError, client_ids, read_labels
 from ..datasets.files import guessed, kind_of, read_raw
 from ..datasets.tables import Word
+from ..frames import Columns, read_columns
 
 __all__ = ["OwnRows", "read_own"]
 
@@ -23,23 +26,62 @@ class OwnRows:
     ``guessed``: a line, or none.
     """
 
-    X: Any  # an array, or CSR
+    X: Any  # an array, CSR, or columns of any kind
     y: np.ndarray
     ids: np.ndarray | None
     client: str | None
     guessed: str
 
 
-def read_own(path: Path, label: str | None, client: str | None, **options: Any) -> OwnRows:
-    """The rows of a file; the client ids of an .npz file are used without being asked for."""
+def read_own(
+    path: Path,
+    label: str | None,
+    client: str | None,
+    *,
+    texts: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+    **options: Any,
+) -> OwnRows:
+    """The rows of a file; the client ids of an .npz file are used without being asked for.
+
+    ``texts``: columns of any kind are read, these as texts; ``drop`` are left out then.
+    """
     kind = options.get("kind") or kind_of(path)
     if client is None and kind == "npz" and path.is_file() and zipfile.is_zipfile(path):
         client = "clients" if _holds(path, "clients.npy") else None
     in_order = kind in ("csv", "parquet")
-    path, raw = read_raw(path, _column(label, in_order), _column(client, in_order), **options)
+    if texts is not None:
+        if not in_order:
+            raise ValueError(f"categorical, impute, drop: got {path.name}; want .csv or .parquet")
+        options["as_columns"] = True
+    try:
+        path, raw = read_raw(path, _column(label, in_order), _column(client, in_order), **options)
+    except NotNumericError as error:
+        raise ValueError(
+            f"{error} (categorical='onehot' takes texts, impute='median' fills gaps)"
+        ) from None
+    if texts is not None:
+        raw = raw._replace(X=_columns(path, raw.X, texts, drop))
     y = read_labels(raw.labels, raw.location).array
     ids = None if raw.clients is None else client_ids(raw.clients, raw.location)
     return OwnRows(raw.X, y, ids, client, guessed(path, raw) if raw.guesses else "")
+
+
+def _columns(
+    path: Path, table: dict[str | int, Any], texts: Sequence[str], drop: Sequence[str]
+) -> Columns:
+    names = {str(name): name for name in table}
+    for role, wanted in (("categorical", texts), ("drop", drop)):
+        for name in wanted:
+            if name not in names:
+                raise ValueError(
+                    f"{role}: there is no feature {name!r} in {path.name}; "
+                    f"{check.suggestion(name, names)}"
+                )
+    kept = {key: table[key] for name, key in names.items() if name not in drop}
+    if not kept:
+        raise ValueError(f"drop: no column of {path.name} is left for features")
+    return read_columns(path.name, kept, [names[name] for name in texts])
 
 
 def _column(location: str | None, in_order: bool) -> str | Word | None:

@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from .. import _validation as check
 from .. import datasets
 from ..errors import MissingExtraError
+from ..frames import Columns, Encoder
 from ..labels import Label, as_targets, read_label_array
 from ..losses import LOSSES, default_loss
 from ..partitioning import partition
 from ..partitioning.scaling import rows_to_scale
 from ..problem import Problem
 from ..randomness import random_generator
-from ..rows import row_norms, with_ones
+from ..rows import row_norms
 from .own_rows import read_own
-from .settings import FormatSettings, Settings, in_options
+from .settings import ColumnSettings, FormatSettings, Settings, in_options
 from .words import partition_scheme
 
 __all__ = ["Prepared", "prepare"]
@@ -43,7 +45,7 @@ Pair = tuple[Any, np.ndarray]
 class Rows:
     """Rows and labels, client ids if the data has them, and what all that is called."""
 
-    X: Any  # an array, or CSR
+    X: Any  # an array, CSR, or columns of any kind
     y: np.ndarray
     ids: np.ndarray | None
     title: str
@@ -69,13 +71,21 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
     ``sparse``: whether rows of a file are kept as CSR; by default where that is smaller.
     """
     rows, settings = _load(settings, sparse)
-    X, scaling = _scaled(rows.X, settings)
-    rows, settings = _settled(dataclasses.replace(rows, X=X), settings)
-    rows, test = _held_out(rows, settings)
+    rows, settings = _settled(rows, settings)
+    held_out = _chosen_for_test(rows, settings)
+    rows, encoder = _encoded(rows, held_out, settings)
+    if encoder is None:
+        X, scaling = _scaled(rows.X, settings)
+    else:
+        X, scaling, encoder = _scaled_table(rows.X, settings, encoder)
+    rows = dataclasses.replace(rows, X=X)
+    test = None if held_out is None else (rows.X[held_out], rows.y[held_out])
+    rows = rows if held_out is None else _some(rows, ~held_out)
     known: dict[str, Any] = {
         "weights": settings.weights,
         "task": settings.task,
         "labels": rows.labels,
+        "intercept": settings.intercept,
     }
     if rows.ids is None:
         problem = _dealt(rows, settings, known)
@@ -85,6 +95,8 @@ def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
     else:
         problem = Problem.from_arrays(rows.X, rows.y, rows.ids, **known)
         dealing = f"named by {settings.client!r}"
+    if encoder is not None:
+        problem.encoder, problem.feature_names = encoder, encoder.feature_names
     entries = f", {problem.X.nnz:,} numbers other than 0" if problem.sparse else ""
     data = (
         f"{rows.title}{_about_labels(problem)}: {problem.n_samples:,} rows of "
@@ -123,7 +135,7 @@ def _load(settings: Settings, sparse: bool | None) -> tuple[Rows, Settings]:
     name = settings.data
     if name not in BUILT_IN:
         return _read(settings, Path(name), sparse)
-    for option in ("label", "client", *FormatSettings.model_fields):
+    for option in ("label", "client", *FormatSettings.model_fields, *ColumnSettings.model_fields):
         if getattr(settings, option) is not None:
             raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
     if name in DIGITS:
@@ -149,6 +161,9 @@ def _read(settings: Settings, path: Path, sparse: bool | None) -> tuple[Rows, Se
             "(.csv, .npz, .parquet, .svm)"
         )
     options = {name: getattr(settings, name) for name in FormatSettings.model_fields}
+    if settings.as_table:
+        options["texts"] = [] if settings.categorical == "onehot" else _names(settings.categorical)
+        options["drop"] = _names(settings.drop)
     own = read_own(path, settings.label, settings.client, sparse=sparse, **options)
     # Absolute, so that the written settings repeat the run from any folder.
     named = settings.model_copy(update={"data": str(path.resolve()), "client": own.client})
@@ -165,7 +180,11 @@ def _task(settings: Settings) -> str | None:
 def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
     """Task, loss and scheme that suit the labels, where they were left open."""
     task = _task(settings)
-    targets = as_targets("data", read_label_array("data", rows.y), task, rows.labels)
+    y = read_label_array("data", rows.y)
+    order = rows.labels
+    if settings.positive is not None:
+        order = _ordered(y, settings.positive)
+    targets = as_targets("data", y, task, order)
     task = targets.task
     scheme = "iid" if task == "regression" else "dirichlet:0.3"
     settled = {
@@ -177,10 +196,42 @@ def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
     return rows, settings.model_copy(update=settled)
 
 
-def _held_out(rows: Rows, settings: Settings) -> tuple[Rows, Pair | None]:
-    """The rows to run on, in their order, and the others, drawn uniformly."""
-    if settings.test is None:
+def _ordered(y: np.ndarray, positive: str) -> tuple[Label, ...]:
+    """Two labels, the positive one last."""
+    names = {_name(label): label for label in dict.fromkeys(y.tolist())}
+    if positive not in names:
+        raise ValueError(
+            f"positive: there is no label {positive!r}; {check.suggestion(positive, names)}"
+        )
+    if len(names) != 2:
+        raise ValueError(f"positive: got {positive!r} for {len(names)} labels; want two")
+    return (*(names[name] for name in names if name != positive), names[positive])
+
+
+def _encoded(
+    rows: Rows, held_out: np.ndarray | None, settings: Settings
+) -> tuple[Rows, Encoder | None]:
+    """Columns of any kind as rows of numbers, by what those that are not held out teach."""
+    if not isinstance(rows.X, Columns):
         return rows, None
+    encoder = Encoder.fit(
+        rows.title,
+        rows.X if held_out is None else rows.X[~held_out],
+        impute=settings.impute or "median",
+        label=settings.label,
+        client=settings.client,
+    )
+    return dataclasses.replace(rows, X=encoder.transform(rows.title, rows.X)), encoder
+
+
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else [name.strip() for name in text.split(",")]
+
+
+def _chosen_for_test(rows: Rows, settings: Settings) -> np.ndarray | None:
+    """Which rows are held out, drawn uniformly; None: none are."""
+    if settings.test is None:
+        return None
     n = len(rows.y)
     count = max(1, round(settings.test * n))
     needed = settings.clients if rows.ids is None else 1
@@ -198,9 +249,33 @@ def _held_out(rows: Rows, settings: Settings) -> tuple[Rows, Pair | None]:
                 f"test: {settings.test:g} of {n:,} rows leaves none with the label "
                 f"{_name(lost[0])}; want a smaller fraction or another seed"
             )
-    ids = None if rows.ids is None else rows.ids[~chosen]
-    left = dataclasses.replace(rows, X=rows.X[~chosen], y=rows.y[~chosen], ids=ids)
-    return left, (rows.X[chosen], rows.y[chosen])
+    return chosen
+
+
+def _some(rows: Rows, chosen: np.ndarray) -> Rows:
+    ids = None if rows.ids is None else rows.ids[chosen]
+    return dataclasses.replace(rows, X=rows.X[chosen], y=rows.y[chosen], ids=ids)
+
+
+def _scaled_table(X: Any, settings: Settings, encoder: Encoder) -> tuple[Any, str, Encoder]:
+    """Rows that an encoder made, times one number, which it is to make of new ones, too."""
+    if settings.scale == "rows":
+        raise ValueError(
+            "scale: got 'rows' with categorical, impute or drop; want 'standard' or 'spectral'"
+        )
+    largest = float(row_norms(X).max())
+    factor, said = 1.0, f"numbers of mean 0 and standard deviation 1, largest norm {largest:.4g}"
+    if settings.scale == "spectral":
+        factor = float(row_norms(rows_to_scale(X, "spectral")).max()) / largest
+        said += f", {SCALED['spectral']}"
+    elif settings.by_largest_norm and largest > 0:
+        factor = 1 / largest
+        said += ", by which all are divided"
+    return (
+        X * factor,
+        said + _about_intercept(settings),
+        dataclasses.replace(encoder, factor=factor),
+    )
 
 
 def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
@@ -215,13 +290,12 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
         if settings.data not in BUILT_IN and largest > 0:
             X = X / largest
             said = f"divided by the largest row norm, {largest:.4g}"
-    if settings.bias:
-        X = with_ones(X)
-        said += ", a column of ones appended"
-        if settings.by_largest_norm:
-            X = X / row_norms(X).max()
-            said += ", scaled again"
-    return X, said
+    return X, said + _about_intercept(settings)
+
+
+def _about_intercept(settings: Settings) -> str:
+    free = ", which λ leaves alone" if settings.intercept == "free" else ""
+    return "" if settings.intercept is None else f", a column of ones beside them{free}"
 
 
 def _about_labels(problem: Problem) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GROUPS",
+    "ColumnSettings",
     "DataSettings",
     "EngineSettings",
     "FormatSettings",
@@ -130,7 +131,10 @@ class DataSettings(Options):
     scale: Literal["rows", "spectral", "standard"] | None = option(
         "Instead: each row by its norm; all by the spectral norm; columns of mean 0 and spread 1."
     )
-    bias: kinds.Flag = option("Append a column of ones: a plane need not go through 0.", False)
+    intercept: Literal["column", "free"] | None = option(
+        "A column of ones beside the rows: a plane need not go through 0. --l2 leaves it alone if "
+        "it is free."
+    )
 
     @property
     def by_largest_norm(self) -> bool:
@@ -180,6 +184,26 @@ class FormatSettings(Options):
         "Indices of an svmlight file start at 0. Default: if it has an index 0."
     )
     max_bytes: kinds.Memory | None = option("Of svmlight rows as a dense array. Default: 4GB.")
+
+
+@group("Columns of FILE")
+class ColumnSettings(Options):
+    """Columns of any kind; each of them but ``positive`` asks for ``Problem.from_frame``."""
+
+    positive: kinds.Text | None = option("Which of two labels is +1. Default: the larger.")
+    categorical: kinds.Text | None = option(
+        "onehot: a column for each category of texts and booleans; or NAME,… for these columns, "
+        "too. With it, --impute or --drop, numbers get mean 0 and spread 1 first."
+    )
+    impute: Literal["median", "mean", "most_frequent"] | None = option(
+        "What fills the gaps of numbers; texts get the most frequent one. Default: median."
+    )
+    drop: kinds.Text | None = option("Columns to leave out: NAME,…")
+
+    @property
+    def as_table(self) -> bool:
+        """Whether columns may be of any kind."""
+        return any(value is not None for value in (self.categorical, self.impute, self.drop))
 
 
 @group("Method")
@@ -288,7 +312,13 @@ class Request(Options):
 
 
 class Settings(
-    OutputSettings, EngineSettings, MethodSettings, FormatSettings, LabelSettings, DataSettings
+    OutputSettings,
+    EngineSettings,
+    MethodSettings,
+    ColumnSettings,
+    FormatSettings,
+    LabelSettings,
+    DataSettings,
 ):
     """What to run, as plain values."""
 
@@ -341,6 +371,6 @@ def in_options(text: str) -> str:
             return f"--{name}" if value == "True" else f"--no-{name}"
         return f"--{name} {value}".rstrip(" …")
 
-    of_data = (DataSettings, LabelSettings, FormatSettings)
+    of_data = (DataSettings, LabelSettings, FormatSettings, ColumnSettings)
     names = "|".join(name for group in of_data for name in group.model_fields)
     return re.sub(rf"(?<!['\w])({names})=('[^']*'|\w+|…|)", option, text)

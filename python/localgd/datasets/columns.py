@@ -13,7 +13,9 @@ import numpy as np
 from ..ids import factorize, is_missing
 
 __all__ = [
+    "MISSING",
     "Labels",
+    "NotNumericError",
     "RawRows",
     "as_number",
     "client_ids",
@@ -32,10 +34,15 @@ SPACES = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and not "\x1c
 LONGEST = 60  # characters of a value in a message
 
 
+class NotNumericError(ValueError):
+    """A cell without a finite number, where features are wanted."""
+
+
 class RawRows(NamedTuple):
     """Rows of a file with labels and client ids as they stand there.
 
-    ``X`` (N, d) float64 or float32 and finite, an array or CSR, ``labels`` (N,), ``clients`` (N,)
+    ``X`` (N, d) float64 or float32 and finite, an array or CSR, or of a table with columns of any
+    kind these by name, ``labels`` (N,), ``clients`` (N,)
     or None; ``location(i, "label")`` or ``location(i, "client")`` says for messages where row i has
     it. ``guesses`` say what was taken for granted that neither the file nor an argument said.
     """

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 import numpy as np
 
 from .. import _validation as check
-from .columns import RawRows, as_number, is_number, shown, stripped
+from .columns import MISSING, NotNumericError, RawRows, as_number, is_number, shown, stripped
 from .opening import opened
-from .tables import Layout, Wanted
+from .tables import Layout, Wanted, by_name
 
 __all__ = ["read_csv"]
 
@@ -26,6 +26,9 @@ BLANKS = " \t"  # lines of nothing else are skipped
 BLOCK, CELL = 2**20, 64  # bytes parsed at a time, or as many cells; longer lines pyarrow refuses
 OTHERWISE = re.compile('^ *"|\ufeff')  # texts that Python reads otherwise than pyarrow
 NAMELESS = re.compile(r"|Unnamed: 0(\.\d+)*")  # an index, as pandas and R write it
+
+# A cell that holds nothing: also as R, pandas, SQL and the UCI repository write it.
+NULLS = ["", "nan", "NaN", "?", *MISSING]
 
 Cells = tuple[np.ndarray, list[str], list[str]]
 
@@ -39,8 +42,12 @@ def read_csv(
     delimiter: str = ",",
     decimal: str = ".",
     keep_index: bool = False,
+    as_columns: bool = False,
 ) -> RawRows:
-    """Rows of a UTF-8 CSV file: by pyarrow, or by Python where there is what pyarrow refuses."""
+    """Rows of a UTF-8 CSV file: by pyarrow, or by Python where there is what pyarrow refuses.
+
+    ``as_columns``: columns of any kind by their names, as Arrow has them, in place of an array.
+    """
     _check_dialect(header, delimiter, decimal)
     check.require("pyarrow.csv", "data", "reading a .csv file")
     file = _Csv(path, delimiter, decimal)
@@ -53,9 +60,15 @@ def read_csv(
     index = [0] if has_names and n > 1 and NAMELESS.fullmatch(str(names[0])) else []
     other = " (is the delimiter right? delimiter=';' reads another)"
     layout = Layout(path, names, label, client, index, keep_index, count_index=True, advice=other)
+    skipped = first.end if has_names else 0
+    X: Any
     try:
-        X, labels, clients = file.parse(layout, first.end if has_names else 0)
+        parse = file.parse_columns if as_columns else file.parse
+        X, labels, clients = parse(layout, skipped)
     except ValueError:
+        if as_columns:
+            file.check_lengths(first)
+            raise
         hint = "" if has_names or header is False else "; if this line is a header pass header=True"
         X, labels, clients = file.parse_cells(layout, first, has_names, hint)
     if not labels:
@@ -110,6 +123,44 @@ class _Csv:
             raise ValueError("numbers that are not finite, or texts that are read otherwise")
         return X, labels, clients
 
+    def parse_columns(
+        self, layout: Layout, skipped: int
+    ) -> tuple[dict[str | int, Any], list[Any], list[Any]]:
+        """Features by name as numbers, texts, booleans or times; labels and client ids as texts."""
+        from pyarrow import ArrowInvalid, csv, string
+
+        names = [str(i) for i in range(len(layout.names))]
+        wanted = [i for i in range(len(names)) if i not in layout.left_out]
+        texts = {str(i): string() for i in (layout.label, layout.client) if i is not None}
+        try:
+            with opened(self.path) as stream:
+                table = csv.read_csv(
+                    stream,
+                    csv.ReadOptions(skip_rows=skipped, column_names=names),
+                    csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+                    csv.ConvertOptions(
+                        column_types=texts,
+                        include_columns=[names[i] for i in wanted],
+                        null_values=NULLS,
+                        strings_can_be_null=True,
+                        decimal_point=self.decimal,
+                    ),
+                )
+        except ArrowInvalid as error:
+            raise ValueError(f"{self.path.name}: {error}") from None
+        features = by_name(self.path, layout, lambda i: _trimmed(table.column(names[i])))
+        clients = None if layout.client is None else table.column(names[layout.client]).to_pylist()
+        return features, table.column(names[layout.label]).to_pylist(), clients or []
+
+    def check_lengths(self, first: Record) -> None:
+        """An error that names the line where the cells are not as many as in the first one."""
+        for record in self.records(strict=True):
+            if len(record.cells) != len(first.cells):
+                raise ValueError(
+                    f"{self.path.name} line {record.line}: {len(record.cells)} cells; line "
+                    f"{first.line} has {len(first.cells)}"
+                )
+
     def _batches(self, ended: _Ended, layout: Layout, skipped: int) -> Any:
         """The rows some at a time, labels and ids as texts, the rest as numbers."""
         from pyarrow import csv, float64, string
@@ -141,16 +192,13 @@ class _Csv:
         for record in itertools.islice(self.records(strict=True), int(has_names), None):
             cells, line = record.cells, record.line
             if len(cells) != len(first.cells):
-                raise ValueError(
-                    f"{self.path.name} line {line}: {len(cells)} cells; line {first.line} has "
-                    f"{len(first.cells)}"
-                )
+                self.check_lengths(first)
             for i in layout.features:
                 number = self._number(cells[i])
                 if number is None:
                     place = layout.location(f"line {line}", i)
                     what = self._wrong(cells[i]) + (hint if line == first.line else "")
-                    raise ValueError(f"{place}: {what}")
+                    raise NotNumericError(f"{place}: {what}")
                 numbers.append(number)
             labels.append(cells[layout.label])
             clients += [] if layout.client is None else [cells[layout.client]]
@@ -236,6 +284,22 @@ class _Ended(io.RawIOBase):
         """What pyarrow is to do with it."""
         self.seen |= row.text == self.END
         return "skip" if row.text == self.END or not row.text.strip(BLANKS) else "error"
+
+
+def _trimmed(column: Any) -> Any:
+    """A column of texts without spaces around them; as numbers if all of them are."""
+    import pyarrow
+    from pyarrow import compute
+
+    if not pyarrow.types.is_string(column.type):
+        return column
+    column = compute.utf8_trim_whitespace(column)
+    nothing = compute.is_in(column, value_set=pyarrow.array(NULLS))
+    column = compute.if_else(nothing, pyarrow.scalar(None, pyarrow.string()), column)
+    try:
+        return column.cast(pyarrow.float64())
+    except pyarrow.ArrowInvalid:
+        return column
 
 
 def _header(

@@ -26,9 +26,9 @@ __all__ = ["KINDS", "READERS", "guessed", "kind_of", "read", "read_raw"]
 # Kind -> reader and the options that it takes beside `label` and `client`.
 SVMLIGHT = ("n_features", "zero_based", "max_bytes")
 READERS: dict[str, tuple[Callable[..., RawRows], tuple[str, ...]]] = {
-    "csv": (read_csv, ("header", "delimiter", "decimal", "keep_index")),
+    "csv": (read_csv, ("header", "delimiter", "decimal", "keep_index", "as_columns")),
     "npz": (read_npz, ()),
-    "parquet": (read_parquet, ("keep_index",)),
+    "parquet": (read_parquet, ("keep_index", "as_columns")),
     "svmlight": (read_svmlight, SVMLIGHT),
 }
 KINDS = {
@@ -210,7 +210,10 @@ def read_raw(
     sparse: bool | None = None,
     **options: Any,
 ) -> tuple[Path, RawRows]:
-    """Rows with labels and ids as the file has them; options that are None count as not given."""
+    """Rows with labels and ids as the file has them; options that are None count as not given.
+
+    ``as_columns=True``, of tables: columns of any kind by name, not an array.
+    """
     path = _file(path)
     if path.is_dir():
         raise ValueError(f"path: {path.absolute()} is a folder; want one file of rows")
@@ -233,6 +236,8 @@ def read_raw(
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name}: the file is empty; want rows")
     raw = reader(path, label, client, **options)
+    if isinstance(raw.X, dict):
+        return path, raw
     return path, raw._replace(X=_stored(path, raw.X, sparse, max_bytes))
 
 

@@ -10,14 +10,24 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from .columns import RawRows
-from .tables import Layout, Wanted
+from .columns import NotNumericError, RawRows
+from .tables import Layout, Wanted, by_name
 
 __all__ = ["read_parquet"]
 
 
-def read_parquet(path: Path, label: Wanted, client: Wanted, *, keep_index: bool = False) -> RawRows:
-    """Rows of a parquet file; an index that pandas stored beside the columns is left out."""
+def read_parquet(
+    path: Path,
+    label: Wanted,
+    client: Wanted,
+    *,
+    keep_index: bool = False,
+    as_columns: bool = False,
+) -> RawRows:
+    """Rows of a parquet file; an index that pandas stored beside the columns is left out.
+
+    ``as_columns``: columns of any kind by their names, as Arrow has them, in place of an array.
+    """
     arrow = check.require("pyarrow", "data", "reading a .parquet file")
     parquet = check.require("pyarrow.parquet", "data", "reading a .parquet file")
     try:
@@ -37,17 +47,7 @@ def read_parquet(path: Path, label: Wanted, client: Wanted, *, keep_index: bool 
     layout = Layout(path, names, label, client, index, keep_index, count_index=False)
     if table.num_rows == 0:
         raise ValueError(f"{path.name}: no rows; want at least one")
-    types = [table.column(i).type for i in layout.features]
-    single = all(arrow.types.is_float32(kind) for kind in types)
-    X = np.empty((table.num_rows, len(types)), dtype=np.float32 if single else np.float64)
-    for k, i in enumerate(layout.features):
-        X[:, k] = _parquet_numbers(arrow, table.column(i), f"{path.name} column {names[i]!r}")
-        bad = np.flatnonzero(~np.isfinite(X[:, k]))
-        if len(bad):
-            raise ValueError(
-                f"{layout.location(f'row {bad[0]}', i)}: {X[bad[0], k]} or missing; want finite "
-                "numbers: drop or impute those rows first"
-            )
+    X = by_name(path, layout, table.column) if as_columns else _array(arrow, table, layout)
 
     def location(i: int, role: str) -> str:
         return layout.location(f"row {i}", getattr(layout, role))
@@ -63,6 +63,23 @@ def read_parquet(path: Path, label: Wanted, client: Wanted, *, keep_index: bool 
     return RawRows(X, column(layout.label), clients, location, layout.guesses)
 
 
+def _array(arrow: Any, table: Any, layout: Layout) -> np.ndarray:
+    """The features as finite numbers."""
+    types = [table.column(i).type for i in layout.features]
+    single = all(arrow.types.is_float32(kind) for kind in types)
+    X = np.empty((table.num_rows, len(types)), dtype=np.float32 if single else np.float64)
+    for k, i in enumerate(layout.features):
+        what = f"{layout.path.name} column {layout.names[i]!r}"
+        X[:, k] = _parquet_numbers(arrow, table.column(i), what)
+        bad = np.flatnonzero(~np.isfinite(X[:, k]))
+        if len(bad):
+            raise NotNumericError(
+                f"{layout.location(f'row {bad[0]}', i)}: {X[bad[0], k]} or missing; want finite "
+                "numbers: drop or impute those rows first"
+            )
+    return X
+
+
 def _parquet_numbers(arrow: Any, column: Any, what: str) -> np.ndarray:
     """A column of numbers or booleans as float64, NaN where there is none."""
     types, kind = arrow.types, column.type
@@ -71,7 +88,7 @@ def _parquet_numbers(arrow: Any, column: Any, what: str) -> np.ndarray:
         column = column.cast(kind)
     tests = (types.is_boolean, types.is_integer, types.is_floating, types.is_decimal)
     if not any(test(kind) for test in tests):
-        raise ValueError(f"{what}: values of type {column.type}; want numbers")
+        raise NotNumericError(f"{what}: values of type {column.type}; want numbers")
     values = column.to_numpy()
     if values.dtype == object:  # decimals, or booleans with gaps
         values = np.array([math.nan if value is None else float(value) for value in values])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from .. import _validation as check
 from .columns import listed, shown
 
-__all__ = ["Layout", "Wanted", "Word"]
+__all__ = ["Layout", "Wanted", "Word", "by_name"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,10 @@ class Layout:
             found = [i for i, name in enumerate(self.names) if name == wanted]
             if len(found) != 1:
                 count = f"{len(found)} columns" if found else "no column"
+                near = "" if found else check.did_you_mean(wanted, self.names)
                 raise ValueError(
                     f"{role}: {count} {wanted!r} in {self.path.name}; it has {listed(self.names)}"
+                    f"{near}"
                 )
             return found[0]
         if not -len(self.counted) <= wanted < len(self.counted):
@@ -87,3 +91,13 @@ class Layout:
 
     def location(self, where: str, column: int) -> str:
         return f"{self.path.name} {where}, column {shown(self.names[column])}"
+
+
+def by_name(path: Path, layout: Layout, column: Callable[[int], Any]) -> dict[str | int, Any]:
+    """The features of a table by their names, of which no two may be the same."""
+    found: dict[str | int, Any] = {}
+    for i in layout.features:
+        if layout.names[i] in found:
+            raise ValueError(f"{path.name}: two columns are named {shown(layout.names[i])}")
+        found[layout.names[i]] = column(i)
+    return found

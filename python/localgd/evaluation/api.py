@@ -9,8 +9,10 @@ import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
+from ..frames import filled_from
 from ..ids import client_index
 from ..labels import numbers_of_labels, read_label_array
+from ..losses import LOSSES
 from ..predicting import scores_of
 from ..problem import Problem
 from ..randomness import random_generator
@@ -53,12 +55,12 @@ def evaluate(
         The federated model; the estimator may end a pipeline or be found by a grid search.
     X : array, table or scipy.sparse of shape (N, d), or Problem
         The rows to score, as they were before a pipeline. A problem stands for its rows, labels
-        and clients.
+        and clients, and so does a table for a run on a problem of :meth:`Problem.from_frame`.
     y : array of shape (N,), optional
         Their labels, as those of the training.
     clients : array of shape (N,), optional
         The id of each row's client. Without, all rows are scored together.
-    train : Problem, (X, y) or (X, y, clients), optional
+    train : Problem, (X, y), (X, y, clients) or table, optional
         What the model was trained on, which the other models are trained on, too; the rows that
         are scored if not given. If the run's objective is another on them, they are refused.
     l2 : float >= 0, optional
@@ -146,6 +148,7 @@ def _read_rows(trained: Trained, X: Any, y: Any, clients: Any, train: Any) -> tu
         index = np.repeat(np.arange(X.n_clients), X.sizes)
         rows = X.X if X.intercept is None else X.X[:, :-1]
         return Scored(rows, X.y, X.client_ids, index), X if train is None else train
+    y, clients = filled_from("X", about, X, y, clients)
     if y is None:
         raise ValueError("y: got None; want a label for each row")
     numbers = numbers_of_labels("y", read_label_array("y", y), about["task"], about["labels"])
@@ -161,6 +164,11 @@ def _scores(trained: Trained, train: Any, scored: Scored, l2: float) -> dict[str
     """Of all rows by each model; NaN of rows whose client has no model of its own."""
     run = trained.run
     about, loss = run.config["problem"], run.config["loss"]
+    if loss not in LOSSES:
+        raise UnsupportedError(
+            f"run: its loss is your own, {loss!r}, whose minimisers a run does not know; want one "
+            f"of {', '.join(map(repr, LOSSES))}"
+        )
     scores = {"federated": run.decision_function(scored.X)}
     if len(scores["federated"]) != len(scored.y):
         raise ValueError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import reference
+from ..frames import encoded, filled_from
 from ..losses import LOSSES
 from ..problem import Problem
 from ..result import Run
@@ -26,7 +28,7 @@ class Trained(NamedTuple):
 def read_model(model: Any) -> Trained:
     """Of a run, a fitted estimator, a pipeline that ends with one, or a search for the best."""
     if isinstance(model, Run):
-        return Trained(model, _unchanged, {})
+        return Trained(model, partial(encoded, "X", model.config["problem"]), {})
     found = getattr(model, "best_estimator_", model)
     steps = getattr(found, "steps", None)
     transform = _unchanged if steps is None or len(steps) == 1 else found[:-1].transform
@@ -48,18 +50,20 @@ def _unchanged(X: Any) -> Any:
 def training_problem(trained: Trained, train: Any) -> tuple[Problem, bool]:
     """The rows that a run was trained on, and whether it is known by whom they are held.
 
-    ``train``: a problem, or (X, y) with or without clients.
+    ``train``: a problem, or (X, y) with or without clients, or a table with columns of these.
     """
     if isinstance(train, Problem):
         _check_objective(trained.run, train)
         return train, True
+    about, options = trained.run.config["problem"], trained.options
+    y, clients = filled_from("train", about, train, None, None)
+    train = train if y is None else (train, y, clients)
     try:
         X, y, clients = train if len(train) == 3 else (*train, None)
     except (TypeError, ValueError):
         raise TypeError(
             f"train: got {type(train).__name__}; want a Problem, (X, y) or (X, y, clients)"
         ) from None
-    about, options = trained.run.config["problem"], trained.options
     if clients is None:
         options = {**options, "weights": "samples"}
     problem = Problem.from_arrays(
@@ -85,7 +89,7 @@ def _check_objective(run: Run, problem: Problem) -> None:
             f"{wanted}"
         )
     value = problem.row_weights @ loss.values(problem.X @ w, problem.y)
-    value += run.config["l2"] / 2 * np.sum(w**2)
+    value += run.config["l2"] / 2 * np.sum((problem.penalized * w.T) ** 2)
     recorded = float(run.history["loss"][-1])
     rtol = 1e-4 if run.config["dtype"] == "float32" else 1e-7
     if not np.isclose(value, recorded, rtol=rtol):
@@ -118,8 +122,10 @@ def own_models(problem: Problem, loss: str, l2: float) -> dict[Hashable, np.ndar
     for i, client in enumerate(problem.client_ids):
         rows = problem.rows(i)
         v = None if problem.sample_weight is None else [problem.sample_weight[rows]]
+        X = problem.X[rows] if problem.intercept is None else problem.X[rows, :-1]
         own = Problem(
-            [(problem.X[rows], problem.y[rows])],
+            [(X, problem.y[rows])],
+            intercept=problem.intercept,
             task=problem.task,
             labels=list(labels),
             sample_weight=v,
@@ -127,6 +133,6 @@ def own_models(problem: Problem, loss: str, l2: float) -> dict[Hashable, np.ndar
         try:
             models[client] = reference.minimizer(own, loss=loss, l2=l2).weights
         except ValueError:
-            if l2 > 0:
+            if l2 > 0 and not problem.free_intercept:  # which a client of one label does not bound
                 raise
     return models

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from ..text_tables import escaped_latex, latex_table, markdown_table
 from .measures import MEASURES
 
 __all__ = ["Evaluation", "columns_of"]
@@ -24,11 +25,6 @@ TITLES = {
     "log_loss": "Log-loss",
     "brier": "Brier",
     "calibration_slope": "Calibration slope",
-}
-LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
 }
 
 
@@ -129,9 +125,7 @@ class Evaluation:
         | all | federated | 3 | 0.67 | 0.67 | 0.50
         """
         titles, lines = self._texts(digits, intervals)
-        align = ["--", "--", *["--:"] * (len(titles) - 2)]
-        rows = [titles, align, *([cell.replace("|", "\\|") for cell in line] for line in lines)]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return markdown_table(titles, lines, texts=2)
 
     def to_latex(self, *, digits: int = 3, intervals: bool = True) -> str:
         """The table for a paper, a ``tabular`` that needs no package of LaTeX.
@@ -162,10 +156,8 @@ class Evaluation:
         \\begin{tabular}{llrrrrrrrr}
         """
         titles, lines = self._texts(digits, intervals)
-        rows = [" & ".join(_escaped(cell) for cell in row) + r" \\" for row in (titles, *lines)]
-        begin = rf"\begin{{tabular}}{{ll{'r' * (len(titles) - 2)}}}"
-        end = r"\end{tabular}"
-        return "\n".join([begin, r"\hline", rows[0], r"\hline", *rows[1:], r"\hline", end])
+        titles, *lines = ([escaped_latex(cell) for cell in row] for row in (titles, *lines))
+        return latex_table(titles, lines, texts=2)
 
     def __repr__(self) -> str:
         clients = len({*self.columns["client"].tolist()}) - 1
@@ -204,7 +196,3 @@ def _cell(values: Sequence[float], digits: int, intervals: bool) -> str:
 
 def _number(value: float, digits: int) -> str:
     return "" if np.isnan(value) else f"{value:.{digits}f}"
-
-
-def _escaped(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)

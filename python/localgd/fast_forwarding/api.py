@@ -12,16 +12,17 @@ from .. import _validation as check
 from ..arguments import MAX_ROUNDS
 from ..engines import DEFAULT_MEMORY_LIMIT
 from ..errors import UnsupportedError
-from ..losses import LOSSES
+from ..losses import LOSSES, LossLike
 from ..measuring import Measure
 from ..methods import Method
 from ..preparation import Preparation, prepare
 from ..problem import Problem
 from ..result import Run
+from .contraction import contraction_run
 from .job import Job, threads_of
 from .linear import linear_run
 from .log_time import log_time_run
-from .refusals import check_smooth
+from .refusals import check_contracting, check_smooth
 from .verify import deviations
 
 __all__ = ["fast_forward"]
@@ -32,7 +33,7 @@ def fast_forward(
     method: Method,
     *,
     rounds: float,
-    loss: str | None = None,
+    loss: LossLike | None = None,
     l2: float = 0.0,
     init: Any = None,
     rtol: float = 1e-8,
@@ -61,7 +62,8 @@ def fast_forward(
     makes them overshoot and grow, real rounds leave the smooth path, and exact rounds are taken to
     beyond that, or the run is refused. A second, coarser integration gives the error estimate of
     every record. With the squared loss the round map is affine and any power of it is computed by
-    repeated squaring. Rows that are not separable: exact rounds until the model stands still.
+    repeated squaring. Rows that are not separable, and all with λ, to whose fixed point rounds go
+    geometrically: exact rounds until the model stands still.
 
     Parameters
     ----------
@@ -149,10 +151,11 @@ def fast_forward(
         far=True,
     )
     _check_objective(prepared)
+    contracts = prepared.l2 > 0
     rtol = _check_rtol(rtol)
     max_exact_rounds = check.integer("max_exact_rounds", max_exact_rounds, 1)
     beside = _check_verify(verify)
-    check_smooth(problem, method, prepared.loss, prepared.lr)
+    (check_contracting if contracts else check_smooth)(problem, method, prepared.loss, prepared.lr)
     job = Job(
         prepared=prepared,
         separable=hasattr(reference, "kkt_residual"),
@@ -162,19 +165,17 @@ def fast_forward(
     )
     start = time.perf_counter()
     with np.errstate(all="ignore"):  # whatever the caller's state: underflows are of no account
-        found = linear_run(job) if LOSSES[prepared.loss].affine else log_time_run(job)
+        if contracts:
+            found = contraction_run(job)
+        else:
+            found = linear_run(job) if LOSSES[prepared.loss].affine else log_time_run(job)
     if beside:
         found.further["deviation"] = deviations(job, found, beside)
     return found.result(job, time.perf_counter() - start)
 
 
 def _check_objective(prepared: Preparation) -> None:
-    if prepared.l2 > 0:
-        raise UnsupportedError(
-            f"l2: got {prepared.l2:g}, with which rounds approach their fixed point geometrically "
-            "and not along log(rounds); want l2=0, or localgd.run"
-        )
-    if prepared.problem.sample_weight is not None:
+    if prepared.problem.sample_weight is not None and prepared.l2 == 0:
         raise UnsupportedError(
             "problem: rows with weights of their own are not fast-forwarded; use localgd.run"
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DivergedError
-from ..losses import LOSSES, labels_of_margins
+from ..losses import LOSSES, LossLike, labels_of_margins
 from ..methods import Method
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
@@ -38,7 +38,7 @@ class Flow:
         session: Any,
         problem: Problem,
         method: Method,
-        loss: str,
+        loss: LossLike,
         lr: Schedule,
         first_margins: np.ndarray,
         gram: np.ndarray,

@@ -51,6 +51,8 @@ class Job:
 
 def threads_of(prepared: Preparation) -> int:
     """The threads of a call; an error if the Gram matrix takes too much memory."""
+    if prepared.l2 > 0:  # of which many rounds are one call
+        return choose_threads(prepared.threads, prepared.plan("auto"))
     plan = prepared.plan("gram")
     # Each evaluation is a call of its own: a team of threads must be worth its beginning.
     worth = prepared.threads is not None or plan.seconds_round > MIN_SECONDS
@@ -68,6 +70,7 @@ class Forwarded:
     status: str = "completed"
     message: str = ""
     further: dict[str, np.ndarray] = field(default_factory=dict)
+    engine: str = "gram"
 
     def weights(self, job: Job) -> np.ndarray:
         """w of every record, shape (records, *model)."""
@@ -92,7 +95,7 @@ class Forwarded:
             coefficients=self.coefficients,
             further=further,
             about={"fast_forward": self.about},
-            engine="gram",
+            engine=self.engine,
             threads=job.threads,
             elapsed=elapsed,
             status=self.status,

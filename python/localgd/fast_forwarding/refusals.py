@@ -5,20 +5,20 @@ from __future__ import annotations
 import numbers
 
 from ..errors import UnsupportedError
-from ..losses import LOSSES
+from ..losses import LOSSES, LossLike
 from ..methods import Method
 from ..participation import Participation
 from ..problem import Problem
 from ..schedules import Polynomial, Schedule, TwoStage
 from ..servers import Anchored, Average, ServerSGD
 
-__all__ = ["check_smooth"]
+__all__ = ["check_contracting", "check_smooth"]
 
 SMALLEST = 1e-140  # size of rows
 MOST_STATES = 6000  # of the linear map of SCAFFOLD with the squared loss
 
 
-def check_smooth(problem: Problem, method: Method, loss: str, lr: Schedule) -> None:
+def check_smooth(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> None:
     """UnsupportedError with the reason if the rounds are not a smooth flow."""
     largest = 1.0 if problem.kernel else float(max(problem.X.max(), -problem.X.min()))
     if largest > 0 and not SMALLEST < largest < 1 / SMALLEST:
@@ -31,13 +31,32 @@ def check_smooth(problem: Problem, method: Method, loss: str, lr: Schedule) -> N
         raise UnsupportedError(f"method: {method!r} cannot be fast-forwarded: {reason}")
 
 
-def _reason(problem: Problem, method: Method, loss: str, lr: Schedule) -> str | None:
+def check_contracting(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> None:
+    """UnsupportedError with the reason if rounds with λ may have no fixed point."""
+    reason = _random(problem, method)
+    if reason is None and not isinstance(method.server, Average | ServerSGD):
+        reason = (
+            f"with λ and {type(method.server).__name__} the model does not come to rest; use run"
+        )
+    if reason is None and not isinstance(lr, numbers.Real | TwoStage):
+        reason = "with λ the model rests at constant rates alone; want a number or TwoStage"
+    if reason is not None:
+        raise UnsupportedError(f"method: {method!r} cannot be fast-forwarded: {reason}")
+
+
+def _random(problem: Problem, method: Method) -> str | None:
     if method.rule.stochastic:
         return "its batches are random, so that rounds do not follow a smooth flow; use run"
     if not Participation(problem, method, 0).full:
         sampled = isinstance(method.participation, float | int)
         how = "are sampled at random" if sampled else "take turns or come and go"
         return f"clients {how}; want participation=1.0, or use run"
+    return None
+
+
+def _reason(problem: Problem, method: Method, loss: LossLike, lr: Schedule) -> str | None:
+    if (reason := _random(problem, method)) is not None:
+        return reason
     if method.rule.solve:
         return (
             "the active rows of exact local solves change abruptly; they settle "

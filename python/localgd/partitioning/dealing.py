@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..labels import as_targets
+from ..errors import UnsupportedError
+from ..labels import Targets, as_targets
 from ..problem import Problem, check_rows
 from ..randomness import random_generator
 from ..read_only import protect
-from ..rows import read_rows
+from ..rows import Found, read_rows
 from .even import Iid
 from .scaling import rows_to_scale
 from .scheme import LEFT_OUT, Function, Scheme
@@ -25,7 +26,7 @@ USUAL_CLIENTS = 10
 
 def partition(
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     n_clients: int | None = None,
     scheme: Scheme | Callable[[np.ndarray, int, np.random.Generator], Any] | None = None,
@@ -46,10 +47,11 @@ def partition(
 
     Parameters
     ----------
-    X : array of shape (N, d)
-        Rows of any kind that :class:`localgd.Problem` takes.
+    X : array of shape (N, d), or Problem
+        Rows of any kind that :class:`localgd.Problem` takes; of a problem, whose rows are dealt
+        anew, also the labels, the weights of rows and the intercept, unless others are given.
     y : array of shape (N,)
-        Labels or targets, as for :class:`localgd.Problem`.
+        Labels or targets, as for :class:`localgd.Problem`; not beside a problem.
     n_clients : int, optional
         M, at most N. Default: 10, or as many as a :class:`Natural` scheme names.
     scheme : Scheme or callable, default ``Iid()``
@@ -105,9 +107,17 @@ def partition(
     """
     scheme = _checked_scheme(scheme)
     rng = random_generator(seed, stream=1)
-    rows, y = check_rows("X, y", X, y)
-    targets = as_targets("y", y, task, labels)
-    targets.warn()
+    held = X if isinstance(X, Problem) else None
+    if held is None:
+        rows, y = check_rows("X, y", X, y)
+        targets = as_targets("y", y, task, labels)
+        targets.warn()
+    else:
+        _refuse_beside(held, y=y, task=task, labels=labels)
+        rows, targets, weights_of_rows = _rows_of(held)
+        y = targets.y
+        intercept = held.intercept if intercept is None else intercept
+        sample_weight = weights_of_rows if sample_weight is None else sample_weight
     n_clients = _checked_count(n_clients, scheme, len(y))
     if scheme.needs_classes and targets.task == "regression":
         raise ValueError(
@@ -139,8 +149,27 @@ def partition(
     )
     problem.row_order = kept[problem.row_order]
     problem.client_ids = scheme.client_ids or problem.client_ids
+    problem.encoder = None if held is None else held.encoder
     protect(problem.row_order)
     return problem
+
+
+def _refuse_beside(problem: Problem, **options: Any) -> None:
+    """What a problem, in place of X and y, has itself; and a problem without features."""
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"{name}: got it beside a problem, which has its own")
+    if problem.kernel:
+        raise UnsupportedError("X: got a kernel problem; want one of rows with features")
+
+
+def _rows_of(problem: Problem) -> tuple[Found, Targets, np.ndarray | None]:
+    """The rows of a problem in the order in which they came, their labels and weights."""
+    order = np.argsort(problem.row_order)
+    X = problem.X if problem.intercept is None else problem.X[:, :-1]
+    v = problem.sample_weight
+    targets = Targets(problem.y[order], problem.task, problem.labels)
+    return Found(X[order], problem.feature_names), targets, None if v is None else v[order]
 
 
 def _checked_scheme(scheme: Any) -> Scheme:

@@ -15,6 +15,8 @@ from ..analysis.asymptotics import local_time_per_round
 from ..errors import UnsupportedError
 from ..reference._asymptote import Asymptote
 from . import _style
+from ._bands import MOST_LINES, Points, draw_bands
+from ._columns import check_column, is_log, label_of, values_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Curve", "convergence", "curves", "overview"]
 
-QUANTITIES = ("angle", "margin")
+PANELS = ("angle", "margin")  # of an overview
 DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
 ABSENT = {
     "angle": "pass reference=lg.reference.max_margin(problem) to lg.run",
@@ -30,10 +32,9 @@ ABSENT = {
 }
 # What distinguishes runs of one method, as it is written in the legend.
 PARAMETERS = ("lr", "mu", "beta", "batch_size", "participation", "server")
-SYMBOLS = {"lr": "η", "mu": "μ", "beta": "β", "batch_size": "b"}
+SYMBOLS = {"local_steps": "L", "lr": "η", "mu": "μ", "beta": "β", "batch_size": "b"}
 LAW = {"angle": "∝ 1/log(ηLk)", "margin": "gap ∝ 1/log(ηLk)"}
 PREDICTED = "predicted"
-MANY_DECADES = 12  # from which on ticks are set here: Matplotlib's come every 13th decade
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def convergence(
     quantity: str = "angle",
     asymptote: Any = None,
 ) -> Axes:
-    """Angle to the max-margin model, or margin, against communication rounds.
+    """Angle to the max-margin model, margin, or any other column, against communication rounds.
 
     ``angle(w_k, ŵ) ~ C / log(ηLk)``, ``1 - margin(w_k)/γ ~ C' / log(ηLk)``
 
@@ -77,15 +78,17 @@ def convergence(
     ----------
     run : Run, list of Run, or dict of str to Run
         The keys of a dict are the labels; without it a run is named by its method and L, and
-        where two are alike by what differs (η, μ, β, b, participation, server).
+        where two are alike by what differs (η, μ, β, b, participation, server). More than 40 runs
+        are bands: the median and the middle 90 % of those of the same name, or of all.
     ref : result of ``localgd.reference.max_margin``, optional
         Needed for ``quantity="margin"``, for γ. The angle is the one that the run recorded, to its
         own ``reference=``; the axis says max-margin if ref is given.
     ax : matplotlib Axes, optional
         Drawn into; by default those of a new figure of column width.
-    quantity : "angle" or "margin"
-        Angle in degrees (on a log axis where it falls more than tenfold), or the normalised margin
-        as a share of the best possible one, γ.
+    quantity : str, default "angle"
+        "angle", in degrees (on a log axis where it falls more than tenfold), "margin", the
+        normalised one as a share of the best possible one, γ, or any other column of the history,
+        such as "suboptimality", on a log axis where its values are above 0.
     asymptote : result of ``localgd.reference.asymptote``, optional
         Draws the prediction of this problem beside the measurement.
 
@@ -97,8 +100,8 @@ def convergence(
     Raises
     ------
     ValueError
-        If no run is given, a run has no angles (it was run without ``reference=``), or ``ref`` is
-        missing where γ is needed.
+        If no run is given, a run does not have the column (no angles without ``reference=``), or
+        ``ref`` is missing where γ is needed.
     TypeError
         If run, ref or asymptote is something else.
     MissingExtraError
@@ -122,7 +125,7 @@ def convergence(
     drawn = curves(run, ref, quantity=quantity, asymptote=asymptote)
     ax = _style.axes(ax, "lg.plot.convergence")
     predicted = asymptote is not None
-    _style.legend_above(ax, _draw(ax, drawn, quantity, ref, predicted=predicted))
+    _style.legend_above(ax, *_draw(ax, drawn, quantity, ref, predicted=predicted))
     return ax
 
 
@@ -159,14 +162,14 @@ def overview(run: Any, ref: Any, *, figure: Any = None) -> Figure:
     >>> len(figure.axes)
     2
     """
-    drawn = {quantity: curves(run, ref, quantity=quantity) for quantity in QUANTITIES}
+    drawn = {quantity: curves(run, ref, quantity=quantity) for quantity in PANELS}
     if figure is None:
-        figure = _style.new_figure("lg.plot.overview", 2 * _style.COLUMN_WIDTH, 2.6)
-    handles = []
-    for place, quantity in enumerate(QUANTITIES, start=1):
+        figure = _style.new_figure("lg.plot.overview", _style.WIDTHS["two-column"], 2.6)
+    legends = []
+    for place, quantity in enumerate(PANELS, start=1):
         ax = _style.axes(_style.add_axes(figure, (1, 2, place)), "lg.plot.overview")
-        handles.append(_draw(ax, drawn[quantity], quantity, ref))
-    _style.legend_outside(figure, handles[0])
+        legends.append(_draw(ax, drawn[quantity], quantity, ref))
+    _style.legend_outside(figure, *legends[0])
     return figure
 
 
@@ -194,7 +197,9 @@ def curves(
     >>> [curve.label for curve in curves(run)]
     ['LocalGD, L = 10']
     """
-    check.one_of("quantity", quantity, QUANTITIES)
+    labelled = _labelled(run)
+    if quantity not in ABSENT:
+        check_column("quantity", quantity, [one.history for _, one in labelled])
     if quantity == "margin" and ref is None:
         raise ValueError(
             "ref: got None; the margin is drawn as a share of the best possible one: want "
@@ -207,7 +212,7 @@ def curves(
             f"asymptote: got {type(asymptote).__name__}; want the result of "
             "lg.reference.asymptote(problem)"
         )
-    return [_curve(label, one, ref, quantity, asymptote) for label, one in _labelled(run)]
+    return [_curve(label, one, ref, quantity, asymptote) for label, one in labelled]
 
 
 def _labelled(run: Any) -> list[tuple[str, Any]]:
@@ -231,17 +236,20 @@ def _names(runs: list[Any]) -> list[str]:
         alike = [other for other, name in zip(methods, names, strict=True) if name == names[i]]
         for key in PARAMETERS:
             if key in method and any(other.get(key, method[key]) != method[key] for other in alike):
-                shown[i] += f", {_parameter(key, method[key])}"
+                shown[i] += f", {parameter_text(key, method[key])}"
     return shown
 
 
-def _parameter(key: str, value: Any) -> str:
+def parameter_text(key: str, value: Any) -> str:
+    """A parameter as legends have it, "η = 0.1" or "3 clients"."""
     if isinstance(value, Mapping):  # a server or a schedule
         value = value["name"]
     if key == "participation" and not isinstance(value, str):
         share = f"{100 * value:g} % of" if isinstance(value, float) else f"{value}"
         return f"{share} clients"
-    return f"{SYMBOLS[key]} = {value}" if key in SYMBOLS else str(value)
+    if key in ("server", "sampling"):
+        return str(value)
+    return f"{SYMBOLS.get(key, key)} = {value}"
 
 
 def _steps(steps: Any) -> str:
@@ -252,9 +260,9 @@ def _steps(steps: Any) -> str:
 
 def _curve(label: str, run: Any, ref: Any, quantity: str, asymptote: Any) -> Curve:
     if quantity not in run.history:
-        raise ValueError(f"run {label!r}: no {quantity} in its history; {ABSENT[quantity]}")
-    values = np.asarray(run.history[quantity], dtype=np.float64)
-    values = np.degrees(values) if quantity == "angle" else values / ref.margin
+        advice = ABSENT.get(quantity, f"want one of {', '.join(sorted(run.history))}")
+        raise ValueError(f"run {label!r}: no {quantity} in its history; {advice}")
+    values = values_of(run.history, quantity) / (ref.margin if quantity == "margin" else 1.0)
     rounds = np.asarray(run.history["round"])
     # Round 0 has no place on a log axis, and w_0 = 0 no direction.
     shown = (rounds >= 1) & np.isfinite(values)
@@ -270,6 +278,8 @@ def _guide(
     run: Any, rounds: np.ndarray, values: np.ndarray, quantity: str, ref: Any, asymptote: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     nothing = np.empty(0), np.empty(0)
+    if quantity not in LAW:
+        return nothing
     try:
         per_round = local_time_per_round(run.config)
     except UnsupportedError:
@@ -304,8 +314,35 @@ def _predicted(
 
 def _draw(
     ax: Axes, drawn: list[Curve], quantity: str, ref: Any, *, predicted: bool = False
-) -> list[Any]:
-    """Draw the curves; returns what the legend shows: the runs, and one line for their laws."""
+) -> tuple[list[Any], str]:
+    """Draw the curves; returns what the legend shows, the runs and one line for their laws."""
+    values = np.concatenate([curve.values for curve in drawn])
+    log_y = quantity not in LAW and is_log(quantity, values)
+    if len(drawn) > MOST_LINES:
+        named: dict[str, list[Points]] = {}
+        for curve in drawn:
+            named.setdefault(curve.label, []).append((curve.rounds, curve.values))
+        handles, caption = draw_bands(ax, named, log_y)
+    else:
+        handles, caption = _draw_lines(ax, drawn, quantity, predicted=predicted), ""
+    ax.set_xlabel(label_of("round"))
+    if quantity == "margin":
+        ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
+        ax.set_ylabel("Normalised margin / γ")
+    elif quantity == "angle":
+        # Without ref the angles may be those to another reference, a regression's for example.
+        target = "reference" if ref is None else "max-margin"
+        ax.set_ylabel(f"Angle to {target} model (°)")
+        _scale_angles(ax, drawn)
+    else:
+        ax.set_ylabel(label_of(quantity))
+        if log_y:
+            _style.set_log(ax, "y")
+    _style.set_log(ax, "x")
+    return handles, caption
+
+
+def _draw_lines(ax: Axes, drawn: list[Curve], quantity: str, *, predicted: bool) -> list[Any]:
     handles: list[Any] = []
     # A prediction lies on what was measured: black on top of it is seen.
     above: dict[str, Any] = {"zorder": 2.5} if predicted else {}
@@ -317,17 +354,6 @@ def _draw(
         handles += ax.plot(
             curve.rounds, curve.values, color=colour, marker=marker, label=curve.label
         )
-    ax.set_xscale("log")
-    ax.set_xlabel("Communication rounds")
-    _set_decades(ax, max(curve.rounds[-1] for curve in drawn))
-    if quantity == "margin":
-        ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
-        ax.set_ylabel("Normalised margin / γ")
-    else:
-        # Without ref the angles may be those to another reference, a regression's for example.
-        target = "reference" if ref is None else "max-margin"
-        ax.set_ylabel(f"Angle to {target} model (°)")
-        _scale_angles(ax, drawn)
     if any(curve.guide.size for curve in drawn):
         lines = check.require("matplotlib.lines", "plot", "lg.plot")
         label, colour = (PREDICTED, "black") if predicted else (LAW[quantity], _style.GUIDE)
@@ -335,19 +361,10 @@ def _draw(
     return handles
 
 
-def _set_decades(ax: Axes, last: float) -> None:
-    """Ticks of long runs at round numbers of decades."""
-    decades = math.log10(last)
-    if decades > MANY_DECADES:
-        step = next(step for step in (5, 10, 20, 50) if decades <= 6 * step or step == 50)
-        ax.set_xticks(10.0 ** np.arange(0, decades + 1e-9, step), minor=False)
-        ax.tick_params(axis="x", which="minor", bottom=False)
-
-
 def _scale_angles(ax: Axes, drawn: list[Curve]) -> None:
     low = min(curve.values.min() for curve in drawn)
     high = max(curve.values.max() for curve in drawn)
     if low > 0 and high > 10 * low:
-        ax.set_yscale("log")
+        _style.set_log(ax, "y")
     else:
         ax.set_ylim(bottom=0)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["margins"]
 
+RARE = 8  # times lower bars than those of the other label are hardly seen
+
 
 @dataclass(frozen=True, eq=False)
 class MarginCounts:
@@ -52,6 +54,8 @@ def margins(
     """Histogram of the normalised margins of all rows, by label.
 
     ``m_ij = z_ij·w / ‖w‖``, at most γ at its smallest
+
+    Rows are counted on a log axis where one label has so few that they would not be seen otherwise.
 
     Parameters
     ----------
@@ -96,7 +100,7 @@ def margins(
     ax = _style.axes(ax, "lg.plot.margins")
     handles: list[Any] = []
     for counts, name, colour in zip(data.counts, names, _style.colours(len(names)), strict=True):
-        ax.stairs(counts, data.edges, fill=True, color=colour, alpha=0.3)
+        ax.stairs(counts, data.edges, fill=True, color=colour, alpha=0.3, linewidth=0)
         handles.append(ax.stairs(counts, data.edges, color=colour, linewidth=1.0, label=name))
     smallest = f"smallest margin, {data.smallest:#.3g}".replace("-", "−")
     handles.append(ax.axvline(data.smallest, color="black", linewidth=0.9, label=smallest))
@@ -105,11 +109,21 @@ def margins(
         handles.append(
             ax.axvline(ref.margin, color="black", linewidth=0.9, linestyle=":", label=best)
         )
-    ax.set_ylim(bottom=0)
+    if _has_rare(data.counts):
+        ax.set_ylim(0.5, 2 * data.counts.max())  # one row is seen, none is not
+        _style.set_log(ax, "y")
+    else:
+        ax.set_ylim(bottom=0)
     ax.set_xlabel("Normalised margin z·w / ‖w‖")
     ax.set_ylabel("Rows")
     _style.legend_above(ax, handles)
     return ax
+
+
+def _has_rare(counts: np.ndarray) -> bool:
+    """Whether bars of one label would be flat beside those of another."""
+    highest = counts.max(axis=1)
+    return bool(highest.min() < highest.max() / RARE)
 
 
 def margin_counts(problem: Problem, w: Any) -> MarginCounts:

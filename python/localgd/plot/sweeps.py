@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..measuring import COLUMNS, Column
+from ..sweeping.table import check_sweep
 from . import _style
+from ._bands import MOST_KINDS, MOST_LINES, Points, draw_bands
+from ._columns import check_column, is_log, label_of, values_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["sweep"]
 
-LINEAR = ("margin",)
-
 
 def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | None = None) -> Axes:
     """One line per run of a sweep against rounds, coloured by one of its parameters.
 
     ``y(round)`` of every run, both axes logarithmic
+
+    More than 40 runs are bands: the median and the middle 90 % of those of a colour, or of all.
 
     Parameters
     ----------
@@ -60,44 +62,43 @@ def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | N
     >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
     >>> table = lg.sweep(problem, lg.GD(lr=1.0), grid={"lr": [0.1, 1.0]}, rounds=100)
     >>> lg.plot.sweep(table, y="loss").get_ylabel()
-    'loss'
+    'Loss'
     """
-    from ..sweeping import Sweep
-
-    if not isinstance(table, Sweep):
-        raise TypeError(f"table: got {type(table).__name__}; want the result of localgd.sweep")
-    drawn = [entry for entry in table if y in entry.history]
-    if not drawn:
-        names = sorted({name for entry in table for name in entry.history})
-        raise ValueError(f"y: no run has the column {y!r}; want one of {', '.join(names)}")
+    entries = check_sweep(table).entries
+    check_column("y", y, [entry.history for entry in entries])
+    drawn = [entry for entry in entries if y in entry.history]
     by = _varying(drawn) if by is None else by
     if by not in drawn[0].values:
         raise ValueError(f"by: got {by!r}; want one of {', '.join(drawn[0].values)}")
-    kinds = list(dict.fromkeys(str(entry.values[by]) for entry in drawn))
-    colours = dict(zip(kinds, _style.colours(len(kinds)), strict=True))
-    ax = _style.axes(ax, "lg.plot.sweep")
-    column = COLUMNS.get(y, Column(y))
-    unit = column.unit.replace("rad", "degrees")
-    labelled: dict[str, Any] = {}
+    named: dict[str, list[Points]] = {}
     for entry in drawn:
-        name = str(entry.values[by])
-        values = np.degrees(entry.history[y]) if unit == "degrees" else entry.history[y]
         after = entry.history["round"] > 0
-        (line,) = ax.plot(
-            entry.history["round"][after],
-            values[after],
-            color=colours[name],
-            linewidth=1.0,
-            label=f"{by} {name}",
-        )
-        labelled.setdefault(name, line)
-    ax.set_xscale("log")
-    if y not in LINEAR and not column.share:
-        ax.set_yscale("log")
-    ax.set_xlabel("round")
-    ax.set_ylabel(f"{column.title} ({unit})" if unit else column.title)
-    _style.legend_above(ax, list(labelled.values()))
+        points = entry.history["round"][after], values_of(entry.history, y)[after]
+        named.setdefault(f"{by} {entry.values[by]}", []).append(points)
+    ax = _style.axes(ax, "lg.plot.sweep")
+    log_y = is_log(y, np.concatenate([values for curves in named.values() for _, values in curves]))
+    if len(drawn) > MOST_LINES:
+        handles, caption = draw_bands(ax, named, log_y)
+    else:
+        handles, caption = _draw_lines(ax, named), ""
+    _style.set_log(ax, "x")
+    if log_y:
+        _style.set_log(ax, "y")
+    ax.set_xlabel(label_of("round"))
+    ax.set_ylabel(label_of(y))
+    _style.legend_above(ax, handles, caption)
     return ax
+
+
+def _draw_lines(ax: Axes, named: dict[str, list[Points]]) -> list[Any]:
+    """A line for each run; returns one of each colour, of too many as many as a legend holds."""
+    handles = []
+    for (name, curves), colour in zip(named.items(), _style.colours(len(named)), strict=True):
+        for rounds, values in curves:
+            (line,) = ax.plot(rounds, values, color=colour, linewidth=1.0, label=name)
+        handles.append(line)
+    step = -(-len(handles) // MOST_KINDS)
+    return handles[::step]
 
 
 def _varying(entries: list[Any]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, qr, solve_triangular
 
 from .. import _validation as check
+from ..blas import with_one_blas_thread
 from ..errors import UnsupportedError
 from ..norms import norm
 from ..problem import Problem, check_problem
@@ -241,6 +242,7 @@ class Asymptote(ReadOnlyArrays):
         return bool(np.abs(np.log(c / self.dual[self.support]) - self.offsets).max() <= 1e-6)
 
 
+@with_one_blas_thread
 def asymptote(problem: Problem, ref: MaxMargin | None = None) -> Asymptote:
     """What separates the iterates from a multiple of ŵ on the span of the support rows, at last.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..blas import with_one_blas_thread
 from ..errors import NotSeparableError
 from ..norms import norm
 from ..problem import Problem
@@ -64,6 +65,7 @@ class AverageMargin(ReadOnlyArrays):
         )
 
 
+@with_one_blas_thread
 def average_margin(problem: Problem) -> AverageMargin:
     """The direction that Local-GD approaches if each client's rate is one over its own risk.
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import _validation as check
 from ..angles import angle
-from ..losses import loss_with_tail
+from ..blas import with_one_blas_thread
+from ..losses import LossLike, loss_with_tail
 from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
@@ -69,7 +70,7 @@ class Limits(ReadOnlyArrays):
     finite_part: np.ndarray
     direction: np.ndarray | None
     margin: float
-    loss: str
+    loss: LossLike
     gradient_norm: float
     relative_gradient: float
     margin_error: float
@@ -189,7 +190,8 @@ class Limits(ReadOnlyArrays):
         return angle(self.split(w)[1], self.direction)
 
 
-def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10) -> Limits:
+@with_one_blas_thread
+def limits(problem: Problem, *, loss: LossLike = "logistic", tolerance: float = 1e-10) -> Limits:
     """What gradient descent approaches on rows that are separable, not separable, or in between.
 
     ``v̄ = argmin_{v ∈ span(rest)} Σ_{j ∈ rest} c_j ℓ(z_j·v)``,
@@ -204,7 +206,7 @@ def limits(problem: Problem, *, loss: str = "logistic", tolerance: float = 1e-10
     ----------
     problem : Problem
         A binary task.
-    loss : "exponential" or "logistic", default "logistic"
+    loss : "exponential", "logistic" or Loss, default "logistic"
         ℓ of the finite part; ū is the same for both.
     tolerance : float > 0, default 1e-10
         Largest ``relative_gradient`` that is accepted. What is reached is usually 1e-15; it is

@@ -15,7 +15,7 @@ from scipy.linalg import null_space, solve_triangular
 from scipy.special import softmax
 
 from ..errors import UnsupportedError
-from ..losses import LOSSES, Loss, Softmax
+from ..losses import LOSSES, BaseLoss, Softmax
 from ..rows import Rows
 from ._rows import gram, lengths, times
 
@@ -28,7 +28,7 @@ class Margins:
 
     c: np.ndarray
     y: np.ndarray
-    loss: Loss
+    loss: BaseLoss
 
     columns = 1
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import _validation as check
+from ..blas import with_one_blas_thread
 from ..errors import NotSeparableError, UnsupportedError
 from ..norms import norm
 from ..problem import Problem, check_problem
@@ -14,6 +16,7 @@ from ..rows import Rows
 from ._arguments import signed_rows
 from ._class_margin import NoClassMargin, certify_classes, class_margin
 from ._facial_reduction import Faces, facial_reduction
+from ._free_margin import free_margin
 from ._hard_margin import INEXACT, Certificate, certify, hard_margin
 from ._rows import compact
 from ._scaling import common_scale, rescaled
@@ -79,7 +82,8 @@ class MaxMargin(ReadOnlyArrays):
         )
 
 
-def max_margin(problem: Problem) -> MaxMargin:
+@with_one_blas_thread
+def max_margin(problem: Problem, *, penalize_intercept: bool = True) -> MaxMargin:
     """The direction that gradient descent and Local-GD approach on separable rows.
 
     ``ŵ = argmin ½‖w‖²  s.t.  z_j·w ≥ 1 for all rows j``; for classes
@@ -95,6 +99,12 @@ def max_margin(problem: Problem) -> MaxMargin:
     ----------
     problem : Problem
         A binary or multiclass task.
+    penalize_intercept : bool, default True
+        An intercept, "column" or "free", counts in ‖w‖ as it does for gradient descent without λ.
+        False: the support vector machine with a free bias, ``argmin ½‖u‖² s.t. z_j·u + b y_j ≥ 1``
+        of a binary problem that has an intercept; the minimisers with λ of one that is free turn
+        there as λ → 0. ``margin`` is 1/‖u‖, ``weights`` are u and b, and the multipliers have
+        Σ_j α_j y_j = 0, too.
 
     Returns
     -------
@@ -134,6 +144,8 @@ def max_margin(problem: Problem) -> MaxMargin:
     >>> (3 * lg.reference.max_margin(classes).weights).round(12).tolist()
     [[2.0, -1.0, -1.0], [-1.0, 2.0, -1.0], [-1.0, -1.0, 2.0]]
     """
+    if not check.flag("penalize_intercept", penalize_intercept):
+        return _with_free_bias(problem)
     if check_problem(problem).task == "multiclass":
         return _of_classes(problem)
     Z, exponent = common_scale(signed_rows(problem, "max_margin"))
@@ -142,6 +154,29 @@ def max_margin(problem: Problem) -> MaxMargin:
         raise _refused(Z)
     w, alpha = solution
     return _result(w, alpha, np.flatnonzero(alpha), certify(Z, w, alpha), exponent)
+
+
+def _with_free_bias(problem: Problem) -> MaxMargin:
+    Z = signed_rows(problem, "max_margin")
+    if problem.intercept is None:
+        raise ValueError("penalize_intercept: got False for a problem without intercept")
+    near, exponent = common_scale(Z[:, :-1])
+    found = free_margin(near, problem.y)
+    _check_residual(found.certificate)
+    u, length = rescaled("weights", found.u, -exponent), norm(found.u)
+    w = np.append(u, found.intercept)
+    return _protected(
+        MaxMargin(
+            direction=w / norm(w),
+            weights=w,
+            margin=float(rescaled("the margin", np.array([1.0 / length]), exponent)[0]),
+            dual=rescaled("multipliers", found.alpha, -2 * exponent, every=True),
+            support=np.flatnonzero(found.alpha),
+            on_margin=found.certificate.on_margin,
+            kkt_residual=found.certificate.kkt_residual,
+            duality_gap=found.certificate.duality_gap,
+        )
+    )
 
 
 def _of_classes(problem: Problem) -> MaxMargin:
@@ -171,23 +206,32 @@ def _result(
     exponent: int,
 ) -> MaxMargin:
     """Of the rows times 2^exponent."""
+    _check_residual(certificate)
+    length = norm(w)
+    return _protected(
+        MaxMargin(
+            direction=w / length,
+            weights=rescaled("weights", w, -exponent),
+            margin=float(rescaled("the margin", np.array([1.0 / length]), exponent)[0]),
+            dual=rescaled("multipliers", alpha, -2 * exponent, every=True),
+            support=support,
+            on_margin=certificate.on_margin,
+            kkt_residual=certificate.kkt_residual,
+            duality_gap=certificate.duality_gap,
+        )
+    )
+
+
+def _check_residual(certificate: Certificate) -> None:
     if not certificate.kkt_residual <= INEXACT:
         raise ValueError(
             "problem: rounding hides the largest margin: the optimality conditions hold to "
             f"{certificate.kkt_residual:.1g} only; rescale the features or rows to similar size"
         )
-    length = norm(w)
-    result = MaxMargin(
-        direction=w / length,
-        weights=rescaled("weights", w, -exponent),
-        margin=float(rescaled("the margin", np.array([1.0 / length]), exponent)[0]),
-        dual=rescaled("multipliers", alpha, -2 * exponent, every=True),
-        support=support,
-        on_margin=certificate.on_margin,
-        kkt_residual=certificate.kkt_residual,
-        duality_gap=certificate.duality_gap,
-    )
-    arrays = (result.direction, result.weights, result.dual, support, result.on_margin)
+
+
+def _protected(result: MaxMargin) -> MaxMargin:
+    arrays = (result.direction, result.weights, result.dual, result.support, result.on_margin)
     for array in arrays:
         array.setflags(write=False)
     return result

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse.linalg import lsmr
 
 from .. import _validation as check
+from ..blas import with_one_blas_thread
 from ..norms import norm
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
@@ -61,6 +62,7 @@ class MinNorm(ReadOnlyArrays):
         )
 
 
+@with_one_blas_thread
 def min_norm(problem: Problem, *, init: Any = None) -> MinNorm:
     """The point that gradient descent and Local-GD reach under the squared loss when d > N.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import _validation as check
+from ..blas import with_one_blas_thread
 from ..errors import UnsupportedError
-from ..losses import LOSSES, Softmax, check_loss, labels_of_margins, margin_rows
+from ..losses import LOSSES, LossLike, Softmax, check_loss, labels_of_margins, margin_rows
 from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
@@ -48,11 +50,16 @@ class Minimizer(ReadOnlyArrays):
         loss ``Σ_j c_j (|x_j·w*| + |y_j|) ‖x_j‖``, and λ‖w*‖. Without λ features are brought to
         similar size by powers of two for it, so that none vanishes beside larger ones.
     gap : float
-        f(w*) is this far above the least value at most: ‖∇f(w*)‖²/(2λ); inf without λ.
+        f(w*) is this far above the least value at most: ‖∇f(w*)‖²/(2λ); inf without λ. With a free
+        intercept b, which makes f no longer strongly convex, the duality gap once b has taken
+        Newton's step t = g_b/H_bb: ‖g_u - H_ub t‖²/(2λ) + g_b t/2.
+    intercept : float, ndarray of shape (C,) or None
+        The last of ``weights``, if the problem has an intercept.
     margin_error : float
         No margin z_j·w* (x_j·w* for the squared loss, difference of two scores for softmax) is
         farther than this from that of the exact minimiser, which is thereby proved to exist. With λ
-        it follows from ‖w - w*‖ ≤ ‖∇f(w)‖/λ.
+        it follows from ‖w - w*‖ ≤ ‖∇f(w)‖/λ, and for a free intercept from ‖u - u*‖ ≤ √(2 gap/λ),
+        with which the best intercept moves by max_j ‖x_j‖ times as much.
     rank : int or None
         Dimension of the span of the rows: singular values above max(N, d) ε times the largest,
         once rows and features are brought to similar size by powers of two. None with λ, which does
@@ -61,23 +68,20 @@ class Minimizer(ReadOnlyArrays):
 
     weights: np.ndarray
     direction: np.ndarray | None
-    loss: str
+    loss: LossLike
     value: float
     gradient_norm: float
     relative_gradient: float
     margin_error: float
     rank: int | None
     l2: float = 0.0
+    gap: float = float("inf")
+    intercept: Any = None
 
     @property
     def grad_norm(self) -> float:
         """``‖∇f(w*)‖``, as columns of histories call it."""
         return self.gradient_norm
-
-    @property
-    def gap(self) -> float:
-        """``f(w*) - min f ≤ ‖∇f(w*)‖²/(2λ)``."""
-        return self.gradient_norm**2 / (2 * self.l2) if self.l2 > 0 else float("inf")
 
     def __repr__(self) -> str:
         return (
@@ -86,14 +90,20 @@ class Minimizer(ReadOnlyArrays):
         )
 
 
+@with_one_blas_thread
 def minimizer(
-    problem: Problem, *, loss: str = "logistic", l2: float | str = 0.0, tolerance: float = 1e-10
+    problem: Problem,
+    *,
+    loss: LossLike = "logistic",
+    l2: float | str = 0.0,
+    tolerance: float = 1e-10,
 ) -> Minimizer:
     """The point that gradient descent reaches: with λ, or on rows that no model separates in part.
 
     ``w* = argmin Σ_i p_i (1/n_i) Σ_j ℓ(z_ij·w) + (λ/2)‖w‖²``, w in the span of the rows
 
-    With λ it exists and is unique. Without, for the binary losses and softmax, it exists iff no u
+    With λ it exists and is unique; an intercept that is free, which λ leaves alone, wants more than
+    one label. Without, for the binary losses and softmax, it exists iff no u
     has z_j·u ≥ 0 for all rows and > 0 for some: iff the ``subset`` of :func:`separability` is
     empty. For the squared loss it always does, and is the least-squares solution of least norm.
     Rows of clients of weight 0 are left out. Newton's method, then corrections by the gradient of
@@ -106,7 +116,7 @@ def minimizer(
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    loss : str, default "logistic"
+    loss : str or Loss, default "logistic"
         As for :func:`localgd.run`; "squared_hinge" and "huber", whose second derivatives jump, want
         λ > 0. "softmax" with d·C = 1000 takes a few seconds; memory grows like (d·C)². Of a loss
         that was added it wants second derivatives (``localgd.losses``).
@@ -156,13 +166,13 @@ def minimizer(
     if l2 == 0 and not LOSSES[loss].smooth:
         raise UnsupportedError(
             f"l2: got 0, with which the {loss} loss, linear or constant in parts, may have many "
-            "minimisers; want l2 > 0, or another loss"
+            "minimisers; want l2 > 0, another loss, or a Loss() with its concordance"
         )
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
     rows = rows if active.all() else rows[active]
     if l2 > 0:
-        return _with_l2(rows, _objective(problem, active, loss), loss, l2, tolerance)
+        return _with_l2(problem, rows, _objective(problem, active, loss), loss, l2, tolerance)
     found = minimise(*merged(rows, _objective(problem, active, loss)))
     if found is None or not np.isfinite(found.margin_error):
         _refuse_separable(rows, loss)
@@ -181,18 +191,35 @@ def minimizer(
         relative_gradient=found.relative_gradient,
         margin_error=found.margin_error,
         rank=found.rank,
+        intercept=_intercept(problem, found.w),
     )
 
 
+def _intercept(problem: Problem, w: np.ndarray) -> Any:
+    if problem.intercept is None:
+        return None
+    return w[-1] if w.ndim > 1 else float(w[-1])
+
+
 def _with_l2(
-    rows: Rows, objective: Margins | Classes, loss: str, l2: float, tolerance: float
+    problem: Problem,
+    rows: Rows,
+    objective: Margins | Classes,
+    loss: LossLike,
+    l2: float,
+    tolerance: float,
 ) -> Minimizer:
-    found = minimise_regularised(rows, objective, l2)
+    if problem.free_intercept:
+        _refuse_endless_intercept(objective, problem, loss)
+    found = minimise_regularised(rows, objective, l2, free=problem.free_intercept)
     relative = found.gradient_norm / found.terms if found.terms > 0 else 0.0
     _check_gradient(relative, tolerance)
     norm = np.linalg.norm(found.w)
     longest = float(lengths(rows).max())
     of_scores = np.sqrt(2.0) if isinstance(objective, Classes) else 1.0
+    error = longest * found.gradient_norm / l2
+    if problem.free_intercept:
+        error = 2 * longest * np.sqrt(2 * found.gap / l2) + found.intercept_step
     return Minimizer(
         weights=found.w,
         direction=found.w / norm if norm > 0 else None,
@@ -200,10 +227,31 @@ def _with_l2(
         value=found.value,
         gradient_norm=found.gradient_norm,
         relative_gradient=relative,
-        margin_error=float(of_scores * longest * found.gradient_norm / l2),
+        margin_error=float(of_scores * error),
         rank=None,
         l2=l2,
+        gap=found.gap,
+        intercept=_intercept(problem, found.w),
     )
+
+
+def _refuse_endless_intercept(
+    objective: Margins | Classes, problem: Problem, loss: LossLike
+) -> None:
+    """A ValueError where a free intercept makes the loss ever smaller by itself."""
+    y = np.asarray(objective.y)
+    if problem.task == "regression":
+        endless = loss == "poisson" and not (y > 0).any()
+        why = "all targets are 0"
+    else:
+        seen = problem.y[problem.row_weights > 0]
+        endless = len(np.unique(seen)) < max(problem.n_classes, 2)
+        why = "a label has no rows"
+    if endless:
+        raise ValueError(
+            f"problem: {why}, so that with a free intercept the {loss} loss has no minimiser: it "
+            "falls for ever as the intercept grows; want intercept='column', or more rows"
+        )
 
 
 def accurate(found: Minimum | None, tolerance: float) -> Minimum:
@@ -225,7 +273,7 @@ def _check_gradient(relative: float, tolerance: float) -> None:
         )
 
 
-def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Classes:
+def _objective(problem: Problem, active: np.ndarray, loss: LossLike) -> Margins | Classes:
     c, y = problem.row_weights[active], labels_of_margins(problem, loss)[active]
     known = LOSSES[loss]
     if isinstance(known, Softmax):
@@ -233,7 +281,7 @@ def _objective(problem: Problem, active: np.ndarray, loss: str) -> Margins | Cla
     return Margins(c, y, known)
 
 
-def _refuse_separable(rows: Rows, loss: str) -> None:
+def _refuse_separable(rows: Rows, loss: LossLike) -> None:
     known = LOSSES[loss]
     if known.affine:
         return

@@ -87,7 +87,7 @@ def step_share(
     step: np.ndarray,
     *,
     slope: float,
-    l2: float = 0.0,
+    l2: float | np.ndarray = 0.0,
 ) -> float:
     """The whole step where that descends enough on the objective with ``l2``, less elsewhere."""
     spread = objective.spread(A, step)
@@ -96,7 +96,7 @@ def step_share(
 
     def value(at: np.ndarray) -> float:
         loss = objective.value(objective.lift(A, at))
-        return loss + 0.5 * l2 * float(at @ at) if l2 > 0 else loss
+        return loss + 0.5 * float(np.sum(l2 * at * at))
 
     smooth = np.isfinite(spread)
     safe = float(np.log1p(spread) / spread) if smooth else SHORTEST

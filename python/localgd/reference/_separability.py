@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..blas import with_one_blas_thread
 from ..norms import norm
 from ..problem import Problem
 from ..read_only import ReadOnlyArrays
@@ -69,6 +70,7 @@ class Separability(ReadOnlyArrays):
         )
 
 
+@with_one_blas_thread
 def separability(problem: Problem) -> Separability:
     """Decide whether a problem is linearly separable (without bias), with a certificate.
 

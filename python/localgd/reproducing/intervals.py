@@ -14,6 +14,9 @@ __all__ = ["UNKNOWN", "Estimate", "at_least", "geometric", "interval", "least", 
 __all__ += ["median", "over_draws", "units_first", "worst"]
 
 
+ROUNDING = 1e-12  # of an interval: what a mean of numbers that cancel is off 0
+
+
 class Estimate(NamedTuple):
     """A number and the interval that it is in; an end may be infinite: then it is a bound.
 
@@ -48,7 +51,8 @@ class Estimate(NamedTuple):
             return "unknown"
         if self.low == -math.inf or self.high == math.inf:
             return f"{'at most' if self.low == -math.inf else 'at least'} {self.value:{spec}}"
-        written = [f"{end:{spec}}" for end in self]
+        value = 0.0 if abs(self.value) < ROUNDING * (self.high - self.low) else self.value
+        written = [f"{end:{spec}}" for end in (value, self.low, self.high)]
         if self.low == self.high or math.isnan(self.value):
             return written[0]
         above, below = self.high - self.value, self.value - self.low

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..blas import one_blas_thread
 from .context import Context
 from .criterion import Verdict
 from .experiment import Experiment
@@ -79,7 +80,7 @@ def carry_out(experiment: Experiment, context: Context) -> Outcome:
     """
     start = time.perf_counter()
     try:
-        with warnings.catch_warnings():
+        with one_blas_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a divergence is in the run's status
             measured = experiment.measure(context)
         verdicts = experiment.judge(measured.numbers)

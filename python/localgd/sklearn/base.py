@@ -126,7 +126,7 @@ class Federated(BaseEstimator):  # type: ignore[misc]
             **labels,
             "weights": self.weights,
             "sample_weight": sample_weight,
-            "intercept": "column" if self.fit_intercept else None,
+            "intercept": "free" if self.fit_intercept else None,
         }
         if clients is not None:
             return Problem.from_arrays(X, y, clients, **options)

@@ -46,7 +46,7 @@ class FederatedClassifier(ClassifierMixin, Federated):  # type: ignore[misc]
         Rounds at most.
     l2 : float >= 0, "κ=1e4" or "H/N", default 1e-3
         λ. With ``weights="samples"`` the minimiser is that of
-        ``sklearn.linear_model.LogisticRegression(C=1/(l2 * N))`` on rows with a column of ones.
+        ``sklearn.linear_model.LogisticRegression(C=1/(l2 * N))``.
     loss : "logistic", "exponential", "squared_hinge" or "squared", default "logistic"
         As for :func:`localgd.run`; of several classes "logistic" is "softmax".
     class_weight : "balanced" or mapping of labels to numbers >= 0, optional
@@ -59,7 +59,7 @@ class FederatedClassifier(ClassifierMixin, Federated):  # type: ignore[misc]
     scheme : Scheme or callable, optional
         How those are dealt, as for :func:`localgd.partition`; at random if not given.
     fit_intercept : bool, default True
-        With a column of ones, so that the intercept is penalised as any other weight.
+        With an intercept, which λ leaves alone as in scikit-learn's linear models.
     tol : float or None, default 1e-4
         The run ends when ‖∇f‖ is at most this, which is asked ten times a decade of rounds. None:
         after all rounds.

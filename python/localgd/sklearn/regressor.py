@@ -24,7 +24,7 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
         As for :class:`FederatedClassifier`, as all others.
     local_steps, lr, rounds, l2, weights, n_clients, scheme, fit_intercept, tol, dtype, engine
         As for :class:`FederatedClassifier`. With ``weights="samples"`` the minimiser is that of
-        ``sklearn.linear_model.Ridge(alpha=l2 * N)`` on rows with a column of ones.
+        ``sklearn.linear_model.Ridge(alpha=l2 * N)``.
     n_jobs, random_state
         As for :class:`FederatedClassifier`.
     loss : "squared", "huber" or "poisson", default "squared"
@@ -130,4 +130,4 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
         array([3.])
         """
         scores = self._scores(X)
-        return LOSSES[self.run_.config["loss"]].means(scores)
+        return LOSSES[self.loss].means(scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .grid import Case, cases
 from .runs import sweep
-from .table import Sweep, load_sweep
+from .stores import load_sweep
+from .table import Sweep
 
 __all__ = ["Case", "Sweep", "cases", "load_sweep", "sweep"]

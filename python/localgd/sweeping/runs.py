@@ -15,11 +15,13 @@ from .. import _validation as check
 from ..participation import BIASED, is_biased
 from ..progress import check_progress, progress_report
 from ..running import run
+from .entry import Entry
 from .grid import SETTINGS, Case, cases
 from .groups import CheckedRun, parts
+from .json_lines import JsonLines
 from .keys import Keys
 from .side_by_side import ScheduleError, entries_side_by_side
-from .table import Entry, OutputFile, Sweep
+from .table import Sweep
 
 __all__ = ["sweep"]
 
@@ -130,7 +132,7 @@ def sweep(
     wanted = cases(problem, method, grid or {}, fixed)
     if any(map(_is_biased, wanted)):
         warnings.warn(BIASED, UserWarning, stacklevel=2)
-    file = None if out is None else OutputFile(out)
+    file = None if out is None else JsonLines(out)
     keys = Keys()
     named = [(keys.of(case), case) for case in wanted]
     done = {} if file is None else _found(file, named, keys)
@@ -160,7 +162,7 @@ def _is_biased(case: Case) -> bool:
         return False
 
 
-def _found(file: OutputFile, named: list[tuple[str, Case]], keys: Keys) -> dict[str, Entry]:
+def _found(file: JsonLines, named: list[tuple[str, Case]], keys: Keys) -> dict[str, Entry]:
     """The entries of a file that need not be run again; what failed may work now."""
     if file.entries and keys.unidentified:
         first, *others = {repr(value): None for value in keys.unidentified.values()}

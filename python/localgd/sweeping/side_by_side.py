@@ -15,8 +15,8 @@ from ..result import ending, make_run
 from ..running import next_chunk
 from ..schedules import rates
 from ..simulation import SIDE_BY_SIDE, make_simulation, start_is_finite
+from .entry import Entry
 from .groups import STRIP, CheckedRun
-from .table import Entry
 
 __all__ = ["ScheduleError", "entries_side_by_side"]
 

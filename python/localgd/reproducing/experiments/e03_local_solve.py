@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import localgd as lg
 
 from .. import figures, rows
 from ..columns import Columns, columns
-from ..context import Context, degrees
+from ..context import Context, degrees, weights
 from ..experiment import Experiment
 from ..intervals import over_draws
 from ..measured import Measured, largest, smallest
@@ -62,8 +62,8 @@ class LocalSolve(Experiment):
         context.status(f"exact solves, {real.name}")
         on_real = [self._solves(context, problem, _real_rounds(context)) for problem in real.used]
         stepped = [self._steps(context, problem) for problem in problems]
-        ends = [_end(f"draw {draw}", pair) for draw, pair in enumerate(pairs, 1)]
-        real_ends = [_end(f"{real.name}, {draw}", pair) for draw, pair in enumerate(on_real, 1)]
+        ends = _ends("draw ", problems, pairs)
+        real_ends = _ends(f"{real.name}, ", real.used, on_real)
         draws = [_numbers(end) | _of_steps(runs) for end, runs in zip(ends, stepped, strict=True)]
         real_draws = [_numbers(end) for end in real_ends]
         return Measured(
@@ -75,6 +75,7 @@ class LocalSolve(Experiment):
                 "plain_largest_change_percent": largest(
                     one["plain_change_percent"] for one in draws
                 ),
+                "plain_least_margin": smallest(end["least_margin"] for end in (*ends, *real_ends)),
                 "modified_worst_slope_error": largest(abs(o["modified_slope"] + 1) for o in draws),
             },
             series={
@@ -132,14 +133,28 @@ def _change(run: lg.Run) -> float:
     return float(100 * np.ptp(angles[half:]) / angles[-1])
 
 
-def _end(name: str, pair: Mapping[str, lg.Run]) -> dict[str, Any]:
+def _ends(
+    name: str, problems: Sequence[lg.Problem], pairs: Sequence[Mapping[str, lg.Run]]
+) -> list[dict[str, Any]]:
+    """The ends of both methods on each draw."""
+    numbered = enumerate(zip(problems, pairs, strict=True), 1)
+    return [_end(f"{name}{draw}", problem, pair) for draw, (problem, pair) in numbered]
+
+
+def _end(name: str, problem: lg.Problem, pair: Mapping[str, lg.Run]) -> dict[str, Any]:
     """The last angles, and the slope of log angle against log k over the last decade of rounds."""
     run = pair["modified"]
     late = run.history["round"] >= run.round / 10
     k, angles = run.history["round"][late], run.history["angle"][late]
     slope = np.polyfit(np.log(k), np.log(angles), 1)[0]
     ends = {server: float(degrees(run)[-1]) for server, run in pair.items()}
-    return {"name": name, "slope": float(slope), "change": _change(pair["plain"]), **ends}
+    return {
+        "name": name,
+        "slope": float(slope),
+        "change": _change(pair["plain"]),
+        "least_margin": float(np.min(problem.signed_rows @ weights(pair["plain"]))),
+        **ends,
+    }
 
 
 def _numbers(end: Mapping[str, Any]) -> dict[str, float]:

@@ -76,6 +76,11 @@ class Heterogeneity(Experiment):
                 "worst_skew_decades": by_shares,
                 "skew_factor": by_shares.map(lambda decades: 10**decades),
                 "equal_weights_decades": by_equal,
+                "shift_decades": _last_against_first(shift),
+                "between_decades": _last_against_first(between),
+                "most_shift": _shifts(context)[-1],
+                "widest_angle": _between(context)[-1],
+                "worst_gd_gap_decades": _worst_gap([synthetic, skew]),
                 "synthetic_correlation": _correlation(synthetic),
                 "real_correlation": _correlation(equal),
                 **{
@@ -119,10 +124,12 @@ class Heterogeneity(Experiment):
         for degree in context.each(f"{name} ", degrees):
             for seed in _seeds(context):
                 problem = make(degree, seed)
-                dealt = self._rounds(context, problem)
-                control = self._rounds(context, self.control(problem, seed))
+                best = lg.reference.max_margin(problem)
+                dealt = self._rounds(context, problem, best)
+                control = self._rounds(context, self.control(problem, seed), best)
                 one = {"degree": degree, "seed": seed, **dealt}
                 one |= {f"shuffled {c}": control[c] for c in ("angle_6_deg", *DECADES)}
+                one |= _explaining(context, problem, best)
                 found.append(one | {"holders": dealt["decades 5°"] - control["decades 5°"]})
         return columns(found)
 
@@ -135,33 +142,26 @@ class Heterogeneity(Experiment):
             for seed in _seeds(context):
                 for equal, weights in enumerate(("samples", "equal")):
                     problem = deal(scheme=lg.Dirichlet(alpha), seed=seed, weights=weights)
-                    reached = self._rounds(context, problem)
-                    found.append({"degree": alpha, "seed": seed, "equal": equal, **reached})
+                    best = lg.reference.max_margin(problem)
+                    one = {"degree": alpha, "seed": seed, "equal": equal}
+                    one |= self._rounds(context, problem, best)
+                    found.append(one | _explaining(context, problem, best))
         return columns(found)
 
-    def _rounds(self, context: Context, problem: lg.Problem) -> dict[str, float]:
-        """log10 of the rounds to each angle, and what may explain them."""
-        best = lg.reference.max_margin(problem)
-        lr = 1.0 / float(np.max(np.sum(problem.X**2, axis=1)))
+    def _rounds(self, context: Context, problem: lg.Problem, best: Any) -> dict[str, float]:
+        """log10 of the rounds to each angle."""
+        lr = _rate(problem)
         run = context.fast_forward(
             problem, self.method(L, lr), rounds=FAR, loss="exponential", reference=best
         ).raise_for_status()
         k, angle = run.history["round"], np.degrees(run.history["angle"])
         late = k >= LATE
         product = angle[late] * np.log(lr * L * k[late])
-        gd = context.fast_forward(
-            problem, lg.GD(lr), rounds=FAR, loss="exponential", reference=best
-        ).raise_for_status()
-        gd_rounds = rounds_to(gd.history["round"], np.degrees(gd.history["angle"]), ANGLES[-1])
         return {
             "fall": float(angle[-1] / angle[late][0]),
             "spread_percent": float(100 * np.ptp(product) / (product.max() + product.min())),
             **{f"decades {a:g}°": float(np.log10(rounds_to(k, angle, a))) for a in ANGLES},
             **{f"angle_{n}_deg": angle_at(run, 10.0**n) for n in (4, 6)},
-            "local_angle_deg": float(np.degrees(lg.analysis.heterogeneity(problem).mean_pairwise)),
-            "inverse_margin": 1 / best.margin,
-            **by_residual(lg.reference.asymptote(problem, best), lr * L),
-            "by_gd": float(np.log10(gd_rounds / L)),
         }
 
     def draw(self, measured: Measured) -> Mapping[str, Any]:
@@ -201,6 +201,25 @@ def _between(context: Context) -> tuple[float, ...]:
 
 def _seeds(context: Context) -> range:
     return context.seeds(quick=2)
+
+
+def _rate(problem: lg.Problem) -> float:
+    return 1.0 / float(np.max(np.sum(problem.X**2, axis=1)))
+
+
+def _explaining(context: Context, problem: lg.Problem, best: Any) -> dict[str, float]:
+    """What may explain the rounds to 5°, by the names of QUANTITIES."""
+    lr = _rate(problem)
+    gd = context.fast_forward(
+        problem, lg.GD(lr), rounds=FAR, loss="exponential", reference=best
+    ).raise_for_status()
+    gd_rounds = rounds_to(gd.history["round"], np.degrees(gd.history["angle"]), ANGLES[-1])
+    return {
+        "local_angle_deg": float(np.degrees(lg.analysis.heterogeneity(problem).mean_pairwise)),
+        "inverse_margin": 1 / best.margin,
+        **by_residual(lg.reference.asymptote(problem, best), lr * L),
+        "by_gd": float(np.log10(gd_rounds / L)),
+    }
 
 
 def by_residual(limit: Any, rate: float) -> dict[str, float]:
@@ -298,6 +317,20 @@ def _against_last(kind: Columns) -> list[Estimate]:
     degrees = np.unique(kind["degree"])
     last = part(kind, degree=degrees[-1])["decades 5°"]
     return [median(part(kind, degree=d)["decades 5°"] - last) for d in degrees]
+
+
+def _last_against_first(kind: Columns) -> Estimate:
+    """Decades to 5° at the last degree more than at the first, seed by seed."""
+    first, last = (part(kind, degree=end(kind["degree"]))["decades 5°"] for end in (np.min, np.max))
+    return median(last - first)
+
+
+def _worst_gap(kinds: Sequence[Columns]) -> float:
+    """The largest distance of log10 k to 5° to that of GD over L, of all runs that reach 5°."""
+    table = _joined(kinds)
+    gap = np.abs(table["decades 5°"] - table["by_gd"])
+    reached = gap[np.isfinite(gap)]
+    return float(reached.max()) if len(reached) else float("nan")
 
 
 def _correlation(kind: Columns) -> float:

@@ -197,6 +197,7 @@ def _of_real(split: Columns) -> dict[str, float]:
     return {
         "worst_angle_ratio": _worst([split], "angle_ratio"),
         "worst_loss_ratio": _worst([split], "loss_ratio"),
+        "loss_times_budget": float(split["loss_times_budget"][0]),
         "fewest_rounds": _fewest(split, "angle_ratio"),
     }
 

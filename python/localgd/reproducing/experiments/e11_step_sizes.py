@@ -14,7 +14,7 @@ from .. import figures, rows
 from ..columns import Columns, columns, part, records
 from ..context import Context
 from ..experiment import Experiment
-from ..measured import Measured, largest
+from ..measured import Measured, largest, smallest
 from ..words import read
 
 STEPS = (1, 4, 16, 64)
@@ -238,6 +238,7 @@ def stable_from(loss: np.ndarray) -> int:
 
 def _of_grids(grids: Mapping[str, Columns]) -> dict[str, Any]:
     two, real = grids["two"], grids["real"]
+    quiet = two["law_ratio"][two["rises"] == 0]
     small = [int(g["rises"][g["lr_steps_smoothness"] <= 1].sum()) for g in grids.values()]
     return {
         "diverged": int(sum(grid["failed"].sum() for grid in grids.values())),
@@ -245,6 +246,8 @@ def _of_grids(grids: Mapping[str, Columns]) -> dict[str, Any]:
         "worst_share_of_bound": largest(two["share_of_bound"]),
         "largest_stable_from": int(two["stable_from"].max()),
         "worst_law_ratio": largest(two["law_ratio"]),
+        "least_law_ratio": smallest(two["law_ratio"]),
+        "least_quiet_law_ratio": smallest(quiet) if len(quiet) else float("nan"),
         "worst_best_unstable_to_stable": largest(_best_ratio(grid) for grid in grids.values()),
         "real_best_unstable_to_stable": _best_ratio(real),
         "real_largest_stable_from": int(real["stable_from"].max()),
