@@ -52,6 +52,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
+    "min_reported_time": 1e6,  # times here say little
+    "show_signature": False,
     "abort_on_example_error": True,
     "remove_config_comments": True,
     "copyfile_regex": r".*\.rst",

@@ -16,6 +16,8 @@ from pages import Page, pages
 
 pytestmark = pytest.mark.skipif(not is_checkout(), reason="needs a checkout")
 
+DOCS = ROOT / "docs"
+
 # Files that the Python of a page writes.
 WRITTEN = {
     "README.md": {"convergence.png"},
@@ -57,6 +59,40 @@ def test_page_prints_what_it_says(name, monkeypatch, tmp_path):
             exec(compile(code, name, "exec"), names)
         assert printed.getvalue() == said or name in SHOWS_NO_OUTPUT, code
     assert {file.name for file in tmp_path.iterdir()} == WRITTEN.get(name, set())
+
+
+ROWS = "dose,size,site,outcome\n" + "0.9,0.5,east,ill\n0.4,1.0,west,well\n0.8,0.6,west,ill\n" * 2
+
+
+def quick_commands() -> list[list[str]]:
+    """Those of the pages that run on small rows, or none."""
+    if not is_checkout():
+        return []
+    found = [c for page in pages() if page.path.is_relative_to(DOCS) for c in page.commands]
+    small = {"digits", "rows.csv", "info"}
+    return [c for c in found if c[0] == "localgd" and "reproduce" not in c and small & {*c}]
+
+
+@pytest.mark.parametrize("command", quick_commands(), ids=" ".join)
+def test_quick_command_runs(command, monkeypatch, tmp_path):
+    from localgd.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text(ROWS, encoding="utf-8")
+    assert main(command[1:]) == 0
+
+
+def test_there_are_quick_commands():
+    assert len(quick_commands()) >= 4
+
+
+def test_settings_on_the_page_of_the_shell(monkeypatch, tmp_path):
+    from localgd.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (settings,) = Page(DOCS / "shell.md").blocks("toml")
+    (tmp_path / "run.toml").write_text(settings, encoding="utf-8")
+    assert main(["run", "--config", "run.toml", "--rounds", "10"]) == 0
 
 
 def dead_links(page: Page) -> list[str]:
