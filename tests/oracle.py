@@ -103,6 +103,10 @@ class Objective:
     loss: str
     l2: float = 0.0
 
+    @property
+    def without_l2(self):
+        return Objective(self.loss)
+
     def value(self, X, y, w):
         return LOSSES[self.loss].value(X, y, w) + 0.5 * self.l2 * np.sum(w * w)
 
@@ -191,7 +195,7 @@ class Rounds:
         taking_part = [i for i, share in enumerate(shares) if share > 0]
         if self.method.name not in ("GradAlign", "FedGA"):
             return [(i, w) for i in taking_part]
-        data = objective(objective(loss).loss)  # λ is the same for all, and cancels
+        data = objective(loss).without_l2  # λ is the same for all, and cancels
         gradients = {i: data.gradient(*clients[i], w) for i in taking_part}
         mean = sum(shares[i] * gradients[i] for i in taking_part)
         return [(i, w + self.method.beta * (gradients[i] - mean)) for i in taking_part]
