@@ -37,6 +37,11 @@ class NetworkObjective(oracle.Objective):
     start: tuple | None = None  # θ_0, of which f_0 is subtracted
 
     @property
+    def degree(self):
+        """Of f in θ."""
+        return 3 if self.activation == "quadratic" else 2
+
+    @property
     def without_l2(self):
         return replace(self, l2=0.0)
 
@@ -52,8 +57,11 @@ class NetworkObjective(oracle.Objective):
         return self.scale * ACTIVATIONS[self.activation][0](X @ W) @ V
 
     def scores(self, X, theta):
+        """(n,), or (n, C) for softmax."""
         u = self.plain(X, theta)
-        return u if self.start is None else u - self.plain(X, np.array(self.start))
+        if self.start is not None:
+            u = u - self.plain(X, np.array(self.start))
+        return u if self.of == "softmax" else u[:, 0]
 
     def value(self, X, y, theta):
         return _of_scores(self.of, "value", self.scores(X, theta), y) + 0.5 * self.l2 * np.sum(
@@ -77,6 +85,5 @@ class NetworkObjective(oracle.Objective):
 
 def _of_scores(loss, what, u, y):
     """Of rows of the identity the scores are the weights: a loss as a function of the former."""
-    function = getattr(oracle.LOSSES[loss], what)
-    found = function(np.eye(len(y)), y, u if loss == "softmax" else u[:, 0])
-    return found if what == "value" or loss == "softmax" else found[:, None]
+    found = getattr(oracle.LOSSES[loss], what)(np.eye(len(y)), y, u)
+    return found.reshape(len(y), -1) if what == "gradient" else found

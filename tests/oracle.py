@@ -103,9 +103,14 @@ class Objective:
     loss: str
     l2: float = 0.0
 
+    degree = 1  # of the scores in w
+
     @property
     def without_l2(self):
         return Objective(self.loss)
+
+    def scores(self, X, w):
+        return X @ w
 
     def value(self, X, y, w):
         return LOSSES[self.loss].value(X, y, w) + 0.5 * self.l2 * np.sum(w * w)
@@ -438,15 +443,15 @@ def measures(clients, p, loss, w, reference):
     norm = np.linalg.norm(w)
     if norm == 0:
         return value, np.nan, 0.0, np.nan
-    margin = min(least_margin(X, y, w) for X, y in clients) / norm
+    margins = [least_margin(objective(loss).scores(X, w), y) for X, y in clients]
+    margin = min(margins) / norm ** objective(loss).degree
     return value, margin, norm, np.nan if reference is None else angle(w, reference)
 
 
-def least_margin(X, y, w):
-    """``min_j y_j x_j·w``, or ``min_{j, c ≠ y_j} (W_{y_j} - W_c)·x_j``."""
-    if w.ndim == 1:
-        return (y * (X @ w)).min()
-    scores = X @ w
+def least_margin(scores, y):
+    """``min_j y_j u_j``, or ``min_{j, c ≠ y_j} u_{j y_j} - u_{jc}``."""
+    if scores.ndim == 1:
+        return (y * scores).min()
     return min(
         row[label] - np.delete(row, label).max()
         for row, label in zip(scores, y.astype(int), strict=True)

@@ -8,6 +8,7 @@
 #include "core/blocks/panels.hpp"
 #include "core/loss/registry.hpp"
 #include "core/network/activations.hpp"
+#include "core/network/network.hpp"
 #include "core/round/corrections/registry.hpp"
 
 namespace localgd {
@@ -96,12 +97,12 @@ inline py::dict activations_of_core() {
 }
 
 inline py::dict schema() {
-  return py::dict(py::arg("losses") = losses_of_core(), py::arg("servers") = servers_of_core(),
-                  py::arg("activations") = activations_of_core(),
-                  py::arg("corrections") = corrections_of_core(),
-                  py::arg("local") = names_of(LocalRule{}), py::arg("run") = names_of(RunOptions{}),
-                  py::arg("measures") = measures_of_core(),
-                  py::arg("thresholds") = thresholds_of_core());
+  return py::dict(
+      py::arg("losses") = losses_of_core(), py::arg("servers") = servers_of_core(),
+      py::arg("activations") = activations_of_core(),
+      py::arg("corrections") = corrections_of_core(), py::arg("local") = names_of(LocalRule{}),
+      py::arg("run") = names_of(RunOptions{}), py::arg("network") = names_of(Network{}),
+      py::arg("measures") = measures_of_core(), py::arg("thresholds") = thresholds_of_core());
 }
 
 inline void bind_schema(py::module_& m) {

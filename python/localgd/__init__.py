@@ -23,6 +23,7 @@ from .methods import (
     ModifiedLocalGD,
     Scaffold,
 )
+from .networks.two_layer import TwoLayer
 from .participation import Cyclic, Markov, Periodic
 from .problem import Problem
 from .recording import log_spaced
@@ -32,7 +33,7 @@ from .schedules import Polynomial, TwoStage
 from .servers import Anchored, Average, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
-    from . import analysis, datasets, plot, reference
+    from . import analysis, datasets, networks, plot, reference
     from .analysis import angle
     from .evaluation import Evaluation, evaluate
     from .fast_forwarding import fast_forward
@@ -88,6 +89,7 @@ __all__ = [
     "ServerSGD",
     "ServerYogi",
     "Shards",
+    "TwoLayer",
     "TwoStage",
     "UnsupportedError",
     "analysis",
@@ -98,6 +100,7 @@ __all__ = [
     "load",
     "load_sweep",
     "log_spaced",
+    "networks",
     "partition",
     "plot",
     "reference",
@@ -106,7 +109,7 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
-_LAZY_MODULES = {"analysis", "datasets", "plot", "reference", "sklearn"}
+_LAZY_MODULES = {"analysis", "datasets", "networks", "plot", "reference", "sklearn"}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",

@@ -27,7 +27,7 @@ class Recording:
     ):
         self._unknown = unknown  # measures that cannot be distinguished from others of their name
         self._session = session
-        self._shape = prepared.problem.weights_shape
+        self._shape = prepared.weights_shape
         self._width = math.prod(self._shape)
         self._schedule = prepared.records
         self._measures = prepared.further
@@ -136,6 +136,10 @@ def columns(
             chosen[name] = history[name]
         if name == "loss" and prepared.minimum is not None:
             chosen["suboptimality"] = history["loss"] - prepared.minimum.value
+    if prepared.model is not None:
+        chosen["alignment_angle"] = history["angle"]
+        if not prepared.model.degree:
+            chosen.pop("margin", None)
     taking_part = chosen.pop("participations")
     if not problem.kernel:
         chosen |= _communication(prepared, taking_part)

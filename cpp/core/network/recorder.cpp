@@ -82,7 +82,6 @@ bool NetworkRecorder::record(std::int64_t round, std::int64_t participations,
   history_.norm.push_back(norm);
   history_.margin.push_back(
       degree_ > 0 && norm > 0 ? smallest_margin(at.u) / std::pow(norm, degree_) : undefined);
-  history_.angle.push_back(undefined);
   history_.drift.push_back(drift(engine));
   if (keep_weights_)
     history_.weights.insert(history_.weights.end(), theta.data(), theta.data() + theta.size());
@@ -116,6 +115,12 @@ double NetworkRecorder::smallest_margin(const Matrix<double>& u) const {
       if (c != own) smallest = std::min(smallest, u(j, own) - u(j, c));
   }
   return smallest;
+}
+
+// 2 atan2(|u - v|, |u + v|) of the unit vectors.
+double NetworkRecorder::angle(const Matrix<double>& a, const Matrix<double>& b) {
+  const Matrix<double> u = a / a.stableNorm(), v = b / b.stableNorm();
+  return 2 * std::atan2((u - v).norm(), (u + v).norm());
 }
 
 // sum_i p~_i |theta_{k-1,i} - theta_k|^2 of the round that led to the present parameters.
@@ -185,6 +190,7 @@ void NetworkRecorder::add_gradients(const Matrix<double>& theta, const Outputs& 
     return true;
   });
   const bool directed = length > least_part * sums[3];
+  history_.angle.push_back(directed ? angle(theta, -mean) : undefined);
   history_.grad_norm.push_back(length);
   history_.grad_variance.push_back(sums[0]);
   history_.grad_alignment.push_back(directed ? sums[1] : undefined);

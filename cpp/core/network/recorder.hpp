@@ -1,6 +1,7 @@
 // The measures of a run of a network, at chosen rounds: those of linear models (../recorder.hpp)
 // that need no direction to compare with, in float64. The margin is the normalised one,
-// min_j y_j f(x_j) / |theta|^D, where f is homogeneous of degree D in theta.
+// min_j y_j f(x_j) / |theta|^D, where f is homogeneous of degree D in theta; the angle is that
+// between theta and the direction of descent, which goes to 0 as the former's does to a KKT point.
 #pragma once
 
 #include "../recorder.hpp"
@@ -37,6 +38,7 @@ class NetworkRecorder {
   };
   Outputs outputs(const Matrix<double>& theta) const;
   double loss(const Matrix<double>& u) const;
+  static double angle(const Matrix<double>& a, const Matrix<double>& b);
   double smallest_margin(const Matrix<double>& u) const;
   void client_gradient(const Matrix<double>& theta, const Outputs& at, Index client,
                        Matrix<double>& gradient) const;
