@@ -35,6 +35,14 @@ struct NetworkClient {
   Panels<Real> second_moved, second_shift{};
 };
 
+// The rows of a step: all of the client's, or those drawn.
+struct StepRows {
+  Index count;
+  const RowDealer::Row* drawn;  // or null
+
+  Index of(Index t) const { return drawn ? drawn[t] : t; }
+};
+
 // Scratch space of one thread, for steps of b rows.
 template <class Real>
 struct NetworkScratch {
@@ -48,7 +56,9 @@ struct NetworkScratch {
         pre_activations(largest * columns),
         gradient(largest * std::min(columns, panel_width<Real>)),
         second(columns * outputs),
-        gathered_rows(batch * gathered) {}
+        gathered_rows(batch * gathered),
+        spread_e((largest + 3) * lanes<Real>),
+        choices((largest + 2) / 3 * panel_width<Real>) {}
 
   std::int64_t ahead;                 // steps whose batches are drawn in one go
   std::vector<RowDealer::Row> drawn;  // rows of the batches ahead
@@ -59,6 +69,7 @@ struct NetworkScratch {
   Vector<Real> gradient;              // a panel of G
   Vector<Real> second;                // V^T
   Vector<Real> gathered_rows;         // of K_ii or X_i, those of a batch
+  Vector<Real> spread_e, choices;     // see masked.hpp; the latter are integers of that size
 };
 
 }  // namespace localgd

@@ -4,16 +4,9 @@
 #include "../steps/row_weights.hpp"
 #include "activations.hpp"
 #include "kernels.hpp"
+#include "masked.hpp"
 
 namespace localgd {
-
-// The rows of a step: all of the client's, or those drawn.
-struct StepRows {
-  Index count;
-  const RowDealer::Row* drawn;  // or null
-
-  Index of(Index t) const { return drawn ? drawn[t] : t; }
-};
 
 // H = sigma(P + P') of a panel; P' has the rows of the step if `gathered`, or all. Null: it is 0.
 template <class Activation, class Real>
@@ -127,6 +120,42 @@ void clear_padding(const NetworkClient<Real>& c, Index panel, Index width, Real*
     for (Index k = 0; k < c.outputs; ++k) second[k * width + j] = 0;
 }
 
+// P' <- keep P' + step A G + shift, or the same of W', of a panel.
+template <class Real>
+struct FirstLayerStep {
+  Index rows;        // of P' or W'
+  const Real* left;  // by columns
+  Index stride;
+};
+template <class Real>
+FirstLayerStep<Real> first_layer_step(const NetworkClient<Real>& c,
+                                      const NetworkScratch<Real>& scratch, const StepRows& rows) {
+  const bool span = c.gram != nullptr;
+  const Index size = span ? c.n : c.features;
+  if (rows.drawn) return {size, scratch.gathered_rows.data(), size};
+  return {size, span ? c.gram : c.rows, span ? c.gram_stride : c.features};
+}
+
+// Whether G is that of masked.hpp.
+template <class Activation, class Real>
+inline constexpr bool maskable = mask_bits<Real> > 0 && std::is_same_v<Activation, Relu>;
+
+// S and P' or W' of a panel by e, of a network with one output whose G is masked.
+template <class Real>
+void masked_step(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
+                 Index p, const Real* values, const Real* second, bool last) {
+  const Index width = c.sums.width(p);
+  Real scaled[panel_width<Real>];
+  for (Index j = 0; j < width; ++j) scaled[j] = c.scale * second[j];
+  auto* choices = reinterpret_cast<Choices<Real>*>(scratch.choices.data());
+  choose(rows, width, values, scratch.e.data(), scaled, choices, c.sums[p]);
+  if (last) return;
+  for (Index j = 0; j < width; ++j) scaled[j] *= c.step;
+  const auto [size, left, stride] = first_layer_step(c, scratch, rows);
+  multiply_masked<Real>({size, rows.count, width, left, stride, scratch.spread_e.data(), choices,
+                         scaled, c.keep, c.shift ? c.shift[p] : nullptr, c.moved[p]});
+}
+
 // A step by e. last: nobody asks for what comes after it but for the sums.
 template <class Activation, class Real>
 void backward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
@@ -136,13 +165,16 @@ void backward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const
   const Panels<Real> values{scratch.activations.data(), b, c.start.columns},
       second{scratch.second.data(), c.outputs, c.start.columns};
   Real* gradient = scratch.gradient.data();
+  const bool masked = maskable<Activation, Real> && c.outputs == 1;
+  if constexpr (maskable<Activation, Real>)
+    if (masked && c.first && !last) spread(scratch.e.data(), b, scratch.spread_e.data());
   for (Index p = 0; p < values.count(); ++p) {
     const Index width = values.width(p);
-    if (c.first) {
+    if (c.first && c.keep != Real(1))
+      for (Index j = 0; j < c.n * width; ++j) c.sums[p][j] *= c.keep;
+    if (c.first && !masked) {
       Kernels::multiply(Stored::by_columns, {b, c.outputs, width, scratch.e.data(), b, second[p],
                                              c.scale, 0, nullptr, gradient});
-      if (c.keep != Real(1))
-        for (Index j = 0; j < c.n * width; ++j) c.sums[p][j] *= c.keep;
       to_gradient<Activation>(rows, width, c.start[p], moved ? moved[p] : nullptr, gathered,
                               values[p], gradient, c.sums[p]);
     }
@@ -152,12 +184,10 @@ void backward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const
                          c.keep, c.second_shift ? c.second_shift[p] : nullptr, c.second_moved[p]});
       clear_padding(c, p, width, c.second_moved[p]);
     }
-    if (!c.first || last) continue;
-    const bool span = c.gram != nullptr;
-    const Real* left = rows.drawn ? scratch.gathered_rows.data() : span ? c.gram : c.rows;
-    const Index size = span ? c.n : c.features, stride = rows.drawn ? size
-                                                         : span     ? c.gram_stride
-                                                                    : c.features;
+    if constexpr (maskable<Activation, Real>)
+      if (masked && c.first) masked_step(c, scratch, rows, p, values[p], second[p], last);
+    if (masked || !c.first || last) continue;
+    const auto [size, left, stride] = first_layer_step(c, scratch, rows);
     Kernels::multiply(Stored::by_columns, {size, b, width, left, stride, gradient, c.step, c.keep,
                                            c.shift ? c.shift[p] : nullptr, c.moved[p]});
   }
