@@ -110,6 +110,15 @@ class Objective:
             pull[-1] = 0
         return pull
 
+    degree = 1  # of the scores in w
+
+    @property
+    def without_l2(self):
+        return Objective(self.loss)
+
+    def scores(self, X, w):
+        return X @ w
+
     def value(self, X, y, w):
         return LOSSES[self.loss].value(X, y, w) + 0.5 * np.sum(w * self.penalized(w))
 
@@ -204,7 +213,7 @@ class Rounds:
         taking_part = [i for i, share in enumerate(shares) if share > 0]
         if self.method.name not in ("GradAlign", "FedGA"):
             return [(i, w) for i in taking_part]
-        data = objective(objective(loss).loss)  # λ is the same for all, and cancels
+        data = objective(loss).without_l2  # λ is the same for all, and cancels
         gradients = {i: data.gradient(*clients[i], w) for i in taking_part}
         mean = sum(shares[i] * gradients[i] for i in taking_part)
         return [(i, w + self.method.beta * (gradients[i] - mean)) for i in taking_part]
@@ -451,15 +460,15 @@ def measures(clients, p, loss, w, reference):
     norm = np.linalg.norm(w)
     if norm == 0:
         return value, log, np.nan, 0.0, np.nan
-    margin = min(least_margin(X, y, w) for X, y in clients) / norm
+    margins = [least_margin(objective(loss).scores(X, w), y) for X, y in clients]
+    margin = min(margins) / norm ** objective(loss).degree
     return value, log, margin, norm, np.nan if reference is None else angle(w, reference)
 
 
-def least_margin(X, y, w):
-    """``min_j y_j x_j·w``, or ``min_{j, c ≠ y_j} (W_{y_j} - W_c)·x_j``."""
-    if w.ndim == 1:
-        return (y * (X @ w)).min()
-    scores = X @ w
+def least_margin(scores, y):
+    """``min_j y_j u_j``, or ``min_{j, c ≠ y_j} u_{j y_j} - u_{jc}``."""
+    if scores.ndim == 1:
+        return (y * scores).min()
     return min(
         row[label] - np.delete(row, label).max()
         for row, label in zip(scores, y.astype(int), strict=True)

@@ -24,6 +24,9 @@ from engine_choice.choice import share, verdict  # noqa: E402
 from engine_choice.command import read  # noqa: E402
 from engine_choice.measure import times  # noqa: E402
 from engine_choice.problems import FAMILIES, Case, draw  # noqa: E402
+from networks import cases as network_cases  # noqa: E402
+from networks import results as network_table  # noqa: E402
+from networks import rivals as network_rivals  # noqa: E402
 from sparse_rows import cases as sparse_cases  # noqa: E402
 from sparse_rows import results as sparse_table  # noqa: E402
 from sparse_rows import rivals as sparse_rivals  # noqa: E402
@@ -289,6 +292,41 @@ def test_table_of_sparse_rows_is_that_of_the_results():
     page = README.read_text(encoding="utf-8")
     assert sparse_table.renewed(page) == page, "run python bench/sparse_rows --table"
     assert list(sparse_table.RESULTS.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", list(network_rivals.RIVALS))
+def test_rivals_on_networks_give_the_parameters_of_localgd(name):
+    worker = "networks.worker"
+    try:
+        rival = Remote(network_rivals.RIVALS[name], 2, worker)
+    except Refused as error:
+        pytest.skip(str(error))
+    case = network_cases.CASES["N1"].small()
+    with rival, Remote(network_rivals.OURS, 2, worker) as ours:
+        for dtype in ("float64", "float32"):
+            found = measure(case, dtype, [ours, rival], 2, 1, 0.001)
+            assert len(found) >= 3
+            assert [entrant.problem for entrant in found] == [""] * len(found)
+
+
+def test_one_command_times_networks(tmp_path):
+    command = [sys.executable, str(BENCH / "networks"), "--small", "--cases", "N1", "--clock"]
+    command += ["cpu", "--rivals", "--repeats", "1", "--least", "0.001"]
+    file = tmp_path / "here.json"
+    done = subprocess.run(
+        [*command, "--results", str(file)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "Gflop/s" in done.stdout
+    page = network_table.renewed(README.read_text(encoding="utf-8"), tmp_path)
+    for kept in json.loads(file.read_text())["cases"]:
+        assert kept["steps_per_second"] > 0
+        assert f"| N1 | {kept['dtype']} |" in page
+
+
+def test_table_of_networks_is_that_of_the_results():
+    page = README.read_text(encoding="utf-8")
+    assert network_table.renewed(page) == page, "run python bench/networks --table"
+    assert list(network_table.RESULTS.glob("*.json"))
 
 
 def test_every_way_to_minimise_reaches_its_goal():

@@ -24,7 +24,7 @@ from numpydoc.hooks.validate_docstrings import parse_config
 from numpydoc.validate import validate
 
 CHECKS = parse_config(Path(__file__).parents[1])["checks"]
-MODULES = (lg.analysis, lg.datasets, lg.plot, lg.reference, lg.sklearn)
+MODULES = (lg.analysis, lg.datasets, lg.networks, lg.plot, lg.reference, lg.sklearn)
 BASES = (methods.Method, partitioning.Scheme)
 OF_SCIKIT_LEARN = re.compile(r"set_\w+_request")  # methods that it writes, and their docstrings
 LINK = re.compile(r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S|https://\S")

@@ -54,7 +54,7 @@ def test_softmax_of_two_classes_is_logistic():
     value, gradient = oracle.LOSSES["softmax"].value, oracle.LOSSES["softmax"].gradient
     assert value(X, labels, both) == pytest.approx(oracle.LOSSES["logistic"].value(X, y, W))
     same(gradient(X, labels, both)[:, 1], oracle.LOSSES["logistic"].gradient(X, y, W))
-    same(oracle.least_margin(X, labels, both), oracle.least_margin(X, y, W))
+    same(oracle.least_margin(X @ both, labels), oracle.least_margin(X @ W, y))
 
 
 def test_angle_and_drift_of_known_vectors():
@@ -66,7 +66,7 @@ def test_angle_and_drift_of_known_vectors():
 def test_margin_of_classes_by_hand():
     X, y = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([2.0, 0.0])
     W = np.array([[1.0, 2.0, 7.0], [3.0, 0.0, 2.5]])  # margins 7 - 2 and 6 - 5
-    assert oracle.least_margin(X, y, W) == 1.0
+    assert oracle.least_margin(X @ W, y) == 1.0
     assert oracle.measures([(X, y)], [1.0], "softmax", W, None)[2] == 1 / np.linalg.norm(W)
 
 

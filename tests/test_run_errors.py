@@ -21,6 +21,7 @@ BAD_ARGUMENTS = [
     ("rounds", np.nan, ValueError, "rounds: got nan; want an integer"),
     ("loss", "hinge", ValueError, "loss: got 'hinge'; want one of 'exponential', 'logistic', 'sq"),
     ("loss", 3, TypeError, "loss: got 3; want one of 'exponential'"),
+    ("model", "relu", TypeError, "model: got 'relu'; want TwoLayer"),
     ("engine", "gpu", ValueError, "engine: got 'gpu'; want one of 'auto', 'gram', 'hybrid', 'pri"),
     ("engine", None, TypeError, "engine: got None; want one of 'auto'"),
     ("dtype", "float16", ValueError, "dtype: got 'float16'; want one of 'float64', 'float32'"),

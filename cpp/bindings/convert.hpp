@@ -110,12 +110,32 @@ inline const char* name_of(Status status) {
   }
 }
 
-inline py::dict history_columns(const History& h) {
+// weights: with the column of that name, one row for each record.
+inline py::dict history_columns(const History& h, bool weights = false) {
   py::dict columns;
   h.visit([&]<class Value>(const char* name, const std::vector<Value>& values, const Measure&) {
     columns[name] = py::array_t<Value>(static_cast<py::ssize_t>(values.size()), values.data());
   });
+  if (weights) {
+    const auto records = static_cast<py::ssize_t>(h.round.size());
+    columns["weights"] = py::array_t<double>(
+        {records, records ? static_cast<py::ssize_t>(h.weights.size()) / records : 0},
+        h.weights.data());
+  }
   return columns;
+}
+
+// What a run needs to go on, to Python and back.
+inline py::dict by_name(const Arrays& arrays) {
+  py::dict all;
+  for (const auto& [name, values] : arrays) all[py::str(name)] = values;
+  return all;
+}
+inline Arrays arrays_by_name(const py::dict& all) {
+  Arrays arrays;
+  for (const auto& [name, values] : all)
+    arrays.emplace_back(name.cast<std::string>(), values.cast<Matrix<double>>());
+  return arrays;
 }
 
 // What call(stop_wanted) returns, without the GIL; raises what progress(round) or Ctrl-C raised.

@@ -3,6 +3,7 @@
 #include "forecast.hpp"
 #include "formulas.hpp"
 #include "info.hpp"
+#include "network.hpp"
 #include "sampling.hpp"
 #include "schema.hpp"
 #include "simulation.hpp"
@@ -12,6 +13,7 @@ PYBIND11_MODULE(LOCALGD_MODULE, m) {
   localgd::bind_forecast(m);
   localgd::bind_info(m);
   localgd::bind_formulas(m);
+  localgd::bind_network(m);
   localgd::bind_sampling(m);
   localgd::bind_schema(m);
   localgd::bind_simulation(m);

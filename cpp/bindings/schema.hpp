@@ -7,6 +7,8 @@
 #include "convert.hpp"
 #include "core/blocks/panels.hpp"
 #include "core/loss/registry.hpp"
+#include "core/network/activations.hpp"
+#include "core/network/network.hpp"
 #include "core/round/corrections/registry.hpp"
 
 namespace localgd {
@@ -85,12 +87,22 @@ inline py::dict thresholds_of_core() {
                                                     py::arg("float32") = strip_width<float>));
 }
 
+// The degree of each, sigma(c p) = c^degree sigma(p) for c > 0, or 0.
+inline py::dict activations_of_core() {
+  py::dict activations;
+  Activations::for_each([&]<class Activation>(const Activation&) {
+    activations[py::str(Activation::name)] = Activation::degree;
+  });
+  return activations;
+}
+
 inline py::dict schema() {
-  return py::dict(py::arg("losses") = losses_of_core(), py::arg("servers") = servers_of_core(),
-                  py::arg("corrections") = corrections_of_core(),
-                  py::arg("local") = names_of(LocalRule{}), py::arg("run") = names_of(RunOptions{}),
-                  py::arg("measures") = measures_of_core(),
-                  py::arg("thresholds") = thresholds_of_core());
+  return py::dict(
+      py::arg("losses") = losses_of_core(), py::arg("servers") = servers_of_core(),
+      py::arg("activations") = activations_of_core(),
+      py::arg("corrections") = corrections_of_core(), py::arg("local") = names_of(LocalRule{}),
+      py::arg("run") = names_of(RunOptions{}), py::arg("network") = names_of(Network{}),
+      py::arg("measures") = measures_of_core(), py::arg("thresholds") = thresholds_of_core());
 }
 
 inline void bind_schema(py::module_& m) {

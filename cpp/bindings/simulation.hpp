@@ -42,31 +42,15 @@ class SimulationSession : HeldData, HeldLoss {
     return name_of(status);
   }
 
-  // "weights", one row for each record, where they are kept.
   py::dict history(Index run) const {
-    const History& h = simulation_.history(run);
-    py::dict columns = history_columns(h);
-    if (simulation_.keeps_weights(run)) {
-      const auto records = static_cast<py::ssize_t>(h.round.size());
-      columns["weights"] = py::array_t<double>(
-          {records, records ? static_cast<py::ssize_t>(h.weights.size()) / records : 0},
-          h.weights.data());
-    }
-    return columns;
+    return history_columns(simulation_.history(run), simulation_.keeps_weights(run));
   }
 
-  py::dict state() {
-    py::dict arrays;
-    for (const auto& [name, values] : simulation_.engine().save()) arrays[py::str(name)] = values;
-    return arrays;
-  }
+  py::dict state() { return by_name(simulation_.engine().save()); }
 
   void restore(std::int64_t round, std::int64_t participations, double drift,
                const py::dict& state) {
-    Arrays saved;
-    for (const auto& [name, values] : state)
-      saved.emplace_back(name.cast<std::string>(), values.cast<Matrix<double>>());
-    simulation_.engine().load(saved);
+    simulation_.engine().load(arrays_by_name(state));
     simulation_.resume(round, participations, drift);
   }
 

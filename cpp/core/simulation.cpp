@@ -28,6 +28,14 @@ bool lists_fit(const Plans& plans, std::int64_t rounds, Index clients) {
   return true;
 }
 
+std::vector<RunRule> rules_of(const std::vector<RunOptions>& runs) {
+  std::vector<RunRule> rules;
+  for (const RunOptions& run : runs) rules.push_back(run.rule);
+  return rules;
+}
+
+}  // namespace
+
 void check(const Plans& plans, std::int64_t rounds, Index runs, Index clients) {
   const auto rates = static_cast<std::int64_t>(plans.lrs.size());
   if (rates != runs && rates != rounds * runs)
@@ -37,14 +45,6 @@ void check(const Plans& plans, std::int64_t rounds, Index runs, Index clients) {
     throw std::invalid_argument(
         "shares: want one number for each client, or clients of each round with theirs");
 }
-
-std::vector<RunRule> rules_of(const std::vector<RunOptions>& runs) {
-  std::vector<RunRule> rules;
-  for (const RunOptions& run : runs) rules.push_back(run.rule);
-  return rules;
-}
-
-}  // namespace
 
 Simulation::Simulation(const Data& data, const std::vector<RunOptions>& runs,
                        const EngineOptions& options, int threads)

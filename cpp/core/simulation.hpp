@@ -37,6 +37,8 @@ struct Plans {
   // Where each round's list begins, and the end; the model stays in a round without anybody.
   std::vector<Index> offsets{};
 };
+// Throws std::invalid_argument unless they are those of so many rounds, runs and clients.
+void check(const Plans& plans, std::int64_t rounds, Index runs, Index clients);
 
 // Where a state of record_states() is: margins that are frozen stand still within the round.
 struct StatePlan {

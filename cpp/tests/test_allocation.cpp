@@ -5,6 +5,7 @@
 #include <new>
 #include <optional>
 
+#include "core/network/engine.hpp"
 #include "problems.hpp"
 
 namespace {
@@ -159,4 +160,37 @@ TEST_CASE("rounds of many clients do not allocate") {
 TEST_CASE("rounds of clients with many rows do not allocate") {
   const Problem p = make_problem({700, 1}, 6);
   for_each_plain_case([&](const Case& c) { check_rounds(c, p, 1); });
+}
+
+TEST_CASE("rounds of networks do not allocate") {
+  constexpr int first = 3, count = 4;
+  const Problem p = make_problem({1, 7, 3, 40}, 9);
+  const Inputs in(p, first + count, true, 0.02);
+  for (const auto& method : methods) {
+    if (rules(method, 1, 1).local.solve) continue;
+    for (const bool single : {false, true})
+      for (const int threads : {1, 3}) {
+        CAPTURE(method.name);
+        const Data data = p.data(losses.back());
+        Rules r = rules(method, p.clients(), 5);
+        Network network;
+        network.hidden = 70;
+        network.outputs = classes;
+        Random random(1);
+        const RunRule run{random.matrix(network.parameters(9), 1), r.server, r.local.prox,
+                          r.local.l2};
+        const auto engine =
+            make_network_engine(data, run, {network, losses.back().name, single, r.local});
+        Stop stop([] { return false; });
+        Team::run(threads, [&](Team& team) {
+          REQUIRE(engine->prepare(team, stop));
+          for (int k = 0; k < first; ++k)
+            REQUIRE(engine->round(in.plan(k), team, stop) == Outcome::done);
+          const NoEigenAllocation forbidden;
+          const long before = allocations;
+          for (int k = first; k < first + count; ++k) engine->round(in.plan(k), team, stop);
+          CHECK(allocations == before);
+        });
+      }
+  }
 }

@@ -32,6 +32,7 @@ from .methods import (
     ModifiedLocalGD,
     Scaffold,
 )
+from .networks.two_layer import TwoLayer
 from .own_loss import Loss
 from .participation import Cyclic, Markov, Periodic
 from .problem import Problem
@@ -42,7 +43,7 @@ from .schedules import Polyak, Polynomial, RiskAdapted, TwoStage
 from .servers import Anchored, Average, Server, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
-    from . import analysis, datasets, loggers, plot, reference
+    from . import analysis, datasets, loggers, networks, plot, reference
     from .analysis import angle
     from .evaluation import Evaluation, evaluate
     from .fast_forwarding import fast_forward
@@ -106,6 +107,7 @@ __all__ = [
     "ServerYogi",
     "Shards",
     "TimeLimitError",
+    "TwoLayer",
     "TwoStage",
     "UnsupportedError",
     "analysis",
@@ -118,6 +120,7 @@ __all__ = [
     "load_sweep",
     "log_spaced",
     "loggers",
+    "networks",
     "partition",
     "plot",
     "reference",
@@ -127,7 +130,7 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
-_LAZY_MODULES = {"analysis", "datasets", "loggers", "plot", "reference", "sklearn"}
+_LAZY_MODULES = {"analysis", "datasets", "loggers", "networks", "plot", "reference", "sklearn"}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",

@@ -72,6 +72,60 @@ def call_rows(
 ) -> NDArray[np.float64]: ...
 def sum_of_decays(decay: ArrayLike, steps: ArrayLike) -> Any: ...
 
+# A run of a two-layer network, with the names that a Simulation has.
+class NetworkSimulation:
+    def __init__(
+        self,
+        rows: ArrayLike,  # (N, d) in C order, float64 or float32
+        targets: ArrayLike,  # (N,) float64
+        offsets: Sequence[int] | NDArray[np.integer],  # (M + 1,)
+        weights: ArrayLike,  # (M,)
+        run: dict[str, Any],  # the options "run"; init is (W, V) row by row in one column
+        *,
+        network: dict[str, Any],  # the options "network"
+        loss: str,
+        single: bool,
+        local: dict[str, Any],  # the options "local"
+        threads: int,
+        row_weights: ArrayLike | None = None,
+    ) -> None: ...
+    @property
+    def round(self) -> int: ...
+    @property
+    def running(self) -> bool: ...
+    @property
+    def participations(self) -> int: ...
+    @property
+    def drift(self) -> float: ...
+    @property
+    def in_span(self) -> int: ...
+    @property
+    def stalls(self) -> int: ...
+    @property
+    def ladders(self) -> None: ...
+    def advance(
+        self,
+        until: int,
+        lrs: ArrayLike,
+        shares: ArrayLike,
+        progress: Callable[[int], object] | None,
+        clients: NDArray[np.int64] | None = None,
+        offsets: NDArray[np.int64] | None = None,
+    ) -> Literal["completed", "diverged"]: ...
+    def record_now(self) -> None: ...
+    def history(self, run: int = 0) -> dict[str, NDArray[Any]]: ...
+    def weights(self, run: int = 0) -> NDArray[np.float64]: ...  # (h (d + C), 1)
+    def status(self, run: int = 0) -> Literal["running", "completed", "diverged"]: ...
+    def round_of(self, run: int) -> int: ...
+    def state(self) -> dict[str, NDArray[np.float64]]: ...
+    def restore(
+        self,
+        round: int,
+        participations: int,
+        drift: float,
+        state: dict[str, NDArray[np.float64]],
+    ) -> None: ...
+
 class Simulation:
     def __init__(
         self,

@@ -44,6 +44,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
         "method": describe(method),
         "loss": LOSSES[prepared.loss].name,
         "l2": prepared.l2,
+        **({} if prepared.model is None else {"model": describe(prepared.model)}),
         "lr": describe(prepared.lr),
         "rounds": prepared.rounds,
         "init": "zeros" if prepared.starts_at_zero else "given",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from . import scoring
 from .losses import LOSSES, BaseLoss, LossLike
 
-__all__ = ["HeldOut"]
+__all__ = ["HeldOut", "Scores"]
+
+Scores = Callable[[Any, np.ndarray], np.ndarray]  # of rows and weights
 
 OF_LABELS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "test_accuracy": scoring.accuracy,
@@ -25,10 +28,18 @@ class HeldOut:
     All of them take one product with the weights: they are asked for the same ones in turn.
     """
 
-    def __init__(self, X: np.ndarray, y: np.ndarray, task: str, loss: LossLike):
+    def __init__(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        task: str,
+        loss: LossLike,
+        scores: Scores | None = None,
+    ):
         # in one order, for the same numbers to have the same bits
         self._X = np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X
         self._y, self._loss = y, LOSSES[loss]
+        self._scores_of = scores or (lambda X, w: X @ w)
         self._weights: np.ndarray | None = None
         of_scores = {"binary": {**OF_LABELS, **OF_TWO}, "multiclass": OF_LABELS}.get(task, {})
         self.measures: dict[str, Callable[[np.ndarray, int], float]] = {
@@ -47,5 +58,5 @@ class HeldOut:
 
     def _scores(self, w: np.ndarray) -> np.ndarray:
         if self._weights is None or not np.array_equal(w, self._weights):
-            self._weights, self._of_weights = w.copy(), self._X @ w
+            self._weights, self._of_weights = w.copy(), self._scores_of(self._X, w)
         return self._of_weights

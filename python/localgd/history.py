@@ -28,7 +28,7 @@ class Recording:
     ):
         self._unknown = unknown  # measures that cannot be distinguished from others of their name
         self._session = session
-        self._shape = prepared.problem.weights_shape
+        self._shape = prepared.weights_shape
         self._width = math.prod(self._shape)
         self._schedule = prepared.records
         self._measures = prepared.further
@@ -159,6 +159,10 @@ def columns(
             chosen[name] = history[name]
         if name == "loss" and prepared.minimum is not None:
             chosen["suboptimality"] = history["loss"] - prepared.minimum.value
+    if prepared.model is not None:
+        chosen["alignment_angle"] = history["angle"]
+        if not prepared.model.degree:
+            chosen.pop("margin", None)
     taking_part = chosen.pop("participations")
     if not prepared.method.rule.solve:
         chosen["passes"] = taking_part * _passes_each(problem, prepared.method)

@@ -12,7 +12,7 @@ import numpy as np
 from ._backend import core
 from .errors import UnsupportedError
 from .frames import labelled
-from .held_out import HeldOut
+from .held_out import HeldOut, Scores
 from .identification import UnidentifiedError, digest, identify
 from .labels import numbers_of_labels
 from .losses import LOSSES, LossLike, client_gradients
@@ -59,6 +59,7 @@ class Column:
     wants_reference: bool = False
     wants_labels: bool = False  # a classification task
     share: bool = False  # a number from 0 to 1
+    of_networks: bool = False
 
 
 # What the core records, in the order of the history, and what is made or measured here.
@@ -70,6 +71,9 @@ MADE = {
     "bits": Column("communication", "bits"),
     "bits_up": Column("communication from the clients", "bits"),
     "bits_down": Column("communication to the clients", "bits"),
+    "alignment_angle": Column("angle between the parameters and -∇f", "rad", of_networks=True),
+    "accuracy": Column("accuracy on the rows", wants_labels=True, share=True, of_networks=True),
+    "balancedness": Column("imbalance of the layers", of_networks=True),
 }
 OF_MINIMIZER = {
     "suboptimality": Column("f - f*"),
@@ -104,13 +108,17 @@ def further_measures(
     measures: Mapping[str, Measure] | None,
     minimum: Minimum | None = None,
     l2: float = 0.0,
+    scores: Scores | None = None,
 ) -> dict[str, Timed]:
-    """The measures that a run was asked for, by column; ``minimum``: of the same objective."""
+    """The measures that a run was asked for, by column; ``minimum``: of the same objective.
+
+    ``scores(X, w)``: those of a model that is not linear.
+    """
     chosen: dict[str, Timed] = {}
     if minimum is not None:
         chosen["distance"] = lambda w, _: float(np.linalg.norm(w - minimum.weights))
     if test is not None:
-        chosen.update(HeldOut(*held_out_rows(problem, test), problem.task, loss).measures)
+        chosen.update(HeldOut(*held_out_rows(problem, test), problem.task, loss, scores).measures)
     if asymptote is not None:
         chosen.update(_residual_measures(problem, method, loss, lr, asymptote))
     if measures is None:

@@ -20,9 +20,13 @@ from .arguments import (
 )
 from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
 from .errors import UnsupportedError
+from .held_out import Scores
 from .losses import LOSSES, LossLike, check_loss, default_loss
 from .measuring import OF_CORE, Measure, Minimum, Timed, further_measures
 from .methods import Method, check_method
+from .networks.preparing import check_network, measures_of, network_start, scores_with
+from .networks.preparing import plan as network_plan
+from .networks.two_layer import TwoLayer
 from .own_measures import OwnMeasure
 from .problem import Problem, check_problem
 from .progress import check_progress
@@ -49,7 +53,8 @@ class Preparation:
     dtype: str
     loss: LossLike
     l2: float  # λ
-    init: np.ndarray  # w_0, (d, C)
+    model: TwoLayer | None  # or a linear one
+    init: np.ndarray  # w_0, (d, C); of a network its parameters, one column
     starts_at_zero: bool  # no init was given
     reference: np.ndarray  # its direction, (d, C); empty if there is none
     minimum: Minimum | None  # what the reference is, if it is the minimiser of this objective
@@ -75,6 +80,12 @@ class Preparation:
     @cached_property
     def further(self) -> dict[str, Timed]:
         """What Python measures at the records, by column."""
+        if self.model is None:
+            return self._asked_for(None)
+        scores = scores_with(self.model, self.problem, self.init[:, 0])
+        return {**measures_of(self.model, self.problem, scores), **self._asked_for(scores)}
+
+    def _asked_for(self, scores: Scores | None) -> dict[str, Timed]:
         asked = (self.test, self.asymptote, self.measures, self.minimum)
         if all(measure is None for measure in asked):
             return {}
@@ -88,7 +99,13 @@ class Preparation:
             self.measures,
             self.minimum,
             self.l2,
+            scores,
         )
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        """Of the model as users see it: a network's parameters are one vector."""
+        return self.problem.weights_shape if self.model is None else self.init[:, 0].shape
 
     @property
     def itemsize(self) -> int:
@@ -97,6 +114,15 @@ class Preparation:
 
     def plan(self, engine: str) -> Plan:
         """What an engine costs; the cheapest if it is "auto"."""
+        if self.model is not None:
+            return network_plan(
+                self.model,
+                self.problem,
+                self.method,
+                engine=self.engine,
+                itemsize=self.itemsize,
+                memory_limit=self.memory_limit,
+            )
         return choose_engine(
             self.problem,
             self.method,
@@ -117,6 +143,7 @@ def prepare(
     rounds: Any,
     loss: Any = None,
     l2: Any = 0.0,
+    model: Any = None,
     init: Any = None,
     engine: Any = "auto",
     dtype: Any = None,
@@ -140,18 +167,33 @@ def prepare(
     method = check_method(method).on(problem.sizes)
     rounds = check_rounds(rounds, far)
     loss = default_loss(problem.task) if loss is None else check_loss(loss, problem)
+    network = check_network(
+        model,
+        problem,
+        method,
+        engine=engine,
+        l2=l2,
+        reference=reference,
+        asymptote=asymptote,
+    )
+    seed = check.integer("seed", seed, 0)
     record = DEFAULT_RECORD if record is None else record
     records = record_rounds(record, rounds)
     prepared = Preparation(
         problem=problem,
         method=method,
         rounds=rounds,
-        seed=check.integer("seed", seed, 0),
+        seed=seed,
         dtype=problem.dtype.name if dtype is None else check_dtype(dtype),
         loss=loss,
         l2=_check_l2(penalty(l2, problem, loss), method),
-        init=check_init(init, problem),
-        starts_at_zero=init is None,
+        model=network,
+        init=(
+            check_init(init, problem)
+            if network is None
+            else network_start(network, init, problem, seed)
+        ),
+        starts_at_zero=network is None and init is None,
         reference=check_reference(reference, problem),
         minimum=None if far and l2 == 0 else _minimum(reference),
         records=records if far else records.astype(np.int64),

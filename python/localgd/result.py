@@ -17,6 +17,7 @@ from .errors import DivergedError
 from .history import columns
 from .losses import LOSSES
 from .measuring import COLUMNS
+from .networks.trained import TrainedNetwork, network_of
 from .predicting import labels_of, probabilities_of, scores_of
 from .preparation import Preparation
 from .recording import LogSpaced
@@ -29,11 +30,12 @@ __all__ = ["Run", "ending", "load", "make_run"]
 DEFAULTS = {"l2": 0.0, "engine": "auto", "dtype": "float64", "seed": 0, "every_step": False}
 OF_ROUNDS = ("engine", "dtype", "every_step")  # which fast_forward has not
 FORMAT = 2  # of saved runs
+ARRAYS = ("weights", "coefficients", "recorded_weights", "start")  # some of which a run has
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """What :func:`localgd.run` gives back.
+    r"""What :func:`localgd.run` gives back.
 
     ``w_round = w_0 + Aᵀ a`` with the coefficients a of the signed rows (classification losses) or
     plain rows (squared loss) A; with λ, which pulls w_0 to 0, too, for ``w_0 = 0``.
@@ -41,7 +43,8 @@ class Run:
     Attributes
     ----------
     weights : ndarray of shape (d,) or (d, C), float64, or None
-        The global model after ``round`` rounds; None for a kernel problem, which has none.
+        The global model after ``round`` rounds; None for a kernel problem, which has none. Of a
+        network its parameters θ = (W, V), row by row in one vector, which ``model`` takes apart.
     coefficients : ndarray of shape (N,) or (N, C), float64, or None
         a, in the row order of the problem; None after a coordinate-wise server (Adam, Yogi,
         Adagrad), which leaves the span of the rows, and with λ in the engines hybrid and primal.
@@ -59,7 +62,10 @@ class Run:
         differ take part by chance); ``bytes`` that clients and server exchanged since the start,
         and ``bits``, of these ``bits_up`` to the server and ``bits_down`` from it; with the
         minimiser of the objective as reference ``suboptimality`` f(w_k) - f* and ``distance``
-        ‖w_k - w*‖; and the further measures that the run was asked for.
+        ‖w_k - w*‖; and the further measures that the run was asked for. Of a network θ stands
+        for w; ``margin`` is min_j y_j f(x_j)/‖θ‖^D where f is homogeneous of degree D, and there
+        are ``alignment_angle``, that between θ and -∇f(θ), ``accuracy`` on the rows, and
+        ``balancedness`` max_k \|‖w_k‖² - (D - 1)‖v_k‖²\| over the hidden units.
     config : dict
         The settings, as plain values that JSON and TOML can hold.
     engine : str
@@ -79,6 +85,8 @@ class Run:
         What happened and what to do, for a run that was not completed.
     recorded_weights : ndarray of shape (records, d) or (records, d, C), float64, or None
         w_k of every record, if the run was asked to keep them.
+    start : ndarray of shape (h (d + C),) or None
+        θ_0, of a centered network.
 
     Examples
     --------
@@ -101,6 +109,34 @@ class Run:
     message: str = ""
     shortened: int = 0
     recorded_weights: np.ndarray | None = None
+    start: np.ndarray | None = None
+
+    @property
+    def model(self) -> TrainedNetwork:
+        """The network that was trained.
+
+        ``f(x) = s Vᵀ σ(Wᵀ x)``
+
+        Returns
+        -------
+        TrainedNetwork
+            With ``first`` W, ``second`` V and its predictions.
+
+        Raises
+        ------
+        AttributeError
+            For a run of a linear model, which is ``weights``.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> problem = lg.datasets.make_separable(n_clients=2, n_samples=5, n_features=20, seed=0)
+        >>> lg.run(problem, lg.GD(lr=0.1), rounds=5, model=lg.TwoLayer(hidden=8)).model
+        TrainedNetwork(20 → 8 relu → 1)
+        """
+        if "model" not in self.config or self.weights is None:
+            raise AttributeError("model: this run is of a linear model; want its weights")
+        return network_of(self.weights, self.config, self.start)
 
     @property
     def command(self) -> str:
@@ -182,6 +218,8 @@ class Run:
         >>> bool(run.decision_function([[1.0]])[0] < 0 < run.decision_function([[3.0]])[0])
         True
         """
+        if "model" in self.config:
+            return self.model.decision_function(X)
         return scores_of(self.weights, self.config["problem"], X)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -343,11 +381,7 @@ class Run:
             "message": self.message,
             "shortened": self.shortened,
         }
-        kept = {
-            name: getattr(self, name)
-            for name in ("weights", "coefficients", "recorded_weights")
-            if getattr(self, name) is not None
-        }
+        kept = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
         write_npz(
             path,
             meta,
@@ -382,7 +416,7 @@ def make_run(
     they are.
     """
     problem = prepared.problem
-    shape = problem.weights_shape
+    shape = prepared.weights_shape
     if coefficients is not None and problem.task != "multiclass":
         coefficients = coefficients[:, 0]
     return Run(
@@ -391,6 +425,7 @@ def make_run(
         history=columns(prepared, history, further),
         config={**make_config(prepared), **_mean_clients(prepared, history), **(about or {})},
         recorded_weights=history["weights"].reshape(-1, *shape) if prepared.keep_weights else None,
+        start=prepared.init[:, 0] if prepared.model and prepared.model.centered else None,
         **fields,
     )
 
@@ -462,11 +497,10 @@ def load(path: str | os.PathLike[str]) -> Run:
     FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.npz'
     """
     meta, arrays = read_npz(path, "a run saved by localgd", "config")
+    kept: dict[str, Any] = {name: arrays.pop(name, None) for name in ARRAYS}
     try:
         return Run(
-            weights=arrays.pop("weights", None),
-            coefficients=arrays.pop("coefficients", None),
-            recorded_weights=arrays.pop("recorded_weights", None),
+            **kept,
             history={name.removeprefix("history/"): column for name, column in arrays.items()},
             **{key: meta[key] for key in meta if key not in ("format", "arrays")},
         )

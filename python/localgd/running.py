@@ -18,6 +18,7 @@ from .history import Recording
 from .losses import LOSSES, LossLike
 from .measuring import Measure, identified
 from .methods import Method
+from .networks.two_layer import TwoLayer
 from .participation import BIASED, is_biased
 from .preparation import Preparation, prepare
 from .problem import Problem
@@ -40,6 +41,7 @@ def run(
     rounds: int,
     loss: LossLike | None = None,
     l2: float | str = 0.0,
+    model: TwoLayer | None = None,
     init: Any = None,
     engine: str = "auto",
     dtype: Any = None,
@@ -89,11 +91,17 @@ def run(
         :func:`localgd.analysis.smoothness`, ``"κ=1e4"`` (or ``"kappa=1e4"``) is
         ``λ = H/(κ - 1)``, with which no f_i has a condition number (H + λ)/λ above κ, and
         ``"H/N"`` is H over the number of rows. ``Run.config`` has the number.
+    model : TwoLayer, optional
+        A network in place of the linear model x·w: f and its measures are those of
+        ``ℓ(y f(x; θ))``, its parameters θ = (W, V) those of ``Run.model``.
     init : array of shape (d,), or (d, C) for several classes, optional
-        w_0; zeros if not given.
+        w_0; zeros if not given. Of a network "he" (variances 2/d and 1/h, drawn from ``seed``; the
+        default), "small" (the same times 1/100), an int (the seed of "he"), arrays (W, V), or
+        another run's ``model``.
     engine : "auto", "gram", "hybrid" or "primal", default "auto"
         The same trajectory at different cost; "auto" takes the cheapest that fits in memory and
-        can run the method.
+        can run the method. Of a network "hybrid" takes local steps in the span of the client's
+        rows, "primal" in the weights; "auto" decides for each client by the flops.
     dtype : "float64" or "float32", optional
         Type of the rows and of the local phase, which is that of the problem's rows if not given:
         those of another type are copied. The server's state is float64 always.
@@ -194,6 +202,7 @@ def run(
         rounds=rounds,
         loss=loss,
         l2=l2,
+        model=model,
         init=init,
         engine=engine,
         dtype=dtype,
@@ -260,7 +269,7 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
         recording.record_now()
     history = recording.history() if saved is None else saved.joined(recording.history())
     in_weights = prepared.l2 > 0 and plan.engine != "gram"
-    in_span = not prepared.method.server.coordinate_wise and not in_weights
+    in_span = prepared.model is None and not (prepared.method.server.coordinate_wise or in_weights)
     return make_run(
         prepared,
         history,

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._backend import core
 from .losses import LOSSES, LossLike
+from .networks.preparing import network_options
 from .own_server import Stepping
 from .preparation import Preparation
 from .problem import Problem
@@ -33,6 +34,20 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     """Of a run, or of several that share rows and local steps by the engine "side_by_side"."""
     first = runs[0]
     problem = first.problem
+    if first.model is not None:
+        return core.NetworkSimulation(
+            problem.X,
+            problem.y,
+            problem.offsets,
+            problem.weights,
+            run_options(first),
+            network=network_options(first.model, problem, first.engine, engine),
+            loss=first.loss,
+            single=first.dtype == "float32",
+            local=local_options(first),
+            threads=threads,
+            row_weights=problem.relative_weights,
+        )
     return core.Simulation(
         core_rows(problem),
         problem.y,

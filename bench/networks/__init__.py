@@ -1,0 +1,1 @@
+"""Local steps of two-layer networks, localgd beside its rivals."""

@@ -1,0 +1,75 @@
+// What the local steps of one client read and write.
+//
+// The first layer moves in the span of the client's rows, so that its steps can be taken on the
+// pre-activations P = X_i W: n x h numbers that move by K_ii G; or on W itself, by X_i^T G. In both
+// forms what is kept is the deviation from where the steps of the round began:
+//   u = s H V + u_0,  H = sigma(P),  e = -omega l'(u),  G = (s e V^T) o sigma'(P)   of b rows
+//   span     P' <- keep P' + step K_{:,B} G + shift,   n x h
+//   weights  W' <- keep W' + step X_B^T G + shift,     d x h, and P' = X_B W'
+//   both     S <- keep S + G,   V' <- keep V' + step s H^T e + shift
+#pragma once
+
+#include "../steps/batches.hpp"
+#include "panels.hpp"
+
+namespace localgd {
+
+template <class Real>
+struct NetworkClient {
+  Index n, features, hidden, outputs;
+  const Real* rows;         // X_i, n x d, row by row
+  const Real* targets;      // n
+  const Real* row_weights;  // omega, or null
+  const Real* offsets;      // u_0, n x C column by column, or null
+  bool signed_rows;         // the loss is one of y u
+  Real scale;               // s
+  bool first, second;       // layers that are trained
+  Real step = 0, keep = 1;  // eta over the rows of a step; 1 - eta (lambda + mu)
+  const Real* gram;         // K_ii, rows of gram_stride numbers; or null: in the weights
+  Index gram_stride;
+  Panels<Real> start;         // P where the steps began, n x h
+  Panels<Real> moved;         // P' or W'
+  Panels<Real> shift{};       // of the same size, or null
+  Panels<Real> sums;          // S
+  Panels<Real> second_start;  // V^T where they began, C x h, as what follows
+  Panels<Real> second_moved, second_shift{};
+};
+
+// The rows of a step: all of the client's, or those drawn.
+struct StepRows {
+  Index count;
+  const RowDealer::Row* drawn;  // or null
+
+  Index of(Index t) const { return drawn ? drawn[t] : t; }
+};
+
+// Scratch space of one thread, for steps of b rows.
+template <class Real>
+struct NetworkScratch {
+  NetworkScratch(Index largest, Index batch, Index gathered, Index columns, Index outputs)
+      : ahead(steps_ahead(batch)),
+        drawn(static_cast<std::size_t>(ahead * batch)),
+        targets(batch),
+        u(largest * outputs),
+        e(u.size()),
+        activations(largest * columns),
+        pre_activations(largest * columns),
+        gradient(largest * std::min(columns, panel_width<Real>)),
+        second(columns * outputs),
+        gathered_rows(batch * gathered),
+        spread_e((largest + 3) * lanes<Real>),
+        choices((largest + 2) / 3 * panel_width<Real>) {}
+
+  std::int64_t ahead;                 // steps whose batches are drawn in one go
+  std::vector<RowDealer::Row> drawn;  // rows of the batches ahead
+  Vector<Real> targets;               // of a batch
+  Vector<Real> u, e;                  // b x C, column by column
+  Vector<Real> activations;           // H
+  Vector<Real> pre_activations;       // P' of a step in the weights
+  Vector<Real> gradient;              // a panel of G
+  Vector<Real> second;                // V^T
+  Vector<Real> gathered_rows;         // of K_ii or X_i, those of a batch
+  Vector<Real> spread_e, choices;     // see masked.hpp; the latter are integers of that size
+};
+
+}  // namespace localgd

@@ -1,0 +1,610 @@
+// The engine of networks in Real: what clients read, their steps, and the sums over clients.
+//   round  2 n d h flops for X_i W, the steps, and as many for X_i^T b_i;  memory  3 N h reals
+#pragma once
+
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "../loss/registry.hpp"
+#include "../phase/dealers.hpp"
+#include "../phase/phase.hpp"
+#include "../rows/clients.hpp"
+#include "../server/track.hpp"
+#include "corrections.hpp"
+#include "engine.hpp"
+
+namespace localgd {
+
+template <class Real>
+class NetworkEngineOf final : public NetworkEngine {
+ public:
+  NetworkEngineOf(const Data& data, const RunRule& run, const NetworkOptions& options)
+      : data_(data),
+        network_(options.network),
+        clients_(data, network_.outputs, options.loss),
+        kernels_(NetworkKernels<Real>::of(network_.activation)),
+        signed_rows_(with_loss(options.loss, [](auto loss) { return loss.signed_rows; })),
+        round_(data, local_rule(run, options), 1),
+        dealers_(data, round_),
+        columns_(padded<Real>(network_.hidden)),
+        rows_(clients_.rows().dense({0, data.samples()}).rows.data()),
+        theta_(run.server, run.init),
+        initial_(network_.centered ? run.init : Matrix<double>()),
+        first_(data.features(), columns_),
+        second_(C(), columns_),
+        start_(data.samples(), columns_),
+        mean_(data.features(), columns_),
+        sums_(data, rows_, columns_),
+        corrections_(data, round_.rule(), columns_, C()),
+        changes_(data, columns_, C()),
+        last_changes_(data, columns_, C()) {
+    std::vector<double> costs;
+    for (Index i = 0; i < data.clients(); ++i) costs.push_back(flops_of_step(i));
+    work_ = round_.groups().work(costs);
+    constexpr Index range = 64;
+    features_ = Work(std::vector<double>(static_cast<std::size_t>((d() + range - 1) / range),
+                                         2.0 * static_cast<double>(range * columns_)));
+    range_ = range;
+  }
+
+  bool prepare(Team& team, Stop& stop) override {
+    if (!make_grams(team, stop)) return false;
+    for (int t = 0; t < team.threads(); ++t) threads_.emplace_back(*this);
+    if (network_.centered) set_offsets(team);
+    return true;
+  }
+
+  Outcome round(const RoundPlan& plan, Team& team, Stop& stop) override {
+    round_.begin(plan, work_);
+    read_parameters(theta_.value, team);
+    if (corrections_.any()) begin_corrections(team);
+    const bool complete = take_in_pieces(
+        round_, round_.work(), team, stop,
+        [&](Index i, std::int64_t count, std::int64_t done, int thread) {
+          return steps(i, count, done, thread);
+        },
+        [&](Index i, int thread) { finish_client(i, thread); });
+    return complete ? close(team) : Outcome::stopped;
+  }
+
+  const Matrix<double>& parameters() const override { return theta_.value; }
+  const Vector<double>& last_shares() const override { return last_.shares; }
+  const Matrix<double>& last_change() const override { return theta_.change; }
+  Index in_span() const override {
+    Index count = 0;
+    for (Index i = 0; i < data_.clients(); ++i) count += in_span(i);
+    return count;
+  }
+
+  void client_change(Index i, Matrix<double>& change) const override {
+    Matrix<double> b(data_.size(i), h());
+    for (Index j = 0; j < b.rows(); ++j)
+      changes_of(last_changes_, i).for_pieces(j, h(), [&](Index k, Index count, const Real* own) {
+        for (Index l = 0; l < count; ++l) b(j, k + l) = static_cast<double>(own[l]);
+      });
+    const Matrix<double> first = data_.rows->combine(data_.range(i), b);
+    const double kappa = last_.kappa.size() ? last_.kappa[i] : 0,
+                 shrinkage = last_.shrinkage.size() ? last_.shrinkage[i] : 0;
+    change.resize(theta_.value.rows(), 1);
+    for (Index r = 0; r < d(); ++r)
+      for (Index k = 0; k < h(); ++k) {
+        change(r * h() + k) = first(r, k);
+        if (shrinkage != 0 && network_.first)
+          change(r * h() + k) -= shrinkage * last_.before(r * h() + k);
+      }
+    if (kappa != 0)
+      for (Index r = 0; r < d(); ++r)
+        corrections_.last_common_first().for_pieces(
+            r, h(), [&](Index k, Index count, const Real* common) {
+              for (Index l = 0; l < count; ++l)
+                change(r * h() + k + l) -= kappa * static_cast<double>(common[l]);
+            });
+    put_second(seconds_of(last_changes_, i), change);
+  }
+
+  Arrays save() override {
+    Arrays saved;
+    visit(
+        [&](const std::string& name, Matrix<double>& values) { saved.emplace_back(name, values); },
+        [&](const std::string& name, Index rows, const Panels<Real>& panels) {
+          Matrix<double> values(rows, h());
+          for (Index r = 0; r < rows; ++r)
+            panels.for_pieces(r, h(), [&](Index k, Index count, const Real* own) {
+              for (Index l = 0; l < count; ++l) values(r, k + l) = static_cast<double>(own[l]);
+            });
+          saved.emplace_back(name, std::move(values));
+        });
+    return saved;
+  }
+
+  void load(const Arrays& saved) override {
+    const auto find = [&](const std::string& name, Index rows, Index columns) -> const auto& {
+      for (const auto& [known, values] : saved)
+        if (known == name) {
+          if (values.rows() != rows || values.cols() != columns)
+            throw std::invalid_argument("state: '" + name + "' is of another size");
+          return values;
+        }
+      throw std::invalid_argument("state: '" + name + "' is missing");
+    };
+    for (const bool check : {true, false})
+      visit(
+          [&](const std::string& name, Matrix<double>& values) {
+            const Matrix<double>& given = find(name, values.rows(), values.cols());
+            if (!check) values = given;
+          },
+          [&](const std::string& name, Index rows, const Panels<Real>& panels) {
+            const Matrix<double>& values = find(name, rows, h());
+            for (Index r = 0; !check && r < rows; ++r)
+              panels.for_pieces(r, h(), [&](Index k, Index count, Real* own) {
+                for (Index l = 0; l < count; ++l) own[l] = static_cast<Real>(values(r, k + l));
+              });
+          });
+  }
+
+ private:
+  // What the clients' changes of a round are made of: b_i, and that of V^T.
+  struct Changes {
+    Changes(const Data& data, Index columns, Index outputs)
+        : first(data.samples(), columns), second(data.clients() * outputs, columns) {}
+    PanelArray<Real> first, second;
+  };
+
+  // Of the round that led to the present parameters.
+  struct Last {
+    Vector<double> shares, kappa, shrinkage;
+    Matrix<double> before;  // where shrinkage counts
+  };
+
+  // What a thread needs for a client.
+  struct Thread {
+    explicit Thread(const NetworkEngineOf& of) : Thread(of, of.largest()) {}
+
+    struct Largest {
+      Index rows = 0, step = 0, moved = 0, gathered = 0, batch = 0;
+    };
+    Thread(const NetworkEngineOf& of, const Largest& largest)
+        : scratch(std::max(largest.rows, largest.step), largest.batch, largest.gathered,
+                  of.columns_, of.C()),
+          moved(largest.moved, of.columns_),
+          shift(of.shifts() ? largest.moved : 0, of.columns_),
+          second_shift(of.C(), of.columns_),
+          second_start(of.C(), of.columns_),
+          numbers(std::max(largest.rows, panel_width<Real>)),
+          further(numbers) {}
+
+    NetworkScratch<Real> scratch;
+    PanelArray<Real> moved, shift, second_shift, second_start;
+    Vector<double> numbers, further;
+  };
+
+  static LocalRule local_rule(const RunRule& run, const NetworkOptions& options) {
+    LocalRule rule = options.local;
+    rule.prox = run.prox;
+    rule.l2 = run.l2;
+    return rule;
+  }
+
+  Index d() const { return data_.features(); }
+  Index h() const { return network_.hidden; }
+  Index C() const { return network_.outputs; }
+  const LocalRule& rule() const { return round_.rule(); }
+  Thread& own(int thread) { return threads_[static_cast<std::size_t>(thread)]; }
+  const Real* rows_of_client(Index i) const { return rows_ + data_.begin(i) * d(); }
+  Panels<Real> changes_of(const Changes& changes, Index i) const {
+    return changes.first.from(data_.begin(i));
+  }
+  Panels<Real> seconds_of(const Changes& changes, Index i) const {
+    return changes.second.from(i * C());
+  }
+
+  // A step in the span takes 2 n b h flops, one in the weights 4 b d h.
+  bool in_span(Index i) const {
+    if (network_.form != "auto") return network_.form == "span";
+    return data_.size(i) <= 2 * d();
+  }
+  // K_ii is of use: there are steps after the first one, or clients start elsewhere.
+  bool wants_gram(Index i) const {
+    return network_.first && in_span(i) && (round_.steps(i) > 1 || corrections_.displace());
+  }
+  bool moves_weights(Index i) const {
+    return network_.first && !in_span(i) && (round_.steps(i) > 1 || corrections_.any());
+  }
+  double flops_of_step(Index i) const {
+    return (in_span(i) ? 2.0 * static_cast<double>(data_.size(i))
+                       : 4.0 * static_cast<double>(d())) *
+           static_cast<double>(round_.rows_of_step(i) * columns_);
+  }
+  // Something joins every step.
+  bool shifts() const { return rule().l2 > 0 || corrections_.any(); }
+
+  typename Thread::Largest largest() const {
+    typename Thread::Largest most;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      most.rows = std::max(most.rows, data_.size(i));
+      most.step = std::max(most.step, round_.rows_of_step(i));
+      most.batch = std::max(most.batch, round_.batch(i));
+      const Index moved = wants_gram(i) ? data_.size(i) : moves_weights(i) ? d() : 0;
+      most.moved = std::max(most.moved, moved);
+      most.gathered = std::max(most.gathered, moved);
+    }
+    return most;
+  }
+
+  // K_ii of those who want it, with rows that do not all begin in the same set of a cache.
+  bool make_grams(Team& team, Stop& stop) {
+    const auto clients = static_cast<std::size_t>(data_.clients());
+    gram_at_.assign(clients, -1);
+    gram_stride_.assign(clients, 0);
+    Index size = 0;
+    for (Index i = 0; i < data_.clients(); ++i) {
+      if (!wants_gram(i)) continue;
+      constexpr Index page = 4096 / sizeof(Real);
+      Index stride = padded<Real>(data_.size(i));
+      if (stride % page == 0) stride += lanes<Real>;
+      gram_at_[static_cast<std::size_t>(i)] = size;
+      gram_stride_[static_cast<std::size_t>(i)] = stride;
+      size += stride * data_.size(i);
+    }
+    grams_ = LargeArray<Real>(size);
+    std::fill_n(grams_.data(), size, Real(0));
+    round_.groups().for_each(team, work_, stop, [&](Index i) {
+      if (!wants_gram(i)) return;
+      const Index n = data_.size(i);
+      Eigen::Map<RowMatrix<Real>, 0, Eigen::OuterStride<>> K(
+          grams_.data() + gram_at_[static_cast<std::size_t>(i)], n, n,
+          Eigen::OuterStride<>(gram_stride_[static_cast<std::size_t>(i)]));
+      clients_.rows().gram(data_.range(i), data_.range(i), K);
+    });
+    return !stop.requested();
+  }
+
+  // W and V^T in Real.
+  void read_parameters(const Matrix<double>& theta, Team& team) {
+    team.for_each(features_, [&](Index item, int) {
+      for (Index r = item * range_; r < std::min((item + 1) * range_, d()); ++r)
+        first_.all().for_pieces(r, h(), [&](Index k, Index count, Real* own) {
+          const double* from = theta.data() + r * h() + k;
+          for (Index l = 0; l < count; ++l) own[l] = static_cast<Real>(from[l]);
+        });
+    });
+    const double* V = theta.data() + d() * h();
+    for (Index c = 0; c < C(); ++c)
+      second_.all().for_pieces(c, h(), [&](Index k, Index count, Real* own) {
+        for (Index l = 0; l < count; ++l) own[l] = static_cast<Real>(V[(k + l) * C() + c]);
+      });
+  }
+  // V^T of panels in its place among the parameters.
+  void put_second(const Panels<Real>& panels, Matrix<double>& theta) const {
+    double* V = theta.data() + d() * h();
+    for (Index c = 0; c < C(); ++c)
+      panels.for_pieces(c, h(), [&](Index k, Index count, const Real* own) {
+        for (Index l = 0; l < count; ++l) V[(k + l) * C() + c] = static_cast<double>(own[l]);
+      });
+  }
+
+  // With it the outputs at the start of the run are 0.
+  void set_offsets(Team& team) {
+    read_parameters(initial_, team);
+    Vector<Real> offsets(data_.samples() * C());
+    round_.groups().for_each(team, work_, [&](Index i, int thread) {
+      const NetworkClient<Real> client = view(i, thread);
+      set_start(client);
+      client.second_moved.fill(C(), 0);
+      kernels_.derivatives(client, own(thread).scratch, clients_.kernels().derivatives.known);
+      const Real* u = own(thread).scratch.u.data();
+      const Index n = data_.size(i);
+      for (Index k = 0; k < n * C(); ++k)
+        offsets[data_.begin(i) * C() + k] = -(signed_rows_ ? u[k] * client.targets[k] : u[k]);
+    });
+    offsets_ = std::move(offsets);
+  }
+
+  void begin_corrections(Team& team) {
+    if (corrections_.found())
+      round_.for_participants(team, round_.work(), [&](Index i, int thread) {
+        const NetworkClient<Real> client = view(i, thread);
+        set_start(client);
+        client.second_moved.fill(C(), 0);
+        NetworkScratch<Real>& scratch = own(thread).scratch;
+        kernels_.derivatives(client, scratch, clients_.kernels().derivatives.known);
+        auto e = own(thread).numbers.head(client.n);
+        for (Index c = 0; c < C(); ++c) {
+          auto of_output = scratch.e.segment(c * client.n, client.n);
+          e = of_output.template cast<double>();
+          corrections_.rule().find(client.n, e.data());
+          of_output = e.template cast<Real>();
+        }
+        kernels_.gradient(client, scratch, corrections_.first(i), corrections_.second(i));
+      });
+    corrections_.begin(round_, sums_, team);
+  }
+
+  NetworkClient<Real> view(Index i, int thread) {
+    const auto at = static_cast<std::size_t>(i);
+    const bool span = wants_gram(i);
+    Thread& of = own(thread);
+    NetworkClient<Real> client{
+        .n = data_.size(i),
+        .features = d(),
+        .hidden = h(),
+        .outputs = C(),
+        .rows = rows_of_client(i),
+        .targets = clients_.targets(i),
+        .row_weights = clients_.row_weights(i),
+        .offsets = offsets_.size() ? offsets_.data() + data_.begin(i) * C() : nullptr,
+        .signed_rows = signed_rows_,
+        .scale = static_cast<Real>(network_.scale),
+        .first = network_.first,
+        .second = network_.second,
+        .gram = span ? grams_.data() + gram_at_[at] : nullptr,
+        .gram_stride = gram_stride_[at],
+        .start = start_.from(data_.begin(i)),
+        .moved = {of.moved.all().data, span ? data_.size(i) : d(), columns_},
+        .sums = changes_of(changes_, i),
+        .second_start = second_.all(),
+        .second_moved = seconds_of(changes_, i),
+    };
+    if (shifts()) {
+      if (wants_gram(i) || moves_weights(i))
+        client.shift = {of.shift.all().data, client.moved.rows, columns_};
+      client.second_shift = of.second_shift.all();
+    }
+    return client;
+  }
+
+  // P = X_i W
+  void set_start(const NetworkClient<Real>& c) const {
+    for (Index p = 0; p < c.start.count(); ++p)
+      NetworkKernels<Real>::multiply(Stored::by_rows, {c.n, d(), c.start.width(p), c.rows, d(),
+                                                       first_.all()[p], 1, 0, nullptr, c.start[p]});
+  }
+
+  std::int64_t steps(Index i, std::int64_t count, std::int64_t done, int thread) {
+    NetworkClient<Real> client = view(i, thread);
+    client.step = static_cast<Real>(round_.step(i));
+    client.keep = static_cast<Real>(round_.keep());
+    if (corrections_.displace()) client.second_start = own(thread).second_start.all();
+    if (done == 0) start_client(client, i, thread);
+    kernels_.steps(client, own(thread).scratch, clients_.kernels().derivatives.known,
+                   rule().stochastic() ? &dealers_.of(i) : nullptr, round_.batch(i), count,
+                   done == 0, done + count == round_.steps(i));
+    return count;
+  }
+
+  void start_client(const NetworkClient<Real>& client, Index i, int thread) {
+    dealers_.begin(round_, i);
+    if (!corrections_.found()) set_start(client);  // else it is there
+    client.sums.fill(client.n, 0);
+    client.second_moved.fill(C(), 0);
+    if (wants_gram(i) || moves_weights(i)) client.moved.fill(client.moved.rows, 0);
+    if (!shifts()) return;
+    if (wants_gram(i))
+      shift_in_span(client, i);
+    else if (moves_weights(i))
+      shift_in_weights(client, i);
+    shift_second(client, i, thread);
+  }
+
+  // shift = eta (K_ii gamma - X_i c) - eta lambda P; or where clients are displaced P moves by the
+  // former.
+  void shift_in_span(const NetworkClient<Real>& client, Index i) const {
+    const bool displaced = corrections_.displace();
+    const Real pull = static_cast<Real>(-round_.l2_step()),
+               times = displaced ? Real(1) : static_cast<Real>(round_.plan().lr);
+    for (Index p = 0; p < client.start.count(); ++p) {
+      const Index width = client.start.width(p), numbers = client.n * width;
+      Real *start = client.start[p], *shift = client.shift[p];
+      if (corrections_.any()) {
+        Real* q = displaced ? start : shift;
+        NetworkKernels<Real>::multiply(
+            Stored::by_columns,
+            {client.n, client.n, width, client.gram, client.gram_stride, corrections_.first(i)[p],
+             times, displaced ? Real(1) : Real(0), nullptr, q});
+        NetworkKernels<Real>::multiply(Stored::by_rows,
+                                       {client.n, d(), width, client.rows, d(),
+                                        corrections_.common_first()[p], -times, 1, nullptr, q});
+      }
+      if (displaced || !corrections_.any())
+        for (Index j = 0; j < numbers; ++j) shift[j] = pull * start[j];
+      else if (rule().l2 > 0)
+        for (Index j = 0; j < numbers; ++j) shift[j] += pull * start[j];
+    }
+  }
+  // The same of W, with q_i = X_i^T gamma - c.
+  void shift_in_weights(const NetworkClient<Real>& client, Index i) const {
+    const bool displaced = corrections_.displace();
+    const Real pull = static_cast<Real>(-round_.l2_step()),
+               times = displaced ? Real(1) : static_cast<Real>(round_.plan().lr);
+    for (Index p = 0; p < client.start.count(); ++p) {
+      const Index width = client.start.width(p), numbers = d() * width;
+      Real *q = client.shift[p], *W = first_.all()[p];
+      if (corrections_.any()) {
+        NetworkKernels<Real>::multiply(
+            Stored::by_columns, {d(), client.n, width, client.rows, d(), corrections_.first(i)[p],
+                                 times, 0, nullptr, q});
+        const Real* common = corrections_.common_first()[p];
+        for (Index j = 0; j < numbers; ++j) q[j] -= times * common[j];
+      }
+      if (displaced) {
+        NetworkKernels<Real>::multiply(Stored::by_rows, {client.n, d(), width, client.rows, d(), q,
+                                                         1, 1, nullptr, client.start[p]});
+        for (Index j = 0; j < numbers; ++j) q[j] = pull * (W[j] + q[j]);
+      } else if (!corrections_.any()) {
+        for (Index j = 0; j < numbers; ++j) q[j] = pull * W[j];
+      } else if (rule().l2 > 0) {
+        for (Index j = 0; j < numbers; ++j) q[j] += pull * W[j];
+      }
+    }
+  }
+  void shift_second(const NetworkClient<Real>& client, Index i, int thread) {
+    const bool displaced = corrections_.displace();
+    const Real pull = static_cast<Real>(-round_.l2_step()),
+               lr = static_cast<Real>(round_.plan().lr);
+    for (Index p = 0; p < client.second_shift.count(); ++p)
+      for (Index j = 0; j < C() * client.second_shift.width(p); ++j) {
+        Real V = second_.all()[p][j], q = 0;
+        if (corrections_.any() && network_.second)
+          q = corrections_.second(i)[p][j] - corrections_.common_second()[p][j];
+        if (displaced) own(thread).second_start.all()[p][j] = V += q;
+        client.second_shift[p][j] = (displaced ? Real(0) : lr * q) + pull * V;
+      }
+  }
+
+  // b_i of the sums of the steps; and the next gamma_i of those that are kept.
+  void finish_client(Index i, int thread) {
+    const NetworkClient<Real> client = view(i, thread);
+    const Real step = static_cast<Real>(round_.step(i));
+    for (Index p = 0; p < client.sums.count(); ++p)
+      for (Index j = 0; j < client.n * client.sums.width(p); ++j) client.sums[p][j] *= step;
+    const double shrinkage = round_.shrinkage(i);
+    if (corrections_.kept()) {
+      renew(i, client.n, client.sums, corrections_.first(i), corrections_.next_first(i), thread);
+      finish_second(client, i, shrinkage, thread);
+    }
+    if (corrections_.any()) {
+      const Real times =
+          static_cast<Real>(corrections_.pull() ? corrections_.kappa(i) : -shrinkage);
+      if (network_.first)
+        client.sums.with(corrections_.first(i), client.n,
+                         [times](Real& b, Real gamma) { b += times * gamma; });
+    }
+  }
+
+  // The next gamma of the second layer, of what its own derivatives changed it by.
+  void finish_second(const NetworkClient<Real>& client, Index i, double shrinkage, int thread) {
+    const Panels<Real> next = corrections_.next_second(i);
+    const Real kappa = static_cast<Real>(corrections_.kappa(i)),
+               less = static_cast<Real>(shrinkage);
+    for (Index p = 0; network_.second && p < next.count(); ++p)
+      for (Index j = 0; j < C() * next.width(p); ++j)
+        next[p][j] = client.second_moved[p][j] + less * second_.all()[p][j] -
+                     kappa * (corrections_.second(i)[p][j] - corrections_.common_second()[p][j]);
+    renew(i, C(), next, corrections_.second(i), next, thread);
+  }
+
+  void renew(Index i, Index rows, const Panels<Real>& changes, const Panels<Real>& gamma,
+             const Panels<Real>& next, int thread) {
+    const StepsTaken taken{round_.plan().lr, rule().prox, round_.tau(i)};
+    double *before = own(thread).numbers.data(), *now = own(thread).further.data();
+    for (Index p = 0; p < changes.count(); ++p) {
+      const Index width = changes.width(p);
+      for (Index r = 0; r < rows; ++r) {
+        std::copy_n(changes[p] + r * width, width, before);
+        std::copy_n(gamma[p] + r * width, width, now);
+        double renewed[panel_width<Real>];
+        corrections_.rule().renew(taken, before, now, width, renewed);
+        for (Index j = 0; j < width; ++j) next[p][r * width + j] = static_cast<Real>(renewed[j]);
+      }
+    }
+  }
+
+  // D = sum_i u_i (theta_{k,i} - theta_k), and the server's step.
+  Outcome close(Team& team) {
+    const Participants& now = round_.participants();
+    if (network_.first)
+      sums_.sum(
+          team, [&](auto task) { now.for_each(task); }, [&](Index i) { return round_.share(i); },
+          changes_.first.all(), mean_.all());
+    const double common = corrections_.any() ? corrections_.mean_kappa() : 0,
+                 shrinkage = network_.first ? round_.mean_shrinkage() : 0;
+    const double* W = theta_.value.data();
+    double* D = theta_.mean.data();
+    team.for_each(features_, [&](Index item, int) {
+      const Index first = item * range_, end = std::min(first + range_, d());
+      for (Index r = first; r < end; ++r) {
+        mean_.all().for_pieces(r, h(), [&](Index k, Index count, const Real* own) {
+          const Index at = r * h() + k;
+          for (Index l = 0; l < count; ++l)
+            D[at + l] = static_cast<double>(own[l]) - shrinkage * W[at + l];
+        });
+        if (common != 0 && network_.first)
+          corrections_.common_first().for_pieces(
+              r, h(), [&](Index k, Index count, const Real* own) {
+                for (Index l = 0; l < count; ++l)
+                  D[r * h() + k + l] -= common * static_cast<double>(own[l]);
+              });
+      }
+      theta_.advance(round_.plan().round, first * h(), (end - first) * h());
+    });
+    add_second(D + d() * h());
+    theta_.advance(round_.plan().round, d() * h(), h() * C());
+    if (!theta_.finite()) return Outcome::not_finite;
+    if (round_.mean_shrinkage() > 0) last_.before = theta_.value;
+    theta_.commit();
+    commit(team);
+    return Outcome::done;
+  }
+
+  void add_second(double* D) {
+    std::fill_n(D, h() * C(), 0.0);
+    round_.participants().for_each([&](Index i) {
+      const double u = round_.share(i);
+      for (Index c = 0; c < C(); ++c)
+        seconds_of(changes_, i).for_pieces(c, h(), [&](Index k, Index count, const Real* own) {
+          for (Index l = 0; l < count; ++l) D[(k + l) * C() + c] += u * static_cast<double>(own[l]);
+        });
+    });
+  }
+
+  void commit(Team& team) {
+    const Participants& now = round_.participants();
+    last_.shares = now.shares();
+    if (corrections_.any() || round_.mean_shrinkage() > 0)
+      last_.kappa.setZero(data_.clients()), last_.shrinkage.setZero(data_.clients());
+    now.for_each([&](Index i) {
+      if (corrections_.any()) last_.kappa[i] = corrections_.kappa(i);
+      if (round_.mean_shrinkage() > 0) last_.shrinkage[i] = round_.shrinkage(i);
+      if (!corrections_.displace()) return;  // or where clients began is in what they moved by
+      if (network_.first)
+        changes_of(changes_, i).with(corrections_.first(i), data_.size(i), [](Real& b, Real gamma) {
+          b += gamma;
+        });
+      if (!network_.second) return;
+      const auto add = [&](Real sign) {
+        return [sign](Real& change, Real q) { change += sign * q; };
+      };
+      seconds_of(changes_, i).with(corrections_.second(i), C(), add(1));
+      seconds_of(changes_, i).with(corrections_.common_second(), C(), add(-1));
+    });
+    corrections_.commit(round_, sums_, team);
+    std::swap(changes_, last_changes_);
+  }
+
+  // Shows what a restored run needs: show(name, values) and panels(name, rows, panels).
+  template <class Show, class ShowPanels>
+  void visit(Show&& show, ShowPanels&& panels) {
+    show("parameters", theta_.value);
+    if (theta_.velocity.size()) show("velocity", theta_.velocity);
+    if (theta_.squares.size()) show("squares", theta_.squares);
+    corrections_.visit(panels, show);
+  }
+
+  const Data& data_;
+  const Network network_;
+  const Clients<Real> clients_;
+  const NetworkKernels<Real> kernels_;
+  const bool signed_rows_;
+  Round round_;
+  Dealers dealers_;
+  const Index columns_;     // h, padded
+  const Real* const rows_;  // X
+  Track theta_;
+  const Matrix<double> initial_;     // where outputs are 0, or empty
+  PanelArray<Real> first_, second_;  // W, d x h, and V^T, C x h
+  PanelArray<Real> start_;           // X W, N x h
+  PanelArray<Real> mean_;            // sum_i u_i X_i^T b_i
+  RowSums<Real> sums_;
+  NetworkCorrections<Real> corrections_;
+  Changes changes_, last_changes_;
+  Last last_;
+  Vector<Real> offsets_;  // u_0, or empty
+  LargeArray<Real> grams_;
+  std::vector<Index> gram_at_, gram_stride_;
+  Work work_, features_;
+  Index range_;  // features of an item
+  std::vector<Thread> threads_;
+};
+
+}  // namespace localgd

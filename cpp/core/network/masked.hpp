@@ -1,0 +1,133 @@
+// The product with G of a ReLU network with one output in less than its flops. A column of G is
+// s v_j times numbers e_k of which some are 0, so what a row of the product takes of a few k is one
+// of few sums: of lanes = 2^bits numbers a register holds all sums of `bits` of them, and one
+// permutation picks those of many hidden units. Four float32 rows cost a permutation and a sum in
+// place of four multiply-adds, and as many more for the table, which serves a whole panel.
+#pragma once
+
+#include <cstdint>
+
+#include "client.hpp"
+
+namespace localgd {
+
+#if defined(__AVX512F__) && defined(__GNUC__)
+template <class Real>
+inline constexpr int mask_bits = sizeof(Real) == sizeof(float) ? 4 : 3;
+
+namespace detail {
+template <class Real>
+struct ChoicesOf {
+  using Number = std::conditional_t<sizeof(Real) == 4, std::int32_t, std::int64_t>;
+  typedef Number type __attribute__((vector_size(64), aligned(sizeof(Real)), may_alias));
+};
+}  // namespace detail
+template <class Real>
+using Choices = typename detail::ChoicesOf<Real>::type;
+
+LOCALGD_IN_PLACE Register<float> pick(Register<float> table, Choices<float> choices) {
+  return (Register<float>)_mm512_permutexvar_ps((__m512i)choices, (__m512)table);
+}
+LOCALGD_IN_PLACE Register<double> pick(Register<double> table, Choices<double> choices) {
+  return (Register<double>)_mm512_permutexvar_pd((__m512i)choices, (__m512d)table);
+}
+
+// e_k in the places s of a register whose bit for k is 1, for all k in groups of `bits`.
+template <class Real>
+void spread(const Real* e, Index count, Real* spread_e) {
+  constexpr int bits = mask_bits<Real>;
+  for (Index k = 0; k < (count + bits - 1) / bits * bits; ++k, spread_e += lanes<Real>)
+    for (Index s = 0; s < lanes<Real>; ++s)
+      spread_e[s] = k < count && (s >> (k % bits) & 1) ? e[k] : Real(0);
+}
+
+// Which of the sums each hidden unit of a panel takes, by H > 0; and S += G.
+template <class Real>
+LOCALGD_ONE_COPY void choose(const StepRows& rows, Index width, const Real* values, const Real* e,
+                             const Real* scaled_second, Choices<Real>* choices, Real* sums) {
+  constexpr int bits = mask_bits<Real>;
+  const Register<Real> zero{};
+  for (Index first = 0; first < rows.count; first += bits)
+    for (Index j = 0; j < width; j += lanes<Real>, ++choices) {
+      Choices<Real> chosen{};
+      const Register<Real> v = load(scaled_second + j);
+      for (int i = 0; i < bits && first + i < rows.count; ++i) {
+        const Index t = first + i;
+        const auto positive = load(values + t * width + j) > zero;
+        chosen |= positive & (Choices<Real>{} + (1 << i));
+        Real* sum = sums + rows.of(t) * width + j;
+        store(sum, load(sum) + (positive ? e[t] * v : zero));
+      }
+      *choices = chosen;
+    }
+}
+
+// See PanelProduct; B = G, of which alpha s V is what each column has in common.
+template <class Real>
+struct MaskedProduct {
+  Index rows, depth, width;
+  const Real* a;  // A(r, k) = a[k stride + r]
+  Index stride;
+  const Real* spread_e;
+  const Choices<Real>* choices;
+  const Real* scale;  // alpha s V of the panel
+  Real keep;
+  const Real* shift;
+  Real* c;
+};
+
+template <class Real, int R, int V>
+LOCALGD_ONE_COPY void masked_tile(const MaskedProduct<Real>& of, Index first, Index group,
+                                  Index end, Real keep, const Real* shift) {
+  constexpr int bits = mask_bits<Real>;
+  constexpr Index width = V * lanes<Real>;
+  Register<Real> sums[R][V] = {};
+  for (; group < end; ++group) {
+    const Real *a[bits], *e = of.spread_e + group * bits * lanes<Real>;
+    for (int i = 0; i < bits; ++i)  // e is 0 beyond the last
+      a[i] = of.a + std::min(group * bits + i, of.depth - 1) * of.stride + first;
+    Register<Real> tables[R] = {};
+    unrolled<bits>([&](auto i) LOCALGD_LAMBDA_IN_PLACE {
+      const Register<Real> part = load(e + i * lanes<Real>);
+      unrolled<R>([&](auto r) LOCALGD_LAMBDA_IN_PLACE {
+        tables[r] = multiply_add(all_lanes(a[i][r]), part, tables[r]);
+      });
+    });
+    unrolled<V>([&](auto v) LOCALGD_LAMBDA_IN_PLACE {
+      const Choices<Real> choices = of.choices[group * V + v];
+      unrolled<R>([&](auto r) LOCALGD_LAMBDA_IN_PLACE { sums[r][v] += pick(tables[r], choices); });
+    });
+  }
+  Real* c = of.c + first * width;
+  unrolled<R>([&](auto r) LOCALGD_LAMBDA_IN_PLACE {
+    unrolled<V>([&](auto v) LOCALGD_LAMBDA_IN_PLACE {
+      const Index at = r * width + v * lanes<Real>;
+      Register<Real> base = load(c + at);
+      if (keep != Real(1)) base *= all_lanes(keep);
+      if (shift) base += load(shift + first * width + at);
+      store(c + at, multiply_add(load(of.scale + v * lanes<Real>), sums[r][v], base));
+    });
+  });
+}
+
+template <class Real>
+void multiply_masked(const MaskedProduct<Real>& of) {
+  constexpr Index block = 32;  // groups whose choices stay in the first-level cache
+  const Index groups = (of.depth + mask_bits<Real> - 1) / mask_bits<Real>;
+  with_size<static_cast<int>(panel_registers<Real>)>(of.width / lanes<Real>, [&](auto V) {
+    for (Index g = 0; g < groups; g += block)
+      in_pieces<6, 2, 1>(of.rows, [&](Index first, auto R) {
+        masked_tile<Real, R.value, V.value>(of, first, g, std::min(g + block, groups),
+                                            g == 0 ? of.keep : Real(1),
+                                            g == 0 ? of.shift : nullptr);
+      });
+  });
+}
+#else
+template <class Real>
+inline constexpr int mask_bits = 0;  // of this instruction set there is no such product
+template <class Real>
+using Choices = Real;
+#endif
+
+}  // namespace localgd

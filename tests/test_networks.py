@@ -1,0 +1,363 @@
+"""Two-layer networks: every method, loss and activation against the oracle of its formula."""
+
+from __future__ import annotations
+
+import network_oracle
+import numpy as np
+import oracle
+import pytest
+import registry
+
+import localgd as lg
+from localgd.networks import two_layer
+
+ENGINES = ("hybrid", "primal")
+ROUNDS = 25
+RECORD = (1, 7, 20)
+STEEP = ("exponential", "poisson", "squared", "squared_hinge", "quadratic")  # want smaller steps
+HIDDEN = (1, 3, 21)  # none fills a register, the last more than one
+
+METHODS = [case for case in registry.METHODS if not case.solve]
+SETTINGS = [  # of the network, and λ
+    {},
+    {"l2": 0.3},
+    {"train": "first"},
+    {"train": "second"},
+    {"scale": 1.5, "centered": True},
+]
+# Every method with every loss and activation, on one of the settings and widths after the other.
+CASES = [
+    (case, loss, activation, SETTINGS[(k + m) % len(SETTINGS)], HIDDEN[(k + 2 * m) % len(HIDDEN)])
+    for m, case in enumerate(METHODS)
+    for k, (loss, activation) in enumerate(
+        (loss, activation) for loss in registry.LOSSES for activation in two_layer.ACTIVATIONS
+    )
+    if (k + m) % 5 == 0
+]
+PLAIN = [
+    (registry.MethodCase(name), loss, activation, settings, 3)
+    for name in ("GD", "LocalGD", "LocalSGD", "Scaffold", "FedGA")
+    for loss in ("logistic", "softmax", "squared")
+    for activation in two_layer.ACTIVATIONS
+    for settings in SETTINGS
+]
+
+
+def name(value):
+    return getattr(value, "name", None)
+
+
+def start(model: lg.TwoLayer, d: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    W = rng.standard_normal((d, model.hidden)) / 2
+    return W, rng.standard_normal((model.hidden, outputs)) / (4 * np.sqrt(model.hidden))
+
+
+def objective(model: lg.TwoLayer, loss: str, outputs: int, theta: np.ndarray, l2: float):
+    return network_oracle.NetworkObjective(
+        "network",
+        l2,
+        of=loss,
+        hidden=model.hidden,
+        outputs=outputs,
+        activation=model.activation,
+        scale=model.scale,
+        train=model.train,
+        start=tuple(theta) if model.centered else None,
+    )
+
+
+@pytest.mark.parametrize(("case", "loss", "activation", "settings", "hidden"), CASES, ids=name)
+def test_every_method_agrees_with_the_oracle(case, loss, activation, settings, hidden):
+    compare(case, loss, activation, settings, hidden)
+
+
+@pytest.mark.parametrize(("case", "loss", "activation", "settings", "hidden"), PLAIN, ids=name)
+def test_plain_methods_agree_with_the_oracle(case, loss, activation, settings, hidden):
+    compare(case, loss, activation, settings, hidden, weights=(0.5, 2.0, 0.25))
+
+
+def compare(case, loss, activation, settings, hidden, weights="equal"):
+    options = dict(settings)
+    l2 = options.pop("l2", 0.0)
+    if loss in STEEP and case.options.get("beta"):
+        hidden = min(hidden, 3)  # or displacements overflow
+    model = lg.TwoLayer(hidden, activation, **options)
+    rate = 0.1 * 0.2 ** ((loss in STEEP) + (activation in STEEP))
+    problem, rows = registry.problem(loss, weights), registry.clients(loss)
+    layers = start(model, problem.n_features, problem.n_classes)
+    theta = np.concatenate([layer.ravel() for layer in layers])
+    p = registry.client_weights(weights, problem.sizes)
+    target = objective(model, loss, problem.n_classes, theta, l2)
+    method = case.make(rate)
+    want = oracle.simulate(
+        rows,
+        p,
+        loss=target,
+        step=case.step(lambda k: rate, p),
+        rounds=ROUNDS,
+        init=theta,
+        record=RECORD,
+        shares=registry.shares(problem, method, ROUNDS),
+    )
+    for engine in ENGINES:
+        for dtype in registry.DTYPES:
+            run = lg.run(
+                problem,
+                method,
+                rounds=ROUNDS,
+                loss=loss,
+                l2=l2,
+                model=model,
+                init=layers,
+                engine=engine,
+                dtype=dtype,
+                record=RECORD,
+                seed=registry.SEED,
+            )
+            where = f"{engine}, {dtype}"
+            assert run.status == "completed", where
+            tolerance = registry.TOLERANCE[dtype]
+            registry.assert_close(run.weights, want.weights, 10 * tolerance, where)
+            assert_history(run, want, tolerance, where)
+
+
+def assert_history(run, want, tolerance, where):
+    for column in ("loss", "norm", "grad_norm"):
+        registry.assert_close(
+            run.history[column], want.history[column], 30 * tolerance, f"{column}, {where}"
+        )
+    moved = np.nanmax(want.history["norm"]) ** 2
+    np.testing.assert_allclose(
+        run.history["drift"],
+        want.history["drift"],
+        rtol=30 * tolerance,
+        atol=tolerance**2 * moved,
+        err_msg=f"drift, {where}",
+    )
+    if "margin" in run.history:
+        scale = np.nanmax(np.abs(want.history["margin"]))
+        np.testing.assert_allclose(
+            run.history["margin"],
+            want.history["margin"],
+            atol=100 * tolerance * scale,
+            rtol=100 * tolerance,
+            err_msg=f"margin, {where}",
+        )
+
+
+# -- What a run offers -----------------------------------------------------------------------------
+
+PROBLEM = lg.datasets.make_separable(n_clients=4, n_samples=6, n_features=30, seed=0)
+METHOD = lg.LocalSGD(local_steps=4, lr=0.3, batch_size=3)
+MODEL = lg.TwoLayer(hidden=20)
+
+
+def trained(problem=PROBLEM, method=METHOD, rounds=60, loss="logistic", model=MODEL, **options):
+    return lg.run(problem, method, rounds=rounds, loss=loss, model=model, **options)
+
+
+def same_run(one, other):
+    np.testing.assert_array_equal(one.weights, other.weights)
+    for column in one.history:
+        np.testing.assert_array_equal(one.history[column], other.history[column], column)
+
+
+def test_the_engine_is_chosen_by_flops_for_each_client():
+    rng = np.random.default_rng(0)
+
+    def problem(*sizes):
+        return lg.Problem([(rng.standard_normal((n, 4)), np.ones(n)) for n in sizes])
+
+    assert trained(problem(8, 3), lg.LocalGD(local_steps=3, lr=0.1), 2).engine == "hybrid"
+    assert trained(problem(9, 12), lg.LocalGD(local_steps=3, lr=0.1), 2).engine == "primal"
+    mixed = problem(3, 90)
+    runs = [
+        trained(mixed, lg.LocalGD(local_steps=3, lr=0.1), 5, engine=engine)
+        for engine in ("auto", "hybrid", "primal")
+    ]
+    for run in runs[1:]:
+        np.testing.assert_allclose(run.weights, runs[0].weights, rtol=1e-12, atol=1e-14)
+
+
+def test_gram_blocks_respect_the_memory_limit():
+    limit = 4 * 6**2 * 8 - 1
+    assert trained(memory_limit=limit).engine == "primal"
+    with pytest.raises(lg.UnsupportedError, match="memory_limit"):
+        trained(memory_limit=limit, engine="hybrid")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("method", [METHOD, lg.Scaffold(local_steps=3, lr=0.2, participation=2)])
+def test_same_bits_for_any_threads_and_after_a_resume(engine, method, tmp_path):
+    options = {"engine": engine, "method": method, "seed": 3}
+    whole = trained(threads=1, **options)
+    same_run(whole, trained(threads=3, **options))
+    trained(rounds=23, checkpoint=tmp_path / "run.npz", **options)
+    same_run(whole, trained(checkpoint=tmp_path / "run.npz", **options))
+    with pytest.raises(ValueError, match="model"):
+        trained(model=lg.TwoLayer(20, "leaky_relu"), checkpoint=tmp_path / "run.npz", **options)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("intercept", [None, "column"])
+def test_a_saved_run_predicts_as_before(tmp_path, centered, intercept):
+    problem = lg.Problem([(PROBLEM.X, PROBLEM.y)], intercept=intercept)
+    run = trained(problem, lg.GD(lr=0.5), model=lg.TwoLayer(20, centered=centered))
+    again = lg.load(run.save(tmp_path / "run.npz"))
+    X = np.random.default_rng(1).standard_normal((7, 30))
+    rows = X if intercept is None else np.column_stack([X, np.ones(7)])
+    want = two_layer.outputs_of(MODEL, run.weights, rows)[:, 0]
+    if centered:
+        want = want - two_layer.outputs_of(MODEL, run.start, rows)[:, 0]
+    np.testing.assert_allclose(run.decision_function(X), want, rtol=1e-12)
+    np.testing.assert_array_equal(again.model.decision_function(X), run.decision_function(X))
+    np.testing.assert_array_equal(again.predict(X), np.where(want >= 0, 1, -1))
+    np.testing.assert_allclose(again.predict_proba(X)[:, 1], 1 / (1 + np.exp(-want)))
+    with np.load(run.model.save(tmp_path / "model")) as layers:
+        np.testing.assert_array_equal(layers["first"], run.model.first)
+        np.testing.assert_array_equal(layers["second"], run.model.second)
+
+
+def test_the_state_dict_is_that_of_a_sequential():
+    torch = pytest.importorskip("torch")
+    problem = lg.Problem([(PROBLEM.X, PROBLEM.y)], intercept="column")
+    run = trained(problem, lg.GD(lr=0.5), model=lg.TwoLayer(20, "tanh", scale=2.0))
+    module = torch.nn.Sequential(
+        torch.nn.Linear(30, 20), torch.nn.Tanh(), torch.nn.Linear(20, 1, bias=False)
+    ).double()
+    module.load_state_dict(run.model.state_dict())
+    scores = module(torch.tensor(PROBLEM.X)).detach().numpy()[:, 0]
+    np.testing.assert_allclose(scores, run.decision_function(PROBLEM.X), rtol=1e-12)
+
+
+def test_what_is_measured_beside_the_core():
+    X = np.random.default_rng(1).standard_normal((9, 30))
+    y = np.sign(X[:, 0])
+    run = trained(test=(X, y), measures={"first": lambda theta: theta[0]}, record=[10, 20])
+    assert run.history["round"].tolist() == [0, 10, 20, 60]
+    scores = run.decision_function(PROBLEM.X)
+    assert run.history["accuracy"][-1] == np.mean(np.sign(scores) == PROBLEM.y)
+    assert run.history["test_accuracy"][-1] == np.mean(run.predict(X) == y)
+    assert run.history["first"][-1] == run.weights[0]
+    W, V = run.model.first, run.model.second
+    imbalance = np.abs((W**2).sum(axis=0) - (V**2).sum(axis=1)).max()
+    assert run.history["balancedness"][-1] == pytest.approx(imbalance)
+    margin = (PROBLEM.y * scores).min() / np.sum(run.weights**2)
+    assert run.history["margin"][-1] == pytest.approx(margin, rel=1e-12)
+    theta = run.weights
+    target = objective(MODEL, "logistic", 1, theta, 0.0)
+    gradient = target.gradient(PROBLEM.X, PROBLEM.y, theta)
+    want = oracle.angle(theta, -gradient)
+    assert run.history["alignment_angle"][-1] == pytest.approx(want, rel=1e-10)
+    assert "margin" not in trained(model=lg.TwoLayer(5, "tanh")).history
+
+
+def test_flow_keeps_the_layers_balanced():
+    for activation, change in (("relu", 0.2), ("quadratic", 0.2)):
+        runs = [
+            trained(method=lg.GD(lr=lr), rounds=rounds, model=lg.TwoLayer(20, activation))
+            for lr, rounds in ((0.02, 100), (0.002, 1000))
+        ]
+        off = [abs(np.diff(run.history["balancedness"][[0, -1]]).item()) for run in runs]
+        assert off[1] < change * off[0]
+
+
+@pytest.mark.parametrize("activation", ["relu", "quadratic"])
+def test_kkt_residual_by_gradients_of_all_parameters(activation):
+    from scipy.optimize import nnls
+
+    problem = lg.Problem([(PROBLEM.X[:6], PROBLEM.y[:6])])
+    run = trained(problem, lg.GD(lr=0.2), 300, model=lg.TwoLayer(7, activation))
+    degree = run.model.network.degree
+    scores = problem.y * run.decision_function(problem.X)
+    theta = run.weights / scores.min() ** (1 / degree)
+    target = objective(run.model.network, "squared", 1, theta, 0.0)
+    # The gradient of f at a row is that of the squared loss where f - y = 1.
+    gradients = [
+        label * target.gradient(x[None], target.scores(x[None], theta) - 1, theta)
+        for x, label in zip(problem.X, problem.y, strict=True)
+    ]
+    a, distance = nnls(np.array(gradients).T, theta)
+    residual, complementarity = lg.networks.kkt_residual(problem, run.model)
+    assert residual == pytest.approx(distance / np.linalg.norm(theta), rel=1e-8)
+    assert complementarity == pytest.approx(a @ (scores / scores.min() - 1), rel=1e-6, abs=1e-9)
+
+
+def test_starts():
+    he = trained(rounds=0, seed=4)
+    np.testing.assert_array_equal(he.weights, trained(rounds=0, init=4).weights)
+    np.testing.assert_allclose(trained(rounds=0, init="small", seed=4).weights, he.weights / 100)
+    assert he.weights[:600].std() == pytest.approx(np.sqrt(2 / 30), rel=0.1)
+    W, V = he.model.first, he.model.second
+    for init in ((W, V), (W, V[:, 0]), he.model):
+        np.testing.assert_array_equal(trained(rounds=0, init=init).weights, he.weights)
+    for wrong, error in (
+        ("large", ValueError),
+        ((W.T, V), ValueError),
+        ((W, V[1:]), ValueError),
+        (-1, ValueError),
+        (True, TypeError),
+        (1.5, TypeError),
+        ((W, V * np.nan), ValueError),
+    ):
+        with pytest.raises(error, match="init"):
+            trained(rounds=0, init=wrong)
+
+
+def test_a_sweep_over_networks():
+    table = lg.sweep(
+        PROBLEM,
+        lg.LocalGD(local_steps=2, lr=0.2),
+        rounds=20,
+        loss="logistic",
+        grid={"model": [lg.TwoLayer(3), lg.TwoLayer(6, "tanh")], "lr": [0.1, 0.2]},
+    )
+    assert len(table) == 4
+    run = trained(method=lg.LocalGD(local_steps=2, lr=0.1), rounds=20, model=lg.TwoLayer(3))
+    assert table.last("loss")[0] == run.history["loss"][-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"model": "relu"}, "model"),
+        ({"engine": "gram"}, "engine"),
+        ({"method": lg.LocalSolve()}, "method"),
+        ({"method": lg.LocalGD(local_steps=2, lr="1/H")}, "lr"),
+        ({"l2": "H/N"}, "l2"),
+        ({"reference": np.ones(30)}, "reference"),
+        ({"problem": lg.Problem.from_gram(np.eye(2), [1, -1], [0, 1])}, "kernel"),
+        ({"loss": "softmax"}, "loss"),
+    ],
+)
+def test_what_makes_no_sense_for_a_network_is_refused(options, what):
+    with pytest.raises((lg.UnsupportedError, TypeError, ValueError), match=what):
+        trained(**options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ({"hidden": 0}, "hidden"),
+        ({"hidden": 2, "activation": "sine"}, "activation"),
+        ({"hidden": 2, "scale": 0.0}, "scale"),
+        ({"hidden": 2, "train": "third"}, "train"),
+        ({"hidden": 2, "centered": 1}, "centered"),
+    ],
+)
+def test_networks_that_are_none_are_refused(arguments, what):
+    with pytest.raises((TypeError, ValueError), match=what):
+        lg.TwoLayer(**arguments)
+
+
+def test_a_network_that_diverges_says_so():
+    with pytest.warns(RuntimeWarning, match="diverged"):
+        run = trained(loss="exponential", method=lg.GD(lr=1e6))
+    assert run.status == "diverged"
+    assert np.isfinite(run.weights).all()
+
+
+def test_a_linear_run_has_no_network():
+    with pytest.raises(AttributeError, match="linear"):
+        _ = lg.run(PROBLEM, METHOD, rounds=1).model
