@@ -28,4 +28,17 @@ struct Named<std::variant<Any...>> {
   }
 };
 
+namespace detail {
+template <class Variant, class More>
+struct WithOneMore;
+template <class... Any, class More>
+struct WithOneMore<std::variant<Any...>, More> {
+  using type = std::variant<Any..., More>;
+};
+}  // namespace detail
+
+// The types of a variant, and one that is not found by name.
+template <class Variant, class More>
+using WithOneMore = typename detail::WithOneMore<Variant, More>::type;
+
 }  // namespace localgd

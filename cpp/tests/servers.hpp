@@ -42,6 +42,9 @@ struct ServedNumber {
     s += d * d;
     return adaptive(server, d);
   }
+  double change(const CalledServer&, double, double) {
+    throw std::logic_error("server: want one of the core");
+  }
 
   void begin(double tau) {
     if (s < 0) s = tau * tau;

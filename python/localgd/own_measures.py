@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["OwnMeasure", "wants_models"]
+__all__ = ["OwnMeasure", "wants_clients", "wants_models"]
 
 SEEN = ("round", "weights", "models", "gradients")
 
@@ -51,6 +51,11 @@ class OwnMeasure:
 def wants_models(function: Callable[..., Any]) -> bool:
     """Whether a measure sees the clients' models, which a record of weights does not have."""
     return "models" in _named("", function)
+
+
+def wants_clients(function: Callable[..., Any]) -> bool:
+    """Whether a measure sees models or gradients of the clients."""
+    return not {"models", "gradients"}.isdisjoint(_named("", function))
 
 
 def _named(name: str, function: Callable[..., Any]) -> tuple[str, ...]:

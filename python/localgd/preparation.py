@@ -173,6 +173,8 @@ def prepare(
         method,
         engine=engine,
         l2=l2,
+        loss=loss,
+        measures=measures,
         reference=reference,
         asymptote=asymptote,
     )

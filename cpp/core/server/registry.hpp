@@ -31,8 +31,9 @@
 
 namespace localgd {
 
-using Servers = Named<std::variant<Average, Anchored, Sgd, Adam, Yogi, Adagrad>>;
-using Server = std::variant<Average, Anchored, Sgd, Adam, Yogi, Adagrad, CalledServer>;
+using KnownServer = std::variant<Average, Anchored, Sgd, Adam, Yogi, Adagrad>;
+using Servers = Named<KnownServer>;
+using Server = WithOneMore<KnownServer, CalledServer>;
 
 template <class Own>
 std::optional<double> factor_of([[maybe_unused]] const Own& server) {

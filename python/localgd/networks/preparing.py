@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,12 @@ from .. import _validation as check
 from ..engines import Plan
 from ..errors import UnsupportedError
 from ..methods import Method
+from ..own_measures import wants_clients
 from ..problem import Problem
 from ..randomness import random_generator
+from ..schedules import by_core, sees_state
 from ..scoring import accuracy
+from ..servers import CALLED
 from .two_layer import TwoLayer, layers_of, outputs_of, random_start
 
 __all__ = [
@@ -38,6 +41,8 @@ def check_network(
     *,
     engine: Any,
     l2: Any,
+    loss: Any,
+    measures: Any,
     reference: Any,
     asymptote: Any,
 ) -> TwoLayer | None:
@@ -52,6 +57,11 @@ def check_network(
         raise UnsupportedError(
             "model: a network wants dense rows; want X.toarray(), or a linear model"
         )
+    if problem.free_intercept:
+        raise UnsupportedError(
+            "model: a network has no intercept that λ leaves alone; want intercept='column'"
+        )
+    _check_parts(method, loss, measures)
     if method.rule.solve:
         raise UnsupportedError(
             f"method: {method!r} solves its local problem exactly, which a network's is not; want "
@@ -73,6 +83,22 @@ def check_network(
             "of the rows) or 'primal' (in the weights)"
         )
     return model
+
+
+def _check_parts(method: Method, loss: Any, measures: Any) -> None:
+    """Parts of the caller's, and rates that see the risk, are of linear models so far."""
+    if loss is not None and not isinstance(loss, str):
+        raise UnsupportedError(f"loss: got {loss!r}; a network wants one of the core by its name")
+    if method.server.kind == CALLED:
+        raise UnsupportedError(f"server: got {method.server!r}; a network wants one of the core")
+    lr = getattr(method, "lr", None)
+    if by_core(lr)["kind"] != "given" or sees_state(lr):
+        raise UnsupportedError(f"lr: got {lr!r}; a network wants rates that see the round alone")
+    if isinstance(measures, Mapping) and any(map(wants_clients, measures.values())):
+        raise UnsupportedError(
+            "measures: models and gradients of the clients are those of linear models so far; want "
+            "functions of round and weights"
+        )
 
 
 def network_start(model: TwoLayer, init: Any, problem: Problem, seed: int) -> np.ndarray:
