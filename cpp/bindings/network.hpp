@@ -12,7 +12,7 @@ class NetworkSession : HeldData {
   NetworkSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
                  const py::dict& run, const py::dict& network, const std::string& loss, bool single,
                  const py::dict& local, int threads, const std::optional<Array>& row_weights)
-      : HeldData(std::move(rows), std::move(targets), offsets, weights, false, row_weights),
+      : HeldData(std::move(rows), std::move(targets), offsets, weights, false, row_weights, false),
         simulation_(data_, read_options<RunOptions>("run", run),
                     NetworkOptions{read_options<Network>("network", network), loss, single,
                                    read_options<LocalRule>("local", local)},

@@ -14,7 +14,7 @@ from ..methods import Method
 from ..own_measures import wants_clients
 from ..problem import Problem
 from ..randomness import random_generator
-from ..schedules import by_core, sees_state
+from ..schedules import sees_state
 from ..scoring import accuracy
 from ..servers import CALLED
 from .two_layer import TwoLayer, layers_of, outputs_of, random_start
@@ -92,7 +92,7 @@ def _check_parts(method: Method, loss: Any, measures: Any) -> None:
     if method.server.kind == CALLED:
         raise UnsupportedError(f"server: got {method.server!r}; a network wants one of the core")
     lr = getattr(method, "lr", None)
-    if by_core(lr)["kind"] != "given" or sees_state(lr):
+    if sees_state(lr):
         raise UnsupportedError(f"lr: got {lr!r}; a network wants rates that see the round alone")
     if isinstance(measures, Mapping) and any(map(wants_clients, measures.values())):
         raise UnsupportedError(
