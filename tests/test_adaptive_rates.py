@@ -399,6 +399,33 @@ def test_the_log_of_the_loss_of_several_classes():
     assert run.history["log_loss"][0] == pytest.approx(want, rel=1e-12)
 
 
+@pytest.mark.parametrize("lr", RULES, ids=repr)
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+def test_clients_and_rows_that_count_for_nothing_may_be_wrong(separable, loss, lr):
+    """However far off they are, log f does not know them."""
+    X, y = separable.X.copy(), separable.y.copy()
+    clients = np.repeat(np.arange(5), 10)
+    wrong = clients == 0
+    y[wrong] *= -1
+    start = 1e5 * lg.reference.max_margin(separable).direction
+    v = np.ones(50)
+    v[12] = 0.0  # of a client that counts
+    y[12] *= -1
+    for engine in ("gram", "hybrid"):
+        without = lg.Problem.from_arrays(X[~wrong], separable.y[~wrong], clients[~wrong])
+        run = lg.run(without, lg.LocalGD(3, lr), rounds=50, loss=loss, init=start, engine=engine)
+        p = [0, 0.25, 0.25, 0.25, 0.25]
+        y_of = np.where(wrong, y, separable.y)
+        beside = lg.Problem.from_arrays(X, y_of, clients, weights=p)
+        got = lg.run(beside, lg.LocalGD(3, lr), rounds=50, loss=loss, init=start, engine=engine)
+        assert run.status == got.status == "completed"
+        registry.assert_close(got.weights, run.weights, 1e-9, engine)
+        assert got.history["log_loss"][-1] == pytest.approx(run.history["log_loss"][-1], rel=1e-12)
+    weighted = lg.Problem.from_arrays(separable.X, y, clients, sample_weight=v, weights=p)
+    near = lg.run(weighted, lg.LocalGD(3, lr), rounds=50, loss=loss)
+    assert near.status == "completed" and near.history["log_loss"][-1] < near.history["log_loss"][0]
+
+
 def test_an_exponential_that_overflows_is_still_an_error(separable):
     wrong = -2e4 * separable.signed_rows.mean(axis=0)
     with pytest.raises(ValueError, match="its exponential loss is not finite"):
@@ -540,7 +567,13 @@ def test_what_is_refused(separable, method, settings, message):
         lg.run(separable, method, rounds=3, **settings)
 
 
-@pytest.mark.parametrize("lr", [*RULES, lambda loss: 0.1], ids=lambda lr: type(lr).__name__)
+def rate_of_loss(loss):
+    return 0.1
+
+
+@pytest.mark.parametrize(
+    "lr", [*RULES, rate_of_loss], ids=lambda lr: getattr(lr, "__name__", repr(lr))
+)
 def test_fast_forward_refuses(separable, lr):
     with pytest.raises(lg.UnsupportedError, match="learning rate sees the state"):
         lg.fast_forward(separable, lg.LocalGD(3, lr), rounds=1e6)

@@ -139,6 +139,10 @@ def test_memory_refuses(value):
         (1, 1.0),
         ("two-stage:0.1,1,100", lg.TwoStage(0.1, 1, 100)),
         ("polynomial:1,0.5", lg.Polynomial(1, 0.5)),
+        ("risk:0.05", lg.RiskAdapted(0.05)),
+        ("own-risk:0.05", lg.RiskAdapted(0.05, own=True)),
+        ("polyak", lg.Polyak()),
+        ("polyak:0,0.1", lg.Polyak(scale=0.1)),
     ],
 )
 def test_learning_rates(value, wanted):

@@ -139,14 +139,18 @@ double Recorder::loss(const Columns& margins) const {
 double Recorder::log_loss(const Columns& margins, double value) const {
   constexpr double least_whole = 1e-290;
   if (value >= least_whole || !tailed_ || l2_ > 0) return std::log(value);
-  const double smallest = smallest_margin(margins);
+  const auto weight = [&](Index j) { return data_.weighted ? data_.row_weights[j] : 1.0; };
+  double smallest = std::numeric_limits<double>::infinity();  // of what counts
+  for (Index i = 0; i < data_.clients(); ++i)
+    for (Index j = data_.begin(i); data_.weights[i] > 0 && j < data_.begin(i + 1); ++j)
+      if (weight(j) > 0)
+        for_margins(margins, j, [&](double m) { smallest = std::min(smallest, m); });
   const double scaled = groups_.sum(0.0, [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
-    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
-      const double weight = data_.weighted ? data_.row_weights[j] : 1.0;
-      for_margins(margins, j, [&](double m) { client += weight * std::exp(smallest - m); });
-    }
+    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
+      if (weight(j) > 0)
+        for_margins(margins, j, [&](double m) { client += weight(j) * std::exp(smallest - m); });
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
     return true;
   });

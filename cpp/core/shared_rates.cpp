@@ -15,7 +15,9 @@ SharedRates::SharedRates(const Data& data, const LossChoice& loss, const LocalRu
       groups_(groups),
       tail_(tail_of(loss.name)),
       may_vanish_(!(rule.l2 > 0) && !(rule.prox > 0) &&
-                  !(rule.correction && rule.correction->pulls()) && rule.rates.least == 0),
+                  !(rule.correction && rule.correction->pulls()) && rule.rates.least == 0 &&
+                  // rows that count for nothing may be as wrong as they like, beside log f
+                  (!data.weighted || data.row_weights.minCoeff() > 0)),
       derivatives_(negative_derivatives_of(loss)),
       of_client_(data.clients()) {
   with_loss(loss.name, [&](auto l) { loss_ = &loss_value<decltype(l)>; });
@@ -35,7 +37,8 @@ void SharedRates::for_clients(Team& team, Of&& of) {
 
 double SharedRates::least_margin(const Matrix<double>& margins) const {
   double least = nowhere;
-  for (Index j = 0; j < margins.rows(); ++j) least = std::min(least, margins(j, 0));
+  for (Index i = 0; i < data_.clients(); ++i)
+    if (data_.weights[i] > 0) least = std::min(least, rows_of(margins, data_, i).minCoeff());
   return least;
 }
 
@@ -83,8 +86,9 @@ RoundPlan SharedRates::of(const RoundPlan& plan, Model& model, Team& team) {
   const double least = tail_ < nowhere && may_vanish_ ? least_margin(margins) : -nowhere;
   if (tail_ == everywhere ? may_vanish_ : least > tail_) {
     for_clients(team, [&](Index i) {
+      const bool counts = data_.weights[i] > 0;
       for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
-        values_(j, 0) = exp_lane(least - margins(j, 0));
+        values_(j, 0) = counts ? exp_lane(least - margins(j, 0)) : 0.0;
       weigh(i);
     });
     const double scaled = mean(team);  // f exp(least)

@@ -48,33 +48,38 @@ LOCALGD_ONE_COPY void derivatives_in_tail(const SpanClient<Real>& c, Real least,
   for (Index j = 0; j < stride; j += lanes<Real>) store(t + j, all_lanes(factor) * load(t + j));
 }
 
-// The same where the loss is not its tail, and neither it nor its derivatives vanish.
+// The same where the loss is not its tail, and neither it nor its derivatives vanish; both are 0 at
+// the largest number.
 template <class Loss, class Real>
 void derivatives_over_risk(const SpanClient<Real>& c, double offset, Real* t) {
-  const Index n = c.gram.size;
-  double risk = 0;
-  for (Index j = 0; j < n; ++j) {
-    const double m = offset + static_cast<double>(t[j]), y = static_cast<double>(c.targets[j]),
-                 weight = c.row_weights ? static_cast<double>(c.row_weights[j]) : 1.0;
-    risk += weight * Loss::value(m, y);
-    t[j] = static_cast<Real>(weight * Loss::negative_derivative(m, y));
+  const Index n = c.gram.size, stride = c.gram.stride();
+  const Register<Real> from = all_lanes(static_cast<Real>(offset)), one = all_lanes(Real(1));
+  Register<Real> risk{};
+  for (Index j = 0; j < stride; j += lanes<Real>) {
+    Register<Real> value, e;
+    Loss::value_and_slope(from + load(t + j), value, e);
+    const Register<Real> weight = c.row_weights ? load(c.row_weights + j) : one;
+    risk += weight * value;
+    store(t + j, weight * e);
   }
-  const Real factor = static_cast<Real>(static_cast<double>(n) / risk);
-  for (Index j = 0; j < n; ++j) t[j] *= factor;
+  const Real factor =
+      static_cast<Real>(static_cast<double>(n) / static_cast<double>(sum_of_lanes<Real>(risk)));
+  for (Index j = 0; j < stride; j += lanes<Real>) store(t + j, all_lanes(factor) * load(t + j));
 }
 
 // 2 n_i^2 flops a step. last as for span_steps().
 template <class Real, class Loss>
 void own_rate_steps(const SpanClient<Real>& c, double offset, std::int64_t steps, bool last) {
-  const Index n = c.gram.size;
   Real* e = c.scratch;
   for (std::int64_t l = 0; l < steps; ++l) {
     const Real least = margins_of_rows(c, e);
-    if (tail_begins<Loss> == everywhere || offset + static_cast<double>(least) > tail_begins<Loss>)
+    if constexpr (tail_begins<Loss> == everywhere)
+      derivatives_in_tail(c, least, e);
+    else if (offset + static_cast<double>(least) > tail_begins<Loss>)
       derivatives_in_tail(c, least, e);
     else
       derivatives_over_risk<Loss>(c, offset, e);
-    for (Index j = 0; j < n; ++j) c.sums[j] += e[j];
+    for (Index j = 0; j < c.gram.size; ++j) c.sums[j] += e[j];
     if (last && l + 1 == steps) return;
     c.gram.add_product(e, 1, c.step, c.delta);
   }
