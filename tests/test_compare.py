@@ -279,6 +279,8 @@ def test_what_is_not_completed_or_not_reached_is_said(table):
         ([-2.0, -2.0], "-2 ± 0", r"$-2 \pm 0$"),
         ([0.0], "0", "$0$"),
         ([math.inf], "inf", "$inf$"),
+        ([math.inf, 1.0], "inf", "$inf$"),
+        ([1e300, 3e300], "(2.00 ± inf)e+300", r"$(2.00 \pm inf) \times 10^{300}$"),
     ],
 )
 def test_numbers_are_written_to_the_same_place(table, values, markdown, latex):

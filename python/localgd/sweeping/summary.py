@@ -263,17 +263,18 @@ def _title(name: str) -> str:
 
 
 def _each(known: list[np.ndarray], statistic: Any, least: int = 1) -> np.ndarray:
-    return np.array([statistic(v) if len(v) >= least else math.nan for v in known])
+    with np.errstate(invalid="ignore", over="ignore"):  # where there are infinite ones
+        return np.array([statistic(v) if len(v) >= least else math.nan for v in known])
 
 
 def _rounded(mean: float, std: float, digits: int) -> tuple[str, str, int]:
     """Mean and standard deviation to the same place, both without the power of ten beside them."""
-    size = max(abs(mean), 0.0 if math.isnan(std) else std)
+    size = max(abs(mean), std if math.isfinite(std) else 0.0)
     power = math.floor(math.log10(size)) if size > 0 and math.isfinite(size) else 0
     shift = power if not -3 <= power < 5 else 0
     places = max(0, digits - 1 - (0 if shift else power))
     mean, std = mean / 10.0**shift, std / 10.0**shift
-    if std >= 10.0 ** -(places + FURTHER):
+    if math.isfinite(std) and std >= 10.0 ** -(places + FURTHER):
         places = max(places, -math.floor(math.log10(std)))  # down to its first digit
         return f"{mean:,.{places}f}", f"{std:,.{places}f}", shift
     text = f"{mean:,.{places}f}"
