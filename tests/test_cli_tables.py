@@ -169,3 +169,15 @@ def test_numbers_are_of_the_type_of_the_rows_as_in_python(here, dtype):
     options = ["--clients=2", "--scheme=iid", "--rounds=5", "--no-pooled"]
     assert main(["run", "--data=rows.npz", *options]) == 0
     assert lg.load(here / "localgd-run" / "run.npz").config["dtype"] == dtype
+
+
+def test_a_run_of_the_last_column_as_label_is_evaluated_with_labels(here):
+    frame = patients(200)
+    frame.to_csv("patients.csv", index=False)
+    words = ["--data=patients.csv", "--client=hospital", "--categorical=onehot", "--rounds=5"]
+    assert main(["run", *words, "--loss=logistic", "--l2=0.01", "--no-pooled"]) == 0
+    run, table = lg.load(here / "localgd-run" / "run.npz"), pd.read_csv("patients.csv")
+    with pytest.raises(ValueError, match="y: got None; want a label for each row"):
+        lg.evaluate(run, table)
+    found = lg.evaluate(run, table, table["outcome"], bootstrap=0)
+    assert found.columns["client"][3] == HOSPITALS[0]

@@ -212,6 +212,11 @@ def test_the_rows_of_a_table_are_dealt_where_no_column_names_clients():
     np.testing.assert_allclose(run.decision_function(frame), rows @ run.weights, rtol=1e-12)
 
 
+def test_rows_are_dealt_with_labels_only():
+    with pytest.raises(TypeError, match="y: got None; want a label for each row"):
+        lg.partition(np.eye(4))
+
+
 def test_a_problem_is_dealt_anew_as_the_rows_it_was_made_from():
     frame = patients(300)
     options = {"intercept": "column", "class_weight": "balanced"}

@@ -277,7 +277,12 @@ def _check_stop(prepared: Preparation) -> None:
         raise TypeError(
             f"stop: got {stop!r}; want a mapping of columns to numbers, or a function of a record"
         )
-    measured = [name for name in OF_CORE if name not in ("round", "participations")]
+    labelled = prepared.problem.task != "regression"
+    measured = [
+        name
+        for name, column in OF_CORE.items()
+        if name not in ("round", "participations") and (labelled or not column.wants_labels)
+    ]
     if not prepared.reference.size:
         measured.remove("angle")
     measured += [*prepared.further, *(["suboptimality"] if prepared.minimum is not None else [])]

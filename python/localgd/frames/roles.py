@@ -83,7 +83,7 @@ def rows_of_frame(
 
 def labelled(name: str, encoder: Encoder | None, frame: Any) -> tuple[Any, np.ndarray] | None:
     """A table that has the column of the labels, and these; None for anything else."""
-    if encoder is None or columns_of(frame) is None:
+    if encoder is None or encoder.label is None or columns_of(frame) is None:
         return None
     table = table_of(name, frame)
     return frame, labels_of(table, find_column("label", encoder.label, table))
@@ -99,7 +99,7 @@ def filled_from(
     if "encoder" not in about or columns_of(X) is None:
         return y, clients
     table, roles = table_of(name, X), about["encoder"]
-    if y is None:
+    if y is None and "label" in roles:
         y = labels_of(table, find_column("label", roles["label"], table))
     if clients is None and roles.get("client") in table:
         clients = ids_of(table, roles["client"])

@@ -109,6 +109,8 @@ def partition(
     rng = random_generator(seed, stream=1)
     held = X if isinstance(X, Problem) else None
     if held is None:
+        if y is None:
+            raise TypeError("y: got None; want a label for each row")
         rows, y = check_rows("X, y", X, y)
         targets = as_targets("y", y, task, labels)
         targets.warn()
