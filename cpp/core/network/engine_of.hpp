@@ -42,10 +42,8 @@ class NetworkEngineOf final : public NetworkEngine {
     std::vector<double> costs;
     for (Index i = 0; i < data.clients(); ++i) costs.push_back(flops_of_step(i));
     work_ = round_.groups().work(costs);
-    constexpr Index range = 64;
     features_ = Work(std::vector<double>(static_cast<std::size_t>((d() + range - 1) / range),
                                          2.0 * static_cast<double>(range * columns_)));
-    range_ = range;
   }
 
   bool prepare(Team& team, Stop& stop) override {
@@ -144,6 +142,8 @@ class NetworkEngineOf final : public NetworkEngine {
   }
 
  private:
+  static constexpr Index range = 64;  // features of an item of work
+
   // What the clients' changes of a round are made of: b_i, and that of V^T.
   struct Changes {
     Changes(const Data& data, Index columns, Index outputs)
@@ -263,7 +263,7 @@ class NetworkEngineOf final : public NetworkEngine {
   // W and V^T in Real.
   void read_parameters(const Matrix<double>& theta, Team& team) {
     team.for_each(features_, [&](Index item, int) {
-      for (Index r = item * range_; r < std::min((item + 1) * range_, d()); ++r)
+      for (Index r = item * range; r < std::min((item + 1) * range, d()); ++r)
         first_.all().for_pieces(r, h(), [&](Index k, Index count, Real* own) {
           const double* from = theta.data() + r * h() + k;
           for (Index l = 0; l < count; ++l) own[l] = static_cast<Real>(from[l]);
@@ -512,7 +512,7 @@ class NetworkEngineOf final : public NetworkEngine {
     const double* W = theta_.value.data();
     double* D = theta_.mean.data();
     team.for_each(features_, [&](Index item, int) {
-      const Index first = item * range_, end = std::min(first + range_, d());
+      const Index first = item * range, end = std::min(first + range, d());
       for (Index r = first; r < end; ++r) {
         mean_.all().for_pieces(r, h(), [&](Index k, Index count, const Real* own) {
           const Index at = r * h() + k;
@@ -603,7 +603,6 @@ class NetworkEngineOf final : public NetworkEngine {
   LargeArray<Real> grams_;
   std::vector<Index> gram_at_, gram_stride_;
   Work work_, features_;
-  Index range_;  // features of an item
   std::vector<Thread> threads_;
 };
 

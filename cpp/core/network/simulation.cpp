@@ -31,10 +31,7 @@ Status NetworkSimulation::advance(std::int64_t until, const Plans& plans,
 }
 
 bool NetworkSimulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop) {
-  if (prepared_threads_ < team.threads()) {
-    if (!engine_->prepare(team, stop)) return false;
-    prepared_threads_ = team.threads();
-  }
+  if (!prepared_ && !(prepared_ = engine_->prepare(team, stop))) return false;
   if (status_ == Status::diverged) status_ = Status::running;  // other rates may lead on
   attend();
   const bool listed = plans.offsets.size() > 1;

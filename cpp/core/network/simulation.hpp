@@ -43,7 +43,7 @@ class NetworkSimulation {
   Status status_ = Status::running;
   std::int64_t round_ = 0, participations_ = 0, stalls_ = 0;
   Stop::Clock::time_point asked_ = Stop::Clock::now();
-  int prepared_threads_ = 0;
+  bool prepared_ = false;
 };
 
 }  // namespace localgd

@@ -29,7 +29,8 @@ def kkt_residual(problem: Problem, model: TrainedNetwork) -> tuple[float, float]
     problem : Problem
         The rows of all clients.
     model : TrainedNetwork
-        Such as ``Run.model``, with an activation that is homogeneous.
+        Such as ``Run.model``, with an activation that is homogeneous. Of other rounds:
+        ``dataclasses.replace(run.model, parameters=theta)`` for a θ of ``run.recorded_weights``.
 
     Returns
     -------
