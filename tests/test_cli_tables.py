@@ -73,7 +73,8 @@ def test_what_was_learned_is_of_the_rows_that_are_not_held_out(here):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"scale": "max_norm"}, {"scale": "spectral"}, {"intercept": "free"}, {"impute": "mean"}]
+    "settings",
+    [{"scale": "max_norm"}, {"scale": "spectral"}, {"intercept": "free"}, {"impute": "mean"}],
 )
 def test_the_run_of_a_table_predicts_of_tables(here, settings, capsys):
     frame = patients(300)

@@ -239,8 +239,7 @@ Recorder::CommonMove Recorder::common_of(const LastRound& last) const {
   if (last.start_change != 0) move += last.start_change * *last.start;
   if (last.common.size()) common = in_weights(last.common, last.common_in_weights);
   if (last.mean_kappa != 0) move -= last.mean_kappa * common;
-  if (last.intercepts.size())
-    move.row(data_.features() - 1) = last.intercept_change.transpose();
+  if (last.intercepts.size()) move.row(data_.features() - 1) = last.intercept_change.transpose();
   return {move, common};
 }
 

@@ -14,7 +14,8 @@ namespace localgd {
 class SharedRates {
  public:
   // data, rule and groups must outlive it. Throws std::invalid_argument for a loss of functions.
-  SharedRates(const Data& data, const LossChoice& loss, const LocalRule& rule, const Groups& groups);
+  SharedRates(const Data& data, const LossChoice& loss, const LocalRule& rule,
+              const Groups& groups);
 
   // The plan with its rate, from the number that it comes with, and the offset of its margins.
   RoundPlan of(const RoundPlan& plan, Model& model, Team& team);

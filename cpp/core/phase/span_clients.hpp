@@ -231,7 +231,7 @@ class SpanClients {
   const Index outputs_;
   const bool corrected_, pulled_, displaced_, shrinks_, own_rates_;
   Intercepts<Real>* const intercepts_;  // or null
-  LargeArray<Real> grams_;  // all K_ii
+  LargeArray<Real> grams_;              // all K_ii
   std::vector<PaddedGram<Real>> blocks_;
 };
 

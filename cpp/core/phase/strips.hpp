@@ -23,8 +23,7 @@ class Strips final : public Phase {
     const LocalRule& rule = of.rule;
     return of.outputs == 1 && !of.multiclass && !of.loss.functions && !rule.solve &&
            !rule.stochastic() && rule.rates.given() && !rule.correction && !of.compressed &&
-           rule.equal_steps() &&
-           !(rule.l2 > 0) && !of.layout.weighted;
+           rule.equal_steps() && !(rule.l2 > 0) && !of.layout.weighted;
   }
 
   // Of one run of many.
