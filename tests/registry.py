@@ -449,7 +449,7 @@ def assert_measure(name, got, history, tolerance, where) -> None:
         loss = np.abs(history["loss"])
         unsure = 1e-2 * tolerance * loss.max()
         known = loss > 10 * unsure
-        slack = 2 * (tolerance + unsure / np.maximum(loss, unsure))
+        slack = 2 * (tolerance + unsure / np.maximum(loss, 1e-300))
     else:
         assert_close(got, want, tolerance, what)
         return
