@@ -461,12 +461,14 @@ def assert_measure(name, got, history, tolerance, where) -> None:
         loss = np.abs(history["loss"])
         unsure = 1e-2 * tolerance * loss.max()
         known = loss > 10 * unsure
-        slack = 2 * (tolerance + unsure / np.maximum(loss, unsure))
+        slack = 2 * (tolerance + unsure / np.maximum(loss, 1e-300))
     else:
         assert_close(got, want, tolerance, what)
         return
     np.testing.assert_array_equal(np.isnan(got[known]), np.isnan(want[known]), err_msg=what)
-    wrong = known & (np.abs(got - want) > slack)
+    slack = np.broadcast_to(slack, want.shape)
+    wrong = known.copy()
+    wrong[known] = np.abs(got[known] - want[known]) > slack[known]
     assert not wrong.any(), f"{what}: got {got[wrong]}; want {want[wrong]}"
 
 
