@@ -65,6 +65,7 @@ BAD_ARGUMENTS = [
     ("stop", 1e-8, TypeError, "stop: got 1e-08; want a mapping of columns to numbers, or a func"),
     ("measures", [len], TypeError, r"measures: got \[.*\]; want a mapping of names to functions"),
     ("measures", {"loss": len}, ValueError, "measures: 'loss' is a column already; want another"),
+    ("callback", 1, TypeError, "callback: got 1; want a function of a record"),
 ]
 # Which fast_forward takes.
 MANY_ROUNDS = [
