@@ -218,7 +218,9 @@ def test_logging_is_silent_unless_asked(capfd):
 
 def test_numbers_have_no_margin_to_stop_at():
     problem = lg.datasets.make_regression(n_clients=2, n_samples=5, n_features=20, seed=0)
-    with pytest.raises(ValueError, match="stop: there is no column 'margin'; want loss, norm"):
+    with pytest.raises(
+        ValueError, match="stop: there is no column 'margin'; want loss, log_loss, norm"
+    ):
         lg.run(problem, lg.GD(0.1), rounds=3, stop={"margin": 1.0})
     with pytest.raises(ValueError, match=r"'grad_nrm'; .*: did you mean 'grad_norm'\?"):
         lg.run(problem, lg.GD(0.1), rounds=3, stop={"grad_nrm": 1.0})

@@ -16,8 +16,9 @@ pytest.importorskip("pydantic")
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
+from browsing import browse, needs_browser
 from patients import HOSPITALS, patients
-from test_reproduce_browser import BROWSER, MEASURE, PHONE, browse
+from test_reproduce_browser import MEASURE, PHONE
 
 from localgd.cli import evaluating, main
 from localgd.cli.evaluation_page.page import MOST_DRAWN, page
@@ -166,7 +167,7 @@ def test_a_run_that_was_not_completed_says_so():
     assert "diverged in 3" in plain(html)
 
 
-@pytest.mark.skipif(not BROWSER, reason="needs a browser")
+@needs_browser
 @pytest.mark.parametrize("width", [PHONE, 1280])
 def test_the_page_is_no_wider_than_the_window(tmp_path, width):
     (tmp_path / "report.html").write_text(

@@ -107,7 +107,7 @@ def test_rows_without_a_label_have_no_minimiser():
     ):
         y, loss = options.pop("y"), options.pop("loss")
         problem = lg.Problem([(X, y)], intercept="free", **options)
-        with pytest.raises(ValueError, match="with a free intercept the .* loss has no minimiser"):
+        with pytest.raises(ValueError, match=r"with a free intercept the .* loss has no minimiser"):
             lg.reference.minimizer(problem, loss=loss, l2=0.1)
 
 

@@ -96,7 +96,7 @@ def test_run_and_sweep_refuse(small_problem, never, name, value, error, message)
         lg.run(small_problem, lg.GD(lr=never), **arguments)
     if name in ("keep_weights", "checkpoint", "checkpoint_seconds"):  # of single runs
         return
-    if name == "progress":  # of the sweep, not of its runs
+    if name in ("progress", "callback"):  # of the sweep, not of its runs
         with pytest.raises(error, match=message):
             lg.sweep(small_problem, lg.GD(lr=never), **arguments)
         return

@@ -23,7 +23,7 @@ import localgd as lg
 
 SITE = os.environ.get("LOCALGD_SITE", "")
 needs_site = pytest.mark.skipif(not SITE, reason="LOCALGD_SITE says where the site was built")
-MODULES = ("analysis", "datasets", "loggers", "plot", "reference", "sklearn")
+MODULES = ("analysis", "datasets", "loggers", "networks", "plot", "reference", "sklearn")
 
 # A page that looks at all pages of the site in a frame of that width, one after the other.
 LOOK = """<!DOCTYPE html><meta charset="utf-8"><body>

@@ -22,8 +22,8 @@ STUB = ast.parse((PACKAGE / "_core_baseline.pyi").read_text(encoding="utf-8"))
 
 # What pybind11 adds to every class: a metaclass of its own and a capsule.
 PYBIND11 = r"""
-localgd\._core_baseline\.Simulation
-localgd\._core_baseline\.Simulation\.__pybind11_module_local_\w+
+localgd\._core_baseline\.(Network)?Simulation
+localgd\._core_baseline\.(Network)?Simulation\.__pybind11_module_local_\w+
 """
 
 

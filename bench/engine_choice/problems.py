@@ -81,6 +81,7 @@ class Case:
             n_features=self.features,
             n_classes=self.outputs,
             sparse=False,
+            free_intercept=False,
         )
 
     def problem(self) -> lg.Problem:

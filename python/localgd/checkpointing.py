@@ -119,17 +119,18 @@ class Checkpoint:
             return
         meta = self._meta
         self._check_same_run(prepared, session)
+        called = _called_server(session)
         try:
             saved = self._part("history/")
             self._check_records(saved["round"], prepared.records)
             state = self._state(session)
             recorded = recording.recorded(saved)
-            server = whole_state(meta["server"], self._part("server/")) if session.server else None
+            server = whole_state(meta["server"], self._part("server/")) if called else None
         except (KeyError, TypeError) as error:
             raise self._damaged() from error
         session.restore(meta["round"], meta["participations"], meta["drift"], state)
-        if session.server is not None:
-            session.server.state = server
+        if called is not None:
+            called.state = server
         history = recording.completed(recorded)
         self.elapsed, self.shortened = meta["elapsed"], meta["shortened"]
         schedule = prepared.records
@@ -235,8 +236,9 @@ class Checkpoint:
         }
         history = self.joined(recording.history())
         server: dict[str, np.ndarray] = {}
-        if session.server is not None:
-            meta["server"], server = flat_state(session.server.state)
+        called = _called_server(session)
+        if called is not None:
+            meta["server"], server = flat_state(called.state)
         write_npz(
             self.path,
             meta,
@@ -258,3 +260,8 @@ def _has_fields(meta: dict[str, Any]) -> bool:
         return False
     counts = [meta[name] for name, kind in NUMBERS.items() if kind is int]
     return min(counts) >= 0 and max(counts) < 2**63
+
+
+def _called_server(session: Any) -> Any:
+    """The server of the caller's that the core calls, or None: a network has none."""
+    return getattr(session, "server", None)

@@ -95,7 +95,12 @@ TESTS = {
 COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
 # Columns whose larger values are the better ones.
 RISING = {"margin", "grad_alignment", *(name for name, c in COLUMNS.items() if c.share)}
-RESERVED = (*OF_CORE, *MADE, "weights")
+
+
+def reserved(network: bool) -> set[str]:
+    """Columns that a run has of its own accord."""
+    own = {name for name, column in MADE.items() if network or not column.of_networks}
+    return {*OF_CORE, *own, "weights"}
 
 
 def further_measures(
@@ -128,7 +133,11 @@ def further_measures(
     for name, function in measures.items():
         if not isinstance(name, str) or not callable(function):
             raise TypeError(f"measures: got {name!r}: {function!r}; want a name and a function")
-        if name in RESERVED or name in chosen or (minimum is not None and name in OF_MINIMIZER):
+        if (
+            name in reserved(scores is not None)
+            or name in chosen
+            or (minimum is not None and name in OF_MINIMIZER)
+        ):
             raise ValueError(f"measures: {name!r} is a column already; want another name")
         chosen[name] = OwnMeasure(name, function, partial(client_gradients, problem, loss, l2))
     return chosen
