@@ -11,7 +11,16 @@ from building import ROOT, build, finished
 
 @pytest.mark.long
 def test_core(tmp_path: Path) -> None:
-    sanitize = "" if os.name == "nt" else "address"  # MSVC has no such sanitizers
+    check_core(tmp_path, sanitize="")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="MSVC has no such sanitizers")
+def test_core_with_sanitizers(tmp_path: Path) -> None:
+    check_core(tmp_path, sanitize="address")
+
+
+def check_core(tmp_path: Path, *, sanitize: str) -> None:
     cmake = build(
         ROOT,
         tmp_path,
