@@ -136,7 +136,7 @@ def run(
         is asked at records alone, so ``record`` says how often.
     callback : callable or list of callables, optional
         Each is given every record as it is taken, a dict with the columns of ``Run.history``, e.g.
-        one of :mod:`localgd.loggers`. If one of them says True the run ends there, with the status
+        one of ``localgd.loggers``. If one of them says True the run ends there, with the status
         "stopped".
     progress : bool or callable, default False
         True: a progress bar if standard error is a terminal. A callable is given the present round
