@@ -148,3 +148,22 @@ def test_the_offset_of_local_steps_is_foreseen():
     assert found.distance == pytest.approx(run.history["distance"][-1], rel=1e-9)
     assert found.grad_norm == pytest.approx(run.history["grad_norm"][-1], rel=1e-9)
     assert found.distance > 1e-4
+
+
+def test_rates_that_see_the_state_see_the_objective_without_the_intercept():
+    problem, w = rows_of("logistic", "free"), np.array(INIT)
+    seen = []
+    settings = {"rounds": 1, "loss": "logistic", "l2": 0.3, "init": w, "record": (0,)}
+    run = lg.run(
+        problem,
+        lg.GD(lambda loss, grad_norm: seen.append((loss, grad_norm)) or 0.1),
+        **settings,
+    )
+    recorded = (run.history["loss"][0], run.history["grad_norm"][0])
+    assert seen[0] == pytest.approx(recorded, rel=1e-13)
+    shared = lg.run(problem, lg.GD(lg.RiskAdapted(0.1)), **settings)
+    same = lg.run(problem, lg.GD(0.1 / recorded[0]), **settings)
+    np.testing.assert_allclose(shared.weights, same.weights, rtol=1e-12)
+    polyak = lg.run(problem, lg.GD(lg.Polyak()), **settings)
+    same = lg.run(problem, lg.GD(recorded[0] / recorded[1] ** 2), **settings)
+    np.testing.assert_allclose(polyak.weights, same.weights, rtol=1e-12)

@@ -67,6 +67,12 @@ struct Data : Layout {
   Range range(Index client) const { return {begin(client), size(client)}; }
 };
 
+// The part of models that lambda penalises: 0 in place of an intercept that it leaves alone.
+inline Matrix<double> penalized(const Layout& layout, Matrix<double> w) {
+  if (layout.free_intercept) w.bottomRows(1).setZero();
+  return w;
+}
+
 // A client's rows of a matrix with a row for each sample.
 template <class M>
 LOCALGD_IN_PLACE auto rows_of(M& m, const Data& data, Index client) {

@@ -105,11 +105,10 @@ void Recorder::add_gradients(const Matrix<double>& measures, Index model) {
   history_.grad_dissimilarity.push_back(measures(model, 3));
 }
 
-// lambda/2 |w|^2, an intercept left out where it is to be.
+// lambda/2 |w|^2 of what lambda penalises.
 double Recorder::penalty(const Columns& w, double norm) const {
-  const double own = data_.free_intercept && l2_ > 0
-                         ? Matrix<double>(w.topRows(w.rows() - 1)).reshaped().stableNorm()
-                         : norm;
+  const double own =
+      data_.free_intercept && l2_ > 0 ? penalized(data_, w).reshaped().stableNorm() : norm;
   return 0.5 * l2_ * own * own;
 }
 
@@ -158,7 +157,7 @@ double Recorder::log_loss(const Columns& margins, double value) const {
 }
 
 Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights) const {
-  return {loss(margins) + 0.5 * l2_ * weights.squaredNorm(),
+  return {loss(margins) + penalty(weights, weights.norm()),
           gradients(margins, weights, Vector<double>::Constant(1, l2_))(0, 0)};
 }
 
@@ -298,10 +297,9 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
   // lambda w joins every gradient.
   Matrix<double> pull;
   if (l2.maxCoeff() > 0) {
-    pull = weights;
+    pull = penalized(data_, weights);
     for (Index s = 0; s < models; ++s)
       pull.middleCols(s * outputs, outputs) *= l2[s] / (unit[s] * rows.unit);
-    if (data_.free_intercept) pull.bottomRows(1).setZero();
     mean += pull;
   }
   const auto model = [&](const Matrix<double>& all, Index s) {

@@ -62,15 +62,8 @@ double SharedRates::gradient(Model& model, double l2) const {
   for (Index i = 0; i < data_.clients(); ++i)
     rows_of(own, data_, i) *= data_.weights[i] / static_cast<double>(data_.size(i));
   Matrix<double> sum = data_.rows->combine(data_.rows->all(), own);
-  if (l2 > 0) sum -= l2 * penalized(model);
+  if (l2 > 0) sum -= l2 * penalized(data_, model.weights());
   return sum.stableNorm();
-}
-
-// The weights that lambda penalises.
-Matrix<double> SharedRates::penalized(Model& model) const {
-  Matrix<double> w = model.weights();
-  if (data_.free_intercept) w.bottomRows(1).setZero();
-  return w;
 }
 
 RoundPlan SharedRates::of(const RoundPlan& plan, Model& model, Team& team) {
@@ -106,7 +99,7 @@ RoundPlan SharedRates::of(const RoundPlan& plan, Model& model, Team& team) {
     weigh(i);
   });
   double f = mean(team);
-  if (rule_.l2 > 0) f += 0.5 * rule_.l2 * penalized(model).squaredNorm();
+  if (rule_.l2 > 0) f += 0.5 * rule_.l2 * penalized(data_, model.weights()).squaredNorm();
   if (!polyak) {
     adapted.lr = plan.lr / f;
     return adapted;

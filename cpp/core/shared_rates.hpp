@@ -26,7 +26,6 @@ class SharedRates {
   double least_margin(const Matrix<double>& margins) const;
   double mean(Team& team);
   double gradient(Model& model, double l2) const;
-  Matrix<double> penalized(Model& model) const;
   template <class Of>
   void for_clients(Team& team, Of&& of);
 
