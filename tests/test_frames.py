@@ -454,3 +454,15 @@ def test_a_label_that_is_not_in_the_table_is_said_by_evaluate():
     _, run = run_of(frame)
     with pytest.raises(ValueError, match="label: there is no column 'outcome'"):
         lg.evaluate(run, frame.drop(columns="outcome"))
+
+
+@pytest.mark.parametrize("intercept", [None, "column"])
+def test_a_network_predicts_of_tables(intercept):
+    frame = patients(200)
+    problem = lg.Problem.from_frame(frame, **ROLES, intercept=intercept)
+    run = lg.run(problem, lg.GD(0.1), rounds=5, loss="logistic", model=lg.TwoLayer(hidden=4))
+    scores = run.decision_function(frame.iloc[problem.row_order])
+    np.testing.assert_allclose(problem.y @ scores, problem.y @ run.model._scores(problem.X))
+    np.testing.assert_array_equal(
+        run.predict(frame.iloc[problem.row_order]) == problem.labels[1], scores >= 0
+    )

@@ -167,3 +167,22 @@ def test_rates_that_see_the_state_see_the_objective_without_the_intercept():
     polyak = lg.run(problem, lg.GD(lg.Polyak()), **settings)
     same = lg.run(problem, lg.GD(recorded[0] / recorded[1] ** 2), **settings)
     np.testing.assert_allclose(polyak.weights, same.weights, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
+def test_measures_of_gradients_leave_the_intercept_out_of_lambda(loss):
+    problem = rows_of(loss, "free")
+
+    def mean_norm(gradients):
+        return np.linalg.norm(np.tensordot(problem.weights, gradients, 1))
+
+    run = lg.run(
+        problem,
+        lg.LocalGD(3, 0.1),
+        rounds=20,
+        loss=loss,
+        l2=0.3,
+        init=registry.model(loss, INIT),
+        measures={"mean": mean_norm},
+    )
+    np.testing.assert_allclose(run.history["mean"], run.history["grad_norm"], rtol=1e-12)

@@ -372,10 +372,11 @@ def pulls_of_rows(problem: Problem, loss: LossLike, w: np.ndarray) -> np.ndarray
 
 
 def client_gradients(problem: Problem, loss: LossLike, l2: float, w: np.ndarray) -> np.ndarray:
-    """``∇f_i(w) + λ w`` of all clients, (M, d) or (M, d, C)."""
+    """``∇f_i(w)``, λ included, of all clients, (M, d) or (M, d, C)."""
     pulls = pulls_of_rows(problem, loss, w)
     rows = map(problem.rows, range(problem.n_clients))
-    return np.stack([as_double(problem.X[own]).T @ pulls[own] for own in rows]) + l2 * w
+    of_data = np.stack([as_double(problem.X[own]).T @ pulls[own] for own in rows])
+    return of_data + l2 * problem.penalized(w)
 
 
 def labels_of_margins(problem: Problem, loss: LossLike) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 
 from .errors import UnsupportedError
 from .frames import encoded
-from .rows import fitting_rows, read_rows
+from .rows import Rows, fitting_rows, read_rows, with_ones
 
-__all__ = ["labels_of", "probabilities_of", "scores_of"]
+__all__ = ["labels_of", "probabilities_of", "rows_of", "scores_of"]
 
 
 def scores_of(weights: np.ndarray | None, problem: dict[str, Any], X: Any) -> np.ndarray:
@@ -22,12 +22,25 @@ def scores_of(weights: np.ndarray | None, problem: dict[str, Any], X: Any) -> np
         raise UnsupportedError(
             "the model of a kernel problem has no weights; want k(x, x_j) times its coefficients"
         )
-    ones = problem.get("intercept", "none") != "none"
-    wanted = len(weights) - ones
-    X = encoded("X", problem, X)
-    X = fitting_rows("X", read_rows("X", X), wanted, problem.get("feature_names"))
+    X, wanted = _without_ones(problem, X), problem["n_features"] - _has_ones(problem)
     scores: np.ndarray = X @ weights[:wanted]
-    return scores + weights[wanted] if ones else scores
+    return scores + weights[wanted] if _has_ones(problem) else scores
+
+
+def rows_of(problem: dict[str, Any], X: Any) -> Rows:
+    """Rows of any kind as those of the problem, with its column of ones."""
+    X = _without_ones(problem, X)
+    return with_ones(X) if _has_ones(problem) else X
+
+
+def _without_ones(problem: dict[str, Any], X: Any) -> Rows:
+    wanted = problem["n_features"] - _has_ones(problem)
+    rows = read_rows("X", encoded("X", problem, X))
+    return fitting_rows("X", rows, wanted, problem.get("feature_names"))
+
+
+def _has_ones(problem: dict[str, Any]) -> bool:
+    return bool(problem.get("intercept", "none") != "none")
 
 
 def labels_of(scores: np.ndarray, problem: dict[str, Any]) -> np.ndarray:

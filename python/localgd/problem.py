@@ -581,13 +581,14 @@ class Problem:
         """Whether the last number of a model is an intercept that λ leaves alone."""
         return self.intercept == "free"
 
-    @property
-    def penalized(self) -> np.ndarray:
-        """1 for the features whose weights λ penalises, 0 for a free intercept, shape (d,)."""
-        penalized = np.ones(self.n_features)
-        if self.free_intercept:
-            penalized[-1] = 0
-        return penalized
+    def penalized(self, w: np.ndarray) -> np.ndarray:
+        """The part of a model that λ penalises: 0 in place of an intercept that it leaves alone.
+
+        ``w``, shape (d,) or (d, C), or ``(u, 0)`` of u and b
+        """
+        if not self.free_intercept:
+            return w
+        return np.concatenate([w[:-1], np.zeros_like(w[-1:])])
 
     @property
     def signed_rows(self) -> Rows:

@@ -189,10 +189,10 @@ def _quadratics(problem: Problem, loss: LossLike, l2: float, w: np.ndarray) -> I
         if omega is not None:
             c *= omega[own]
         m = A @ w
-        gradient = (c * LOSSES[loss].slopes(m, y[own])) @ A + l2 * problem.penalized * w
+        gradient = (c * LOSSES[loss].slopes(m, y[own])) @ A + l2 * problem.penalized(w)
         half = scaled_rows(A, np.sqrt(c * LOSSES[loss].curvatures(m, y[own])))
         if problem.free_intercept and l2 > 0:
-            basis, curvatures = _whole_spectrum(half, l2 * problem.penalized)
+            basis, curvatures = _whole_spectrum(half, l2 * problem.penalized(np.ones_like(w)))
             yield _Quadratic(gradient, basis, np.append(curvatures, 0.0))
         else:
             basis, curvatures = _spectrum(half)
@@ -251,7 +251,7 @@ def _at(problem: Problem, loss: LossLike, l2: float, minimum: Any, x: np.ndarray
     of: BaseLoss = LOSSES[loss]
     w, c = minimum.weights + x, problem.row_weights
     m = rows @ w
-    pull = l2 * problem.penalized * w
+    pull = l2 * problem.penalized(w)
     gradient = (c * of.slopes(m, y)) @ rows + pull
     value = float(c @ of.values(m, y)) + float(w @ pull) / 2
     return LocalOffset(

@@ -89,7 +89,7 @@ def _check_objective(run: Run, problem: Problem) -> None:
             f"{wanted}"
         )
     value = problem.row_weights @ loss.values(problem.X @ w, problem.y)
-    value += run.config["l2"] / 2 * np.sum((problem.penalized * w.T) ** 2)
+    value += run.config["l2"] / 2 * np.sum(problem.penalized(w) ** 2)
     recorded = float(run.history["loss"][-1])
     rtol = 1e-4 if run.config["dtype"] == "float32" else 1e-7
     if not np.isclose(value, recorded, rtol=rtol):

@@ -12,8 +12,8 @@ import numpy as np
 
 from .. import _validation as check
 from ..losses import LOSSES
-from ..predicting import labels_of, probabilities_of
-from ..rows import fitting_rows, read_rows
+from ..predicting import labels_of, probabilities_of, rows_of
+from ..rows import dense_double
 from ..writing import replaced
 from .two_layer import TwoLayer, layers_of, outputs_of
 
@@ -100,13 +100,7 @@ class TrainedNetwork:
         >>> run.model.decision_function(problem.X).shape
         (10,)
         """
-        ones = self.problem.get("intercept", "none") != "none"
-        wanted = self.problem["n_features"] - ones
-        rows = fitting_rows("X", read_rows("X", X), wanted, self.problem.get("feature_names"))
-        X = np.asarray(rows.todense() if hasattr(rows, "todense") else rows, dtype=np.float64)
-        if ones:
-            X = np.column_stack([X, np.ones(len(X))])
-        return self._scores(X)
+        return self._scores(dense_double(rows_of(self.problem, X)))
 
     def _scores(self, X: np.ndarray) -> np.ndarray:
         """The same of float64 rows that have what the problem's have."""
