@@ -64,6 +64,13 @@ struct Data : Layout {
     for (const Index first : offsets) entries_before.push_back(rows->entries_before(first));
   }
 
+  // Throws std::invalid_argument unless targets are classes.
+  void check_classes(Index classes) const {
+    for (Index j = 0; j < samples(); ++j)
+      if (!(targets[j] >= 0 && targets[j] < static_cast<double>(classes)))
+        throw std::invalid_argument("targets: want classes 0 to C - 1");
+  }
+
   Range range(Index client) const { return {begin(client), size(client)}; }
 };
 

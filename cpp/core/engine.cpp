@@ -36,28 +36,15 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
       throw std::invalid_argument("init: want as many columns in every run");
     if (leaves_span(run.server, options.engine))
       throw std::invalid_argument("server: a coordinate-wise one leaves the span: want primal");
-    if (!(run.prox >= 0) || !(run.l2 >= 0))
-      throw std::invalid_argument("prox, l2: want numbers that are not negative");
+    run.check();
     prox = std::max(prox, run.prox);
     l2 = std::max(l2, run.l2);
   }
-  const auto clients = static_cast<std::size_t>(data.clients());
-  if (local.steps.size() != clients)
-    throw std::invalid_argument("steps: want one number for each client");
-  for (const auto steps : local.steps)
-    if (steps < 1) throw std::invalid_argument("steps: want at least 1");
-  if (!local.batches.empty() && local.batches.size() != clients)
-    throw std::invalid_argument("batches: want one number for each client");
-  for (const Index rows : local.batches)
-    if ((rows > 0) != local.stochastic() || rows < 0)
-      throw std::invalid_argument("batches: want rows on every client, or 0 on every client");
+  local.check(data.clients());
   with_chosen_loss(options.loss, [&](auto loss) {
     if (!loss.multiclass && outputs != 1)
       throw std::invalid_argument("init: want one column for this loss");
-    if constexpr (loss.multiclass)
-      for (Index j = 0; j < data.samples(); ++j)
-        if (!(data.targets[j] >= 0 && data.targets[j] < static_cast<double>(outputs)))
-          throw std::invalid_argument("targets: want classes 0 to C - 1");
+    if (loss.multiclass) data.check_classes(outputs);
     if (local.solve && !loss.multiclass && !loss.facts.has_exact_solve)
       throw std::invalid_argument("solve: it is not that of this loss");
   });
@@ -72,8 +59,6 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
         "correction");
   if (local.rates.shared() && options.loss.functions)
     throw std::invalid_argument("rates: want those given, or a loss of the core");
-  if (local.stochastic() && local.keys.size() != clients)
-    throw std::invalid_argument("keys: want one for each client that draws batches");
 }
 
 // Steps are extrapolated from fewer where the loss is smooth, and no intercept moves by itself.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "../philox.hpp"
@@ -34,6 +35,21 @@ struct LocalRule {
     show("steps", steps), show("batches", batches), show("replacement", replacement);
     show("keys", keys), show("solve", solve), show("every_step", every_step);
     show("normalize", normalize), show("correction", correction), show("rates", rates);
+  }
+
+  // Throws std::invalid_argument unless steps, batches and keys are those of so many clients.
+  void check(Index clients) const {
+    const auto M = static_cast<std::size_t>(clients);
+    if (steps.size() != M) throw std::invalid_argument("steps: want one number for each client");
+    for (const auto L : steps)
+      if (L < 1) throw std::invalid_argument("steps: want at least 1");
+    if (!batches.empty() && batches.size() != M)
+      throw std::invalid_argument("batches: want one number for each client");
+    for (const Index rows : batches)
+      if ((rows > 0) != stochastic() || rows < 0)
+        throw std::invalid_argument("batches: want rows on every client, or 0 on every client");
+    if (stochastic() && keys.size() != M)
+      throw std::invalid_argument("keys: want one for each client that draws batches");
   }
 
   bool stochastic() const { return !batches.empty() && batches.front() > 0; }

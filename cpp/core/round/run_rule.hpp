@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdexcept>
+
 #include "../server/registry.hpp"
 #include "../types.hpp"
 
@@ -11,6 +13,11 @@ struct RunRule {
   ServerRule server{};
   double prox = 0;  // mu
   double l2 = 0;    // lambda
+
+  void check() const {
+    if (!(prox >= 0) || !(l2 >= 0))
+      throw std::invalid_argument("prox, l2: want numbers that are not negative");
+  }
 };
 
 }  // namespace localgd
