@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -169,6 +170,8 @@ def fast_forward(
             found = contraction_run(job)
         else:
             found = linear_run(job) if LOSSES[prepared.loss].affine else log_time_run(job)
+    if found.status == "diverged":
+        warnings.warn(found.message, RuntimeWarning, stacklevel=2)
     if beside:
         found.further["deviation"] = deviations(job, found, beside)
     return found.result(job, time.perf_counter() - start)

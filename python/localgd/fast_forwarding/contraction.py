@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from ..errors import UnsupportedError
 from ..progress import progress_report
 from ..schedules import TwoStage
 from ..simulation import infinite_start, make_simulation, start_is_finite
+from .ends import ended, standing_still
 from .job import Forwarded, Job
 from .start import advance
 
@@ -54,7 +54,11 @@ def contraction_run(job: Job) -> Forwarded:
             target = min(2 * target, most)
     if not start_is_finite(session):
         raise infinite_start(prepared.loss)
-    return _records(job, session, engine, left, status)
+    if status == "completed" and session.round < prepared.rounds:
+        return standing_still(job, session, left, coefficients=None, engine=engine)
+    session.record_now()
+    error = np.zeros(len(session.history()["round"]))
+    return ended(job, session, status, error, coefficients=None, engine=engine)
 
 
 def _distance(
@@ -76,36 +80,3 @@ def _distance(
         return float("inf"), status
     q = steps[1] / steps[0]
     return float(max(steps[1] * q / (1 - q), rounding)) / norm, status
-
-
-def _records(job: Job, session: Any, engine: str, left: float, status: str) -> Forwarded:
-    prepared, exact = job.prepared, session.round
-    session.record_now()
-    history = dict(session.history())
-    wanted = np.isin(history["round"], prepared.records)
-    late = prepared.records[prepared.records > exact]
-    message = "" if status == "completed" else f"{status} after round {exact:,}"
-    if status != "completed":
-        wanted[-1], late = True, late[:0]
-    if status == "diverged":
-        message += ": an iterate overflowed; use a smaller lr"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-    rounds = np.concatenate([history["round"][wanted], late])
-    history = {
-        name: np.concatenate([column[wanted], np.repeat(column[-1:], len(late), axis=0)])
-        for name, column in history.items()
-    }
-    history["round"] = rounds
-    return Forwarded(
-        history=history,
-        coefficients=None,
-        error=np.where(rounds > exact, left, 0.0),
-        about={
-            "exact_rounds": exact,
-            "evaluations": 0,
-            "how": "exact rounds" if exact >= rounds[-1] else "fixed point",
-        },
-        status=status,
-        message=message,
-        engine=engine,
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from ..progress import progress_report
 from ..recording import log_spaced, record_rounds
 from ..servers import Anchored
 from ..simulation import infinite_start, start_is_finite
+from .ends import ended, standing_still
 from .flow import Flow
 from .integrate import GROWTH, trajectory
 from .job import Forwarded, Job
@@ -76,7 +76,9 @@ def log_time_run(job: Job) -> Forwarded:
             late = prepared.records[prepared.records > exact]
             a = session.coefficients()
             if settled.fixed:
-                return _standing_still(job, flow, late, a, settled.left)
+                return standing_still(
+                    job, session, settled.left, coefficients=a, evaluations=flow.evaluations
+                )
             before = exact, session.participations, session.drift, session.state()
             found = _accurate(job, flow, settled, exact, a, late, report)
             session.restore(*before)
@@ -356,50 +358,9 @@ def _stopped(job: Job, session: Any, flow: Flow, status: str, left: float = 0.0)
     if not start_is_finite(session):
         raise infinite_start(prepared.loss)
     session.record_now()
-    history = dict(session.history())
-    error = np.zeros(len(history["round"]))
+    error = np.zeros(len(session.history()["round"]))
     if status != "diverged":
         error = _of_rounding(job, session, flow)
     if status == "completed":
         _check_chance(left, error)
-    kept = np.isin(history["round"], prepared.records) | (history["round"] == session.round)
-    history = {name: column[kept] for name, column in history.items()}
-    message = "" if status == "completed" else f"{status} after round {session.round:,}"
-    if status == "diverged":
-        message += (
-            ": an iterate overflowed; use a smaller lr, or divide the rows by their largest norm"
-        )
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-    return Forwarded(
-        history=history,
-        coefficients=session.coefficients(),
-        error=error[kept],
-        about={"exact_rounds": session.round, "evaluations": 0, "how": "exact rounds"},
-        status=status,
-        message=message,
-    )
-
-
-def _standing_still(
-    job: Job, flow: Flow, late: np.ndarray, a: np.ndarray, error: float
-) -> Forwarded:
-    """The model does not move any more: every later record is that of the fixed point."""
-    prepared = job.prepared
-    session = flow.session
-    exact = session.round
-    session.record_now()
-    history = dict(session.history())
-    wanted = np.isin(history["round"], prepared.records)
-    last = {name: column[-1:] for name, column in history.items()}
-    history = {
-        name: np.concatenate([column[wanted], np.repeat(last[name], len(late), axis=0)])
-        for name, column in history.items()
-    }
-    history["round"] = np.concatenate([prepared.records[prepared.records <= exact], late])
-    count = len(history["round"])
-    return Forwarded(
-        history=history,
-        coefficients=a,
-        error=np.where(np.arange(count) < count - len(late), 0.0, error),
-        about={"exact_rounds": exact, "evaluations": flow.evaluations, "how": "fixed point"},
-    )
+    return ended(job, session, status, error, coefficients=session.coefficients())
