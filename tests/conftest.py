@@ -61,3 +61,31 @@ def run_python():
         )
 
     return run
+
+
+# -- Experiments: modules of tests name theirs, EXPERIMENT = "E1" ----------------------------------
+
+
+@pytest.fixture(scope="module")
+def experiment(request):
+    from localgd.reproducing import find
+
+    (found,) = find([request.module.EXPERIMENT])
+    return found
+
+
+@pytest.fixture(scope="module")
+def measured(experiment):
+    from localgd.reproducing import Context
+
+    return experiment.measure(Context(quick=True))
+
+
+@pytest.fixture(scope="module")
+def one_draw():
+    """Of one draw every number is known, so that nothing is inconclusive."""
+    from localgd.reproducing import Context
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
+        yield

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 from localgd.reproducing.experiments import e02_residual as e02
 
 LIMIT = "Limit on the support rows' span"
@@ -14,24 +14,8 @@ LIMIT = "Limit on the support rows' span"
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_draw():
-    """Of one draw every number is known, so that nothing is inconclusive."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
-        yield
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E2"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def measured(experiment):
-    return experiment.measure(Context(quick=True))
+EXPERIMENT = "E2"
+pytestmark = pytest.mark.usefixtures("one_draw")
 
 
 def test_the_residual_comes_to_its_limit(experiment, measured):

@@ -6,22 +6,13 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 from localgd.reproducing.experiments import e04_heterogeneity as e04
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E4"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def measured(experiment):
-    return experiment.measure(Context(quick=True))
+EXPERIMENT = "E4"
 
 
 def unmet(experiment, numbers):

@@ -5,29 +5,13 @@ from dataclasses import replace
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_draw():
-    """Of one draw every number is known, so that nothing is inconclusive."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
-        yield
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E5"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def measured(experiment):
-    return experiment.measure(Context(quick=True))
+EXPERIMENT = "E5"
+pytestmark = pytest.mark.usefixtures("one_draw")
 
 
 def test_a_budget_gives_one_model_while_there_are_rounds(experiment, measured):

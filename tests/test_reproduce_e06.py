@@ -8,17 +8,13 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find, rows
+from localgd.reproducing import Context, rows
 from localgd.reproducing.context import OwnRows
 from localgd.reproducing.experiments import e06_local_sgd as e06
 
 pytest.importorskip("sklearn")
 
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E6"])
-    return found
+EXPERIMENT = "E6"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 from localgd.reproducing.experiments import e07_not_separable as e07
 
 pytest.importorskip("sklearn")
 
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E7"])
-    return found
+EXPERIMENT = "E7"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,11 +22,6 @@ def shorter():
         patch.setattr(e07, "_mixed_rounds", lambda context: 20_000)
         patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
         yield
-
-
-@pytest.fixture(scope="module")
-def measured(experiment):
-    return experiment.measure(Context(quick=True))
 
 
 def unmet(experiment, numbers):

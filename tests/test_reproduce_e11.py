@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 from localgd.reproducing.context import OwnRows
 from localgd.reproducing.experiments import e11_step_sizes as e11
 
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E11"])
-    return found
+EXPERIMENT = "E11"
 
 
 @pytest.fixture(scope="module")

@@ -6,31 +6,15 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 from localgd.reproducing.experiments import e12_communication as e12
 from localgd.reproducing.reaching import rounds_to
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_draw():
-    """Of one draw every number is known, so that nothing is inconclusive."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
-        yield
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E12"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def measured(experiment):
-    return experiment.measure(Context(quick=True))
+EXPERIMENT = "E12"
+pytestmark = pytest.mark.usefixtures("one_draw")
 
 
 def test_where_local_steps_pay(experiment, measured):

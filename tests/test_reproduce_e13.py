@@ -8,33 +8,17 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 from localgd.reproducing.experiments import e13_shared_risk as e13
 from localgd.reproducing.reaching import late_slope
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
+EXPERIMENT = "E13"
+pytestmark = pytest.mark.usefixtures("one_draw")
+
 QUICK = Context(quick=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_draw():
-    """Of one draw every number is known, so that nothing is inconclusive."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
-        yield
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E13"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def measured(experiment):
-    return experiment.measure(QUICK)
 
 
 def answers(experiment, numbers):

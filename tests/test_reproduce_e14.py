@@ -8,32 +8,16 @@ import numpy as np
 import pytest
 
 import localgd as lg
-from localgd.reproducing import Context, find
+from localgd.reproducing import Context
 from localgd.reproducing.experiments import e14_own_risk as e14
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
+EXPERIMENT = "E14"
+pytestmark = pytest.mark.usefixtures("one_draw")
+
 QUICK = Context(quick=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_draw():
-    """Of one draw every number is known, so that nothing is inconclusive."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Context, "seeds", lambda context, quick=3, full=10: range(1, 2))
-        yield
-
-
-@pytest.fixture(scope="module")
-def experiment():
-    (found,) = find(["E14"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def measured(experiment):
-    return experiment.measure(QUICK)
 
 
 def answers(experiment, numbers):
