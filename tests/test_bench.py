@@ -25,11 +25,11 @@ from engine_choice.command import read  # noqa: E402
 from engine_choice.measure import times  # noqa: E402
 from engine_choice.problems import FAMILIES, Case, draw  # noqa: E402
 from networks import cases as network_cases  # noqa: E402
-from networks import results as network_table  # noqa: E402
 from networks import rivals as network_rivals  # noqa: E402
+from networks.results import KEPT as NETWORKS  # noqa: E402
 from sparse_rows import cases as sparse_cases  # noqa: E402
-from sparse_rows import results as sparse_table  # noqa: E402
 from sparse_rows import rivals as sparse_rivals  # noqa: E402
+from sparse_rows.results import KEPT as SPARSE_ROWS  # noqa: E402
 from sparse_rows.sets import drawn_set, found_set, read_set  # noqa: E402
 from throughput.cases import CASES, DTYPES, TOLERANCE, case_names  # noqa: E402
 from throughput.limits import Machine  # noqa: E402
@@ -280,7 +280,7 @@ def test_one_command_times_sparse_rows(tmp_path):
         [*command, "--results", str(file)], capture_output=True, text=True, timeout=120, check=True
     )
     assert "run, every step" in done.stdout
-    page = sparse_table.renewed(README.read_text(encoding="utf-8"), tmp_path)
+    page = SPARSE_ROWS.renewed(README.read_text(encoding="utf-8"), tmp_path)
     for kept in json.loads(file.read_text())["cases"]:
         assert kept["rival"].startswith("scipy")
         ratio = kept["rival_nanoseconds"] / kept["nanoseconds"]
@@ -290,8 +290,8 @@ def test_one_command_times_sparse_rows(tmp_path):
 
 def test_table_of_sparse_rows_is_that_of_the_results():
     page = README.read_text(encoding="utf-8")
-    assert sparse_table.renewed(page) == page, "run python bench/sparse_rows --table"
-    assert list(sparse_table.RESULTS.glob("*.json"))
+    assert SPARSE_ROWS.renewed(page) == page, "run python bench/sparse_rows --table"
+    assert list(SPARSE_ROWS.folder.glob("*.json"))
 
 
 @pytest.mark.parametrize("name", list(network_rivals.RIVALS))
@@ -317,17 +317,17 @@ def test_one_command_times_networks(tmp_path):
         [*command, "--results", str(file)], capture_output=True, text=True, timeout=120, check=True
     )
     assert "Gflop/s" in done.stdout
-    page = network_table.renewed(README.read_text(encoding="utf-8"), tmp_path)
+    page = NETWORKS.renewed(README.read_text(encoding="utf-8"), tmp_path)
     for kept in json.loads(file.read_text())["cases"]:
         assert kept["steps_per_second"] > 0
         assert f"| N1 | {kept['dtype']} |" in page
 
 
 def test_table_of_networks_is_that_of_the_results():
-    if not list(network_table.RESULTS.glob("*.json")):
+    if not list(NETWORKS.folder.glob("*.json")):
         pytest.skip("no figures are kept yet")
     page = README.read_text(encoding="utf-8")
-    assert network_table.renewed(page) == page, "run python bench/networks --table"
+    assert NETWORKS.renewed(page) == page, "run python bench/networks --table"
 
 
 def test_every_way_to_minimise_reaches_its_goal():

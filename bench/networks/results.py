@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-from sparse_rows.results import FACTS
+from throughput.clocked import Kept
 from throughput.measure import Entrant
-from throughput.readme import NONE, README, rate, ratio, replaced, table
-from throughput.results import RESULTS as ALL_RESULTS
-from throughput.results import about_run, rounded
+from throughput.readme import NONE, rate, ratio
+from throughput.results import rounded
 from throughput.table import Group
 
-__all__ = ["README", "RESULTS", "renewed", "results"]
+__all__ = ["KEPT"]
 
-RESULTS = ALL_RESULTS / "networks"
-BEGIN = "<!-- made of results/networks/*.json by python bench/networks --table -->"
-END = "<!-- end of the networks -->"
 RIVALS = (("jax", "people"), ("torch", "people"), ("jax", "expert"))
 COLUMNS = (
     "case",
@@ -32,18 +26,6 @@ COLUMNS = (
     "JAX, expert",
     "ratio",
 )
-
-
-def results(
-    report: dict[str, Any],
-    groups: Sequence[Group],
-    arguments: Sequence[str],
-    clock: str,
-    threads: int,
-) -> dict[str, Any]:
-    command = " ".join(["python bench/networks", *arguments])
-    kept = about_run(report, command)
-    return {**kept, "clock": clock, "threads": threads, "cases": [_case(group) for group in groups]}
 
 
 def _case(group: Group) -> dict[str, Any]:
@@ -73,16 +55,6 @@ def _best(group: Group, name: str, who: str) -> Entrant | None:
     return max(of, key=lambda e: e.rate, default=None)
 
 
-def renewed(page: str, folder: Path = RESULTS) -> str:
-    """The page with the tables of each file of results, as they are now."""
-    made = []
-    for file in sorted(folder.glob("*.json")):
-        found = json.loads(file.read_text("utf-8"))
-        facts = [[label, fact(found)] for label, fact in FACTS.items()]
-        made += [table(COLUMNS, _rows(found)), table(["", file.stem], facts)]
-    return replaced(page, BEGIN, END, "\n\n".join(made))
-
-
 def _rows(found: dict[str, Any]) -> Iterator[list[str]]:
     for case in found["cases"]:
         row = [case["case"], case["dtype"], rate(case["steps_per_second"]), f"{case['gflops']:.0f}"]
@@ -96,3 +68,6 @@ def _rows(found: dict[str, Any]) -> Iterator[list[str]]:
                 ]
             )
         yield row
+
+
+KEPT = Kept("networks", _case, COLUMNS, _rows)

@@ -8,36 +8,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from throughput.command import about, contestants, shared_options
-from throughput.measure import measure
-from throughput.results import default_file, write
+from throughput.clocked import Comparison
 from throughput.table import Group
 
 from .cases import CASES, SparseCase
-from .results import README, RESULTS, nanoseconds, renewed, results
+from .results import KEPT, nanoseconds
 from .rivals import OURS, RIVALS
 from .sets import found_set
 
 __all__ = ["main"]
-
-
-def options(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench/sparse_rows", description=__doc__.splitlines()[0])
-    shared_options(parser, list(CASES), list(RIVALS), RESULTS)
-    parser.add_argument("--data", type=Path, help="folder with a9a and w8a of LIBSVM's collection")
-    parser.add_argument(
-        "--clock",
-        choices=("wall", "cpu"),
-        default="wall",
-        help="cpu: seconds of all threads of a contestant, for a machine that is shared",
-    )
-    return parser.parse_args(arguments)
 
 
 def chosen(args: argparse.Namespace) -> list[SparseCase]:
@@ -51,22 +35,6 @@ def chosen(args: argparse.Namespace) -> list[SparseCase]:
             continue
         found.append(replace(case, file=file))
     return found
-
-
-def compare(args: argparse.Namespace) -> list[Group]:
-    """Measure and print case after case."""
-    groups = []
-    with ExitStack() as stack:
-        rivals = [RIVALS[name] for name in args.rivals]
-        remotes = contestants(stack, OURS, rivals, args.threads, worker="sparse_rows.worker")
-        for remote in remotes:
-            remote.ask("take_time_by", args.clock)
-        for case in chosen(args):
-            for dtype in args.dtypes:
-                entrants = measure(case, dtype, remotes, args.threads, args.repeats, args.least)
-                groups.append(Group(case, dtype, entrants, {}))
-                print("\n" + "\n".join(lines(groups[-1])), flush=True)
-    return groups
 
 
 def lines(group: Group) -> list[str]:
@@ -83,33 +51,28 @@ def lines(group: Group) -> list[str]:
     return found
 
 
+def as_dict(case: SparseCase) -> dict[str, Any]:
+    return asdict(replace(case, file=None))
+
+
+COMPARISON = Comparison(
+    kept=KEPT,
+    about=__doc__.splitlines()[0],
+    cases=CASES,
+    ours=OURS,
+    rivals=RIVALS,
+    lines=lines,
+    numbers="ns per entry and local step; localgd over it",
+    as_dict=as_dict,
+)
+
+
 def main(arguments: list[str] | None = None) -> None:
-    args = options(arguments)
-    if args.table:
-        README.write_text(renewed(README.read_text(encoding="utf-8")), encoding="utf-8")
-        return
-    report = about()
-    print(
-        f"{args.threads} threads, load {report['load_average'][0]:.1f}, "
-        f"{report['build_info']['instruction_set']}; local steps of all clients per second "
-        f"({args.clock}), median of {args.repeats}; ns per entry and local step; localgd over it"
-    )
-    groups = compare(args)
-    if args.json:
-        cases = [
-            {
-                "case": asdict(replace(group.case, file=None)),
-                "dtype": group.dtype,
-                "entrants": [entrant.as_dict() for entrant in group.entrants],
-            }
-            for group in groups
-        ]
-        args.json.write_text(json.dumps({**report, "cases": cases}, indent=2))
-    if args.results is not None:
-        kept = results(report, groups, shown(sys.argv[1:], args.data), args.clock, args.threads)
-        file = default_file(kept, RESULTS) if args.results == Path() else args.results
-        write(file, kept)
-        print(f"\nwritten: {file}; python bench/sparse_rows --table puts it into the README")
+    parser = COMPARISON.parser()
+    parser.add_argument("--data", type=Path, help="folder with a9a and w8a of LIBSVM's collection")
+    args = parser.parse_args(arguments)
+    cases = [] if args.table else chosen(args)
+    COMPARISON.carry_out(args, cases, shown(sys.argv[1:], args.data))
 
 
 def shown(arguments: list[str], data: Path | None) -> list[str]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
+from throughput.clocked import Kept
 from throughput.measure import Entrant
-from throughput.readme import NONE, README, SPACE, rate, ratio, replaced, table
-from throughput.results import RESULTS as ALL_RESULTS
-from throughput.results import about_run, rounded
+from throughput.readme import NONE, SPACE, rate, ratio
+from throughput.results import rounded
 from throughput.table import Group
 
-__all__ = ["README", "RESULTS", "nanoseconds", "renewed", "results"]
+__all__ = ["KEPT", "nanoseconds"]
 
-RESULTS = ALL_RESULTS / "sparse_rows"
-BEGIN = "<!-- made of results/sparse_rows/*.json by python bench/sparse_rows --table -->"
-END = "<!-- end of the sparse rows -->"
 COLUMNS = (
     "case",
     "type",
@@ -30,16 +25,6 @@ COLUMNS = (
     "ratio",
     "ratio, every step",
 )
-FACTS = {
-    "processor": lambda found: found["machine"],
-    "instruction set": lambda found: found["instruction_set"],
-    "measured": lambda found: found["date"],
-    "commit": lambda found: found["commit"],
-    "command": lambda found: f"`{found['command']}`",
-    "clock": lambda found: found["clock"],
-    "threads": lambda found: f"{found['threads']}",
-    "load of the machine": lambda found: f"{found['load_average']:.1f}",
-}
 
 
 def nanoseconds(group: Group, entrant: Entrant | None) -> float | None:
@@ -48,18 +33,6 @@ def nanoseconds(group: Group, entrant: Entrant | None) -> float | None:
         return None
     per_step = group.case.n_rows * group.case.entries / group.case.n_clients
     return 1e9 / (entrant.rate * per_step)
-
-
-def results(
-    report: dict[str, Any],
-    groups: Sequence[Group],
-    arguments: Sequence[str],
-    clock: str,
-    threads: int,
-) -> dict[str, Any]:
-    command = " ".join(["python bench/sparse_rows", *arguments])
-    kept = about_run(report, command)
-    return {**kept, "clock": clock, "threads": threads, "cases": [_case(group) for group in groups]}
 
 
 def _case(group: Group) -> dict[str, Any]:
@@ -82,16 +55,6 @@ def _case(group: Group) -> dict[str, Any]:
     }
 
 
-def renewed(page: str, folder: Path = RESULTS) -> str:
-    """The page with the tables of each file of results, as they are now."""
-    made = []
-    for file in sorted(folder.glob("*.json")):
-        found = json.loads(file.read_text("utf-8"))
-        facts = [[label, fact(found)] for label, fact in FACTS.items()]
-        made += [table(COLUMNS, _rows(found)), table(["", file.stem], facts)]
-    return replaced(page, BEGIN, END, "\n\n".join(made))
-
-
 def _rows(found: dict[str, Any]) -> Iterator[list[str]]:
     for case in found["cases"]:
         rival = case["rival"]
@@ -111,3 +74,6 @@ def _rows(found: dict[str, Any]) -> Iterator[list[str]]:
 
 def _nanoseconds(value: float | None) -> str:
     return NONE if value is None else f"{value:.2f}"
+
+
+KEPT = Kept("sparse_rows", _case, COLUMNS, _rows)
