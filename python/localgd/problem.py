@@ -584,7 +584,25 @@ class Problem:
     def penalized(self, w: np.ndarray) -> np.ndarray:
         """The part of a model that λ penalises: 0 in place of an intercept that it leaves alone.
 
-        ``w``, shape (d,) or (d, C), or ``(u, 0)`` of u and b
+        ``(u, 0)`` of ``w = (u, b)`` if the intercept is "free", w elsewhere
+
+        Parameters
+        ----------
+        w : ndarray of shape (d,) or (d, C)
+            A model.
+
+        Returns
+        -------
+        ndarray of the same shape
+            Whose squared norm times λ/2 is the penalty.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> import numpy as np
+        >>> problem = lg.Problem([([[1.0], [3.0]], [-1, 1])], intercept="free")
+        >>> problem.penalized(np.array([2.0, 5.0])).tolist()
+        [2.0, 0.0]
         """
         if not self.free_intercept:
             return w
