@@ -432,6 +432,35 @@ def test_an_exponential_that_overflows_is_still_an_error(separable):
         lg.run(separable, lg.GD(lr=lg.RiskAdapted(0.1)), rounds=3, init=wrong)
 
 
+@pytest.mark.parametrize("engine", ["gram", "hybrid"])
+@pytest.mark.parametrize("L", [1, 3])
+def test_own_rates_go_on_where_a_client_is_ever_more_wrong(L, engine):
+    """u* may give a client a negative margin: f grows without bound, and log f is in range."""
+    rows = np.array([[10.0, 0.0], [-1.0, 1.0]])
+    problem = lg.Problem.from_arrays(rows, [1, 1], [0, 1])
+    limit = lg.reference.average_margin(problem)
+    assert (rows @ limit.direction).min() < -0.8
+    run = lg.run(
+        problem,
+        lg.LocalGD(L, lg.RiskAdapted(0.5, own=True)),
+        rounds=2000,
+        loss="exponential",
+        engine=engine,
+        reference=limit,
+    )
+    assert run.status == "completed"
+    # Each client's own gradient over its risk is its one row: w_k = k eta L (the mean of the rows).
+    w = 2000 * 0.5 * L * rows.mean(axis=0)
+    registry.assert_close(run.weights, w, 1e-12, engine)
+    last = {name: values[-1] for name, values in run.history.items()}
+    assert last["round"] == 2000 and last["loss"] == last["grad_norm"] == np.inf
+    assert last["log_loss"] == pytest.approx(-(rows @ w).min() - np.log(2), rel=1e-12)
+    assert last["angle"] < 1e-7
+    # The one client that counts has the gradient; that of the other is nothing beside it.
+    assert last["grad_alignment"] == pytest.approx(0.5)
+    assert last["grad_dissimilarity"] == pytest.approx(2)
+
+
 # -- Bits, files, sweeps ---------------------------------------------------------------------------
 
 

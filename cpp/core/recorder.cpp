@@ -16,7 +16,7 @@ constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that
 }  // namespace
 
 Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::int64_t> rounds,
-                   Matrix<double> reference, bool keep_weights, double l2)
+                   Matrix<double> reference, bool keep_weights, double l2, bool by_log)
     : data_(data),
       groups_(data.clients(), 1),
       functions_(loss.functions),
@@ -24,7 +24,8 @@ Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::in
       rounds_(std::move(rounds)),
       reference_(std::move(reference)),
       keep_weights_(keep_weights),
-      l2_(l2) {
+      l2_(l2),
+      by_log_(by_log) {
   with_chosen_loss(loss, [&](auto l) {
     using Loss = decltype(l);
     if constexpr (!is_called<Loss>) loss_value_ = &loss_value<Loss>;
@@ -82,11 +83,12 @@ std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std:
 bool Recorder::add_model(std::int64_t round, std::int64_t participations, double drift,
                          const Columns& m, const Columns& w) {
   const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
-  if (!std::isfinite(value) || (functions_ && functions_->failed)) return false;
+  const double log = log_loss(m, value);
+  if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed)) return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
-  history_.log_loss.push_back(log_loss(m, value));
+  history_.log_loss.push_back(log);
   history_.norm.push_back(norm);
   history_.margin.push_back(norm > 0 ? smallest_margin(m) / norm : nan);
   history_.angle.push_back(norm > 0 && reference_.size() ? angle(w, norm) : nan);
@@ -123,6 +125,7 @@ double Recorder::loss(const Columns& margins) const {
                          data_.size(i), values.data());
     }
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
+      if (!counts(i, j)) continue;  // whatever it is worth, be it infinite
       const double value = functions_ ? values[j - data_.begin(i)]
                                       : loss_value_(margins.data() + j, margins.rows(),
                                                     margins.cols(), data_.targets[j]);
@@ -134,26 +137,38 @@ double Recorder::loss(const Columns& margins) const {
 }
 
 // By the tail of the loss, exp(-m) of the margin or of those to each other class, where f is too
-// small to have all its digits.
+// small to have all its digits; by the exponential loss, which is its tail, where it is too large.
 double Recorder::log_loss(const Columns& margins, double value) const {
   constexpr double least_whole = 1e-290;
-  if (value >= least_whole || !tailed_ || l2_ > 0) return std::log(value);
-  const auto weight = [&](Index j) { return data_.weighted ? data_.row_weights[j] : 1.0; };
-  double smallest = std::numeric_limits<double>::infinity();  // of what counts
-  for (Index i = 0; i < data_.clients(); ++i)
-    for (Index j = data_.begin(i); data_.weights[i] > 0 && j < data_.begin(i + 1); ++j)
-      if (weight(j) > 0)
-        for_margins(margins, j, [&](double m) { smallest = std::min(smallest, m); });
+  const bool in_range = value >= least_whole && std::isfinite(value);
+  if (in_range || !tailed_ || l2_ > 0) return std::log(value);
+  const double smallest = smallest_that_counts(margins);
   const double scaled = groups_.sum(0.0, [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
-      if (weight(j) > 0)
-        for_margins(margins, j, [&](double m) { client += weight(j) * std::exp(smallest - m); });
+      if (counts(i, j)) {
+        const double weight = data_.weighted ? data_.row_weights[j] : 1.0;
+        for_margins(margins, j, [&](double m) { client += weight * std::exp(smallest - m); });
+      }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
     return true;
   });
   return std::log(scaled) - smallest;
+}
+
+// Whether f knows the row.
+bool Recorder::counts(Index client, Index row) const {
+  return data_.weights[client] > 0 && !(data_.weighted && data_.row_weights[row] == 0);
+}
+
+double Recorder::smallest_that_counts(const Columns& margins) const {
+  double smallest = std::numeric_limits<double>::infinity();
+  for (Index i = 0; i < data_.clients(); ++i)
+    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
+      if (counts(i, j))
+        for_margins(margins, j, [&](double m) { smallest = std::min(smallest, m); });
+  return smallest;
 }
 
 Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights) const {
@@ -271,26 +286,43 @@ const Recorder::Rows& Recorder::sizes_of_rows() const {
   return rows_;
 }
 
+// -e_ij / n_i of one model, 0 where f does not know the row; at margins smaller by `shift`.
+void Recorder::pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<double>> into) const {
+  Matrix<double> m, e;
+  for (Index i = 0; i < data_.clients(); ++i) {
+    const Index first = data_.begin(i), n = data_.size(i);
+    m = margins.middleRows(first, n);
+    if (shift != 0) m.array() -= shift;
+    e.resize(n, margins.cols());
+    derivatives_(m.data(), data_.targets.data() + first, n, margins.cols(), e.data());
+    if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(first, n).array();
+    for (Index j = 0; j < n; ++j)
+      if (!counts(i, first + j)) e.row(j).setZero();
+    into.middleRows(first, n) = e / -static_cast<double>(n);
+  }
+}
+
 // Of all models, so that the bits of the first are the same whatever the count.
 Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<double>& weights,
                                    const Vector<double>& l2) const {
   const Index models = l2.size(), outputs = margins.cols() / models;
   // -e_ij / n_i, in units of a power of two so that squares neither under- nor overflow.
-  Matrix<double> scaled(margins.rows(), margins.cols()), m, e;
+  Matrix<double> scaled(margins.rows(), margins.cols());
   Vector<double> unit(models);
   for (Index s = 0; s < models; ++s) {
     auto columns = scaled.middleCols(s * outputs, outputs);
-    for (Index i = 0; i < data_.clients(); ++i) {
-      const Index first = data_.begin(i), n = data_.size(i);
-      m = margins.block(first, s * outputs, n, outputs);
-      e.resize(n, outputs);
-      derivatives_(m.data(), data_.targets.data() + first, n, outputs, e.data());
-      if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(first, n).array();
-      columns.middleRows(first, n) = e / -static_cast<double>(n);
+    const Columns own = margins.middleCols(s * outputs, outputs);
+    unit[s] = 1.0;
+    pulls(own, 0, columns);
+    if (by_log_ && !columns.allFinite()) {  // exp(-m), which is exp(-shift) exp(shift - m)
+      const double shift = smallest_that_counts(own);
+      pulls(own, shift, columns);
+      unit[s] = std::exp(-shift);
     }
     const double largest = columns.cwiseAbs().maxCoeff();
-    unit[s] = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
-    columns /= unit[s];
+    const double scale = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
+    columns /= scale;
+    unit[s] *= scale;
   }
   const Rows& rows = sizes_of_rows();
   Matrix<double> mean = mean_of_clients(scaled, data_.weights) / rows.unit;

@@ -56,9 +56,10 @@ struct History {
 class Recorder {
  public:
   // rounds: sorted, each at most once. reference: a direction, d x C, or empty for no angle. l2:
-  // lambda.
+  // lambda. by_log: a loss above the range of numbers is recorded, too, as infinite, where its log
+  // is finite.
   Recorder(const Data& data, const LossChoice& loss, std::vector<std::int64_t> rounds,
-           Matrix<double> reference, bool keep_weights = false, double l2 = 0);
+           Matrix<double> reference, bool keep_weights = false, double l2 = 0, bool by_log = false);
 
   // The next round that is to be recorded, or one beyond all.
   std::int64_t next() const {
@@ -113,10 +114,13 @@ class Recorder {
   double penalty(const Columns& weights, double norm) const;
   double loss(const Columns& margins) const;
   double log_loss(const Columns& margins, double value) const;
+  bool counts(Index client, Index row) const;
+  double smallest_that_counts(const Columns& margins) const;
   double smallest_margin(const Columns& margins) const;
   template <class Task>
   void for_margins(const Columns& margins, Index j, Task&& task) const;
   double angle(const Columns& weights, double norm) const;
+  void pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<double>> into) const;
   // The norm of the gradient, and variance, alignment and dissimilarity of those of the clients,
   // one row for each model; l2 of each of them.
   Matrix<double> gradients(const Matrix<double>& margins, const Matrix<double>& weights,
@@ -157,6 +161,7 @@ class Recorder {
   Matrix<double> reference_;  // unit, or empty
   bool keep_weights_;
   double l2_;
+  bool by_log_;
   mutable Rows rows_;  // taken when a gradient is first asked for
   double resumed_drift_ = std::numeric_limits<double>::quiet_NaN();
   History history_;

@@ -53,7 +53,7 @@ Simulation::Simulation(const Data& data, const std::vector<RunOptions>& runs,
     if (run.rounds < 0) throw std::invalid_argument("rounds: want at least 0");
     going_.push_back(static_cast<Index>(runs_.size()));
     runs_.push_back({Recorder(data, options.loss, run.record_rounds, run.reference,
-                              run.keep_weights, run.rule.l2),
+                              run.keep_weights, run.rule.l2, options.local.rates.own()),
                      run.rounds});
   }
 }

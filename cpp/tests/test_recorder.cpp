@@ -264,6 +264,24 @@ TEST_CASE_FIXTURE(Fixture, "nothing is written for a loss that is not finite") {
   CHECK(h.round.size() == 1);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a loss above the range of numbers is recorded by its log") {
+  Recorder recorder(data, "exponential", {1}, reference, false, 0, true);
+  Shown far(data, -1e5 * p.rows.row(2).transpose());  // one row is all that counts
+  REQUIRE(recorder.record(1, 0, 0, far.margins, far.weights));
+  const History& h = recorder.history();
+  Index row = 0;
+  const double smallest = far.margins.col(0).minCoeff(&row);
+  Index client = 0;
+  while (data.begin(client + 1) <= row) ++client;
+  const double weight = data.weights[client] / static_cast<double>(data.size(client));
+  CHECK(std::isinf(h.loss[0]));
+  CHECK(h.log_loss[0] == doctest::Approx(std::log(weight) - smallest).epsilon(1e-12));
+  CHECK(std::isinf(h.grad_norm[0]));
+  CHECK(h.grad_alignment[0] == doctest::Approx(data.weights[client]).epsilon(1e-12));
+  CHECK(h.grad_dissimilarity[0] == doctest::Approx(1 / data.weights[client]).epsilon(1e-12));
+  CHECK(!std::isnan(h.angle[0]));
+}
+
 TEST_CASE_FIXTURE(Fixture, "rounds are due once and in order") {
   Recorder recorder(data, "logistic", {0, 3, 10}, {});
   CHECK(recorder.due(0));
