@@ -25,6 +25,7 @@ def shape(sizes, d):
         n_samples=int(sizes.sum()),
         n_features=d,
         free_intercept=False,
+        shares_rows=False,
         n_classes=1,
         sparse=False,
     )

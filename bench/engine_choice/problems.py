@@ -82,6 +82,7 @@ class Case:
             n_classes=self.outputs,
             sparse=False,
             free_intercept=False,
+            shares_rows=False,
         )
 
     def problem(self) -> lg.Problem:

@@ -37,22 +37,25 @@ class HeldData {
  public:
   // rows: an array of two dimensions, or of compressed sparse rows the tuple (where rows begin,
   // columns of their entries, values, number of features). signs: whether the targets, -1 or +1,
-  // are signs of the rows, too. row_weights: omega, or none if all are 1.
+  // are signs of the rows, too. row_weights: omega, or none if all are 1. sharing: clients that all
+  // hold the same rows, or 0.
   HeldData(py::object rows, Array targets, const Indices& offsets, const Array& weights, bool signs,
-           const std::optional<Array>& row_weights, bool free_intercept)
+           const std::optional<Array>& row_weights, bool free_intercept, Index sharing = 0)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         row_weights_(row_weights.value_or(Array(0))),
-        data_(view(offsets, weights, signs, free_intercept)) {}
+        data_(view(offsets, weights, signs, free_intercept, sharing)) {}
   HeldData(const HeldData&) = delete;
 
  private:
-  Data view(const Indices& offsets, const Array& weights, bool signs, bool free_intercept) {
+  Data view(const Indices& offsets, const Array& weights, bool signs, bool free_intercept,
+            Index sharing) {
     if (targets_.ndim() != 1) throw std::invalid_argument("targets: want one dimension");
     const VectorView<double> targets(targets_.data(), targets_.shape(0));
     return Data(source(signs ? targets : VectorView<double>(nullptr, 0)), targets,
                 numbers<Index>(offsets), vector(weights),
-                VectorView<double>(row_weights_.data(), row_weights_.size()), free_intercept);
+                VectorView<double>(row_weights_.data(), row_weights_.size()), free_intercept,
+                sharing);
   }
   std::shared_ptr<const RowSource> source(const VectorView<double>& signs) {
     if (py::isinstance<py::tuple>(rows_)) {

@@ -24,13 +24,14 @@ inline py::dict forecast_by_name(const Indices& offsets, Index features, Index o
                                  const Indices& batches, bool solve, bool every_step,
                                  const std::string& correction, const std::string& server,
                                  double rounds, double share, const std::string& rates,
-                                 const std::optional<Indices>& entries_before,
-                                 bool frees_intercept) {
+                                 const std::optional<Indices>& entries_before, bool frees_intercept,
+                                 Index sharing) {
   Layout layout{numbers<Index>(offsets), features};
   if (entries_before) layout.entries_before = numbers<Index>(*entries_before);
   if (layout.sparse() && layout.entries_before.size() != layout.offsets.size())
     throw std::invalid_argument("entries_before: want as many as offsets");
   layout.free_intercept = frees_intercept;
+  layout.sharing = sharing;
   const HeldLoss held(loss);
   EngineOptions options{"", held.choice(), single, {}, ServerRule::named(server)};
   options.local.steps = numbers<std::int64_t>(steps);
@@ -65,6 +66,7 @@ inline void bind_forecast(py::module_& m) {
         py::arg("batches"), py::arg("solve"), py::arg("every_step"), py::arg("correction"),
         py::arg("server"), py::arg("rounds"), py::arg("share"), py::arg("rates") = "given",
         py::arg("entries_before") = py::none(), py::arg("frees_intercept") = false,
+        py::arg("sharing") = 0,
         "By engine: the phase that would take the local steps, or of what it is unable; the cost "
         "before the first round and of a round in the mean, bytes of Gram matrices and sums, and "
         "among how many threads a round can be divided. The same on every machine.");

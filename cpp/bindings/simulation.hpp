@@ -18,9 +18,9 @@ class SimulationSession : HeldData, HeldLoss {
   SimulationSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
                     const py::list& runs, const std::string& engine, const py::object& loss,
                     bool single, const py::dict& local, int threads, bool signs,
-                    const std::optional<Array>& row_weights, bool free_intercept)
+                    const std::optional<Array>& row_weights, bool free_intercept, Index sharing)
       : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights,
-                 free_intercept),
+                 free_intercept, sharing),
         HeldLoss(loss),
         options_(run_options(runs)),
         server_(python_server(options_)),
@@ -141,11 +141,12 @@ inline void bind_simulation(py::module_& m) {
                                 "one, or several side by side.")
       .def(py::init<py::object, Array, const Indices&, const Array&, const py::list&,
                     const std::string&, const py::object&, bool, const py::dict&, int, bool,
-                    const std::optional<Array>&, bool>(),
+                    const std::optional<Array>&, bool, Index>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
            py::arg("local"), py::arg("threads"), py::arg("signs") = false,
-           py::arg("row_weights") = py::none(), py::arg("free_intercept") = false)
+           py::arg("row_weights") = py::none(), py::arg("free_intercept") = false,
+           py::arg("sharing") = 0)
       .def(
           "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
           py::arg("shares"), py::arg("progress"), py::arg("clients") = py::none(),

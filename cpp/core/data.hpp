@@ -11,26 +11,31 @@ namespace localgd {
 
 // How many rows the clients hold, of how many features, and how they are stored.
 struct Layout {
-  std::vector<Index> offsets;   // M + 1
+  std::vector<Index> offsets;   // M + 1; 0 and N where all clients hold the same N rows
   Index width;                  // d
   bool weighted = false;        // rows have weights
   bool free_intercept = false;  // lambda leaves the last feature alone
-  // M + 1: how many entries come before each client's first row; empty if rows are dense.
+  // As many as offsets: how many entries come before that row; empty if rows are dense.
   std::vector<Index> entries_before{};
+  Index sharing = 0;  // M where all clients hold the same rows
 
-  Index clients() const { return static_cast<Index>(offsets.size()) - 1; }
+  bool shared() const { return sharing > 0; }
+  Index clients() const { return shared() ? sharing : static_cast<Index>(offsets.size()) - 1; }
   Index samples() const { return offsets.back(); }
   Index features() const { return width; }
-  Index begin(Index client) const { return offsets[static_cast<std::size_t>(client)]; }
-  Index size(Index client) const { return begin(client + 1) - begin(client); }
+  Index begin(Index client) const { return offsets[block(client)]; }
+  Index size(Index client) const { return offsets[block(client) + 1] - begin(client); }
 
   bool sparse() const { return !entries_before.empty(); }
   // Numbers that the rows of a client, or all rows, have.
   Index entries(Index client) const {
-    const auto i = static_cast<std::size_t>(client);
+    const auto i = block(client);
     return sparse() ? entries_before[i + 1] - entries_before[i] : size(client) * width;
   }
   Index entries() const { return sparse() ? entries_before.back() : samples() * width; }
+
+ private:
+  std::size_t block(Index client) const { return shared() ? 0 : static_cast<std::size_t>(client); }
 };
 
 // f(w) = sum_i p_i (1/n_i) sum_j omega_ij l(a_ij . w, y_ij) + (lambda/2) |w|^2. The rows a_ij are
@@ -47,21 +52,31 @@ struct Data : Layout {
   Data(std::shared_ptr<const RowSource> rows_, VectorView<double> targets_,
        std::vector<Index> offsets_, Vector<double> weights_,
        VectorView<double> row_weights_ = VectorView<double>(nullptr, 0),
-       bool free_intercept_ = false)
-      : Layout{std::move(offsets_), rows_->features(), row_weights_.size() > 0, free_intercept_},
+       bool free_intercept_ = false, Index sharing_ = 0)
+      : Layout{std::move(offsets_),
+               rows_->features(),
+               row_weights_.size() > 0,
+               free_intercept_,
+               {},
+               sharing_},
         rows(std::move(rows_)),
         targets(targets_),
         weights(std::move(weights_)),
         row_weights(row_weights_) {
     const bool fits = offsets.size() >= 2 && offsets.front() == 0 &&
-                      offsets.back() == rows->count() && targets.size() == rows->count() &&
-                      weights.size() + 1 == static_cast<Index>(offsets.size()) &&
+                      (!shared() || offsets.size() == 2) && offsets.back() == rows->count() &&
+                      targets.size() == rows->count() && weights.size() == clients() &&
                       (!weighted || row_weights.size() == rows->count());
     if (!fits) throw std::invalid_argument("data: rows, targets, offsets and weights do not fit");
     for (Index i = 0; i < clients(); ++i)
       if (size(i) < 1) throw std::invalid_argument("data: a client without rows");
     if (!rows->sparse()) return;
     for (const Index first : offsets) entries_before.push_back(rows->entries_before(first));
+  }
+
+  // What shared rows are for measures of f: those of one client.
+  Data pooled() const {
+    return {rows, targets, offsets, Vector<double>::Ones(1), row_weights, free_intercept};
   }
 
   // Throws std::invalid_argument unless targets are classes.

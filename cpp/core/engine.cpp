@@ -41,6 +41,8 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
     l2 = std::max(l2, run.l2);
   }
   local.check(data.clients());
+  if (data.shared() && (options.engine != "primal" || !local.stochastic() || corrected))
+    throw std::invalid_argument("data: shared rows want engine primal, batches and no correction");
   with_chosen_loss(options.loss, [&](auto loss) {
     if (!loss.multiclass && outputs != 1)
       throw std::invalid_argument("init: want one column for this loss");
@@ -200,6 +202,8 @@ std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
       found.unable = "outputs";
     else if (leaves_span(options.server, kind.name))
       found.unable = "server";
+    else if (layout.shared() && (kind.name != "primal" || !local.stochastic() || local.correction))
+      found.unable = "shared";
     else if (found.phase.empty() && options.local.rates.own())
       found.unable = "rates";
     else if (found.phase.empty())

@@ -44,7 +44,7 @@ struct EngineForecast {
   std::string_view unable;  // of what: "server", coordinate by coordinate outside the span of the
                             // rows; "solve", exactly without K_ii; "outputs", that of several;
                             // "steps", such local rules side by side; "rates", own
-                            // ones of the clients without K_ii
+                            // ones of the clients without K_ii; "shared", rows of all clients
   Forecast cost{};
 };
 

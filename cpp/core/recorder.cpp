@@ -17,8 +17,9 @@ constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that
 
 Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::int64_t> rounds,
                    Matrix<double> reference, bool keep_weights, double l2, bool by_log)
-    : data_(data),
-      groups_(data.clients(), 1),
+    : pooled_(data.shared() ? std::make_shared<const Data>(data.pooled()) : nullptr),
+      data_(pooled_ ? *pooled_ : data),
+      groups_(data_.clients(), 1),
       functions_(loss.functions),
       derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
@@ -84,7 +85,8 @@ bool Recorder::add_model(std::int64_t round, std::int64_t participations, double
                          const Columns& m, const Columns& w) {
   const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
   const double log = log_loss(m, value);
-  if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed)) return false;
+  if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed))
+    return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
@@ -222,6 +224,7 @@ Matrix<double> Recorder::mean_of_clients(const Matrix<double>& coefficients,
 }
 
 Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
+  if (last.drift && last.shares.size()) return Vector<double>::Constant(models, *last.drift);
   if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
   const Vector<double> zero = Vector<double>::Zero(models);
   const CommonMove common = common_of(last);

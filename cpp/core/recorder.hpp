@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits>
+#include <memory>
 
 #include "data.hpp"
 #include "loss/derivatives.hpp"
@@ -150,6 +151,7 @@ class Recorder {
   Matrix<double> mean_of_clients(const Matrix<double>& coefficients,
                                  const Vector<double>& shares) const;
 
+  const std::shared_ptr<const Data> pooled_;  // where clients share their rows
   const Data& data_;
   const Groups groups_;
   double (*loss_value_)(const double*, Index, Index, double) = nullptr;

@@ -10,21 +10,21 @@ namespace localgd {
 
 SharedRates::SharedRates(const Data& data, const LossChoice& loss, const LocalRule& rule,
                          const Groups& groups)
-    : data_(data),
+    : data_(data.shared() ? data.pooled() : data),
       rule_(rule),
-      groups_(groups),
+      groups_(data.shared() ? Groups(1, 1) : groups),
       tail_(tail_of(loss.name)),
       may_vanish_(!(rule.l2 > 0) && !(rule.prox > 0) &&
                   !(rule.correction && rule.correction->pulls()) && rule.rates.least == 0 &&
                   // rows that count for nothing may be as wrong as they like, beside log f
                   (!data.weighted || data.row_weights.minCoeff() > 0)),
       derivatives_(negative_derivatives_of(loss)),
-      of_client_(data.clients()) {
+      of_client_(data_.clients()) {
   with_loss(loss.name, [&](auto l) { loss_ = &loss_value<decltype(l)>; });
   std::vector<double> costs;
-  for (Index i = 0; i < data.clients(); ++i)
-    costs.push_back(20 * static_cast<double>(data.size(i)));
-  work_ = groups.work(costs);
+  for (Index i = 0; i < data_.clients(); ++i)
+    costs.push_back(20 * static_cast<double>(data_.size(i)));
+  work_ = groups_.work(costs);
 }
 
 template <class Of>

@@ -13,7 +13,7 @@ namespace localgd {
 // range of numbers, however large margins are.
 class SharedRates {
  public:
-  // data, rule and groups must outlive it. Throws std::invalid_argument for a loss of functions.
+  // data and rule must outlive it. Throws std::invalid_argument for a loss of functions.
   SharedRates(const Data& data, const LossChoice& loss, const LocalRule& rule,
               const Groups& groups);
 
@@ -29,9 +29,9 @@ class SharedRates {
   template <class Of>
   void for_clients(Team& team, Of&& of);
 
-  const Data& data_;
+  const Data data_;  // of one client where they share their rows
   const LocalRule& rule_;
-  const Groups& groups_;
+  const Groups groups_;
   const double tail_;
   const bool may_vanish_;  // f, with rates that only it bounds
   Row loss_;

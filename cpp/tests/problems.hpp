@@ -61,6 +61,7 @@ struct Problem {
   Vector<double> row_weights{};          // omega, or empty
   std::shared_ptr<const Given> given{};  // the same rows in another storage
   bool free_intercept = false;           // lambda leaves the last feature alone
+  Index sharing = 0;                     // clients that all hold the same rows
 
   Index clients() const { return weights.size(); }
   Index largest_client() const {
@@ -80,7 +81,8 @@ struct Problem {
   Data data(const LossCase& loss) const {
     const auto& t = targets_for(loss);
     return Data(source(), VectorView<double>(t.data(), t.size()), offsets, weights,
-                VectorView<double>(row_weights.data(), row_weights.size()), free_intercept);
+                VectorView<double>(row_weights.data(), row_weights.size()), free_intercept,
+                sharing);
   }
 };
 

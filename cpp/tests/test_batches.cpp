@@ -94,16 +94,21 @@ TEST_CASE("so many steps are drawn ahead as take little memory") {
 }
 
 TEST_CASE("a round does not depend on the rounds before it") {
-  for (const bool replacement : {false, true}) {
-    RowDealer fresh(7, replacement, key, 33), used(7, replacement, key, 33);
-    used.begin_round(3);
-    const auto before = deal(used, 17);
-    fresh.begin_round(4);
-    used.begin_round(4);
-    const auto dealt = deal(fresh, 33);
-    CHECK(deal(used, 33) == dealt);
-    CHECK(std::vector<Index>(dealt.begin(), dealt.begin() + 17) != before);
-  }
+  for (const bool replacement : {false, true})
+    for (const Index rows : {7, 31})
+      for (const std::size_t before : {0u, 1u, 3u, 6u, 7u, 8u, 14u, 17u, 31u, 32u, 33u}) {
+        CAPTURE(before);
+        RowDealer fresh(rows, replacement, key, 33), used(rows, replacement, key, 33);
+        used.begin_round(3);
+        const auto others = before ? deal(used, before) : std::vector<Index>{};
+        fresh.begin_round(4);
+        used.begin_round(4);
+        const auto dealt = deal(fresh, 33);
+        CHECK(deal(used, 33) == dealt);
+        if (before > 5)
+          CHECK(std::vector<Index>(dealt.begin(),
+                                   dealt.begin() + static_cast<std::ptrdiff_t>(before)) != others);
+      }
 }
 
 TEST_CASE("rows come equally often") {

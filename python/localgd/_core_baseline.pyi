@@ -53,6 +53,7 @@ def forecast(
     rates: str = "given",  # the kind of their rule
     entries_before: NDArray[np.integer] | None = None,  # (M + 1,), of sparse rows, by client
     frees_intercept: bool = False,  # lambda > 0 leaves the last feature alone
+    sharing: int = 0,  # clients that all hold the same rows, or 0
 ) -> dict[str, _Forecast]: ...
 def nanoseconds() -> dict[str, float]: ...  # of a kind of work
 def uniform_samples(words: NDArray[np.uint64], clients: int) -> NDArray[np.int64]: ...
@@ -145,6 +146,7 @@ class Simulation:
         signs: bool = False,  # rows count times their targets, -1 or +1
         row_weights: ArrayLike | None = None,  # (N,); of mean 1 on each client, or all 1
         free_intercept: bool = False,  # lambda leaves the last feature alone
+        sharing: int = 0,  # clients that all hold the same rows, or 0
     ) -> None: ...
     @property
     def round(self) -> int: ...  # of the runs that go on

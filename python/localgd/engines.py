@@ -90,6 +90,7 @@ def forecasts(
         rates=by_core(getattr(method, "lr", None))["kind"],
         entries_before=problem.X.indptr[problem.offsets] if problem.sparse else None,
         frees_intercept=problem.free_intercept and l2 > 0,
+        sharing=problem.n_clients if problem.shares_rows else 0,
     )
     return found
 
@@ -128,6 +129,13 @@ def refusal(method: Method, plan: Plan, loss: LossLike) -> str:
         return (
             "the exact local solve projects on the rows' own half spaces, which fits binary and "
             f"regression tasks; want a method with local steps for {loss}"
+        )
+    if plan.unable == "shared":
+        return (
+            "clients that share their rows take steps in the weights, with batches and without "
+            "control variates or displacements: want engine='primal' and a method such as "
+            "LocalSGD(…, batch_size=…). With full batches every client takes the same steps: "
+            "want one client that holds the rows"
         )
     if method.rule.solve and method.server.coordinate_wise:
         return (

@@ -189,7 +189,8 @@ def _passes_each(problem: Problem, method: Method) -> float:
     if rule.correction == "displacement":  # by a gradient of its own
         rows = rows + sizes
     counted = problem.weights > 0  # the others never take part
-    return float(rows[counted].mean() / sizes[counted].sum())
+    held = problem.n_samples if problem.shares_rows else sizes[counted].sum()
+    return float(rows[counted].mean() / held)
 
 
 def _communication(prepared: Preparation, taking_part: np.ndarray) -> dict[str, np.ndarray]:

@@ -29,6 +29,10 @@ class OwnMeasure:
     def wants_models(self) -> bool:
         return "models" in self._named
 
+    @property
+    def wants_clients(self) -> bool:
+        return wants_clients(self._function)
+
     def __call__(self, w: np.ndarray, round: int, models: np.ndarray | None = None) -> float:
         if self._named:
             known: Mapping[str, Callable[[], Any]] = {

@@ -221,6 +221,12 @@ def prepare(
                 f"measures: {name!r} sees the clients' models, which only run has; want one of "
                 "round, weights and gradients"
             )
+        shares = problem.shares_rows
+        if shares and isinstance(measure, OwnMeasure) and measure.wants_clients:
+            raise UnsupportedError(
+                f"measures: {name!r} sees what each client has, which nobody keeps of clients that "
+                "share their rows; want one of round and weights"
+            )
     _check_stop(prepared)
     return prepared
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _validation as check
+from .errors import UnsupportedError
 from .identification import digest
 from .ids import client_index
 from .labels import (
@@ -100,7 +101,11 @@ class Problem:
     feature_names : tuple of str or None
         The names of the columns of a table, without that of the intercept.
     offsets : ndarray of shape (M + 1,), int64
-        Client i holds the rows ``offsets[i]:offsets[i + 1]``.
+        Client i holds the rows ``offsets[i]:offsets[i + 1]``; 0 and N of :meth:`shared`.
+    sizes : ndarray of shape (M,), int64
+        The n_i.
+    shares_rows : bool
+        Made by :meth:`shared`: each client holds all N rows, of which there is one copy.
     weights : ndarray of shape (M,), float64
         The p_i; they sum to 1.
     sample_weight : ndarray of shape (N,), float64, read-only, or None
@@ -453,6 +458,91 @@ class Problem:
         return problem
 
     @classmethod
+    def shared(
+        cls,
+        X: Any,
+        y: Any,
+        n_clients: int,
+        *,
+        task: str | None = None,
+        labels: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        intercept: str | None = None,
+    ) -> Problem:
+        """Clients that all draw their batches from the same rows, of which there is one copy.
+
+        ``f_i(w) = f(w) = (1/V) Σ_j v_j ℓ(z_j·w)`` for each of M clients
+
+        The homogeneous setting of the convex theory of Local-SGD: clients differ in what they draw
+        alone, which the seed, their number and the round decide, and any number of them costs no
+        memory for rows. Memory is 512 models and what a batch takes, a round that of its draws.
+
+        Runs want a method with batches, without control variates or displacements, and work in the
+        weights (``engine="primal"``): ``coefficients`` is None. With full batches every client
+        takes the same steps, so that one client that holds the rows is all there is to run.
+
+        Parameters
+        ----------
+        X : array of shape (N, d)
+            As for :class:`Problem`, dense or sparse.
+        y : array of shape (N,)
+            Labels or targets, as for :class:`Problem`.
+        n_clients : int ≥ 1
+            M.
+        sample_weight : array of shape (N,), optional
+            v_j, one for each row.
+        task, labels, class_weight, intercept
+            As for :class:`Problem`.
+
+        Returns
+        -------
+        Problem
+            ``X`` and ``y`` hold N rows, ``rows(i)`` is all of them, and every p_i is 1/M.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for :class:`Problem`, and for n_clients that is no integer from 1 on.
+
+        References
+        ----------
+        Woodworth et al., ICML 2020, arXiv:2002.07839.
+
+        Examples
+        --------
+        >>> import localgd as lg
+        >>> rows = lg.datasets.make_separable(n_clients=1, n_samples=100, n_features=200)
+        >>> problem = lg.Problem.shared(rows.X, rows.y, n_clients=8192)
+        >>> problem.n_clients, problem.X.shape
+        (8192, (100, 200))
+        >>> run = lg.run(problem, lg.LocalSGD(local_steps=4, lr=0.1, batch_size=1), rounds=10)
+        >>> run.engine, bool(run.history["drift"][-1] > 0)
+        ('primal', True)
+        """
+        M = check.integer("n_clients", n_clients, 1)
+        found, y = check_rows("X, y", X, y)
+        targets = as_targets("y", y, task, labels)
+        targets.warn()
+        v = None if sample_weight is None else np.asarray(sample_weight)
+        if v is not None and v.shape != targets.y.shape:
+            raise ValueError(
+                f"sample_weight: got shape {v.shape}; want {targets.y.shape}, one for each row"
+            )
+        problem = cls.__new__(cls)
+        problem._set(
+            [found.X],
+            targets,
+            np.full(M, len(y)),
+            names=found.names,
+            sample_weight=v,
+            class_weight=class_weight,
+            intercept=intercept,
+            shares_rows=True,
+        )
+        return problem
+
+    @classmethod
     def _dealt(
         cls,
         rows: Found,
@@ -496,6 +586,7 @@ class Problem:
         sample_weight: Any = None,
         class_weight: Any = None,
         intercept: str | None = None,
+        shares_rows: bool = False,
     ) -> None:
         """``order`` sorts rows and labels, unless they come by client; weights of rows are."""
         if intercept is not None:
@@ -505,7 +596,9 @@ class Problem:
         self.y, self.task, self.labels = targets.y, targets.task, targets.labels
         self.n_classes = len(self.labels or ()) if self.task == "multiclass" else 1
         self.sizes = np.asarray(sizes, dtype=np.int64)
-        self.offsets = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
+        held = self.sizes[:1] if shares_rows else self.sizes
+        self.offsets = np.concatenate([[0], np.cumsum(held)]).astype(np.int64)
+        self.shares_rows = shares_rows
         self.client_ids = tuple(range(len(self.sizes))) if client_ids is None else client_ids
         self.row_order = np.arange(len(self.y)) if order is None else order
         self.intercept = intercept
@@ -521,6 +614,8 @@ class Problem:
         if self.sample_weight is None:
             return self.sizes.astype(np.float64)
         amounts: np.ndarray = np.add.reduceat(self.sample_weight, self.offsets[:-1])
+        if self.shares_rows:
+            amounts = np.full(self.n_clients, amounts[0])
         if not (amounts > 0).all():
             client = self.client_ids[int(np.argmin(amounts > 0))]
             raise ValueError(
@@ -626,7 +721,10 @@ class Problem:
     @cached_property
     def row_weights(self) -> np.ndarray:
         """c_ij = p_i v_ij / V_i, shape (N,): the weight of each row in the global objective."""
-        c = np.repeat(self.weights / self._amounts(), self.sizes)
+        if self.shares_rows:
+            c = np.full(self.n_samples, 1 / self._amounts()[0])
+        else:
+            c = np.repeat(self.weights / self._amounts(), self.sizes)
         if self.sample_weight is not None:
             c *= self.sample_weight
         c.setflags(write=False)
@@ -637,7 +735,9 @@ class Problem:
         """v_ij n_i / V_i, shape (N,): weights of mean 1 on each client; None if all are 1."""
         if self.sample_weight is None:
             return None
-        omega = self.sample_weight * np.repeat(self.sizes / self._amounts(), self.sizes)
+        relative = self.sizes / self._amounts()
+        of_rows = relative[0] if self.shares_rows else np.repeat(relative, self.sizes)
+        omega: np.ndarray = self.sample_weight * of_rows
         omega.setflags(write=False)
         return omega
 
@@ -646,7 +746,7 @@ class Problem:
         """A hash of all that runs depend on: rows, labels, task, sizes, weights, intercept."""
         weights = () if self.sample_weight is None else (self.sample_weight,)
         numbers = digest(*arrays_of(self.X), self.y, self.offsets, self.weights, *weights)
-        kind = "kernel" if self.kernel else "rows"
+        kind = "kernel" if self.kernel else "shared" if self.shares_rows else "rows"
         return f"{self.task}-{kind}{'-free' if self.free_intercept else ''}-{numbers}"
 
     def rows(self, client: int) -> slice:
@@ -676,7 +776,9 @@ class Problem:
         >>> problem.X[problem.rows(1)].tolist()
         [[-1.0]]
         """
-        return slice(int(self.offsets[client]), int(self.offsets[client + 1]))
+        if not self.shares_rows:
+            return slice(int(self.offsets[client]), int(self.offsets[client + 1]))
+        return slice(0, int(self.sizes[client]))
 
     def with_weights(self, weights: Any) -> Problem:
         """The same rows on the same clients with other client weights p_i.
@@ -715,15 +817,16 @@ class Problem:
 
     def __repr__(self) -> str:
         low, high = int(self.sizes.min()), int(self.sizes.max())
-        sizes = f"{low}" if low == high else f"{low} to {high}"
+        sizes = f"{low} per client" if low == high else f"{low} to {high} per client"
+        if self.shares_rows:
+            sizes = "all of every client"
         task = f"{self.n_classes} classes" if self.task == "multiclass" else self.task
         task += f" {said}" if (said := about_labels(self.task, self.labels)) else ""
         width = (
             f"kernel of rank {self.n_features}" if self.kernel else f"{self.n_features} features"
         )
         return (
-            f"Problem({task}: {self.n_clients} clients, {self.n_samples} rows "
-            f"({sizes} per client), {width})"
+            f"Problem({task}: {self.n_clients} clients, {self.n_samples} rows ({sizes}), {width})"
         )
 
 
@@ -747,10 +850,15 @@ def labels_at(problem: Problem, y: np.ndarray) -> tuple[Label, ...]:
     return tuple(labels[k] for k in places_of(y, problem.task))
 
 
-def check_problem(problem: object) -> Problem:
-    """A problem, unchanged."""
+def check_problem(problem: object, own_rows: bool = False) -> Problem:
+    """A problem, unchanged; of clients that have rows of their own where that is wanted."""
     if not isinstance(problem, Problem):
         raise TypeError(f"problem: got {type(problem).__name__}; want a localgd.Problem")
+    if own_rows and problem.shares_rows:
+        raise UnsupportedError(
+            "problem: its clients share their rows, and do not differ; want clients with rows of "
+            "their own, such as those of Problem.from_arrays"
+        )
     return problem
 
 

@@ -47,7 +47,8 @@ class Run:
         network its parameters θ = (W, V), row by row in one vector, which ``model`` takes apart.
     coefficients : ndarray of shape (N,) or (N, C), float64, or None
         a, in the row order of the problem; None after a coordinate-wise server (Adam, Yogi,
-        Adagrad), which leaves the span of the rows, and with λ in the engines hybrid and primal.
+        Adagrad), which leaves the span of the rows, with λ in the engines hybrid and primal, and of
+        clients that share their rows.
     history : dict of str to ndarray
         One column per measure, one entry per recorded round: ``round`` (int64); ``local_steps``
         since the start (per client; the weighted mean where clients differ); ``loss`` f(w_k), and

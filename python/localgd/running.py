@@ -269,7 +269,9 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
         recording.record_now()
     history = recording.history() if saved is None else saved.joined(recording.history())
     in_weights = prepared.l2 > 0 and plan.engine != "gram"
-    in_span = prepared.model is None and not (prepared.method.server.coordinate_wise or in_weights)
+    in_span = prepared.model is None and not (
+        prepared.method.server.coordinate_wise or in_weights or prepared.problem.shares_rows
+    )
     return make_run(
         prepared,
         history,

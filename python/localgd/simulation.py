@@ -62,6 +62,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         signs=LOSSES[first.loss].signed,
         row_weights=problem.relative_weights,
         free_intercept=problem.free_intercept,
+        sharing=problem.n_clients if problem.shares_rows else 0,
     )
 
 

@@ -66,7 +66,7 @@ def smoothness(problem: Problem, loss: LossLike) -> float:
     entries = arrays_of(problem.X)[-1]
     exponent = int(np.frexp(np.abs(entries).max(initial=0.0))[1])  # so that squares stay in range
     square, omega = 0.0, problem.relative_weights
-    for i in range(problem.n_clients):
+    for i in range(1 if problem.shares_rows else problem.n_clients):
         X = times_powers(problem.X[problem.rows(i)], -exponent)
         if omega is not None:
             X = scaled_rows(X, np.sqrt(omega[problem.rows(i)]))

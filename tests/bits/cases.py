@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import numpy as np
 import registry
+from scipy import sparse
 
 import localgd as lg
 
@@ -143,6 +145,107 @@ def sweep(threads: int, loss: str, dtype: str, every_step: bool) -> Arrays:
     }
 
 
+STORAGES: dict[str, Callable[[np.ndarray], Any]] = {
+    "sparse rows": sparse.csr_array,
+    "sparse rows in float32": lambda X: sparse.csr_array(X.astype(np.float32)),
+    "sparse rows of ones": lambda X: sparse.csr_array((X != 0).astype(np.float64)),
+    "rows in float32": lambda X: X.astype(np.float32),
+}
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "penalised": {"l2": 0.05},
+    "free intercept": {"l2": 0.05, "intercept": "free"},
+}
+STEPS: dict[str, lg.methods.Method] = {
+    "steps": lg.LocalGD(4, 0.3),
+    "many steps": lg.LocalGD(60, 0.1),
+    "controls": lg.Scaffold(4, 0.3, participation=2),
+    "batches": lg.LocalSGD(5, 0.1, batch_size=3, server=lg.ServerSGD(0.8, momentum=0.5)),
+}
+
+
+def stored(
+    loss: str, storage: str, intercept: str | None = None, shared: bool = False
+) -> lg.Problem:
+    """Clients of other sizes whose rows have gaps, with weights of the rows."""
+    plain = problem(loss, (12, 40, 25), 70)
+    X = np.where(np.abs(plain.X) < 0.08, 0.0, plain.X)
+    v = 0.5 + np.arange(len(X)) % 4
+    options: dict[str, Any] = {
+        "task": plain.task,
+        "intercept": intercept,
+        "labels": plain.labels,
+        "sample_weight": v,
+    }
+    y = plain.y if plain.labels is None else np.array(plain.labels)[_places(plain)]
+    if shared:
+        return lg.Problem.shared(STORAGES[storage](X), y, 40, **options)
+    clients = np.repeat(np.arange(3), plain.sizes)
+    return lg.Problem.from_arrays(STORAGES[storage](X), y, clients, weights="equal", **options)
+
+
+def _places(of: lg.Problem) -> np.ndarray:
+    places = of.y if of.task == "multiclass" else (of.y + 1) / 2
+    return places.astype(np.int64)
+
+
+def of_rows_and_objectives() -> Iterator[tuple[str, Callable[[int], Arrays]]]:
+    """Rows in other storages, a penalty, both intercepts, weights of rows, losses that came later.
+
+    Each storage and method with each loss, on one of the objectives after the other.
+    """
+    losses = ("logistic", "huber", "squared_hinge", "softmax")
+    for n, (storage, steps, loss) in enumerate(itertools.product(STORAGES, STEPS, losses)):
+        name = tuple(OBJECTIVES)[n % len(OBJECTIVES)]
+        how: dict[str, Any] = {"loss": loss, "rounds": 12, **OBJECTIVES[name]}
+        intercept = how.pop("intercept", None)
+        for engine, dtype in itertools.product(ENGINES, DTYPES):
+            yield (
+                f"{storage}, {name}, {steps} | {loss} {engine} {dtype}",
+                lambda t, s=storage, i=intercept, m=STEPS[steps], h=how, e=engine, dt=dtype: run(
+                    stored(h["loss"], s, i), m, t, engine=e, dtype=dt, **h
+                ),
+            )
+
+
+def of_shared_rows() -> Iterator[tuple[str, Callable[[int], Arrays]]]:
+    """Clients that all draw from the same rows, dense and sparse."""
+    for storage in ("rows in float32", "sparse rows"):
+        for loss, dtype in itertools.product(("logistic", "softmax"), DTYPES):
+            yield (
+                f"shared {storage} | {loss} primal {dtype}",
+                lambda t, s=storage, loss=loss, dt=dtype: run(
+                    stored(loss, s, shared=True), STEPS["batches"], t, rounds=6, loss=loss, dtype=dt
+                ),
+            )
+
+
+def of_rates() -> Iterator[tuple[str, Callable[[int], Arrays]]]:
+    """Rates that see where the model is."""
+    for rate in (lg.RiskAdapted(0.3), lg.RiskAdapted(0.3, own=True), lg.Polyak(0.3)):
+        for engine in ("gram", "hybrid"):
+            yield (
+                f"{rate!r} | exponential {engine} float64",
+                lambda t, r=rate, e=engine: run(
+                    problem("exponential", (12, 40, 25), 70),
+                    lg.LocalGD(5, r),
+                    t,
+                    rounds=900,  # f leaves the range of numbers
+                    loss="exponential",
+                    engine=e,
+                ),
+            )
+
+
 def cases() -> dict[str, Callable[[int], Arrays]]:
     """By name: a function of the number of threads."""
-    return dict([*of_the_registry(), *of_shapes(), *of_sweeps()])
+    return dict(
+        [
+            *of_the_registry(),
+            *of_shapes(),
+            *of_sweeps(),
+            *of_rows_and_objectives(),
+            *of_shared_rows(),
+            *of_rates(),
+        ]
+    )

@@ -26,7 +26,7 @@ class ModelOf : public Model {
     finite_.store(true, std::memory_order_relaxed);
     clients_.take_tail(round.plan().tail);
     corrections_.begin(round);
-    changes_.begin(round.participants());
+    if (!clients_.data().shared()) changes_.begin(round.participants());
     if (corrections_.any()) correct(round, team);
   }
 

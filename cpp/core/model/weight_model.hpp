@@ -10,6 +10,7 @@
 #include "corrections_in_weights.hpp"
 #include "group_sums.hpp"
 #include "model_of.hpp"
+#include "spread.hpp"
 
 namespace localgd {
 
@@ -76,13 +77,15 @@ class WeightModel final : public ModelOf<Real> {
         sums_of_groups_(groups_, init.rows(), init.cols()),
         weights_(server, init),
         margins_(data.samples(), init.cols()) {
-    const bool shrinks = round.rule().l2 > 0;   // all coefficients would move in every round
-    if (!server.coordinate_wise() && !shrinks)  // those leave the span of the rows
+    const bool shrinks = round.rule().l2 > 0;  // all coefficients would move in every round
+    if (data.shared())                         // whose coefficients nobody keeps
+      spread_.emplace(groups_, init.size());
+    else if (!server.coordinate_wise() && !shrinks)  // those leave the span of the rows
       coefficients_.emplace(data, init.cols(), server, groups_, this->corrections_);
     if (this->corrections_.any())
       q_.emplace(this->clients_, this->corrections_, init, groups_, sums_of_groups_);
     this->last_.change = &weights_.change;
-    this->last_.change_in_weights = !factor_ || shrinks;
+    this->last_.change_in_weights = !factor_ || shrinks || data.shared();
     this->last_.common_in_weights = true;
   }
 
@@ -105,6 +108,7 @@ class WeightModel final : public ModelOf<Real> {
 
   void begin(const Round& round, Team& team) override {
     sums_of_groups_.clear();
+    if (spread_) spread_->clear();
     Base::begin(round, team);
   }
 
@@ -134,9 +138,12 @@ class WeightModel final : public ModelOf<Real> {
     else
       sum += weighted(i, b.data(), thread).template cast<double>();
   }
-  // The same where the client knows what it moved by, d x C.
+  // The same where the client knows what it moved by, d x C. sums: nobody's of shared rows.
   void take_moved(const Round& round, Index i, const Real* sums, const Real* moved, int thread) {
-    this->note(round, i, sums);
+    if (spread_)
+      spread_->add(i, round.given_shares()[i], moved);
+    else
+      this->note(round, i, sums);
     if (auto* own = this->intercepts())
       for (Index c = 0; c < outputs(); ++c)
         own->moved(i)[c] = static_cast<double>(moved[(c + 1) * data().features() - 1]);
@@ -214,6 +221,7 @@ class WeightModel final : public ModelOf<Real> {
     return margins_;
   }
   const Matrix<double>& present_margins(Team& team) override {
+    if (data().shared()) return margins();
     if (!products_work_.items()) products_work_ = work_of_products();
     groups_.for_each(team, products_work_, [&](Index i, int) {
       for (Index c = 0; c < outputs(); ++c)
@@ -232,6 +240,7 @@ class WeightModel final : public ModelOf<Real> {
   const LastRound& last_round() override {
     LastRound& last = this->last_;
     Base::last_round();
+    if (spread_) last.drift = spread_->drift(weights_.change);
     if (last.shrinkage.size()) last.before = weights_.value - weights_.change;
     if (!last.shares.size() || last.change_in_weights) return last;
     if (coefficients_) {
@@ -300,7 +309,7 @@ class WeightModel final : public ModelOf<Real> {
   // Of the coefficients, with what else they need of a round.
   bool finite_changes(const Round& round, Team& team) {
     if (coefficients_) return coefficients_->gather(round, this->changes_, team);
-    return in_lanes() || this->changes_.finite(round.participants());
+    return spread_ || in_lanes() || this->changes_.finite(round.participants());
   }
 
   // The server gets what is left of a client's change: what its steps made of where it began.
@@ -341,6 +350,7 @@ class WeightModel final : public ModelOf<Real> {
   std::optional<CorrectionsInWeights<Real>> q_;
   Track weights_;
   std::optional<ClientCoefficients> coefficients_;  // unless bundles keep them, or nobody
+  std::optional<Spread> spread_;                    // of clients that share their rows
   Work products_work_;                              // of A w_k, by group
   // where somebody has asked for them
   Matrix<double> margins_, all_coefficients_, last_change_;

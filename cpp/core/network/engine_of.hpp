@@ -368,13 +368,13 @@ class NetworkEngineOf final : public NetworkEngine {
     if (corrections_.displace()) client.second_start = own(thread).second_start.all();
     if (done == 0) start_client(client, i, thread);
     kernels_.steps(client, own(thread).scratch, clients_.kernels().derivatives.known,
-                   rule().stochastic() ? &dealers_.of(i) : nullptr, round_.batch(i), count,
+                   rule().stochastic() ? &dealers_.of(i, thread) : nullptr, round_.batch(i), count,
                    done == 0, done + count == round_.steps(i));
     return count;
   }
 
   void start_client(const NetworkClient<Real>& client, Index i, int thread) {
-    dealers_.begin(round_, i);
+    dealers_.begin(i, thread);
     if (!corrections_.found()) set_start(client);  // else it is there
     client.sums.fill(client.n, 0);
     client.second_moved.fill(C(), 0);

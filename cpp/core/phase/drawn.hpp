@@ -49,11 +49,8 @@ class Drawn final : public Phase {
   }
 
   Drawn(WeightModel<Real>& model, const Round& round, const Setting&)
-      : model_(&model),
-        groups_(round.groups()),
-        rule_(round.rule()),
-        dealers_(data(), round),
-        sums_(clients().numbers()) {
+      : model_(&model), groups_(round.groups()), rule_(round.rule()), dealers_(data(), round) {
+    if (data().shared()) model.expect_whole_changes();
     std::vector<double> costs;
     const double per_row =
         static_cast<double>(data().entries()) / static_cast<double>(data().samples());
@@ -65,6 +62,8 @@ class Drawn final : public Phase {
   bool prepare(Team& team, Stop&) override {
     Index most_rows = 0;
     for (Index i = 0; i < data().clients(); ++i) most_rows = std::max(most_rows, data().size(i));
+    dealers_.prepare(team.threads());
+    sums_ = clients().numbers_at_work(team.threads());
     spaces_.assign(
         static_cast<std::size_t>(team.threads()),
         Space(data().features() * outputs(), most_rows, dealers_.largest_batch(), outputs()));
@@ -74,8 +73,8 @@ class Drawn final : public Phase {
   Outcome run(const Round& round, Team& team, Stop& stop) override {
     const auto steps = [&](Index i, std::int64_t count, std::int64_t done, int thread) {
       Space& at = space(thread);
-      if (done == 0) start(round, i, at);
-      for (std::int64_t l = 0; l < count; ++l) step(round, i, done + l, at);
+      if (done == 0) start(i, at, thread);
+      for (std::int64_t l = 0; l < count; ++l) step(round, i, done + l, at, thread);
       return count;
     };
     const bool complete = take_in_pieces(round, round.work(), team, stop, steps,
@@ -88,7 +87,8 @@ class Drawn final : public Phase {
   struct Space {
     Space(Index numbers, Index most_rows, Index batch, Index outputs)
         : v(Vector<Real>::Zero(numbers)),
-          drawn(static_cast<std::size_t>(most_rows), false),
+          is_drawn(static_cast<std::size_t>(most_rows), false),
+          drawn(is_drawn.size()),
           ahead(steps_ahead(batch)),
           rows(static_cast<std::size_t>(ahead * batch)),
           wide(outputs),
@@ -98,9 +98,12 @@ class Drawn final : public Phase {
 
     Index client = -1;
     Real alpha = 1, gamma = 0;
-    Vector<Real> v;           // d C
-    std::vector<char> drawn;  // rows, in the round
-    std::int64_t ahead;       // steps whose batches are drawn in one go
+    Vector<Real> v;                     // d C
+    Vector<Real> moved;                 // where rows are shared: w_{k,i} - w_k, d C
+    std::vector<char> is_drawn;         // rows, in the round
+    std::vector<RowDealer::Row> drawn;  // which they are: the first `count`
+    std::size_t count = 0;
+    std::int64_t ahead;  // steps whose batches are drawn in one go
     std::vector<RowDealer::Row> rows;
     Vector<double> wide;  // products in float64
     Vector<Real> margins, derivatives, targets;
@@ -112,13 +115,13 @@ class Drawn final : public Phase {
   Index outputs() const { return clients().outputs(); }
   Space& space(int thread) { return spaces_[static_cast<std::size_t>(thread)]; }
 
-  void start(const Round& round, Index i, Space& at) {
+  void start(Index i, Space& at, int thread) {
     clear(at);  // of a round that was stopped
     at.client = i;
     at.alpha = 1;
     at.gamma = 0;
-    clients().block(sums_, i).setZero();
-    dealers_.begin(round, i);
+    if (!data().shared()) clients().block_at_work(sums_, i, thread).setZero();  // else unread
+    dealers_.begin(i, thread);
     if (model_->corrections().any()) model_->corrections_in_weights().correction(i);
     if (model_->intercepts()) std::fill_n(model_->intercepts()->moved(i), outputs(), 0.0);
   }
@@ -168,11 +171,12 @@ class Drawn final : public Phase {
     shift -= round.l2_step() * base;
   }
 
-  void step(const Round& round, Index i, std::int64_t l, Space& at) {
+  void step(const Round& round, Index i, std::int64_t l, Space& at, int thread) {
     const Index size = round.batch(i), C = outputs(), d = data().features();
     const std::int64_t dealt = l % at.ahead;
     if (dealt == 0)
-      dealers_.of(i).deal(std::min(at.ahead, round.steps_taken(i) - l) * size, at.rows.data());
+      dealers_.of(i, thread).deal(std::min(at.ahead, round.steps_taken(i) - l) * size,
+                                  at.rows.data());
     const RowDealer::Row* batch = at.rows.data() + dealt * size;
     for (Index t = 0; t < size; ++t) {
       const Index j = batch[t];
@@ -197,12 +201,12 @@ class Drawn final : public Phase {
     if (model_->intercepts()) move_intercept(round, i, batch, at);
     const auto keep = static_cast<Real>(round.keep());
     at.gamma = keep * at.gamma + 1;
-    decay(i, keep, at);
-    Block sums = clients().block(sums_, i);
+    Block sums = clients().block_at_work(sums_, i, thread);
+    decay(keep, at, sums);
     const Real by_alpha = 1 / at.alpha, by_step = static_cast<Real>(round.step(i)) * by_alpha;
     for (Index t = 0; t < size; ++t) {
       const Index j = batch[t];
-      at.drawn[static_cast<std::size_t>(j)] = true;
+      note_drawn(batch[t], at);
       for (Index c = 0; c < C; ++c) {
         const Real e = at.derivatives[c * size + t], moved = by_step * e;
         sums(j, c) += by_alpha * e;
@@ -211,32 +215,53 @@ class Drawn final : public Phase {
     }
   }
 
+  static void note_drawn(RowDealer::Row row, Space& at) {
+    char& known = at.is_drawn[static_cast<std::size_t>(row)];
+    if (!known) at.drawn[at.count++] = row;
+    known = true;
+  }
+
   // alpha <- keep alpha, which is taken into v before it leaves the range of numbers.
-  void decay(Index i, Real keep, Space& at) {
+  void decay(Real keep, Space& at, Block& sums) {
     constexpr Real least = Real(1e-3), most = Real(1e3);
     at.alpha *= keep;
     if (std::abs(at.alpha) > least && std::abs(at.alpha) < most) return;
     at.v *= at.alpha;
-    clients().block(sums_, i) *= at.alpha;
+    if (!data().shared()) sums *= at.alpha;
     at.alpha = 1;
   }
 
   void finish(const Round& round, Index i, int thread) {
     Space& at = space(thread);
-    Block sums = clients().block(sums_, i);
+    if (data().shared()) return finish_moved(round, i, at, thread);
+    Block sums = clients().block_at_work(sums_, i, thread);
     sums *= at.alpha;
     clear(at);
     model_->take(round, i, sums.data(), thread);
+  }
+
+  // The sums are the thread's, not the client's: it gives what it moved by.
+  void finish_moved(const Round& round, Index i, Space& at, int thread) {
+    const Index d = data().features();
+    at.moved = at.alpha * at.v;
+    if (const double pull = round.l2_step(); pull > 0)
+      at.moved -= static_cast<Real>(pull * static_cast<double>(at.gamma)) *
+                  model_->present().reshaped().template cast<Real>();
+    if (auto* own = model_->intercepts())
+      for (Index c = 0; c < outputs(); ++c)
+        at.moved[(c + 1) * d - 1] = static_cast<Real>(own->moved(i)[c]);
+    clear(at);
+    model_->take_moved(round, i, nullptr, at.moved.data(), thread);
   }
 
   // v is 0 again where the client's rows have changed it.
   void clear(Space& at) {
     if (at.client < 0) return;
     const Index first = data().begin(at.client);
-    for (Index j = 0; j < data().size(at.client); ++j) {
-      if (!at.drawn[static_cast<std::size_t>(j)]) continue;
+    for (; at.count > 0; --at.count) {
+      const RowDealer::Row j = at.drawn[at.count - 1];
       rows().clear(first + j, outputs(), at.v.data());
-      at.drawn[static_cast<std::size_t>(j)] = false;
+      at.is_drawn[static_cast<std::size_t>(j)] = false;
     }
     at.client = -1;
   }
@@ -245,7 +270,7 @@ class Drawn final : public Phase {
   const Groups& groups_;
   const LocalRule& rule_;
   Dealers dealers_;
-  Vector<Real> sums_;          // all clients
+  Vector<Real> sums_;          // all clients, or those at work
   std::vector<Space> spaces_;  // of each thread
 };
 

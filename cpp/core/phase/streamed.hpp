@@ -77,9 +77,7 @@ class Streamed final : public Phase {
         groups_(round.groups()),
         rule_(round.rule()),
         extrapolation_(rule_, clients().count()),
-        dealers_(data(), round),
-        sums_(clients().numbers()),
-        base_(clients().numbers()) {
+        dealers_(data(), round) {
     model.expect_whole_changes();
     const Index d = data().features(), C = outputs();
     std::vector<double> costs;
@@ -99,6 +97,9 @@ class Streamed final : public Phase {
   bool prepare(Team& team, Stop&) override {
     const auto threads = static_cast<std::size_t>(team.threads());
     const Index d = data().features(), C = outputs();
+    dealers_.prepare(team.threads());
+    sums_ = clients().numbers_at_work(team.threads());
+    base_ = clients().numbers_at_work(team.threads());
     scratch_.assign(threads, PrimalScratch<Real>(d, C, dealers_.largest_batch()));
     if (displaced()) starts_.assign(threads, Matrix<double>(d, C));
     if (rule_.l2 > 0) pull_.resize(d, C);
@@ -126,7 +127,7 @@ class Streamed final : public Phase {
       const PrimalClient<Real> client = view(round, i, thread);
       if (done == 0 && extrapolates(round, i)) return extrapolate(round, client, i, thread);
       if (rule_.stochastic())
-        kernels().primal_batch(client, dealers_.of(i), round.batch(i), scratch, count);
+        kernels().primal_batch(client, dealers_.of(i, thread), round.batch(i), scratch, count);
       else
         kernels().primal(client, scratch, count, done > 0);
       return count;
@@ -307,8 +308,8 @@ class Streamed final : public Phase {
   void start_client(const Round& round, Index i, int thread) {
     Matrix<Real>& delta = scratch_[static_cast<std::size_t>(thread)].delta;
     delta.setZero();
-    clients().block(sums_, i).setZero();
-    dealers_.begin(round, i);
+    if (!data().shared()) clients().block_at_work(sums_, i, thread).setZero();  // else unread
+    dealers_.begin(i, thread);
     if (!model_->corrections().any()) return;
     const auto own = static_cast<std::size_t>(thread);
     Block q = model_->corrections_in_weights().correction(i);
@@ -334,7 +335,8 @@ class Streamed final : public Phase {
   }
 
   void finish_client(const Round& round, Index i, const Matrix<Real>& delta, int thread) {
-    model_->take_moved(round, i, clients().block(sums_, i).data(), delta.data(), thread);
+    model_->take_moved(round, i, clients().block_at_work(sums_, i, thread).data(), delta.data(),
+                       thread);
   }
 
   PrimalClient<Real> view(const Round& round, Index i, int thread) {
@@ -350,9 +352,9 @@ class Streamed final : public Phase {
             shift(i, thread),
             displaced() ? starts_[own] : model_->present(),
             round.plan().offset,
-            clients().block(base_, i).data(),
+            clients().block_at_work(base_, i, thread).data(),
             scratch_[own].delta.data(),
-            clients().block(sums_, i).data(),
+            clients().block_at_work(sums_, i, thread).data(),
             clients().functions(),
             static_cast<Real>(model_->intercepts() ? round.l2_step() : 0.0)};
   }
@@ -362,8 +364,8 @@ class Streamed final : public Phase {
   const LocalRule& rule_;
   Extrapolation extrapolation_;
   Dealers dealers_;
-  Vector<Real> sums_;  // s, all clients
-  Vector<Real> base_;  // A w_k, all clients
+  Vector<Real> sums_;  // s, all clients or those at work
+  Vector<Real> base_;  // A w_k, of these
   Work small_;
   std::vector<Large> large_;
   PerClient<Real> gradients_;            // of the chunks of a large client, and there of all rungs

@@ -76,8 +76,8 @@ class Turns final : public Phase {
           take_turn(round, turn, stop, thread);
         SpanSpace<Real>& at = space(thread, static_cast<Index>(turn.clients.size()));
         clients_.start(round, i, at);
-        dealers_.begin(round, i);
-        turn.add(i, clients_.view(round, i, at), dealers_.of(i), round.batch(i));
+        dealers_.begin(i, thread);
+        turn.add(i, clients_.view(round, i, at), dealers_.of(i, thread), round.batch(i));
       };
       const Index count = groups.items();
       for (Index at = item * count / items; at < (item + 1) * count / items; ++at)

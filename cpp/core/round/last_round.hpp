@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "../types.hpp"
 
 namespace localgd {
@@ -23,6 +25,7 @@ struct LastRound {
   Matrix<double> before;     // w_k, d x C
   double start_change = 0;
   const Matrix<double>* start = nullptr;
+  std::optional<double> drift;  // where it is known, and local_changes are not kept
   // The last feature's part of w_{k,i} - w_k and of w_{k+1} - w_k, where lambda leaves it alone: C
   // x M and C x 1, or empty.
   Matrix<double> intercepts, intercept_change;

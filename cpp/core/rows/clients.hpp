@@ -63,6 +63,15 @@ class Clients {
   Block block(Vector<Real>& flat, Index client) const {
     return Block(flat.data() + data_->begin(client) * outputs_, size(client), outputs_);
   }
+  // The same while a thread is at a client: of each thread where clients share their rows.
+  Vector<Real> numbers_at_work(int threads) const {
+    if (!data_->shared()) return numbers();
+    return Vector<Real>::Zero(threads * data_->samples() * outputs_);
+  }
+  Block block_at_work(Vector<Real>& flat, Index client, int thread) const {
+    const Index first = data_->shared() ? thread * data_->samples() : data_->begin(client);
+    return Block(flat.data() + first * outputs_, size(client), outputs_);
+  }
 
  private:
   static constexpr Index spare = 64;

@@ -24,18 +24,21 @@ class alignas(64) RowDealer {
 
   // draws: rows of a round.
   RowDealer(Index rows, bool replacement, Philox::Key key, std::uint64_t draws)
-      : rows_(rows),
-        replacement_(replacement),
-        philox_(key),
-        blocks_((draws + per_block - 1) / per_block) {
+      : rows_(rows), replacement_(replacement), philox_(key), blocks_(blocks_of(draws)) {
     if (!replacement)
       order_.resize(static_cast<std::size_t>((rows + Line::rows_in - 1) / Line::rows_in));
   }
 
+  // From here on it deals for another client of the same rows.
+  void serve(Philox::Key key, std::uint64_t draws) {
+    philox_ = Philox(key);
+    blocks_ = blocks_of(draws);
+  }
+
   void begin_round(double round) {
     round_ = static_cast<std::uint64_t>(round);
+    if (!replacement_) put_in_order();
     drawn_ = dealt_ = 0;
-    if (!replacement_) std::iota(order(), order() + rows_, Row{0});
   }
 
   // The next rows.
@@ -57,6 +60,9 @@ class alignas(64) RowDealer {
 
  private:
   static constexpr std::int64_t per_block = 8;
+  static std::uint64_t blocks_of(std::uint64_t draws) {
+    return (draws + per_block - 1) / per_block;
+  }
 
   // Threads write to the order of clients side by side: none to a cache line of another.
   struct alignas(64) Line {
@@ -76,6 +82,21 @@ class alignas(64) RowDealer {
 
   static Row place(std::uint32_t half, Index count) {
     return static_cast<Row>(half * static_cast<std::uint64_t>(count) >> 32);
+  }
+  // Each row at its own place. In the first epoch the rows that are not are those dealt, and those
+  // that stand at the places of these: few, where a round takes few of many rows.
+  void put_in_order() {
+    const Index dealt = dealt_;
+    if (!ordered_ || drawn_ > rows_ || 2 * dealt > rows_) {
+      std::iota(order(), order() + rows_, Row{0});
+      ordered_ = true;
+      return;
+    }
+    for (Index t = 0; t < dealt; ++t) {
+      const Row row = order()[t];
+      if (row >= dealt) order()[row] = row;
+    }
+    std::iota(order(), order() + dealt, Row{0});
   }
   // Each is one of the rows left in the epoch, whose place the first of them takes.
   void shuffle(const std::uint32_t* halves, std::int64_t count, Row* rows) {
@@ -101,7 +122,8 @@ class alignas(64) RowDealer {
   Philox philox_;
   std::uint64_t blocks_, round_ = 0;  // blocks of a round
   std::int64_t drawn_ = 0;
-  Index dealt_ = 0;  // of the epoch
+  Index dealt_ = 0;       // of the epoch
+  bool ordered_ = false;  // the rows were at their places when the round began
   std::vector<Line> order_;
 };
 

@@ -11,7 +11,7 @@ __all__ = ["binary_problem", "hard_margin", "result_of_run"]
 
 def binary_problem(problem: object) -> Problem:
     """The argument itself if it is a problem of two labels."""
-    problem = check_problem(problem)
+    problem = check_problem(problem, own_rows=True)
     if problem.task != "binary":
         raise ValueError(f"problem: the task is {problem.task}; want a binary task")
     return problem

@@ -85,7 +85,7 @@ def gradient_alignment(problem: Problem, w: Any, loss: LossLike) -> GradientAlig
     >>> g.variance, round(g.alignment, 6), round(g.dissimilarity, 6)
     (0.5, 0.707107, 2.0)
     """
-    check_problem(problem)
+    check_problem(problem, own_rows=True)
     check_loss(loss, problem)
     w = check.real_array("w", w, len(problem.weights_shape))
     if w.shape != problem.weights_shape:

@@ -100,7 +100,7 @@ def local_offset(problem: Problem, method: Method, minimum: Any) -> LocalOffset:
     >>> print(f"{found.distance:.3f} predicted, {run.history['distance'][-1]:.3f} measured")
     0.009 predicted, 0.009 measured
     """
-    check_problem(problem)
+    check_problem(problem, own_rows=True)
     method = check_method(method).on(problem.sizes)
     loss, l2 = _objective_of(minimum)
     lr, steps = _steps_of(problem, method, loss, l2)

@@ -163,7 +163,7 @@ def client_scores(problem: Problem, w: Any, loss: LossLike) -> ClientScores:
     >>> found.loss.round(3), found.accuracy
     (array([0.394, 0.588]), array([1. , 0.5]))
     """
-    problem = check_problem(problem)
+    problem = check_problem(problem, own_rows=True)
     check_loss(loss, problem)
     if problem.kernel:
         raise UnsupportedError("problem: a kernel problem has no weights to score; see Run.history")

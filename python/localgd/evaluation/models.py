@@ -117,9 +117,12 @@ def _minimiser(problem: Problem, loss: str, l2: float) -> np.ndarray:
 
 def own_models(problem: Problem, loss: str, l2: float) -> dict[Hashable, np.ndarray]:
     """The minimiser of each client's rows, of those where there is one."""
-    models = {}
+    models: dict[Hashable, np.ndarray] = {}
     labels = (-1, 1) if problem.task == "binary" else range(problem.n_classes)
     for i, client in enumerate(problem.client_ids):
+        if problem.shares_rows and i > 0:
+            models[client] = models[problem.client_ids[0]]
+            continue
         rows = problem.rows(i)
         v = None if problem.sample_weight is None else [problem.sample_weight[rows]]
         X = problem.X[rows] if problem.intercept is None else problem.X[rows, :-1]

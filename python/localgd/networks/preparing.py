@@ -57,6 +57,10 @@ def check_network(
         raise UnsupportedError(
             "model: a network wants dense rows; want X.toarray(), or a linear model"
         )
+    if problem.shares_rows:
+        raise UnsupportedError(
+            "model: the clients of a network want rows of their own; want Problem.from_arrays"
+        )
     if problem.free_intercept:
         raise UnsupportedError(
             "model: a network has no intercept that λ leaves alone; want intercept='column'"

@@ -80,7 +80,7 @@ def clients(
     >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
     ('Rows', ['label −1', 'label +1'])
     """
-    check_problem(problem)
+    check_problem(problem, own_rows=True)
     data = label_counts(problem)
     names = _style.label_texts(data.labels, label_names) if data.labels else ["all rows"]
     M = problem.n_clients

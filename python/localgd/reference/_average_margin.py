@@ -9,7 +9,7 @@ import numpy as np
 from ..blas import with_one_blas_thread
 from ..errors import NotSeparableError
 from ..norms import norm
-from ..problem import Problem
+from ..problem import Problem, check_problem
 from ..read_only import ReadOnlyArrays
 from ..rows import Rows
 from ._arguments import signed_rows
@@ -123,6 +123,7 @@ def average_margin(problem: Problem, *, time_limit: float | None = None) -> Aver
     >>> found.direction.round(12), round(found.value, 12), found.margins.round(12)
     (array([0.6, 0.8]), 5.0, array([3.6, 6.4]))
     """
+    check_problem(problem, own_rows=True)
     Z = signed_rows(problem, "average_margin")
     clients = np.repeat(np.arange(problem.n_clients), problem.sizes)
     seen = np.flatnonzero(problem.row_weights > 0)
