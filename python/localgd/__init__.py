@@ -43,7 +43,7 @@ from .schedules import Polyak, Polynomial, RiskAdapted, TwoStage
 from .servers import Anchored, Average, Server, ServerAdagrad, ServerAdam, ServerSGD, ServerYogi
 
 if TYPE_CHECKING:
-    from . import analysis, datasets, loggers, networks, plot, reference
+    from . import analysis, datasets, features, loggers, networks, plot, reference
     from .analysis import angle
     from .evaluation import Evaluation, evaluate
     from .fast_forwarding import fast_forward
@@ -116,6 +116,7 @@ __all__ = [
     "datasets",
     "evaluate",
     "fast_forward",
+    "features",
     "load",
     "load_sweep",
     "log_spaced",
@@ -130,7 +131,9 @@ __all__ = [
 ]
 
 # Loaded at first use, so that `import localgd` brings in neither scipy nor matplotlib.
-_LAZY_MODULES = {"analysis", "datasets", "loggers", "networks", "plot", "reference", "sklearn"}
+_LAZY_MODULES = {
+    *("analysis", "datasets", "features", "loggers", "networks", "plot", "reference", "sklearn"),
+}
 _LAZY_NAMES = {
     "angle": "analysis",
     "fast_forward": "fast_forwarding",

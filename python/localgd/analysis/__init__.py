@@ -9,6 +9,7 @@ from .geometry import angle, margins
 from .gradients import GradientAlignment, gradient_alignment
 from .offset import LocalOffset, local_offset
 from .scores import ClientScores, PredictionScores, client_scores, prediction_scores
+from .tangent import tangent_kernel
 
 __all__ = [
     "ClientScores",
@@ -26,4 +27,5 @@ __all__ = [
     "prediction_scores",
     "residual",
     "smoothness",
+    "tangent_kernel",
 ]
