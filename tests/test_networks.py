@@ -361,3 +361,26 @@ def test_a_network_that_diverges_says_so():
 def test_a_linear_run_has_no_network():
     with pytest.raises(AttributeError, match="linear"):
         _ = lg.run(PROBLEM, METHOD, rounds=1).model
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_a_function_is_given_the_state(l2):
+    """What it asks for is what the history has; its rates are those of the rounds."""
+    problem = lg.datasets.make_separable(n_clients=3, n_samples=6, n_features=8, seed=0)
+    asked = []
+
+    def rate(round, loss, grad_norm, norm):
+        asked.append((round, loss, grad_norm, norm))
+        return 0.5 / (loss * norm**2)
+
+    settings = {"rounds": 20, "loss": "logistic", "model": lg.TwoLayer(7), "l2": l2}
+    run = lg.run(problem, lg.LocalGD(3, rate), record=range(21), **settings)
+    columns = [run.history[name][:-1] for name in ("round", "loss", "grad_norm", "norm")]
+    np.testing.assert_allclose(asked, np.transpose(columns), rtol=1e-13)
+    rates = [0.5 / (loss * norm**2) for _, loss, _, norm in asked]
+    same = lg.run(problem, lg.LocalGD(3, lambda k: rates[k]), record=range(21), **settings)
+    registry.assert_same_bits(run, same)
+    without = lg.run(problem, lg.LocalGD(3, lambda loss, norm: 0.5 / (loss * norm**2)), **settings)
+    np.testing.assert_array_equal(without.weights, run.weights)
+    with pytest.raises(lg.UnsupportedError, match="a function of round, loss, grad_norm and norm"):
+        lg.run(problem, lg.LocalGD(3, lg.RiskAdapted(0.1)), **settings)

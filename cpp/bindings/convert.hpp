@@ -113,6 +113,15 @@ inline const char* name_of(Status status) {
   }
 }
 
+// By the names that functions of the state ask for.
+inline py::dict by_name(const Recorder::Seen& seen) {
+  py::dict all;
+  all["loss"] = seen.loss;
+  all["grad_norm"] = seen.grad_norm;
+  all["norm"] = seen.norm;
+  return all;
+}
+
 // weights: with the column of that name, one row for each record.
 inline py::dict history_columns(const History& h, bool weights = false) {
   py::dict columns;

@@ -85,6 +85,10 @@ inline void bind_network(py::module_& m) {
           "running", [](Session& s) { return s.simulation().running(); }, "Whether it goes on.")
       .def_property_readonly("participations",
                              [](Session& s) { return s.simulation().participations(); })
+      .def(
+          "see", [](Session& s, bool gradient) { return by_name(s.simulation().see(gradient)); },
+          py::arg("gradient"),
+          "At the present parameters f, |grad f| (NaN where it is not asked for) and |theta|.")
       .def_property_readonly("drift", [](Session& s) { return s.simulation().drift(); })
       .def_property_readonly(
           "in_span", [](Session& s) { return s.simulation().engine().in_span(); },

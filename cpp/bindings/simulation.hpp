@@ -205,11 +205,9 @@ inline void bind_simulation(py::module_& m) {
                              [](SimulationSession& s) { return s.simulation().participations(); })
       .def(
           "see",
-          [](SimulationSession& s) {
-            const auto seen = s.simulation().see();
-            return py::make_tuple(seen.loss, seen.grad_norm);
-          },
-          "f and |grad f| at the present model.")
+          [](SimulationSession& s, bool gradient) { return by_name(s.simulation().see(gradient)); },
+          py::arg("gradient"),
+          "At the present model f, |grad f| (NaN where it is not asked for) and |w|.")
       .def_property_readonly("drift", [](SimulationSession& s) { return s.simulation().drift(); })
       .def_property_readonly(
           "infeasible_client",

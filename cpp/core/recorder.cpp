@@ -173,9 +173,12 @@ double Recorder::smallest_that_counts(const Columns& margins) const {
   return smallest;
 }
 
-Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights) const {
-  return {loss(margins) + penalty(weights, weights.norm()),
-          gradients(margins, weights, Vector<double>::Constant(1, l2_))(0, 0)};
+Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights,
+                             bool gradient) const {
+  const double norm = weights.norm();
+  return {loss(margins) + penalty(weights, norm),
+          gradient ? gradients(margins, weights, Vector<double>::Constant(1, l2_))(0, 0) : nan,
+          norm};
 }
 
 // Calls task(m) for the margin of a row, or those of its class to all others.

@@ -100,11 +100,11 @@ class Recorder {
   // `round` are not due any more.
   void resume(std::int64_t round, double drift);
 
-  // f and |grad f| at a model.
+  // f, |grad f| (NaN where it is not asked for) and |w| at a model.
   struct Seen {
-    double loss, grad_norm;
+    double loss, grad_norm, norm;
   };
-  Seen see(const Matrix<double>& margins, const Matrix<double>& weights) const;
+  Seen see(const Matrix<double>& margins, const Matrix<double>& weights, bool gradient) const;
 
   const History& history() const { return history_; }
   bool keeps_weights() const { return keep_weights_; }

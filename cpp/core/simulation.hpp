@@ -104,8 +104,8 @@ class Simulation {
   }
   const History& history(Index run = 0) const { return at(run).recorder.history(); }
   bool keeps_weights(Index run) const { return at(run).recorder.keeps_weights(); }
-  Recorder::Seen see(Index run = 0) {
-    return at(run).recorder.see(select(run).margins(), select(run).weights());
+  Recorder::Seen see(bool gradient, Index run = 0) {
+    return at(run).recorder.see(select(run).margins(), select(run).weights(), gradient);
   }
   double drift(Index run = 0) { return at(run).recorder.drifts(select(run).last_round())[0]; }
   const Matrix<double>& weights(Index run = 0) { return select(run).weights(); }

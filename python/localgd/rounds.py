@@ -38,7 +38,8 @@ class RoundInputs:
         shares = self._participation.of(first, until)
         if self.sees_state and until > first:
             assert callable(self.lr), "others do not ask"
-            return [rate_at(self.lr, first, *session.see())], shares
+            seen = session.see(gradient="grad_norm" in asks_for(self.lr))
+            return [rate_at(self.lr, first, seen)], shares
         return rates(self.lr, first, until) or [1.0], shares
 
 

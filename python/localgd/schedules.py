@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,7 +208,7 @@ class Polyak:
 
 RULES = (RiskAdapted, Polyak)  # of the core
 Schedule = float | str | Callable[..., float] | RiskAdapted | Polyak
-STATE = ("loss", "grad_norm")  # what a callable may ask for beside the round
+STATE = ("loss", "grad_norm", "norm")  # what a callable may ask for beside the round
 
 
 def check_schedule(lr: Any) -> Schedule:
@@ -238,8 +238,8 @@ def by_core(lr: Any) -> dict[str, Any]:
 def asks_for(lr: Any) -> tuple[str, ...]:
     """What a callable wants to be given by name; empty if it takes the round alone.
 
-    That is so unless all of its arguments are named round, loss or grad_norm, one of the latter
-    among them.
+    That is so unless all of its arguments are named round, loss, grad_norm or norm, one of the
+    latter among them.
     """
     try:
         names = tuple(inspect.signature(lr).parameters) if callable(lr) else ()
@@ -268,9 +268,9 @@ def rates(lr: Schedule, first: int, until: int) -> list[float]:
     return [_rate(lr(k), k) for k in range(first, until)]
 
 
-def rate_at(lr: Callable[..., float], round: int, loss: float, grad_norm: float) -> float:
+def rate_at(lr: Callable[..., float], round: int, seen: Mapping[str, float]) -> float:
     """The rate of a callable that sees the state."""
-    state = {"round": round, "loss": loss, "grad_norm": grad_norm}
+    state = {"round": round, **seen}
     return _rate(lr(**{name: state[name] for name in asks_for(lr)}), round)
 
 

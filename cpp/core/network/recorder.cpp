@@ -167,15 +167,29 @@ void NetworkRecorder::client_gradient(const Matrix<double>& theta, const Outputs
     for (Index k = 0; k < h; ++k) gradient(r * h + k) += first(r, k);
 }
 
-void NetworkRecorder::add_gradients(const Matrix<double>& theta, const Outputs& at) {
+Matrix<double> NetworkRecorder::mean_gradient(const Matrix<double>& theta,
+                                              const Outputs& at) const {
   const Matrix<double> zero = Matrix<double>::Zero(theta.rows(), 1);
   Matrix<double> own;
-  const Matrix<double> mean = groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
+  return groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
     if (!(data_.weights[i] > 0)) return false;
     client_gradient(theta, at, i, own);
     sum += data_.weights[i] * own;
     return true;
   });
+}
+
+Recorder::Seen NetworkRecorder::see(const NetworkEngine& engine, bool gradient) const {
+  const Matrix<double>& theta = engine.parameters();
+  const Outputs at = outputs(theta);
+  const double norm = theta.stableNorm();
+  return {loss(at.u) + 0.5 * l2_ * norm * norm,
+          gradient ? mean_gradient(theta, at).norm() : undefined, norm};
+}
+
+void NetworkRecorder::add_gradients(const Matrix<double>& theta, const Outputs& at) {
+  const Matrix<double> mean = mean_gradient(theta, at);
+  Matrix<double> own;
   const double length = mean.norm();
   // Variance, alignment, squares, and sizes.
   const Vector<double> none = Vector<double>::Zero(4);

@@ -24,6 +24,8 @@ class NetworkRecorder {
   // Measures the present parameters. False, and nothing written, if the loss is not finite.
   bool record(std::int64_t round, std::int64_t participations, const NetworkEngine& engine);
   double drift(const NetworkEngine& engine) const;
+  // See Recorder::see().
+  Recorder::Seen see(const NetworkEngine& engine, bool gradient) const;
 
   // Continues after the records of an earlier run, whose last round had this drift.
   void resume(std::int64_t round, double drift);
@@ -42,6 +44,7 @@ class NetworkRecorder {
   double smallest_margin(const Matrix<double>& u) const;
   void client_gradient(const Matrix<double>& theta, const Outputs& at, Index client,
                        Matrix<double>& gradient) const;
+  Matrix<double> mean_gradient(const Matrix<double>& theta, const Outputs& at) const;
   void add_gradients(const Matrix<double>& theta, const Outputs& at);
 
   const Data& data_;

@@ -29,6 +29,7 @@ class NetworkSimulation {
   const History& history() const { return recorder_.history(); }
   bool keeps_weights() const { return recorder_.keeps_weights(); }
   double drift() const { return recorder_.drift(*engine_); }
+  Recorder::Seen see(bool gradient) const { return recorder_.see(*engine_, gradient); }
   NetworkEngine& engine() { return *engine_; }
 
  private:

@@ -32,7 +32,7 @@ class Scaffold(Method):
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     batch_size : int >= 1 or None, keyword-only, default None
         Rows per step, as for :class:`localgd.LocalSGD`; None: all.

@@ -26,7 +26,7 @@ class GradAlign(Method):
     ----------
     lr : float > 0, "1/H" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     beta : float >= 0
         β, the length of the displacement.
@@ -73,7 +73,7 @@ class FedGA(Method):
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     beta : float >= 0
         β, the length of the displacement.

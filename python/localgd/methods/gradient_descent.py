@@ -32,7 +32,7 @@ class LocalGD(Method):
         then averaged by FedNova's rule (see ``normalize``).
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`. H is the smoothness
         constant, see :func:`localgd.analysis.smoothness`.
     server, participation, sampling, normalize, shares
@@ -77,7 +77,7 @@ class GD(Method):
     ----------
     lr : float > 0, "1/H" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     server, participation, sampling, normalize, shares
         As for all methods: see :class:`localgd.methods.Method`.
@@ -122,7 +122,7 @@ class ModifiedLocalGD(Method):
         L. None: the exact local solve (see :class:`localgd.LocalSolve`), which takes no ``lr``.
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     server : Anchored
         No other.

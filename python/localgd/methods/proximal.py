@@ -24,7 +24,7 @@ class FedProx(Method):
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     mu : float >= 0
         μ, the strength of the pull; the steps are stable only for ημ < 2.

@@ -24,7 +24,7 @@ class LocalSGD(Method):
         L.
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     batch_size : int >= 1 or None, default 1
         b, rows per step. None: all rows, which is Local-GD. Without replacement a client with
@@ -80,7 +80,7 @@ class MinibatchSGD(Method):
         L, the batches per round.
     lr : float > 0, "1/H" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
-        ``round``, ``loss`` and ``grad_norm`` by name, :class:`localgd.RiskAdapted` or
+        ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
     batch_size : int >= 1 or None, default 1
         b, rows per batch. None: all rows, which is GD.

@@ -90,14 +90,18 @@ def check_network(
 
 
 def _check_parts(method: Method, loss: Any, measures: Any) -> None:
-    """Parts of the caller's, and rates that see the risk, are of linear models so far."""
+    """Parts of the caller's, and the core's rules for rates, are of linear models so far."""
     if loss is not None and not isinstance(loss, str):
         raise UnsupportedError(f"loss: got {loss!r}; a network wants one of the core by its name")
     if method.server.kind == CALLED:
         raise UnsupportedError(f"server: got {method.server!r}; a network wants one of the core")
     lr = getattr(method, "lr", None)
-    if sees_state(lr):
-        raise UnsupportedError(f"lr: got {lr!r}; a network wants rates that see the round alone")
+    if sees_state(lr) and not callable(lr):
+        raise UnsupportedError(
+            f"lr: got {lr!r}, whose steps are of the curvature of linear models; a network wants a "
+            "function of round, loss, grad_norm and norm, such as lambda loss, norm: "
+            "0.2 / (loss * norm**2)"
+        )
     if isinstance(measures, Mapping) and any(map(wants_clients, measures.values())):
         raise UnsupportedError(
             "measures: models and gradients of the clients are those of linear models so far; want "
