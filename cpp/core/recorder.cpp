@@ -84,7 +84,8 @@ bool Recorder::add_model(std::int64_t round, std::int64_t participations, double
                          const Columns& m, const Columns& w) {
   const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
   const double log = log_loss(m, value);
-  if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed)) return false;
+  if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed))
+    return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
