@@ -148,7 +148,7 @@ class Method:
     replacement: bool = False
     mu: float = 0.0
     beta: float = 0.0
-    normalize: bool = True
+    fednova: bool = True
     server: str = "Average"
     server_numbers: Mapping[str, float] = field(default_factory=dict)
 
@@ -251,7 +251,7 @@ class Rounds:
     def factors(self, shares, k, l2=0.0):
         """p̃_i, or FedNova's ``p̃_i τ̄ / τ_i`` where the clients' numbers of steps differ."""
         method = self.method
-        if not isinstance(method.local_steps, tuple) or not method.normalize:
+        if not isinstance(method.local_steps, tuple) or not method.fednova:
             return shares
         if method.name == "MinibatchSGD":  # which takes one step, on more rows or on fewer
             return shares

@@ -163,7 +163,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "function": {"participation": lambda k: [1] if k % 3 == 0 else [0, 2] if k % 3 == 1 else []},
     "all by weight": {"sampling": "weight"},
     "unequal": {"local_steps": (2, 1, 4)},
-    "plain": {"normalize": False},
+    "plain": {"fednova": False},
     "solve": {"local_steps": None},
     "seven steps": {"local_steps": 7},
     "batch 1": {"batch_size": 1},

@@ -21,7 +21,7 @@ METHODS = {
     "with replacement": lg.LocalSGD(5, 1e-4, batch_size=3, replacement=True),
     "dealt": lg.LocalSGD(5, 1e-4, batch_size=3),
     "more than a block": lg.LocalSGD(50, 1e-5, batch_size=2),
-    "unequal": lg.LocalSGD((2, 7, 1), 1e-4, batch_size=3, normalize=False),
+    "unequal": lg.LocalSGD((2, 7, 1), 1e-4, batch_size=3, fednova=False),
     "large": lg.LocalSGD(2, 1e-4, batch_size=100),
     "sampled": lg.LocalSGD(5, 1e-4, batch_size=2, participation=2),
 }

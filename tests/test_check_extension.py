@@ -198,6 +198,8 @@ def test_measures():
         lg.check_extension(lambda w: draws.random())
     with pytest.raises(TypeError, match="want a number"):
         lg.check_extension(lambda w: w)
+    with pytest.raises(ValueError, match=r"shape \(5,\); shape=problem\.weights_shape tries it"):
+        lg.check_extension(lambda w: float(np.ones(7) @ w))
     with pytest.raises(TypeError, match="takes the arguments a, b"):
         lg.check_extension(lambda a, b: 0.0)
 

@@ -193,7 +193,7 @@ CHANGES = {
     "server": {"method": lg.LocalGD(4, METHOD.lr, server=lg.ServerSGD(0.5))},
     "participation": {"method": lg.LocalGD(4, METHOD.lr, participation=3)},
     "sampling": {"method": lg.LocalGD(4, METHOD.lr, sampling="weight")},
-    "normalize": {"method": lg.LocalGD(4, METHOD.lr, normalize=False)},
+    "fednova": {"method": lg.LocalGD(4, METHOD.lr, fednova=False)},
     "batches": {"method": lg.LocalSGD(4, METHOD.lr, batch_size=2)},
     "lr": {"method": lg.LocalGD(local_steps=4, lr=lg.Polynomial(0.6, 0.21))},
     "seed": {"seed": 1},

@@ -344,10 +344,10 @@ def test_digits_in_a_pipe(tmp_path):
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
     X, y = lg.datasets.load_digits()
-    problem = lg.partition(X, y, n_clients=10, scheme=lg.Dirichlet(0.3), seed=1)
+    problem = lg.partition(X, y, n_clients=10)
     best = lg.reference.max_margin(problem)
-    run = lg.run(problem, lg.LocalGD(10, 1.0), rounds=20, reference=best)
-    pooled = lg.run(problem, lg.GD(1.0), rounds=200)
+    run = lg.run(problem, lg.LocalGD(10, "1/H"), rounds=20, reference=best)
+    pooled = lg.run(problem, lg.GD("1/H"), rounds=200)
     saved = lg.load(tmp_path / "localgd-run" / "run.npz")
     assert (saved.weights == run.weights).all()
     last = [line for line in done.stdout.splitlines() if line.startswith("   20 ")]
@@ -394,13 +394,13 @@ def test_config_repeats_the_bits_from_another_folder(here):
 
 def test_own_rows_with_a_client_column(here, capsys):
     write_csv(here / "rows.csv", labels=["a", "b"], sites=True)
-    code = main("run --data rows.csv --label y --client site --rounds 3 --scale none".split())
+    code = main("run --data rows.csv --label y --client site --rounds 3".split())
     printed = capsys.readouterr()
     assert (code, printed.err) == (0, "")
     said = " ".join(printed.out.split())
     assert "4 named by 'site', 3 to 12 rows" in said
     assert "rows.csv, a (-1) against b (+1): 30 rows of 60 features, largest norm 1." in said
-    wanted = lg.run(PROBLEM, lg.LocalGD(100, 1.0), rounds=3)
+    wanted = lg.run(PROBLEM, lg.LocalGD(100, "1/H"), rounds=3)
     np.testing.assert_allclose(lg.load("localgd-run/run.npz").weights, wanted.weights, rtol=1e-12)
 
 
@@ -411,7 +411,7 @@ def test_clients_of_an_npz_file_are_used_unasked(here, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "4 named by 'clients'" in printed
     largest = 100 * np.linalg.norm(PROBLEM.X, axis=1).max()
-    assert f"divided by the largest row norm, {largest:.4g}" in printed
+    assert f"30 rows of 60 features, largest norm {largest:.4g}" in printed
     assert "pooled GD" not in printed
     assert lg.load("localgd-run/run.npz").config["problem"]["n_clients"] == 4
 
@@ -440,8 +440,7 @@ def test_rows_that_are_not_separable_are_compared_with_the_minimiser(here, capsy
     assert "distance to angle to round loss minimiser pooled GD" in said
     distances = {line.split()[0]: line.split()[2] for line in printed.splitlines() if "°" in line}
     run = lg.load("localgd-run/run.npz")
-    X = NOT_SEPARABLE.X / np.linalg.norm(NOT_SEPARABLE.X, axis=1).max()
-    problem = lg.partition(X, NOT_SEPARABLE.y, n_clients=3, scheme=lg.Dirichlet(0.3), seed=1)
+    problem = lg.partition(NOT_SEPARABLE.X, NOT_SEPARABLE.y, n_clients=3)
     best = lg.reference.minimizer(problem, loss="exponential").weights
     wanted = np.linalg.norm(run.weights - best) / np.linalg.norm(best)
     assert float(distances["2,000"]) == pytest.approx(wanted, rel=1e-3, abs=1e-9)
@@ -458,7 +457,7 @@ def test_rows_that_are_separable_in_part_are_compared_with_both_limits(here, cap
     said = " ".join(capsys.readouterr().out.split())
     assert "not separable: 2 of 4 are, beside the others, which have a minimiser" in said
     run = lg.load("localgd-run/run.npz")
-    dealt = lg.partition(problem.X, problem.y, n_clients=2, seed=1, task="binary")
+    dealt = lg.partition(problem.X, problem.y, n_clients=2, task="binary")
     limits = lg.reference.limits(dealt, loss="exponential")
     assert run.history["distance_to_minimizer"][-1] == limits.finite_error(run.weights)
     assert run.history["angle_outside"][-1] == limits.angle(run.weights)

@@ -27,16 +27,17 @@ from localgd.methods import METHODS
 __all__ = ["here"]  # the fixture
 
 PLAIN = {
-    "gd": lg.GD(1.0),
-    "local-gd": lg.LocalGD(100, 1.0),
-    "local-sgd": lg.LocalSGD(100, 1.0, 8),
-    "minibatch-sgd": lg.MinibatchSGD(100, 1.0, 8),
-    "modified-local-gd": lg.ModifiedLocalGD(100, 1.0),
+    "gd": lg.GD("1/H"),
+    "local-gd": lg.LocalGD(100, "1/H"),
+    "local-sgd": lg.LocalSGD(100, "1/H"),
+    "fedavg": lg.FedAvg(local_epochs=1, lr="1/H"),
+    "minibatch-sgd": lg.MinibatchSGD(100, "1/H"),
+    "modified-local-gd": lg.ModifiedLocalGD(100, "1/H"),
     "local-solve": lg.LocalSolve(),
-    "fedprox": lg.FedProx(100, 1.0, 0.1),
-    "scaffold": lg.Scaffold(100, 1.0),
-    "grad-align": lg.GradAlign(1.0, 0.1),
-    "fedga": lg.FedGA(100, 1.0, 0.1),
+    "fedprox": lg.FedProx(100, "1/H", 0.1),
+    "scaffold": lg.Scaffold(100, "1/H"),
+    "grad-align": lg.GradAlign("1/H", 0.1),
+    "fedga": lg.FedGA(100, "1/H", 0.1),
 }
 
 
@@ -144,7 +145,7 @@ def test_presets_of_the_learning_rate(value, wanted):
 
 
 def test_the_shell_has_every_method():
-    assert {entry.kind for entry in SHELL_METHODS.values()} == set(METHODS)
+    assert {entry.kind for entry in SHELL_METHODS.values()} == {*METHODS, lg.FedAvg}
     assert set(PLAIN) == set(SHELL_METHODS)
     assert set(PARAMETERS) <= set(MethodSettings.model_fields)
 
@@ -163,6 +164,7 @@ def test_defaults(name):
 
 ALL = {
     "local_steps": "3,2,1,5",
+    "local_epochs": 3,
     "lr": "two-stage:0.1,1,5",
     "batch_size": 2,
     "replacement": True,
@@ -181,22 +183,25 @@ def test_every_parameter_arrives(name):
     given = {key: value for key, value in ALL.items() if key in SHELL_METHODS[name].takes}
     if name == "modified-local-gd":
         given["server"] = "anchored"
+    if name == "fedavg":
+        del given["local_steps"]
     built = method_of(method=name, **given)
     wanted = {
-        "local_steps": (3, 2, 1, 5),
+        "local_steps": (3, 2, 1, 5) if name != "fedavg" else None,
+        "local_epochs": 3,
         "lr": lg.TwoStage(0.1, 1.0, 5),
         "batch_size": 2,
         "replacement": True,
         "mu": 0.5,
         "beta": 0.25,
-        "normalize": False,
+        "fednova": False,
         "server": lg.Anchored() if name == "modified-local-gd" else lg.ServerSGD(0.5, 0.25),
         "participation": 2,
         "sampling": "weight",
     }
     fields = {field.name for field in dataclasses.fields(kind)}
     if "fednova" not in given:
-        wanted["normalize"] = True
+        wanted["fednova"] = name != "fedavg"
     assert built == kind(**{key: value for key, value in wanted.items() if key in fields})
 
 
@@ -226,6 +231,11 @@ def test_exact_solves():
         ({"method": "fedprox", "replacement": True}, "want a batch_size as well"),
         ({"method": "gd", "pooled": True}, "pooled: nothing to compare gd with; want it only for"),
         ({"local_steps": "1,2", "pooled": True}, "pooled: nothing to compare local-gd with"),
+        (
+            {"method": "fedavg", "local_steps": 2, "local_epochs": 1},
+            "local_epochs, local_steps: got both; want one",
+        ),
+        ({"method": "local-gd", "local_epochs": 1}, "local_epochs: got 1; local-gd takes none; wa"),
     ],
 )
 def test_combinations_that_are_refused(values, message):
@@ -241,6 +251,8 @@ def test_combinations_that_are_refused(values, message):
         ({"method": "fedprox"}, True),
         ({"method": "scaffold"}, True),
         ({"method": "fedga"}, True),
+        ({"method": "fedavg"}, None),
+        ({"method": "fedavg", "local_steps": 3}, True),
         ({"method": "modified-local-gd"}, True),
         ({"method": "modified-local-gd", "local_steps": "exact"}, None),
         ({"local_steps": "1,2"}, None),
@@ -270,7 +282,8 @@ def test_each_method_runs_without_options_and_is_repeated_by_its_file(here, caps
     assert ("angle to" in printed) and (("pooled GD" in printed) is (name in COMPARED))
 
     written = read_config("localgd-run/run.toml")
-    assert set(written) & set(PARAMETERS) == set(SHELL_METHODS[name].takes)
+    epochs = {"local_steps"} if name == "fedavg" else set()  # in place of these
+    assert set(written) & set(PARAMETERS) == set(SHELL_METHODS[name].takes) - epochs
     assert ("pooled" in written) is (name in COMPARED)
     assert main(["run", "--config", "localgd-run/run.toml", "-o", "again"]) == 0
     again = lg.load("again/run.npz")
@@ -295,7 +308,7 @@ def test_parameters_reach_the_run(here, capsys):
         server=lg.ServerSGD(0.7, 0.5, nesterov=True),
         participation=2,
         sampling="weight",
-        normalize=False,
+        fednova=False,
     )
     wanted = lg.run(PROBLEM, method, rounds=3, seed=5)
     np.testing.assert_allclose(run.weights, wanted.weights, rtol=1e-12)
@@ -320,7 +333,8 @@ def test_another_method_drops_the_parameters_of_the_file(here):
     write_csv(here / "rows.csv", sites=True)
     run_file("--method fedprox --local-steps 5 --mu 0.5 --lr 0.5")
     for name, wanted in {
-        "local-sgd": lg.LocalSGD(5, 0.5, 8),  # fedprox's full batches were its default
+        "local-sgd": lg.LocalSGD(5, 0.5),  # fedprox's full batches were its default
+        "fedavg": lg.FedAvg(local_steps=5, lr=0.5),
         "scaffold": lg.Scaffold(5, 0.5),
         "modified-local-gd": lg.ModifiedLocalGD(5, 0.5),
         "gd": lg.GD(0.5),
@@ -438,9 +452,8 @@ def test_who_takes_part(here, capsys, words, method, said):
     assert main(["run", "--config", "localgd-run/run.toml", "--out", "again"]) == 0
     saved, again = (lg.load(here / name / "run.npz") for name in ("localgd-run", "again"))
     X, y = lg.datasets.read(here / "rows.csv", label="y", header=True)
-    X = X / np.linalg.norm(X, axis=1).max()
     problem = lg.partition(X, y, n_clients=3, seed=3, weights="equal")
-    run = lg.run(problem, lg.LocalGD(4, 1.0, **method), rounds=9, seed=3)
+    run = lg.run(problem, lg.LocalGD(4, "1/H", **method), rounds=9, seed=3)
     for found in (saved, again):
         np.testing.assert_array_equal(found.weights, run.weights)
         assert found.config["clients_per_round"] == run.config["clients_per_round"]

@@ -150,11 +150,11 @@ def test_only_tables_have_columns(here, capsys, data):
 
 def test_the_old_name_of_scaling_is_read_in_files_and_answered_as_option(here, capsys):
     main(["run", "--data=digits", "--no-normalize"])
-    assert "--no-normalize: it is --scale none now, as normalize= of methods is" in (
+    assert "--no-normalize: it is --scale none now, and FedNova's average is --fednova" in (
         capsys.readouterr().err
     )
     main(["run", "--data=digits", "--normalize"])
-    assert "--normalize: it is --scale max_norm, the default now" in capsys.readouterr().err
+    assert "--normalize: it is --scale max_norm now" in capsys.readouterr().err
     for line, scale in (("normalize = false", "none"), ("normalize = true", "max_norm")):
         (here / "old.toml").write_text(f'data = "digits"\n{line}\n')
         assert read_config("old.toml")["scale"] == scale

@@ -323,3 +323,21 @@ def test_summary_refuses(table, settings, error, message):
 def test_digits_are_at_least_one(table):
     with pytest.raises(ValueError, match="digits: got 0"):
         table.summary().to_markdown(digits=0)
+
+
+def test_suboptimality_that_is_rounding_is_zero_in_a_summary():
+    problem = lg.datasets.make_nonseparable(n_clients=2, n_samples=20, n_features=3, seed=0)
+    objective = {"loss": "logistic", "l2": 0.1}
+    best = lg.reference.minimizer(problem, **objective)
+    table = lg.sweep(
+        problem,
+        lg.GD("1/H"),
+        grid={"seed": [0, 1], "rounds": [3, 3000]},
+        rounds=1,
+        reference=best,
+        **objective,
+    )
+    found = table.summary(by="rounds", columns="suboptimality")
+    assert found.columns["suboptimality"][0] > 1e-6
+    assert found.columns["suboptimality"][1] == 0
+    assert "| 3000 | 0 ± 0 |" in str(found)

@@ -606,6 +606,9 @@ def test_svmlight_errors(write, text, options, message):
 def test_paths(write, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"path: no file at /.*absent.csv"):
         datasets.read(tmp_path / "absent.csv")
+    write("a9a.xz", "")
+    with pytest.raises(FileNotFoundError, match=r"no file at /.*a9a: did you mean 'a9a.xz'\?"):
+        datasets.read(tmp_path / "a9a", kind="svmlight")
     with pytest.raises(ValueError, match=r"path: rows.xls ends in '.xls'; want .csv, .npz, .parq"):
         datasets.read(write("rows.xls", "1,2"))
     with pytest.raises(ValueError, match=r"path: rows ends in ''; want .csv"):

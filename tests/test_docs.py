@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import warnings
+from importlib.util import find_spec
 
 import pytest
 
@@ -26,7 +27,7 @@ WRITTEN = {
     "docs/own_parts.md": {"averaging.npz"},
     "docs/long_horizons.md": {"long_horizons.png"},
     "docs/tutorials/benchmark.md": {"benchmark.png"},
-    "docs/tutorials/cluster.md": {"runs.jsonl", "runs-0.jsonl", "runs-1.jsonl"},
+    "docs/tutorials/cluster.md": {"runs.jsonl", "runs-0.jsonl", "runs-1.jsonl", "runs.sqlite"},
 }
 SHOWS_NO_OUTPUT = {"README.md"}
 MORE = {"docs/own_parts.md": ("numba",)}  # what its page wants beside that
@@ -52,16 +53,29 @@ def test_page_prints_what_it_says(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     names: dict = {}
+    written = WRITTEN.get(name, set())
     for code, said in Page(ROOT / name).programs:
+        missing = [m for m in OPTIONAL if f"from {m} import" in code and find_spec(m) is None]
+        if missing:
+            written = written - OPTIONAL[missing[0]]
+            continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), warnings.catch_warnings():
             warnings.simplefilter("error")
             exec(compile(code, name, "exec"), names)
         assert printed.getvalue() == said or name in SHOWS_NO_OUTPUT, code
-    assert {file.name for file in tmp_path.iterdir()} == WRITTEN.get(name, set())
+    assert {file.name for file in tmp_path.iterdir()} == written
+
+
+# Modules without which single blocks do not run, and the files that these write.
+OPTIONAL = {"distributed": {"runs.sqlite"}}
 
 
 ROWS = "dose,size,site,outcome\n" + "0.9,0.5,east,ill\n0.4,1.0,west,well\n0.8,0.6,west,ill\n" * 2
+
+
+PATIENTS = "age,smokes,hospital,outcome\n" + "71,daily,east,ill\n54,never,west,well\n" * 4
+PATIENTS += ",once,east,well\n66,,west,ill\n" * 4
 
 
 def quick_commands() -> list[list[str]]:
@@ -69,7 +83,7 @@ def quick_commands() -> list[list[str]]:
     if not is_checkout():
         return []
     found = [c for page in pages() if page.path.is_relative_to(DOCS) for c in page.commands]
-    small = {"digits", "rows.csv", "info"}
+    small = {"digits", "rows.csv", "patients.csv", "info"}
     return [c for c in found if c[0] == "localgd" and "reproduce" not in c and small & {*c}]
 
 
@@ -79,6 +93,7 @@ def test_quick_command_runs(command, monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text(ROWS, encoding="utf-8")
+    (tmp_path / "patients.csv").write_text(PATIENTS, encoding="utf-8")
     assert main(command[1:]) == 0
 
 
@@ -93,6 +108,19 @@ def test_settings_on_the_page_of_the_shell(monkeypatch, tmp_path):
     (settings,) = Page(DOCS / "shell.md").blocks("toml")
     (tmp_path / "run.toml").write_text(settings, encoding="utf-8")
     assert main(["run", "--config", "run.toml", "--rounds", "10"]) == 0
+
+
+def test_study_on_the_page_of_the_benchmark(monkeypatch, tmp_path):
+    from localgd.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (study,) = Page(DOCS / "tutorials" / "benchmark.md").blocks("toml")
+    (tmp_path / "study.toml").write_text(study.replace("= 1000", "= 10"), encoding="utf-8")
+    assert main(["sweep", "study.toml", "--out", "study", "--quiet"]) == 0
+    assert main(["rerun", "study", "--check"]) == 0
+    import localgd as lg
+
+    assert len(lg.load_sweep("study")) == 25
 
 
 def dead_links(page: Page) -> list[str]:

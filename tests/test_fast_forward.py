@@ -39,7 +39,7 @@ METHODS = {
     "two stages": lg.LocalGD(10, lg.TwoStage(0.1, 2.0, 500)),
     "preset": lg.LocalGD(10, "1/(LH)"),
     "unequal": lg.LocalGD((1, 5, 10, 20, 3), 1.0),
-    "unequal, plain": lg.LocalGD((1, 5, 10, 20, 3), 1.0, normalize=False),
+    "unequal, plain": lg.LocalGD((1, 5, 10, 20, 3), 1.0, fednova=False),
 }
 
 

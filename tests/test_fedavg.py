@@ -19,7 +19,7 @@ def test_epochs_are_as_many_steps_on_batches(epochs, batch_size, steps):
     method = lg.FedAvg(local_epochs=epochs, lr=0.3, batch_size=batch_size)
     assert method.on(PROBLEM.sizes).local_steps == steps
     run = lg.run(PROBLEM, method, **SETTINGS)
-    same = lg.LocalSGD(steps, 0.3, batch_size=batch_size, normalize=False)
+    same = lg.LocalSGD(steps, 0.3, batch_size=batch_size, fednova=False)
     wanted = lg.run(PROBLEM, same, **SETTINGS)
     np.testing.assert_array_equal(run.weights, wanted.weights)
     np.testing.assert_array_equal(run.history["loss"], wanted.history["loss"])
@@ -38,8 +38,8 @@ def test_the_mean_is_by_rows_and_not_that_of_fednova():
     method = lg.FedAvg(local_steps=(1, 5, 20), lr=0.5)
     run = lg.run(PROBLEM, method, **SETTINGS)
     plain, nova = (
-        lg.run(PROBLEM, lg.LocalGD((1, 5, 20), 0.5, normalize=normalize), **SETTINGS).weights
-        for normalize in (False, True)
+        lg.run(PROBLEM, lg.LocalGD((1, 5, 20), 0.5, fednova=fednova), **SETTINGS).weights
+        for fednova in (False, True)
     )
     np.testing.assert_allclose(run.weights, plain, rtol=1e-12)
     assert not np.allclose(run.weights, nova, rtol=1e-3)
@@ -61,7 +61,7 @@ def test_a_sweep_takes_epochs():
         ({"local_epochs": 1, "local_steps": 1}, "local_epochs, local_steps: got both; want one"),
         ({"local_epochs": 0}, "local_epochs: got 0; want an integer of at least 1"),
         ({"local_steps": 0}, "local_steps: got 0"),
-        ({"local_epochs": 1, "normalize": True}, "normalize: got True, which is FedNova; want"),
+        ({"local_epochs": 1, "fednova": True}, "fednova: got True, which FedAvg has not; want"),
     ],
 )
 def test_refusals(arguments, message):

@@ -296,6 +296,13 @@ REFUSED = {
         ValueError,
         r"label: there is no column 'Y'; did you mean 'y'\?",
     ),
+    "label as values": (
+        BASE,
+        {"label": pd.Series([1, 2])},
+        TypeError,
+        r"label: got Series; want the name of a column, which frame\.assign\(name=values\) adds",
+    ),
+    "file": ("rows.csv", {}, TypeError, "frame: got str; want a table .* pandas.read_csv gives"),
     "client": (
         BASE,
         {"client": "hospital"},
@@ -422,8 +429,15 @@ def test_a_column_of_names_or_of_numbers_as_texts_is_refused():
     ):
         lg.Problem.from_frame(frame.assign(id=[f"p{k}" for k in range(200)]), **ROLES)
     texts = [str(k / 7) for k in range(199)] + ["1.O"]
-    with pytest.raises(ValueError, match=r"'t' holds .* want numbers .* in place of texts; '1\.O'"):
+    message = r"'t' holds .* want numbers in place of texts, .* \('1\.O' is none\)"
+    with pytest.raises(ValueError, match=message):
         lg.Problem.from_frame(frame.assign(t=texts), **ROLES)
+    codes = frame.assign(t=[str(k % 21) for k in range(200)])
+    with pytest.raises(ValueError, match=r"'t' holds 21 .* or to find it named in categorical=…"):
+        lg.Problem.from_frame(codes, **ROLES)
+    assert "t_7" in lg.Problem.from_frame(codes, **ROLES, categorical=["t"]).feature_names
+    fewer = frame.assign(t=[str(k % 20) for k in range(200)])
+    assert "t_7" in lg.Problem.from_frame(fewer, **ROLES).feature_names
 
 
 @pytest.mark.parametrize(
@@ -432,7 +446,7 @@ def test_a_column_of_names_or_of_numbers_as_texts_is_refused():
         (
             lambda f: f.rename(columns={"age": "Age"}),
             ValueError,
-            "X: there is no column 'age', which .*; did you mean 'Age'",
+            "X: there is no column 'age', which the model was trained with: did you mean 'Age'",
         ),
         (
             lambda f: f.assign(age=["old", *["61"] * 49]),
@@ -440,6 +454,11 @@ def test_a_column_of_names_or_of_numbers_as_texts_is_refused():
             "X: column 'age' holds 'old'; want numbers, as it held",
         ),
         (lambda f: f.assign(age=np.inf), ValueError, "X: column 'age': inf at row 0"),
+        (
+            lambda f: f.iloc[0],
+            ValueError,
+            r"X: got one row; want a table of it, such as frame.iloc",
+        ),
     ],
 )
 def test_new_rows_that_do_not_fit_are_refused(change, kind, message):

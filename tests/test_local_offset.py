@@ -26,7 +26,7 @@ def problem(loss, sparse=False, seed=0, **options):
 METHODS = [
     lg.LocalGD(local_steps=8, lr=0.04),
     lg.LocalGD(local_steps=(1, 8, 3, 20), lr=0.04),
-    lg.LocalGD(local_steps=(1, 8, 3, 20), lr=0.04, normalize=False),
+    lg.LocalGD(local_steps=(1, 8, 3, 20), lr=0.04, fednova=False),
     lg.FedProx(local_steps=8, lr=0.04, mu=0.5),
     lg.LocalGD(local_steps=8, lr=0.04, server=lg.ServerSGD(lr=0.7, momentum=0.5)),
 ]

@@ -60,7 +60,7 @@ def test_repr_says_what_differs_from_the_defaults():
 def test_defaults_and_conversions():
     method = lg.LocalGD(local_steps=1e3, lr=np.float32(0.5))
     assert (method.local_steps, method.lr, method.server) == (1000, 0.5, lg.Average())
-    assert (method.participation, method.sampling, method.normalize) == (1.0, "uniform", True)
+    assert (method.participation, method.sampling, method.fednova) == (1.0, "uniform", True)
     assert type(method.local_steps) is int
     assert type(method.lr) is float
     assert lg.GD(lr=1).lr == 1.0
@@ -79,7 +79,7 @@ def test_options_after_the_numbers_are_keyword_only():
         parameters = inspect.signature(kind).parameters
         assert all(
             parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
-            for name in ("server", "participation", "sampling", "normalize", "replacement")
+            for name in ("server", "participation", "sampling", "fednova", "replacement")
             if name in parameters
         )
     with pytest.raises(TypeError, match="positional"):
@@ -276,7 +276,7 @@ def test_batch_sizes(kind):
         ("participation", "all", TypeError, "participation: got 'all'; want a fraction above 0"),
         ("sampling", "random", ValueError, "sampling: got 'random'; want one of 'uniform', 'wei"),
         ("sampling", None, TypeError, "sampling: got None; want one of 'uniform', 'weight'"),
-        ("normalize", 1, TypeError, "normalize: got 1; want True or False"),
+        ("fednova", 1, TypeError, "fednova: got 1; want True or False"),
     ],
 )
 def test_bad_shared_options(kind, name, value, error, message):
@@ -355,3 +355,18 @@ def test_schedules_may_give_any_real_number(small_problem):
     ]
     for run in runs[1:]:
         registry.assert_same_bits(run, runs[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"normalize": False}, "normalize: it is called fednova= now, as on the shell"),
+        ({"local_step": 3}, "LocalGD: there is no argument 'local_step'; did you mean 'local_s"),
+        ({"momentum": 0.9}, "LocalGD: there is no argument 'momentum'; want one of"),
+    ],
+)
+def test_arguments_that_there_are_not(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        lg.LocalGD(10, lr=1.0, **arguments)
+    with pytest.raises(TypeError, match=message):
+        dataclasses.replace(lg.LocalGD(10, 1.0), **arguments)

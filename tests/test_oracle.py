@@ -200,7 +200,7 @@ def test_fed_nova_weighs_the_clients_by_p_in_the_limit_of_small_steps(mu):
     g = np.array(gradients("logistic", W))
     got = stepped("FedProx", **options)[0] - W
     same(got, -1e-7 * np.dot(P, [2, 1, 4]) * P @ g, rtol=1e-5)
-    got = stepped("FedProx", normalize=False, **options)[0] - W
+    got = stepped("FedProx", fednova=False, **options)[0] - W
     same(got, -1e-7 * (P * [2, 1, 4]) @ g, rtol=1e-5)
 
 

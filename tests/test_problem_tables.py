@@ -172,7 +172,7 @@ def test_columns_without_names():
         (
             {"dose": ["a", "b", "a"]},
             TypeError,
-            r"X, y: X: column 'dose' holds texts such as 'a'; want numbers: encode it \(as p",
+            r"X, y: X: column 'dose' holds texts such as 'a'; want numbers: encode it \(Prob",
         ),
         ({"dose": [1.0, np.nan, 2.0]}, ValueError, r"X: nan at row 1, column 'dose' \(1 such en"),
         ({"sites": [1.0, -np.inf, 2.0]}, ValueError, "X: -inf at row 1, column 'sites'"),

@@ -43,7 +43,7 @@ def test_limits_and_offset_are_as_predicted(experiment, measured):
     "sabotage",
     [
         {"local": lambda L, lr: lg.LocalGD(L, lr, server=lg.Anchored())},
-        {"corrected": lambda L, lr: lg.LocalGD((1, L, L, L), lr, normalize=False)},
+        {"corrected": lambda L, lr: lg.LocalGD((1, L, L, L), lr, fednova=False)},
     ],
     ids=["pulled back to w_0", "other weights of clients"],
 )

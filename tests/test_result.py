@@ -149,7 +149,7 @@ def test_config_is_what_was_asked_for(run):
         "participation": 1.0,
         "sampling": "uniform",
         "shares": "renormalized",
-        "normalize": True,
+        "fednova": True,
     }
     wanted = {"rounds": 100, "loss": "exponential", "engine": "auto", "seed": 2**100}
     assert {key: config[key] for key in wanted} == wanted
@@ -223,3 +223,29 @@ def test_runs_without_weights_or_coefficients_are_saved(small_problem, tmp_path)
     again = lg.load(kernel.save(tmp_path / "kernel"))
     assert again.weights is None
     np.testing.assert_array_equal(again.coefficients, kernel.coefficients)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("los", "no column 'los'; did you mean 'loss'"),
+        ("suboptimality", "no column 'suboptimality': reference=lg.reference.minimizer"),
+        ("test_auc", r"no column 'test_auc': test=\(X, y\) of the run brings it"),
+    ],
+)
+def test_a_column_that_is_not_there_is_answered(run, tmp_path, name, message):
+    entry = lg.sweep(lg.Problem([([[1.0]], [1])]), lg.GD(1.0), rounds=1)[0]
+    for history in (run.history, lg.load(run.save(tmp_path / "run")).history, entry.history):
+        with pytest.raises(KeyError, match=message):
+            history[name]
+        assert name not in history and history.get(name) is None
+
+
+def test_runs_saved_with_the_old_name_of_fednova_are_read(run, tmp_path):
+    method = {key: value for key, value in run.config["method"].items() if key != "fednova"}
+    config = {**run.config, "method": {**method, "normalize": False}}
+    old = dataclasses.replace(run, config=config)
+    found = lg.load(old.save(tmp_path / "old"))
+    assert found.config["method"]["fednova"] is False
+    assert "normalize" not in found.config["method"]
+    assert "fednova=False" in found.command

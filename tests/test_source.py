@@ -11,7 +11,7 @@ from localgd.source import source_of
 RUNS = [
     (lg.GD(lr=1.0), {}),
     (lg.GD("1/H"), {"loss": "logistic", "l2": 0.1, "engine": "hybrid"}),
-    (lg.LocalGD((1, 2, 3, 4, 5), 0.5, normalize=True), {"dtype": "float32"}),
+    (lg.LocalGD((1, 2, 3, 4, 5), 0.5, fednova=True), {"dtype": "float32"}),
     (lg.LocalSGD(3, lg.Polynomial(1.0, 0.5), batch_size=2, replacement=True), {"seed": 7}),
     (
         lg.Scaffold(3, lg.TwoStage(0.1, 1.0, 5), server=lg.ServerSGD(1.0, momentum=0.5)),

@@ -129,7 +129,7 @@ def test_runs_are_all_combinations(here):
         "lr": None,
         "batch_size": None,
     }
-    assert study.runs[0].settings.lr == 1.0  # settled
+    assert study.runs[0].settings.lr == "1/H"  # settled
     assert study.data == ["rows.csv"]
 
 

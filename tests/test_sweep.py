@@ -367,3 +367,14 @@ def test_a_folder_that_vanishes_costs_no_run(small_problem, tmp_path):
     with pytest.warns(RuntimeWarning, match=r"out: .*No such file"):
         table = lg.sweep(small_problem, METHOD, grid=grid, **options)
     assert [entry.status for entry in table] == ["completed"] * 3
+
+
+def test_one_entry_and_a_column_that_is_not_there(small_problem):
+    table = lg.sweep(small_problem, METHOD, grid=GRID, rounds=5)
+    assert table[1] is table.entries[1] and table[-1] is list(table)[-1]
+    with pytest.raises(ValueError, match="name: no run has the column 'los'; did you mean 'loss'"):
+        table.last("los")
+    with pytest.raises(ValueError, match=r"columns: got 'los'; .* did you mean 'loss'"):
+        table.summary(columns="los")
+    with pytest.raises(ValueError, match=r"no parameter 'local_step', .*: did you mean 'local_ste"):
+        lg.sweep(small_problem, METHOD, grid={"local_step": [1]}, rounds=5)

@@ -70,7 +70,7 @@ def test_names_of_methods_and_problems_make_no_new_run(small_problem, tmp_path):
 
 def test_defaults_of_a_method_make_no_new_run(small_problem, tmp_path):
     spelled = lg.LocalGD(
-        2, 0.1, server=lg.Average(), participation=1.0, sampling="uniform", normalize=True
+        2, 0.1, server=lg.Average(), participation=1.0, sampling="uniform", fednova=True
     )
     file = tmp_path / "s.jsonl"
     counted(small_problem, file, {})

@@ -131,7 +131,7 @@ def work_of(
         "server": identify(method.server, unknown),
         "participation": identify(method.participation, unknown_turns or unknown),
         "sampling": method.sampling,
-        "normalize": method.normalize,
+        "normalize": method.fednova,
         "shares": method.shares,
     }
 

@@ -273,7 +273,13 @@ def _of_measure(function: Callable[..., Any], shape: tuple[int, ...]) -> Iterato
     measure = OwnMeasure(getattr(function, "__name__", "measure"), function, lambda _: gradients)
     for round, models in enumerate((np.full_like(gradients, np.nan), gradients + w)):
         given = w.copy(), models.copy(), gradients.copy()
-        first = measure(w, round, models)
+        try:
+            first = measure(w, round, models)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} (on a model of shape {shape}; shape=problem.weights_shape tries it on "
+                "those of a problem)"
+            ) from error
         if not all(map(_same, given, (w, models, gradients))):
             yield "it changes the arrays that it is given; want new ones"
             return

@@ -8,13 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from .measuring import OF_CORE
+from . import _validation as check
+from .measuring import COLUMNS, OF_CORE
 from .methods import Method
 from .own_measures import OwnMeasure
 from .preparation import Preparation
 from .problem import Problem
 
-__all__ = ["Recording", "columns"]
+__all__ = ["History", "Recording", "columns"]
+
+MINIMUM = "reference=lg.reference.minimizer(problem, loss=…, l2=…)"
+# The arguments of a run that bring a column.
+BROUGHT_BY = {
+    **dict.fromkeys(["suboptimality", "distance"], MINIMUM),
+    "angle": "reference=",
+    **dict.fromkeys(["residual", "residual_distance"], "asymptote="),
+    **dict.fromkeys([name for name in COLUMNS if name.startswith("test_")], "test=(X, y)"),
+}
+
+
+class History(dict[str, np.ndarray]):
+    """Columns by their names; one that is not there is answered with why, or what is meant."""
+
+    def __missing__(self, name: Any) -> np.ndarray:
+        if name in BROUGHT_BY:
+            raise KeyError(f"no column {name!r}: {BROUGHT_BY[name]} of the run brings it")
+        raise KeyError(f"no column {name!r}; {check.suggestion(name, self)}")
 
 
 class Recording:

@@ -14,7 +14,7 @@ import numpy as np
 from . import _validation as check
 from .configuration import make_config
 from .errors import DivergedError
-from .history import columns
+from .history import History, columns
 from .losses import LOSSES
 from .measuring import COLUMNS
 from .networks.trained import TrainedNetwork, network_of
@@ -111,6 +111,9 @@ class Run:
     shortened: int = 0
     recorded_weights: np.ndarray | None = None
     start: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", History(self.history))
 
     @property
     def model(self) -> TrainedNetwork:
@@ -499,6 +502,9 @@ def load(path: str | os.PathLike[str]) -> Run:
     """
     meta, arrays = read_npz(path, "a run saved by localgd", "config")
     kept: dict[str, Any] = {name: arrays.pop(name, None) for name in ARRAYS}
+    method = meta["config"].get("method", {})
+    if "normalize" in method:  # as it was called
+        method["fednova"] = method.pop("normalize")
     try:
         return Run(
             **kept,

@@ -19,6 +19,6 @@ def mean_shares(
     steps = rule.core_steps(problem.n_clients)
     tau: np.ndarray = core.sum_of_decays(lr * (l2 + rule.prox), steps)
     shares = problem.weights
-    if method.normalize and (steps != steps[0]).any():
+    if method.fednova and (steps != steps[0]).any():
         shares = shares * (shares @ tau) / tau
     return tau, shares

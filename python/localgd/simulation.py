@@ -84,7 +84,7 @@ def local_options(prepared: Preparation) -> dict[str, Any]:
         "keys": batch_keys(prepared.seed, problem.n_clients) if rule.stochastic else [],
         "solve": rule.solve,
         "every_step": prepared.every_step,
-        "normalize": prepared.method.normalize,
+        "normalize": prepared.method.fednova,
         "rates": by_core(prepared.lr),
         "correction": {"kind": rule.correction, **rule.parameters},
     }

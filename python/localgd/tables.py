@@ -55,7 +55,7 @@ def numbers_of_column(name: str, label: Any, column: Any) -> np.ndarray:
         kind = getattr(column, "dtype", getattr(column, "type", values.dtype))
         example = next((repr(v) for v in values.ravel() if isinstance(v, str)), None)
         what = f"holds texts such as {example}" if example else f"is of type {kind}"
-        cure = "encode it (as pandas.get_dummies does)" if example else "make numbers of it"
+        cure = "encode it (Problem.from_frame does)" if example else "make numbers of it"
         raise TypeError(
             f"{name}: {column_text(label)} {what}; want numbers: {cure}, or leave it out"
         )

@@ -17,7 +17,7 @@ __all__ = ["app", "call"]
 
 OF_DATA = ("path", "X, y", "y", "labels", "problem")
 NAMES = {**dict.fromkeys(OF_DATA, "data"), "n_clients": "clients"}
-RENAMED = {"--no-normalize": "--scale none", "--normalize": "--scale max_norm, the default"}
+RENAMED = {"--no-normalize": "--scale none", "--normalize": "--scale max_norm"}
 HELP_OF_RUN = "\n".join(
     [
         "Run a method and compare it with the model that it converges to.",
@@ -95,7 +95,7 @@ def _of_options(error: CycloptsError) -> str:
         return refusal(error.__cause__)
     for old, new in RENAMED.items():
         if re.search(rf"{old}\b", one_line(error)):
-            return f"{old}: it is {new} now, as normalize= of methods is FedNova (--fednova)"
+            return f"{old}: it is {new} now, and FedNova's average is --fednova"
     command = " ".join(["localgd", *(error.command_chain or ())])
     return f"{one_line(error)} (see {command} --help)"
 

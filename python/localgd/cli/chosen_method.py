@@ -36,6 +36,8 @@ def settle(settings: Settings) -> Settings:
             "another one use local-gd or local-solve"
         )
     left_open = [name for name in takes if getattr(settings, name) is None]
+    if "local_epochs" in left_open and settings.local_steps is not None:
+        left_open.remove("local_epochs")  # either of the two
     settled = settings.model_copy(update={name: default_of(entry, name) for name in left_open})
     if settled.replacement and settled.batch_size == words.FULL:
         raise ValueError("replacement: got True for full batches; want a batch_size as well")
@@ -60,9 +62,10 @@ def _not_taken(settings: Settings, name: str) -> str:
 
 def _is_compared(settings: Settings) -> bool:
     """Whether there is gradient descent of as many steps."""
+    if settings.local_steps is None:
+        return False
     rule = build(settings).rule
-    steps = "local_steps" in SHELL_METHODS[settings.method].takes
-    return steps and isinstance(rule.local_steps, int) and not (rule.solve or rule.whole_round)
+    return isinstance(rule.local_steps, int) and not (rule.solve or rule.whole_round)
 
 
 def _listed(names: list[str]) -> str:
@@ -80,10 +83,10 @@ def build(settings: Settings) -> Method:
     }
     entry = SHELL_METHODS[settings.method]
     arguments = {}
-    for name, field in entry.takes.items():
+    for name in entry.takes:
         value = getattr(settings, name)
         if value is not None:
-            arguments[field.name] = read.get(name, lambda same: same)(value)
+            arguments[name] = read.get(name, lambda same: same)(value)
     return entry.kind(**arguments)
 
 
@@ -101,7 +104,9 @@ def about(settings: Settings, lr: Schedule) -> str:
     if settings.client_weighted:
         name = name.replace("GD on the pooled rows", "Client-weighted GD")
     parts = [name]
-    steps = settings.local_steps
+    steps, epochs = settings.local_steps, settings.local_epochs
+    if epochs is not None:
+        parts.append(f"{epochs:,} local epoch{'s' * (epochs != 1)} per round")
     if steps is not None:
         plural = "s" * (steps != 1)
         parts.append(

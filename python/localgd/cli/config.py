@@ -57,7 +57,8 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
 def _rename(values: dict[str, Any]) -> None:
     """Settings of older files in today's words."""
     normalize = values.pop("normalize", None)
-    if normalize is not None:
+    # Of breast-cancer it meant how the rows are loaded.
+    if normalize is not None and not (normalize and values.get("data") == "breast-cancer"):
         values.setdefault("scale", "max_norm" if normalize else "none")
 
 

@@ -12,8 +12,6 @@ from ..methods import Method
 
 __all__ = ["PARAMETERS", "SHELL_METHODS", "ShellMethod", "about_takers", "takers"]
 
-SETTINGS = {"normalize": "fednova"}  # an argument whose setting has another name
-
 
 @dataclass(frozen=True)
 class ShellMethod:
@@ -27,9 +25,10 @@ class ShellMethod:
     def takes(self) -> dict[str, dataclasses.Field[Any]]:
         """The settings that it takes, and the field of the method that each of them fills."""
         fields = {field.name: field for field in dataclasses.fields(self.kind)}
-        if "local_steps" not in fields:  # then all clients do the same work
-            del fields["normalize"]
-        return {SETTINGS.get(name, name): field for name, field in fields.items()}
+        # Where all clients do the same work, and in FedAvg, there is nothing to choose.
+        if "local_steps" not in fields or self.kind is methods.FedAvg:
+            del fields["fednova"]
+        return fields
 
 
 SHELL_METHODS = {
@@ -43,6 +42,9 @@ SHELL_METHODS = {
     ),
     "local-sgd": ShellMethod(
         methods.LocalSGD, "Local-SGD", "L steps on batches of a client's rows, then the average."
+    ),
+    "fedavg": ShellMethod(
+        methods.FedAvg, "FedAvg", "Epochs of every client on its rows, then the mean by rows."
     ),
     "minibatch-sgd": ShellMethod(
         methods.MinibatchSGD,

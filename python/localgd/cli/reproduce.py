@@ -27,6 +27,7 @@ __all__ = ["execute", "show_list"]
 COLOURS = {HOLDS: "green", FAILS: "red", CAVEAT: "yellow", INCONCLUSIVE: "magenta"}
 COLOURS[FAILED] = "bold red"
 INTERRUPTED = 130
+OF_CLASSES = "dirichlet:0.3"
 
 
 def execute(ids: Sequence[str], request: Request, screen: Screen) -> int:
@@ -90,8 +91,9 @@ def _own_rows(request: Request, screen: Screen) -> OwnRows | None:
             )
         return None
     with screen.busy("loading the rows"):
-        settings = Settings.merged({"data": request.data, "seed": request.seed}, given)
-        prepared = prepare(settings, sparse=False)  # experiments decompose the rows
+        options = {"data": request.data, "seed": request.seed, "scale": "max_norm"}
+        # Experiments decompose the rows, take steps of 1, and want clients that differ.
+        prepared = prepare(Settings.merged(options, given), sparse=False, of_classes=OF_CLASSES)
     screen.guessed(prepared.guessed)
     about = f"{prepared.data}; clients: {prepared.clients}"
     weighted = prepared.settings.client_weighted

@@ -66,13 +66,18 @@ class Prepared:
     guessed: str  # of the user's file, or empty
 
 
-def prepare(settings: Settings, *, sparse: bool | None = None) -> Prepared:
+def prepare(
+    settings: Settings, *, sparse: bool | None = None, of_classes: str | None = None
+) -> Prepared:
     """Load the rows, hold some out and deal the others to clients.
 
     ``sparse``: whether rows of a file are kept as CSR; by default where that is smaller.
+    ``of_classes``: how rows with classes are dealt, in place of the scheme of the settings.
     """
     rows, settings = _load(settings, sparse)
     rows, settings = _settled(rows, settings)
+    if of_classes is not None and settings.task != "regression":
+        settings = settings.model_copy(update={"scheme": of_classes})
     held_out = _chosen_for_test(rows, settings)
     rows, encoder = _encoded(rows, held_out, settings)
     if encoder is None:
@@ -121,7 +126,7 @@ def _dealt(rows: Rows, settings: Settings, known: dict[str, Any]) -> Problem:
             rows.X,
             rows.y,
             n_clients=settings.clients,
-            scheme=partition_scheme(str(settings.scheme)),
+            scheme=partition_scheme(settings.scheme),
             seed=settings.seed,
             **known,
         )
@@ -142,12 +147,13 @@ def _load(settings: Settings, sparse: bool | None) -> tuple[Rows, Settings]:
     for option in ("label", "client", *FormatSettings.model_fields, *ColumnSettings.model_fields):
         if getattr(settings, option) is not None:
             raise ValueError(f"{option}: got {getattr(settings, option)!r} for {name}; want a FILE")
+    loaded = {} if settings.scale is None else {"scale": None}
     if name in DIGITS:
         groups = list(DIGIT) if settings.classes == "all" else settings.classes.split(",")
         classes = tuple(tuple(int(digit) for digit in group) for group in groups)
-        X, y = DIGITS[name](classes=classes, scale="max_norm" if settings.by_largest_norm else None)
+        X, y = DIGITS[name](classes=classes, **loaded)
         return _named(X, y, TITLES[name], groups), settings
-    X, y = datasets.load_breast_cancer(scale="standard" if settings.by_largest_norm else None)
+    X, y = datasets.load_breast_cancer(**loaded)
     return _named(X, y, "Wisconsin breast cancer", ["malignant", "benign"]), settings
 
 
@@ -160,9 +166,10 @@ def _named(X: np.ndarray, y: np.ndarray, title: str, names: list[str]) -> Rows:
 
 def _read(settings: Settings, path: Path, sparse: bool | None) -> tuple[Rows, Settings]:
     if not path.suffix and settings.kind is None and not path.exists():
+        known = [*BUILT_IN, *(file.name for file in path.parent.glob("*"))]
         raise ValueError(
             f"data: got {str(path)!r}; want {', '.join(BUILT_IN)}, or a file of rows "
-            "(.csv, .npz, .parquet, .svm)"
+            f"(.csv, .npz, .parquet, .svm){check.did_you_mean(path.name, known)}"
         )
     options = {name: getattr(settings, name) for name in FormatSettings.model_fields}
     if settings.as_table:
@@ -182,7 +189,7 @@ def _task(settings: Settings) -> str | None:
 
 
 def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
-    """Task, loss and scheme that suit the labels, where they were left open."""
+    """Task and loss that suit the labels, where they were left open."""
     task = _task(settings)
     y = read_label_array("data", rows.y)
     order = rows.labels
@@ -190,12 +197,7 @@ def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
         order = _ordered(y, settings.positive)
     targets = as_targets("data", y, task, order)
     task = targets.task
-    scheme = "iid" if task == "regression" else "dirichlet:0.3"
-    settled = {
-        "task": task,
-        "loss": settings.loss or default_loss(task),
-        "scheme": settings.scheme or scheme,
-    }
+    settled = {"task": task, "loss": settings.loss or default_loss(task)}
     rows = dataclasses.replace(rows, labels=targets.labels)
     return rows, settings.model_copy(update=settled)
 
@@ -222,6 +224,7 @@ def _encoded(
         rows.title,
         rows.X if held_out is None else rows.X[~held_out],
         impute=settings.impute or "median",
+        scale=None if settings.scale == "none" else "standard",
         label=settings.label,
         client=settings.client,
     )
@@ -268,11 +271,13 @@ def _scaled_table(X: Any, settings: Settings, encoder: Encoder) -> tuple[Any, st
             "scale: got 'rows' with categorical, impute or drop; want 'standard' or 'spectral'"
         )
     largest = float(row_norms(X).max())
-    factor, said = 1.0, f"numbers of mean 0 and standard deviation 1, largest norm {largest:.4g}"
+    factor, said = 1.0, f"largest norm {largest:.4g}"
+    if settings.scale != "none":
+        said = f"numbers of mean 0 and standard deviation 1, {said}"
     if settings.scale == "spectral":
         factor = float(row_norms(rows_to_scale(X, "spectral")).max()) / largest
         said += f", {SCALED['spectral']}"
-    elif settings.by_largest_norm and largest > 0:
+    elif settings.scale == "max_norm" and largest > 0:
         factor = 1 / largest
         said += ", by which all are divided"
     return (
@@ -286,15 +291,15 @@ def _scaled(X: Any, settings: Settings) -> tuple[Any, str]:
     """Rows as the settings want them, and what was done to them."""
     largest = float(row_norms(X).max())
     said = f"largest norm {largest:.4g}"
-    if settings.scale in SCALED:
-        X, said = rows_to_scale(X, settings.scale), SCALED[settings.scale]
-    if settings.by_largest_norm:
+    if settings.scale == "max_norm":
+        said = f"divided by the largest row norm, {largest:.4g}"
+    elif settings.scale in SCALED:
+        said = SCALED[settings.scale]
+    elif settings.scale is None and settings.data in BUILT_IN:
         standard = "columns standardised, then " if settings.data == "breast-cancer" else ""
         said = f"{standard}scaled to largest norm 1"
-        if settings.data not in BUILT_IN and largest > 0:
-            X = X / largest
-            said = f"divided by the largest row norm, {largest:.4g}"
-    return X, said + _about_intercept(settings)
+    scale = None if settings.scale == "none" else settings.scale
+    return rows_to_scale(X, scale), said + _about_intercept(settings)
 
 
 def _about_intercept(settings: Settings) -> str:

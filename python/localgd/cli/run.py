@@ -53,7 +53,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     l2 = penalty(prepared.settings.l2, problem, str(prepared.settings.loss))
     settings = prepared.settings.model_copy(update={"l2": l2})
     prepared = dataclasses.replace(prepared, settings=settings)
-    method = chosen_method.build(settings)
+    method = chosen_method.build(settings).on(problem.sizes)
     _refuse_early(settings, problem, method)
     folder = Path(settings.out)
     folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour

@@ -48,7 +48,7 @@ def option(help: str, default: Any = None, *, unless_given: Any = None) -> Any:
     ``unless_given``: of a method's parameter, the default where the method has none of its own.
     """
     if unless_given is not None:
-        help += f" Default: {unless_given:g}."
+        help += f" Default: {unless_given}."
     return Field(default, description=help, json_schema_extra={"unless_given": unless_given})
 
 
@@ -122,26 +122,18 @@ class DataSettings(Options):
         "Which digits (mnist, digits), two or more, or all; groups: 024,135.", "0,1"
     )
     clients: kinds.Positive = option("Clients to deal the rows to.", 10)
-    scheme: kinds.SchemeWords | None = option(
-        f"How: {words.forms(words.SCHEMES)}. Default: dirichlet:0.3; iid for regression."
-    )
+    scheme: kinds.SchemeWords = option(f"How: {words.forms(words.SCHEMES)}.", "iid")
     test: kinds.Fraction | None = option("Share of the rows to hold out, as a test: a fraction.")
-    # With seed 0 one client gets 566 of the 1,000 default rows and keeps one core busy alone.
-    seed: kinds.Whole = option("Seed of all that is random: dealing, batches, sampling.", 1)
-    scale: Literal["max_norm", "rows", "spectral", "standard", "none"] = option(
-        "Divide all rows by the largest row norm, which keeps lr 1 stable; each by its norm; all "
-        "by the spectral norm; columns of mean 0 and spread 1; or nothing of these.",
-        "max_norm",
+    seed: kinds.Whole = option("Seed of all that is random: dealing, batches, sampling.", 0)
+    scale: Literal["max_norm", "rows", "spectral", "standard", "none"] | None = option(
+        "Divide all rows by the largest row norm; each by its norm; all by the spectral norm; "
+        "columns of mean 0 and spread 1; or nothing of these. Default: FILE as it is; with "
+        "--categorical, --impute or --drop standard; digits as they are loaded, by max_norm."
     )
     intercept: Literal["column", "free"] | None = option(
         "A column of ones beside the rows: a plane need not go through 0. --l2 leaves it alone if "
         "it is free."
     )
-
-    @property
-    def by_largest_norm(self) -> bool:
-        """Whether rows are divided by the largest row norm."""
-        return self.scale == "max_norm"
 
 
 @group("Labels")
@@ -217,11 +209,15 @@ class MethodSettings(Options):
         "Steps of a client per round; one for each client, 10,20,…, or exact (modified-local-gd).",
         unless_given=100,
     )
+    local_epochs: kinds.Positive | None = option(
+        "Passes of a client through its rows per round, in place of steps.", unless_given=1
+    )
     lr: kinds.Rate | None = option(
-        f"Learning rate: a number, {words.RATES}, {words.forms(words.SCHEDULES)}.", unless_given=1.0
+        f"Learning rate: a number, {words.RATES}, {words.forms(words.SCHEDULES)}.",
+        unless_given="1/H",
     )
     batch_size: kinds.Batch | None = option(
-        "Rows per step, or full, as is the default of methods that need no batches.", unless_given=8
+        "Rows per step, or full. Default: 1 for local-sgd and minibatch-sgd, full for others."
     )
     replacement: kinds.Flag | None = option("Draw batches with replacement, not epoch by epoch.")
     mu: kinds.Nonnegative | None = option("Pull to the global model.", unless_given=0.1)
@@ -368,6 +364,8 @@ def default_of(entry: ShellMethod, name: str) -> Any:
     own = entry.takes[name].default
     if own is None and name == "batch_size":
         return words.FULL
+    if own is None and name == "local_steps":  # there are epochs in place of them
+        return None
     extra: Any = MethodSettings.model_fields[name].json_schema_extra
     if extra["unless_given"] is not None:
         return extra["unless_given"]

@@ -165,7 +165,8 @@ def _built(value: str, makers: Makers, otherwise: str = "") -> Any:
     """An object from its word and its numbers, "two-stage:0.1,1,100"."""
     word, _, rest = value.strip().partition(":")
     if word not in makers:
-        raise ValueError(f"got {value!r}; want {otherwise}{forms(makers)}")
+        near = check.did_you_mean(word, makers)
+        raise ValueError(f"got {value!r}; want {otherwise}{forms(makers)}{near}")
     needed, further = _parameters(makers[word])
     try:
         numbers = [number(part) for part in rest.split(",")] if rest else []

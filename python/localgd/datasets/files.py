@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..labels import TASKS
-from .columns import RawRows, client_ids, numeric_labels, read_labels
+from .columns import NotNumericError, RawRows, client_ids, numeric_labels, read_labels
 from .csv_rows import read_csv
 from .npz_rows import read_npz
 from .opening import COMPRESSIONS, suffix
@@ -180,20 +180,25 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
             raise TypeError(f"{name}: got {column!r}; want a name, an index or None")
     if task is not None:
         check.one_of("task", task, TASKS)
-    path, raw = read_raw(
-        path,
-        label,
-        client,
-        kind=kind,
-        sparse=sparse,
-        header=header,
-        delimiter=delimiter,
-        decimal=decimal,
-        keep_index=keep_index,
-        n_features=n_features,
-        zero_based=zero_based,
-        max_bytes=max_bytes,
-    )
+    try:
+        path, raw = read_raw(
+            path,
+            label,
+            client,
+            kind=kind,
+            sparse=sparse,
+            header=header,
+            delimiter=delimiter,
+            decimal=decimal,
+            keep_index=keep_index,
+            n_features=n_features,
+            zero_based=zero_based,
+            max_bytes=max_bytes,
+        )
+    except NotNumericError as error:
+        raise NotNumericError(
+            f"{error} (Problem.from_frame takes tables with texts and gaps)"
+        ) from None
     y = numeric_labels(read_labels(raw.labels, raw.location), task, raw.location)
     ids = None if raw.clients is None else client_ids(raw.clients, raw.location)
     if raw.guesses:
@@ -230,7 +235,9 @@ def read_raw(
     options = _options(path, known, options)
     max_bytes = check.number("max_bytes", options.pop("max_bytes", 4e9), above=0)
     if not path.exists():
-        raise FileNotFoundError(f"path: no file at {path.absolute()}")
+        there = [file.name for file in path.parent.glob("*")]  # none where there is no folder
+        near = check.did_you_mean(path.name, there)
+        raise FileNotFoundError(f"path: no file at {path.absolute()}{near}")
     if not path.is_file():
         raise ValueError(f"path: {path.absolute()} is no regular file; want a file of rows")
     if path.stat().st_size == 0:

@@ -59,7 +59,7 @@ def _averages(flow: Flow) -> bool:
     """
     method, server = flow.method, flow.method.server
     whole = isinstance(server, Average | Anchored) or getattr(server, "lr", 2.0) <= 1
-    plain = method.rule.correction == "none" and not method.normalize
+    plain = method.rule.correction == "none" and not method.fednova
     return plain and whole and not flow.has_memory
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,9 @@ def table_of(name: str, frame: Any) -> dict[Name, Any]:
     """The columns of a table as they come, by name."""
     table = columns_of(frame)
     if table is None:
+        file = ", such as pandas.read_csv gives" if isinstance(frame, str | os.PathLike) else ""
         raise TypeError(
-            f"{name}: got {type(frame).__name__}; want a table of pandas, polars or Arrow"
+            f"{name}: got {type(frame).__name__}; want a table of pandas, polars or Arrow{file}"
         )
     names, columns = table
     for label in names:
@@ -59,6 +61,11 @@ def table_of(name: str, frame: Any) -> dict[Name, Any]:
 
 def find_column(role: str, wanted: Any, table: Collection[Name]) -> Name:
     """A name that the table has."""
+    if not isinstance(wanted, Hashable):
+        raise TypeError(
+            f"{role}: got {type(wanted).__name__}; want the name of a column, which "
+            "frame.assign(name=values) adds"
+        )
     if wanted in table:
         return wanted  # type: ignore[no-any-return]
     raise ValueError(f"{role}: there is no column {wanted!r}; {check.suggestion(wanted, table)}")

@@ -21,6 +21,7 @@ SCALES = ("standard",)
 MOST_SHOWN = 3  # categories in a warning
 # A column with more texts than this, more than half as many as rows, is taken for names or ids.
 MOST_TEXTS = 50
+MOST_CODES = 20  # numbers as texts that are taken for categories
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,8 +113,8 @@ class Encoder:
         for key in (*self.numbers, *self.texts):
             if key not in table:
                 raise ValueError(
-                    f"{name}: there is no {column_text(key)}, which the model was trained with; "
-                    f"{check.suggestion(key, table)}"
+                    f"{name}: there is no {column_text(key)}, which the model was trained with"
+                    f"{check.did_you_mean(key, table)}"
                 )
         chosen = {key: table[key] for key in (*self.numbers, *self.texts)}
         return self.transform(name, read_columns(name, chosen, self.texts, self.numbers))
@@ -241,7 +242,11 @@ def encoded(name: str, about: Mapping[str, Any], X: Any) -> Any:
 
     ``about``: the problem as the config of a run has it.
     """
-    if "encoder" not in about or columns_of(X) is None:
+    if "encoder" not in about:
+        return X
+    if getattr(X, "ndim", 2) == 1:
+        raise ValueError(f"{name}: got one row; want a table of it, such as frame.iloc[[0]]")
+    if columns_of(X) is None:
         return X
     return Encoder.from_state(about["encoder"]).encoded(name, X)
 
@@ -333,14 +338,16 @@ def _check_gaps(name: str, columns: Columns, impute: str | None) -> None:
 
 def _check_categories(name: str, key: Name, values: np.ndarray) -> None:
     found = {value for value in values if value is not None}
-    if len(found) <= max(MOST_TEXTS, len(values) / 2):
-        return
     texts = [value for value in sorted(found) if not _is_number(value)]
-    if len(texts) < len(found) / 2:
-        example = f"; {texts[0]!r} is none" if texts else ""
-        cure = f"numbers (as pandas.to_numeric makes them) in place of texts{example}"
+    of_numbers = len(texts) < len(found) / 2
+    if len(found) <= (MOST_CODES if of_numbers else max(MOST_TEXTS, len(values) / 2)):
+        return
+    if of_numbers:
+        example = f" ({texts[0]!r} is none)" if texts else ""
+        cure = f"numbers in place of texts, as pandas.to_numeric makes them{example}"
     else:
-        cure = "a table without it if these are names or ids, or to find it named in categorical=…"
+        cure = "a table without it if these are names or ids"
+    cure += ", or to find it named in categorical=…"
     raise ValueError(
         f"{name}: {column_text(key)} holds {len(found):,} different texts in {len(values):,} rows; "
         f"want {cure}"

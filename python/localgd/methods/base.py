@@ -12,6 +12,7 @@ from .. import _validation as check
 from ..participation.rules import Rule, check_participation, rule_of
 from ..schedules import check_schedule
 from ..servers import Average, Server
+from .keywords import KnownKeywords
 from .rule import LocalRule
 
 __all__ = ["Method", "check_method"]
@@ -21,7 +22,7 @@ PLAIN = Average()
 
 
 @dataclass(frozen=True, repr=False)
-class Method:
+class Method(KnownKeywords):
     """A local rule and a server rule; the base of all methods.
 
     ``w_{k+1} = server(w_k, Σ_i p̃_i (w_{k,i} - w_k))`` over the clients i of round k
@@ -47,7 +48,7 @@ class Method:
         rounds in which i is: ``p_i M / m`` for m of M drawn uniformly. Then
         ``E Σ_{i ∈ S} p̃_i x_i = Σ_i p_i x_i``, but p̃ sum to 1 in the mean only: the model moves by
         more or less than a mean, which may want a smaller step.
-    normalize : bool, default True
+    fednova : bool, default True
         Where clients take different numbers of local steps, FedNova's normalised average
         ``p̃_i τ̄ / τ_i`` with ``τ̄ = Σ p̃_i τ_i``, τ_i = L_i, or Σ_l (1 - η(λ+μ))^l with λ or a
         proximal term. Without it the clients that take more steps pull the model to their own
@@ -56,7 +57,7 @@ class Method:
     Raises
     ------
     ValueError, TypeError
-        For numbers outside these ranges, and words and servers that there are not.
+        For numbers outside these ranges, and words, servers and arguments that there are not.
 
     References
     ----------
@@ -75,7 +76,7 @@ class Method:
     server: Server = PLAIN
     participation: float | Rule | Callable[[int], Any] = 1.0
     sampling: str = "uniform"
-    normalize: bool = True
+    fednova: bool = True
     shares: str = "renormalized"
 
     def __post_init__(self) -> None:
@@ -86,7 +87,7 @@ class Method:
             )
         self._set(participation=check_participation(self.participation))
         check.one_of("sampling", self.sampling, ("uniform", "weight"))
-        check.flag("normalize", self.normalize)
+        check.flag("fednova", self.fednova)
         check.one_of("shares", self.shares, ("renormalized", "unbiased"))
         self._check_own()
         self._check_shares()
@@ -106,7 +107,7 @@ class Method:
             why = "sampling='weight', whose shares are unbiased already"
         elif callable(self.participation):
             why = "a function, of which nobody knows how often clients take part"
-        elif self.normalize and self.rule.unequal_steps:
+        elif self.fednova and self.rule.unequal_steps:
             why = "different numbers of local steps, which FedNova's average weighs otherwise"
         if why is not None:
             raise ValueError(f"shares: got 'unbiased' with {why}; want 'renormalized'")

@@ -24,7 +24,7 @@ class LocalSolve(Method):
 
     Parameters
     ----------
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

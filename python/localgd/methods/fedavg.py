@@ -37,8 +37,8 @@ class FedAvg(Method):
         b, rows per step; None: all rows, of which an epoch is one step.
     replacement : bool, default False
         As for :class:`localgd.LocalSGD`.
-    server, participation, sampling, normalize, shares
-        As for all methods: see :class:`localgd.methods.Method`; ``normalize`` must be False.
+    server, participation, sampling, fednova, shares
+        As for all methods: see :class:`localgd.methods.Method`; ``fednova`` must be False.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class FedAvg(Method):
     lr: Schedule
     batch_size: int | None = None
     replacement: bool = False
-    normalize: bool = False
+    fednova: bool = False
 
     def _check_own(self) -> None:
         given = [self.local_epochs is not None, self.local_steps is not None]
@@ -73,9 +73,9 @@ class FedAvg(Method):
             raise ValueError(
                 f"local_epochs, local_steps: got {'both' if all(given) else 'neither'}; want one"
             )
-        if self.normalize:
+        if self.fednova:
             raise ValueError(
-                "normalize: got True, which is FedNova; want lg.LocalSGD(…), which has that"
+                "fednova: got True, which FedAvg has not; want lg.LocalSGD(…), which has it"
             )
         if self.local_epochs is not None:
             self._set(local_epochs=check.integer("local_epochs", self.local_epochs, 1))

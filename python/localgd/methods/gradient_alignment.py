@@ -30,7 +30,7 @@ class GradAlign(Method):
         :class:`localgd.Polyak`.
     beta : float >= 0
         β, the length of the displacement.
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises
@@ -81,7 +81,7 @@ class FedGA(Method):
         Rows per step, as for :class:`localgd.LocalSGD`; None: all.
     replacement : bool, keyword-only, default False
         As for :class:`localgd.LocalSGD`.
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

@@ -29,13 +29,13 @@ class LocalGD(Method):
     ----------
     local_steps : int >= 1, or sequence of M ints
         L, the gradient steps of each client per round; or one number for each client, which are
-        then averaged by FedNova's rule (see ``normalize``).
+        then averaged by FedNova's rule (see ``fednova``).
     lr : float > 0, "1/H", "1/(LH)" or callable
         η, the same number in every round, or a schedule: ``round -> float``, a function of
         ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`. H is the smoothness
         constant, see :func:`localgd.analysis.smoothness`.
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises
@@ -79,7 +79,7 @@ class GD(Method):
         η, the same number in every round, or a schedule: ``round -> float``, a function of
         ``round``, ``loss``, ``grad_norm`` and ``norm`` by name, :class:`localgd.RiskAdapted` or
         :class:`localgd.Polyak`.
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises
@@ -126,7 +126,7 @@ class ModifiedLocalGD(Method):
         :class:`localgd.Polyak`.
     server : Anchored
         No other.
-    participation, sampling, normalize, shares
+    participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

@@ -32,7 +32,7 @@ class FedProx(Method):
         Rows per step, as for :class:`localgd.LocalSGD`; None: all.
     replacement : bool, keyword-only, default False
         As for :class:`localgd.LocalSGD`.
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

@@ -32,7 +32,7 @@ class LocalSGD(Method):
     replacement : bool, keyword-only, default False
         True: rows are drawn with replacement. False: every round deals the rows in a fresh random
         order, epoch after epoch; a batch at the end of an epoch is filled from the next.
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises
@@ -86,7 +86,7 @@ class MinibatchSGD(Method):
         b, rows per batch. None: all rows, which is GD.
     replacement : bool, keyword-only, default False
         As for :class:`localgd.LocalSGD`.
-    server, participation, sampling, normalize, shares
+    server, participation, sampling, fednova, shares
         As for all methods: see :class:`localgd.methods.Method`.
 
     Raises

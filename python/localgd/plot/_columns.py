@@ -23,7 +23,8 @@ def check_column(argument: str, name: object, histories: Iterable[Mapping[str, n
         raise TypeError(f"{argument}: got {name!r}; want the name of a column")
     if name not in known:
         listed = ", ".join(sorted(known)) or "a run with a history"
-        raise ValueError(f"{argument}: no run has the column {name!r}; want one of {listed}")
+        near = check.did_you_mean(name, known)
+        raise ValueError(f"{argument}: no run has the column {name!r}; want one of {listed}{near}")
     return name
 
 

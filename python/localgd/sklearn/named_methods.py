@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from .. import _validation as check
 from ..methods import METHODS, Method
 
 __all__ = ["method_of"]
@@ -49,7 +50,10 @@ def _kind(method: Any) -> type[Method]:
         )
     if name not in kinds:
         listed = ", ".join(repr(kind.__name__) for kind in kinds.values())
-        raise ValueError(f"method: got {method!r}; want {listed}, or an instance of any method")
+        near = check.did_you_mean(method, [kind.__name__ for kind in kinds.values()])
+        raise ValueError(
+            f"method: got {method!r}; want {listed}, or an instance of any method{near}"
+        )
     return kinds[name]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +52,15 @@ class Band:
     runs: int
 
 
-def names_given(argument: str, given: Any, known: Iterable[str]) -> tuple[str, ...]:
+def names_given(argument: str, given: Any, known: Collection[str]) -> tuple[str, ...]:
     """Names of which an argument has one or several, each a known one."""
     names = (given,) if isinstance(given, str) else given
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{argument}: got {given!r}; want a name, or a list of names")
     for name in names:
         if name not in known:
-            raise ValueError(f"{argument}: got {name!r}; want one of {', '.join(known)}")
+            near = check.did_you_mean(name, known)
+            raise ValueError(f"{argument}: got {name!r}; want one of {', '.join(known)}{near}")
     return tuple(dict.fromkeys(names))
 
 

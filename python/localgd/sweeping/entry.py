@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..history import History
 from ..result import Run
 
 __all__ = ["Entry"]
@@ -57,6 +58,9 @@ class Entry:
     history: dict[str, np.ndarray]
     key: str
     batch: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", History(self.history))
 
     @classmethod
     def of(cls, key: str, values: dict[str, Any], run: Run) -> Entry:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .. import _validation as check
 from ..configuration import describe
 from ..methods import Method, check_method
 from ..problem import Problem, check_problem
@@ -106,11 +107,12 @@ def axis_of(name: str, values: Any) -> list[Any]:
 def _applied(method: Method, values: Mapping[str, Any]) -> tuple[Method, dict[str, Any]]:
     """The method with its own parameters changed, and what is left for run."""
     fields = {field.name for field in dataclasses.fields(method)}
+    known = sorted(fields | {*SETTINGS})
     for name in values:
-        if name not in fields and name not in SETTINGS:
+        if name not in known:
             raise ValueError(
                 f"grid: {type(method).__name__} has no parameter {name!r}, nor has run; want one "
-                f"of {', '.join(sorted(fields | {*SETTINGS}))}"
+                f"of {', '.join(known)}{check.did_you_mean(name, known)}"
             )
     changed = {name: value for name, value in values.items() if name in fields}
     return (

@@ -20,6 +20,7 @@ __all__ = ["Summary", "summarize"]
 
 USUAL = ("suboptimality", "grad_norm", "angle", "test_accuracy", "loss")
 ROUNDING = 1e-12  # what varies by less, relatively, does not
+OF_LOSS = 8 * np.finfo(np.float64).eps  # of f - f*, relative to f: what is below is rounding
 FURTHER = 3  # digits of a mean, where the standard deviation is small
 
 
@@ -238,6 +239,8 @@ def _numbers(groups: list[Group], of: Callable[..., float], *arguments: Any) -> 
 def _last(entry: Entry, name: str) -> float:
     values = entry.history.get(name, np.zeros(0))
     value = float(values[-1]) if values.size else math.nan
+    if name == "suboptimality" and abs(value) <= OF_LOSS * abs(_last(entry, "loss")):
+        return 0.0
     return math.degrees(value) if _unit(name) == "rad" else value
 
 

@@ -22,7 +22,7 @@ __all__ = ["Sweep", "check_sweep"]
 class Sweep:
     """The runs of a sweep, from :func:`localgd.sweep`.
 
-    ``len(table)`` runs; iterating gives them in the order of the grid.
+    ``len(table)`` runs; iterating gives them in the order of the grid, and ``table[i]`` one.
 
     Attributes
     ----------
@@ -42,6 +42,9 @@ class Sweep:
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        return self.entries[index]
 
     @property
     def columns(self) -> dict[str, np.ndarray]:
@@ -79,6 +82,11 @@ class Sweep:
         ndarray of shape (len(table),), float64
             In the order of the runs.
 
+        Raises
+        ------
+        ValueError
+            For a column that no run has.
+
         Examples
         --------
         >>> import localgd as lg
@@ -87,6 +95,11 @@ class Sweep:
         >>> table.last("norm").tolist()
         [0.1, 0.2]
         """
+        known = list(dict.fromkeys(column for entry in self for column in entry.history))
+        if known and name not in known:
+            raise ValueError(
+                f"name: no run has the column {name!r}; {check.suggestion(name, known)}"
+            )
         ends = [entry.history.get(name, np.zeros(0)) for entry in self]
         return np.array([end[-1] if end.size else np.nan for end in ends], dtype=np.float64)
 

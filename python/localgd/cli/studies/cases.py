@@ -24,7 +24,7 @@ __all__ = ["named_cases"]
 # Settings of which rows and clients are made.
 OTHERS = {*OutputSettings.model_fields, *EngineSettings.model_fields, *MethodSettings.model_fields}
 OF_ROWS = [name for name in Settings.model_fields if name not in OTHERS - {"loss", "dtype"}]
-SETTLED = ("data", "client", "task", "loss", "scheme", "dtype")  # by the rows
+SETTLED = ("data", "client", "task", "loss", "dtype")  # by the rows
 
 
 def named_cases(study: Study, threads: int | None) -> Iterator[tuple[str, Case]]:
@@ -53,7 +53,8 @@ def _case(run: StudyRun, rows: Prepared, targets: dict[Any, Target], threads: in
     target = _target(settings, rows, targets)
     options = arguments(dataclasses.replace(rows, settings=settings), target)
     options |= {"engine": settings.engine, "dtype": settings.dtype}
-    return Case(run.values, problem, chosen_method.build(settings), options)
+    method = chosen_method.build(settings).on(problem.sizes)
+    return Case(run.values, problem, method, options)
 
 
 def _target(settings: Settings, rows: Prepared, targets: dict[Any, Target]) -> Target:
