@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+
 import network_oracle
 import numpy as np
 import oracle
@@ -279,9 +282,94 @@ def test_kkt_residual_by_gradients_of_all_parameters(activation):
         for x, label in zip(problem.X, problem.y, strict=True)
     ]
     a, distance = nnls(np.array(gradients).T, theta)
-    residual, complementarity = lg.networks.kkt_residual(problem, run.model)
+    residual, complementarity = lg.networks.kkt_residual(problem, run.model, kinks=0)
     assert residual == pytest.approx(distance / np.linalg.norm(theta), rel=1e-8)
     assert complementarity == pytest.approx(a @ (scores / scores.min() - 1), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "quadratic"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_kkt_residual_by_every_choice_of_slopes_at_kinks(activation, classes):
+    """The cone of all gradients, with each kink on either side, in all parameters."""
+    from scipy.optimize import nnls
+
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((5, 7))
+    W, V = rng.standard_normal((7, 9)), rng.standard_normal((9, 1 if classes == 2 else 3))
+    kinks = [(0, 1), (0, 3), (2, 0), (3, 1), (4, 2), (4, 0)]
+    for unit in range(4):  # rows that stand at the unit's kink
+        rows = X[[j for j, u in kinks if u == unit]]
+        if activation != "quadratic":
+            W[:, unit] -= rows.T @ np.linalg.solve(rows @ rows.T, rows @ W[:, unit])
+    network = lg.TwoLayer(9, activation)
+    outputs = network_oracle.ACTIVATIONS[activation][0](X @ W) @ V
+    y = np.sign(outputs[:, 0]) if classes == 2 else outputs.argmax(axis=1)
+    several = {"labels": range(3), "task": "multiclass"} if classes == 3 else {"task": "binary"}
+    problem = lg.Problem([(X, y)], **several)
+    run = lg.run(problem, lg.GD(lr=0.1), rounds=0, model=network, init=(W, V))
+    margins, gradients, owners = [], [], []
+    for j, rival in itertools.product(range(5), range(classes)):
+        if rival == (1 if classes == 2 else y[j]):
+            continue
+        towards = y[j : j + 1] if classes == 2 else np.eye(3)[int(y[j])] - np.eye(3)[rival]
+        own = [u for i, u in kinks if i == j] if activation != "quadratic" else []
+        lower = {"relu": 0.0, "leaky_relu": 0.01}.get(activation, 0.0)
+        for sides in itertools.product([lower, 1.0], repeat=len(own)):
+            slopes = network_oracle.ACTIVATIONS[activation][1](X[j] @ W)
+            slopes[own] = sides
+            of_W = np.outer(X[j], (V @ towards) * slopes)
+            of_V = np.outer(network_oracle.ACTIVATIONS[activation][0](X[j] @ W), towards)
+            gradients.append(np.concatenate([of_W.ravel(), of_V.ravel()]))
+            owners.append(len(margins))
+        margins.append(outputs[j] @ towards)
+    degree = run.model.network.degree
+    least = min(margins)
+    assert least > 0
+    size = least ** (-1 / degree)
+    theta = size * run.weights
+    a, distance = nnls(size ** (degree - 1) * np.array(gradients).T, theta)
+    residual, complementarity = lg.networks.kkt_residual(problem, run.model)
+    assert residual == pytest.approx(distance / np.linalg.norm(theta), rel=1e-8)
+    want = sum(a_k * (margins[k] / least - 1) for a_k, k in zip(a, owners, strict=True))
+    assert complementarity == pytest.approx(want, rel=1e-6, abs=1e-9)
+    if activation == "relu":  # one side of each kink is further away
+        assert lg.networks.kkt_residual(problem, run.model, kinks=0)[0] > residual * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_rates_over_the_risk_lead_to_a_kkt_point(seed):
+    """η/(f‖θ‖²): a tenth of the residual that the rows are fitted with. Constant rates: slowly.
+
+    Without the slopes between the two sides of kinks it stays far above that, however long
+    """
+    problem = lg.datasets.make_separable(n_clients=5, n_samples=8, n_features=20, seed=seed)
+
+    def residuals(lr, kinks, record):
+        run = lg.run(
+            problem,
+            lg.GD(lr=lr),
+            rounds=record[-1],
+            loss="exponential",
+            model=lg.TwoLayer(30),
+            keep_weights=True,
+            record=record,
+            seed=seed,
+        )
+        models = [dataclasses.replace(run.model, parameters=w) for w in run.recorded_weights]
+        found = [lg.networks.kkt_residual(problem, model, kinks=kinks) for model in models]
+        return np.array(found)[:, 0]
+
+    def adapted(loss, norm):
+        return 1.0 / (loss * norm**2)
+
+    record = [*range(600, 1001, 20), 90_000]
+    found = residuals(adapted, 1e-3, record)
+    fitted = found[np.isfinite(found)][0]
+    assert found[-1] < 0.1 * fitted
+    assert residuals(adapted, 0, record)[-1] > 0.25
+    decades = residuals(0.3, 1e-3, [100, 1_000, 10_000, 100_000])[1:]
+    falls = -np.diff(decades)
+    assert (falls > 0).all() and falls[-1] < falls[0] and decades[-1] > 0.4 * decades[0]
 
 
 def test_starts():
