@@ -26,6 +26,7 @@ MODULES = (
     "e12_communication",
     "e13_shared_risk",
     "e14_own_risk",
+    "e15_network_kkt",
 )
 PACKAGE = f"{__package__}.experiments"
 

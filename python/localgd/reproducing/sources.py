@@ -33,6 +33,7 @@ SOURCES = {
     "fedavg": _arxiv("1602.05629", "McMahan et al. 2017"),
     "min_norm": _arxiv("1802.08246", "Gunasekar, Lee, Soudry, Srebro 2018"),
     "risk_adapted": _arxiv("2504.04105", "Zhang et al. 2025"),
+    "network_margins": _arxiv("1906.05890", "Lyu, Li 2020"),
     "flows": Source("Pazy 1971", "https://doi.org/10.1007/BF02771588"),
     "anchored": Source("Halpern 1967", "https://doi.org/10.1090/S0002-9904-1967-11864-0"),
 }
