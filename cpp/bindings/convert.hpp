@@ -39,11 +39,14 @@ class HeldData {
   // columns of their entries, values, number of features). signs: whether the targets, -1 or +1,
   // are signs of the rows, too. row_weights: omega, or none if all are 1.
   HeldData(py::object rows, Array targets, const Indices& offsets, const Array& weights, bool signs,
-           const std::optional<Array>& row_weights, bool free_intercept)
+           const std::optional<Array>& row_weights, bool free_intercept,
+           std::shared_ptr<const Ranks> ranks = nullptr)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         row_weights_(row_weights.value_or(Array(0))),
-        data_(view(offsets, weights, signs, free_intercept)) {}
+        data_(view(offsets, weights, signs, free_intercept)) {
+    data_.ranks = std::move(ranks);
+  }
   HeldData(const HeldData&) = delete;
 
  private:

@@ -1,10 +1,12 @@
 // The rows that the clients hold, as the engines see them.
 #pragma once
 
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include "lanes.hpp"
+#include "ranks/ranks.hpp"
 #include "rows/source.hpp"
 
 namespace localgd {
@@ -17,6 +19,7 @@ struct Layout {
   bool free_intercept = false;  // lambda leaves the last feature alone
   // M + 1: how many entries come before each client's first row; empty if rows are dense.
   std::vector<Index> entries_before{};
+  std::shared_ptr<const Ranks> ranks{};  // if the clients are some of all; or null
 
   Index clients() const { return static_cast<Index>(offsets.size()) - 1; }
   Index samples() const { return offsets.back(); }

@@ -18,7 +18,7 @@ constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that
 Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::int64_t> rounds,
                    Matrix<double> reference, bool keep_weights, double l2, bool by_log)
     : data_(data),
-      groups_(data.clients(), 1),
+      groups_(data, 1),
       functions_(loss.functions),
       derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
@@ -84,7 +84,8 @@ bool Recorder::add_model(std::int64_t round, std::int64_t participations, double
                          const Columns& m, const Columns& w) {
   const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
   const double log = log_loss(m, value);
-  if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed)) return false;
+  if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed))
+    return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
   history_.loss.push_back(value);
@@ -168,7 +169,7 @@ double Recorder::smallest_that_counts(const Columns& margins) const {
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
       if (counts(i, j))
         for_margins(margins, j, [&](double m) { smallest = std::min(smallest, m); });
-  return smallest;
+  return least_of_all(data_.ranks.get(), smallest);
 }
 
 Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights) const {
@@ -186,6 +187,9 @@ void Recorder::for_margins(const Columns& margins, Index j, Task&& task) const {
 }
 
 double Recorder::smallest_margin(const Columns& margins) const {
+  return least_of_all(data_.ranks.get(), smallest_own_margin(margins));
+}
+double Recorder::smallest_own_margin(const Columns& margins) const {
   if (!multiclass_)
     return signed_rows_ ? margins.minCoeff()
                         : margins.col(0).cwiseProduct(data_.targets).minCoeff();
@@ -280,7 +284,7 @@ const Recorder::Rows& Recorder::sizes_of_rows() const {
   if (rows_.norms.size() == data_.samples()) return rows_;
   rows_.norms.resize(data_.samples());
   for (Index j = 0; j < data_.samples(); ++j) rows_.norms[j] = data_.rows->norm(j);
-  const double largest = rows_.norms.maxCoeff();
+  const double largest = most_of_all(data_.ranks.get(), rows_.norms.maxCoeff());
   rows_.unit = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
   rows_.norms /= rows_.unit;
   return rows_;
@@ -314,12 +318,13 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
     const Columns own = margins.middleCols(s * outputs, outputs);
     unit[s] = 1.0;
     pulls(own, 0, columns);
-    if (by_log_ && !columns.allFinite()) {  // exp(-m), which is exp(-shift) exp(shift - m)
+    if (by_log_ && most_of_all(data_.ranks.get(), columns.allFinite() ? 0 : 1) >
+                       0) {  // exp(-m), which is exp(-shift) exp(shift - m)
       const double shift = smallest_that_counts(own);
       pulls(own, shift, columns);
       unit[s] = std::exp(-shift);
     }
-    const double largest = columns.cwiseAbs().maxCoeff();
+    const double largest = most_of_all(data_.ranks.get(), columns.cwiseAbs().maxCoeff());
     const double scale = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
     columns /= scale;
     unit[s] *= scale;
