@@ -40,11 +40,14 @@ class HeldData {
   // are signs of the rows, too. row_weights: omega, or none if all are 1. sharing: clients that all
   // hold the same rows, or 0.
   HeldData(py::object rows, Array targets, const Indices& offsets, const Array& weights, bool signs,
-           const std::optional<Array>& row_weights, bool free_intercept, Index sharing = 0)
+           const std::optional<Array>& row_weights, bool free_intercept, Index sharing = 0,
+           std::shared_ptr<const Ranks> ranks = nullptr)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         row_weights_(row_weights.value_or(Array(0))),
-        data_(view(offsets, weights, signs, free_intercept, sharing)) {}
+        data_(view(offsets, weights, signs, free_intercept, sharing)) {
+    data_.ranks = std::move(ranks);
+  }
   HeldData(const HeldData&) = delete;
 
  private:

@@ -3,6 +3,7 @@
 #include "convert.hpp"
 #include "losses.hpp"
 #include "options.hpp"
+#include "ranks.hpp"
 
 namespace localgd {
 
@@ -18,9 +19,10 @@ class SimulationSession : HeldData, HeldLoss {
   SimulationSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
                     const py::list& runs, const std::string& engine, const py::object& loss,
                     bool single, const py::dict& local, int threads, bool signs,
-                    const std::optional<Array>& row_weights, bool free_intercept, Index sharing)
+                    const std::optional<Array>& row_weights, bool free_intercept, Index sharing,
+                    const py::object& ranks)
       : HeldData(std::move(rows), std::move(targets), offsets, weights, signs, row_weights,
-                 free_intercept, sharing),
+                 free_intercept, sharing, ranks_of(ranks)),
         HeldLoss(loss),
         options_(run_options(runs)),
         server_(python_server(options_)),
@@ -31,10 +33,12 @@ class SimulationSession : HeldData, HeldLoss {
 
   std::string advance(std::int64_t until, const Array& lrs, const Array& shares,
                       const py::object& progress, const std::optional<Indices>& clients,
-                      const std::optional<Indices>& offsets) {
+                      const std::optional<Indices>& offsets,
+                      const std::optional<Indices>& present) {
     Plans plans{numbers<double>(lrs), numbers<double>(shares)};
     if (clients) plans.clients = numbers<Index>(*clients);
     if (offsets) plans.offsets = numbers<Index>(*offsets);
+    if (present) plans.present = numbers<Index>(*present);
     const Status status = without_gil(progress, [&](const auto& stop_wanted) {
       return simulation_.advance(until, plans, stop_wanted);
     });
@@ -141,16 +145,16 @@ inline void bind_simulation(py::module_& m) {
                                 "one, or several side by side.")
       .def(py::init<py::object, Array, const Indices&, const Array&, const py::list&,
                     const std::string&, const py::object&, bool, const py::dict&, int, bool,
-                    const std::optional<Array>&, bool, Index>(),
+                    const std::optional<Array>&, bool, Index, const py::object&>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("runs"), py::kw_only(), py::arg("engine"), py::arg("loss"), py::arg("single"),
            py::arg("local"), py::arg("threads"), py::arg("signs") = false,
            py::arg("row_weights") = py::none(), py::arg("free_intercept") = false,
-           py::arg("sharing") = 0)
+           py::arg("sharing") = 0, py::arg("ranks") = py::none())
       .def(
           "advance", &SimulationSession::advance, py::arg("until"), py::arg("lrs"),
           py::arg("shares"), py::arg("progress"), py::arg("clients") = py::none(),
-          py::arg("offsets") = py::none(),
+          py::arg("offsets") = py::none(), py::arg("present") = py::none(),
           "Take all runs that go on to a round, or to their own end before it; 'completed', or "
           "'diverged' or 'infeasible' where none gets there. Raises what progress(round) or Ctrl-C "
           "raises.")

@@ -1,10 +1,12 @@
 // The rows that the clients hold, as the engines see them.
 #pragma once
 
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include "lanes.hpp"
+#include "ranks/ranks.hpp"
 #include "rows/source.hpp"
 
 namespace localgd {
@@ -17,7 +19,8 @@ struct Layout {
   bool free_intercept = false;  // lambda leaves the last feature alone
   // As many as offsets: how many entries come before that row; empty if rows are dense.
   std::vector<Index> entries_before{};
-  Index sharing = 0;  // M where all clients hold the same rows
+  Index sharing = 0;                     // M where all clients hold the same rows
+  std::shared_ptr<const Ranks> ranks{};  // if the clients are some of all; or null
 
   bool shared() const { return sharing > 0; }
   Index clients() const { return shared() ? sharing : static_cast<Index>(offsets.size()) - 1; }

@@ -23,6 +23,16 @@ bool leaves_span(const ServerRule& server, std::string_view engine) {
   return server.coordinate_wise() && engine != "primal";
 }
 
+// What is summed up over clients in another way than by groups is not over ranks.
+void check_ranks(const EngineOptions& options) {
+  if (options.engine != "hybrid" && options.engine != "primal")
+    throw std::invalid_argument("engine: over ranks want hybrid or primal");
+  if (options.loss.functions) throw std::invalid_argument("loss: over ranks want one of the core");
+  if (options.local.rates.kind == RateRule::Kind::polyak)
+    throw std::invalid_argument("rates: over ranks want others than polyak");
+  if (options.uplink) throw std::invalid_argument("uplink: over ranks want none");
+}
+
 void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptions& options) {
   if (runs.empty()) throw std::invalid_argument("runs: want at least one");
   const Index outputs = runs.front().init.cols();
@@ -43,6 +53,7 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
   local.check(data.clients());
   if (data.shared() && (options.engine != "primal" || !local.stochastic() || corrected))
     throw std::invalid_argument("data: shared rows want engine primal, batches and no correction");
+  if (data.ranks) check_ranks(options);
   with_chosen_loss(options.loss, [&](auto loss) {
     if (!loss.multiclass && outputs != 1)
       throw std::invalid_argument("init: want one column for this loss");
@@ -234,6 +245,7 @@ Engine::Engine(const Data& data, const std::vector<RunRule>& runs, const EngineO
   Parts parts =
       options.single ? make<float>(data, runs, options) : make<double>(data, runs, options);
   loss_ = options.loss;
+  over_ranks_ = data.ranks != nullptr;
   round_ = std::move(parts.round);
   model_ = std::move(parts.model);
   phase_ = std::move(parts.phase);
@@ -251,11 +263,12 @@ Outcome Engine::round(const RoundPlan& plan, Team& team, Stop& stop) {
   if (rates_) adapted_ = rates_->of(plan, *model_, team);
   round_->begin(rates_ ? adapted_ : plan, phase_->work());
   model_->begin(*round_, team);
-  const Outcome taken = phase_->run(*round_, team, stop);
+  Report report{phase_->run(*round_, team, stop), phase_->extrapolated()};
   if (failed()) return Outcome::stopped;
-  if (taken != Outcome::done) return taken;
-  const Outcome outcome = model_->close(*round_, team);
-  if (outcome == Outcome::done) phase_->commit(*round_);
+  if (!over_ranks_ && report.outcome != Outcome::done) return report.outcome;
+  if (over_ranks_ && stop.requested()) report.outcome = Outcome::stopped;
+  const Outcome outcome = model_->close(*round_, report, team);
+  if (outcome == Outcome::done) phase_->commit(*round_, report.extrapolated);
   return outcome;
 }
 

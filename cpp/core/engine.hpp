@@ -118,6 +118,7 @@ class Engine final {
 
  private:
   LossChoice loss_ = "";
+  bool over_ranks_ = false;
   std::unique_ptr<Round> round_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Phase> phase_;

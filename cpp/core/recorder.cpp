@@ -19,7 +19,7 @@ Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::in
                    Matrix<double> reference, bool keep_weights, double l2, bool by_log)
     : pooled_(data.shared() ? std::make_shared<const Data>(data.pooled()) : nullptr),
       data_(pooled_ ? *pooled_ : data),
-      groups_(data_.clients(), 1),
+      groups_(data_, 1),
       functions_(loss.functions),
       derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
@@ -170,7 +170,7 @@ double Recorder::smallest_that_counts(const Columns& margins) const {
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
       if (counts(i, j))
         for_margins(margins, j, [&](double m) { smallest = std::min(smallest, m); });
-  return smallest;
+  return least_of_all(data_.ranks.get(), smallest);
 }
 
 Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights,
@@ -191,6 +191,9 @@ void Recorder::for_margins(const Columns& margins, Index j, Task&& task) const {
 }
 
 double Recorder::smallest_margin(const Columns& margins) const {
+  return least_of_all(data_.ranks.get(), smallest_own_margin(margins));
+}
+double Recorder::smallest_own_margin(const Columns& margins) const {
   if (!multiclass_)
     return signed_rows_ ? margins.minCoeff()
                         : margins.col(0).cwiseProduct(data_.targets).minCoeff();
@@ -286,7 +289,7 @@ const Recorder::Rows& Recorder::sizes_of_rows() const {
   if (rows_.norms.size() == data_.samples()) return rows_;
   rows_.norms.resize(data_.samples());
   for (Index j = 0; j < data_.samples(); ++j) rows_.norms[j] = data_.rows->norm(j);
-  const double largest = rows_.norms.maxCoeff();
+  const double largest = most_of_all(data_.ranks.get(), rows_.norms.maxCoeff());
   rows_.unit = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
   rows_.norms /= rows_.unit;
   return rows_;
@@ -320,12 +323,13 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
     const Columns own = margins.middleCols(s * outputs, outputs);
     unit[s] = 1.0;
     pulls(own, 0, columns);
-    if (by_log_ && !columns.allFinite()) {  // exp(-m), which is exp(-shift) exp(shift - m)
+    if (by_log_ && most_of_all(data_.ranks.get(), columns.allFinite() ? 0 : 1) >
+                       0) {  // exp(-m), which is exp(-shift) exp(shift - m)
       const double shift = smallest_that_counts(own);
       pulls(own, shift, columns);
       unit[s] = std::exp(-shift);
     }
-    const double largest = columns.cwiseAbs().maxCoeff();
+    const double largest = most_of_all(data_.ranks.get(), columns.cwiseAbs().maxCoeff());
     const double scale = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
     columns /= scale;
     unit[s] *= scale;

@@ -118,6 +118,7 @@ class Recorder {
   bool counts(Index client, Index row) const;
   double smallest_that_counts(const Columns& margins) const;
   double smallest_margin(const Columns& margins) const;
+  double smallest_own_margin(const Columns& margins) const;  // of this rank's rows
   template <class Task>
   void for_margins(const Columns& margins, Index j, Task&& task) const;
   double angle(const Columns& weights, double norm) const;

@@ -14,10 +14,11 @@ SharedRates::SharedRates(const Data& data, const LossChoice& loss, const LocalRu
       rule_(rule),
       groups_(data.shared() ? Groups(1, 1) : groups),
       tail_(tail_of(loss.name)),
-      may_vanish_(!(rule.l2 > 0) && !(rule.prox > 0) &&
-                  !(rule.correction && rule.correction->pulls()) && rule.rates.least == 0 &&
-                  // rows that count for nothing may be as wrong as they like, beside log f
-                  (!data.weighted || data.row_weights.minCoeff() > 0)),
+      may_vanish_(
+          !(rule.l2 > 0) && !(rule.prox > 0) && !(rule.correction && rule.correction->pulls()) &&
+          rule.rates.least == 0 &&
+          // rows that count for nothing may be as wrong as they like, beside log f
+          (!data.weighted || least_of_all(data.ranks.get(), data.row_weights.minCoeff()) > 0)),
       derivatives_(negative_derivatives_of(loss)),
       of_client_(data_.clients()) {
   with_loss(loss.name, [&](auto l) { loss_ = &loss_value<decltype(l)>; });
@@ -39,7 +40,7 @@ double SharedRates::least_margin(const Matrix<double>& margins) const {
   double least = nowhere;
   for (Index i = 0; i < data_.clients(); ++i)
     if (data_.weights[i] > 0) least = std::min(least, rows_of(margins, data_, i).minCoeff());
-  return least;
+  return least_of_all(data_.ranks.get(), least);
 }
 
 // sum_i p_i (1/n_i) sum_j of the values

@@ -62,6 +62,9 @@ Status Simulation::advance(std::int64_t until, const Plans& plans,
                            const std::function<bool(std::int64_t)>& stop_wanted) {
   if (until < round_) throw std::invalid_argument("until: the run is past that round");
   check(plans, until - round_, static_cast<Index>(runs_.size()), data_.clients());
+  const bool listed = lists_clients(plans);
+  if (plans.present.size() != (!data_.ranks ? 0 : listed ? plans.offsets.size() - 1 : 1))
+    throw std::invalid_argument("present: want how many clients of all ranks take part in a round");
   Stop stop([&] { return stop_wanted && stop_wanted(round_); }, asked_);
   bool whole = true;
   Team::run(threads_, [&](Team& team) {
@@ -83,20 +86,22 @@ bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop
   if (engine_.failed()) return false;
   const std::size_t rates = plans.lrs.size() == runs_.size() ? 0 : runs_.size();
   const bool listed = lists_clients(plans);
+  static constexpr Index nobody = 0;  // where the lists of this rank are empty
   std::int64_t taking_part = 0;
   for (std::size_t k = 0; round_ < until && running(); ++k) {
-    if (stop.poll()) return false;
+    if (stop.poll() && !data_.ranks) return false;  // or all ranks agree on it in the round
     RoundPlan plan{static_cast<double>(round_), plans.lrs[k * rates], plans.shares.data()};
     plan.lrs = plans.lrs.data() + k * rates;
     plan.runs = &going_;
     if (listed) {
       plan.shares += plans.offsets[k];
-      plan.clients = plans.clients.data() + plans.offsets[k];
+      plan.clients = plans.clients.empty() ? &nobody : plans.clients.data() + plans.offsets[k];
       plan.count = plans.offsets[k + 1] - plans.offsets[k];
     }
+    if (data_.ranks) plan.present = plans.present[listed ? k : 0];
     plan.same_shares = !listed && k > 0;
     Outcome outcome = Outcome::done;
-    if (listed && plan.count == 0)
+    if (listed && (data_.ranks ? plan.present : plan.count) == 0)
       engine_.rest(plan.round);
     else
       outcome = engine_.round(plan, team, stop);
@@ -104,7 +109,9 @@ bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop
     if (outcome != Outcome::done) leave(outcome);
     if (!running()) return true;
     ++round_;
-    if (listed)
+    if (data_.ranks)
+      taking_part = plan.present;
+    else if (listed)
       taking_part = plan.count;
     else if (!plan.same_shares)
       taking_part =
@@ -188,7 +195,9 @@ void Simulation::record_now(Index run) {
 }
 
 bool Simulation::prepare(Team& team, Stop& stop) {
-  return prepared_ || (prepared_ = engine_.prepare(team, stop));
+  if (prepared_) return true;
+  const bool own = engine_.prepare(team, stop);
+  return prepared_ = least_of_all(data_.ranks.get(), own ? 1 : 0) > 0;
 }
 
 bool Simulation::map(double round, const std::vector<double>& lrs, const double* shares,

@@ -36,6 +36,8 @@ struct Plans {
   std::vector<Index> clients{};  // who takes part, round after round, ascending in each
   // Where each round's list begins, and the end; the model stays in a round without anybody.
   std::vector<Index> offsets{};
+  // Over ranks: how many take part on all of them, in each round or once for all rounds.
+  std::vector<Index> present{};
 };
 // Throws std::invalid_argument unless they are those of so many rounds, runs and clients.
 void check(const Plans& plans, std::int64_t rounds, Index runs, Index clients);

@@ -148,6 +148,9 @@ class Simulation:
         row_weights: ArrayLike | None = None,  # (N,); of mean 1 on each client, or all 1
         free_intercept: bool = False,  # lambda leaves the last feature alone
         sharing: int = 0,  # clients that all hold the same rows, or 0
+        # If the clients are some of all: exchange (gather, send and receive of numbers), own and
+        # holders (M over all ranks), see localgd/ranks.
+        ranks: Any = None,
     ) -> None: ...
     @property
     def round(self) -> int: ...  # of the runs that go on
@@ -172,6 +175,7 @@ class Simulation:
         progress: Callable[[int], object] | None,
         clients: NDArray[np.int64] | None = None,  # who takes part, round after round
         offsets: NDArray[np.int64] | None = None,  # (rounds + 1,): where each begins in both
+        present: NDArray[np.int64] | None = None,  # over ranks: how many take part on all of them
     ) -> Literal["completed", "diverged", "infeasible"]: ...
     def record_now(self, run: int = 0) -> None: ...
     # "round" and "participations" are int64, the rest float64

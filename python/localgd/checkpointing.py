@@ -18,6 +18,7 @@ from .history import Recording
 from .own_server import flat_state, whole_state
 from .participation import RoundShares
 from .preparation import Preparation
+from .ranks.alone import ALONE
 from .result import read_npz, write_npz
 from .rounds import RoundInputs, shortened_rounds
 
@@ -78,13 +79,11 @@ class _Used:
 class Checkpoint:
     """The file that holds the newest state of a run, written now and then and at the end."""
 
-    def __init__(self, path: Any, seconds: float = SECONDS_BETWEEN):
+    def __init__(self, path: Any, seconds: float = SECONDS_BETWEEN, ranks: Any = ALONE):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"checkpoint: got {path!r}; want a path")
         self.path = Path(path)
-        folder = Path(os.path.realpath(self.path)).parent
-        if not folder.is_dir():
-            raise ValueError(f"checkpoint: there is no folder {folder}; make it first")
+        self._ranks = ranks
         self.identity: dict[str, Any] = {}
         self.elapsed = 0.0  # seconds of earlier sessions
         self.shortened = 0  # rounds of theirs
@@ -93,12 +92,23 @@ class Checkpoint:
         self._seconds = seconds
         self._written = time.monotonic()
         self._failed = False
-        self._meta: dict[str, Any] = {}
-        self._arrays: dict[str, np.ndarray] = {}
-        if self.path.exists():
-            self._meta, self._arrays = read_npz(self.path, KIND, "identity", FORMAT)
-            if not _has_fields(self._meta):
-                raise self._damaged()
+        self._saved_state: dict[str, np.ndarray] = {}  # where the file was read
+        # All that a file holds beside it.
+        self._meta: dict[str, Any]
+        self._arrays: dict[str, np.ndarray]
+        self._meta, self._arrays = ranks.first(self._read)
+
+    def _read(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        folder = Path(os.path.realpath(self.path)).parent
+        if not folder.is_dir():
+            raise ValueError(f"checkpoint: there is no folder {folder}; make it first")
+        if not self.path.exists():
+            return {}, {}
+        meta, arrays = read_npz(self.path, KIND, "identity", FORMAT)
+        if not _has_fields(meta):
+            raise self._damaged()
+        self._saved_state = _part(arrays, "state/")
+        return meta, {name: a for name, a in arrays.items() if not name.startswith("state/")}
 
     @property
     def engine(self) -> str | None:
@@ -121,11 +131,11 @@ class Checkpoint:
         self._check_same_run(prepared, session)
         called = _called_server(session)
         try:
-            saved = self._part("history/")
+            saved = _part(self._arrays, "history/")
             self._check_records(saved["round"], prepared.records)
             state = self._state(session)
             recorded = recording.recorded(saved)
-            server = whole_state(meta["server"], self._part("server/")) if called else None
+            server = whole_state(meta["server"], _part(self._arrays, "server/")) if called else None
         except (KeyError, TypeError) as error:
             raise self._damaged() from error
         session.restore(meta["round"], meta["participations"], meta["drift"], state)
@@ -139,14 +149,11 @@ class Checkpoint:
         wanted = np.isin(history["round"], schedule)  # and the end of that one between two of this
         self.history = {name: column[wanted] for name, column in history.items()}
 
-    def _part(self, kind: str) -> dict[str, np.ndarray]:
-        arrays = self._arrays.items()
-        return {name.removeprefix(kind): a for name, a in arrays if name.startswith(kind)}
-
     def _state(self, session: Any) -> dict[str, np.ndarray]:
         """The saved state, of the shapes that the session has."""
-        saved = self._part("state/")
-        for name, array in session.state().items():
+        own = session.state()
+        saved: dict[str, np.ndarray] = self._ranks.scattered(self._saved_state, list(own))
+        for name, array in own.items():
             if saved[name].shape != array.shape or saved[name].dtype != array.dtype:
                 raise TypeError(name)
         return saved
@@ -202,7 +209,7 @@ class Checkpoint:
 
     def write_if_due(self, session: Any, recording: Recording, elapsed: float) -> None:
         """Write when the last time was long enough ago."""
-        if time.monotonic() - self._written >= self._seconds:
+        if self._ranks.of_first(time.monotonic() - self._written >= self._seconds):
             self.write(session, recording, elapsed)
 
     def write(self, session: Any, recording: Recording, elapsed: float) -> None:
@@ -210,7 +217,7 @@ class Checkpoint:
         try:
             self._write(session, recording, elapsed)
         except (OSError, MemoryError) as error:
-            if not self._failed:
+            if not self._failed and self._ranks.leads:
                 warnings.warn(
                     f"checkpoint: {error}; the run goes on without", RuntimeWarning, stacklevel=3
                 )
@@ -232,23 +239,24 @@ class Checkpoint:
             "drift": session.drift,
             "used": self._digests(session.round),
             "elapsed": self.elapsed + elapsed,
-            "shortened": self.shortened + shortened_rounds(session),
+            "shortened": self.shortened + shortened_rounds(session, self._ranks),
         }
         history = self.joined(recording.history())
         server: dict[str, np.ndarray] = {}
         called = _called_server(session)
         if called is not None:
             meta["server"], server = flat_state(called.state)
-        write_npz(
-            self.path,
-            meta,
-            {
-                **{f"state/{name}": array for name, array in session.state().items()},
-                **{f"history/{name}": column for name, column in history.items()},
-                **{f"server/{name}": array for name, array in server.items()},
-            },
-            probe=probe,
-        )
+        state = self._ranks.gathered(session.state())
+        arrays = {
+            **{f"state/{name}": array for name, array in state.items()},
+            **{f"history/{name}": column for name, column in history.items()},
+            **{f"server/{name}": array for name, array in server.items()},
+        }
+        self._ranks.first(lambda: write_npz(self.path, meta, arrays, probe=probe))
+
+
+def _part(arrays: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(kind): a for name, a in arrays.items() if name.startswith(kind)}
 
 
 def _has_fields(meta: dict[str, Any]) -> bool:

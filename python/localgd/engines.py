@@ -16,6 +16,7 @@ primal    G d
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,7 @@ def forecasts(
         rounds=float(max(rounds, 1)),
         share=method.clients_per_round(problem.n_clients) / problem.n_clients,
         rates=by_core(getattr(method, "lr", None))["kind"],
-        entries_before=problem.X.indptr[problem.offsets] if problem.sparse else None,
+        entries_before=problem.entries_before,
         frees_intercept=problem.free_intercept and l2 > 0,
         sharing=problem.n_clients if problem.shares_rows else 0,
     )
@@ -118,6 +119,8 @@ def plans(problem: Problem, method: Method, rounds: int, **options: Any) -> dict
 
 def refusal(method: Method, plan: Plan, loss: LossLike) -> str:
     """Why an engine cannot run a method, for its user."""
+    if plan.unable.startswith("ranks"):
+        return plan.unable
     own_rates = by_core(getattr(method, "lr", None))["kind"] == "own_risk"
     if plan.unable == "rates" or (own_rates and method.server.coordinate_wise):
         return (
@@ -174,6 +177,8 @@ def choose_engine(
     check.one_of("engine", engine, ("auto", *ENGINES))
     options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step, "l2": l2}
     found = plans(problem, method, rounds, **options)
+    for name, why in problem.ranks.unable(found).items():
+        found[name] = dataclasses.replace(found[name], unable=why)
     return _chosen(found, problem, method, rounds, loss, engine, memory_limit)
 
 
@@ -240,8 +245,8 @@ def choose_side_by_side(
     return plan if engine == "gram" or together <= runs * alone.seconds(rounds) else None
 
 
-def choose_threads(threads: Any, plan: Plan) -> int:
-    """The threads asked for, or as many as parts, machine and work per round merit."""
+def choose_threads(threads: Any, plan: Plan, cores: int | None = None) -> int:
+    """The threads asked for, or as many as parts, ``cores`` and work per round merit."""
     if threads is not None:
         threads = check.integer("threads", threads, 1)
     if not core.build_info()["openmp"]:
@@ -251,7 +256,7 @@ def choose_threads(threads: Any, plan: Plan) -> int:
         most = MAX_THREADS if threads <= MAX_THREADS else max(MAX_THREADS, os.cpu_count() or 1)
         return min(threads, plan.parts, most)
     worthwhile = int(plan.seconds_early / MIN_SECONDS_PER_THREAD)
-    return max(1, min(usable_cores(), plan.parts, worthwhile))
+    return max(1, min(cores or usable_cores(), plan.parts, worthwhile))
 
 
 def usable_cores() -> int:

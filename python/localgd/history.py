@@ -53,6 +53,7 @@ class Recording:
         self._measures = prepared.further
         self._stop = prepared.stop
         self._prepared = prepared
+        self._ranks = prepared.problem.ranks
         self.reason = ""  # to end before the last round
         self.stopped = False  # by the caller's function
         self._asked: set[int] = set()  # rounds that were measured, or at which to stop was asked
@@ -78,7 +79,8 @@ class Recording:
             self._measure(round)
         if self._prepared.callback:
             record = self._record()
-            told = [bool(function(dict(record))) for function in self._prepared.callback]
+            functions = self._prepared.callback
+            told = self._ranks.first(lambda: [bool(f(dict(record))) for f in functions])
             if any(told):
                 self.stopped, self.reason = True, "callback() said so"
 
@@ -98,22 +100,29 @@ class Recording:
 
     def _reason(self) -> str:
         record = self._record()
-        assert self._stop is not None
-        if callable(self._stop):
-            return "stop() said so" if self._stop(record) else ""
-        for name, most in self._stop.items():
+        stop = self._stop
+        assert stop is not None
+        if callable(stop):
+            return "stop() said so" if self._ranks.first(lambda: bool(stop(record))) else ""
+        for name, most in stop.items():
             if record[name] <= most:
                 return f"{name} {record[name]:.3g} is at most {most:g}"
         return ""
 
     def _measure(self, round: int) -> None:
         w = self._session.weights().reshape(self._shape)
+        for name, value in self._ranks.first(lambda: self._measured(w, round)).items():
+            self._values[name][round] = value
+
+    def _measured(self, w: np.ndarray, round: int) -> dict[str, float]:
+        values = {}
         for name, function in self._measures.items():
             if isinstance(function, OwnMeasure) and function.wants_models:
                 value = function(w, round, self._client_models())
             else:
                 value = function(w, round)
-            self._values[name][round] = float(value)
+            values[name] = float(value)
+        return values
 
     def _client_models(self) -> np.ndarray:
         """Those of the last round, (M, d) or (M, d, C)."""

@@ -326,9 +326,9 @@ def check_loss(loss: Any, problem: Problem) -> LossLike:
             f"loss: {loss!r} does not fit a {problem.task} task; want {' or '.join(fitting)}"
         )
     least = LOSSES[loss].least_target
-    if problem.y.min() < least:
+    if problem.least_target < least:
         raise ValueError(
-            f"loss: {loss!r} wants targets of at least {least:g}; got {problem.y.min():g}"
+            f"loss: {loss!r} wants targets of at least {least:g}; got {problem.least_target:g}"
         )
     return loss if isinstance(loss, BaseLoss) else str(loss)
 

@@ -22,6 +22,7 @@ from .labels import (
     places_of,
     read_label_array,
 )
+from .ranks.alone import ALONE
 from .read_only import protect
 from .row_weights import check_row_weights
 from .rows import (
@@ -39,7 +40,7 @@ from .rows import (
 if TYPE_CHECKING:
     from .frames import Encoder
 
-__all__ = ["Problem", "check_problem", "check_rows", "labels_at"]
+__all__ = ["Problem", "check_problem", "check_rows", "check_weights", "labels_at"]
 
 DERIVED = ("_signed_rows", "row_weights", "relative_weights", "fingerprint")
 
@@ -154,6 +155,7 @@ class Problem:
 
     _signed_rows: weakref.ref[Rows] | None = None
     encoder: Encoder | None = None
+    ranks: Any = ALONE  # processes that hold the clients
 
     def __init__(
         self,
@@ -605,12 +607,15 @@ class Problem:
         self.feature_names = names
         self.kernel = False
         self.sample_weight = check_row_weights(sample_weight, class_weight, targets)
-        self.weights = _check_weights(weights, self._amounts())
+        self.given_weights = weights if isinstance(weights, str) else np.array(weights)
+        self.balanced = isinstance(class_weight, str)
+        self.weights = check_weights(weights, self.amounts)
         self.X = stored(blocks, order, ones=intercept is not None)
         self._protect()
 
-    def _amounts(self) -> np.ndarray:
-        """V_i: n_i where rows have no weights."""
+    @property
+    def amounts(self) -> np.ndarray:
+        """V_i, shape (M,): n_i where rows have no weights."""
         if self.sample_weight is None:
             return self.sizes.astype(np.float64)
         amounts: np.ndarray = np.add.reduceat(self.sample_weight, self.offsets[:-1])
@@ -672,6 +677,27 @@ class Problem:
         return (d, self.n_classes) if self.task == "multiclass" else (d,)
 
     @property
+    def held(self) -> Problem:
+        """What this process has the rows of: all of it."""
+        return self
+
+    @property
+    def own_clients(self) -> Any:
+        """Which of the clients it has."""
+        return slice(None)
+
+    @property
+    def entries_before(self) -> np.ndarray | None:
+        """How many entries of sparse rows come before each client, (M + 1,); None if dense."""
+        found: np.ndarray | None = self.X.indptr[self.offsets] if self.sparse else None
+        return found
+
+    @property
+    def least_target(self) -> float:
+        """The smallest y."""
+        return float(self.y.min())
+
+    @property
     def free_intercept(self) -> bool:
         """Whether the last number of a model is an intercept that λ leaves alone."""
         return self.intercept == "free"
@@ -722,9 +748,9 @@ class Problem:
     def row_weights(self) -> np.ndarray:
         """c_ij = p_i v_ij / V_i, shape (N,): the weight of each row in the global objective."""
         if self.shares_rows:
-            c = np.full(self.n_samples, 1 / self._amounts()[0])
+            c = np.full(self.n_samples, 1 / self.amounts[0])
         else:
-            c = np.repeat(self.weights / self._amounts(), self.sizes)
+            c = np.repeat(self.weights / self.amounts, self.sizes)
         if self.sample_weight is not None:
             c *= self.sample_weight
         c.setflags(write=False)
@@ -735,7 +761,7 @@ class Problem:
         """v_ij n_i / V_i, shape (N,): weights of mean 1 on each client; None if all are 1."""
         if self.sample_weight is None:
             return None
-        relative = self.sizes / self._amounts()
+        relative = self.sizes / self.amounts
         of_rows = relative[0] if self.shares_rows else np.repeat(relative, self.sizes)
         omega: np.ndarray = self.sample_weight * of_rows
         omega.setflags(write=False)
@@ -811,7 +837,8 @@ class Problem:
         other.__dict__.update(self.__dict__)
         for name in ("row_weights", "fingerprint"):
             other.__dict__.pop(name, None)
-        other.weights = _check_weights(weights, self._amounts())
+        other.given_weights = weights if isinstance(weights, str) else np.array(weights)
+        other.weights = check_weights(weights, self.amounts)
         other.weights.setflags(write=False)
         return other
 
@@ -881,7 +908,7 @@ def _joined_weights(sample_weight: Any, sizes: list[int]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _check_weights(weights: Any, amounts: np.ndarray) -> np.ndarray:
+def check_weights(weights: Any, amounts: np.ndarray) -> np.ndarray:
     if isinstance(weights, str):
         check.one_of("weights", weights, ("samples", "equal"))
         p = amounts.copy() if weights == "samples" else np.ones(len(amounts))

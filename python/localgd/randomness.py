@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,9 @@ def stream_key(seed: int, key: tuple[int, ...]) -> np.ndarray:
     return np.random.SeedSequence(int(seed), spawn_key=key).generate_state(2, np.uint64)
 
 
-def batch_keys(seed: int, clients: int) -> list[list[int]]:
-    """The keys from which the core draws the batches of each client."""
-    return [stream_key(seed, (BATCHES, i)).tolist() for i in range(clients)]
+def batch_keys(seed: int, clients: Iterable[int]) -> list[list[int]]:
+    """The keys from which the core draws the batches of clients, by their numbers."""
+    return [stream_key(seed, (BATCHES, i)).tolist() for i in clients]
 
 
 class RoundStream:

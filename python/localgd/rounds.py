@@ -7,6 +7,7 @@ from typing import Any
 from .methods import Method
 from .participation import Participation, RoundShares
 from .problem import Problem
+from .ranks.alone import ALONE
 from .schedules import Schedule, asks_for, rate_at, rates
 
 __all__ = ["RoundInputs", "shortened_rounds"]
@@ -19,12 +20,14 @@ class RoundInputs:
 
     def __init__(self, problem: Problem, method: Method, lr: Schedule, seed: int):
         self.lr = lr
+        self._ranks = problem.ranks
+        self._calls = callable(method.participation)
         self._participation = Participation(problem, method, seed)
         at_once = [2**50]  # rounds that may be prepared together
         self.sees_state = bool(asks_for(lr))
         if callable(lr):
             at_once.append(1 if self.sees_state else 2**16)
-        if callable(method.participation):
+        if self._calls:
             at_once.append(2**16)
         if not self._participation.full:
             at_once.append(max(1, CHUNK_NUMBERS // self._participation.most))
@@ -35,15 +38,22 @@ class RoundInputs:
 
         Where the rates depend on the model that is one round, which begins where the session is.
         """
-        shares = self._participation.of(first, until)
+        ask = self._ranks.first  # functions of the caller's are asked once
+        if self._calls:
+            shares = ask(lambda: self._participation.of(first, until))
+        else:
+            shares = self._participation.of(first, until)
+        if not callable(self.lr):
+            return rates(self.lr, first, until) or [1.0], shares
         if self.sees_state and until > first:
-            assert callable(self.lr), "others do not ask"
-            seen = session.see(gradient="grad_norm" in asks_for(self.lr))
-            return [rate_at(self.lr, first, seen)], shares
-        return rates(self.lr, first, until) or [1.0], shares
+            lr = self.lr
+            assert callable(lr), "others do not ask"
+            seen = session.see(gradient="grad_norm" in asks_for(lr))
+            return [ask(lambda: rate_at(lr, first, seen))], shares
+        return ask(lambda: rates(self.lr, first, until)) or [1.0], shares
 
 
-def shortened_rounds(session: Any) -> int:
+def shortened_rounds(session: Any, ranks: Any = ALONE) -> int:
     """Rounds of a session all of whose local steps were extrapolated from fewer."""
     ladders = session.ladders
-    return ladders["rounds"] if ladders else 0
+    return ranks.least(ladders["rounds"] if ladders else 0)  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ from .participation import BIASED, is_biased
 from .preparation import Preparation, prepare
 from .problem import Problem
 from .progress import Report, progress_report
+from .ranks import ranks_of
 from .result import Run, ending, make_run
 from .rounds import RoundInputs, shortened_rounds
 from .schedules import asks_for
@@ -35,7 +36,7 @@ SECONDS_BETWEEN_LINES = 10.0  # of the log, about how far a run is
 
 
 def run(
-    problem: Problem,
+    problem: Problem | None,
     method: Method,
     *,
     rounds: int,
@@ -60,6 +61,7 @@ def run(
     keep_weights: bool = False,
     every_step: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    comm: Any = None,
 ) -> Run:
     """Run a method for a number of communication rounds.
 
@@ -160,6 +162,11 @@ def run(
         server's products, too, follow from those of earlier rounds.
     memory_limit : int, default 4 GiB
         Bytes that Gram matrices may take.
+    comm : mpi4py.MPI.Intracomm, optional
+        The clients are spread over the ranks of this communicator of MPI (``pip install
+        'localgd[mpi]'``), all of which call this function alike: ``problem`` is that of a rank's
+        own clients, None on ranks that have none, and all ranks return the same run, of the same
+        bits for any number of them. Engines hybrid and primal; see :doc:`/howto/ranks`.
 
     Returns
     -------
@@ -196,40 +203,48 @@ def run(
     >>> print(f"{run.history['angle'][-1]:.3f} radians")
     0.171 radians
     """
-    prepared = prepare(
-        problem,
-        method,
-        rounds=rounds,
-        loss=loss,
-        l2=l2,
-        model=model,
-        init=init,
-        engine=engine,
-        dtype=dtype,
-        threads=threads,
-        seed=seed,
-        record=record,
-        reference=reference,
-        test=test,
-        asymptote=asymptote,
-        measures=measures,
-        stop=stop,
-        callback=callback,
-        progress=progress,
-        keep_weights=keep_weights,
-        every_step=every_step,
-        memory_limit=memory_limit,
-    )
-    if is_biased(prepared.problem, prepared.method):
-        warnings.warn(BIASED, UserWarning, stacklevel=2)
-    if checkpoint is not None and asks_for(prepared.lr):
-        raise UnsupportedError(
-            "checkpoint: got one with a function lr that sees the state, which nobody can ask of "
-            "earlier rounds again; want RiskAdapted, Polyak or a function of the round"
+    with ranks_of(comm, problem) as ranks:
+        if ranks.idle:
+            return ranks.awaited()  # type: ignore[no-any-return]
+        problem = ranks.joined(problem)
+        prepared = ranks.agreed(
+            lambda: prepare(
+                problem,
+                method,
+                rounds=rounds,
+                loss=loss,
+                l2=l2,
+                model=model,
+                init=init,
+                engine=engine,
+                dtype=dtype,
+                threads=threads,
+                seed=seed,
+                record=record,
+                reference=reference,
+                test=test,
+                asymptote=asymptote,
+                measures=measures,
+                stop=stop,
+                callback=callback,
+                progress=progress,
+                keep_weights=keep_weights,
+                every_step=every_step,
+                memory_limit=memory_limit,
+            )
         )
-    seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
-    result = _run(prepared, None if checkpoint is None else Checkpoint(checkpoint, seconds))
-    if result.status == "diverged":
+        ranks.check(prepared)
+        if ranks.leads and is_biased(prepared.problem, prepared.method):
+            warnings.warn(BIASED, UserWarning, stacklevel=2)
+        if checkpoint is not None and asks_for(prepared.lr):
+            raise UnsupportedError(
+                "checkpoint: got one with a function lr that sees the state, which nobody can ask "
+                "of earlier rounds again; want RiskAdapted, Polyak or a function of the round"
+            )
+        seconds = check.number("checkpoint_seconds", checkpoint_seconds, minimum=0)
+        saved = None if checkpoint is None else Checkpoint(checkpoint, seconds, ranks)
+        result: Run = ranks.share(_run(prepared, saved))
+    if ranks.leads and result.status == "diverged":
         warnings.warn(result.message, RuntimeWarning, stacklevel=2)
     return result
 
@@ -238,7 +253,8 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
     inputs = RoundInputs(prepared.problem, prepared.method, prepared.lr, prepared.seed)
     of_saved = saved.engine if saved is not None and prepared.engine == "auto" else None
     plan = prepared.plan(of_saved or prepared.engine)
-    threads = choose_threads(prepared.threads, plan)
+    ranks = prepared.problem.ranks
+    threads = choose_threads(prepared.threads, plan, ranks.cores)
     session, recording = _begin(prepared, plan.engine, threads, saved)
     log.info(
         "%s for %s rounds, %s loss, engine %s, %s, threads %d",
@@ -251,16 +267,19 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
     )
     start = time.perf_counter()
     try:
-        with progress_report(prepared.progress, prepared.rounds) as report:
-            status = _advance(session, prepared.rounds, inputs, recording, report, saved, start)
-    except Exception:  # of a schedule, a measure or the report: all of the caller's
-        if saved is not None:
+        shown = prepared.progress if ranks.leads else False
+        with progress_report(shown, prepared.rounds) as report:
+            status = _advance(
+                session, prepared.rounds, inputs, recording, report, saved, start, ranks
+            )
+    except Exception as error:  # of a schedule, a measure or the report: all of the caller's
+        if saved is not None and ranks.common(error):
             saved.write(session, recording, time.perf_counter() - start)
         raise
-    elapsed = time.perf_counter() - start
+    elapsed, threads = ranks.of_first((time.perf_counter() - start, threads))
     log.info("%s after %s rounds, %.3g s", status, f"{session.round:,}", elapsed)
     if status == "infeasible":
-        raise _not_separable(prepared.problem, session.infeasible_client)
+        raise _not_separable(prepared.problem, ranks.numbered(session.infeasible_client))
     if not start_is_finite(session):
         raise infinite_start(prepared.loss)
     if saved is not None:
@@ -272,6 +291,7 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
     in_span = prepared.model is None and not (
         prepared.method.server.coordinate_wise or in_weights or prepared.problem.shares_rows
     )
+    in_span = in_span and ranks.of_core is None  # each rank has those of its own rows
     return make_run(
         prepared,
         history,
@@ -281,7 +301,7 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
         engine=plan.engine,
         threads=threads,
         elapsed=elapsed + (saved.elapsed if saved is not None else 0.0),
-        shortened=shortened_rounds(session) + (saved.shortened if saved is not None else 0),
+        shortened=shortened_rounds(session, ranks) + (saved.shortened if saved is not None else 0),
         **ending(prepared, status, session.round, history["loss"], recording.reason),
     )
 
@@ -315,6 +335,7 @@ def _advance(
     report: Report | None,
     saved: Checkpoint | None,
     start: float,
+    ranks: Any,
 ) -> str:
     """Run to the end in chunks of about a second; the status."""
     chunk, said = 1, start
@@ -331,11 +352,9 @@ def _advance(
             lrs, shares = inputs.of(first, until, session)
             if saved is not None:
                 saved.begin(first, lrs, shares)
-            outcome = session.advance(
-                until, lrs, shares.shares, report, shares.clients, shares.offsets
-            )
+            outcome = ranks.advance(session, until, lrs, shares, report)
             if outcome != "completed":
-                return str(outcome)
+                return outcome
             recording.measure()
             if session.round >= rounds:
                 return "completed"
@@ -344,7 +363,8 @@ def _advance(
             if recording.wants_to_stop():
                 return "completed"
             if until == first + chunk:
-                chunk = next_chunk(chunk, time.perf_counter() - begin, inputs.at_once)
+                longer = next_chunk(chunk, time.perf_counter() - begin, inputs.at_once)
+                chunk = ranks.of_first(longer)
             if saved is not None:
                 saved.write_if_due(session, recording, time.perf_counter() - start)
     except KeyboardInterrupt:

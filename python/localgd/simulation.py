@@ -48,11 +48,12 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
             threads=threads,
             row_weights=problem.relative_weights,
         )
+    held = problem.held
     return core.Simulation(
-        core_rows(problem),
-        problem.y,
-        problem.offsets,
-        problem.weights,
+        core_rows(held),
+        held.y,
+        held.offsets,
+        held.weights,
         [run_options(run, ends=engine == SIDE_BY_SIDE) for run in runs],
         engine=engine,
         loss=LOSSES[first.loss].core,
@@ -60,9 +61,10 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         local=local_options(first),
         threads=threads,
         signs=LOSSES[first.loss].signed,
-        row_weights=problem.relative_weights,
-        free_intercept=problem.free_intercept,
-        sharing=problem.n_clients if problem.shares_rows else 0,
+        row_weights=held.relative_weights,
+        free_intercept=held.free_intercept,
+        sharing=held.n_clients if held.shares_rows else 0,
+        ranks=problem.ranks.of_core,
     )
 
 
@@ -77,11 +79,13 @@ def core_rows(problem: Problem) -> Any:
 def local_options(prepared: Preparation) -> dict[str, Any]:
     """The local rule as the core takes it, except for what each run has of its own."""
     problem, rule = prepared.problem, prepared.method.rule
+    own = problem.own_clients
+    clients = np.arange(problem.n_clients)[own].tolist()
     return {
-        "steps": rule.core_steps(problem.n_clients),
-        "batches": rule.batches(problem.sizes),
+        "steps": rule.core_steps(problem.n_clients)[own],
+        "batches": rule.batches(problem.sizes)[own],
         "replacement": rule.replacement,
-        "keys": batch_keys(prepared.seed, problem.n_clients) if rule.stochastic else [],
+        "keys": batch_keys(prepared.seed, clients) if rule.stochastic else [],
         "solve": rule.solve,
         "every_step": prepared.every_step,
         "normalize": prepared.method.fednova,

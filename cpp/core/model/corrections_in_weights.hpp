@@ -31,7 +31,7 @@ class CorrectionsInWeights {
 
   // Of a round that begins at w.
   void begin(const Round& round, const Matrix<double>& w, Team& team) {
-    const bool whole = gamma_.found() || age_(0) > static_cast<double>(clients_.count());
+    const bool whole = gamma_.found() || age_(0) > all_clients();
     const auto add = [&](Index i, int) {
       if (gamma_.found()) find(i, w);
       set_own(i, gamma_.own(i));
@@ -42,7 +42,9 @@ class CorrectionsInWeights {
     else
       round.for_participants(team, round.work(), add);
     if (whole) {
-      common_.swap(sum(team));
+      common_.swap(sum(team, [&](Index i) {
+        if (gamma_.kept() || round.has(i)) add_late(round, i);
+      }));
       age_(0) = 0;
     }
     shared_ = common_.template cast<Real>();
@@ -53,15 +55,16 @@ class CorrectionsInWeights {
   // rounding does not add up.
   void end(const Round& round, Team& team) {
     if (!gamma_.kept()) return;
-    const Participants& now = round.participants();
-    age_(0) += static_cast<double>(now.count()) + (now.all() ? 1 : 0);
-    if (age_(0) > static_cast<double>(clients_.count())) return;
+    age_(0) += static_cast<double>(round.present()) + (round.everyone() ? 1 : 0);
+    if (age_(0) > all_clients()) return;
     sums_of_groups_.clear();
     round.for_participants(team, round.work(), [&](Index i, int) {
       set_own(i, gamma_.next(i) - gamma_.own(i));
       sums_of_groups_.add(i, gamma_.share(i), own_.data(i));
     });
-    common_ += sum(team);
+    common_ += sum(team, [&](Index i) {
+      if (round.has(i)) add_late(round, i);
+    });
   }
 
   const Matrix<double>& common() const { return common_; }
@@ -107,11 +110,20 @@ class CorrectionsInWeights {
     clients_.rows().add(clients_.range(i), in_real.data(), clients_.outputs(), own.data());
   }
 
+  double all_clients() const {  // M
+    const auto& ranks = clients_.data().ranks;
+    return static_cast<double>(ranks ? ranks->clients() : clients_.count());
+  }
+
   // Over the groups, which are cleared.
-  Matrix<double>& sum(Team& team) {
-    sums_of_groups_.total(team, sum_, [](Index, Index) {});
+  template <class AddLate>
+  Matrix<double>& sum(Team& team, AddLate&& add_late) {
+    sums_of_groups_.total(team, Report{}, sum_, add_late, [](Index, Index) {});
     sums_of_groups_.clear();
     return sum_;
+  }
+  void add_late(const Round& round, Index i) {
+    sums_of_groups_.add_to_group(i, gamma_.share(round, i), own_.data(i));
   }
 
   const Clients<Real>& clients_;

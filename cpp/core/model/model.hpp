@@ -3,6 +3,7 @@
 
 #include "../cost.hpp"
 #include "../round/last_round.hpp"
+#include "../round/outcome.hpp"
 #include "../round/round.hpp"
 #include "../round/uplink.hpp"
 #include "../setting.hpp"
@@ -10,8 +11,6 @@
 #include "../stop.hpp"
 
 namespace localgd {
-
-enum class Outcome { done, stopped, not_finite, infeasible };
 
 class Model {
  public:
@@ -26,7 +25,9 @@ class Model {
 
   // A round begins; its clients take their steps; it is taken into the state, or nothing is.
   virtual void begin(const Round& round, Team& team) = 0;
-  virtual Outcome close(const Round& round, Team& team) = 0;
+  // report: of this process's clients; over ranks it becomes what is so on all of them, and where
+  // clients of any have not done their part the round is not taken.
+  virtual Outcome close(const Round& round, Report& report, Team& team) = 0;
 
   // A round in which nobody takes part: nothing moves, be it by itself.
   virtual void rest(double /*round*/) {}

@@ -65,7 +65,7 @@ class ModelOf : public Model {
   virtual void end_group(Index /*first client*/, int /*thread*/) {}
 
   const LastRound& last_round() override {
-    if (!sharing_.empty()) {
+    if (some_shared_) {
       last_.shares.setZero(clients_.count());
       for (std::size_t k = 0; k < sharing_.size(); ++k)
         last_.shares[sharing_[k]] = their_shares_[k];
@@ -139,6 +139,7 @@ class ModelOf : public Model {
   void keep_shares(const Participants& now) {
     sharing_ = now.clients();
     their_shares_ = now.listed_shares();
+    some_shared_ = !now.all();
     if (now.all()) last_.shares = now.shares();
   }
 
@@ -152,7 +153,8 @@ class ModelOf : public Model {
   }
 
   std::atomic<bool> finite_{true};    // the clients' changes of the round
-  std::vector<Index> sharing_;        // of the last round, unless all took part
+  bool some_shared_ = false;          // in the last round, not all
+  std::vector<Index> sharing_;        // they
   std::vector<double> their_shares_;  // p~
 };
 

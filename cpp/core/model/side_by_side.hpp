@@ -137,7 +137,7 @@ class SideBySide final : public Model {
     });
   }
 
-  Outcome close(const Round& round, Team& team) override {
+  Outcome close(const Round& round, Report& /*report*/, Team& team) override {
     team.for_each(gram_work_, [&](Index g, int) { move_margins(round.plan().round, g); });
     team.for_each(commit_work_,
                   [&](Index l, int) { at_work_[static_cast<std::size_t>(l)]->commit(round); });

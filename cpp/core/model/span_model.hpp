@@ -101,7 +101,7 @@ class SpanModel final : public ModelOf<Real> {
   }
 
   // The clients' mean change of the margins is K times that of the coefficients.
-  Outcome close(const Round& round, Team& team) override {
+  Outcome close(const Round& round, Report& /*report*/, Team& team) override {
     if (!coefficients_.gather(round, this->changes_, common_, this->corrections_.mean_kappa(),
                               team))
       this->note_not_finite();

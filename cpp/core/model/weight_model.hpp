@@ -129,6 +129,10 @@ class WeightModel final : public ModelOf<Real> {
   void take_changes(const Round& round, Index i, Real* scratch, int thread) override {
     Block b(scratch, data().size(i), outputs());
     if (uplink_) return send_changes(round, i, b, thread);
+    if (sums_of_groups_.late(i)) return;
+    add_changes(round, i, b, thread);
+  }
+  void add_changes(const Round& round, Index i, Block b, int thread) {
     b = (round.share(i) * this->changes_.of(i)).template cast<Real>();
     auto sum = sums_of_groups_.of(i);
     if constexpr (std::is_same_v<Real, double>)
@@ -147,8 +151,12 @@ class WeightModel final : public ModelOf<Real> {
     if (auto* own = this->intercepts())
       for (Index c = 0; c < outputs(); ++c)
         own->moved(i)[c] = static_cast<double>(moved[(c + 1) * data().features() - 1]);
-    if (!uplink_) return sums_of_groups_.add(i, round.share(i), moved);
-    send(round, i, MatrixView<Real>(moved, data().features(), outputs()), thread);
+    if (!uplink_ && sums_of_groups_.late(i))
+      late_moves_.of(i) = MatrixView<Real>(moved, data().features(), outputs());
+    else if (!uplink_)
+      sums_of_groups_.add(i, round.share(i), moved);
+    else
+      send(round, i, MatrixView<Real>(moved, data().features(), outputs()), thread);
   }
 
   // w_k, and what pulls or displaces a client.
@@ -185,7 +193,10 @@ class WeightModel final : public ModelOf<Real> {
 
   // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i, less what the corrections have
   // in common where the changes are those of b alone.
-  Outcome close(const Round& round, Team& team) override {
+  Outcome close(const Round& round, Report& report, Team& team) override {
+    if (report.outcome == Outcome::done && !(finite_changes(round, team) && this->finite()))
+      report.outcome = Outcome::not_finite;
+    take_mean_intercepts(round);
     const bool whole = whole_changes_ || uplink_;
     const double common = whole ? 0 : this->corrections_.mean_kappa(),
                  shrinkage = whole ? 0 : round.mean_shrinkage();
@@ -193,15 +204,19 @@ class WeightModel final : public ModelOf<Real> {
       for (Index c = 0; times != 0 && c < outputs(); ++c)
         add_scaled(-times, of.col(c).data() + first, count, weights_.mean.col(c).data() + first);
     };
-    sums_of_groups_.total(team, weights_.mean, [&](Index first, Index count) {
-      if (q_) subtract(common, q_->shared(), first, count);
-      subtract(shrinkage, weights_.value, first, count);
-      if (!whole && first + count > last_feature()) set_intercept_change(round);
-      weights_.advance(round.plan().round, first, count);
-    });
-    if (!finite_changes(round, team)) this->note_not_finite();
-    if (this->finite() && !weights_.call(round.plan().round)) return Outcome::stopped;
-    if (!this->finite() || !weights_.finite()) return Outcome::not_finite;
+    const auto add_late = [&](Index i) {
+      if (round.has(i)) this->add_late(round, i);
+    };
+    report =
+        sums_of_groups_.total(team, report, weights_.mean, add_late, [&](Index first, Index count) {
+          if (q_) subtract(common, q_->shared(), first, count);
+          subtract(shrinkage, weights_.value, first, count);
+          if (!whole && first + count > last_feature()) set_intercept_change();
+          weights_.advance(round.plan().round, first, count);
+        });
+    if (report.outcome != Outcome::done) return report.outcome;
+    if (!weights_.call(round.plan().round)) return Outcome::stopped;
+    if (!weights_.finite()) return Outcome::not_finite;
     weights_.commit();
     if (coefficients_) coefficients_->advance(round, team);
     if (bundles_) bundles_->commit(round, team);
@@ -213,7 +228,10 @@ class WeightModel final : public ModelOf<Real> {
     return Outcome::done;
   }
   // Clients give what they moved by, take_moved().
-  void expect_whole_changes() { whole_changes_ = true; }
+  void expect_whole_changes() {
+    whole_changes_ = true;
+    late_moves_ = PerClient<Real>(sums_of_groups_.late_clients(), data().features(), outputs());
+  }
 
   const Matrix<double>& weights() override { return weights_.value; }
   const Matrix<double>& margins() override {
@@ -278,9 +296,14 @@ class WeightModel final : public ModelOf<Real> {
 
   Index last_feature() const { return data().features() - 1; }
   // Of an intercept that lambda leaves alone.
-  void set_intercept_change(const Round& round) {
-    if (const auto* own = this->intercepts())
-      for (Index c = 0; c < outputs(); ++c) weights_.mean(last_feature(), c) = own->mean(round, c);
+  void take_mean_intercepts(const Round& round) {
+    const auto* own = this->intercepts();
+    if (!own) return;
+    mean_intercepts_.resize(outputs());
+    for (Index c = 0; c < outputs(); ++c) mean_intercepts_[c] = own->mean(round, c);
+  }
+  void set_intercept_change() {
+    if (this->intercepts()) weights_.mean.row(last_feature()) = mean_intercepts_.transpose();
   }
 
   Index outputs() const { return this->clients_.outputs(); }
@@ -304,6 +327,13 @@ class WeightModel final : public ModelOf<Real> {
     change.setZero();
     add_weighted(i, b, change.data());
     return change;
+  }
+
+  // What a client has given whose group began on another rank.
+  void add_late(const Round& round, Index i) {
+    if (whole_changes_) return sums_of_groups_.add_to_group(i, round.share(i), late_moves_.data(i));
+    late_scratch_.resize(data().size(i) * outputs());
+    add_changes(round, i, Block(late_scratch_.data(), data().size(i), outputs()), 0);
   }
 
   // Of the coefficients, with what else they need of a round.
@@ -355,6 +385,9 @@ class WeightModel final : public ModelOf<Real> {
   // where somebody has asked for them
   Matrix<double> margins_, all_coefficients_, last_change_;
   bool whole_changes_ = false;
+  Vector<double> mean_intercepts_;
+  PerClient<Real> late_moves_;  // of late clients, where they are whole
+  Vector<Real> late_scratch_;
   std::unique_ptr<Uplink> uplink_;            // or all is sent
   std::vector<Matrix<double>> messages_;      // of each thread
   std::vector<Matrix<Real>> thread_changes_;  // of each thread: by one client, in Real

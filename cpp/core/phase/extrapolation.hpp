@@ -66,16 +66,19 @@ class Extrapolation {
   }
   std::int64_t& rungs(Index client) { return rungs_[static_cast<std::size_t>(client)]; }
 
-  // Takes the round into account.
-  void count(const Round& round) {
+  // The clients have taken the steps of a round; were those of all of them extrapolated?
+  void note(const Round& round) {
+    all_ = true;
     if (round.plan().frozen) return;
-    bool all = true;
     round.participants().for_each([&](Index i) {
       const std::int64_t steps = rungs(i);
-      all = all && steps > 0;
+      all_ = all_ && steps > 0;
       taken_.most_steps = std::max(taken_.most_steps, steps);
     });
-    ++(all ? taken_.rounds : taken_.others);
+  }
+  bool all() const { return all_; }
+  void count(const Round& round, bool all) {
+    if (!round.plan().frozen) ++(all ? taken_.rounds : taken_.others);
   }
   // The rounds so far, or null if there is a client with no rungs: most_rungs(client) is 0.
   template <class MostRungs>
@@ -86,7 +89,7 @@ class Extrapolation {
   }
 
  private:
-  bool allowed_;
+  bool allowed_, all_ = false;
   std::vector<std::int64_t> rungs_;
   LaddersTaken taken_;
 };

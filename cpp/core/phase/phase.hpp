@@ -34,8 +34,11 @@ class Phase {
   // forget them.
   virtual Outcome run(const Round& round, Team& team, Stop& stop) = 0;
 
-  // The round has been taken into the state of the model.
-  virtual void commit(const Round& /*round*/) {}
+  // Whether all local steps of the round that was run were extrapolated from fewer.
+  virtual bool extrapolated() const { return false; }
+
+  // The round has been taken into the state of the model; whether it was extrapolated on all ranks.
+  virtual void commit(const Round& /*round*/, bool /*extrapolated*/) {}
 
   // The rounds so far, or null if local steps are never extrapolated.
   virtual const LaddersTaken* ladders() const { return nullptr; }

@@ -142,7 +142,7 @@ class Solves final : public Phase {
     return worst.load();
   }
 
-  void commit(const Round& round) override {
+  void commit(const Round& round, bool /*extrapolated*/) override {
     round.participants().for_each([&](Index i) { solves_.keep(i); });
   }
   Index infeasible_client() const override { return infeasible_.load(); }

@@ -106,10 +106,14 @@ class FullBatches final : public Phase {
           clients_.finish(round, i, space(thread), thread);
         }))
       return Outcome::stopped;
-    extrapolation_.count(round);
+    extrapolation_.note(round);
     return Outcome::done;
   }
 
+  bool extrapolated() const override { return extrapolation_.all(); }
+  void commit(const Round& round, bool extrapolated) override {
+    extrapolation_.count(round, extrapolated);
+  }
   const LaddersTaken* ladders() const override {
     return extrapolation_.taken([&](Index i) { return most_rungs(i); });
   }

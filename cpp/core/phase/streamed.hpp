@@ -146,10 +146,14 @@ class Streamed final : public Phase {
         finish_client(round, i, scratch_[static_cast<std::size_t>(thread)].delta, thread);
     });
     if (!complete) return Outcome::stopped;
-    extrapolation_.count(round);
+    extrapolation_.note(round);
     return Outcome::done;
   }
 
+  bool extrapolated() const override { return extrapolation_.all(); }
+  void commit(const Round& round, bool extrapolated) override {
+    extrapolation_.count(round, extrapolated);
+  }
   const LaddersTaken* ladders() const override {
     return extrapolation_.taken([&](Index i) { return most_rungs(i); });
   }

@@ -34,6 +34,7 @@ class Corrections {
     round.participants().for_each([&](Index i) {
       kappa_(i) = pull() ? round.plan().lr * round.tau(i) : 1 - round.shrinkage(i);
     });
+    if (round.as_before()) return;
     // Displacements cancel in the mean: they are where clients begin, not what their steps do.
     mean_kappa_ = pull() ? round.sum_of_shares([&](Index i) { return kappa_(i); })
                          : 0 - round.mean_shrinkage();

@@ -5,15 +5,18 @@
 // is absent, and adds nothing (not even 0, which would turn -0 into +0). Leaves are filled up to a
 // power of two, and the value of a node is that of its left half plus that of its right half. So
 // whoever holds consecutive clients can add up the largest whole subtrees that it has, and the rest
-// follows in the order of the tree.
+// follows in the order of the tree (ranks/subtrees.hpp).
 #pragma once
 
 #include <algorithm>
 #include <bit>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "../data.hpp"
+#include "../ranks/joined_sum.hpp"
 #include "../stop.hpp"
 #include "../team.hpp"
 
@@ -24,15 +27,24 @@ class Groups {
   static constexpr Index most = 512;  // enough for any number of threads, and 512 d reals are few
 
   // Of `multiple` clients, or as many times that as keeps the groups few.
-  Groups(Index clients, Index multiple)
-      : clients_(clients),
-        size_(multiple * ((clients + most * multiple - 1) / (most * multiple))),
-        count_((clients + size_ - 1) / size_) {}
+  Groups(Index clients, Index multiple) : Groups(clients, clients, multiple) {}
+  // The same over all ranks: the groups are those of this rank's clients.
+  Groups(const Layout& layout, Index multiple)
+      : Groups(layout.clients(), layout.ranks ? layout.ranks->clients() : layout.clients(),
+               multiple) {
+    if (!layout.ranks) return;
+    subtrees_ = std::make_shared<const Subtrees>(*layout.ranks, size_);
+    before_ = subtrees_->clients_before();
+    count_ = (clients_ + before_ + size_ - 1) / size_;
+  }
 
   Index count() const { return count_; }
-  Index of(Index client) const { return client / size_; }
-  Index first(Index group) const { return group * size_; }
-  Index end(Index group) const { return std::min(first(group) + size_, clients_); }
+  Index of(Index client) const { return (client + before_) / size_; }
+  Index first(Index group) const { return std::max<Index>(group * size_ - before_, 0); }
+  Index end(Index group) const { return std::min((group + 1) * size_ - before_, clients_); }
+
+  // The tree where it goes over several ranks, or null.
+  const Subtrees* subtrees() const { return subtrees_.get(); }
 
   // Work whose items are the groups, from the costs of the clients.
   Work work(const std::vector<double>& costs) const {
@@ -72,6 +84,7 @@ class Groups {
   // The same where add(group, sum) adds all clients of a group, in their order.
   template <class T, class Add>
   T sum_of_groups(const T& zero, Add&& add) const {
+    if (subtrees_) return JoinedSum<T>(*subtrees_, zero).of(count(), add).value_or(zero);
     const auto leaf = [&](Index group) {
       std::optional<T> value(zero);
       if (!add(group, *value)) value.reset();
@@ -81,18 +94,23 @@ class Groups {
   }
 
  private:
+  Groups(Index clients, Index all, Index multiple)
+      : clients_(clients),
+        size_(multiple * ((all + most * multiple - 1) / (most * multiple))),
+        count_((clients + size_ - 1) / size_) {}
+
   template <class T, class Leaf>
   std::optional<T> node(Index first, std::size_t leaves, Leaf&& leaf) const {
     if (first >= count()) return {};
     if (leaves == 1) return leaf(first);
     auto left = node<T>(first, leaves / 2, leaf);
-    auto right = node<T>(first + static_cast<Index>(leaves / 2), leaves / 2, leaf);
-    if (!left) return right;
-    if (right) *left += *right;
-    return left;
+    return sum_of_present(std::move(left),
+                          node<T>(first + static_cast<Index>(leaves / 2), leaves / 2, leaf));
   }
 
   Index clients_, size_, count_;
+  Index before_ = 0;  // clients of other ranks in the first group, before this rank's
+  std::shared_ptr<const Subtrees> subtrees_;
 };
 
 }  // namespace localgd

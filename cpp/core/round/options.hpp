@@ -75,6 +75,7 @@ struct RoundPlan {
   const double* shares;  // p~_i: M of them, 0 for a client that sits the round out; or of `clients`
   const Index* clients = nullptr;  // who takes part, ascending, where shares are theirs
   Index count = 0;                 // of clients
+  Index present = -1;              // who takes part on all ranks; there is one alone if it is -1
   bool same_shares = false;        // as in the engine's last round: they need not be read again
   bool frozen = false;  // margins stand still within the round: all steps take the first derivative
   bool last = false;    // nobody reads the margins after it, nor goes on from there

@@ -22,8 +22,8 @@ class Round {
   Round(const Data& data, const LocalRule& rule, Index multiple)
       : data_(&data),
         rule_(rule),
-        groups_(data.clients(), multiple),
-        normalizes_(rule.normalize && !rule.equal_steps()),
+        groups_(data, multiple),
+        normalizes_(rule.normalize && !equal_steps(data, rule)),
         participants_(groups_, data.clients()) {
     if (normalizes_) normalized_ = Vector<double>::Zero(data.clients());
   }
@@ -32,12 +32,15 @@ class Round {
   // The items of `work` are groups. The plan must outlive the round.
   void begin(const RoundPlan& plan, const Work& work) {
     plan_ = &plan;
+    as_before_ = plan.same_shares && plan.lr == lr_;
+    lr_ = plan.lr;
     const double pulls = rule_.l2 + rule_.prox;
     decay_ = plan.lr * pulls;
     keep_ = multiply_add(-plan.lr, pulls, 1.0);
     l2_step_ = plan.lr * rule_.l2;
-    if (!plan.same_shares || normalizes_) begin_shares();
-    mean_shrinkage_ = l2_step_ > 0 ? sum_of_shares([&](Index i) { return shrinkage(i); }) : 0;
+    if (!plan.same_shares || (normalizes_ && !as_before_)) begin_shares();
+    if (!as_before_)
+      mean_shrinkage_ = l2_step_ > 0 ? sum_of_shares([&](Index i) { return shrinkage(i); }) : 0;
     work_ = &work;
     if (participants_.all()) return;
     if (work.ordered)
@@ -53,6 +56,17 @@ class Round {
   const Participants& participants() const { return participants_; }
   // The groups in which somebody takes part.
   const Work& work() const { return *work_; }
+
+  // Whether shares and rate are those of the round before.
+  bool as_before() const { return as_before_; }
+
+  // How many take part, of all ranks; and whether that is everyone, in rounds that do not list
+  // them.
+  Index present() const { return plan_->present < 0 ? participants_.count() : plan_->present; }
+  bool everyone() const {
+    return data_->ranks ? !plan_->clients && present() == data_->ranks->clients()
+                        : participants_.all();
+  }
 
   bool has(Index client) const { return participants_.has(client); }
   // u_i: p~_i, normalised where that is wanted
@@ -116,6 +130,13 @@ class Round {
   static constexpr double few_rows = 16384;  // not worth sharing out
 
  private:
+  static bool equal_steps(const Data& data, const LocalRule& rule) {
+    if (!data.ranks) return rule.equal_steps();
+    const auto [least, most] = std::minmax_element(rule.steps.begin(), rule.steps.end());
+    return data.ranks->least(static_cast<double>(*least)) ==
+           data.ranks->most(static_cast<double>(*most));
+  }
+
   void begin_shares() {
     if (normalizes_) participants_.for_each([&](Index i) { normalized_[i] = 0; });
     participants_.set(*plan_);
@@ -136,6 +157,8 @@ class Round {
   Participants participants_;
   Vector<double> normalized_;  // u, where it is not p~
   const RoundPlan* plan_ = nullptr;
+  bool as_before_ = false;
+  double lr_ = 0;  // of the last plan
   double decay_ = 0, keep_ = 1, l2_step_ = 0, mean_shrinkage_ = 0;
   const Work* work_ = nullptr;
   Work selected_;
