@@ -26,6 +26,7 @@ def shape(sizes, d):
         n_features=d,
         free_intercept=False,
         shares_rows=False,
+        entries_before=None,
         n_classes=1,
         sparse=False,
     )

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -47,8 +48,8 @@ def finished(job, timeout=600):
     return out
 
 
-def ran(ranks, script, timeout=100):
-    """What each rank printed that ran a script, in which there are MPI, comm, np, lg and `part`."""
+def start_script(ranks, script):
+    """A job that runs a script, which has comm, np, lg, part() and say()."""
     names = """
     import numpy as np
     import localgd as lg
@@ -59,11 +60,20 @@ def ran(ranks, script, timeout=100):
     X, ids = rng.standard_normal((60, 4)), np.repeat(np.arange(6), 10)
     y = np.where(X[:, 0] + 0.3 * rng.standard_normal(60) < 0, -1, 1)
 
+    def say(*words):
+        for line in comm.gather(" ".join(map(str, words))) or ():
+            print(line, flush=True)
+
     def part(**about):
         keep = ids * comm.size // 6 == comm.rank
         return lg.Problem.from_arrays(X[keep], y[keep], ids[keep], **about) if keep.any() else None
     """
-    return finished(start(ranks, "-c", textwrap.dedent(names) + textwrap.dedent(script)), timeout)
+    return start(ranks, "-c", textwrap.dedent(names) + textwrap.dedent(script))
+
+
+def ran(ranks, script, timeout=100):
+    """What the ranks say() that run a script, a line each."""
+    return finished(start_script(ranks, script), timeout)
 
 
 def assert_bits_of_one_process(file, ranks, threads, which):
@@ -95,7 +105,7 @@ def test_all_ranks_return_the_same_run():
         3,
         """
         run = lg.run(part(), lg.LocalGD(5, 0.1), rounds=20, loss="logistic", comm=comm)
-        print(run.weights.tobytes().hex(), run.elapsed, run.threads, run, sorted(run.config))
+        say(run.weights.tobytes().hex(), run.elapsed, run.threads, run, sorted(run.config))
         """,
     )
     lines = printed.splitlines()
@@ -117,7 +127,10 @@ def test_all_ranks_return_the_same_run():
         ("lg.run(part(), lg.LocalGD(2, lg.Polyak(0.1)), rounds=1, comm=comm)", "lr: Polyak"),
         ("lg.run(part(), lg.LocalGD(2, '1/H'), rounds=1, comm=comm)", "presets of lr"),
         ("lg.run(part(class_weight='balanced'), M, rounds=1, comm=comm)", "class_weight"),
-        ("lg.run(part(), M, rounds=1, measures={'g': lambda gradients: 0}, comm=comm)", "measures"),
+        (
+            "lg.run(part(), M, rounds=1, measures={'g': lambda gradients: 0}, comm=comm)",
+            "measures: over ranks",
+        ),
         ("lg.run(None, M, rounds=1, comm=comm)", "got None on every rank"),
         ("lg.run(part() if comm.rank else 3, M, rounds=1, comm=comm)", "problem: got int"),
     ],
@@ -130,7 +143,7 @@ def test_what_cannot_be_is_refused_on_all_ranks(script, said):
         try:
             {script}
         except Exception as error:
-            print(error)
+            say(error)
         """,
     )
     assert printed.count(said) == 2, printed
@@ -152,7 +165,7 @@ def test_functions_are_asked_on_the_first_rank_and_their_answers_count_for_all()
             record=range(0, 101, 5), measures={"largest": norm}, stop=stop,
             callback=lambda record: asked.append("callback"),
         )
-        print(comm.rank, run.round, run.history["largest"].tolist(), sorted(set(asked)))
+        say(comm.rank, run.round, run.history["largest"].tolist(), sorted(set(asked)))
         """,
     )
     lines = sorted(printed.splitlines())
@@ -177,7 +190,7 @@ def test_an_error_of_the_callers_is_raised_on_all_ranks(where):
         try:
             lg.run(part(), lg.LocalGD(50, 0.1), rounds=10**8, loss="logistic", comm=comm, {how})
         except Exception as error:
-            print(type(error).__name__, error)
+            say(type(error).__name__, error)
         """,
     )
     assert printed.count("no more") == 3, printed
@@ -191,7 +204,7 @@ def test_an_interrupt_of_one_rank_ends_the_run_of_all_with_the_same_history():
         if comm.rank == 1:
             threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         run = lg.run(part(), lg.LocalGD(5, 0.1), rounds=10**9, loss="logistic", comm=comm)
-        print(run.status, run.round, run.weights.tobytes().hex())
+        say(run.status, run.round, run.weights.tobytes().hex())
         """,
     )
     assert len(set(printed.splitlines())) == 1
@@ -205,7 +218,7 @@ def test_a_run_that_diverges_does_so_on_all_ranks():
         import warnings
         warnings.simplefilter("ignore")
         run = lg.run(part(task="regression"), lg.LocalGD(5, 100.0), rounds=1000, comm=comm)
-        print(run.status, run.round)
+        say(run.status, run.round)
         """,
     )
     assert len(set(printed.splitlines())) == 1
@@ -219,7 +232,7 @@ def test_ranks_without_clients_are_told_of_an_error():
         try:
             lg.run(part(), lg.LocalGD(2, 0.1), rounds=-1, comm=comm)
         except ValueError as error:
-            print(error)
+            say(error)
         """,
     )
     assert printed.count("rounds: ") == 8
@@ -281,6 +294,58 @@ def test_a_rank_that_is_killed_ends_the_job(tmp_path):
     job.communicate(timeout=30)
     assert job.returncode != 0
     assert time.monotonic() - begin < 30
+
+
+KILLED = """
+import os, pathlib
+folder = pathlib.Path({folder!r})
+run = lg.run(
+    part(), lg.Scaffold(3, 0.2, participation=4, server=lg.ServerSGD(0.5, 0.9)), rounds=20_000,
+    loss="logistic", engine="primal", comm=comm, checkpoint=folder / "run.npz",
+    checkpoint_seconds=0,
+    callback=lambda record: None if record["round"] else (folder / "begun").touch(),
+)
+say(run.round, run.weights.tobytes().hex())
+"""
+
+
+@pytest.mark.slow
+def test_jobs_of_which_a_rank_is_killed_are_taken_up_again(tmp_path):
+    moments = random.Random(0)
+    (tmp_path / "whole").mkdir()
+    begin = time.monotonic()
+    whole = ran(3, KILLED.format(folder=str(tmp_path / "whole")), 300)
+    longest = time.monotonic() - begin
+    for turn in range(20):
+        folder = tmp_path / f"{turn}"
+        folder.mkdir()
+        ranks = moments.choice([2, 3, 4])
+        job = start_script(ranks, KILLED.format(folder=str(folder)))
+        while not (folder / "begun").exists():
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.5 * longest))
+        killed = time.monotonic()
+        os.kill(moments.choice(children(job.pid)), signal.SIGKILL)
+        job.communicate(timeout=30)
+        assert job.returncode != 0
+        assert time.monotonic() - killed < 30
+        assert set(ran(3, KILLED.format(folder=str(folder)), 300).split("\n")) == set(
+            whole.split("\n")
+        )
+
+
+def children(pid):
+    """The processes of Python that a process has started, through others."""
+    found, waiting = [], [pid]
+    while waiting:
+        one = waiting.pop()
+        for task in Path(f"/proc/{one}/task").iterdir():
+            below = [int(child) for child in (task / "children").read_text().split()]
+            waiting += below
+            found += [
+                child for child in below if "python" in Path(f"/proc/{child}/exe").readlink().name
+            ]
+    return found
 
 
 def test_ranks_need_the_extra(monkeypatch):

@@ -83,6 +83,7 @@ class Case:
             sparse=False,
             free_intercept=False,
             shares_rows=False,
+            entries_before=None,
         )
 
     def problem(self) -> lg.Problem:

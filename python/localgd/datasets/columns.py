@@ -45,6 +45,8 @@ class RawRows(NamedTuple):
     kind these by name, ``labels`` (N,), ``clients`` (N,)
     or None; ``location(i, "label")`` or ``location(i, "client")`` says for messages where row i has
     it. ``guesses`` say what was taken for granted that neither the file nor an argument said.
+    ``other_labels`` and ``other_clients``: what there is in other parts, too, for the same to be
+    made of all.
     """
 
     X: Any
@@ -52,6 +54,8 @@ class RawRows(NamedTuple):
     clients: Sequence[Any] | np.ndarray | None
     location: Location
     guesses: tuple[str, ...] = ()
+    other_labels: Sequence[Any] = ()
+    other_clients: Sequence[Any] = ()
 
 
 class Labels(NamedTuple):

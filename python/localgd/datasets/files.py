@@ -17,6 +17,7 @@ from .columns import NotNumericError, RawRows, client_ids, numeric_labels, read_
 from .csv_rows import read_csv
 from .npz_rows import read_npz
 from .opening import COMPRESSIONS, suffix
+from .parquet_parts import check_part
 from .parquet_rows import read_parquet
 from .svmlight_rows import read_svmlight
 from .tables import Word
@@ -28,7 +29,7 @@ SVMLIGHT = ("n_features", "zero_based", "max_bytes")
 READERS: dict[str, tuple[Callable[..., RawRows], tuple[str, ...]]] = {
     "csv": (read_csv, ("header", "delimiter", "decimal", "keep_index", "as_columns")),
     "npz": (read_npz, ()),
-    "parquet": (read_parquet, ("keep_index", "as_columns")),
+    "parquet": (read_parquet, ("keep_index", "as_columns", "part")),
     "svmlight": (read_svmlight, SVMLIGHT),
 }
 KINDS = {
@@ -68,6 +69,7 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
     n_features: int | None = None,
     zero_based: bool | None = None,
     max_bytes: float | None = None,
+    part: tuple[int, int] | None = None,
 ) -> tuple[Any, ...]:
     """Rows and labels from a ``.csv``, ``.npz``, ``.parquet`` or svmlight file.
 
@@ -128,6 +130,11 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
         0; a test file or one client's may have none, so say it there, with ``n_features``.
     max_bytes : float, default 4e9
         svmlight: refuse to make rows dense that then take more bytes (``sparse=False``).
+    part : (int, int), optional
+        parquet, with ``client``: (rank, size), the rows of one rank of so many, for
+        ``lg.run(…, comm=)``: consecutive clients by sorted id, about as many rows on each rank, and
+        none where there are fewer clients. The path may be a folder of files, whose names say the
+        values of columns (``site=a/…``). Of other ranks' rows nothing but labels and ids is read.
 
     Returns
     -------
@@ -194,13 +201,23 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
             n_features=n_features,
             zero_based=zero_based,
             max_bytes=max_bytes,
+            part=part,
         )
     except NotNumericError as error:
         raise NotNumericError(
             f"{error} (Problem.from_frame takes tables with texts and gaps)"
         ) from None
-    y = numeric_labels(read_labels(raw.labels, raw.location), task, raw.location)
-    ids = None if raw.clients is None else client_ids(raw.clients, raw.location)
+    y = numeric_labels(
+        read_labels(
+            [*raw.labels, *raw.other_labels] if raw.other_labels else raw.labels, raw.location
+        ),
+        task,
+        raw.location,
+    )[: len(raw.labels)]
+    ids = None
+    if raw.clients is not None:
+        clients = [*raw.clients, *raw.other_clients] if raw.other_clients else raw.clients
+        ids = client_ids(clients, raw.location)[: len(raw.clients)]
     if raw.guesses:
         warnings.warn(guessed(path, raw), UserWarning, stacklevel=2)
     return (raw.X, y) if ids is None else (raw.X, y, ids)
@@ -220,7 +237,13 @@ def read_raw(
     ``as_columns=True``, of tables: columns of any kind by name, not an array.
     """
     path = _file(path)
-    if path.is_dir():
+    part = options.get("part")
+    if part is not None:
+        options["part"] = check_part(part)
+        if client is None:
+            raise ValueError("part: want client=, too: all rows of a client are in one part")
+        kind = "parquet" if kind is None and path.is_dir() else kind
+    elif path.is_dir():
         raise ValueError(f"path: {path.absolute()} is a folder; want one file of rows")
     if kind is not None:
         check.one_of("kind", kind, tuple(READERS))
@@ -238,7 +261,7 @@ def read_raw(
         there = [file.name for file in path.parent.glob("*")]  # none where there is no folder
         near = check.did_you_mean(path.name, there)
         raise FileNotFoundError(f"path: no file at {path.absolute()}{near}")
-    if not path.is_file():
+    if not (path.is_file() or (part is not None and path.is_dir())):
         raise ValueError(f"path: {path.absolute()} is no regular file; want a file of rows")
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name}: the file is empty; want rows")

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import _validation as check
 from .columns import NotNumericError, RawRows
+from .parquet_parts import ClientsOfPart, Part
 from .tables import Layout, Wanted, by_name
 
 __all__ = ["read_parquet"]
@@ -23,18 +24,23 @@ def read_parquet(
     *,
     keep_index: bool = False,
     as_columns: bool = False,
+    part: Part | None = None,
 ) -> RawRows:
     """Rows of a parquet file; an index that pandas stored beside the columns is left out.
 
     ``as_columns``: columns of any kind by their names, as Arrow has them, in place of an array.
+    ``part``: the rows of some clients.
     """
     arrow = check.require("pyarrow", "data", "reading a .parquet file")
     parquet = check.require("pyarrow.parquet", "data", "reading a .parquet file")
     try:
-        # As one file: read_table would look for columns in the names of its folders.
-        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
-            names = [str(name) for name in table.column_names]
+        if part is not None:
+            table = ClientsOfPart(path, part)
+        else:
+            # As one file: read_table would look for columns in the names of its folders.
+            with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read()
+        names = [str(name) for name in table.schema.names]
     except Exception as error:  # whatever the parser makes of broken bytes
         raise ValueError(f"{path.name}: not a parquet file: {error}") from None
     try:
@@ -45,12 +51,17 @@ def read_parquet(
     unnamed = re.compile(r"__index_level_\d+__")
     index = [i for i, name in enumerate(names) if name in stored or unnamed.fullmatch(name)]
     layout = Layout(path, names, label, client, index, keep_index, count_index=False)
-    if table.num_rows == 0:
+    others: list[list[Any]] = []
+    if isinstance(table, ClientsOfPart):
+        assert layout.client is not None, "parts are of clients"
+        table, *others = table.read(names[layout.client], names[layout.label])
+    if table.num_rows == 0 and part is None:
         raise ValueError(f"{path.name}: no rows; want at least one")
     X = by_name(path, layout, table.column) if as_columns else _array(arrow, table, layout)
 
     def location(i: int, role: str) -> str:
-        return layout.location(f"row {i}", getattr(layout, role))
+        of_part = "" if part is None else f" of part {part[0]} of {part[1]}"
+        return layout.location(f"row {i}{of_part}", getattr(layout, role))
 
     def column(i: int) -> list[Any]:
         try:
@@ -60,7 +71,7 @@ def read_parquet(
         return values
 
     clients = None if layout.client is None else column(layout.client)
-    return RawRows(X, column(layout.label), clients, location, layout.guesses)
+    return RawRows(X, column(layout.label), clients, location, layout.guesses, *others)
 
 
 def _array(arrow: Any, table: Any, layout: Layout) -> np.ndarray:
