@@ -29,11 +29,15 @@ pytestmark = [
 ]
 
 
+# As pyproject.toml has them.
+WARNINGS = ("-W", "error", "-W", "ignore:participation:UserWarning")
+
+
 def start(ranks, *arguments):
     """A job of so many ranks of Python."""
     folders = [str(Path(lg.__file__).parents[1]), str(HERE), os.environ.get("PYTHONPATH")]
     return subprocess.Popen(
-        [str(MPIEXEC), "-n", str(ranks), sys.executable, "-W", "error", *arguments],
+        [str(MPIEXEC), "-n", str(ranks), sys.executable, *WARNINGS, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
