@@ -300,7 +300,7 @@ KILLED = """
 import os, pathlib
 folder = pathlib.Path({folder!r})
 run = lg.run(
-    part(), lg.Scaffold(3, 0.2, participation=4, server=lg.ServerSGD(0.5, 0.9)), rounds=20_000,
+    part(), lg.Scaffold(3, 0.2, participation=4, server=lg.ServerSGD(0.5, 0.9)), rounds=2_000,
     loss="logistic", engine="primal", comm=comm, checkpoint=folder / "run.npz",
     checkpoint_seconds=0,
     callback=lambda record: None if record["round"] else (folder / "begun").touch(),
