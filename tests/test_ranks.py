@@ -165,7 +165,8 @@ def test_functions_are_asked_on_the_first_rank_and_their_answers_count_for_all()
             asked.append("stop")
             return record["round"] >= 10
         run = lg.run(
-            part(), lg.LocalGD(2, lambda k: 0.1), rounds=100, loss="logistic", comm=comm,
+            part(), lg.LocalGD(2, lambda k: 0.1, participation=3), rounds=100, comm=comm,
+            loss="logistic",
             record=range(0, 101, 5), measures={"largest": norm}, stop=stop,
             callback=lambda record: asked.append("callback"),
         )
@@ -304,7 +305,7 @@ KILLED = """
 import os, pathlib
 folder = pathlib.Path({folder!r})
 run = lg.run(
-    part(), lg.Scaffold(3, 0.2, participation=4, server=lg.ServerSGD(0.5, 0.9)), rounds=20_000,
+    part(), lg.Scaffold(3, 0.2, participation=4, server=lg.ServerSGD(0.5, 0.9)), rounds=1_000,
     loss="logistic", engine="primal", comm=comm, checkpoint=folder / "run.npz",
     checkpoint_seconds=0,
     callback=lambda record: None if record["round"] else (folder / "begun").touch(),
@@ -316,26 +317,36 @@ say(run.round, run.weights.tobytes().hex())
 @pytest.mark.slow
 def test_jobs_of_which_a_rank_is_killed_are_taken_up_again(tmp_path):
     moments = random.Random(0)
-    (tmp_path / "whole").mkdir()
-    begin = time.monotonic()
-    whole = ran(3, KILLED.format(folder=str(tmp_path / "whole")), 300)
-    longest = time.monotonic() - begin
-    for turn in range(20):
-        folder = tmp_path / f"{turn}"
-        folder.mkdir()
-        ranks = moments.choice([2, 3, 4])
+
+    def begun(folder, ranks):
+        folder.mkdir(exist_ok=True)
         job = start_script(ranks, KILLED.format(folder=str(folder)))
         while not (folder / "begun").exists():
             time.sleep(0.01)
-        time.sleep(moments.uniform(0, 0.5 * longest))
-        killed = time.monotonic()
-        os.kill(moments.choice(children(job.pid)), signal.SIGKILL)
-        job.communicate(timeout=30)
-        assert job.returncode != 0
-        assert time.monotonic() - killed < 30
-        assert set(ran(3, KILLED.format(folder=str(folder)), 300).split("\n")) == set(
-            whole.split("\n")
-        )
+        return job
+
+    whole = begun(tmp_path / "whole", 3)
+    begin = time.monotonic()
+    wanted = set(finished(whole).splitlines())
+    longest = time.monotonic() - begin
+    killed = 0
+    for turn in range(100):
+        folder = tmp_path / f"{turn}"
+        job = begun(folder, moments.choice([2, 3, 4]))
+        time.sleep(moments.uniform(0, longest))
+        ranks = children(job.pid)
+        if ranks:
+            begin = time.monotonic()
+            os.kill(moments.choice(ranks), signal.SIGKILL)
+            job.communicate(timeout=30)
+            assert time.monotonic() - begin < 30
+        else:
+            job.communicate()
+        killed += job.returncode != 0
+        assert set(ran(3, KILLED.format(folder=str(folder)), 300).splitlines()) == wanted
+        if killed == 20:
+            return
+    raise AssertionError(f"only {killed} were killed before their end")
 
 
 def children(pid):

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .alone import ALONE
 from .configuration import unidentified
 from .engines import ENGINES
 from .history import Recording
 from .own_server import flat_state, whole_state
 from .participation import RoundShares
 from .preparation import Preparation
-from .ranks.alone import ALONE
 from .result import read_npz, write_npz
 from .rounds import RoundInputs, shortened_rounds
 

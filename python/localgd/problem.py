@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _validation as check
+from .alone import ALONE
 from .errors import UnsupportedError
 from .identification import digest
 from .ids import client_index
@@ -22,7 +23,6 @@ from .labels import (
     places_of,
     read_label_array,
 )
-from .ranks.alone import ALONE
 from .read_only import protect
 from .row_weights import check_row_weights
 from .rows import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .alone import ALONE
 from .methods import Method
 from .participation import Participation, RoundShares
 from .problem import Problem
-from .ranks.alone import ALONE
 from .schedules import Schedule, asks_for, rate_at, rates
 
 __all__ = ["RoundInputs", "shortened_rounds"]

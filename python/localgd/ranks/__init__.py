@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .alone import ALONE
+from ..alone import ALONE
 
 __all__ = ["ranks_of"]
 

@@ -185,7 +185,8 @@ class JoinedProblem(Problem):
         own = self._position[shares.clients]
         here = own >= 0
         offsets = np.concatenate(([0], np.cumsum(here)))[shares.offsets]
-        return RoundShares(shares.shares[here], own[here], offsets), np.diff(shares.offsets)
+        present = np.diff(shares.offsets) if len(shares.offsets) > 1 else np.zeros(1, np.int64)
+        return RoundShares(shares.shares[here], own[here], offsets), present
 
 
 def _weights(problem: Problem, client: int) -> tuple[np.ndarray, ...]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from ..participation import RoundShares
 
 __all__ = ["ALONE", "Alone"]
 
@@ -81,9 +78,7 @@ class Alone:
         """The number among all of a client of this rank, or of another where it has none (-1)."""
         return client
 
-    def advance(
-        self, session: Any, until: int, lrs: list[float], shares: RoundShares, report: Any
-    ) -> str:
+    def advance(self, session: Any, until: int, lrs: list[float], shares: Any, report: Any) -> str:
         """Rounds of the core; how they ended."""
         return str(
             session.advance(until, lrs, shares.shares, report, shares.clients, shares.offsets)
