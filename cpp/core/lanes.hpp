@@ -20,12 +20,17 @@
 
 // For kernels that do not depend on the loss: one copy of each, or the build takes twice as long.
 // And one that is part of each caller, or what its lambdas capture goes through memory.
-#if defined(__GNUC__)
+#if defined(__clang__)
 #define LOCALGD_ONE_COPY __attribute__((noinline))
+#elif defined(__GNUC__)
+#define LOCALGD_ONE_COPY __attribute__((noinline, noclone))
+#else
+#define LOCALGD_ONE_COPY
+#endif
+#if defined(__GNUC__)
 #define LOCALGD_IN_PLACE __attribute__((always_inline)) inline
 #define LOCALGD_LAMBDA_IN_PLACE __attribute__((always_inline))
 #else
-#define LOCALGD_ONE_COPY
 #define LOCALGD_LAMBDA_IN_PLACE
 #define LOCALGD_IN_PLACE inline
 #endif

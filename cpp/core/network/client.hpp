@@ -27,12 +27,12 @@ struct NetworkClient {
   Real step = 0, keep = 1;  // eta over the rows of a step; 1 - eta (lambda + mu)
   const Real* gram;         // K_ii, rows of gram_stride numbers; or null: in the weights
   Index gram_stride;
-  Panels<Real> start;         // P where the steps began, n x h
-  Panels<Real> moved;         // P' or W'
-  Panels<Real> shift{};       // of the same size, or null
-  Panels<Real> sums;          // S
-  Panels<Real> second_start;  // V^T where they began, C x h, as what follows
-  Panels<Real> second_moved, second_shift{};
+  UnitPanels<Real> start;         // P where the steps began, n x h
+  UnitPanels<Real> moved;         // P' or W'
+  UnitPanels<Real> shift{};       // of the same size, or null
+  UnitPanels<Real> sums;          // S
+  UnitPanels<Real> second_start;  // V^T where they began, C x h, as what follows
+  UnitPanels<Real> second_moved, second_shift{};
 };
 
 // The rows of a step: all of the client's, or those drawn.

@@ -30,15 +30,15 @@ class NetworkCorrections {
   bool found() const { return any() && !rule_->kept(); }
   const Correction& rule() const { return *rule_; }
 
-  Panels<Real> first(Index client) const { return gamma_.first.from(data_.begin(client)); }
-  Panels<Real> second(Index client) const { return gamma_.second.from(client * outputs_); }
-  Panels<Real> next_first(Index client) const { return next_.first.from(data_.begin(client)); }
-  Panels<Real> next_second(Index client) const { return next_.second.from(client * outputs_); }
+  UnitPanels<Real> first(Index client) const { return gamma_.first.from(data_.begin(client)); }
+  UnitPanels<Real> second(Index client) const { return gamma_.second.from(client * outputs_); }
+  UnitPanels<Real> next_first(Index client) const { return next_.first.from(data_.begin(client)); }
+  UnitPanels<Real> next_second(Index client) const { return next_.second.from(client * outputs_); }
   // sum_j v_j X_j^T gamma_j, d x h, and of the second layer C x h
-  Panels<Real> common_first() const { return common_.first.all(); }
-  Panels<Real> common_second() const { return common_.second.all(); }
+  UnitPanels<Real> common_first() const { return common_.first.all(); }
+  UnitPanels<Real> common_second() const { return common_.second.all(); }
   // Of the last round.
-  Panels<Real> last_common_first() const { return last_common_.first.all(); }
+  UnitPanels<Real> last_common_first() const { return last_common_.first.all(); }
 
   double kappa(Index client) const { return kappa_[client]; }
   double mean_kappa() const { return mean_kappa_; }

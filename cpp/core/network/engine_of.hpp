@@ -105,7 +105,7 @@ class NetworkEngineOf final : public NetworkEngine {
     Arrays saved;
     visit(
         [&](const std::string& name, Matrix<double>& values) { saved.emplace_back(name, values); },
-        [&](const std::string& name, Index rows, const Panels<Real>& panels) {
+        [&](const std::string& name, Index rows, const UnitPanels<Real>& panels) {
           Matrix<double> values(rows, h());
           for (Index r = 0; r < rows; ++r)
             panels.for_pieces(r, h(), [&](Index k, Index count, const Real* own) {
@@ -132,7 +132,7 @@ class NetworkEngineOf final : public NetworkEngine {
             const Matrix<double>& given = find(name, values.rows(), values.cols());
             if (!check) values = given;
           },
-          [&](const std::string& name, Index rows, const Panels<Real>& panels) {
+          [&](const std::string& name, Index rows, const UnitPanels<Real>& panels) {
             const Matrix<double>& values = find(name, rows, h());
             for (Index r = 0; !check && r < rows; ++r)
               panels.for_pieces(r, h(), [&](Index k, Index count, Real* own) {
@@ -192,10 +192,10 @@ class NetworkEngineOf final : public NetworkEngine {
   const LocalRule& rule() const { return round_.rule(); }
   Thread& own(int thread) { return threads_[static_cast<std::size_t>(thread)]; }
   const Real* rows_of_client(Index i) const { return rows_ + data_.begin(i) * d(); }
-  Panels<Real> changes_of(const Changes& changes, Index i) const {
+  UnitPanels<Real> changes_of(const Changes& changes, Index i) const {
     return changes.first.from(data_.begin(i));
   }
-  Panels<Real> seconds_of(const Changes& changes, Index i) const {
+  UnitPanels<Real> seconds_of(const Changes& changes, Index i) const {
     return changes.second.from(i * C());
   }
 
@@ -276,7 +276,7 @@ class NetworkEngineOf final : public NetworkEngine {
       });
   }
   // V^T of panels in its place among the parameters.
-  void put_second(const Panels<Real>& panels, Matrix<double>& theta) const {
+  void put_second(const UnitPanels<Real>& panels, Matrix<double>& theta) const {
     double* V = theta.data() + d() * h();
     for (Index c = 0; c < C(); ++c)
       panels.for_pieces(c, h(), [&](Index k, Index count, const Real* own) {
@@ -474,7 +474,7 @@ class NetworkEngineOf final : public NetworkEngine {
 
   // The next gamma of the second layer, of what its own derivatives changed it by.
   void finish_second(const NetworkClient<Real>& client, Index i, double shrinkage, int thread) {
-    const Panels<Real> next = corrections_.next_second(i);
+    const UnitPanels<Real> next = corrections_.next_second(i);
     const Real kappa = static_cast<Real>(corrections_.kappa(i)),
                less = static_cast<Real>(shrinkage);
     for (Index p = 0; network_.second && p < next.count(); ++p)
@@ -484,8 +484,8 @@ class NetworkEngineOf final : public NetworkEngine {
     renew(i, C(), next, corrections_.second(i), next, thread);
   }
 
-  void renew(Index i, Index rows, const Panels<Real>& changes, const Panels<Real>& gamma,
-             const Panels<Real>& next, int thread) {
+  void renew(Index i, Index rows, const UnitPanels<Real>& changes, const UnitPanels<Real>& gamma,
+             const UnitPanels<Real>& next, int thread) {
     const StepsTaken taken{round_.plan().lr, rule().prox, round_.tau(i)};
     double *before = own(thread).numbers.data(), *now = own(thread).further.data();
     for (Index p = 0; p < changes.count(); ++p) {

@@ -34,8 +34,8 @@ struct NetworkKernels {
   void (*steps)(const NetworkClient<Real>&, NetworkScratch<Real>&, DerivativesOfRows<Real>,
                 RowDealer* dealer, Index batch, std::int64_t count, bool fresh, bool last);
   void (*derivatives)(const NetworkClient<Real>&, NetworkScratch<Real>&, DerivativesOfRows<Real>);
-  void (*gradient)(const NetworkClient<Real>&, NetworkScratch<Real>&, Panels<Real> first,
-                   Panels<Real> second);
+  void (*gradient)(const NetworkClient<Real>&, NetworkScratch<Real>&, UnitPanels<Real> first,
+                   UnitPanels<Real> second);
 
   static NetworkKernels of(std::string_view activation);
   // products.hpp

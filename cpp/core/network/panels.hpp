@@ -16,7 +16,7 @@ template <class Real>
 inline constexpr Index panel_width = panel_registers<Real> * lanes<Real>;
 
 template <class Real>
-struct Panels {
+struct UnitPanels {
   Real* data = nullptr;
   Index rows = 0;     // of the whole matrix
   Index columns = 0;  // padded
@@ -30,7 +30,7 @@ struct Panels {
   Real* operator[](Index panel) const {
     return data + panel * panel_width<Real> * rows + first * width(panel);
   }
-  Panels from(Index row) const { return {data, rows, columns, first + row}; }
+  UnitPanels from(Index row) const { return {data, rows, columns, first + row}; }
   explicit operator bool() const { return data != nullptr; }
 
   // Calls task(first column, count, numbers) for the pieces of a row, without the padding beyond
@@ -46,7 +46,7 @@ struct Panels {
   // Calls task(numbers of this, numbers of the other) for what two of the same columns have in
   // `rows` rows.
   template <class Task>
-  void with(const Panels& other, Index count_rows, Task&& task) const {
+  void with(const UnitPanels& other, Index count_rows, Task&& task) const {
     for (Index p = 0; p < count(); ++p) {
       Real *own = (*this)[p], *of_other = other[p];
       for (Index j = 0, n = count_rows * width(p); j < n; ++j) task(own[j], of_other[j]);
@@ -67,8 +67,8 @@ class PanelArray {
   }
 
   // Const as a pointer is: the numbers may be written to.
-  Panels<Real> all() const { return {const_cast<Real*>(numbers_.data()), rows_, columns_}; }
-  Panels<Real> from(Index row) const { return all().from(row); }
+  UnitPanels<Real> all() const { return {const_cast<Real*>(numbers_.data()), rows_, columns_}; }
+  UnitPanels<Real> from(Index row) const { return all().from(row); }
 
  private:
   LargeArray<Real> numbers_;

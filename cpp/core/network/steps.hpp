@@ -91,9 +91,9 @@ void gather_rows(const StepRows& rows, const Real* from, Index stride, Index cou
 // H of all panels, then e; moved: P', see activate().
 template <class Activation, class Real>
 void forward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
-             const Panels<Real>& moved, bool gathered, const Real* targets,
+             const UnitPanels<Real>& moved, bool gathered, const Real* targets,
              DerivativesOfRows<Real> derivatives) {
-  const Panels<Real> values{scratch.activations.data(), rows.count, c.start.columns},
+  const UnitPanels<Real> values{scratch.activations.data(), rows.count, c.start.columns},
       second{scratch.second.data(), c.outputs, c.start.columns};
   scratch.u.head(rows.count * c.outputs).setZero();
   for (Index p = 0; p < values.count(); ++p) {
@@ -107,7 +107,7 @@ void forward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const 
 // V^T = V^T_0 + V'^T
 template <class Real>
 void set_second(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch) {
-  const Panels<Real> second{scratch.second.data(), c.outputs, c.start.columns};
+  const UnitPanels<Real> second{scratch.second.data(), c.outputs, c.start.columns};
   for (Index p = 0; p < second.count(); ++p)
     for (Index j = 0; j < c.outputs * second.width(p); ++j)
       second[p][j] = c.second_start[p][j] + c.second_moved[p][j];
@@ -159,10 +159,10 @@ void masked_step(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, co
 // A step by e. last: nobody asks for what comes after it but for the sums.
 template <class Activation, class Real>
 void backward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
-              const Panels<Real>& moved, bool gathered, bool last) {
+              const UnitPanels<Real>& moved, bool gathered, bool last) {
   using Kernels = NetworkKernels<Real>;
   const Index b = rows.count;
-  const Panels<Real> values{scratch.activations.data(), b, c.start.columns},
+  const UnitPanels<Real> values{scratch.activations.data(), b, c.start.columns},
       second{scratch.second.data(), c.outputs, c.start.columns};
   Real* gradient = scratch.gradient.data();
   const bool masked = maskable<Activation, Real> && c.outputs == 1;
@@ -214,7 +214,7 @@ void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
         gather_rows(rows, span ? c.gram : c.rows, span ? c.gram_stride : c.features,
                     span ? c.n : c.features, scratch.gathered_rows.data());
     }
-    Panels<Real> moved = c.moved;
+    UnitPanels<Real> moved = c.moved;
     if (fresh || !c.first) {
       moved.data = nullptr;
     } else if (!span) {
@@ -243,7 +243,7 @@ void network_derivatives(const NetworkClient<Real>& c, NetworkScratch<Real>& scr
 // From those: first = (s e V^T) o sigma'(P), n x h, and second = s e^T H, C x h.
 template <class Activation, class Real>
 void network_gradient(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
-                      Panels<Real> first, Panels<Real> second) {
+                      UnitPanels<Real> first, UnitPanels<Real> second) {
   first.fill(c.n, 0);
   second.fill(c.outputs, 0);
   NetworkClient<Real> once = c;

@@ -21,8 +21,8 @@ class RowSums {
 
   // out = sum_i factor(i) X_i^T b_i over those that for_each(task) calls task(i) for, in order.
   template <class ForEach, class Factor>
-  void sum(Team& team, ForEach&& for_each, Factor&& factor, const Panels<Real>& b,
-           const Panels<Real>& out) {
+  void sum(Team& team, ForEach&& for_each, Factor&& factor, const UnitPanels<Real>& b,
+           const UnitPanels<Real>& out) {
     stretches_.clear();
     for_each([&](Index i) {
       const Real f = static_cast<Real>(factor(i));
@@ -45,7 +45,7 @@ class RowSums {
     Real factor;
   };
 
-  void sum_range(Index first, const Panels<Real>& b, const Panels<Real>& out) const {
+  void sum_range(Index first, const UnitPanels<Real>& b, const UnitPanels<Real>& out) const {
     const Index d = data_.features(), count = std::min(range, d - first);
     for (Index p = 0; p < out.count(); ++p) {
       const Index width = out.width(p);

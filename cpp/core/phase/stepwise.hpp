@@ -9,18 +9,15 @@
 
 namespace localgd {
 
-template <class Real, bool by_factors>
-class FullBatches final : public Phase {
+template <class Real>
+class FullBatches : public Phase {
  public:
-  static constexpr std::string_view name = by_factors ? "factored" : "stepwise";
   static constexpr bool in_span = true;
   static constexpr Index multiple = 1;
-  static bool suits(const Setting& of) {
-    return !by_factors || (of.layout.sparse() && !of.rule.stochastic() && !of.rule.solve);
-  }
 
-  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
-    if constexpr (by_factors) {
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast,
+                       bool by_factors) {
+    if (by_factors) {
       forecast.parts = of.layout.clients();
       forecast.setup.add(Cost::filled, 2 * of.bytes_of_rows<Real>());
     } else {
@@ -54,7 +51,7 @@ class FullBatches final : public Phase {
         round.add(Cost::exponentials, derived / 2);  // some by polynomials
       else
         round.add(Cost::derivatives, derived);
-      if constexpr (by_factors) {
+      if (by_factors) {
         const auto entries = static_cast<double>(of.layout.entries(i));
         round.add(Cost::entries, ahead.share * 2 * entries * moving * products);
         round.read(ahead.share * entries * products, of.bytes_of_rows<Real>());
@@ -67,7 +64,7 @@ class FullBatches final : public Phase {
     }
   }
 
-  FullBatches(ModelOf<Real>& model, const Round& round, const Setting&)
+  FullBatches(ModelOf<Real>& model, const Round& round, bool by_factors)
       : clients_(model, round.rule(), by_factors),
         groups_(round.groups()),
         steps_(round.rule().steps),
@@ -141,8 +138,31 @@ class FullBatches final : public Phase {
 };
 
 template <class Real>
-using Stepwise = FullBatches<Real, false>;
+class Stepwise final : public FullBatches<Real> {
+ public:
+  static constexpr std::string_view name = "stepwise";
+  static bool suits(const Setting&) { return true; }
+
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    FullBatches<Real>::forecast(of, ahead, forecast, false);
+  }
+  Stepwise(ModelOf<Real>& model, const Round& round, const Setting&)
+      : FullBatches<Real>(model, round, false) {}
+};
+
 template <class Real>
-using Factored = FullBatches<Real, true>;
+class Factored final : public FullBatches<Real> {
+ public:
+  static constexpr std::string_view name = "factored";
+  static bool suits(const Setting& of) {
+    return of.layout.sparse() && !of.rule.stochastic() && !of.rule.solve;
+  }
+
+  static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {
+    FullBatches<Real>::forecast(of, ahead, forecast, true);
+  }
+  Factored(ModelOf<Real>& model, const Round& round, const Setting&)
+      : FullBatches<Real>(model, round, true) {}
+};
 
 }  // namespace localgd

@@ -86,6 +86,62 @@ void register_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   std::copy_n(entries, n, c.sums);
 }
 
+// delta <- keep delta + step K e + shift, of a client whose rows fill V registers; the largest
+// |delta|.
+template <class Real, int V>
+LOCALGD_ONE_COPY Real move_registers(const SpanClient<Real>& c, const Real* e) {
+  const Real keep = c.keep(), step = c.step;
+  Register<Real> moved[V], most{};
+  c.gram.whole->template product<V>(e, moved);
+  for (int v = 0; v < V; ++v) {
+    Real* to = c.delta + v * lanes<Real>;
+    Register<Real> delta = multiply_add(all_lanes(step), moved[v], keep * load(to));
+    if (c.shift) delta += load(c.shift + v * lanes<Real>);
+    store(to, delta);
+    const Register<Real> turned = -delta, size = delta > turned ? delta : turned;
+    most = size > most ? size : most;
+  }
+  return largest_lane<Real>(most);
+}
+
+// span_steps() of a client whose rows fill more than `few` registers, up to `most`: all but K e is
+// in memory, and of all losses there is one copy of the product.
+template <class Real, class Loss, int few, int most>
+void panel_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
+  const Index n = c.gram.size, size = c.gram.stride();
+  const Real keep = c.keep();
+  Real (*move)(const SpanClient<Real>&, const Real*) = nullptr;
+  with_size<most - few>(size / lanes<Real> - few,
+                        [&](auto more) { move = &move_registers<Real, few + more.value>; });
+  alignas(64) Real sums[most * lanes<Real>] = {}, e[most * lanes<Real>];
+  std::copy_n(c.sums, n, sums);
+  Real spread = largest(c.delta, size);
+  for (std::int64_t l = 0; l < steps; ++l) {
+    const auto derive = [&](auto derivative) {
+      for (Index j = 0; j < size; j += lanes<Real>) {
+        Register<Real> own = derivative(j);
+        if (c.row_weights) own *= load(c.row_weights + j);
+        store(sums + j, keep * load(sums + j) + own);
+        store(e + j, own);
+      }
+    };
+    const auto short_exp = [&](auto power) {
+      derive([&](Index j) {
+        return after_move<Loss>(load(c.at_start + j), load(c.base + j), load(c.delta + j), power);
+      });
+    };
+    by_largest_move<Loss>(spread, short_exp, [&](auto loss) {
+      derive([&](Index j) {
+        return derivative_at<decltype(loss)>(load(c.base + j) + load(c.delta + j),
+                                             load(c.at_start + j));
+      });
+    });
+    if (last && l + 1 == steps) break;
+    spread = move(c, e);
+  }
+  std::copy_n(sums, n, c.sums);
+}
+
 // delta <- delta + eta lambda beta z, beta <- (keep + eta lambda) beta + step z_rows^T e + shift, e
 // of `count` rows in columns `stride` apart, the t-th of which is row(t).
 template <class Real, class Row>
@@ -138,11 +194,15 @@ Real move_margins(const SpanClient<Real>& c, const Real* e, Real* delta) {
 template <class Real, class Loss>
 void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
-    constexpr int few = 14;
+    // What stays in registers: delta, sums and K e, beside what is read.
+    constexpr int most = 14, few = is_called<Loss> ? most : (registers - 3) / 3;
     const Index filled = c.gram.stride() / lanes<Real>;
-    if (c.gram.whole && filled <= few && !c.intercept.column)
+    if (c.gram.whole && filled <= most && !c.intercept.column) {
+      if constexpr (few < most)
+        if (filled > few) return panel_steps<Real, Loss, few, most>(c, steps, last);
       return with_size<few>(filled,
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
+    }
   }
   const Index n = c.gram.size, stride = c.gram.stride(), moving = stride * c.outputs;
   const MovedRows<Real> rows = moved_rows(c);
