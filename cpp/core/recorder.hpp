@@ -152,7 +152,7 @@ class Recorder {
 
   const Data& data_;
   const Groups groups_;
-  double (*loss_value_)(const double*, Index, Index, double) = nullptr;
+  double (*loss_value_)(const double*, Index, Index, Targets<double>) = nullptr;
   const LossFunctions* functions_;  // in its place, or null
   NegativeDerivatives<double> derivatives_;
   bool signed_rows_, multiclass_, tailed_;

@@ -140,9 +140,14 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
   if constexpr (!Loss::multiclass) {
     constexpr int few = 14;
     const Index filled = c.gram.stride() / lanes<Real>;
-    if (c.gram.whole && filled <= few && !c.intercept.column)
+    const bool fits = c.gram.whole && filled <= few && !c.intercept.column;
+    if (fits && c.outputs == 1)
       return with_size<few>(filled,
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
+    if (fits && !c.gram.whole->arranged()) {
+      for (Index k = 0; k < c.outputs; ++k) span_steps<Real, Loss>(c.output(k), steps, last);
+      return;
+    }
   }
   const Index n = c.gram.size, stride = c.gram.stride(), moving = stride * c.outputs;
   const MovedRows<Real> rows = moved_rows(c);
