@@ -57,11 +57,11 @@ class NetworkObjective(oracle.Objective):
         return self.scale * ACTIVATIONS[self.activation][0](X @ W) @ V
 
     def scores(self, X, theta):
-        """(n,), or (n, C) for softmax."""
+        """(n,), or (n, C) of several outputs."""
         u = self.plain(X, theta)
         if self.start is not None:
             u = u - self.plain(X, np.array(self.start))
-        return u if self.of == "softmax" else u[:, 0]
+        return u if self.outputs > 1 else u[:, 0]
 
     def value(self, X, y, theta):
         return _of_scores(self.of, "value", self.scores(X, theta), y) + 0.5 * self.l2 * np.sum(

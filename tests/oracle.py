@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-Client = tuple[np.ndarray, np.ndarray]  # rows (n_i, d), labels (n_i,)
+Client = tuple[np.ndarray, np.ndarray]  # rows (n_i, d), labels (n_i,) or targets (n_i, C)
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,13 @@ def _logistic_gradient(X, y, w):
     return -(X.T @ (y / (1.0 + np.exp(y * (X @ w))))) / len(y)
 
 
+def _of_targets(values):
+    """The mean over the rows of the sum over their targets."""
+    return values.sum() / len(values)
+
+
 def _squared(X, y, w):
-    return (0.5 * (X @ w - y) ** 2).mean()
+    return _of_targets(0.5 * (X @ w - y) ** 2)
 
 
 def _squared_gradient(X, y, w):
@@ -57,7 +62,7 @@ def _squared_hinge_gradient(X, y, w):
 
 def _huber(X, y, w):
     size = np.abs(X @ w - y)
-    return np.where(size <= 1, 0.5 * size**2, size - 0.5).mean()
+    return _of_targets(np.where(size <= 1, 0.5 * size**2, size - 0.5))
 
 
 def _huber_gradient(X, y, w):
@@ -65,7 +70,7 @@ def _huber_gradient(X, y, w):
 
 
 def _poisson(X, y, w):
-    return (np.exp(X @ w) - y * (X @ w)).mean()
+    return _of_targets(np.exp(X @ w) - y * (X @ w))
 
 
 def _poisson_gradient(X, y, w):
@@ -436,10 +441,11 @@ def simulate(
 
 
 def model_shape(clients, loss):
-    """(d,), or (d, C) for softmax."""
+    """(d,), or (d, C) for softmax and several targets."""
     d = clients[0][0].shape[1]
     classes = objective(loss).loss == "softmax"
-    return (d, int(max(y.max() for _, y in clients)) + 1) if classes else (d,)
+    targets = clients[0][1].shape[1:]
+    return (d, int(max(y.max() for _, y in clients)) + 1) if classes else (d, *targets)
 
 
 # -- Measures --------------------------------------------------------------------------------------
@@ -467,7 +473,7 @@ def measures(clients, p, loss, w, reference):
 
 def least_margin(scores, y):
     """``min_j y_j u_j``, or ``min_{j, c ≠ y_j} u_{j y_j} - u_{jc}``."""
-    if scores.ndim == 1:
+    if scores.shape == y.shape:
         return (y * scores).min()
     return min(
         row[label] - np.delete(row, label).max()

@@ -277,17 +277,18 @@ STARTS = (
 )
 
 
-def model(loss: str, column: Any) -> np.ndarray | None:
+def model(loss: str, column: Any, several: bool = False) -> np.ndarray | None:
     """A start or direction for a loss: the column itself, or C different ones made of it."""
     if column is None:
         return None
     column = np.array(column, dtype=np.float64)
-    return np.outer(column, [1.0, -0.5, 0.2]) if loss == "softmax" else column
+    return np.outer(column, [1.0, -0.5, 0.2]) if loss == "softmax" or several else column
 
 
-def reference(loss: str, d: int = N_FEATURES) -> np.ndarray:
+def reference(loss: str, problem: lg.Problem) -> np.ndarray:
     """A direction to measure angles to."""
-    return model(loss, np.arange(1.0, d + 1) * (-1.0) ** np.arange(d))
+    d = problem.n_features
+    return model(loss, np.arange(1.0, d + 1) * (-1.0) ** np.arange(d), problem.y.ndim > 1)
 
 
 # -- Schemes ---------------------------------------------------------------------------------------
@@ -330,8 +331,15 @@ def deal_in_turn(y, n_clients, rng):
 # -- Problems --------------------------------------------------------------------------------------
 
 
-def fitting_labels(loss: str, X: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Labels for a loss: those of a teacher, or numbers that no model fits exactly."""
+def fitting_labels(
+    loss: str, X: np.ndarray, rng: np.random.Generator, targets: int | None = None
+) -> np.ndarray:
+    """Labels for a loss: those of a teacher, or numbers that no model fits exactly.
+
+    ``targets``: of each row in regression, (N, targets).
+    """
+    if targets is not None:
+        return np.stack([fitting_labels(loss, X, rng) for _ in range(targets)], axis=1)
     if loss == "softmax":
         labels = (X @ rng.standard_normal((X.shape[1], N_CLASSES))).argmax(axis=1).astype(float)
         labels[0] = N_CLASSES - 1  # so that there are as many classes in however few rows
@@ -351,11 +359,12 @@ def clients(
     d: int = N_FEATURES,
     seed: int = 3,
     intercept: str | None = None,
+    targets: int | None = None,
 ):
     """Rows of length about 1 dealt to clients of these sizes; 1 is their last number with one."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((sum(sizes), d)) / np.sqrt(d)
-    y = fitting_labels(loss, X, rng)
+    y = fitting_labels(loss, X, rng, targets)
     if intercept is not None:
         X[:, -1] = 1
     cuts = np.cumsum(sizes)[:-1]
@@ -413,7 +422,7 @@ def expected(
         rounds=rounds,
         init=init,
         record=record,
-        reference=reference(loss, made.n_features),
+        reference=reference(loss, made),
         shares=shares(made, case.make(1.0), rounds),
     )
 
@@ -496,7 +505,7 @@ def runs_of(case: MethodCase, loss: str, problem: lg.Problem, lr: Any, settings:
             engine=engine,
             dtype=dtype,
             seed=SEED,
-            reference=reference(loss),
+            reference=reference(loss, problem),
         )
         assert run.engine == engine
         yield run, case.tolerance(loss, dtype), f"{case.name}, {loss}, {engine}, {dtype}"

@@ -62,7 +62,7 @@ def expected(case, rate, loss, *, rounds=ROUNDS, l2=0.0, weights=GIVEN, **shape)
         step=step,
         rounds=rounds,
         record=(3, rounds // 2),
-        reference=registry.reference(loss, problem.n_features),
+        reference=registry.reference(loss, problem),
         shares=registry.shares(problem, case.make(1.0), rounds),
     )
 

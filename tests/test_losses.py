@@ -60,7 +60,12 @@ def test_values_and_slopes_are_those_of_the_core(name):
     [
         ("hinge", np.zeros(2), np.ones(2), "loss: no loss named 'hinge'"),
         ("logistic", np.zeros(2), np.ones(3), "targets: want one number for each row of margins"),
-        ("logistic", np.zeros((2, 2)), np.ones(2), "margins: want one column for this loss"),
+        (
+            "logistic",
+            np.zeros((2, 2)),
+            np.ones(2),
+            "margins: want one column for each target of a row",
+        ),
         ("softmax", np.zeros((2, 3)), np.array([1.0, 3.0]), "targets: want classes 0 to C - 1"),
         ("softmax", np.zeros((2, 3)), np.array([-1.0, np.nan]), "targets: want classes 0 to C - 1"),
     ],

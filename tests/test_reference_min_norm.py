@@ -94,7 +94,9 @@ def test_rows_that_cannot_be_interpolated():
 
 def test_bad_starts_and_problems():
     problem = lg.Problem([([[1.0, 2.0]], [0.5])])
-    with pytest.raises(ValueError, match="init: got 3 numbers; want 2, one per feature"):
+    with pytest.raises(
+        ValueError, match=r"init: got shape \(3,\); want \(2,\), one number per feature"
+    ):
         lg.reference.min_norm(problem, init=[1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="init: nan at row 1"):
         lg.reference.min_norm(problem, init=[1.0, np.nan])

@@ -55,7 +55,7 @@ def test_engines_agree_with_the_oracle(shape):
                 engine=engine,
                 dtype=dtype,
                 seed=registry.SEED,
-                reference=registry.reference(loss, d),
+                reference=registry.reference(loss, problem),
             )
             tolerance = case.tolerance(loss, dtype)
             where = f"{case.name}, {loss}, {engine}, {dtype}"

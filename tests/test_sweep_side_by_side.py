@@ -87,7 +87,7 @@ def test_they_are_the_runs_by_themselves(counts, loss, dtype, weights):
         loss=loss,
         dtype=dtype,
         record=[0, 1, 5, 15],
-        reference=registry.reference(loss),
+        reference=registry.reference(loss, problem),
     )
     assert_same_tables(*tables, registry.TOLERANCE[dtype])
     assert sum(counts) == len(tables[0]) == 40 * len(rates)

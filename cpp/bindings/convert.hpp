@@ -19,6 +19,8 @@ template <class Number>
 using ArrayOf = py::array_t<Number, py::array::c_style | py::array::forcecast>;
 
 using Array = ArrayOf<double>;
+using Columns =
+    py::array_t<double, py::array::f_style | py::array::forcecast>;  // one after another
 using Indices = ArrayOf<Index>;
 
 // All of an array, copied.
@@ -37,11 +39,11 @@ class HeldData {
  public:
   // rows: an array of two dimensions, or of compressed sparse rows the tuple (where rows begin,
   // columns of their entries, values, number of features). signs: whether the targets, -1 or +1,
-  // are signs of the rows, too. row_weights: omega, or none if all are 1. sharing: clients that all
-  // hold the same rows, or 0.
-  HeldData(py::object rows, Array targets, const Indices& offsets, const Array& weights, bool signs,
-           const std::optional<Array>& row_weights, bool free_intercept, Index sharing = 0,
-           std::shared_ptr<const Ranks> ranks = nullptr)
+  // are signs of the rows, too. targets: (N,), or (N, C). row_weights: omega, or none if all are 1.
+  // sharing: clients that all hold the same rows, or 0.
+  HeldData(py::object rows, Columns targets, const Indices& offsets, const Array& weights,
+           bool signs, const std::optional<Array>& row_weights, bool free_intercept,
+           Index sharing = 0, std::shared_ptr<const Ranks> ranks = nullptr)
       : rows_(std::move(rows)),
         targets_(std::move(targets)),
         row_weights_(row_weights.value_or(Array(0))),
@@ -53,8 +55,9 @@ class HeldData {
  private:
   Data view(const Indices& offsets, const Array& weights, bool signs, bool free_intercept,
             Index sharing) {
-    if (targets_.ndim() != 1) throw std::invalid_argument("targets: want one dimension");
-    const VectorView<double> targets(targets_.data(), targets_.shape(0));
+    if (targets_.ndim() != 1 && targets_.ndim() != 2)
+      throw std::invalid_argument("targets: want one dimension, or two");
+    const VectorView<double> targets(targets_.data(), targets_.size());
     return Data(source(signs ? targets : VectorView<double>(nullptr, 0)), targets,
                 numbers<Index>(offsets), vector(weights),
                 VectorView<double>(row_weights_.data(), row_weights_.size()), free_intercept,
@@ -95,7 +98,8 @@ class HeldData {
   }
 
   py::object rows_;  // kept, as the core has views of what is in there
-  Array targets_, row_weights_;
+  Columns targets_;
+  Array row_weights_;
 
  protected:
   Data data_;

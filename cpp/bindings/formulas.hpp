@@ -8,31 +8,31 @@
 
 namespace localgd {
 
-// l and l' of rows with given margins, (N, C).
+// l and l' of rows with given margins, (N, C); targets: (N,), or (N, C).
 inline py::tuple loss_of_rows(const py::object& loss, const Matrix<double>& margins,
-                              const Array& targets) {
-  if (targets.ndim() != 1 || targets.shape(0) != margins.rows())
+                              const Columns& targets) {
+  const Index n = margins.rows(), outputs = margins.cols();
+  if (targets.ndim() < 1 || targets.ndim() > 2 || targets.shape(0) != n)
     throw std::invalid_argument("targets: want one number for each row of margins");
-  Vector<double> values(margins.rows());
-  Matrix<double> slopes(margins.rows(), margins.cols());
+  const Index of_row = targets.ndim() > 1 ? targets.shape(1) : 1;
+  const Targets<double> y(targets.data(), of_row > 1 ? n : 0);
+  Vector<double> values(n);
+  Matrix<double> slopes(n, outputs);
   HeldLoss held(loss);
   const LossChoice choice = held.choice();
   with_chosen_loss(choice, [&]<class Loss>(const Loss&) {
-    if (!Loss::multiclass && margins.cols() != 1)
-      throw std::invalid_argument("margins: want one column for this loss");
+    if (of_row != (Loss::multiclass ? 1 : outputs))
+      throw std::invalid_argument("margins: want one column for each target of a row");
     if constexpr (is_called<Loss>)
-      return choice.functions->values(margins.data(), targets.data(), margins.rows(),
-                                      values.data());
+      values = choice.functions->values_of_rows(margins.data(), n, y, n, outputs);
     else
-      for (Index j = 0; j < margins.rows(); ++j) {
-        const double y = targets.data()[j];
-        if (Loss::multiclass && !(y >= 0 && y < static_cast<double>(margins.cols())))
+      for (Index j = 0; j < n; ++j) {
+        if (Loss::multiclass && !(y[j] >= 0 && y[j] < static_cast<double>(outputs)))
           throw std::invalid_argument("targets: want classes 0 to C - 1");
-        values[j] = loss_value<Loss>(margins.data() + j, margins.rows(), margins.cols(), y);
+        values[j] = loss_value<Loss>(margins.data() + j, n, outputs, y.from(j));
       }
   });
-  negative_derivatives_of(choice)(margins.data(), targets.data(), margins.rows(), margins.cols(),
-                                  slopes.data());
+  negative_derivatives_of(choice)(margins.data(), y, n, outputs, slopes.data());
   held.raise_errors();
   return py::make_tuple(values, -slopes);
 }

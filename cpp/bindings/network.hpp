@@ -9,7 +9,7 @@ namespace localgd {
 
 class NetworkSession : HeldData {
  public:
-  NetworkSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
+  NetworkSession(py::object rows, Columns targets, const Indices& offsets, const Array& weights,
                  const py::dict& run, const py::dict& network, const std::string& loss, bool single,
                  const py::dict& local, int threads, const std::optional<Array>& row_weights)
       : HeldData(std::move(rows), std::move(targets), offsets, weights, false, row_weights, false),

@@ -16,7 +16,7 @@ inline std::vector<RunOptions> run_options(const py::list& runs) {
 
 class SimulationSession : HeldData, HeldLoss {
  public:
-  SimulationSession(py::object rows, Array targets, const Indices& offsets, const Array& weights,
+  SimulationSession(py::object rows, Columns targets, const Indices& offsets, const Array& weights,
                     const py::list& runs, const std::string& engine, const py::object& loss,
                     bool single, const py::dict& local, int threads, bool signs,
                     const std::optional<Array>& row_weights, bool free_intercept, Index sharing,

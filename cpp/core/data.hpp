@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lanes.hpp"
+#include "loss/targets.hpp"
 #include "ranks/ranks.hpp"
 #include "rows/source.hpp"
 
@@ -47,8 +48,9 @@ struct Layout {
 // Nothing is copied: the caller keeps the arrays alive and unchanged.
 struct Data : Layout {
   std::shared_ptr<const RowSource> rows;  // N x d, client by client
-  VectorView<double> targets;             // N; labels or regression targets
-  Vector<double> weights;                 // M; p_i
+  // N labels or targets of regression; or so many for each output, one output after the other.
+  VectorView<double> targets;
+  Vector<double> weights;  // M; p_i
   // N; omega_ij, of mean 1 on each client, or empty if all are 1.
   VectorView<double> row_weights;
 
@@ -68,7 +70,8 @@ struct Data : Layout {
         row_weights(row_weights_) {
     const bool fits = offsets.size() >= 2 && offsets.front() == 0 &&
                       (!shared() || offsets.size() == 2) && offsets.back() == rows->count() &&
-                      targets.size() == rows->count() && weights.size() == clients() &&
+                      rows->count() > 0 && targets.size() > 0 &&
+                      targets.size() % rows->count() == 0 && weights.size() == clients() &&
                       (!weighted || row_weights.size() == rows->count());
     if (!fits) throw std::invalid_argument("data: rows, targets, offsets and weights do not fit");
     for (Index i = 0; i < clients(); ++i)
@@ -81,6 +84,11 @@ struct Data : Layout {
   Data pooled() const {
     return {rows, targets, offsets, Vector<double>::Ones(1), row_weights, free_intercept};
   }
+
+  Index targets_of_row() const { return targets.size() / samples(); }
+  Index target_stride() const { return targets_of_row() > 1 ? samples() : 0; }
+  // Of the rows from this one on.
+  Targets<double> targets_from(Index row) const { return {targets.data() + row, target_stride()}; }
 
   // Throws std::invalid_argument unless targets are classes.
   void check_classes(Index classes) const {

@@ -55,16 +55,21 @@ void check(const Data& data, const std::vector<RunRule>& runs, const EngineOptio
     throw std::invalid_argument("data: shared rows want engine primal, batches and no correction");
   if (data.ranks) check_ranks(options);
   with_chosen_loss(options.loss, [&](auto loss) {
-    if (!loss.multiclass && outputs != 1)
-      throw std::invalid_argument("init: want one column for this loss");
+    const Index targets = data.targets_of_row();
+    if ((loss.multiclass || loss.signed_rows) && targets != 1)
+      throw std::invalid_argument("targets: want one of each row for this loss");
+    if (!loss.multiclass && outputs != targets)
+      throw std::invalid_argument("init: want one column for each target of a row");
     if (loss.multiclass) data.check_classes(outputs);
+    if (local.solve && loss.multiclass && outputs > 1)
+      throw std::invalid_argument("solve: want one column for this loss");
     if (local.solve && !loss.multiclass && !loss.facts.has_exact_solve)
       throw std::invalid_argument("solve: it is not that of this loss");
   });
   if (prox > 0 && corrected && !local.correction->pulls())
     throw std::invalid_argument("prox: want 0 where clients start elsewhere");
-  if (local.solve && (outputs > 1 || local.stochastic() || prox > 0 || l2 > 0 || corrected))
-    throw std::invalid_argument("solve: want one column, and no batches, prox, l2 or correction");
+  if (local.solve && (local.stochastic() || prox > 0 || l2 > 0 || corrected))
+    throw std::invalid_argument("solve: want no batches, prox, l2 or correction");
   if (local.rates.own() && (local.stochastic() || local.solve || prox > 0 || l2 > 0 || corrected ||
                             options.loss.functions || tail_of(options.loss.name) == nowhere))
     throw std::invalid_argument(
@@ -209,7 +214,7 @@ std::vector<EngineForecast> forecast_all(const Layout& layout, Index outputs,
   for (const auto& kind : kinds<Real>) {
     EngineForecast& found = all.emplace_back(EngineForecast{kind.name, {}, {}});
     kind.forecast(setting, ahead, found);
-    if (options.local.solve && outputs > 1)
+    if (options.local.solve && setting.multiclass && outputs > 1)
       found.unable = "outputs";
     else if (leaves_span(options.server, kind.name))
       found.unable = "server";

@@ -117,20 +117,20 @@ double Recorder::penalty(const Columns& w, double norm) const {
 }
 
 double Recorder::loss(const Columns& margins) const {
+  const Targets<double> targets = data_.targets_from(0);
   Vector<double> values;  // by the functions
   return groups_.sum(0.0, [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
-    if (functions_) {
-      values.resize(data_.size(i));
-      functions_->values(margins.data() + data_.begin(i), data_.targets.data() + data_.begin(i),
-                         data_.size(i), values.data());
-    }
+    if (functions_)
+      values =
+          functions_->values_of_rows(margins.data() + data_.begin(i), margins.rows(),
+                                     targets.from(data_.begin(i)), data_.size(i), margins.cols());
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
       if (!counts(i, j)) continue;  // whatever it is worth, be it infinite
       const double value = functions_ ? values[j - data_.begin(i)]
                                       : loss_value_(margins.data() + j, margins.rows(),
-                                                    margins.cols(), data_.targets[j]);
+                                                    margins.cols(), targets.from(j));
       client += data_.weighted ? data_.row_weights[j] * value : value;
     }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
@@ -194,9 +194,16 @@ double Recorder::smallest_margin(const Columns& margins) const {
   return least_of_all(data_.ranks.get(), smallest_own_margin(margins));
 }
 double Recorder::smallest_own_margin(const Columns& margins) const {
-  if (!multiclass_)
-    return signed_rows_ ? margins.minCoeff()
-                        : margins.col(0).cwiseProduct(data_.targets).minCoeff();
+  if (signed_rows_) return margins.minCoeff();
+  if (!multiclass_) {
+    const auto of_output = [&](Index k) {
+      const VectorView<double> y(data_.targets_from(0).column(k), margins.rows());
+      return margins.col(k).cwiseProduct(y).minCoeff();
+    };
+    double smallest = of_output(0);
+    for (Index k = 1; k < margins.cols(); ++k) smallest = std::min(smallest, of_output(k));
+    return smallest;
+  }
   double smallest = std::numeric_limits<double>::infinity();
   for (Index j = 0; j < margins.rows(); ++j)
     for_margins(margins, j, [&](double m) { smallest = std::min(smallest, m); });
@@ -303,7 +310,7 @@ void Recorder::pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<dou
     m = margins.middleRows(first, n);
     if (shift != 0) m.array() -= shift;
     e.resize(n, margins.cols());
-    derivatives_(m.data(), data_.targets.data() + first, n, margins.cols(), e.data());
+    derivatives_(m.data(), data_.targets_from(first), n, margins.cols(), e.data());
     if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(first, n).array();
     for (Index j = 0; j < n; ++j)
       if (!counts(i, first + j)) e.row(j).setZero();

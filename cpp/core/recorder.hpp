@@ -155,7 +155,7 @@ class Recorder {
   const std::shared_ptr<const Data> pooled_;  // where clients share their rows
   const Data& data_;
   const Groups groups_;
-  double (*loss_value_)(const double*, Index, Index, double) = nullptr;
+  double (*loss_value_)(const double*, Index, Index, Targets<double>) = nullptr;
   const LossFunctions* functions_;  // in its place, or null
   NegativeDerivatives<double> derivatives_;
   bool signed_rows_, multiclass_, tailed_;

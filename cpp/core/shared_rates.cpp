@@ -94,9 +94,10 @@ RoundPlan SharedRates::of(const RoundPlan& plan, Model& model, Team& team) {
     }
     return adapted;
   }
+  const Targets<double> targets = data_.targets_from(0);
   for_clients(team, [&](Index i) {
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
-      values_(j, 0) = loss_(margins.data() + j, margins.rows(), margins.cols(), data_.targets[j]);
+      values_(j, 0) = loss_(margins.data() + j, margins.rows(), margins.cols(), targets.from(j));
     weigh(i);
   });
   double f = mean(team);
@@ -109,7 +110,7 @@ RoundPlan SharedRates::of(const RoundPlan& plan, Model& model, Team& team) {
     const Index n = data_.size(i);
     const Matrix<double> own = rows_of(margins, data_, i);
     Matrix<double> e(n, own.cols());
-    derivatives_(own.data(), data_.targets.data() + data_.begin(i), n, own.cols(), e.data());
+    derivatives_(own.data(), targets.from(data_.begin(i)), n, own.cols(), e.data());
     rows_of(values_, data_, i) = e;
     weigh(i);
   });

@@ -21,7 +21,7 @@ class SharedRates {
   RoundPlan of(const RoundPlan& plan, Model& model, Team& team);
 
  private:
-  using Row = double (*)(const double*, Index, Index, double);
+  using Row = double (*)(const double*, Index, Index, Targets<double>);
 
   double least_margin(const Matrix<double>& margins) const;
   double mean(Team& team);

@@ -14,7 +14,8 @@ using Vector = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
 template <class Real>
 using VectorView = Eigen::Map<const Vector<Real>>;
 
-// A model is d x C and its margins are N x C, one column per output (C = 1 except for softmax).
+// A model is d x C and its margins are N x C, one column per output: C = 1 but for several classes,
+// or several targets of a row.
 template <class Real>
 using Matrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic>;
 

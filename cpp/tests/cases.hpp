@@ -27,7 +27,31 @@ struct LossCase {
   Index outputs;
   Number (*value)(const Number* u, Number y);
   Number (*negative_derivative)(const Number* u, Number y, Index c);
+  bool independent = false;  // outputs, each with a target: the formulas are of one of them
+
+  Index targets() const { return independent ? outputs : 1; }  // of a row
+  // By all targets of the rows.
+  Number value_of(const Number* u, const MatrixView<double>& y, Index row) const {
+    if (!independent) return value(u, y(row, 0));
+    Number sum = 0;
+    for (Index c = 0; c < outputs; ++c) sum += value(u + c, y(row, c));
+    return sum;
+  }
+  Number negative_derivative_of(const Number* u, const MatrixView<double>& y, Index row,
+                                Index c) const {
+    return independent ? negative_derivative(u + c, y(row, c), 0)
+                       : negative_derivative(u, y(row, 0), c);
+  }
+  std::string label() const {
+    return independent ? name + " of " + std::to_string(outputs) + " outputs" : name;
+  }
 };
+
+inline LossCase of_outputs(LossCase loss, Index outputs) {
+  loss.outputs = outputs;
+  loss.independent = true;
+  return loss;
+}
 
 // Sum of exp(u_c - shift) over the classes but one.
 inline long double sum_of_exp(const long double* u, long double shift, Index without) {
@@ -37,7 +61,7 @@ inline long double sum_of_exp(const long double* u, long double shift, Index wit
   return sum;
 }
 
-inline const std::vector<LossCase> losses{
+inline const std::vector<LossCase> losses_of_one_target{
     {"exponential", true, 1, [](const long double* m, long double) { return std::exp(-*m); },
      [](const long double* m, long double, Index) { return std::exp(-*m); }},
     {"logistic", true, 1,
@@ -72,6 +96,15 @@ inline const std::vector<LossCase> losses{
        return (c == own ? sum_of_exp(u, u[own], own) : -std::exp(u[c] - u[own])) / all;
      }},
 };
+
+// And those of regression with several targets of a row; softmax is the last.
+inline const std::vector<LossCase> losses = [] {
+  std::vector<LossCase> all = losses_of_one_target;
+  for (const LossCase& loss : losses_of_one_target)
+    if (!loss.signed_rows && loss.outputs == 1)
+      all.insert(all.end() - 1, of_outputs(loss, classes));
+  return all;
+}();
 
 inline const LossFacts& facts_of(const LossCase& loss) {
   return *with_loss(loss.name, [](auto own) { return &decltype(own)::facts; });
@@ -217,7 +250,7 @@ struct Case {
   bool single;
 
   std::string name() const {
-    return method.name + ", " + engine + ", " + loss.name + (single ? ", float" : ", double");
+    return method.name + ", " + engine + ", " + loss.label() + (single ? ", float" : ", double");
   }
   EngineOptions options(Index clients, std::int64_t steps) const {
     Rules r = rules(method, clients, steps);
@@ -227,7 +260,7 @@ struct Case {
 
 // Whether there is such a method for the loss, and an engine for it.
 inline bool has_loss(const MethodCase& method, const LossCase& loss) {
-  const bool solvable = loss.outputs == 1 && facts_of(loss).has_exact_solve;
+  const bool solvable = loss.outputs == loss.targets() && facts_of(loss).has_exact_solve;
   return solvable || !rules(method, 1, 1).local.solve;
 }
 inline bool has_engine(const MethodCase& method, const LossCase& loss, const std::string& engine) {

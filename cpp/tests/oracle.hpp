@@ -130,7 +130,7 @@ class Oracle {
       const auto u = outputs(j, model);
       for (Index c = 0; c < g.cols(); ++c) {
         const auto e =
-            static_cast<double>(loss_.negative_derivative(u.data(), p.targets_for(loss_)[j], c));
+            static_cast<double>(loss_.negative_derivative_of(u.data(), p.targets_for(loss_), j, c));
         const double omega = p.row_weights.size() ? p.row_weights[j] : 1.0;
         for (Index f = 0; f < g.rows(); ++f)
           g(f, c) -= omega * e * p.rows(j, f) / static_cast<double>(rows.size());
@@ -225,18 +225,19 @@ class Oracle {
   // independent.
   Model solve(Index i) const {
     Model model = w;
-    Vector<double> lambda = Vector<double>::Zero(size(i));
+    Matrix<double> lambda = Matrix<double>::Zero(size(i), w.cols());
     for (double moved = 1; moved > 1e-14;) {
       moved = 0;
-      for (Index j = 0; j < size(i); ++j) {
-        const auto row = p.rows.row(p.offsets[at(i)] + j);
-        const double want = loss_.signed_rows ? 1 : p.targets[p.offsets[at(i)] + j];
-        double change = (want - row.dot(model.col(0))) / row.squaredNorm();
-        if (loss_.signed_rows) change = std::max(change, -lambda[j]);
-        lambda[j] += change;
-        model.col(0) += change * row.transpose();
-        moved = std::max(moved, std::abs(change));
-      }
+      for (Index c = 0; c < w.cols(); ++c)
+        for (Index j = 0; j < size(i); ++j) {
+          const auto row = p.rows.row(p.offsets[at(i)] + j);
+          const double want = loss_.signed_rows ? 1 : p.targets(p.offsets[at(i)] + j, c);
+          double change = (want - row.dot(model.col(c))) / row.squaredNorm();
+          if (loss_.signed_rows) change = std::max(change, -lambda(j, c));
+          lambda(j, c) += change;
+          model.col(c) += change * row.transpose();
+          moved = std::max(moved, std::abs(change));
+        }
     }
     return model;
   }

@@ -54,7 +54,8 @@ struct Given {
 // The arrays that a Data looks at, for every loss.
 struct Problem {
   RowMatrix<double> rows;
-  Vector<double> targets, labels;  // numbers, and classes 0 to C - 1
+  Matrix<double> targets;  // N x C
+  Vector<double> labels;   // classes 0 to C - 1
   std::vector<Index> offsets;
   Vector<double> weights;
   Matrix<double> starts;                 // d x C
@@ -70,8 +71,9 @@ struct Problem {
       largest = std::max(largest, offsets[i] - offsets[i - 1]);
     return largest;
   }
-  const Vector<double>& targets_for(const LossCase& loss) const {
-    return loss.outputs > 1 ? labels : targets;
+  MatrixView<double> targets_for(const LossCase& loss) const {
+    const double* first = loss.outputs > loss.targets() ? labels.data() : targets.data();
+    return {first, targets.rows(), loss.targets()};
   }
   Matrix<double> start(const LossCase& loss) const { return starts.leftCols(loss.outputs); }
   std::shared_ptr<const RowSource> source() const {
@@ -79,7 +81,7 @@ struct Problem {
     return dense_rows(RowsView<double>(rows.data(), rows.rows(), rows.cols()));
   }
   Data data(const LossCase& loss) const {
-    const auto& t = targets_for(loss);
+    const auto t = targets_for(loss);
     return Data(source(), VectorView<double>(t.data(), t.size()), offsets, weights,
                 VectorView<double>(row_weights.data(), row_weights.size()), free_intercept,
                 sharing);
@@ -95,11 +97,13 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features,
   const Index samples = p.offsets.back(), clients = static_cast<Index>(sizes.size());
   p.rows = RowMatrix<double>::NullaryExpr(
       samples, features, [&](Index, Index) { return random() / std::sqrt(double(features) / 4); });
-  p.targets = random.vector(samples);
+  p.targets.resize(samples, classes);
+  p.targets.col(0) = random.vector(samples);
   p.labels = (random.vector(samples).array() * 1.5 + 1.5).floor();
   p.weights = random.vector(clients).array() + 1.1;
   p.weights /= p.weights.sum();
   p.starts = random.matrix(features, classes);
+  p.targets.rightCols(classes - 1) = random.matrix(samples, classes - 1);
   return p;
 }
 

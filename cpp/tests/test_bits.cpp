@@ -41,11 +41,11 @@ struct Shifted {
   Shifted(const Problem& p, const LossCase& loss, Index shift)
       : room(static_cast<double*>(std::aligned_alloc(128, bytes(p))), &std::free) {
     std::copy_n(p.rows.data(), p.rows.size(), room.get() + shift);
-    const auto& wanted = p.targets_for(loss);
+    const auto wanted = p.targets_for(loss);
     std::copy_n(wanted.data(), wanted.size(), targets(p) + shift);
     data = std::make_unique<Data>(
         dense_rows(RowsView<double>(room.get() + shift, p.rows.rows(), p.rows.cols())),
-        VectorView<double>(targets(p) + shift, p.targets.size()), p.offsets, p.weights);
+        VectorView<double>(targets(p) + shift, wanted.size()), p.offsets, p.weights);
   }
   static std::size_t bytes(const Problem& p) {
     return (static_cast<std::size_t>(p.rows.size() + p.targets.size()) * 8 / 128 + 4) * 128;

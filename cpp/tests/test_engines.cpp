@@ -287,6 +287,54 @@ TEST_CASE("clients that seldom take part follow the plain loops, whatever the se
     }
 }
 
+TEST_CASE("an output of regression is as exact as alone, in whatever units the others are") {
+  const std::vector<double> units{1, 1e5, 1e-5};
+  constexpr int rounds = 6;
+  const auto weights = [](const Problem& p, const Case& c, std::int64_t steps) {
+    const Data data = p.data(c.loss);
+    const Inputs inputs(p, rounds, true, 0.3);
+    const auto engine = make_engine(data, p.start(c.loss), c.options(p.clients(), steps));
+    Stop stop(nullptr);
+    Team::run(2, [&](Team& team) {
+      REQUIRE(engine->prepare(team, stop));
+      for (int k = 0; k < rounds; ++k)
+        REQUIRE(engine->round(inputs.plan(k), team, stop) == Outcome::done);
+    });
+    return engine->weights();
+  };
+  for (const auto* name : {"squared", "huber", "poisson"}) {
+    const bool scales = name == std::string("squared");
+    const auto is_case = [&](bool independent) {
+      return *std::find_if(losses.begin(), losses.end(), [&](const LossCase& loss) {
+        return loss.name == name && loss.independent == independent;
+      });
+    };
+    const LossCase all = is_case(true), alone = is_case(false);
+    for (const Index features : {9, 64})
+      for (const std::int64_t steps : {6, 12, 60}) {
+        Problem p = make_problem({9, 3, 130}, features);
+        for (Index c = 0; c < classes; ++c) {
+          p.targets.col(c) *= scales ? units[std::size_t(c)] : 1;
+          p.starts.col(c) *= scales ? units[std::size_t(c)] : 1;
+        }
+        for_each_engine(all, methods.front(),
+                        [&](const Case& c) {
+                          CAPTURE(steps);
+                          const Matrix<double> got = weights(p, c, steps);
+                          for (Index k = 0; k < classes; ++k) {
+                            Problem own = p;
+                            own.targets.col(0) = p.targets.col(k);
+                            own.starts.col(0) = p.starts.col(k);
+                            const Case one{alone, c.method, c.engine, c.single};
+                            CHECK(relative_error(got.col(k), weights(own, one, steps)) <
+                                  (c.single ? 1e-5 : 1e-13));
+                          }
+                        },
+                        {"gram", "hybrid", "primal"});
+      }
+  }
+}
+
 TEST_CASE("corrections written elsewhere follow the plain loops") {
   const Problem p = make_problem({1, 7, 3, 10}, 9);
   const MethodCase fedlin{"FedLin", [](LocalRule& local, ServerRule&) {
@@ -463,6 +511,22 @@ TEST_CASE("what does not fit is refused") {
   }
 }
 
+TEST_CASE("several targets of a row want a loss and a start with as many outputs") {
+  const Problem p = make_problem({4, 2}, 3);
+  const auto several = std::find_if(losses.begin(), losses.end(),
+                                    [](const LossCase& loss) { return loss.independent; });
+  const Data data = p.data(*several);
+  const auto refused = [&](const char* why, const std::string& loss, Index columns) {
+    const EngineOptions options{"gram", loss, false, rules(methods.front(), 2, 1).local, {}};
+    CHECK_THROWS_WITH_AS(make_engine(data, Matrix<double>::Zero(3, columns), options), why,
+                         std::invalid_argument);
+  };
+  const char* one = "targets: want one of each row for this loss";
+  for (const auto* loss : {"exponential", "squared_hinge", "softmax"}) refused(one, loss, classes);
+  for (const Index columns : {1, 2, 4})
+    refused("init: want one column for each target of a row", "squared", columns);
+}
+
 TEST_CASE("data whose parts do not fit is refused") {
   const Problem good = make_problem({4, 2}, 3);
   const auto refused = [&](auto change, const char* why) {
@@ -471,7 +535,7 @@ TEST_CASE("data whose parts do not fit is refused") {
     CHECK_THROWS_WITH_AS(p.data(losses.front()), why, std::invalid_argument);
   };
   const char* misfit = "data: rows, targets, offsets and weights do not fit";
-  refused([](Problem& p) { p.targets.conservativeResize(5); }, misfit);
+  refused([](Problem& p) { p.targets.conservativeResize(5, 1); }, misfit);
   refused([](Problem& p) { p.weights.conservativeResize(1); }, misfit);
   refused([](Problem& p) { p.weights.conservativeResize(3); }, misfit);
   refused([](Problem& p) { p.offsets = {0, 4, 5}; }, misfit);

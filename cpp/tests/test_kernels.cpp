@@ -22,7 +22,8 @@ struct Client {
   RowMatrix<Real> rows;
   std::shared_ptr<LargeArray<Real>> memory;  // of the gram, also of copies
   PaddedGram<Real> gram;
-  Vector<Real> targets, row_weights;
+  Matrix<Real> targets;  // n x C, or n x 1
+  Vector<Real> row_weights;
   Matrix<double> start;          // w_k
   Matrix<Real> correction_step;  // eta q
   Real step = Real(0.3);
@@ -36,12 +37,15 @@ struct Client {
     memory = std::make_shared<LargeArray<Real>>(PaddedGram<Real>::space(n));
     gram.place(n, memory->data());
     gram.values() = rows.lazyProduct(rows.transpose());
-    Vector<double> y = random.vector(n);
-    if (loss.outputs > 1) y = (y.array() * 1.5 + 1.5).floor();
+    Matrix<double> y = random.matrix(n, loss.targets());
+    if (loss.outputs > loss.targets()) y = (y.array() * 1.5 + 1.5).floor();
     targets = y.cast<Real>();
     start = random.matrix(d, loss.outputs);
     correction_step = (0.1 * random.matrix(d, loss.outputs)).cast<Real>();
     row_weights = (random.vector(padded<Real>(n)).array() + 1.2).template cast<Real>();
+  }
+  Targets<Real> all_targets() const {
+    return {targets.data(), targets.cols() > 1 ? targets.rows() : 0};
   }
   RowsView<Real> view() const { return RowsView<Real>(rows.data(), rows.rows(), rows.cols()); }
 };
@@ -92,6 +96,7 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
     for (Index f = 0; f < d; ++f) m += double(c.rows(j, f)) * (c.start(f, k) + out.delta(f, k));
     return m;
   };
+  const Matrix<double> y = c.targets.template cast<double>();
   auto deal = dealer(n);
   for (std::int64_t l = 0; l < steps; ++l) {
     Matrix<double> e = Matrix<double>::Zero(n, outputs);
@@ -102,7 +107,8 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
       for (Index k = 0; k < outputs; ++k) u.push_back(margin(j, k));
       for (Index k = 0; k < outputs; ++k)
         e(j, k) += (mode.weighted ? double(c.row_weights[j]) : 1.0) *
-                   static_cast<double>(loss.negative_derivative(u.data(), double(c.targets[j]), k));
+                   static_cast<double>(loss.negative_derivative_of(
+                       u.data(), MatrixView<double>(y.data(), y.rows(), y.cols()), j, k));
     }
     out.sums = keep * out.sums + e;
     out.delta *= keep;
@@ -134,13 +140,14 @@ Steps span(const Client<Real>& c, const LossCase& loss, Mode mode, const Pieces&
                delta = base, scratch = base, sums = Matrix<Real>::Zero(n, loss.outputs);
   base.topRows(n) = start.template cast<Real>();
   shift.topRows(n) = c.rows.lazyProduct(c.correction_step);
-  const Vector<double> targets = c.targets.template cast<double>();
-  kernels.values_at_start(start.data(), targets.data(), n, loss.outputs, stride, at_start.data());
+  const Matrix<double> targets = c.targets.template cast<double>();
+  kernels.values_at_start(start.data(), {targets.data(), targets.cols() > 1 ? n : 0}, n,
+                          loss.outputs, stride, at_start.data());
   const SpanClient<Real> client{
-      {&c.gram, nullptr, n}, c.targets.data(), mode.weighted ? c.row_weights.data() : nullptr,
-      loss.outputs,          c.step,           mode.prox ? c.decay : 0.0,
-      base.data(),           at_start.data(),  mode.corrected ? shift.data() : nullptr,
-      delta.data(),          scratch.data(),   sums.data()};
+      {&c.gram, nullptr, n}, c.all_targets(), mode.weighted ? c.row_weights.data() : nullptr,
+      loss.outputs,          c.step,          mode.prox ? c.decay : 0.0,
+      base.data(),           at_start.data(), mode.corrected ? shift.data() : nullptr,
+      delta.data(),          scratch.data(),  sums.data()};
   if (ladder) {
     double tau = 0;
     for (std::int64_t l = 0; l < ladder->steps; ++l) tau += std::pow(1 - client.decay, double(l));
@@ -170,7 +177,7 @@ Steps primal(const Client<Real>& c, const LossCase& loss, Mode mode, const Piece
   PrimalScratch<Real> scratch(d, loss.outputs, mode.batch);
   const PrimalClient<Real> client{c.view(),
                                   nullptr,
-                                  c.targets.data(),
+                                  c.all_targets(),
                                   mode.weighted ? c.row_weights.data() : nullptr,
                                   loss.outputs,
                                   c.step,

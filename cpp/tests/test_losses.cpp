@@ -10,13 +10,13 @@ namespace {
 
 // The core's own functions of a loss, by its name in the registry.
 struct Functions {
-  double (*loss_value)(const double*, Index, Index, double);
-  void (*derivatives)(const double*, const double*, Index, Index, double*);
-  void (*derivatives_float)(const float*, const float*, Index, Index, float*);
+  double (*loss_value)(const double*, Index, Index, Targets<double>);
+  void (*derivatives)(const double*, Targets<double>, Index, Index, double*);
+  void (*derivatives_float)(const float*, Targets<float>, Index, Index, float*);
   bool signed_rows, multiclass;
 
   // Of a loss of one output.
-  double value(double m, double y) const { return loss_value(&m, 1, 1, y); }
+  double value(double m, double y) const { return loss_value(&m, 1, 1, &y); }
   double negative_derivative(double m, double y) const {
     double e;
     derivatives(&m, &y, 1, 1, &e);
@@ -26,6 +26,10 @@ struct Functions {
     float e;
     derivatives_float(&m, &y, 1, 1, &e);
     return e;
+  }
+  // Of classes, whose outputs are `stride` apart.
+  double value(const double* u, Index stride, double y) const {
+    return loss_value(u, stride, classes, &y);
   }
 };
 
@@ -232,7 +236,7 @@ TEST_CASE_TEMPLATE("softmax agrees with its formulas far into both tails", Real,
       }
       REQUIRE(std::abs(e.row(j).sum()) <= 2 * std::numeric_limits<Real>::epsilon());
       const Matrix<double> row = u.row(j).template cast<double>();
-      REQUIRE(relative(core.loss_value(row.data(), 1, classes, static_cast<double>(own)),
+      REQUIRE(relative(core.value(row.data(), 1, static_cast<double>(own)),
                        softmax.value(wide.u, static_cast<long double>(own))) < 2e-14);
     }
   }
@@ -247,7 +251,7 @@ TEST_CASE("softmax of outputs too far apart for a power is finite") {
   want << 0, 0, 0, -1, 1, 0, 0, -0.5, 0.5;
   CHECK(e.isApprox(want, 0));
   const auto core = functions("softmax");
-  const auto value = [&](Index j) { return core.loss_value(&u(j, 0), 3, classes, y[j]); };
+  const auto value = [&](Index j) { return core.value(&u(j, 0), 3, y[j]); };
   CHECK(value(0) == 0);
   CHECK(value(1) == 2e300);
   CHECK(value(2) == doctest::Approx(std::log(2.0)).epsilon(1e-15));
@@ -275,9 +279,7 @@ TEST_CASE("softmax has the derivative of its values, and it is monotone") {
       Matrix<double> up = u, down = u;
       up(0, c) += h;
       down(0, c) -= h;
-      const auto value = [&](const Matrix<double>& at) {
-        return core.loss_value(at.data(), 1, classes, y[0]);
-      };
+      const auto value = [&](const Matrix<double>& at) { return core.value(at.data(), 1, y[0]); };
       CHECK(-e(0, c) == doctest::Approx((value(up) - value(down)) / (2 * h)).epsilon(1e-8));
     }
     CHECK((e - derivatives<double>(v, y)).cwiseProduct(u - v).sum() <= 0);
@@ -293,10 +295,10 @@ TEST_CASE("softmax keeps NaN in any place, and takes -inf for a class that is ru
       Matrix<double> u{{0.5, -1.0, 2.0}};
       u(0, c) = std::numeric_limits<double>::quiet_NaN();
       CHECK(derivatives<double>(u, y).array().isNaN().all());
-      CHECK(std::isnan(core.loss_value(u.data(), 1, classes, double(own))));
+      CHECK(std::isnan(core.value(u.data(), 1, double(own))));
       u(0, c) = -inf;
       CHECK(derivatives<double>(u, y).allFinite());
-      const double value = core.loss_value(u.data(), 1, classes, double(own));
+      const double value = core.value(u.data(), 1, double(own));
       CHECK((value == inf) == (own == c));
       CHECK(value > 0);
     }

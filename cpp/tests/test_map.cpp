@@ -111,8 +111,8 @@ TEST_CASE("a frozen round takes the first derivative for all steps") {
           std::vector<long double> u;
           for (Index c = 0; c < loss.outputs; ++c) u.push_back(margins(j, c));
           for (Index c = 0; c < loss.outputs; ++c) {
-            const auto e =
-                static_cast<double>(loss.negative_derivative(u.data(), p.targets_for(loss)[j], c));
+            const auto e = static_cast<double>(
+                loss.negative_derivative_of(u.data(), p.targets_for(loss), j, c));
             const double want = p.weights[i] * tau * lr / double(data.size(i)) * e;
             CHECK(changes.at(0)(j, c) == doctest::Approx(want).epsilon(1e-12));
           }

@@ -116,7 +116,7 @@ Problem part(const Problem& p, const std::vector<Index>& clients) {
     own.weights[static_cast<Index>(k)] = p.weights[clients[k]];
   }
   own.rows = p.rows(rows, Eigen::all);
-  own.targets = p.targets(rows);
+  own.targets = p.targets(rows, Eigen::all);
   own.labels = p.labels(rows);
   if (p.row_weights.size()) own.row_weights = p.row_weights(rows);
   own.starts = p.starts;

@@ -35,7 +35,7 @@ struct Fixture {
       for (Index j = first(i); j < first(i + 1); ++j)
         total += omega(j) * static_cast<long double>(p.weights[i]) /
                  static_cast<long double>(size(i)) *
-                 loss.value(outputs(j, model).data(), p.targets_for(loss)[j]);
+                 loss.value_of(outputs(j, model).data(), p.targets_for(loss), j);
     return static_cast<double>(total) + l2 / 2 * penalised(model).squaredNorm();
   }
 
@@ -52,8 +52,8 @@ struct Fixture {
     for (Index j = first(i); j < first(i + 1); ++j)
       for (Index c = 0; c < g.cols(); ++c)
         g.col(c) -= omega(j) *
-                    static_cast<double>(loss.negative_derivative(outputs(j, model).data(),
-                                                                 p.targets_for(loss)[j], c)) /
+                    static_cast<double>(loss.negative_derivative_of(outputs(j, model).data(),
+                                                                    p.targets_for(loss), j, c)) /
                     static_cast<double>(size(i)) * p.rows.row(j).transpose();
     return g;
   }
@@ -65,8 +65,9 @@ struct Fixture {
       const auto take = [&](long double m) {
         smallest = std::min(smallest, static_cast<double>(m));
       };
-      if (loss.outputs == 1) {
-        take(u[0] * (loss.signed_rows ? 1 : p.targets[j]));
+      if (loss.outputs == loss.targets()) {
+        for (Index c = 0; c < loss.outputs; ++c)
+          take(u[std::size_t(c)] * (loss.signed_rows ? 1 : p.targets(j, c)));
         continue;
       }
       const auto own = static_cast<std::size_t>(p.labels[j]);
@@ -182,7 +183,7 @@ TEST_CASE_FIXTURE(Fixture, "gradients that are 0 have no direction") {
   // One client's rows are met exactly: its gradient is 0, and it counts for 0 in the alignment.
   const LossCase& squared = losses[2];
   const auto measured = [&](const std::vector<Index>& met) {
-    for (const Index i : met) p.targets.segment(first(i), size(i)).setZero();
+    for (const Index i : met) p.targets.middleRows(first(i), size(i)).setZero();
     const Data own_data = p.data(squared);
     Shown zero(own_data, Matrix<double>::Zero(12, 1));
     Recorder recorder(own_data, "squared", {}, {});

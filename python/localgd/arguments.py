@@ -71,7 +71,7 @@ def check_dtype(dtype: Any) -> str:
 def check_init(init: Any, problem: Problem) -> np.ndarray:
     """w_0 as (d, C), zeros if not given."""
     if init is None:
-        return np.zeros((problem.n_features, problem.n_classes))
+        return np.zeros((problem.n_features, problem.n_outputs))
     if problem.kernel:
         raise UnsupportedError("init: a kernel problem has no weights; its runs begin at 0")
     return _model("init", init, problem)
@@ -98,5 +98,7 @@ def _model(name: str, value: Any, problem: Problem) -> np.ndarray:
             raise ValueError(
                 f"{name}: got {len(model)} numbers; want {problem.n_features}, one per feature"
             )
-        raise ValueError(f"{name}: got shape {model.shape}; want {shape}, one column per class")
-    return model.reshape(problem.n_features, problem.n_classes)
+        raise ValueError(
+            f"{name}: got shape {model.shape}; want {shape}, one column per class or target"
+        )
+    return model.reshape(problem.n_features, problem.n_outputs)

@@ -60,6 +60,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
             "n_samples": problem.n_samples,
             "n_features": problem.n_features,
             "intercept": problem.intercept or "none",
+            **({} if problem.y.ndim == 1 else {"n_outputs": problem.n_outputs}),
             **({} if problem.labels is None else {"labels": list(problem.labels)}),
             **(
                 {}

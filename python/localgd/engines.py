@@ -77,7 +77,7 @@ def forecasts(
     found: dict[str, Any] = core.forecast(
         problem.offsets,
         problem.n_features,
-        outputs=problem.n_classes,
+        outputs=problem.n_outputs,
         loss=LOSSES[loss].core,
         single=itemsize == 4,
         steps=rule.core_steps(problem.n_clients),

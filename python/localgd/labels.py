@@ -21,6 +21,7 @@ __all__ = [
     "Label",
     "Targets",
     "about_labels",
+    "about_targets",
     "as_targets",
     "join_labels",
     "numbers_of_labels",
@@ -38,8 +39,8 @@ Label = bool | int | float | str
 class Targets(NamedTuple):
     """Labels as numbers, float64 of shape (N,), the task, and the user's labels in their order.
 
-    ``labels``: of -1 and +1, or of 0, 1, …, C - 1; None for regression. ``guess``: what was taken
-    for granted, or empty.
+    Of regression also (N, C), several targets of each row. ``labels``: of -1 and +1, or of 0, 1, …,
+    C - 1; None for regression. ``guess``: what was taken for granted, or empty.
     """
 
     y: np.ndarray
@@ -59,7 +60,10 @@ class Targets(NamedTuple):
 
 
 def read_label_array(name: str, y: Any) -> np.ndarray:
-    """Labels of any library, shape (N,): booleans, integers, finite floats, or texts as objects."""
+    """Labels of any library, shape (N,): booleans, integers, finite floats, or texts as objects.
+
+    Numbers also of shape (N, C): several targets of each row.
+    """
     # Of a list of texts and numbers NumPy would make texts.
     array = check.array_of(name, y)
     if array.dtype.kind in "SU" and isinstance(y, list | tuple):
@@ -69,7 +73,8 @@ def read_label_array(name: str, y: Any) -> np.ndarray:
         array = _plain(name, array)
     if array.dtype.kind not in "biufO":
         raise TypeError(f"{name}: got dtype {array.dtype}; want numbers, booleans or texts")
-    check.dimensions(name, array, 1)
+    if array.ndim != 2 or array.dtype.kind not in "iuf" or not array.shape[1]:
+        check.dimensions(name, array, 1)
     if array.dtype.kind == "f":
         array = array.astype(np.float64, copy=False)
         check.finite(name, array)
@@ -84,6 +89,13 @@ def join_labels(name: str, parts: Sequence[np.ndarray]) -> np.ndarray:
         raise TypeError(
             f"{name}: client {i} has texts as labels and client {j} numbers; want one kind"
         )
+    shapes = [part.shape[1:] for part in parts]
+    for i, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"{name}: client {i} has {about_targets(shape)} and client 0 "
+                f"{about_targets(shapes[0])}; want as many on every client"
+            )
     return np.concatenate(parts)
 
 
@@ -94,6 +106,8 @@ def as_targets(name: str, y: np.ndarray, task: str | None, labels: Any = None) -
     """
     if task is not None:
         check.one_of("task", task, TASKS)
+    if y.ndim > 1:
+        return _of_outputs(name, y, task, labels)
     if labels is not None:
         return _in_given_order(name, y, task, labels)
     texts = y.dtype == object
@@ -124,9 +138,21 @@ def as_targets(name: str, y: np.ndarray, task: str | None, labels: Any = None) -
 
 
 def numbers_of_labels(
-    name: str, y: np.ndarray, task: str, labels: Sequence[Label] | None
+    name: str,
+    y: np.ndarray,
+    task: str,
+    labels: Sequence[Label] | None,
+    shape: tuple[int, ...] = (),
 ) -> np.ndarray:
-    """Other labels as the numbers that a problem with these made of its own, float64 (N,)."""
+    """Other labels as the numbers that a problem with these made of its own, float64 (N,).
+
+    ``shape``: of the targets of a row, () or (C,).
+    """
+    if y.shape[1:] != shape:
+        raise ValueError(
+            f"{name}: rows have {about_targets(y.shape[1:])}; the problem's have "
+            f"{about_targets(shape)}"
+        )
     if task == "regression" or labels is None:
         return as_targets(name, y, "regression").y
     found, index = _distinct(y)
@@ -138,6 +164,25 @@ def numbers_of_labels(
                 f"{name}: label {label!r} at row {row}; the problem has {_listed(labels)}"
             )
     return _coded(np.array([place[label] for label in found])[index], task)
+
+
+def about_targets(shape: tuple[int, ...]) -> str:
+    """How many numbers or labels a row has."""
+    return f"{shape[0]} targets" if shape else "one label or target"
+
+
+def _of_outputs(name: str, y: np.ndarray, task: str | None, labels: Any) -> Targets:
+    """Several numbers to predict of each row; classes have one label."""
+    if task in ("binary", "multiclass") or labels is not None:
+        raise ValueError(
+            f"{name}: got an array of shape {y.shape}; want one label of each row, shape (N,)"
+        )
+    if task is None and (y == np.rint(y)).all():
+        raise ValueError(
+            f"{name}: got an array of shape {y.shape}, of whole numbers; want one label of each "
+            "row, shape (N,), or task='regression' for numeric targets"
+        )
+    return Targets(y.astype(np.float64), "regression", None)
 
 
 def places_of(y: np.ndarray, task: str) -> np.ndarray:
@@ -180,6 +225,7 @@ def _guess(name: str, values: Sequence[Label]) -> str:
 
 def _in_given_order(name: str, y: np.ndarray, task: str | None, labels: Any) -> Targets:
     order = read_label_array("labels", labels)
+    check.dimensions("labels", order, 1)
     values, _ = _distinct(order)
     if len(values) < len(order):
         raise ValueError(f"labels: got {order.tolist()!r}; want each label once")

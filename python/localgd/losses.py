@@ -45,6 +45,8 @@ class Tail:
 class BaseLoss:
     """``ℓ(u, y)`` of the scores u = x·w of rows and their labels, (N,), or u (N, C) for classes.
 
+    Of several targets both are (N, C), and the loss of a row is the sum over them.
+
     Values and derivatives are those of the core. A loss whose second derivatives are known has a
     class of its own.
 
@@ -107,6 +109,10 @@ class BaseLoss:
     def values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         """ℓ of each row, (N,)."""
         return self._of_core(u, y)[0]
+
+    def row_values(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The same of rows of one target or of several, (N,)."""
+        return self.values(u, y) if y.ndim == 1 else self._of_core(u, y)[0]
 
     def slopes(self, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The derivative by the scores, of their shape."""

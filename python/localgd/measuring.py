@@ -181,7 +181,7 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
     found, y = check_rows("test", X, y)
     ones = problem.intercept is not None
     X = fitting_rows("test: X", found, problem.n_features - ones, problem.feature_names)
-    y = numbers_of_labels("test: y", y, problem.task, problem.labels)
+    y = numbers_of_labels("test: y", y, problem.task, problem.labels, problem.y.shape[1:])
     return with_ones(X) if ones else X, y
 
 

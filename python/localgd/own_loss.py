@@ -191,7 +191,9 @@ class Loss(BaseLoss):
 
     def _call(self, which: str, u: np.ndarray, y: np.ndarray) -> np.ndarray:
         function = self._functions[which]
-        return function(y * u) if self.signed else function(u, np.broadcast_to(y, u.shape))
+        if self.signed:
+            return function(y * u)
+        return function(u.ravel(), np.broadcast_to(y, u.shape).ravel()).reshape(u.shape)
 
     def _fingerprint(self) -> str:
         """By rounded numbers: those of another NumPy may end in another digit."""

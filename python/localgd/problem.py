@@ -56,12 +56,12 @@ class Problem:
     Parameters
     ----------
     clients : sequence of (X_i, y_i)
-        One pair per client: rows ``(n_i, d)`` and labels ``(n_i,)``. Sizes may differ, no client
-        may be empty. Rows are an array of real numbers, a table of pandas, polars or Arrow, a
-        tensor of PyTorch or JAX, or of scipy.sparse; float32 stays float32, float16 becomes
-        float32, other numbers float64. Rows that come as they are stored (one client after the
-        other, in C order) are not copied, unless they are few: they must not be written to as long
-        as the problem is used.
+        One pair per client: rows ``(n_i, d)`` and labels ``(n_i,)``, or ``(n_i, C)`` for C targets
+        of regression. Sizes may differ, no client may be empty. Rows are an array of real numbers,
+        a table of pandas, polars or Arrow, a tensor of PyTorch or JAX, or of scipy.sparse; float32
+        stays float32, float16 becomes float32, other numbers float64. Rows that come as they are
+        stored (one client after the other, in C order) are not copied, unless they are few: they
+        must not be written to as long as the problem is used.
     weights : "samples", "equal" or array of shape (M,), default "samples"
         The p_i: V_i/ΣV (n_i/N), 1/M, or given numbers ≥ 0, divided by their sum. With "samples",
         as in FedAvg, every row counts the same: f is the mean loss of the pooled rows. With "equal"
@@ -70,7 +70,7 @@ class Problem:
         Inferred from the labels if not given: binary for booleans, two texts, two integers, or
         where each label is -1 or +1; multiclass for more texts, and for integers that are 0, 1, …,
         C - 1 with C ≥ 3, each of which occurs; regression if some label is not an integer. Other
-        integers are ambiguous and refused.
+        integers, and all in an array (N, C), are ambiguous and refused.
     labels : sequence, optional
         All labels in the order of -1 and +1, or of the classes 0, 1, …, C - 1. By default those
         that occur, sorted: of two the smaller is -1.
@@ -95,7 +95,7 @@ class Problem:
         Whether ``X`` is in CSR.
     dtype : numpy.dtype
         That of ``X``.
-    y : ndarray of shape (N,), float64, read-only
+    y : ndarray of shape (N,) or (N, C), float64, read-only
         -1 and +1, 0, 1, …, C - 1 or the targets.
     labels : tuple or None
         The labels that came, in the order of -1 and +1 or of 0, 1, …, C - 1; None for regression.
@@ -116,7 +116,10 @@ class Problem:
         Index of each stored row in the arrays that the problem was made from.
     task : str
     n_classes : int
-        C of a multiclass task, whose model is a matrix of shape (d, C); 1 for the other tasks.
+        C of a multiclass task; 1 for the other tasks.
+    n_outputs : int
+        Columns of a model: of several classes, and of several targets, it is a matrix of shape
+        (d, C); else it is a vector, and this is 1.
     intercept : str or None
     encoder : object or None
         What makes rows of tables like the one that the problem was made from, with the fitted
@@ -226,7 +229,7 @@ class Problem:
         ----------
         X : array of shape (N, d)
             As for :class:`Problem`; sorted by client unless they come in that order.
-        y : array of shape (N,)
+        y : array of shape (N,) or (N, C)
             Labels or targets, as for :class:`Problem`.
         clients : array of shape (N,)
             Integers or strings, of any library; the clients are ordered by sorted id.
@@ -298,8 +301,9 @@ class Problem:
         ----------
         frame : table of pandas, polars, Arrow or another library
             All columns that have no other role are features.
-        label : str or int
-            The column of labels: texts, booleans, numbers or categories.
+        label : str, int or list of these
+            The column of labels: texts, booleans, numbers or categories. A list: the columns of
+            several targets of regression.
         client : str, int or array of shape (N,), optional
             The column of client ids, or the ids. Without, one client holds all rows, to be dealt by
             ``lg.partition(problem, …)``.
@@ -412,7 +416,7 @@ class Problem:
         ----------
         K : array of shape (N, N)
             Symmetric and positive semidefinite.
-        y : array of shape (N,)
+        y : array of shape (N,) or (N, C)
             Labels or targets, as for :class:`Problem`.
         clients : array of shape (N,)
             One id per row, as for :meth:`from_arrays`.
@@ -447,7 +451,7 @@ class Problem:
 
         dtype = np.asarray(K).dtype
         K = check.real_array("K", K, 2)
-        if K.shape[0] != K.shape[1] or len(K) != np.size(y):
+        if K.shape[0] != K.shape[1] or len(K) != len(np.atleast_1d(y)):
             raise ValueError(
                 f"K, y: got shapes {K.shape} and {np.shape(y)}; want (N, N) and (N,), one label "
                 "for each row"
@@ -558,10 +562,9 @@ class Problem:
         ids, index = client_index(clients, len(targets.y))
         order = None if (index[1:] >= index[:-1]).all() else np.argsort(index, kind="stable")
         v = None if sample_weight is None else np.asarray(sample_weight)
-        if v is not None and v.shape != targets.y.shape:
-            raise ValueError(
-                f"sample_weight: got shape {v.shape}; want {targets.y.shape}, one for each row"
-            )
+        wanted = targets.y.shape[:1]
+        if v is not None and v.shape != wanted:
+            raise ValueError(f"sample_weight: got shape {v.shape}; want {wanted}, one for each row")
         problem = cls.__new__(cls)
         problem._set(
             [rows.X],
@@ -672,9 +675,14 @@ class Problem:
 
     @property
     def weights_shape(self) -> tuple[int, ...]:
-        """Shape of a model: (d,), or (d, C) for a multiclass task."""
-        d = self.n_features
-        return (d, self.n_classes) if self.task == "multiclass" else (d,)
+        """Shape of a model: (d,), or (d, C) for several classes or several targets."""
+        matrix = self.task == "multiclass" or self.y.ndim > 1
+        return (self.n_features, self.n_outputs) if matrix else (self.n_features,)
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of a model: C for several classes or several targets, else 1."""
+        return int(self.y.shape[1]) if self.y.ndim > 1 else self.n_classes
 
     @property
     def held(self) -> Problem:
@@ -848,6 +856,7 @@ class Problem:
         if self.shares_rows:
             sizes = "all of every client"
         task = f"{self.n_classes} classes" if self.task == "multiclass" else self.task
+        task += f" of {self.n_outputs} targets" if self.y.ndim > 1 else ""
         task += f" {said}" if (said := about_labels(self.task, self.labels)) else ""
         width = (
             f"kernel of rank {self.n_features}" if self.kernel else f"{self.n_features} features"

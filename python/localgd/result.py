@@ -204,7 +204,7 @@ class Run:
 
         Returns
         -------
-        ndarray of shape (n,), or (n, C) for several classes
+        ndarray of shape (n,), or (n, C) for several classes or targets
             Beyond 0 for the label +1; the largest is that of the likeliest class.
 
         Raises
@@ -238,7 +238,7 @@ class Run:
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n,), or (n, C) for several targets
             Labels as those that the problem was made from, or float64 numbers.
 
         Raises
@@ -421,7 +421,7 @@ def make_run(
     """
     problem = prepared.problem
     shape = prepared.weights_shape
-    if coefficients is not None and problem.task != "multiclass":
+    if coefficients is not None and len(problem.weights_shape) == 1:
         coefficients = coefficients[:, 0]
     return Run(
         weights=None if weights is None or problem.kernel else weights.reshape(shape),

@@ -37,6 +37,7 @@ class PaddedGram {
   Index size() const { return size_; }
   Index stride() const { return stride_; }  // of what add_product() moves
   Index bytes() const { return size_ * stride_ * static_cast<Index>(sizeof(Real)); }
+  bool arranged() const { return arranged_; }  // then it has add_product() alone
 
   auto values() const {
     return Eigen::Map<RowMatrix<Real>, 0, Eigen::OuterStride<>>(memory_, size_, size_,

@@ -8,6 +8,7 @@
 
 #include "../lanes.hpp"
 #include "facts.hpp"
+#include "targets.hpp"
 
 namespace localgd {
 
@@ -29,6 +30,18 @@ struct LossFunctions {
   bool has_exact_solve = false;
   // Set by a function that could not give its numbers: the round is given up.
   mutable std::atomic<bool> failed{false};
+
+  // l of n rows, the sum over their outputs, whose margins are `stride` apart.
+  Vector<double> values_of_rows(const double* margins, Index stride, Targets<double> targets,
+                                Index n, Index outputs) const {
+    Vector<double> sums(n), own(n);
+    values(margins, targets.column(0), n, sums.data());
+    for (Index k = 1; k < outputs; ++k) {
+      values(margins + k * stride, targets.column(k), n, own.data());
+      sums += own;
+    }
+    return sums;
+  }
 };
 
 // Which loss: one of the registry by its name, or one of functions.
@@ -79,21 +92,23 @@ template <class Real>
 struct CalledDerivatives {
   const LossFunctions* functions;
 
-  void operator()(const Real* margins, const Real* targets, Index n, Index /*outputs*/,
+  void operator()(const Real* margins, Targets<Real> targets, Index n, Index outputs,
                   Real* e) const {
-    derive_by(
-        *functions, n, [=](Index j) { return static_cast<double>(margins[j]); },
-        [=](Index j) { return static_cast<double>(targets[j]); },
-        [=](Index j, double of_row) { e[j] = static_cast<Real>(of_row); });
+    for (Index k = 0; k < outputs; ++k, margins += n, e += n)
+      derive_by(
+          *functions, n, [=](Index j) { return static_cast<double>(margins[j]); },
+          [y = targets.column(k)](Index j) { return static_cast<double>(y[j]); },
+          [=](Index j, double of_row) { e[j] = static_cast<Real>(of_row); });
   }
 };
 
 // Of margins in float64: what Real does not hold of them.
 template <class Real>
-void rest_of_margins(const double* margins, const double* /*targets*/, Index n, Index /*outputs*/,
-                     Index /*stride*/, Real* rest) {
-  for (Index j = 0; j < n; ++j)
-    rest[j] = static_cast<Real>(margins[j] - static_cast<double>(static_cast<Real>(margins[j])));
+void rest_of_margins(const double* margins, Targets<double> /*targets*/, Index n, Index outputs,
+                     Index stride, Real* rest) {
+  for (Index k = 0; k < outputs; ++k, margins += n, rest += stride)
+    for (Index j = 0; j < n; ++j)
+      rest[j] = static_cast<Real>(margins[j] - static_cast<double>(static_cast<Real>(margins[j])));
 }
 
 // The margin base + delta in float64, from what base lacks of it.

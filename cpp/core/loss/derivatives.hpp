@@ -8,10 +8,11 @@ namespace localgd {
 // e = -l' of n rows with the given margins, both n x C column by column.
 template <class Real>
 struct NegativeDerivatives {
-  void (*known)(const Real* margins, const Real* targets, Index n, Index outputs, Real* e);
+  void (*known)(const Real* margins, Targets<Real> targets, Index n, Index outputs, Real* e);
   CalledDerivatives<Real> called{nullptr};  // in its place, if there are functions
 
-  void operator()(const Real* margins, const Real* targets, Index n, Index outputs, Real* e) const {
+  void operator()(const Real* margins, Targets<Real> targets, Index n, Index outputs,
+                  Real* e) const {
     if (called.functions)
       called(margins, targets, n, outputs, e);
     else

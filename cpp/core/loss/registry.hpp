@@ -4,7 +4,8 @@
 //   name                 for Python, as what follows
 //   facts                see facts.hpp
 //   signed_rows          whether it is a function of y x.w alone: rows come with their sign
-//   multiclass           whether a row has several outputs; functions then take many rows at once
+//   multiclass           whether it is a function of several outputs; functions then take many rows
+//                        at once. Of other losses outputs are independent, each with targets
 //   exact                whether after_move() and change() need no exp
 //   value                l
 //   negative_derivative  -l'; of margins alone where targets do not count
@@ -46,37 +47,43 @@ auto with_chosen_loss(const LossChoice& loss, Visitor&& visitor) {
 
 // e = -l' for n rows with the given margins; both are n x C, column by column.
 template <class Loss, class Real>
-void negative_derivatives(const Real* margins, const Real* targets, Index n,
-                          [[maybe_unused]] Index outputs, Real* e) {
+void negative_derivatives(const Real* margins, Targets<Real> targets, Index n, Index outputs,
+                          Real* e) {
   if constexpr (Loss::multiclass) {
-    Loss::negative_derivatives(margins, targets, n, outputs, n, e);
+    Loss::negative_derivatives(margins, targets.column(0), n, outputs, n, e);
   } else {
-    for (Index j = 0; j < n; ++j) e[j] = Loss::negative_derivative(margins[j], targets[j]);
+    for (Index k = 0; k < outputs; ++k, margins += n, e += n) {
+      const Real* y = targets.column(k);
+      for (Index j = 0; j < n; ++j) e[j] = Loss::negative_derivative(margins[j], y[j]);
+    }
   }
 }
 
 // What after_move() needs of margins (n x C without gaps) to give derivatives close to them; the
 // columns of `at_start` are `stride` apart.
 template <class Loss, class Real>
-void values_at_start(const double* margins, const double* targets, Index n,
-                     [[maybe_unused]] Index outputs, [[maybe_unused]] Index stride,
-                     Real* at_start) {
+void values_at_start(const double* margins, Targets<double> targets, Index n, Index outputs,
+                     Index stride, Real* at_start) {
   if constexpr (Loss::multiclass) {
     Loss::values_at_start(margins, n, outputs, stride, at_start);
   } else {
-    for (Index j = 0; j < n; ++j)
-      at_start[j] = static_cast<Real>(Loss::at_start(margins[j], targets[j]));
+    for (Index k = 0; k < outputs; ++k, margins += n, at_start += stride) {
+      const double* y = targets.column(k);
+      for (Index j = 0; j < n; ++j)
+        at_start[j] = static_cast<Real>(Loss::at_start(margins[j], y[j]));
+    }
   }
 }
 
-// The loss of one row, whose outputs are `stride` apart.
+// The loss of one row, whose outputs are `stride` apart: the sum over those that are independent.
 template <class Loss>
-double loss_value(const double* margins, [[maybe_unused]] Index stride,
-                  [[maybe_unused]] Index outputs, double target) {
+double loss_value(const double* margins, Index stride, Index outputs, Targets<double> targets) {
   if constexpr (Loss::multiclass) {
-    return Loss::value(margins, stride, outputs, target);
+    return Loss::value(margins, stride, outputs, targets[0]);
   } else {
-    return Loss::value(*margins, target);
+    double sum = Loss::value(*margins, targets[0]);
+    for (Index k = 1; k < outputs; ++k) sum += Loss::value(margins[k * stride], *targets.column(k));
+    return sum;
   }
 }
 

@@ -9,6 +9,7 @@
 //   both     S <- keep S + G,   V' <- keep V' + step s H^T e + shift
 #pragma once
 
+#include "../loss/targets.hpp"
 #include "../steps/batches.hpp"
 #include "panels.hpp"
 
@@ -17,8 +18,8 @@ namespace localgd {
 template <class Real>
 struct NetworkClient {
   Index n, features, hidden, outputs;
-  const Real* rows;         // X_i, n x d, row by row
-  const Real* targets;      // n
+  const Real* rows;  // X_i, n x d, row by row
+  Targets<Real> targets;
   const Real* row_weights;  // omega, or null
   const Real* offsets;      // u_0, n x C column by column, or null
   bool signed_rows;         // the loss is one of y u
@@ -49,7 +50,7 @@ struct NetworkScratch {
   NetworkScratch(Index largest, Index batch, Index gathered, Index columns, Index outputs)
       : ahead(steps_ahead(batch)),
         drawn(static_cast<std::size_t>(ahead * batch)),
-        targets(batch),
+        targets(batch * outputs),
         u(largest * outputs),
         e(u.size()),
         activations(largest * columns),
@@ -62,7 +63,7 @@ struct NetworkScratch {
 
   std::int64_t ahead;                 // steps whose batches are drawn in one go
   std::vector<RowDealer::Row> drawn;  // rows of the batches ahead
-  Vector<Real> targets;               // of a batch
+  Vector<Real> targets;               // of a batch, for each output
   Vector<Real> u, e;                  // b x C, column by column
   Vector<Real> activations;           // H
   Vector<Real> pre_activations;       // P' of a step in the weights

@@ -20,8 +20,11 @@ void check(const Data& data, const RunRule& run, const NetworkOptions& options) 
   if (run.prox > 0 && local.correction && !local.correction->pulls())
     throw std::invalid_argument("prox: want 0 where clients start elsewhere");
   with_loss(options.loss, [&](auto loss) {
-    if (!loss.multiclass && network.outputs != 1)
-      throw std::invalid_argument("network: want one output for this loss");
+    const Index targets = data.targets_of_row();
+    if ((loss.multiclass || loss.signed_rows) && targets != 1)
+      throw std::invalid_argument("targets: want one of each row for this loss");
+    if (!loss.multiclass && network.outputs != targets)
+      throw std::invalid_argument("network: want one output for each target of a row");
     if (loss.multiclass) data.check_classes(network.outputs);
   });
 }

@@ -9,8 +9,8 @@ namespace localgd {
 
 // -l' of n rows, see loss/registry.hpp.
 template <class Real>
-using DerivativesOfRows = void (*)(const Real* margins, const Real* targets, Index n, Index outputs,
-                                   Real* e);
+using DerivativesOfRows = void (*)(const Real* margins, Targets<Real> targets, Index n,
+                                   Index outputs, Real* e);
 
 // Which index of the left factor of a product counts up in memory.
 enum class Stored { by_rows, by_columns };

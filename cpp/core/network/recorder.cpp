@@ -92,14 +92,15 @@ bool NetworkRecorder::record(std::int64_t round, std::int64_t participations,
 }
 
 double NetworkRecorder::loss(const Matrix<double>& u) const {
+  const Targets<double> targets = data_.targets_from(0);
   return groups_.sum(0.0, [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j) {
-      const double turned = u(j, 0) * (signed_rows_ ? data_.targets[j] : 1.0);
-      const double value = multiclass_
-                               ? loss_value_(u.data() + j, u.rows(), u.cols(), data_.targets[j])
-                               : loss_value_(&turned, 1, 1, data_.targets[j]);
+      const Targets<double> y = targets.from(j);
+      const double turned = u(j, 0) * y[0];
+      const double value = signed_rows_ ? loss_value_(&turned, 1, 1, y)
+                                        : loss_value_(u.data() + j, u.rows(), u.cols(), y);
       client += data_.weighted ? data_.row_weights[j] * value : value;
     }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
@@ -108,7 +109,7 @@ double NetworkRecorder::loss(const Matrix<double>& u) const {
 }
 
 double NetworkRecorder::smallest_margin(const Matrix<double>& u) const {
-  if (!multiclass_) return u.col(0).cwiseProduct(data_.targets).minCoeff();
+  if (!multiclass_) return u.reshaped().cwiseProduct(data_.targets).minCoeff();
   double smallest = std::numeric_limits<double>::infinity();
   for (Index j = 0; j < u.rows(); ++j) {
     const Index own = static_cast<Index>(data_.targets[j]);
@@ -144,9 +145,10 @@ void NetworkRecorder::client_gradient(const Matrix<double>& theta, const Outputs
               begin = data_.begin(i);
   const auto V = network_.second_layer(theta.data(), d);
   Matrix<double> u = at.u.middleRows(begin, n), e(n, C);
-  const auto y = data_.targets.segment(begin, n);
+  const Targets<double> targets = data_.targets_from(begin);
+  const VectorView<double> y(targets.column(0), n);
   if (signed_rows_) u.col(0).array() *= y.array();
-  derivatives_(u.data(), y.data(), n, C, e.data());
+  derivatives_(u.data(), targets, n, C, e.data());
   if (signed_rows_) e.col(0).array() *= y.array();
   if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(begin, n).array();
   e *= -network_.scale / static_cast<double>(n);

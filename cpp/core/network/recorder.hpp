@@ -52,7 +52,7 @@ class NetworkRecorder {
   const Groups groups_;
   double (*activation_)(double), (*slope_)(double);
   int degree_;  // of f in theta, or 0
-  double (*loss_value_)(const double*, Index, Index, double);
+  double (*loss_value_)(const double*, Index, Index, Targets<double>);
   NegativeDerivatives<double> derivatives_;
   bool signed_rows_, multiclass_;
   std::vector<std::int64_t> rounds_;

@@ -63,8 +63,8 @@ LOCALGD_ONE_COPY void add_outputs(Index rows, Index outputs, Index width, const 
 // e of the rows of a step, from u without s and u_0.
 template <class Real>
 LOCALGD_ONE_COPY void derivatives_of_rows(const NetworkClient<Real>& c, const StepRows& rows,
-                                          const Real* targets, DerivativesOfRows<Real> derivatives,
-                                          Real* u, Real* e) {
+                                          Targets<Real> targets,
+                                          DerivativesOfRows<Real> derivatives, Real* u, Real* e) {
   const Index b = rows.count;
   for (Index k = 0; k < c.outputs; ++k)
     for (Index t = 0; t < b; ++t) {
@@ -91,7 +91,7 @@ void gather_rows(const StepRows& rows, const Real* from, Index stride, Index cou
 // H of all panels, then e; moved: P', see activate().
 template <class Activation, class Real>
 void forward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
-             const UnitPanels<Real>& moved, bool gathered, const Real* targets,
+             const UnitPanels<Real>& moved, bool gathered, Targets<Real> targets,
              DerivativesOfRows<Real> derivatives) {
   const UnitPanels<Real> values{scratch.activations.data(), rows.count, c.start.columns},
       second{scratch.second.data(), c.outputs, c.start.columns};
@@ -202,14 +202,16 @@ void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
   for (std::int64_t l = 0; l < count; ++l, fresh = false) {
     const bool end = last && l + 1 == count;
     StepRows rows{c.n, nullptr};
-    const Real* targets = c.targets;
+    Targets<Real> targets = c.targets;
     if (dealer) {
       const std::int64_t dealt = l % scratch.ahead;
       if (dealt == 0)
         dealer->deal(std::min(scratch.ahead, count - l) * batch, scratch.drawn.data());
       rows = {batch, scratch.drawn.data() + dealt * batch};
-      for (Index t = 0; t < batch; ++t) scratch.targets[t] = c.targets[rows.of(t)];
-      targets = scratch.targets.data();
+      for (Index k = 0; k < c.outputs; ++k)
+        for (Index t = 0; t < batch; ++t)
+          scratch.targets[k * batch + t] = c.targets.column(k)[rows.of(t)];
+      targets = {scratch.targets.data(), batch};
       if (c.first && !(fresh && end))
         gather_rows(rows, span ? c.gram : c.rows, span ? c.gram_stride : c.features,
                     span ? c.n : c.features, scratch.gathered_rows.data());

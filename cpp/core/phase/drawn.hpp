@@ -94,7 +94,7 @@ class Drawn final : public Phase {
           wide(outputs),
           margins(batch * outputs),
           derivatives(margins.size()),
-          targets(batch) {}
+          targets(margins.size()) {}
 
     Index client = -1;
     Real alpha = 1, gamma = 0;
@@ -178,12 +178,13 @@ class Drawn final : public Phase {
       dealers_.of(i, thread).deal(std::min(at.ahead, round.steps_taken(i) - l) * size,
                                   at.rows.data());
     const RowDealer::Row* batch = at.rows.data() + dealt * size;
+    const Targets<Real> targets = clients().targets(i);
     for (Index t = 0; t < size; ++t) {
       const Index j = batch[t];
       const Range row{data().begin(i) + j, 1};
-      at.targets[t] = clients().targets(i)[j];
       rows().dots(row, model_->present().data(), C, at.wide.data());
       for (Index c = 0; c < C; ++c) {
+        at.targets[c * size + t] = targets.column(c)[j];
         Real moved;
         rows().multiply(row, at.v.data() + c * d, 1, &moved);
         double base, shift;
@@ -194,8 +195,8 @@ class Drawn final : public Phase {
         at.margins[c * size + t] = static_cast<Real>(base) + change;
       }
     }
-    clients().kernels().derivatives(at.margins.data(), at.targets.data(), size, C,
-                                    at.derivatives.data());
+    clients().kernels().derivatives(at.margins.data(), Targets<Real>(at.targets.data(), size), size,
+                                    C, at.derivatives.data());
     if (const Real* weights = clients().row_weights(i))
       weigh_drawn(weights, batch, size, C, size, at.derivatives.data());
     if (model_->intercepts()) move_intercept(round, i, batch, at);

@@ -34,17 +34,20 @@ class ExactSolves {
     if (solver.projection) solver.projection->restore(&active_order(data_.begin(client), 0));
   }
 
-  // b_i from the client's margins at w_k.
+  // b_i from the client's margins at w_k, into a column of N numbers for each output.
   template <class Margins>
   Outcome solve(Index client, const Margins& margins, double* multipliers, Stop& stop, int thread) {
     Solver& solver = at(client);
-    solver.numbers = margins.template cast<double>();
     if (solver.interpolation) {
-      solver.numbers =
-          data_.targets.segment(data_.begin(client), data_.size(client)) - solver.numbers;
-      solver.interpolation->solve(solver.numbers.data(), multipliers);
+      const Index n = data_.size(client);
+      const Targets<double> targets = data_.targets_from(data_.begin(client));
+      for (Index k = 0; k < margins.cols(); ++k, multipliers += data_.samples()) {
+        solver.numbers = VectorView<double>(targets.column(k), n) - margins.col(k);
+        solver.interpolation->solve(solver.numbers.data(), multipliers);
+      }
       return Outcome::done;
     }
+    solver.numbers = margins.col(0);
     switch (solver.projection->solve(solver.numbers.data(), multipliers, stop, thread)) {
       case Projected::done:
         return Outcome::done;
@@ -112,7 +115,7 @@ class Solves final : public Phase {
         clients_(model, round.rule()),
         groups_(round.groups()),
         solves_(model.clients().data(), of.loss) {
-    work_ = span_work(model.clients().data(), 1, round);
+    work_ = span_work(model.clients().data(), model.clients().outputs(), round);
   }
 
   bool prepare(Team& team, Stop& stop) override {
@@ -131,7 +134,7 @@ class Solves final : public Phase {
       SpanSpace<Real>& space = spaces_[static_cast<std::size_t>(thread)];
       clients_.start_margins(i, space);
       const Outcome outcome =
-          solves_.solve(i, clients_.margins(i, space).col(0), model_->changes(i), stop, thread);
+          solves_.solve(i, clients_.margins(i, space), model_->changes(i), stop, thread);
       if (outcome == Outcome::done) {
         clients_.finish_without_sums(round, i, space, thread);
       } else {

@@ -162,8 +162,8 @@ class SpanClients {
     if (at.offset != 0) m.array() -= at.offset;
     if (displaced_) m += columns(at.shift, n).template cast<double>();
     columns(at.base, n) = m.template cast<Real>();
-    clients_->kernels().values_at_start(m.data(), data_.targets.data() + data_.begin(i), n,
-                                        outputs_, padded<Real>(n), at.at_start.data());
+    clients_->kernels().values_at_start(m.data(), data_.targets_from(data_.begin(i)), n, outputs_,
+                                        padded<Real>(n), at.at_start.data());
     if (pulled_) columns(at.shift, n) *= static_cast<Real>(round.plan().lr);
     if (!shrinks_) return;
     if (!pulled_) std::fill_n(at.shift.data(), padded<Real>(n) * outputs_, Real(0));

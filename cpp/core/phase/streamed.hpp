@@ -276,7 +276,7 @@ class Streamed final : public Phase {
     };
     const auto start = [&](Real* before) {
       pass(1, at.gradients.data(), [&](Index first, Index count, int t, Real* gradient) {
-        kernels().primal_start(client, data().targets.data() + data().begin(i), at, first, count,
+        kernels().primal_start(client, data().targets_from(data().begin(i)), at, first, count,
                                block_of(t), before, gradient);
       });
     };

@@ -35,10 +35,10 @@ class Turns final : public Phase {
           row = entries_of_block<Real>(of.layout.size(i)) / n;
       round.add(Cost::steps, steps / turn);
       round.add(Cost::draws, steps * b);
-      if (of.outputs == 1)
-        round.add(Cost::derivatives, steps * drawn * sizeof(Real) / 8);
-      else
+      if (of.multiclass)
         round.add(Cost::exponentials, steps * drawn * of.columns());
+      else
+        round.add(Cost::derivatives, steps * drawn * of.columns() * sizeof(Real) / 8);
       round.add_flops<Real>(Cost::flops, steps * 2 * b * row * of.columns());
       round.read(steps * sizeof(Real) * b * row, sizeof(Real) * n * row * turn);
     }

@@ -44,7 +44,9 @@ class Clients {
 
   const Rows<Real>& rows() const { return *rows_; }
   Range range(Index client) const { return data_->range(client); }  // of its rows
-  const Real* targets(Index client) const { return targets_.data() + data_->begin(client); }
+  Targets<Real> targets(Index client) const {
+    return {targets_.data() + data_->begin(client), data_->target_stride()};
+  }
 
   // omega of a client's rows, or null if all are 1; so many numbers after them may be read.
   const Real* row_weights(Index client) const {

@@ -22,6 +22,31 @@ StripSizes<Real> sizes_of(Index count, Value&& value) {
   return sizes;
 }
 
+// The same of a client as one number. Of independent outputs each is to be as exact as alone,
+// whatever its units: the largest of their sums, over those of |e_0|. Their columns of `column`
+// numbers stand in blocks with one for each.
+template <class Real, class Client, class Value>
+double size_of_client(const Client& c, Index column, const Real* before, Index count,
+                      Value&& value) {
+  const auto sum = [](Index numbers, auto&& of) {
+    const StripSizes<Real> sizes = sizes_of<Real>(numbers, of);
+    return static_cast<double>(sum_of_lanes<Real>(sizes.of[0] + sizes.of[1]));
+  };
+  if (!c.targets.of_each_output()) return sum(count, value);
+  double most = 0;
+  for (Index k = 0; k < c.outputs; ++k) {
+    double own = 0, at_first = 0;
+    for (Index first = k * column; first < count; first += c.outputs * column) {
+      own += sum(column, [&](Index j) { return value(first + j); });
+      at_first += sum(column, [&](Index j) { return load(before + first + j); });
+    }
+    const double ratio = own == 0 ? 0 : own / at_first;
+    if (!(ratio <= most)) most = ratio;
+    if (std::isnan(most)) break;
+  }
+  return most;
+}
+
 // The rungs of the orders `first` to `last` side by side, the longest first: their sums of changes
 // of e. A step of several at once reads K once for them, and none waits for another's.
 template <class Real, class Client>
@@ -83,9 +108,9 @@ LOCALGD_ONE_COPY std::int64_t climb_ladder(const Client& c, std::int64_t L, int 
   Real spread = c.first_move(before, first);
   const auto total = static_cast<double>(L);
   const int expected = c.expected(space, L, total * static_cast<double>(spread), tolerance, most);
-  const auto size =
-      c.groups(sizes_of<Real>(expected ? count : 0, [&](Index j) { return load(before + j); }));
-  auto earlier = c.groups(StripSizes<Real>{}), change = earlier, ratios = earlier;
+  const auto at_first = [&](Index j) { return load(before + j); };
+  const auto size = c.groups(before, expected ? count : 0, at_first);
+  auto earlier = c.groups(before, 0, at_first), change = earlier, ratios = earlier;
   int climbed = 1;
   for (int order = 2; expected && order <= most; ++order) {
     const auto p = static_cast<std::size_t>(order - 1);
@@ -96,8 +121,8 @@ LOCALGD_ONE_COPY std::int64_t climb_ladder(const Client& c, std::int64_t L, int 
     }
     const double moves = total * static_cast<double>(spread);
     const bool small_move = moves < space.large_move;
-    const auto gap = c.groups(
-        sizes_of<Real>(count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order}));
+    const auto gap =
+        c.groups(before, count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order});
     bool accurate = order >= Ladder::least, hopeless = false;
     for (std::size_t g = 0; g < gap.size(); ++g) {
       // The gap is the error of the order before.

@@ -34,8 +34,8 @@ struct Kernels {
                        std::int64_t steps);
 
   // primal_ladder.hpp
-  void (*primal_start)(const PrimalClient<Real>&, const double* targets, PrimalRungs<Real>&,
-                       Index first, Index count, RungBlock<Real>&, Real* before, Real* gradient);
+  void (*primal_start)(const PrimalClient<Real>&, Targets<double>, PrimalRungs<Real>&, Index first,
+                       Index count, RungBlock<Real>&, Real* before, Real* gradient);
   Real (*primal_changes)(const PrimalClient<Real>&, const PrimalRungs<Real>&, Index first,
                          Index count, RungBlock<Real>&, const Real* before, Real* gradients);
   std::int64_t (*primal_ladder)(const PrimalPasses<Real>&, std::int64_t L, int most,
@@ -43,7 +43,7 @@ struct Kernels {
 
   // loss/registry.hpp
   NegativeDerivatives<Real> derivatives;
-  void (*values_at_start)(const double* margins, const double* targets, Index n, Index outputs,
+  void (*values_at_start)(const double* margins, Targets<double>, Index n, Index outputs,
                           Index stride, Real* at_start);
 
   static Kernels of(const LossChoice& loss);

@@ -13,7 +13,7 @@ template <class Real>
 struct MovedRows {
   const Real *base, *at_start, *delta;
   Index stride;  // between the columns
-  const Real* targets;
+  Targets<Real> targets;
   Index n, outputs;
   const LossFunctions* functions = nullptr;  // of a loss that has them: at_start is rest_of_margins
 };
@@ -42,10 +42,10 @@ LOCALGD_IN_PLACE V derivative_at(V m, [[maybe_unused]] V at_start) {
     return Loss::negative_derivative(m, at_start);
 }
 
-// e = of(at_start, base, delta), a register of rows at a time.
+// e = of(at_start, base, delta), a register of rows at a time, of all outputs.
 template <class Real, class Of>
 void for_registers(const MovedRows<Real>& at, Real* __restrict e, Of&& of) {
-  for (Index j = 0; j < at.stride; j += lanes<Real>)
+  for (Index j = 0; j < at.stride * at.outputs; j += lanes<Real>)
     store(e + j, of(load(at.at_start + j), load(at.base + j), load(at.delta + j)));
 }
 
@@ -65,7 +65,8 @@ template <class Loss, class Real>
 void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __restrict e) {
   const auto short_exp = [&](auto power) {
     if constexpr (Loss::multiclass) {
-      Loss::after_move(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, power);
+      Loss::after_move(at.at_start, at.delta, at.targets.column(0), at.n, at.outputs, at.stride, e,
+                       power);
     } else {
       for_registers(at, e, [&](auto at_start, auto base, auto delta) {
         return localgd::after_move<Loss>(at_start, base, delta, power);
@@ -75,12 +76,11 @@ void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __rest
   by_largest_move<Loss>(spread, short_exp, [&](auto loss) {
     if constexpr (Loss::multiclass) {
       for (Index j = 0; j < at.stride * at.outputs; ++j) e[j] = at.base[j] + at.delta[j];
-      loss.negative_derivatives(e, at.targets, at.n, at.outputs, at.stride, e);
+      loss.negative_derivatives(e, at.targets.column(0), at.n, at.outputs, at.stride, e);
     } else {
-      for (Index j = 0; j < at.stride; j += lanes<Real>) {
-        const Register<Real> m = load(at.base + j) + load(at.delta + j);
-        store(e + j, derivative_at<decltype(loss)>(m, load(at.at_start + j)));
-      }
+      for_registers(at, e, [](auto at_start, auto base, auto delta) {
+        return derivative_at<decltype(loss)>(base + delta, at_start);
+      });
     }
   });
 }
@@ -89,11 +89,15 @@ void derivatives_after_move(const MovedRows<Real>& at, Real spread, Real* __rest
 template <class Loss, class Real>
   requires is_called<Loss>
 void derivatives_after_move(const MovedRows<Real>& at, Real /*spread*/, Real* __restrict e) {
-  derive_by(
-      *at.functions, at.n,
-      [&](Index j) { return called_margin(at.base[j], at.at_start[j], at.delta[j]); },
-      [&](Index j) { return static_cast<double>(at.targets[j]); },
-      [&](Index j, double of_row) { e[j] = static_cast<Real>(of_row); });
+  for (Index k = 0, first = 0; k < at.outputs; ++k, first += at.stride)
+    derive_by(
+        *at.functions, at.n,
+        [&](Index j) {
+          const Index t = first + j;
+          return called_margin(at.base[t], at.at_start[t], at.delta[t]);
+        },
+        [y = at.targets.column(k)](Index j) { return static_cast<double>(y[j]); },
+        [=](Index j, double of_row) { e[first + j] = static_cast<Real>(of_row); });
 }
 
 // What e changes by from base to base + delta, where it is `before`; 0 beyond the n-th row.
@@ -102,7 +106,8 @@ void change_after_move(const MovedRows<Real>& at, Real spread, const Real* befor
                        Real* __restrict e) {
   const auto change = [&](auto less_one) {
     if constexpr (Loss::multiclass) {
-      Loss::change(at.at_start, at.delta, at.targets, at.n, at.outputs, at.stride, e, less_one);
+      Loss::change(at.at_start, at.delta, at.targets.column(0), at.n, at.outputs, at.stride, e,
+                   less_one);
     } else {
       for_registers(at, e, [&](auto at_start, auto base, auto delta) {
         return change_after<Loss>(at_start, base, delta, less_one);

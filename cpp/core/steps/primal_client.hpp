@@ -13,7 +13,7 @@ template <class Real>
 struct PrimalClient {
   RowsView<Real> rows;
   const Real* signs;  // of the rows, +1 or -1, or null
-  const Real* targets;
+  Targets<Real> targets;
   const Real* row_weights;      // omega, or null
   Index outputs;                // C; base and sums are n x C, the others d x C, column by column
   Real step;                    // eta over the rows of a step
@@ -43,7 +43,7 @@ struct PrimalScratch {
   Matrix<Real> delta, gradient;
   std::int64_t ahead;  // steps whose batches are drawn in one go
   Vector<Real> margins, derivatives;
-  Vector<Real> targets;              // of a batch
+  Vector<Real> targets;              // of a batch, for each output
   std::vector<RowDealer::Row> rows;  // of the batches ahead
 
   PrimalScratch(Index features, Index outputs, Index largest_batch);
@@ -64,7 +64,7 @@ PrimalScratch<Real>::PrimalScratch(Index features, Index outputs, Index largest_
       ahead(steps_ahead(largest_batch)),
       margins(std::max(rows_per_block<Real>(features), largest_batch) * outputs),
       derivatives(margins.size()),
-      targets(largest_batch),
+      targets(largest_batch * outputs),
       rows(static_cast<std::size_t>(ahead * largest_batch)) {}
 
 // delta <- keep delta

@@ -28,7 +28,7 @@ void for_row_blocks(const PrimalClient<Real>& c, Index first, Index count, Body&
 // Where a client begins, of rows first to first + count - 1: base, at_start, e_0, and A^T e_0 to
 // the gradient.
 template <class Real, class Loss>
-void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRungs<Real>& at,
+void primal_start(const PrimalClient<Real>& c, Targets<double> targets, PrimalRungs<Real>& at,
                   Index first, Index count, RungBlock<Real>& block, Real* before, Real* gradient) {
   const Index n = c.rows.rows(), d = c.rows.cols(), C = c.outputs, whole = rows_of_block<Real>(d);
   for_row_blocks(c, first, count, [&](const Real* a, Index row, Index rows, Index place) {
@@ -46,10 +46,10 @@ void primal_start(const PrimalClient<Real>& c, const double* targets, PrimalRung
         c.base[k * n + row + j] = base[k * whole + j] =
             static_cast<Real>(block.margins[k * rows + j]);
       }
-    values_at_start<Loss>(block.margins.data(), targets + row, rows, C, whole, at_start);
+    values_at_start<Loss>(block.margins.data(), targets.from(row), rows, C, whole, at_start);
     block.changes.head(whole * C).setZero();  // delta
     derivatives_after_move<Loss>(
-        MovedRows<Real>{base, at_start, block.changes.data(), whole, c.targets + row, rows, C},
+        MovedRows<Real>{base, at_start, block.changes.data(), whole, c.targets.from(row), rows, C},
         Real(0), e);
     if (c.row_weights) weigh_rows(c.row_weights + row, rows, C, whole, e);
     for (Index k = 0; k < C; ++k) std::fill(e + k * whole + rows, e + (k + 1) * whole, Real(0));
@@ -86,7 +86,7 @@ LOCALGD_ONE_COPY Real add_changes(const PrimalClient<Real>& c, const PrimalRungs
                                      at.at_start.data() + place,
                                      delta,
                                      whole,
-                                     c.targets + row,
+                                     c.targets.from(row),
                                      rows,
                                      C};
       if (c.row_weights)
@@ -125,8 +125,9 @@ struct PrimalRounds {
     if (c.shift) at.first += MatrixView<Real>(c.shift, at.first.size(), 1);
   }
 
-  std::array<double, 1> groups(const StripSizes<Real>& sizes) const {
-    return {static_cast<double>(sum_of_lanes<Real>(sizes.of[0] + sizes.of[1]))};
+  template <class Value>
+  std::array<double, 1> groups(const Real* before, Index numbers, Value&& value) const {
+    return {size_of_client(c, rows_of_block<Real>(c.rows.cols()), before, numbers, value)};
   }
 
   void finish(const Real* before, double L, const typename LadderSpace<Real>::Mix& mixed) const {

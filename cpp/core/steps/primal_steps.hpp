@@ -57,7 +57,7 @@ LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Ind
         const Real base = c.base[k * n + first + j];
         m[k * rows + j] = known ? m[k * rows + j] + base : base;
       }
-    derivatives(m, c.targets + first, rows, c.outputs, e);
+    derivatives(m, c.targets.from(first), rows, c.outputs, e);
     if (c.row_weights) weigh_rows(c.row_weights + first, rows, c.outputs, rows, e);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* sums = c.sums + k * n + first;
@@ -98,14 +98,15 @@ LOCALGD_ONE_COPY void batch_steps_in_weights(const PrimalClient<Real>& c, RowDea
     const RowDealer::Row* rows = scratch.rows.data() + dealt * size;
     for (Index t = 0; t < size; ++t) {
       const Index j = rows[t];
-      scratch.targets[t] = c.targets[j];
-      for (Index k = 0; k < c.outputs; ++k)
+      for (Index k = 0; k < c.outputs; ++k) {
+        scratch.targets[k * size + t] = c.targets.column(k)[j];
         scratch.margins[k * size + t] =
             c.margin(j, wide_dot(c.rows.row(j).data(), c.start.col(k).data(), d)) +
             c.sign(j) * c.rows.row(j).dot(delta.col(k));
+      }
     }
-    derivatives(scratch.margins.data(), scratch.targets.data(), size, c.outputs,
-                scratch.derivatives.data());
+    derivatives(scratch.margins.data(), Targets<Real>(scratch.targets.data(), size), size,
+                c.outputs, scratch.derivatives.data());
     if (c.row_weights)
       weigh_drawn(c.row_weights, rows, size, c.outputs, size, scratch.derivatives.data());
     if (c.keep != Real(1)) Eigen::Map<Vector<Real>>(c.sums, n * c.outputs) *= c.keep;

@@ -50,8 +50,9 @@ struct SpanLadder {
     for (Index j = 0; j < count(); ++j) x[j] *= keep;
   }
 
-  std::array<double, 1> groups(const StripSizes<Real>& sizes) const {
-    return {static_cast<double>(sum_of_lanes<Real>(sizes.of[0] + sizes.of[1]))};
+  template <class Value>
+  std::array<double, 1> groups(const Real* before, Index numbers, Value&& value) const {
+    return {size_of_client(c, c.gram.stride(), before, numbers, value)};
   }
 
   // s = tau e_0 + L G

@@ -197,11 +197,16 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
     // What stays in registers: delta, sums and K e, beside what is read.
     constexpr int most = 14, few = is_called<Loss> ? most : (registers - 3) / 3;
     const Index filled = c.gram.stride() / lanes<Real>;
-    if (c.gram.whole && filled <= most && !c.intercept.column) {
+    const bool fits = c.gram.whole && filled <= most && !c.intercept.column;
+    if (fits && c.outputs == 1) {
       if constexpr (few < most)
         if (filled > few) return panel_steps<Real, Loss, few, most>(c, steps, last);
       return with_size<few>(filled,
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
+    }
+    if (fits && !c.gram.whole->arranged()) {
+      for (Index k = 0; k < c.outputs; ++k) span_steps<Real, Loss>(c.output(k), steps, last);
+      return;
     }
   }
   const Index n = c.gram.size, stride = c.gram.stride(), moving = stride * c.outputs;

@@ -84,7 +84,9 @@ struct StripLadder {
       for (Index l = 0; l < width; ++l)
         x[j * width + l] *= static_cast<Real>(1 - ratio * decay_of[l]);
   }
-  std::array<double, width> groups(const StripSizes<Real>& sizes) const {
+  template <class Value>
+  std::array<double, width> groups(const Real* /*before*/, Index numbers, Value&& value) const {
+    const StripSizes<Real> sizes = sizes_of<Real>(numbers, value);
     std::array<double, width> all;
     const auto even = sizes.of[0], odd = sizes.of[1];
     for (std::size_t l = 0; l < all.size(); ++l)

@@ -148,8 +148,10 @@ def _objective_of(minimum: Any) -> tuple[LossLike, float]:
         raise TypeError(
             f"minimum: got {type(minimum).__name__}; want the result of reference.minimizer()"
         )
-    if isinstance(LOSSES[loss], Softmax):
-        raise UnsupportedError("minimum: that of several classes; want a loss of one output")
+    if isinstance(LOSSES[loss], Softmax) or np.ndim(minimum.weights) > 1:
+        raise UnsupportedError(
+            "minimum: that of several classes or targets; want a model of one output"
+        )
     return loss, float(l2)
 
 

@@ -107,6 +107,7 @@ def prediction_scores(y: Any, scores: Any) -> PredictionScores:
         raise ValueError(f"scores: got {dimensions} axes; want (n,), or (n, C) for several classes")
     scores = check.real_array("scores", scores, dimensions)
     given = read_label_array("y", y)
+    check.dimensions("y", given, 1)
     if len(given) != len(scores) or not len(given):
         raise ValueError(
             f"scores: got {len(scores)} for {len(given)} labels; want as many, and some"
@@ -132,7 +133,7 @@ def client_scores(problem: Problem, w: Any, loss: LossLike) -> ClientScores:
     ----------
     problem : Problem
         The rows of the clients.
-    w : array of shape (d,), or (d, C) for several classes
+    w : array of shape (d,), or (d, C) for several classes or targets
         A model.
     loss : str or Loss
         ℓ, as for :func:`localgd.run`.
@@ -172,7 +173,7 @@ def client_scores(problem: Problem, w: Any, loss: LossLike) -> ClientScores:
         raise ValueError(f"w: got shape {w.shape}; want {problem.weights_shape}")
     scores = problem.X @ w
     with np.errstate(over="ignore"):
-        values = LOSSES[loss].values(scores, problem.y)
+        values = LOSSES[loss].row_values(scores, problem.y)
     accuracy = None
     if problem.task != "regression":
         accuracy = _means(problem, scoring.right(problem.y, scores).astype(np.float64))

@@ -134,7 +134,7 @@ class AngleOutside:
 
 
 def _classes(problem: Problem, loss: str) -> Target:
-    size = problem.n_features * problem.n_classes
+    size = problem.n_features * problem.n_outputs
     if size > MOST_WEIGHTS:
         return _none(
             f"the classes are not separable, and a model of {size:,} numbers is too large to look "

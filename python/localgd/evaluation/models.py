@@ -88,7 +88,7 @@ def _check_objective(run: Run, problem: Problem) -> None:
             f"train: the model has shape {w.shape} and these rows want {problem.weights_shape}; "
             f"{wanted}"
         )
-    value = problem.row_weights @ loss.values(problem.X @ w, problem.y)
+    value = problem.row_weights @ loss.row_values(problem.X @ w, problem.y)
     value += run.config["l2"] / 2 * np.sum(problem.penalized(w) ** 2)
     recorded = float(run.history["loss"][-1])
     rtol = 1e-4 if run.config["dtype"] == "float32" else 1e-7

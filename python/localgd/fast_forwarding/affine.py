@@ -32,6 +32,8 @@ class _Power:
 class AffineRounds:
     """``y_{k+1} = T y_k + t`` in an orthonormal basis V of the rows' span, ``w = w_0 + V y``.
 
+    Several targets have one T, and a column of y and t each.
+
     The state y of a method with memory (momentum, control variates) has more entries than V has
     columns; the model stands first. T - I is kept in block of T, for modes that hardly move in a
     round: ``T^2n - I = 2B + B²``. With the anchored server ``(k + 1) y_k = k A_k - C_k``, since
@@ -62,7 +64,7 @@ class AffineRounds:
         self._powers = [_Power(1.0, B, self._t, np.zeros_like(self._t))]
 
     def weights(self, rounds: float) -> np.ndarray:
-        """w after so many rounds, shape (d,)."""
+        """w after so many rounds, shape (d,) or (d, C)."""
         return self._w0 + self.basis @ self._state(int(rounds))[: self.basis.shape[1]]
 
     def drift(self, rounds: float) -> float:
@@ -77,7 +79,7 @@ class AffineRounds:
         total = 0.0
         for u, (P, q) in zip(self._shares, self._changes, strict=True):
             apart = P @ state[: P.shape[1]] + q - step
-            total += float(u * (apart @ apart))
+            total += float(u * np.vdot(apart, apart))
         return total
 
     def _state(self, rounds: int) -> np.ndarray:
@@ -117,7 +119,7 @@ def _client_changes(
     """
     hessians, slopes, filters = _clients(problem, method, lr, basis, w0)
     H = np.einsum("i,ijk->jk", problem.weights, hessians)
-    b = problem.weights @ np.array(slopes)
+    b = np.tensordot(problem.weights, slopes, 1)
     beta = method.rule.parameters.get("beta", 0.0)
     begun, moved = [], []
     for H_i, b_i, G_i in zip(hessians, slopes, filters, strict=True):
@@ -162,7 +164,7 @@ def _with_controls(
     M, r = problem.n_clients, basis.shape[1]
     steps, shares = mean_shares(problem, method, lr)  # without a proximal term τ_i is L_i
     server_lr = method.server.lr if isinstance(method.server, ServerSGD) else 1.0
-    B, t = np.zeros(((M + 1) * r, (M + 1) * r)), np.zeros((M + 1) * r)
+    B, t = np.zeros(((M + 1) * r, (M + 1) * r)), np.zeros(((M + 1) * r, *w0.shape[1:]))
     common = np.kron(problem.weights, np.eye(r))  # c
     own = np.eye(M * r) - np.tile(common, (M, 1))  # c_i - c
     changes = []

@@ -53,7 +53,7 @@ class Flow:
         self.evaluations = 0  # of rounds
         self.loose = 0.0  # relative, the worst of what the memory was found to, in the last sweeps
         self._shares = problem.weights[None, :].copy()
-        self._shape = (problem.n_samples, problem.n_classes)
+        self._shape = (problem.n_samples, problem.n_outputs)
         self._none = np.zeros((0, 0))
         self._momentum = float(getattr(method.server, "momentum", 0.0))
         self._controls = method.rule.correction == "control"

@@ -19,8 +19,9 @@ def linear_run(job: Job) -> Forwarded:
     rows, rate = job.rows, prepared.lr
     maps = [_rounds(job, noise) for noise in (0.0, 2 * EPS)]
     weights, beside = (np.array([each.weights(k) for k in prepared.records]) for each in maps)
-    if not np.isfinite(weights).all():
-        first = prepared.records[~np.isfinite(weights).all(axis=1)][0]
+    finite = np.isfinite(weights).reshape(len(weights), -1).all(axis=1)
+    if not finite.all():
+        first = prepared.records[~finite][0]
         raise DivergedError(
             f"the rounds overflow before round {first:.3g}: the learning rate is too large; want a "
             "smaller lr (see localgd.analysis.smoothness)",
@@ -28,7 +29,9 @@ def linear_run(job: Job) -> Forwarded:
         )
     # The shortest coefficients that give each model.
     inverse = np.linalg.pinv(rows)
-    coefficients = (weights - prepared.init[:, 0]) @ inverse
+    start = prepared.init.reshape(prepared.weights_shape)
+    moved = (weights - start).swapaxes(1, -1)  # one output after the other
+    coefficients = (moved @ inverse).reshape(len(moved), -1)
     session = job.session(prepared.records[:1])
     session.advance(0, [1.0], prepared.problem.weights[None, :], None)
     later, none = prepared.records[1:], np.zeros((0, 0))
@@ -47,11 +50,11 @@ def linear_run(job: Job) -> Forwarded:
         raise DivergedError("the loss of a record overflows; want a smaller lr", None)
     history = dict(session.history())
     history["round"] = prepared.records
-    history["weights"] = weights
+    history["weights"] = weights.reshape(len(weights), -1)
     history["drift"] = np.array([maps[0].drift(k) for k in prepared.records])
     return Forwarded(
         history=history,
-        coefficients=coefficients[-1][:, None],
+        coefficients=coefficients[-1].reshape(-1, len(rows)).T,
         error=_error(weights, beside, len(rows)),
         about={
             "exact_rounds": 0,
@@ -65,15 +68,15 @@ def _rounds(job: Job, noise: float) -> AffineRounds:
     """The round map, known but for so much relative noise."""
     prepared = job.prepared
     assert isinstance(prepared.lr, float), "schedules are refused before"
-    return AffineRounds(
-        prepared.problem, prepared.method, prepared.lr, prepared.init[:, 0], noise=noise
-    )
+    start = prepared.init.reshape(prepared.weights_shape)
+    return AffineRounds(prepared.problem, prepared.method, prepared.lr, start, noise=noise)
 
 
 def _error(weights: np.ndarray, beside: np.ndarray, n: int) -> np.ndarray:
     """What rounding in the map makes of w, relatively; never less than rounding in w itself."""
-    norms = np.linalg.norm(weights, axis=1)
-    gaps = np.linalg.norm(weights - beside, axis=1)
+    norms, gaps = (
+        np.linalg.norm(each.reshape(len(each), -1), axis=1) for each in (weights, weights - beside)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.where(norms > 0, gaps / norms, 0.0)
     error: np.ndarray = np.maximum(relative, 4 * EPS * np.sqrt(n))

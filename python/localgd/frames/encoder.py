@@ -41,7 +41,7 @@ class Encoder:
         Of two categories the first has no column: the other is 1.
     sparse : bool
         Whether rows are CSR, as is decided where it is fitted: where these take less than half.
-    label, client : str, int or None
+    label, client : str, int or None, label also a list
         The columns that are none of the features.
     factor : float
         What all numbers of the rows are multiplied by in the end.
@@ -54,7 +54,7 @@ class Encoder:
     fill_texts: Any
     one_hot: Any
     sparse: bool
-    label: Name | None = None
+    label: Name | list[Name] | None = None
     client: Name | None = None
     factor: float = 1.0
 
@@ -67,7 +67,7 @@ class Encoder:
         categorical: Any = "onehot",
         impute: str | None = "median",
         scale: str | None = "standard",
-        label: Name | None = None,
+        label: Name | list[Name] | None = None,
         client: Name | None = None,
     ) -> Encoder:
         """Learn medians, means and categories of columns, of which ``categorical`` are texts."""

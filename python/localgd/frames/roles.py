@@ -15,7 +15,15 @@ from ..tables import column_text, columns_of
 from .columns import Name, find_column, read_columns, table_of
 from .encoder import Encoder, check_options
 
-__all__ = ["FrameRows", "filled_from", "ids_of", "labelled", "labels_of", "rows_of_frame"]
+__all__ = [
+    "FrameRows",
+    "filled_from",
+    "find_labels",
+    "ids_of",
+    "labelled",
+    "labels_of",
+    "rows_of_frame",
+]
 
 
 class FrameRows(NamedTuple):
@@ -47,11 +55,11 @@ def rows_of_frame(
     """
     asked = check_options(categorical, impute, scale)
     table = table_of("frame", frame)
-    label = find_column("label", label, table)
+    label = find_labels(label, table)
     y = labels_of(table, label)
     if positive is not None:
         labels = _ordered(y, label, positive, labels)
-    roles, of_client = {label}, None
+    roles, of_client = {*(label if isinstance(label, list) else [label])}, None
     if client is None:
         client = np.zeros(len(y), dtype=np.int64)
     elif not _is_array(client):
@@ -86,7 +94,7 @@ def labelled(name: str, encoder: Encoder | None, frame: Any) -> tuple[Any, np.nd
     if encoder is None or encoder.label is None or columns_of(frame) is None:
         return None
     table = table_of(name, frame)
-    return frame, labels_of(table, find_column("label", encoder.label, table))
+    return frame, labels_of(table, find_labels(encoder.label, table))
 
 
 def filled_from(
@@ -100,14 +108,29 @@ def filled_from(
         return y, clients
     table, roles = table_of(name, X), about["encoder"]
     if y is None and "label" in roles:
-        y = labels_of(table, find_column("label", roles["label"], table))
+        y = labels_of(table, find_labels(roles["label"], table))
     if clients is None and roles.get("client") in table:
         clients = ids_of(table, roles["client"])
     return y, clients
 
 
-def labels_of(table: Mapping[Name, Any], label: Name) -> np.ndarray:
-    """A column as labels, of which none may be missing."""
+def find_labels(label: Any, table: Mapping[Name, Any]) -> Name | list[Name]:
+    """The column of labels by its name, or those of several targets by theirs."""
+    if not isinstance(label, list | tuple):
+        return find_column("label", label, table)
+    if not label or len({*label}) < len(label):
+        raise ValueError(f"label: got {label!r}; want a column, or a list of several")
+    return [find_column("label", one, table) for one in label]
+
+
+def labels_of(table: Mapping[Name, Any], label: Name | list[Name]) -> np.ndarray:
+    """A column as labels, of which none may be missing; of several columns (N, C) targets."""
+    if isinstance(label, list):
+        parts = [labels_of(table, one) for one in label]
+        for one, part in zip(label, parts, strict=True):
+            if part.dtype.kind not in "iuf":
+                raise TypeError(f"label: {column_text(one)}: want numbers where there are several")
+        return np.column_stack(parts)
     name = f"label: {column_text(label)}"
     _check_filled(name, table[label], label, "label")
     return read_label_array(name, table[label])
@@ -143,8 +166,10 @@ def _is_array(value: Any) -> bool:
     )
 
 
-def _ordered(y: np.ndarray, label: Name, positive: Any, labels: Any) -> list[Any]:
+def _ordered(y: np.ndarray, label: Name | list[Name], positive: Any, labels: Any) -> list[Any]:
     """The two labels of a column, the positive one last."""
+    if isinstance(label, list):
+        raise ValueError(f"positive: got {positive!r} for several targets; want one label")
     if labels is not None:
         raise ValueError("positive, labels: got both; labels=[…] ends with the positive one")
     found = np.unique(y).tolist() if y.dtype != object else sorted({*y.tolist()})

@@ -111,7 +111,7 @@ def _check_parts(method: Method, loss: Any, measures: Any) -> None:
 
 def network_start(model: TwoLayer, init: Any, problem: Problem, seed: int) -> np.ndarray:
     """θ_0, one column: drawn, or W and V as they are given."""
-    d, C = problem.n_features, problem.n_classes
+    d, C = problem.n_features, problem.n_outputs
     if isinstance(init, bool):
         raise TypeError(f"init: got {init!r}; want 'he', 'small', a seed, or arrays (W, V)")
     if init is None or isinstance(init, str | int | np.integer):
@@ -180,7 +180,7 @@ def network_options(model: TwoLayer, problem: Problem, engine: str, chosen: str)
     """The network as the core takes it; ``chosen``: of the plan for an ``engine``."""
     return {
         "hidden": model.hidden,
-        "outputs": problem.n_classes,
+        "outputs": problem.n_outputs,
         "activation": model.activation,
         "scale": float(model.scale),
         "centered": model.centered,
@@ -202,7 +202,7 @@ def scores_with(model: TwoLayer, problem: Problem, start: np.ndarray) -> Scores:
         u = outputs_of(model, theta, X)
         if model.centered:
             u = u - outputs_of(model, start, X)
-        return u if problem.task == "multiclass" else u[:, 0]
+        return u if len(problem.weights_shape) > 1 else u[:, 0]
 
     return scores
 

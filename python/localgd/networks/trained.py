@@ -65,7 +65,7 @@ class TrainedNetwork:
 
     @property
     def second(self) -> np.ndarray:
-        """V (h, C); C = 1 but for several classes."""
+        """V (h, C); C = 1 but for several classes or targets."""
         return self._layers[1]
 
     @cached_property
@@ -84,7 +84,7 @@ class TrainedNetwork:
 
         Returns
         -------
-        ndarray of shape (n,), or (n, C) for several classes
+        ndarray of shape (n,), or (n, C) for several classes or targets
             Beyond 0 for the label +1; the largest is that of the likeliest class.
 
         Raises
@@ -107,7 +107,8 @@ class TrainedNetwork:
         u = outputs_of(self.network, self.parameters, X)
         if self.start is not None:
             u = u - outputs_of(self.network, self.start, X)
-        return u if self.problem["task"] == "multiclass" else u[:, 0]
+        several = self.problem["task"] == "multiclass" or "n_outputs" in self.problem
+        return u if several else u[:, 0]
 
     def predict(self, X: Any) -> np.ndarray:
         """The labels of other rows, or their targets in regression.
@@ -121,7 +122,7 @@ class TrainedNetwork:
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n,), or (n, C) for several targets
             Labels as those that the problem was made from, or float64 numbers.
 
         Raises

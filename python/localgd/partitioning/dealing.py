@@ -50,7 +50,7 @@ def partition(
     X : array of shape (N, d), or Problem
         Rows of any kind that :class:`localgd.Problem` takes; of a problem, whose rows are dealt
         anew, also the labels, the weights of rows and the intercept, unless others are given.
-    y : array of shape (N,)
+    y : array of shape (N,) or (N, C)
         Labels or targets, as for :class:`localgd.Problem`; not beside a problem.
     n_clients : int, optional
         M, at most N. Default: 10, or as many as a :class:`Natural` scheme names.
@@ -125,6 +125,11 @@ def partition(
         raise ValueError(
             f"scheme: {scheme} goes by class and the task is regression; want ByTarget(), Iid(), "
             "Quantity(), Contiguous() or FeatureShift()"
+        )
+    if targets.y.ndim > 1 and scheme.needs_one_target:
+        raise ValueError(
+            f"scheme: {scheme} goes by the target and rows have {targets.y.shape[1]} of them; want "
+            "Iid(), Quantity() or FeatureShift(), or client ids by Problem.from_arrays"
         )
     rows = rows._replace(X=rows_to_scale(rows.X, scale))
     clients = scheme.assign(targets.y, n_clients, rng)

@@ -57,6 +57,11 @@ class Contiguous(Scheme):
             check.one_of("sort", self.sort, ("label",))
         check.flag("equal", self.equal)
 
+    @property
+    def needs_one_target(self) -> bool:
+        """To sort by it."""
+        return self.sort is not None
+
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
         """Blocks of an order, shape (N,); -1 for what equal sizes leave over."""
         order = np.arange(len(y)) if self.sort is None else np.argsort(y, kind="stable")
@@ -105,6 +110,11 @@ class Shards(Scheme):
 
     def __post_init__(self) -> None:
         check.integer("k", self.k, 1)
+
+    @property
+    def needs_one_target(self) -> bool:
+        """To sort by it."""
+        return True
 
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
         """Clients by shards of the sorted rows, shape (N,)."""

@@ -51,6 +51,11 @@ class Scheme(ABC):
         """Ids of the clients, sorted, where the rule knows them; None: 0, …, M-1."""
         return None
 
+    @property
+    def needs_one_target(self) -> bool:
+        """True if the rule sorts rows by target; it is then refused for several of them a row."""
+        return False
+
     @abstractmethod
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
         """The client of each row, with at least one row for each client.
@@ -59,7 +64,7 @@ class Scheme(ABC):
 
         Parameters
         ----------
-        y : ndarray of shape (N,), float64
+        y : ndarray of shape (N,), or (N, C) for several targets of a row, float64
             Labels or targets.
         n_clients : int from 1 to N
             M.
@@ -133,9 +138,10 @@ class Function(Scheme):
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
         """What the function gives, shape (N,)."""
         clients = np.asarray(self.function(y, n_clients, rng))
-        if clients.shape != y.shape:
+        if clients.shape != y.shape[:1]:
             raise ValueError(
-                f"scheme: {self} gave shape {clients.shape}; want {y.shape}, a client for each row"
+                f"scheme: {self} gave shape {clients.shape}; want {y.shape[:1]}, a client for each "
+                "row"
             )
         if clients.dtype.kind not in "iu":
             raise TypeError(

@@ -54,6 +54,11 @@ class ByTarget(Scheme):
         check.number("alpha", self.alpha, above=0)
         check.integer("bins", self.bins, 1)
 
+    @property
+    def needs_one_target(self) -> bool:
+        """Bins are of one."""
+        return True
+
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
         """Clients by one Dirichlet draw per bin, shape (N,)."""
         bins = int(self.bins)

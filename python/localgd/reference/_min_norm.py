@@ -17,6 +17,7 @@ from ..rows import Rows, as_double, is_sparse
 from ._deadline import check_time, time_limited
 from ._equality import EXTENDED
 from ._factors import Factors, factors
+from ._outputs import columns, of_outputs
 from ._rows import absolute, compact, filled
 from ._scaling import row_norms, scaled_rows
 
@@ -39,11 +40,11 @@ class MinNorm(ReadOnlyArrays):
 
     Attributes
     ----------
-    weights : ndarray of shape (d,), float64, read-only
+    weights : ndarray of shape (d,) or (d, C), float64, read-only
     residual : float
-        The largest over the rows of ``|x_j·w - y_j|/|y_j|``, so that no row hides behind larger
-        ones; where ``|y_j|`` is below 1e-5 of ``Σ_k |x_jk w_k|``, over that (``1e5 |y_j|`` at
-        most); where y_j = 0 over ‖x_j‖‖w‖, with features of similar size.
+        The largest over the rows, and their targets, of ``|x_j·w - y_j|/|y_j|``, so that no row
+        hides behind larger ones; where ``|y_j|`` is below 1e-5 of ``Σ_k |x_jk w_k|``, over that
+        (``1e5 |y_j|`` at most); where y_j = 0 over ‖x_j‖‖w‖, with features of similar size.
     row_space_residual : float
         The part of w - w_0 outside the span of the rows, relative to ‖w - w_0‖; 0 if w = w_0.
     rank : int or None
@@ -79,7 +80,7 @@ def min_norm(problem: Problem, *, init: Any = None, time_limit: float | None = N
     ----------
     problem : Problem
         The rows of the clients, and their weights.
-    init : array of shape (d,), optional
+    init : array of shape (d,) or (d, C), optional
         w_0; zeros if not given.
     time_limit : float > 0, optional
         Seconds after which it is given up. It is asked between the steps of the solvers, so that a
@@ -115,18 +116,17 @@ def min_norm(problem: Problem, *, init: Any = None, time_limit: float | None = N
     """
     X, y = check_problem(problem).X, problem.y
     X = compact(X) if problem.sparse else as_double(X)
-    start = np.zeros(X.shape[1]) if init is None else check.real_array("init", init, 1)
-    if len(start) != X.shape[1]:
-        raise ValueError(f"init: got {len(start)} numbers; want {X.shape[1]}, one per feature")
+    shape = (X.shape[1], *y.shape[1:])
+    start = np.zeros(shape) if init is None else check.real_array("init", init, len(shape))
+    if start.shape != shape:
+        raise ValueError(f"init: got shape {start.shape}; want {shape}, one number per feature")
     found: Factors | Iterated | None = None
     if filled(X).any():
         found = Iterated.of(X) if is_sparse(X) else factors(X)
-    w = start
-    for _ in range(REFINEMENTS):
-        check_time(w)
-        if found:
-            w = w + found.least_squares(_short(X, w, y))
-    residual = _residual(X, w, y, found)
+    w = of_outputs(lambda y, start: _interpolant(X, y, start, found), y, start)
+    residual = max(
+        _residual(X, own, target, found) for own, target in zip(columns(w), columns(y), strict=True)
+    )
     rank = found.rank if found else 0
     if not residual <= TOLERANCE:
         of_rank = "" if rank is None else f"rank {rank}, "
@@ -136,11 +136,23 @@ def min_norm(problem: Problem, *, init: Any = None, time_limit: float | None = N
             "than rows, or fewer rows"
         )
     moved = w - start
-    outside, length = norm(found.outside(moved)) if found else 0.0, norm(moved)
+    outside = norm(np.array([found.outside(own) for own in columns(moved)])) if found else 0.0
+    length = norm(moved)
     if isinstance(found, Factors):
         found.check(X, moved)
     w.setflags(write=False)
     return MinNorm(w, residual, outside / length if length > 0 else 0.0, rank)
+
+
+def _interpolant(
+    X: Rows, y: np.ndarray, w: np.ndarray, found: Factors | Iterated | None
+) -> np.ndarray:
+    """Of one target, from w_0."""
+    for _ in range(REFINEMENTS):
+        check_time(w)
+        if found:
+            w = w + found.least_squares(_short(X, w, y))
+    return w
 
 
 @dataclass(frozen=True)

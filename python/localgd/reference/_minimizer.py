@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from ._deadline import time_limited
 from ._facial_reduction import facial_reduction
 from ._losses import Classes, Margins
 from ._newton import Minimum, minimise
+from ._outputs import of_outputs
 from ._regularised import merged, minimise_regularised
 from ._rows import lengths
 
@@ -44,7 +46,9 @@ class Minimizer(ReadOnlyArrays):
     value : float
         f(w*).
     gradient_norm : float
-        ‖∇f(w*)‖, the Frobenius norm for classes.
+        ‖∇f(w*)‖, the Frobenius norm of a matrix.
+        With several targets f is the sum of their objectives, and ``relative_gradient`` and
+        ``margin_error`` are the largest of theirs.
     relative_gradient : float
         ‖∇f(w*)‖ over the sum of the norms of its N terms, before they cancel: for a binary loss
         ``Σ_j c_j |ℓ'(z_j·w*)| ‖x_j‖``, for softmax Σ_j c_j ‖p_j - e_{y_j}‖ ‖x_j‖, for the squared
@@ -179,27 +183,69 @@ def minimizer(
     active = problem.row_weights > 0
     rows = margin_rows(problem, loss)
     rows = rows if active.all() else rows[active]
-    if l2 > 0:
-        return _with_l2(problem, rows, _objective(problem, active, loss), loss, l2, tolerance)
-    found = minimise(*merged(rows, _objective(problem, active, loss)))
-    if found is None or not np.isfinite(found.margin_error):
-        _refuse_separable(rows, loss)
-    found = accurate(found, tolerance)
-    norm = np.linalg.norm(found.w)
-    direction = found.w / norm if norm > 0 else None
-    for array in (found.w, direction):
+    found: list[_Found] = []
+
+    def solved(y: np.ndarray, _: np.ndarray) -> np.ndarray:
+        objective = _objective(problem, active, loss, y)
+        found.append(_solved(problem, rows, objective, loss, l2, tolerance))
+        return found[-1].w
+
+    w = of_outputs(
+        solved, labels_of_margins(problem, loss)[active], np.zeros(problem.weights_shape)
+    )
+    norm = np.linalg.norm(w)
+    direction = w / norm if norm > 0 else None
+    for array in (w, direction):
         if array is not None:
             array.setflags(write=False)
     return Minimizer(
-        weights=found.w,
+        weights=w,
         direction=direction,
         loss=loss,
-        value=found.value,
-        gradient_norm=found.gradient_norm,
-        relative_gradient=found.relative_gradient,
-        margin_error=found.margin_error,
-        rank=found.rank,
-        intercept=_intercept(problem, found.w),
+        value=sum(each.value for each in found),
+        gradient_norm=math.hypot(*(each.gradient_norm for each in found)),
+        relative_gradient=max(each.relative_gradient for each in found),
+        margin_error=max(each.margin_error for each in found),
+        rank=found[0].rank,
+        l2=l2,
+        gap=sum(each.gap for each in found),
+        intercept=_intercept(problem, w),
+    )
+
+
+class _Found(NamedTuple):
+    """Of one objective, as :class:`Minimizer` has them."""
+
+    w: np.ndarray
+    value: float
+    gradient_norm: float
+    relative_gradient: float
+    margin_error: float
+    rank: int | None
+    gap: float = math.inf
+
+
+def _solved(
+    problem: Problem,
+    rows: Rows,
+    objective: Margins | Classes,
+    loss: LossLike,
+    l2: float,
+    tolerance: float,
+) -> _Found:
+    if l2 > 0:
+        return _with_l2(problem, rows, objective, loss, l2, tolerance)
+    found = minimise(*merged(rows, objective))
+    if found is None or not np.isfinite(found.margin_error):
+        _refuse_separable(rows, loss)
+    found = accurate(found, tolerance)
+    return _Found(
+        found.w,
+        found.value,
+        found.gradient_norm,
+        found.relative_gradient,
+        found.margin_error,
+        found.rank,
     )
 
 
@@ -216,30 +262,25 @@ def _with_l2(
     loss: LossLike,
     l2: float,
     tolerance: float,
-) -> Minimizer:
+) -> _Found:
     if problem.free_intercept:
         _refuse_endless_intercept(objective, problem, loss)
     found = minimise_regularised(rows, objective, l2, free=problem.free_intercept)
     relative = found.gradient_norm / found.terms if found.terms > 0 else 0.0
     _check_gradient(relative, tolerance)
-    norm = np.linalg.norm(found.w)
     longest = float(lengths(rows).max())
     of_scores = np.sqrt(2.0) if isinstance(objective, Classes) else 1.0
     error = longest * found.gradient_norm / l2
     if problem.free_intercept:
         error = 2 * longest * np.sqrt(2 * found.gap / l2) + found.intercept_step
-    return Minimizer(
-        weights=found.w,
-        direction=found.w / norm if norm > 0 else None,
-        loss=loss,
-        value=found.value,
-        gradient_norm=found.gradient_norm,
-        relative_gradient=relative,
+    return _Found(
+        found.w,
+        found.value,
+        found.gradient_norm,
+        relative,
         margin_error=float(of_scores * error),
         rank=None,
-        l2=l2,
         gap=found.gap,
-        intercept=_intercept(problem, found.w),
     )
 
 
@@ -281,9 +322,10 @@ def _check_gradient(relative: float, tolerance: float) -> None:
         )
 
 
-def _objective(problem: Problem, active: np.ndarray, loss: LossLike) -> Margins | Classes:
-    c, y = problem.row_weights[active], labels_of_margins(problem, loss)[active]
-    known = LOSSES[loss]
+def _objective(
+    problem: Problem, active: np.ndarray, loss: LossLike, y: np.ndarray
+) -> Margins | Classes:
+    c, known = problem.row_weights[active], LOSSES[loss]
     if isinstance(known, Softmax):
         return Classes.of(c, y, known, problem.n_classes)
     return Margins(c, y, known)

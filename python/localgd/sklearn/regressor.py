@@ -32,8 +32,8 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
 
     Attributes
     ----------
-    coef_ : ndarray of shape (d,), float64
-    intercept_ : float
+    coef_ : ndarray of shape (d,), or (C, d) for several targets, float64
+    intercept_ : float, or ndarray of shape (C,)
     n_iter_ : int
         Rounds taken.
     n_features_in_ : int
@@ -62,6 +62,11 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
     (array([ 1., -2.]), 3.0)
     """
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def fit(self, X: Any, y: Any, clients: Any = None, sample_weight: Any = None) -> Any:
         """Train on rows that clients hold.
 
@@ -71,8 +76,8 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
         ----------
         X : array, table or scipy.sparse of shape (N, d)
             Finite numbers.
-        y : array of shape (N,)
-            Targets.
+        y : array of shape (N,) or (N, C)
+            Targets, one of each row or several.
         clients : array of shape (N,), optional
             The id of the client that holds each row.
         sample_weight : array of shape (N,), optional
@@ -97,7 +102,7 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
         >>> FederatedRegressor(tol=1e-8).fit(X, y, clients=["a", "a", "b", "b"]).coef_.round(2)
         array([1.])
         """
-        X, y = self._checked(X, y, y_numeric=True)
+        X, y = self._checked(X, y, y_numeric=True, multi_output=True)
         y = y.astype(np.float64, copy=False)
         self._train(X, y, clients, sample_weight, self.loss, task="regression")
         return self
@@ -114,8 +119,8 @@ class FederatedRegressor(RegressorMixin, Federated):  # type: ignore[misc]
 
         Returns
         -------
-        ndarray of shape (n,), float64
-            A number for each row.
+        ndarray of shape (n,) or (n, C), float64
+            A number for each row, or one for each target.
 
         Raises
         ------
