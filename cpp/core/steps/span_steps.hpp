@@ -204,10 +204,6 @@ void span_steps(const SpanClient<Real>& c, std::int64_t steps, bool last) {
       return with_size<few>(filled,
                             [&](auto V) { register_steps<Real, Loss, V.value>(c, steps, last); });
     }
-    if (fits && !c.gram.whole->arranged()) {
-      for (Index k = 0; k < c.outputs; ++k) span_steps<Real, Loss>(c.output(k), steps, last);
-      return;
-    }
   }
   const Index n = c.gram.size, stride = c.gram.stride(), moving = stride * c.outputs;
   const MovedRows<Real> rows = moved_rows(c);
