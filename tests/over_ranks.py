@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -150,6 +151,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 def main(file: str, threads: int, every: bool) -> None:
     from mpi4py import MPI
 
+    warnings.filterwarnings("ignore", "participation", UserWarning)
     comm = MPI.COMM_WORLD
     found = {}
     for name, case in cases(every):

@@ -130,7 +130,8 @@ def test_arguments_have_the_same_defaults(function):
     for name in SHARED & own.keys():
         assert own[name].default == shared[name].default, name
     if function is lg.run:
-        assert own.keys() - SHARED == {"problem", "method", "checkpoint", "checkpoint_seconds"}
+        further = {"problem", "method", "checkpoint", "checkpoint_seconds", "comm"}
+        assert own.keys() - SHARED == further
 
 
 @pytest.mark.parametrize("function", [lg.run, lg.fast_forward, lg.sweep])
