@@ -56,22 +56,6 @@ struct SpanClient {
   FreeIntercept<Real> intercept{};
 
   Real keep() const { return static_cast<Real>(1 - decay); }
-
-  // One of several outputs that are independent, as a client of its own.
-  SpanClient output(Index k) const {
-    SpanClient own = *this;
-    own.outputs = 1;
-    own.targets = targets.column(k);
-    const Index column = k * gram.stride();
-    for (auto* numbers : {&own.base, &own.at_start, &own.shift})
-      if (*numbers) *numbers += column;
-    own.delta += column;
-    own.scratch += column;
-    own.sums += k * gram.size;
-    if (intercept.shift) own.intercept.shift += k;
-    if (intercept.moved) own.intercept.moved += k;
-    return own;
-  }
 };
 
 }  // namespace localgd
