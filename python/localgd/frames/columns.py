@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Collection, Hashable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def find_column(role: str, wanted: Any, table: Collection[Name]) -> Name:
             "frame.assign(name=values) adds"
         )
     if wanted in table:
-        return wanted  # type: ignore[no-any-return]
+        return cast(Name, wanted)
     raise ValueError(f"{role}: there is no column {wanted!r}; {check.suggestion(wanted, table)}")
 
 
