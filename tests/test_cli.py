@@ -547,7 +547,7 @@ def test_a_checkpoint_is_continued(here, capsys):
         ("run --steps 3", "Unknown option: --steps"),
         ("run --local-step 3", "Did you mean --local-steps? (see localgd run --help)"),
         ("run --rounds", "--rounds"),
-        ("run rows.csv", "Unused Tokens: ['rows.csv']"),
+        ("run rows.csv", "got 'rows.csv' without an option; want --data rows.csv if it is"),
         ("sprint", 'Unknown command "sprint"'),
     ],
 )

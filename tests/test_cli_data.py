@@ -302,6 +302,14 @@ def test_classes_that_are_not_separable_have_a_minimiser():
     assert float(rows[-1][2]) == pytest.approx(wanted, rel=1e-3)
 
 
+def test_a_loss_of_counts_says_that_labels_are_numbers(here, capsys):
+    write_rows(here / "rows.csv", np.eye(6), [0, 3, 1, 2, 0, 5])
+    options = "--clients 2 --loss poisson --lr 0.1 --rounds 5"
+    assert main(f"run --data rows.csv {options}".split()) == 0
+    assert "poisson loss" in said(capsys)
+    assert lg.load("localgd-run/run.npz").config["problem"]["task"] == "regression"
+
+
 def test_no_minimiser_is_looked_for_in_large_models():
     rng = np.random.default_rng(0)
     n_features = MOST_WEIGHTS // 3 + 1

@@ -115,6 +115,7 @@ def test_columns_are_left_out_or_taken_for_categories_by_name(here):
         ),
         (["--label=outcom"], "label: no column 'outcom' in patients.csv; it has"),
         (["--label=outcom"], ": did you mean 'outcome'?"),
+        (["--delimiter=;"], "is the delimiter right? --delimiter ; reads another"),
         (
             ["--impute=median", "--positive=Yes"],
             "positive: there is no label 'Yes'; did you mean 'yes'?",

@@ -12,15 +12,18 @@ import localgd
 print(*sorted(set(sys.modules) - before))
 """
 AT_FIRST_USE = {
-    *("analysis", "cli", "datasets", "evaluation", "fast_forwarding", "partitioning", "plot"),
-    *("reference", "reproducing", "sklearn", "sweeping"),
+    *("analysis", "cli", "datasets", "evaluation", "extension", "fast_forwarding", "frames"),
+    *("own_loss", "partitioning", "plot", "reference", "reproducing", "sklearn", "sweeping"),
 }
 SLOW = {
     "asyncio",
     "concurrent",
+    "difflib",
     "email",
+    "hashlib",
     "http",
     "multiprocessing",
+    "secrets",
     "sqlite3",
     "unittest",
     "urllib",

@@ -347,3 +347,8 @@ def test_wrong_facts(facts, message):
         lg.Loss(np.square, np.negative, **facts)
     with pytest.raises(ValueError, match="tail"):
         lg.Loss(*own_losses.FORMULAS["squared"], tail=(1, 1))
+
+
+def test_a_function_is_no_loss(small_problem):
+    with pytest.raises(TypeError, match=r"loss: got .*; want lg\.Loss\(value, slope\) of it"):
+        lg.run(small_problem, lg.GD(1.0), rounds=1, loss=lambda m: np.exp(-m))

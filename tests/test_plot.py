@@ -524,3 +524,13 @@ def test_labels_are_called_as_they_came(labels, shown):
     names = {label: f"group {label}" for label in labels}
     ax = lg.plot.clients(problem, label_names=names)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(names.values())
+
+
+def test_a_minimiser_is_not_taken_for_a_margin():
+    problem = lg.datasets.make_nonseparable(n_clients=2, n_samples=10, n_features=3, seed=0)
+    objective = {"loss": "logistic", "l2": 0.1}
+    best = lg.reference.minimizer(problem, **objective)
+    run = lg.run(problem, lg.GD("1/H"), rounds=5, reference=best, **objective)
+    with pytest.raises(TypeError, match="ref: got Minimizer, .* want quantity='suboptimality'"):
+        lg.plot.convergence(run, best)
+    assert lg.plot.convergence(run, quantity="suboptimality").get_ylabel() == "$f - f^*$"

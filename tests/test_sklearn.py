@@ -246,9 +246,9 @@ def test_methods_are_known_by_their_names_here_and_on_the_shell():
     X, y, clients = rows_of()
     fits = [
         FederatedClassifier(name, tol=None, rounds=5).fit(X, y, clients).coef_
-        for name in ("local-gd", "LocalGD", "local_gd")
+        for name in ("local-gd", "LocalGD", "local_gd", "FedAvg")
     ]
-    assert (fits[0] == fits[1]).all() and (fits[1] == fits[2]).all()
+    assert all((fits[0] == other).all() for other in fits[1:])
 
 
 def test_scikit_learn_is_loaded_when_asked_for(run_python):

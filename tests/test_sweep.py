@@ -369,6 +369,12 @@ def test_a_folder_that_vanishes_costs_no_run(small_problem, tmp_path):
     assert [entry.status for entry in table] == ["completed"] * 3
 
 
+def test_a_table_says_why_its_first_run_failed(small_problem):
+    table = lg.sweep(small_problem, [lg.GD(0.1), lg.LocalSolve()], rounds=2, l2=0.1)
+    said = "Sweep(2 runs: 1 completed, 1 failed; the first: l2: got 0.1, but the exact local solves"
+    assert repr(table).startswith(said)
+
+
 def test_one_entry_and_a_column_that_is_not_there(small_problem):
     table = lg.sweep(small_problem, METHOD, grid=GRID, rounds=5)
     assert table[1] is table.entries[1] and table[-1] is list(table)[-1]

@@ -18,7 +18,6 @@ from .errors import (
     TimeLimitError,
     UnsupportedError,
 )
-from .extension import check_extension
 from .methods import (
     GD,
     FedAvg,
@@ -33,7 +32,6 @@ from .methods import (
     Scaffold,
 )
 from .networks.two_layer import TwoLayer
-from .own_loss import Loss
 from .participation import Cyclic, Markov, Periodic
 from .problem import Problem
 from .recording import log_spaced
@@ -46,7 +44,9 @@ if TYPE_CHECKING:
     from . import analysis, datasets, features, loggers, networks, plot, reference
     from .analysis import angle
     from .evaluation import Evaluation, evaluate
+    from .extension import check_extension
     from .fast_forwarding import fast_forward
+    from .own_loss import Loss
     from .partitioning import (
         ByClass,
         ByTarget,
@@ -135,7 +135,9 @@ _LAZY_MODULES = {
     *("analysis", "datasets", "features", "loggers", "networks", "plot", "reference", "sklearn"),
 }
 _LAZY_NAMES = {
+    "Loss": "own_loss",
     "angle": "analysis",
+    "check_extension": "extension",
     "fast_forward": "fast_forwarding",
     **dict.fromkeys(["Evaluation", "evaluate"], "evaluation"),
     **dict.fromkeys(["load_sweep", "sweep", "sweep_iter"], "sweeping"),

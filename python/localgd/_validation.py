@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import math
 import numbers
@@ -191,6 +190,8 @@ def did_you_mean(value: Any, known: Collection[Any]) -> str:
 def _nearest(value: Any, known: Collection[Any]) -> Any:
     """The known name that looks most like a value, in small letters; None if none does."""
     names = {str(name).lower(): name for name in known}
+    import difflib  # for errors alone
+
     near = difflib.get_close_matches(str(value).lower(), names, n=1)
     return names[near[0]] if near else None
 

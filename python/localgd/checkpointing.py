@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -56,6 +55,8 @@ class _Used:
     """What a function gave the rounds of a run, as a hash: it is known by nothing else."""
 
     def __init__(self, name: str) -> None:
+        import hashlib  # at first use, as it takes its time
+
         self._hash = hashlib.sha256()
         self._of = GIVEN[name]
         self._first = 0

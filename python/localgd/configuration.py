@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +101,8 @@ def clients_named(problem: Problem, method: Method) -> str | None:
     """A hash of the ids of the clients, where a rule or a function may name them."""
     if isinstance(method.participation, float | int):
         return None
+    import hashlib  # at first use, as it takes its time
+
     return hashlib.sha256(repr(problem.client_ids).encode()).hexdigest()
 
 

@@ -7,7 +7,6 @@ sessions. Nor can an object of a class of the caller's.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -36,6 +35,8 @@ def digest(*arrays: np.ndarray) -> str:
 
     float32 counts as float64: the same numbers have the same hash.
     """
+    import hashlib  # with OpenSSL, which takes its time to be loaded
+
     found = hashlib.sha256()
     for array in arrays:
         dtype = np.dtype(np.float64) if array.dtype == np.float32 else array.dtype

@@ -325,6 +325,8 @@ LOSSES = Losses(
 def check_loss(loss: Any, problem: Problem) -> LossLike:
     """A loss that fits the task, by name or as an object."""
     if not isinstance(loss, BaseLoss):
+        if callable(loss):
+            raise TypeError(f"loss: got {loss!r}; want lg.Loss(value, slope) of it and its slope")
         check.one_of("loss", loss, LOSSES)
     if problem.task not in LOSSES[loss].tasks:
         fitting = [name for name, known in LOSSES.items() if problem.task in known.tasks]

@@ -11,7 +11,6 @@ import numpy as np
 
 from ._backend import core
 from .errors import UnsupportedError
-from .frames import labelled
 from .held_out import HeldOut, Scores
 from .identification import UnidentifiedError, digest, identify
 from .labels import numbers_of_labels
@@ -171,7 +170,11 @@ def held_out_rows(problem: Problem, test: Any) -> tuple[Rows, np.ndarray]:
     """Held-out rows that fit the problem."""
     if problem.kernel:
         raise UnsupportedError("test: a kernel problem has no weights to apply to other rows")
-    pair = labelled("test", problem.encoder, test) or test
+    pair = test
+    if problem.encoder is not None:
+        from .frames import labelled  # at first use, as many runs are of no table
+
+        pair = labelled("test", problem.encoder, test) or test
     try:
         X, y = pair
     except (TypeError, ValueError):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .errors import UnsupportedError
-from .frames import encoded
 from .rows import Rows, fitting_rows, read_rows, with_ones
 
 __all__ = ["labels_of", "probabilities_of", "rows_of", "scores_of"]
@@ -35,7 +34,11 @@ def rows_of(problem: dict[str, Any], X: Any) -> Rows:
 
 def _without_ones(problem: dict[str, Any], X: Any) -> Rows:
     wanted = problem["n_features"] - _has_ones(problem)
-    rows = read_rows("X", encoded("X", problem, X))
+    if "encoder" in problem:
+        from .frames import encoded  # at first use, as many runs are of no table
+
+        X = encoded("X", problem, X)
+    rows = read_rows("X", X)
     return fitting_rows("X", rows, wanted, problem.get("feature_names"))
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,12 +17,14 @@ from .errors import DivergedError
 from .history import History, columns
 from .losses import LOSSES
 from .measuring import COLUMNS
-from .networks.trained import TrainedNetwork, network_of
 from .predicting import labels_of, probabilities_of, scores_of
 from .preparation import Preparation
 from .recording import LogSpaced
 from .source import call, described
 from .writing import probed, replaced
+
+if TYPE_CHECKING:
+    from .networks.trained import TrainedNetwork
 
 __all__ = ["Run", "ending", "load", "make_run"]
 
@@ -140,6 +142,8 @@ class Run:
         """
         if "model" not in self.config or self.weights is None:
             raise AttributeError("model: this run is of a linear model; want its weights")
+        from .networks.trained import network_of  # at first use, as most runs are of none
+
         return network_of(self.weights, self.config, self.start)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 import time
 import zlib
@@ -45,7 +44,7 @@ def _beside(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, Path, Path
     target = Path(os.path.realpath(path))
     # Short, since the name of the target may be as long as the system takes.
     start = f".{zlib.crc32(os.fsencode(target.name)):08x}"
-    temporary = target.with_name(f"{start}-{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f"{start}-{os.urandom(4).hex()}.tmp")
     try:
         if target.exists() and not target.is_file():
             kind = "is a folder" if target.is_dir() else "is not a regular file"

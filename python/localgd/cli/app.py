@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 import cyclopts
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from .. import __version__
 from ..errors import MissingExtraError
@@ -97,6 +97,9 @@ def _of_options(error: CycloptsError) -> str:
         if re.search(rf"{old}\b", one_line(error)):
             return f"{old}: it is {new} now, and FedNova's average is --fednova"
     command = " ".join(["localgd", *(error.command_chain or ())])
+    if isinstance(error, UnusedCliTokensError) and command.endswith(" run"):
+        first = (error.unused_tokens or [""])[0]
+        return f"got {first!r} without an option; want --data {first} if it is a file of rows"
     return f"{one_line(error)} (see {command} --help)"
 
 

@@ -183,9 +183,9 @@ def _read(settings: Settings, path: Path, sparse: bool | None) -> tuple[Rows, Se
 
 
 def _task(settings: Settings) -> str | None:
-    """The task asked for, in words or by the loss that only classes have."""
-    of_classes = settings.loss is not None and LOSSES[settings.loss].multiclass
-    return settings.task or ("multiclass" if of_classes else None)
+    """The task asked for, in words or by a loss that only classes, or only numbers, have."""
+    tasks = () if settings.loss is None else LOSSES[settings.loss].tasks
+    return settings.task or (tasks[0] if tasks in (("multiclass",), ("regression",)) else None)
 
 
 def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:

@@ -44,6 +44,7 @@ class Layout:
         advice: str = "",
     ):
         self.path, self.names = path, names
+        self._advice = advice if len(names) == 1 else ""
         own = [i for i in range(len(names)) if i not in index]
         if not own:
             raise ValueError(f"{path.name}: no columns beside an index; want rows with labels")
@@ -79,7 +80,7 @@ class Layout:
                 near = "" if found else check.did_you_mean(wanted, self.names)
                 raise ValueError(
                     f"{role}: {count} {wanted!r} in {self.path.name}; it has {listed(self.names)}"
-                    f"{near}"
+                    f"{near}{self._advice}"
                 )
             return found[0]
         if not -len(self.counted) <= wanted < len(self.counted):

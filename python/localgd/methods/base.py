@@ -82,8 +82,8 @@ class Method(KnownKeywords):
     def __post_init__(self) -> None:
         if not isinstance(self.server, Server):
             raise TypeError(
-                f"server: got {self.server!r}; want Average(), Anchored(), ServerSGD(…) "
-                "or a Server of your own"
+                f"server: got {self.server!r}; want Average(), Anchored(), ServerSGD(…), or an "
+                "instance of your own subclass of lg.Server"
             )
         self._set(participation=check_participation(self.participation))
         check.one_of("sampling", self.sampling, ("uniform", "weight"))

@@ -13,6 +13,7 @@ from .. import _validation as check
 from ..analysis._arguments import hard_margin, result_of_run
 from ..analysis.asymptotics import local_time_per_round
 from ..errors import UnsupportedError
+from ..reference import Minimizer
 from ..reference._asymptote import Asymptote
 from . import _style
 from ._bands import MOST_LINES, Points, draw_bands
@@ -204,6 +205,11 @@ def curves(
         raise ValueError(
             "ref: got None; the margin is drawn as a share of the best possible one: want "
             "ref=lg.reference.max_margin(problem)"
+        )
+    if isinstance(ref, Minimizer):
+        raise TypeError(
+            "ref: got Minimizer, which has no margin; want quantity='suboptimality' without ref, "
+            "which draws f - f* of runs with reference=minimizer(…)"
         )
     if ref is not None:
         hard_margin(ref)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from .. import _validation as check
-from ..methods import METHODS, Method
+from ..methods import METHODS, FedAvg, Method
 
 __all__ = ["method_of"]
 
@@ -39,8 +39,8 @@ def _kind(method: Any) -> type[Method]:
         raise TypeError(
             f"method: got {method!r}; want a method such as lg.Scaffold(10, '1/H'), or its name"
         )
-    kinds = {kind.__name__.lower(): kind for kind in METHODS if not _missing(kind)}
-    of_all = {kind.__name__.lower(): kind for kind in METHODS}
+    of_all = {kind.__name__.lower(): kind for kind in (*METHODS, FedAvg)}
+    kinds = {name: kind for name, kind in of_all.items() if not _missing(kind)}
     name = method.lower().replace("-", "").replace("_", "")
     if name in of_all and name not in kinds:
         kind = of_all[name]

@@ -263,7 +263,8 @@ class Sweep:
         for entry in self:
             counts[entry.status] = counts.get(entry.status, 0) + 1
         listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-        return f"Sweep({len(self)} runs: {listed})"
+        why = next((f"; the first: {e.message}" for e in self if e.status == "failed"), "")
+        return f"Sweep({len(self)} runs: {listed}{why})"
 
 
 def check_sweep(table: Any) -> Sweep:
