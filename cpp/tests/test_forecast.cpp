@@ -95,7 +95,9 @@ TEST_CASE("what an engine is unable to do") {
   CHECK(of("gram", data, solve).unable.empty());
   CHECK(of("primal", data, solve).unable == "solve");
   CHECK(of("primal", data, solve).phase.empty());
-  CHECK(of("gram", data, solve, {1000, 1}, 3).unable == "outputs");
+  EngineOptions classified = solve;
+  classified.loss = "softmax";
+  CHECK(of("gram", data, classified, {1000, 1}, 3).unable == "outputs");
   for (const auto* engine : {"gram", "hybrid", "side_by_side"})
     CHECK(of(engine, data, adam).unable == "server");
   CHECK(of("primal", data, adam).unable.empty());
