@@ -61,9 +61,9 @@ def test_rows_are_the_documented_ones(name, seed, engine):
 
 
 def test_keys_differ_by_seed_and_client():
-    keys = [tuple(key) for seed in (0, 1, 2**80) for key in batch_keys(seed, 5)]
+    keys = [tuple(key) for seed in (0, 1, 2**80) for key in batch_keys(seed, range(5))]
     assert len(set(keys)) == 15
-    assert batch_keys(3, 5)[:2] == batch_keys(3, 2)
+    assert batch_keys(3, range(5))[:2] == batch_keys(3, range(2))
 
 
 # -- In a run --------------------------------------------------------------------------------------

@@ -1143,5 +1143,5 @@ def test_a_table_in_a_file_is_whole(tmp_path):
     assert len(rows) > 5
     assert {len(row) for row in rows} == {7}  # one of them with a unit
     done = shell("reproduce", "--list", folder=tmp_path, env=environment(COLUMNS="40"))
-    assert sum(line.startswith("E") for line in done.stdout.splitlines()) == 14
+    assert sum(line.startswith("E") for line in done.stdout.splitlines()) == 15
     assert len([line for line in done.stdout.splitlines() if line.strip()]) < 18

@@ -29,7 +29,16 @@ from project import PROJECT
 pytestmark = pytest.mark.skipif(not is_checkout(), reason="needs a checkout")
 
 OF_DEVELOPERS = {"build", "pytest", "mypy", "venv"}  # modules, perhaps not installed here
-OTHERS = {"apt-get", "auditwheel", "brew", "cibuildwheel", "ninja", "pre-commit", "sphinx-build"}
+OTHERS = {
+    "mpiexec",
+    "apt-get",
+    "auditwheel",
+    "brew",
+    "cibuildwheel",
+    "ninja",
+    "pre-commit",
+    "sphinx-build",
+}
 
 
 @cache

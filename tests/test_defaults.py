@@ -47,10 +47,10 @@ ONLY_SHELL = {
 ONLY_PYTHON = {
     "partition": {"X", "y", "labels", "sample_weight", "class_weight"},
     "from_frame": {"frame", "labels", "sample_weight", "class_weight", "label"},
-    "read": {"path", "sparse", "label"},
+    "read": {"path", "sparse", "label", "part"},
     "run": {
         *("problem", "method", "model", "init", "asymptote", "measures", "stop", "callback"),
-        *("keep_weights", "every_step", "progress"),
+        *("keep_weights", "every_step", "progress", "comm"),
     },
 }
 GIVEN = {"rounds", "test", "reference"}  # in Python by the caller: a number, rows, a model

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import localgd as lg
 from localgd import _backend, engines
+from localgd.alone import ALONE
 from localgd.engines import choose_engine
 
 
@@ -26,8 +27,10 @@ def shape(sizes, d):
         n_features=d,
         free_intercept=False,
         shares_rows=False,
+        ranks=ALONE,
         entries_before=None,
         n_classes=1,
+        n_outputs=1,
         sparse=False,
     )
 

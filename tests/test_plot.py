@@ -531,6 +531,6 @@ def test_a_minimiser_is_not_taken_for_a_margin():
     objective = {"loss": "logistic", "l2": 0.1}
     best = lg.reference.minimizer(problem, **objective)
     run = lg.run(problem, lg.GD("1/H"), rounds=5, reference=best, **objective)
-    with pytest.raises(TypeError, match="ref: got Minimizer, .* want quantity='suboptimality'"):
+    with pytest.raises(TypeError, match=r"ref: got Minimizer, .* want quantity='suboptimality'"):
         lg.plot.convergence(run, best)
     assert lg.plot.convergence(run, quantity="suboptimality").get_ylabel() == "$f - f^*$"

@@ -321,5 +321,5 @@ def test_the_report_says_by_what_own_rows_are_weighted(here, monkeypatch):
     own, command, settings = asked(weights="equal")
     assert own.problem.weights.tolist() == [0.25] * 4
     assert "equal weights: client-weighted, not pooled" in own.about
-    assert settings.count("client-weighted") == 5
+    assert settings.count("client-weighted") == 6
     assert command.endswith("--data rows.npz")  # as typed, where it has --weights

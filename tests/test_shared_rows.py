@@ -48,7 +48,7 @@ def test_every_method_with_batches_agrees_with_the_oracle(case, loss):
         p,
         loss=oracle.Objective(loss, 0.0, False),
         step=case.step(lambda k: rate, p),
-        reference=registry.reference(loss),
+        reference=registry.reference(loss, problem),
         shares=registry.shares(problem, case.make(1.0), ROUNDS),
         **settings,
     )
@@ -60,7 +60,7 @@ def test_every_method_with_batches_agrees_with_the_oracle(case, loss):
             loss=loss,
             dtype=dtype,
             seed=registry.SEED,
-            reference=registry.reference(loss),
+            reference=registry.reference(loss, problem),
             **settings,
         )
         assert (run.engine, run.coefficients) == ("primal", None)

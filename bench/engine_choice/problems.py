@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import localgd as lg
+from localgd.alone import ALONE
 
 __all__ = ["FAMILIES", "Case", "draw"]
 
@@ -80,9 +81,11 @@ class Case:
             n_samples=int(sizes.sum()),
             n_features=self.features,
             n_classes=self.outputs,
+            n_outputs=self.outputs,
             sparse=False,
             free_intercept=False,
             shares_rows=False,
+            ranks=ALONE,
             entries_before=None,
         )
 

@@ -103,7 +103,8 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features,
   p.weights = random.vector(clients).array() + 1.1;
   p.weights /= p.weights.sum();
   p.starts = random.matrix(features, classes);
-  p.targets.rightCols(classes - 1) = random.matrix(samples, classes - 1);
+  // Below 0 Poisson's loss falls for ever.
+  p.targets.rightCols(classes - 1) = random.matrix(samples, classes - 1).cwiseAbs();
   return p;
 }
 

@@ -17,7 +17,7 @@ EngineOptions options(const Case& c, const Problem& p) {
 }
 
 // Clients sit out in turn, rates differ. Exact solves ask for fewer rows than features in a client.
-Inputs inputs(const Problem& p) { return Inputs(p, rounds, true, 0.3); }
+Inputs inputs(const Problem& p) { return Inputs(p, rounds, true, 0.1); }
 
 Vector<double> records(const History& h) {
   std::vector<Vector<double>> columns;

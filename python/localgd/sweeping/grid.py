@@ -17,7 +17,9 @@ from ..running import run
 
 __all__ = ["SETTINGS", "Case", "axis_of", "cases"]
 
-OF_SINGLE_RUNS = {"progress", "callback", "checkpoint", "checkpoint_seconds", "keep_weights"}
+OF_SINGLE_RUNS = {
+    *("progress", "callback", "checkpoint", "checkpoint_seconds", "keep_weights", "comm")
+}
 # The keyword arguments of run that a sweep may vary or fix, with their defaults.
 SETTINGS = {
     name: parameter.default

@@ -25,6 +25,7 @@ ETA = 1.0  # of f ‖θ‖²
 CONSTANT = 0.3
 LOG_LOSS = -500.0  # where runs end: far beyond, f leaves the range of numbers
 MOST_ROUNDS = 400_000
+NETWORK = lg.TwoLayer(HIDDEN)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class NetworkKkt(Experiment):
     """
 
     method: Callable[[int, Any], Any] = lambda L, lr: lg.LocalGD(local_steps=L, lr=lr)
-    network: lg.TwoLayer = lg.TwoLayer(HIDDEN)
+    network: lg.TwoLayer = NETWORK
 
     words = read(__file__, eta=ETA, constant=CONSTANT, hidden=HIDDEN)
 
