@@ -83,11 +83,10 @@ def cases(every: bool = False) -> Iterator[tuple[str, Case]]:
         for loss in losses:
             for engine in engines:
                 X, y, ids = rows(loss, few(), 40)
-                how = {"loss": loss, "engine": engine, "reference": registry.reference(loss, 40)}
-                yield (
-                    f"{method.name}, {loss}, {engine}",
-                    Case(X, y, ids, about(loss), method.make(LR), {**how, "seed": registry.SEED}),
-                )
+                how = {"loss": loss, "engine": engine, "seed": registry.SEED}
+                case = Case(X, y, ids, about(loss), method.make(LR), how)
+                how["reference"] = registry.reference(loss, case.problem())
+                yield f"{method.name}, {loss}, {engine}", case
     some = {
         "plain": lg.LocalGD(3, LR),
         "controls": lg.Scaffold(3, LR, participation=0.1),

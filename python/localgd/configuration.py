@@ -36,6 +36,11 @@ IN_OTHER_WORDS = {
 VERSIONS = {"localgd": core.build_info()["version"], "numpy": np.__version__}
 
 
+def _has_columns(problem: Problem) -> bool:
+    """Whether there is a column of the model for each of several targets."""
+    return problem.task == "regression" and len(problem.weights_shape) > 1
+
+
 def make_config(prepared: Preparation) -> dict[str, Any]:
     """The settings of a run for its result."""
     problem, method = prepared.problem, prepared.method
@@ -59,7 +64,7 @@ def make_config(prepared: Preparation) -> dict[str, Any]:
             "n_samples": problem.n_samples,
             "n_features": problem.n_features,
             "intercept": problem.intercept or "none",
-            **({} if problem.y.ndim == 1 else {"n_outputs": problem.n_outputs}),
+            **({"n_outputs": problem.n_outputs} if _has_columns(problem) else {}),
             **({} if problem.labels is None else {"labels": list(problem.labels)}),
             **(
                 {}

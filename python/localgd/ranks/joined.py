@@ -143,6 +143,14 @@ class JoinedProblem(Problem):
         return self._held.n_features
 
     @property
+    def n_outputs(self) -> int:
+        return self._held.n_outputs
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        return self._held.weights_shape
+
+    @property
     def sparse(self) -> bool:
         return self._held.sparse
 
