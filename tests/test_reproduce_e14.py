@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from verdicts import answers
 
 import localgd as lg
 from localgd.reproducing import Context
@@ -18,10 +19,6 @@ EXPERIMENT = "E14"
 pytestmark = pytest.mark.usefixtures("one_draw")
 
 QUICK = Context(quick=True)
-
-
-def answers(experiment, numbers):
-    return {title: verdict.answer for title, verdict in experiment.judge(numbers).items()}
 
 
 def test_it_holds_as_it_is(experiment, measured):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from verdicts import answers
 
 import localgd as lg
 from localgd.reproducing import Context
@@ -17,10 +18,6 @@ EXPERIMENT = "E15"
 pytestmark = pytest.mark.usefixtures("one_draw")
 
 QUICK = Context(quick=True)
-
-
-def answers(experiment, numbers):
-    return {title: verdict.answer for title, verdict in experiment.judge(numbers).items()}
 
 
 def test_it_holds_as_it_is(experiment, measured):

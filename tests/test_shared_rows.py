@@ -185,3 +185,11 @@ def test_what_else_is_refused():
         lg.Problem.shared(X, y, 0)
     with pytest.raises(ValueError, match="sample_weight: got shape"):
         lg.Problem.shared(X, y, 2, sample_weight=[1.0])
+
+
+def test_weights_of_rows_with_several_targets():
+    X, y = rows_and_labels("squared")
+    Y, v = np.column_stack([y, -y]), np.linspace(0.5, 2, len(y))
+    problem = lg.Problem.shared(X, Y, 2, task="regression", sample_weight=v)
+    alone = lg.Problem([(X, Y)], task="regression", sample_weight=[v])
+    np.testing.assert_allclose(problem.row_weights, alone.row_weights, rtol=1e-14)

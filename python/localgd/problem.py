@@ -530,18 +530,13 @@ class Problem:
         found, y = check_rows("X, y", X, y)
         targets = as_targets("y", y, task, labels)
         targets.warn()
-        v = None if sample_weight is None else np.asarray(sample_weight)
-        if v is not None and v.shape != targets.y.shape:
-            raise ValueError(
-                f"sample_weight: got shape {v.shape}; want {targets.y.shape}, one for each row"
-            )
         problem = cls.__new__(cls)
         problem._set(
             [found.X],
             targets,
             np.full(M, len(y)),
             names=found.names,
-            sample_weight=v,
+            sample_weight=_weights_of_rows(sample_weight, len(y)),
             class_weight=class_weight,
             intercept=intercept,
             shares_rows=True,
@@ -561,10 +556,7 @@ class Problem:
         """Of checked rows, sorted by client if they do not come so."""
         ids, index = client_index(clients, len(targets.y))
         order = None if (index[1:] >= index[:-1]).all() else np.argsort(index, kind="stable")
-        v = None if sample_weight is None else np.asarray(sample_weight)
-        wanted = targets.y.shape[:1]
-        if v is not None and v.shape != wanted:
-            raise ValueError(f"sample_weight: got shape {v.shape}; want {wanted}, one for each row")
+        v = _weights_of_rows(sample_weight, len(targets.y))
         problem = cls.__new__(cls)
         problem._set(
             [rows.X],
@@ -904,6 +896,14 @@ def _common_names(names: Sequence[tuple[str, ...] | None]) -> tuple[str, ...] | 
     for i, found in enumerate(names):
         check_names(f"clients[{i}]: X", found, names[first], f"clients[{first}]")
     return names[first]
+
+
+def _weights_of_rows(sample_weight: Any, rows: int) -> np.ndarray | None:
+    """One for each row of one array, or None."""
+    v = None if sample_weight is None else np.asarray(sample_weight)
+    if v is not None and v.shape != (rows,):
+        raise ValueError(f"sample_weight: got shape {v.shape}; want {(rows,)}, one for each row")
+    return v
 
 
 def _joined_weights(sample_weight: Any, sizes: list[int]) -> np.ndarray:

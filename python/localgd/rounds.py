@@ -43,14 +43,13 @@ class RoundInputs:
             shares = ask(lambda: self._participation.of(first, until))
         else:
             shares = self._participation.of(first, until)
-        if not callable(self.lr):
-            return rates(self.lr, first, until) or [1.0], shares
+        lr = self.lr
+        if not callable(lr):
+            return rates(lr, first, until) or [1.0], shares
         if self.sees_state and until > first:
-            lr = self.lr
-            assert callable(lr), "others do not ask"
             seen = session.see(gradient="grad_norm" in asks_for(lr))
             return [ask(lambda: rate_at(lr, first, seen))], shares
-        return ask(lambda: rates(self.lr, first, until)) or [1.0], shares
+        return ask(lambda: rates(lr, first, until)) or [1.0], shares
 
 
 def shortened_rounds(session: Any, ranks: Any = ALONE) -> int:

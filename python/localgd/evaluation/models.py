@@ -119,10 +119,7 @@ def own_models(problem: Problem, loss: str, l2: float) -> dict[Hashable, np.ndar
     """The minimiser of each client's rows, of those where there is one."""
     models: dict[Hashable, np.ndarray] = {}
     labels = (-1, 1) if problem.task == "binary" else range(problem.n_classes)
-    for i, client in enumerate(problem.client_ids):
-        if problem.shares_rows and i > 0:
-            models[client] = models[problem.client_ids[0]]
-            continue
+    for i, client in enumerate(problem.client_ids[: 1 if problem.shares_rows else None]):
         rows = problem.rows(i)
         v = None if problem.sample_weight is None else [problem.sample_weight[rows]]
         X = problem.X[rows] if problem.intercept is None else problem.X[rows, :-1]
@@ -138,4 +135,6 @@ def own_models(problem: Problem, loss: str, l2: float) -> dict[Hashable, np.ndar
         except ValueError:
             if l2 > 0 and not problem.free_intercept:  # which a client of one label does not bound
                 raise
+    if problem.shares_rows:  # of which all have the same
+        return {client: w for w in models.values() for client in problem.client_ids}
     return models

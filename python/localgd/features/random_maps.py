@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..randomness import random_generator
-from ..rows import Rows, read_rows
+from ..rows import read_rows
 
 __all__ = ["random_fourier", "random_relu"]
 
@@ -54,12 +54,9 @@ def random_relu(X: Any, n_features: int, *, seed: int = 0) -> np.ndarray:
     >>> phi.shape, (phi @ phi.T).round(1).tolist()
     ((2, 20000), [[1.0, 0.8], [0.8, 1.0]])
     """
-    X, D = _rows(X), check.integer("n_features", n_features, 1)
-    rng = random_generator(check.integer("seed", seed, 0))
-    found = X @ rng.standard_normal((X.shape[1], D)).astype(X.dtype)
+    found, _ = _projected(X, n_features, seed, 1.0)
     np.maximum(found, 0, out=found)
-    found *= X.dtype.type(math.sqrt(2 / D))
-    return found
+    return _scaled(found)
 
 
 def random_fourier(X: Any, n_features: int, *, gamma: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -102,16 +99,23 @@ def random_fourier(X: Any, n_features: int, *, gamma: float = 1.0, seed: int = 0
     >>> phi.shape, (phi @ phi.T).round(1).tolist()
     ((2, 20000), [[1.0, 0.6], [0.6, 1.0]])
     """
-    X, D = _rows(X), check.integer("n_features", n_features, 1)
     check.number("gamma", gamma, above=0)
-    rng = random_generator(check.integer("seed", seed, 0))
-    frequencies = math.sqrt(2 * gamma) * rng.standard_normal((X.shape[1], D))
-    found = X @ frequencies.astype(X.dtype)
-    found += rng.uniform(0, 2 * math.pi, D).astype(X.dtype)
+    found, rng = _projected(X, n_features, seed, math.sqrt(2 * gamma))
+    found += rng.uniform(0, 2 * math.pi, found.shape[1:]).astype(found.dtype)
     np.cos(found, out=found)
-    found *= X.dtype.type(math.sqrt(2 / D))
+    return _scaled(found)
+
+
+def _projected(
+    X: Any, n_features: int, seed: int, spread: float
+) -> tuple[np.ndarray, np.random.Generator]:
+    """Ωᵀx of the rows with Ω ~ N(0, spread²), and what further draws come from."""
+    rows, D = read_rows("X", X).X, check.integer("n_features", n_features, 1)
+    rng = random_generator(check.integer("seed", seed, 0))
+    directions: np.ndarray = spread * rng.standard_normal((rows.shape[1], D))
+    return rows @ directions.astype(rows.dtype), rng
+
+
+def _scaled(found: np.ndarray) -> np.ndarray:
+    found *= found.dtype.type(math.sqrt(2 / found.shape[1]))
     return found
-
-
-def _rows(X: Any) -> Rows:
-    return read_rows("X", X).X

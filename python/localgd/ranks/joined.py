@@ -99,7 +99,7 @@ class JoinedProblem(Problem):
         self._position[self._own_clients] = np.arange(len(self._own_clients))
         self._held = copy.copy(own)
         self._held.weights = self.weights[self.own_clients]
-        if any(part.weighted for part in parts) and not own.sample_weight is not None:
+        if any(part.weighted for part in parts) and own.sample_weight is None:
             raise ValueError(
                 "sample_weight: some ranks have weights of rows; want them on every rank"
             )

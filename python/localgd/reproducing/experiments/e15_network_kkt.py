@@ -60,7 +60,9 @@ class NetworkKkt(Experiment):
                 "over_risk": _curve(problem, runs[1]),
                 "constant": _curve(problem, constant),
             }
-            draws.append(_numbers(problem, runs) | _of_constant(problem, runs[1], constant))
+            numbers = _numbers(problem, runs)
+            residual = numbers["residual_1"]
+            draws.append(numbers | _of_constant(problem, runs[1], constant, residual))
         real = self.own_or_digits(
             context, per_class=30, n_clients=6, scheme=lg.ByClass(1), scale="max_norm"
         )
@@ -162,9 +164,10 @@ def _numbers(problem: lg.Problem, runs: Mapping[int, lg.Run]) -> dict[str, float
     }
 
 
-def _of_constant(problem: lg.Problem, run: lg.Run, constant: lg.Run) -> dict[str, float]:
+def _of_constant(
+    problem: lg.Problem, run: lg.Run, constant: lg.Run, residual: float
+) -> dict[str, float]:
     """The residuals of constant rates, and of one side of kinks, beside that of rates over f."""
-    residual = _residual(problem, run, -1)
     one_side = _residual(problem, run, -1, kinks=0)
     of_constant = _residual(problem, constant, -1)
     return {
