@@ -1,10 +1,11 @@
 """Memory: how many times the bytes of its rows building a problem and running it take at most.
 
-python bench/memory.py [--megabytes 200] [--kinds dense csr ones]
+python bench/memory.py [--megabytes 200] [--kinds dense csr ones in_place]
 
 The rows count, too, so that 1 would be nothing beside them. Rows come in client order; each figure
 is the peak of a process of its own, above what it had before it made them. A run is one of the
-primal engine; gram and hybrid keep Gram matrices, up to ``memory_limit``.
+primal engine; gram and hybrid keep Gram matrices, up to ``memory_limit``. In place means that this
+limit is below what copies of the rows in the order of their products would take.
 """
 
 from __future__ import annotations
@@ -21,10 +22,15 @@ from scipy.sparse import csr_array
 
 import localgd as lg
 
-KINDS = {"dense": "dense", "csr": "CSR", "ones": "CSR, all values 1"}
+KINDS = {
+    "dense": "dense",
+    "csr": "CSR",
+    "ones": "CSR, all values 1",
+    "in_place": "CSR, in place",
+}
 DTYPES = ("float64", "float32")
-CLIENTS = 4
-FEATURES = {"dense": 500, "csr": 47_236, "ones": 47_236}
+CLIENTS = 20
+DENSE_FEATURES, SPARSE_FEATURES = 500, 47_236
 ENTRIES = 64  # of a sparse row
 ROUNDS = 5
 
@@ -42,34 +48,39 @@ def alone(kind: str, dtype: str, size: float) -> float:
     before = peak()
     rows = dense_rows(size, dtype) if kind == "dense" else sparse_rows(size, dtype, kind == "ones")
     bytes = rows.nbytes if kind == "dense" else bytes_of(rows)
-    build_and_run(rows, dtype)
+    if kind == "in_place":
+        build_and_run(rows, dtype, memory_limit=bytes)
+    else:
+        build_and_run(rows, dtype)
     return (peak() - before) / bytes
 
 
-def build_and_run(X: Any, dtype: str) -> None:
+def build_and_run(X: Any, dtype: str, **options: Any) -> None:
     N = X.shape[0]
     clients = np.arange(N) * CLIENTS // N
     problem = lg.Problem.from_arrays(X, np.where(np.arange(N) % 3, 1.0, -1.0), clients)
     method = lg.LocalGD(local_steps=10, lr=0.01)
-    lg.run(problem, method, rounds=ROUNDS, loss="logistic", dtype=dtype, engine="primal")
+    options = {"loss": "logistic", "dtype": dtype, "engine": "primal", **options}
+    lg.run(problem, method, rounds=ROUNDS, **options)
 
 
 def dense_rows(size: float, dtype: str) -> np.ndarray:
-    d = FEATURES["dense"]
+    d = DENSE_FEATURES
     rows = np.empty((max(int(size / d / np.dtype(dtype).itemsize), CLIENTS), d), dtype)
     return np.random.default_rng(0).standard_normal(dtype=rows.dtype, out=rows)
 
 
 def sparse_rows(size: float, dtype: str, ones: bool) -> csr_array:
     """One entry in each of as many ranges of columns; 32-bit indices."""
-    d, each = FEATURES["csr"], np.dtype(dtype).itemsize + 4
+    d, each = SPARSE_FEATURES, np.dtype(dtype).itemsize + 4
     N = max(int(size / ENTRIES / each), CLIENTS)
     rng, width = np.random.default_rng(0), d // ENTRIES
     values, columns = np.ones(N * ENTRIES, dtype), np.empty((N, ENTRIES), np.int32)
     for row in columns:  # nothing as large as the rows beside them
         row[:] = rng.integers(width, size=ENTRIES) + width * np.arange(ENTRIES)
     if not ones:
-        rng.standard_normal(dtype=values.dtype, out=values)
+        rng.random(dtype=values.dtype, out=values)
+        values += 0.5  # none is 0, or a problem would keep copies without it
     ends = np.arange(0, N * ENTRIES + 1, ENTRIES, dtype=np.int32)
     return csr_array((values, columns.ravel(), ends), shape=(N, d))
 

@@ -339,9 +339,10 @@ def test_every_way_to_minimise_reaches_its_goal():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="memory.py asks Unix for the peak")
+@pytest.mark.parametrize("kind", ["dense", "in_place"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_dense_rows_take_their_own_memory_and_little_more(dtype):
-    assert 0.9 < memory.peak_over_rows("dense", dtype, 64) < 1.3
+def test_rows_take_their_own_memory_and_little_more(kind, dtype):
+    assert 0.9 < memory.peak_over_rows(kind, dtype, 64) < 1.3
 
 
 GOOD = 0.95  # of the problems

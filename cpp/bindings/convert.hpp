@@ -38,9 +38,9 @@ inline Vector<double> vector(const Array& a) {
 class HeldData {
  public:
   // rows: an array of two dimensions, or of compressed sparse rows the tuple (where rows begin,
-  // columns of their entries, values, number of features). signs: whether the targets, -1 or +1,
-  // are signs of the rows, too. targets: (N,), or (N, C). row_weights: omega, or none if all are 1.
-  // sharing: clients that all hold the same rows, or 0.
+  // columns of their entries, values, number of features, whether they are read in place). signs:
+  // whether the targets, -1 or +1, are signs of the rows, too. targets: (N,), or (N, C).
+  // row_weights: omega, or none if all are 1. sharing: clients that all hold the same rows, or 0.
   HeldData(py::object rows, Columns targets, const Indices& offsets, const Array& weights,
            bool signs, const std::optional<Array>& row_weights, bool free_intercept,
            Index sharing = 0, std::shared_ptr<const Ranks> ranks = nullptr)
@@ -84,7 +84,7 @@ class HeldData {
   template <class Number>
   std::shared_ptr<const RowSource> sparse(const VectorView<double>& signs) {
     const auto parts = rows_.cast<py::tuple>();
-    if (parts.size() != 4) throw std::invalid_argument("rows: want a tuple of four");
+    if (parts.size() != 5) throw std::invalid_argument("rows: want a tuple of five");
     const auto begins = parts[0].cast<Indices>();
     const auto columns = parts[1].cast<ArrayOf<std::int32_t>>();
     const auto values = parts[2].cast<ArrayOf<Number>>();
@@ -94,7 +94,8 @@ class HeldData {
     if (count < 0 || columns.size() != values.size() || begins.data()[count] != values.size())
       throw std::invalid_argument("rows: begins, columns and values do not fit");
     return sparse_rows(
-        SparseView<Number>{begins.data(), columns.data(), values.data(), count, features}, signs);
+        SparseView<Number>{begins.data(), columns.data(), values.data(), count, features}, signs,
+        parts[4].cast<bool>());
   }
 
   py::object rows_;  // kept, as the core has views of what is in there

@@ -33,6 +33,7 @@ struct Given {
   std::vector<float> single_values;
   RowMatrix<double> plain;
   Vector<double> signs;
+  bool in_place = false;  // sparse rows are read here alone
 
   std::shared_ptr<const RowSource> source() const {
     const VectorView<double> turned(signs.data(), signs.size());
@@ -40,11 +41,11 @@ struct Given {
     if (!single_values.empty())
       return sparse_rows(SparseView<float>{begins.data(), columns.data(), single_values.data(),
                                            count, plain.cols()},
-                         turned);
+                         turned, in_place);
     if (!values.empty())
       return sparse_rows(
           SparseView<double>{begins.data(), columns.data(), values.data(), count, plain.cols()},
-          turned);
+          turned, in_place);
     if (single.size())
       return dense_rows(RowsView<float>(single.data(), single.rows(), single.cols()), turned);
     return dense_rows(RowsView<double>(plain.data(), plain.rows(), plain.cols()), turned);
@@ -108,9 +109,10 @@ inline Problem make_problem(const std::vector<Index>& sizes, Index features,
   return p;
 }
 
-enum class Storage { dense, single, sparse, sparse_single, one_value };
-inline constexpr Storage storages[] = {Storage::dense, Storage::single, Storage::sparse,
-                                       Storage::sparse_single, Storage::one_value};
+enum class Storage { dense, single, sparse, sparse_single, one_value, in_place };
+inline constexpr Storage storages[] = {Storage::dense,     Storage::single,
+                                       Storage::sparse,    Storage::sparse_single,
+                                       Storage::one_value, Storage::in_place};
 
 // The same rows, some of whose entries become 0 in sparse storages, each given times a sign.
 inline Problem stored(Problem p, Storage storage, std::uint64_t seed = 3) {
@@ -127,6 +129,7 @@ inline Problem stored(Problem p, Storage storage, std::uint64_t seed = 3) {
         entry = (1 + 0.1 * double(j % 7)) / std::sqrt(double(d));
       if (single) entry = static_cast<float>(entry);
     }
+  given->in_place = storage == Storage::in_place;
   given->signs = random.vector(n).cwiseSign();
   given->plain = given->signs.asDiagonal() * p.rows;
   if (storage == Storage::single) given->single = given->plain.cast<float>();

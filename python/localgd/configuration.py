@@ -87,6 +87,7 @@ def identity(prepared: Preparation, engine: str) -> dict[str, Any]:
         "lr": identify(getattr(method, "lr", None), _function),
         "clients": clients_named(prepared.problem, method),
         "engine": engine,
+        "rows_in_place": prepared.rows_in_place or None,
         "data": [prepared.problem.fingerprint, digest(prepared.init, prepared.reference)],
     }
 

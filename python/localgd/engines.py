@@ -33,6 +33,7 @@ from .servers import CALLED
 
 ENGINES = ("gram", "hybrid", "primal")
 DEFAULT_MEMORY_LIMIT = 4 * 2**30
+SLICED_COPIES = 2  # of sparse rows: by row and by column
 
 MAX_THREADS = 256  # or the machine's cores, if it has more
 # Of an early round, per thread; below this the hand-over costs more than it brings.

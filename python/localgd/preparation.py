@@ -18,7 +18,7 @@ from .arguments import (
     check_reference,
     check_rounds,
 )
-from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, Plan, choose_engine
+from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, SLICED_COPIES, Plan, choose_engine
 from .errors import UnsupportedError
 from .held_out import Scores
 from .losses import LOSSES, LossLike, check_loss, default_loss
@@ -111,6 +111,15 @@ class Preparation:
     def itemsize(self) -> int:
         """Bytes of a number of the rows and of the local phase."""
         return DTYPES[self.dtype]
+
+    @property
+    def rows_in_place(self) -> bool:
+        """Whether sparse rows are read where they are, for lack of memory for their slices."""
+        X = self.problem.X
+        if self.model is not None or not self.problem.sparse or self.problem.ranks.of_core:
+            return False
+        rows = X.nnz * (self.itemsize + X.indices.itemsize)
+        return SLICED_COPIES * rows > self.memory_limit
 
     def plan(self, engine: str) -> Plan:
         """What an engine costs; the cheapest if it is "auto"."""

@@ -50,7 +50,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
         )
     held = problem.held
     return core.Simulation(
-        core_rows(held),
+        core_rows(held, first.rows_in_place),
         held.y,
         held.offsets,
         held.weights,
@@ -68,12 +68,12 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     )
 
 
-def core_rows(problem: Problem) -> Any:
+def core_rows(problem: Problem, in_place: bool) -> Any:
     """The rows as the core takes them: an array, or the parts of a compressed one."""
     X = problem.X
     if not problem.sparse:
         return X
-    return X.indptr.astype(np.int64), X.indices, X.data, X.shape[1]
+    return X.indptr.astype(np.int64), X.indices, X.data, X.shape[1], in_place
 
 
 def local_options(prepared: Preparation) -> dict[str, Any]:

@@ -8,12 +8,13 @@
 
 #include "../rows/source.hpp"
 #include "sliced_rows.hpp"
+#include "sparse_gram.hpp"
 
 namespace localgd {
 
 // One client at a time is at work on a block: what it keeps meanwhile is in the block.
 template <class Real>
-class FactoredGram {
+class FactoredGram final : public SparseGram<Real> {
  public:
   using Place = typename SlicedRows<Real>::Place;
 
@@ -23,9 +24,7 @@ class FactoredGram {
   FactoredGram(const SparseView<Number>& rows, Index first, Index n, const double* signs,
                std::vector<Place>& local);
 
-  // x += scale K e for some columns of n reals, padded<Real>(n) apart. Returns the largest |x| (or
-  // less where there is a NaN).
-  Real add_product(const Real* e, Index columns, Real scale, Real* x) const;
+  Real add_product(const Real* e, Index columns, Real scale, Real* x) const override;
 
   // m = A_i w, w of all features.
   void multiply(const Real* w, Real* m) const;

@@ -9,7 +9,7 @@
 namespace localgd {
 
 template <class Real>
-class FactoredGram;
+class SparseGram;
 
 // Rows one after the other, each to be taken times its sign: +1 or -1, null where all are +1.
 template <class Real>
@@ -52,7 +52,7 @@ class Rows {
     throw other_storage();
   }
   virtual void clear(Index /*row*/, Index /*outputs*/, Real* /*v*/) const { throw other_storage(); }
-  virtual const FactoredGram<Real>* factored(Range /*i*/) const { return nullptr; }
+  virtual const SparseGram<Real>* factored(Range /*i*/) const { return nullptr; }
 
  private:
   static std::logic_error other_storage() { return std::logic_error("rows: want another storage"); }

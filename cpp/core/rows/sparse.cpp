@@ -1,5 +1,5 @@
 // Compressed sparse rows: the caller's arrays, and in Real the rows of each client by their
-// factors.
+// factors; or, where there is no memory for these, the caller's arrays alone.
 #include <algorithm>
 
 #include "../blocks/factored_gram.hpp"
@@ -10,17 +10,17 @@ namespace localgd {
 
 namespace {
 
-// row . w in float64, in four running sums.
-template <class Number>
-double sparse_dot(const SparseView<Number>& rows, Index j, const double* w) {
+// row . w in the type of w, in four running sums.
+template <class Number, class Real>
+Real sparse_dot(const SparseView<Number>& rows, Index j, const Real* w) {
   const Index begin = rows.begin(j), n = rows.length(j);
   const Number* values = rows.values + begin;
   const std::int32_t* columns = rows.columns + begin;
-  double sums[4] = {};
+  Real sums[4] = {};
   Index t = 0;
   for (; t + 4 <= n; t += 4)
-    for (int s = 0; s < 4; ++s) sums[s] += static_cast<double>(values[t + s]) * w[columns[t + s]];
-  for (; t < n; ++t) sums[t % 4] += static_cast<double>(values[t]) * w[columns[t]];
+    for (int s = 0; s < 4; ++s) sums[s] += static_cast<Real>(values[t + s]) * w[columns[t + s]];
+  for (; t < n; ++t) sums[t % 4] += static_cast<Real>(values[t]) * w[columns[t]];
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
@@ -42,6 +42,13 @@ void add_row(const SparseView<Number>& rows, Index j, Real x, Real* g) {
     g[rows.columns[t]] += x * static_cast<Real>(rows.values[t]);
 }
 
+// v = 0 where one of the rows is not.
+template <class Number, class Real>
+void clear_columns(const SparseView<Number>& rows, Range i, Real* v) {
+  for (Index t = rows.begin(i.first); t < rows.begin(i.first + i.count); ++t)
+    v[rows.columns[t]] = 0;
+}
+
 // out = A_i A_j^T: each row of A_i is made dense once.
 template <class Number, class Real, class Out>
 void sparse_gram(const SparseView<Number>& rows, const double* signs, Range i, Range j, Out& out) {
@@ -57,16 +64,52 @@ void sparse_gram(const SparseView<Number>& rows, const double* signs, Range i, R
         sum += static_cast<Real>(rows.values[t]) * row[static_cast<std::size_t>(rows.columns[t])];
       out(a, b) = signs ? static_cast<Real>(signs[first] * signs[second]) * sum : sum;
     }
-    for (Index t = rows.begin(first); t < rows.begin(first + 1); ++t)
-      row[static_cast<std::size_t>(rows.columns[t])] = 0;
+    clear_columns(rows, {first, 1}, row.data());
   }
 }
+
+// K_ii of a client's rows as the caller has them: A_i^T e is scattered to all features.
+template <class Stored, class Real>
+class GramInPlace final : public SparseGram<Real> {
+ public:
+  GramInPlace(const SparseView<Stored>& rows, Index first, Index n, const double* signs)
+      : rows_(rows), first_(first), n_(n), signs_(signs) {}
+
+  Real add_product(const Real* e, Index columns, Real scale, Real* x) const override {
+    thread_local std::vector<Real> image;  // A_i^T e; 0 between the calls
+    if (image.size() < static_cast<std::size_t>(rows_.features))
+      image.resize(static_cast<std::size_t>(rows_.features));
+    Real most = 0;
+    for (Index c = 0; c < columns; ++c, e += padded<Real>(n_), x += padded<Real>(n_)) {
+      for (Index j = 0; j < n_; ++j) add_row(rows_, first_ + j, sign(j) * e[j], image.data());
+      for (Index j = 0; j < n_; ++j) {
+        x[j] += scale * sign(j) * sparse_dot(rows_, first_ + j, image.data());
+        most = std::max(most, std::abs(x[j]));
+      }
+      clear_columns(rows_, {first_, n_}, image.data());
+    }
+    return most;
+  }
+
+ private:
+  Real sign(Index j) const { return signs_ ? static_cast<Real>(signs_[first_ + j]) : Real(1); }
+
+  const SparseView<Stored> rows_;
+  Index first_, n_;
+  const double* signs_;  // of all rows, or null
+};
 
 template <class Stored, class Real>
 class SparseRows final : public Rows<Real> {
  public:
-  SparseRows(const SparseView<Stored>& rows, const double* signs, const std::vector<Index>& offsets)
+  SparseRows(const SparseView<Stored>& rows, const double* signs, const std::vector<Index>& offsets,
+             bool in_place)
       : rows_(rows), signs_(signs), offsets_(offsets) {
+    if (in_place) {
+      for (std::size_t i = 0; i + 1 < offsets.size(); ++i)
+        in_place_.emplace_back(rows, offsets[i], offsets[i + 1] - offsets[i], signs);
+      return;
+    }
     std::vector<std::int32_t> local(static_cast<std::size_t>(rows.features), -1);
     blocks_.reserve(offsets.size() - 1);
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i)
@@ -75,10 +118,9 @@ class SparseRows final : public Rows<Real> {
 
   Index count() const override { return rows_.count; }
   Index features() const override { return rows_.features; }
-  const FactoredGram<Real>* factored(Range i) const override {
-    const auto at = std::lower_bound(offsets_.begin(), offsets_.end(), i.first);
-    const bool whole = at + 1 < offsets_.end() && *at == i.first && at[1] == i.first + i.count;
-    return whole ? &blocks_[static_cast<std::size_t>(at - offsets_.begin())] : nullptr;
+  const SparseGram<Real>* factored(Range i) const override {
+    if (const SparseGram<Real>* block = of_client(blocks_, i)) return block;
+    return of_client(in_place_, i);
   }
 
   void copy(Range i, RowsOut<Real> out) const override {
@@ -93,7 +135,7 @@ class SparseRows final : public Rows<Real> {
 
   void dots(Range i, const double* w, Index outputs, double* m) const override {
     if constexpr (std::is_same_v<Real, double>) {
-      if (const FactoredGram<double>* block = i.count > few ? factored(i) : nullptr) {
+      if (const FactoredGram<double>* block = i.count > few ? of_client(blocks_, i) : nullptr) {
         for (Index c = 0; c < outputs; ++c) block->multiply(w + c * features(), m + c * i.count);
         return;
       }
@@ -116,8 +158,7 @@ class SparseRows final : public Rows<Real> {
     accumulate(i, e, outputs, g);
   }
   void clear(Index row, Index outputs, Real* v) const override {
-    for (Index c = 0; c < outputs; ++c, v += features())
-      for (Index t = rows_.begin(row); t < rows_.begin(row + 1); ++t) v[rows_.columns[t]] = 0;
+    for (Index c = 0; c < outputs; ++c, v += features()) clear_columns(rows_, {row, 1}, v);
   }
   void add_in_double(Range i, const Real* e, Index outputs, double* g) const override {
     accumulate(i, e, outputs, g);
@@ -126,11 +167,20 @@ class SparseRows final : public Rows<Real> {
  private:
   Real sign(Index j) const { return signs_ ? static_cast<Real>(signs_[j]) : Real(1); }
 
+  // What there is for the client that has these rows; null if they are not those of one.
+  template <class Block>
+  const Block* of_client(const std::vector<Block>& blocks, Range i) const {
+    const auto at = std::lower_bound(offsets_.begin(), offsets_.end(), i.first);
+    const bool whole = at + 1 < offsets_.end() && *at == i.first && at[1] == i.first + i.count;
+    return whole && !blocks.empty() ? &blocks[static_cast<std::size_t>(at - offsets_.begin())]
+                                    : nullptr;
+  }
+
   static constexpr Index few = 8;  // rows of a client, those of batches, are taken one by one
 
   template <class Number>
   void accumulate(Range i, const Real* e, Index outputs, Number* g) const {
-    const FactoredGram<Real>* block = i.count > few ? factored(i) : nullptr;
+    const FactoredGram<Real>* block = i.count > few ? of_client(blocks_, i) : nullptr;
     for (Index c = 0; c < outputs; ++c, e += i.count, g += features()) {
       if (block && 4 * std::count(e, e + i.count, Real(0)) < i.count) {
         block->add_transposed(e, g);
@@ -145,14 +195,16 @@ class SparseRows final : public Rows<Real> {
   const SparseView<Stored> rows_;
   const double* signs_;  // or null
   const std::vector<Index> offsets_;
-  std::vector<FactoredGram<Real>> blocks_;  // of each client
+  // Of each client, one of them.
+  std::vector<FactoredGram<Real>> blocks_;
+  std::vector<GramInPlace<Stored, Real>> in_place_;
 };
 
 template <class Stored>
 class SparseSource final : public RowSource {
  public:
-  SparseSource(const SparseView<Stored>& rows, const VectorView<double>& signs)
-      : rows_(rows), signs_(signs.size() ? signs.data() : nullptr) {
+  SparseSource(const SparseView<Stored>& rows, const VectorView<double>& signs, bool in_place)
+      : rows_(rows), signs_(signs.size() ? signs.data() : nullptr), in_place_(in_place) {
     if (signs.size() && signs.size() != rows.count)
       throw std::invalid_argument("signs: want one for each row");
     if (rows.begin(0) != 0) throw std::invalid_argument("rows: want entries from 0 on");
@@ -189,11 +241,11 @@ class SparseSource final : public RowSource {
 
   void make(std::unique_ptr<const Rows<float>>& rows,
             const std::vector<Index>& offsets) const override {
-    rows = std::make_unique<SparseRows<Stored, float>>(rows_, signs_, offsets);
+    rows = std::make_unique<SparseRows<Stored, float>>(rows_, signs_, offsets, in_place_);
   }
   void make(std::unique_ptr<const Rows<double>>& rows,
             const std::vector<Index>& offsets) const override {
-    rows = std::make_unique<SparseRows<Stored, double>>(rows_, signs_, offsets);
+    rows = std::make_unique<SparseRows<Stored, double>>(rows_, signs_, offsets, in_place_);
   }
 
  private:
@@ -201,17 +253,18 @@ class SparseSource final : public RowSource {
 
   const SparseView<Stored> rows_;
   const double* signs_;  // or null
+  const bool in_place_;
 };
 
 }  // namespace
 
 std::shared_ptr<const RowSource> sparse_rows(const SparseView<double>& rows,
-                                             const VectorView<double>& signs) {
-  return std::make_shared<SparseSource<double>>(rows, signs);
+                                             const VectorView<double>& signs, bool in_place) {
+  return std::make_shared<SparseSource<double>>(rows, signs, in_place);
 }
 std::shared_ptr<const RowSource> sparse_rows(const SparseView<float>& rows,
-                                             const VectorView<double>& signs) {
-  return std::make_shared<SparseSource<float>>(rows, signs);
+                                             const VectorView<double>& signs, bool in_place) {
+  return std::make_shared<SparseSource<float>>(rows, signs, in_place);
 }
 
 template class FactoredGram<float>;

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "../blocks/factored_gram.hpp"
 #include "../blocks/padded_gram.hpp"
+#include "../blocks/sparse_gram.hpp"
 #include "../loss/called.hpp"
 
 namespace localgd {
@@ -13,7 +13,7 @@ namespace localgd {
 template <class Real>
 struct SpanBlock {
   const PaddedGram<Real>* whole;
-  const FactoredGram<Real>* factored;
+  const SparseGram<Real>* factored;
   Index size;  // n_i
 
   Index stride() const { return padded<Real>(size); }  // of what add_product() moves

@@ -270,7 +270,7 @@ class EngineSettings(Options):
         "Threads; any number gives the same bits. Default: as many as help."
     )
     memory_limit: Annotated[kinds.Memory, Parameter(show_default=lambda _: "4GiB")] = option(
-        "Bytes for Gram matrices; 500MB works.", 2**32
+        "Bytes for Gram matrices, and for copies of sparse rows; 500MB works.", 2**32
     )
 
 
