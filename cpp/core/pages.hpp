@@ -20,10 +20,13 @@ template <class Real>
 class LargeArray {
  public:
   LargeArray() = default;
-  explicit LargeArray(Index size) : size_(size) {
-    constexpr std::size_t line = 64, page = 2 << 20;
+  static constexpr std::size_t page = 2 << 20;  // bytes
+
+  // least: the bytes from which on pages are large. The last one is not filled.
+  explicit LargeArray(Index size, std::size_t least = page / 4) : size_(size) {
+    constexpr std::size_t line = 64;
     std::size_t bytes = static_cast<std::size_t>(size) * sizeof(Real);
-    const bool large = bytes >= page / 4;
+    const bool large = bytes >= least;
     if (large) bytes = (bytes + page - 1) / page * page;
     const std::align_val_t alignment{large ? page : line};
     numbers_ = {static_cast<Real*>(::operator new(bytes, alignment)), Free{alignment}};

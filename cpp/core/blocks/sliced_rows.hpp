@@ -30,6 +30,9 @@ class SlicedRows {
  public:
   using Place = std::int32_t;
   static constexpr Index width = lanes<Real>;
+  // Bytes from which on arrays have large pages: each client has some arrays, whose last pages
+  // would take more than the rows otherwise.
+  static constexpr std::size_t large = 16 * LargeArray<Real>::page;
 
   SlicedRows() = default;
 
@@ -47,10 +50,10 @@ class SlicedRows {
     const Index size = begins_.back();
     narrow_ = zero < (Index{1} << 16);
     if (narrow_)
-      narrow_places_ = LargeArray<std::uint16_t>(size);
+      narrow_places_ = LargeArray<std::uint16_t>(size, large);
     else
-      places_ = LargeArray<Place>(size);
-    if (values) values_ = LargeArray<Real>(size);
+      places_ = LargeArray<Place>(size, large);
+    if (values) values_ = LargeArray<Real>(size, large);
     for (Index p = 0; p < padded<Real>(rows); ++p) {
       const bool sliced = p >= alone_;
       const Index part = sliced ? alone_ + (p - alone_) / width : p;

@@ -70,8 +70,8 @@ struct SparseView {
   Index length(Index j) const { return begins[j + 1] - begins[j]; }
 };
 
-// in_place: engines read these arrays alone, which takes some three times as long as what they make
-// of them otherwise, up to twice their size. Throws std::invalid_argument for entries that are
+// in_place: engines read these arrays alone, which takes two to three times as long as what they
+// make of them otherwise, up to twice their size. Throws std::invalid_argument for entries that are
 // nowhere.
 std::shared_ptr<const RowSource> sparse_rows(
     const SparseView<double>& rows,
