@@ -37,7 +37,7 @@ def start(ranks, *arguments):
     """A job of so many ranks of Python."""
     folders = [str(Path(lg.__file__).parents[1]), str(HERE), os.environ.get("PYTHONPATH")]
     return subprocess.Popen(
-        [str(MPIEXEC), "-n", str(ranks), sys.executable, *WARNINGS, *arguments],
+        [str(MPIEXEC), "-n", str(ranks), sys.executable, *WARNINGS, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -129,7 +129,6 @@ def test_all_ranks_return_the_same_run():
         ("lg.run(part(), lg.LocalGD(2, 0.1 + comm.rank), rounds=1, comm=comm)", "lr: rank 1"),
         ("lg.run(part(), M, rounds=1, engine='gram', comm=comm)", "engine: got 'gram'; ranks"),
         ("lg.run(part(), lg.LocalGD(2, lg.Polyak(0.1)), rounds=1, comm=comm)", "lr: Polyak"),
-        ("lg.run(part(), lg.LocalGD(2, '1/H'), rounds=1, comm=comm)", "presets of lr"),
         ("lg.run(part(class_weight='balanced'), M, rounds=1, comm=comm)", "class_weight"),
         (
             "lg.run(part(), M, rounds=1, measures={'g': lambda gradients: 0}, comm=comm)",
@@ -151,6 +150,19 @@ def test_what_cannot_be_is_refused_on_all_ranks(script, said):
         """,
     )
     assert printed.count(said) == 2, printed
+
+
+def test_presets_are_those_of_all_rows():
+    printed = ran(
+        3,
+        """
+        settings = dict(rounds=3, loss="logistic", l2="H/N", engine="primal")
+        run = lg.run(part(), lg.LocalGD(2, "1/(LH)"), **settings, comm=comm)
+        whole = lg.run(lg.Problem.from_arrays(X, y, ids), lg.LocalGD(2, "1/(LH)"), **settings)
+        say(run.config["l2"] == whole.config["l2"], (run.weights == whole.weights).all())
+        """,
+    )
+    assert printed == "True True\n" * 3
 
 
 def test_functions_are_asked_on_the_first_rank_and_their_answers_count_for_all():
@@ -375,3 +387,124 @@ def test_a_communicator_is_one_of_mpi4py():
     with pytest.raises(TypeError, match="comm: got 3"):
         lg.run(problem, lg.GD(0.1), rounds=1, comm=3)
     np.testing.assert_array_equal(problem.own_clients, slice(None))
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Rows of six sites in a Parquet file, and in a folder of them."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("cyclopts")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 4))
+    y = np.where(X[:, 0] + 0.3 * rng.standard_normal(60) < 0, "well", "ill")
+    columns = {f"x{k}": X[:, k] for k in range(4)}
+    table = arrow.table({**columns, "site": np.repeat(np.arange(6), 10), "outcome": y})
+    parquet.write_table(table, tmp_path / "all.parquet")
+    (tmp_path / "folder").mkdir()
+    for k in range(3):
+        parquet.write_table(table.slice(25 * k, 25), tmp_path / "folder" / f"{k}.parquet")
+    return tmp_path
+
+
+OF_SHELL = (
+    *("--client", "site", "--loss", "logistic", "--l2", "H/N", "--rounds", "20"),
+    *("--engine", "primal", "--out"),
+)
+
+
+def test_the_shell_over_ranks_saves_the_bits_of_the_shell_alone(tables):
+    shell = ("-m", "localgd", "run", "--data")
+    over = start(3, *shell, tables / "folder", "--mpi", *OF_SHELL, tables / "ranks")
+    printed = finished(over)
+    alone = [*shell, tables / "all.parquet", *OF_SHELL, tables / "alone", "--no-reference"]
+    subprocess.run([sys.executable, *alone, "--no-pooled"], check=True)
+    ours, theirs = (lg.load(tables / name / "run.npz") for name in ("ranks", "alone"))
+    history = {name: ours.history[name] for name in over_ranks.arrays(ours) if name != "weights"}
+    assert set(theirs.history) - set(history) == {"accuracy"}  # which wants all rows
+    assert all(history[name].tobytes() == theirs.history[name].tobytes() for name in history)
+    assert ours.weights.tobytes() == theirs.weights.tobytes()
+    said = " ".join(printed.split())
+    assert said.count("60 rows of 4 features, on 3 ranks") == 1
+    again = start(
+        2,
+        "-m",
+        "localgd",
+        "run",
+        "--config",
+        tables / "ranks" / "run.toml",
+        "--out",
+        tables / "again",
+    )
+    finished(again)
+    assert lg.load(tables / "again" / "run.npz").weights.tobytes() == ours.weights.tobytes()
+
+
+BREAKS = """
+import sys
+from mpi4py import MPI
+from localgd.cli import main, over_ranks
+
+def broken(*_):
+    raise {error}
+
+if MPI.COMM_WORLD.rank == 1:
+    over_ranks.prepare_part = broken
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        ("OSError(5, 'unreadable', '1.parquet')", 2, "localgd: rank 1: 1.parquet: unreadable"),
+        ("RuntimeError('a fault')", 1, "RuntimeError: a fault"),
+        ("KeyboardInterrupt", 130, ""),
+    ],
+)
+def test_an_error_of_one_rank_ends_the_shell_on_all(tables, error, code, said):
+    command = ["run", "--mpi", "--data", tables / "folder", *OF_SHELL, tables / "out"]
+    job = start(3, "-c", BREAKS.format(error=error), *command)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == code
+    assert said in errors and errors.count("localgd: ") <= 1, errors
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--lr nonsense", "lr: got 'nonsense'"),
+        ("--engine gram", "engine: got 'gram'"),
+    ],
+)
+def test_what_the_shell_cannot_do_over_ranks_is_said_once(tables, words, said):
+    command = ("run", "--mpi", "--data", tables / "folder", *OF_SHELL, tables / "out")
+    job = start(2, "-m", "localgd", *command, *words.split())
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == 2
+    assert errors.count(said) == errors.count("localgd: ") == 1, errors
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"reference": True},
+        {"pooled": True},
+        {"evaluate": "page.html"},
+        {"test": 0.2},
+        {"categorical": "onehot"},
+        {"scale": "standard"},
+        {"rounds": 10**100},
+        {"data": "digits"},
+        {"client": None},
+    ],
+)
+def test_the_shell_refuses_what_wants_the_rows_of_all_ranks(given):
+    pytest.importorskip("pydantic")
+    from localgd.cli.over_ranks import settled
+    from localgd.cli.settings import Settings
+
+    some = {"data": "rows.parquet", "client": "site"}
+    assert settled(Settings(**some)).pooled is False
+    (name,) = given
+    with pytest.raises(ValueError, match=f"{name}: got .* with mpi"):
+        settled(Settings(**some | given))

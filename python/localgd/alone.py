@@ -31,6 +31,9 @@ class Alone:
         """The problem of all ranks."""
         return problem
 
+    def share_smoothness(self, method: Any, loss: Any, l2: Any) -> None:
+        """H of the rows of all ranks, where presets ask for it."""
+
     def check(self, prepared: Any) -> None:
         """Whether a run can be taken over ranks, and all ask for the same one."""
 

@@ -209,6 +209,7 @@ def run(
         if ranks.idle:
             return ranks.awaited()  # type: ignore[no-any-return]
         problem = ranks.joined(problem)
+        ranks.share_smoothness(method, loss, l2)
         prepared = ranks.agreed(
             lambda: prepare(
                 problem,

@@ -9,7 +9,7 @@ from .losses import LOSSES, LossLike, check_loss
 from .problem import Problem, check_problem
 from .rows import Rows, arrays_of, dense_double, is_sparse, scaled_rows, times_powers
 
-__all__ = ["smoothness"]
+__all__ = ["check_smoothness", "clients_smoothness", "smoothness"]
 
 FEW = 500  # sparse rows or features of a client whose Gram matrix is made
 
@@ -57,6 +57,21 @@ def smoothness(problem: Problem, loss: LossLike) -> float:
     1.125
     """
     check_problem(problem)
+    return check_smoothness(clients_smoothness(problem, loss))
+
+
+def check_smoothness(H: float) -> float:
+    """H; refused if there is none."""
+    if not 0 < H < np.inf:
+        raise ValueError(
+            "problem: all rows are 0, or so small or large that their squares leave the range of "
+            "double precision; rescale the rows to size 1"
+        )
+    return H
+
+
+def clients_smoothness(problem: Problem, loss: LossLike) -> float:
+    """H of some clients; 0 or inf if there is none."""
     check_loss(loss, problem)
     if not np.isfinite(LOSSES[loss].curvature):
         raise UnsupportedError(
@@ -71,16 +86,8 @@ def smoothness(problem: Problem, loss: LossLike) -> float:
         if omega is not None:
             X = scaled_rows(X, np.sqrt(omega[problem.rows(i)]))
         square = max(square, _largest_square(X) / X.shape[0])
-    if square <= 0:
-        raise ValueError("problem: all rows are 0; want rows that differ from 0")
     with np.errstate(over="ignore"):
-        H = LOSSES[loss].curvature * float(np.ldexp(square, 2 * exponent))
-    if not 0 < H < np.inf:
-        raise ValueError(
-            f"problem: rows of size 2^{exponent}, whose squares leave the range of double "
-            "precision; rescale the rows to size 1"
-        )
-    return H
+        return LOSSES[loss].curvature * float(np.ldexp(square, 2 * exponent))
 
 
 def _largest_square(X: Rows) -> float:

@@ -13,7 +13,7 @@ from .problem import Problem
 from .schedules import Schedule
 from .smoothness import smoothness
 
-__all__ = ["check_penalty", "learning_rate", "penalty"]
+__all__ = ["asks_for_smoothness", "check_penalty", "learning_rate", "note_smoothness", "penalty"]
 
 PER_ROW = "H/N"
 CONDITION = re.compile(r"(?:κ|kappa)\s*=\s*(\S+)")
@@ -66,6 +66,16 @@ def learning_rate(problem: Problem, method: Method, loss: LossLike, l2: float = 
     rate = 1.0 / (_smoothness(problem, loss) + l2)
     steps = method.rule.core_steps(problem.n_clients).max()
     return rate / float(steps) if lr == "1/(LH)" else rate
+
+
+def asks_for_smoothness(method: Method, l2: Any) -> bool:
+    """Whether the rates or λ are presets."""
+    return isinstance(l2, str) or isinstance(getattr(method, "lr", None), str)
+
+
+def note_smoothness(problem: Problem, loss: LossLike, H: float) -> None:
+    """H of a problem whose rows are not all here."""
+    _known.setdefault(problem, {})[loss] = H
 
 
 def _smoothness(problem: Problem, loss: LossLike) -> float:

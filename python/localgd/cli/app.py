@@ -1,23 +1,20 @@
-"""The commands, which are loaded when they are called, and what becomes of errors."""
+"""The commands, which are loaded when they are called."""
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Sequence
 
-import cyclopts
-from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Parameter
 
 from .. import __version__
-from ..errors import MissingExtraError
+from .errors import USER_ERRORS, text_of
+from .job import JobError, report
 from .methods import SHELL_METHODS
-from .screen import Screen, one_line
+from .screen import Screen
 
 __all__ = ["app", "call"]
 
-OF_DATA = ("path", "X, y", "y", "labels", "problem")
-NAMES = {**dict.fromkeys(OF_DATA, "data"), "n_clients": "clients"}
-RENAMED = {"--no-normalize": "--scale none", "--normalize": "--scale max_norm"}
 HELP_OF_RUN = "\n".join(
     [
         "Run a method and compare it with the model that it converges to.",
@@ -28,9 +25,6 @@ HELP_OF_RUN = "\n".join(
         *(f"{name:<17}  {entry.line}" for name, entry in SHELL_METHODS.items()),
     ]
 )
-
-# Errors that say what the user has to change; any other is a fault of localgd, with a traceback.
-USER_ERRORS = (ValueError, OSError, MissingExtraError, MemoryError)
 
 app = App(
     name="localgd",
@@ -73,41 +67,17 @@ app.command(
 
 def call(arguments: Sequence[str] | None) -> int:
     """Run the command of these words; the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         return app(arguments) or 0
     except BrokenPipeError:  # the reader has closed the pipe
         return 0
-    except CycloptsError as error:
-        Screen().error(_of_options(error))
-    except USER_ERRORS as error:
-        Screen().error(_text(error))
+    except JobError as error:
+        said = error.said
+    except (CycloptsError, *USER_ERRORS) as error:
+        said = text_of(error)
+        if "--mpi" in words:
+            said = report(said)
+    if said is not None:
+        Screen().error(said)
     return 2
-
-
-def _of_options(error: CycloptsError) -> str:
-    """What is wrong with the options, by their checks or by their names."""
-    if isinstance(error, cyclopts.ValidationError):
-        from pydantic import ValidationError
-
-        from .settings import refusal
-
-        assert isinstance(error.__cause__, ValidationError), "no other check is made"
-        return refusal(error.__cause__)
-    for old, new in RENAMED.items():
-        if re.search(rf"{old}\b", one_line(error)):
-            return f"{old}: it is {new} now, and FedNova's average is --fednova"
-    command = " ".join(["localgd", *(error.command_chain or ())])
-    if isinstance(error, UnusedCliTokensError) and command.endswith(" run"):
-        first = (error.unused_tokens or [""])[0]
-        return f"got {first!r} without an option; want --data {first} if it is a file of rows"
-    return f"{one_line(error)} (see {command} --help)"
-
-
-def _text(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return one_line(error)
-    from .settings import in_options
-
-    # Functions of localgd speak of their arguments; the user gave settings.
-    name, colon, rest = one_line(error).partition(": ")
-    return in_options(NAMES.get(name, name) + colon + rest) or type(error).__name__

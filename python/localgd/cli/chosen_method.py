@@ -130,7 +130,8 @@ def about(settings: Settings, lr: Schedule) -> str:
         parts.append(_participation(settings))
     if isinstance(settings.local_steps, str) and settings.fednova is False:
         parts.append("plain average")
-    parts.append(f"{settings.loss} loss" + (f" with l2 {settings.l2:g}" if settings.l2 else ""))
+    l2 = settings.l2 if isinstance(settings.l2, str) else f"{settings.l2:g}"
+    parts.append(f"{settings.loss} loss" + (f" with l2 {l2}" if settings.l2 else ""))
     parts.append(f"{round_text(settings.rounds)} rounds")
     return ", ".join(parts)
 

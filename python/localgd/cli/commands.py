@@ -55,6 +55,10 @@ def run(
     saved = read_config(file.config) if file and file.config else {}
     settings = Settings.merged(saved, given)
     screen = Screen(quiet=settings.quiet)
+    if settings.mpi:
+        from .over_ranks import execute as over_ranks
+
+        return over_ranks(settings)
     if file and file.config:
         screen.guessed(about_weights(saved, given, file.config), "Weights")
     from .run import execute

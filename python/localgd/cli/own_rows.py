@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
-from ..datasets.columns import NotNumericError, client_ids, read_labels
+from ..datasets.columns import NotNumericError, read_labels
 from ..datasets.files import guessed, kind_of, read_raw
 from ..datasets.tables import Word
 from ..frames import Columns, read_columns
@@ -23,11 +23,12 @@ __all__ = ["OwnRows", "read_own"]
 class OwnRows:
     """Rows (N, d), labels (N,), ids of clients or None, and the column that holds them.
 
-    ``guessed``: a line, or none.
+    ``y_elsewhere``: labels that there are in other parts of the file. ``guessed``: a line, or none.
     """
 
     X: Any  # an array, CSR, or columns of any kind
     y: np.ndarray
+    y_elsewhere: np.ndarray
     ids: np.ndarray | None
     client: str | None
     guessed: str
@@ -44,9 +45,10 @@ def read_own(
 ) -> OwnRows:
     """The rows of a file; the client ids of an .npz file are used without being asked for.
 
+    ``part`` is that of ``datasets.read``.
     ``texts``: columns of any kind are read, these as texts; ``drop`` are left out then.
     """
-    kind = options.get("kind") or kind_of(path)
+    kind = options.get("kind") or ("parquet" if path.is_dir() else kind_of(path))
     if client is None and kind == "npz" and path.is_file() and zipfile.is_zipfile(path):
         client = "clients" if _holds(path, "clients.npy") else None
     in_order = kind in ("csv", "parquet")
@@ -62,9 +64,10 @@ def read_own(
         ) from None
     if texts is not None:
         raw = raw._replace(X=_columns(path, raw.X, texts, drop))
-    y = read_labels(raw.labels, raw.location).array
-    ids = None if raw.clients is None else client_ids(raw.clients, raw.location)
-    return OwnRows(raw.X, y, ids, client, guessed(path, raw) if raw.guesses else "")
+    y = read_labels(raw.all_labels, raw.location).array
+    here = len(raw.labels)
+    said = guessed(path, raw) if raw.guesses else ""
+    return OwnRows(raw.X, y[:here], y[here:], raw.client_ids(), client, said)
 
 
 def _columns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from .. import _validation as check
 from .. import datasets
+from ..datasets.parquet_parts import Part
 from ..errors import MissingExtraError
 from ..frames import Columns, Encoder
 from ..labels import Label, as_targets, read_label_array
@@ -26,7 +28,7 @@ from .own_rows import read_own
 from .settings import ColumnSettings, FormatSettings, Settings, in_options
 from .words import partition_scheme
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Census", "Prepared", "PreparedPart", "about_clients", "prepare", "prepare_part"]
 
 DIGIT = "0123456789"
 DIGITS = {"mnist": datasets.load_mnist, "digits": datasets.load_digits}
@@ -51,6 +53,7 @@ class Rows:
     title: str
     labels: tuple[Label, ...] | None = None  # in the order of -1 and +1, or 0, 1, …, C-1
     guessed: str = ""
+    y_elsewhere: np.ndarray | None = None  # labels of other parts of the file
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,40 @@ def prepare(
     if test is not None:
         data += f"; {len(test[1]):,} more rows held out as a test"
     settings = settings.model_copy(update={"dtype": settings.dtype or problem.dtype.name})
-    clients = _about_clients(problem, settings, dealing)
+    clients = about_clients(Census.of(problem), settings, dealing)
     return Prepared(problem, test, test_ids, settings, data, clients, in_options(rows.guessed))
+
+
+@dataclass(frozen=True)
+class PreparedPart:
+    """The problem of some clients of a file, None if they are none, and lines about them."""
+
+    problem: Problem | None
+    settings: Settings
+    census: Census
+    labels: str  # which became which number
+    guessed: str
+
+
+def prepare_part(settings: Settings, part: Part) -> PreparedPart:
+    """The rows of one of several parts of a file, by their clients."""
+    rows, settings = _read(settings, Path(str(settings.data)), None, part)
+    rows, settings = _settled(rows, settings)
+    settings = settings.model_copy(update={"dtype": settings.dtype or rows.X.dtype.name})
+    if not len(rows.y):
+        return PreparedPart(None, settings, Census.of(None), "", "")
+    X = rows_to_scale(rows.X, "rows") if settings.scale == "rows" else rows.X
+    problem = Problem.from_arrays(
+        X,
+        rows.y,
+        rows.ids,
+        weights=settings.weights,
+        task=settings.task,
+        labels=rows.labels,
+        intercept=settings.intercept,
+    )
+    about, guessed = _about_labels(problem), in_options(rows.guessed)
+    return PreparedPart(problem, settings, Census.of(problem), about, guessed)
 
 
 def _dealt(rows: Rows, settings: Settings, known: dict[str, Any]) -> Problem:
@@ -164,7 +199,9 @@ def _named(X: np.ndarray, y: np.ndarray, title: str, names: list[str]) -> Rows:
     return Rows(X, np.array(labels)[places], None, title, tuple(labels))
 
 
-def _read(settings: Settings, path: Path, sparse: bool | None) -> tuple[Rows, Settings]:
+def _read(
+    settings: Settings, path: Path, sparse: bool | None, part: Part | None = None
+) -> tuple[Rows, Settings]:
     if not path.suffix and settings.kind is None and not path.exists():
         known = [*BUILT_IN, *(file.name for file in path.parent.glob("*"))]
         raise ValueError(
@@ -175,11 +212,12 @@ def _read(settings: Settings, path: Path, sparse: bool | None) -> tuple[Rows, Se
     if settings.as_table:
         options["texts"] = [] if settings.categorical == "onehot" else _names(settings.categorical)
         options["drop"] = _names(settings.drop)
-    own = read_own(path, settings.label, settings.client, sparse=sparse, **options)
+    own = read_own(path, settings.label, settings.client, sparse=sparse, part=part, **options)
     # Absolute, so that the written settings repeat the run from any folder.
     named = settings.model_copy(update={"data": str(path.resolve()), "client": own.client})
     title = os.fsencode(path.name).decode(errors="replace")  # to be written to reports
-    return Rows(own.X, own.y, own.ids, title, guessed=own.guessed), named
+    rows = Rows(own.X, own.y, own.ids, title, guessed=own.guessed, y_elsewhere=own.y_elsewhere)
+    return rows, named
 
 
 def _task(settings: Settings) -> str | None:
@@ -191,7 +229,8 @@ def _task(settings: Settings) -> str | None:
 def _settled(rows: Rows, settings: Settings) -> tuple[Rows, Settings]:
     """Task and loss that suit the labels, where they were left open."""
     task = _task(settings)
-    y = read_label_array("data", rows.y)
+    y = rows.y if rows.y_elsewhere is None else np.concatenate([rows.y, rows.y_elsewhere])
+    y = read_label_array("data", y)
     order = rows.labels
     if settings.positive is not None:
         order = _ordered(y, settings.positive)
@@ -326,14 +365,52 @@ def _name(label: Label) -> str:
     return str(label)
 
 
-def _about_clients(problem: Problem, settings: Settings, dealing: str) -> str:
-    low, high = int(problem.sizes.min()), int(problem.sizes.max())
-    sizes = f"{low:,} rows each" if low == high else f"{low:,} to {high:,} rows"
-    parts = [f"{problem.n_clients:,} {dealing}", sizes]
-    if problem.task != "regression":
-        one_label = sum(
-            len(np.unique(problem.y[problem.rows(i)])) == 1 for i in range(problem.n_clients)
+@dataclass(frozen=True)
+class Census:
+    """How many clients there are, of how many rows."""
+
+    clients: int
+    rows: int
+    fewest: int  # rows of a client
+    most: int
+    one_label: int  # clients with one label only, where there are classes
+    features: int
+
+    @classmethod
+    def of(cls, problem: Problem | None) -> Census:
+        """That of a problem."""
+        if problem is None:
+            return cls(0, 0, sys.maxsize, 0, 0, 0)
+        one_label = 0
+        if problem.task != "regression":
+            one_label = sum(
+                len(np.unique(problem.y[problem.rows(i)])) == 1 for i in range(problem.n_clients)
+            )
+        return cls(
+            problem.n_clients,
+            problem.n_samples,
+            int(problem.sizes.min()),
+            int(problem.sizes.max()),
+            one_label,
+            problem.n_features,
         )
-        parts.append(f"{one_label:,} of them with one label only" if one_label else "")
+
+    def __add__(self, other: Census) -> Census:
+        return Census(
+            self.clients + other.clients,
+            self.rows + other.rows,
+            min(self.fewest, other.fewest),
+            max(self.most, other.most),
+            self.one_label + other.one_label,
+            max(self.features, other.features),
+        )
+
+
+def about_clients(census: Census, settings: Settings, dealing: str) -> str:
+    """The clients in words; ``dealing``: how they came to their rows."""
+    low, high = census.fewest, census.most
+    sizes = f"{low:,} rows each" if low == high else f"{low:,} to {high:,} rows"
+    parts = [f"{census.clients:,} {dealing}", sizes]
+    parts.append(f"{census.one_label:,} of them with one label only" if census.one_label else "")
     parts.append("equal weights" if settings.weights == "equal" else "weighted by samples")
     return ", ".join(filter(None, parts))

@@ -38,7 +38,7 @@ from .screen import Screen, one_line, quoted
 from .settings import Settings
 from .target import MOST_SECONDS, Target, find_target
 
-__all__ = ["execute", "measured_shares"]
+__all__ = ["conclude", "execute", "measured_shares", "taken"]
 
 EXIT_CODES = {"completed": 0, "diverged": 1, "interrupted": 130}
 NOT_WRITTEN = 2
@@ -68,18 +68,31 @@ def execute(settings: Settings, screen: Screen) -> int:
     screen.line("Reference", target.about)
     if settings.evaluate is not None:
         refuse(target)
-    about = _about_method(settings, problem, method)
-    screen.line("Method", about)
+    screen.line("Method", _about_method(settings, problem, method))
     if target.kind == "regularised":
         _show_offset(problem, method, target, screen)
 
     forwarded = is_forwarded(settings, problem, method)
-    result = (forwarded_run if forwarded else _run)(prepared, method, target, screen)
-    command = {"command": "localgd run --config run.toml"}  # in the folder of the run
+    result = (forwarded_run if forwarded else taken)(prepared, method, target, screen)
+    return conclude(prepared, method, target, result, screen)
+
+
+def conclude(
+    prepared: Prepared,
+    method: Method,
+    target: Target,
+    result: Run,
+    screen: Screen,
+    program: str = "localgd",
+) -> int:
+    """Write and show what a run has come to; the exit code. ``program``: what repeats it."""
+    settings, folder = prepared.settings, Path(prepared.settings.out)
+    command = {"command": f"{program} run --config run.toml"}  # in the folder of the run
     result = dataclasses.replace(result, config={**result.config, **command})
     # From here on there is something to lose: failures are reported, and the rest goes on.
     paths = {"Run": folder / "run.npz", "History": folder / "history.csv"}
     written = {"Run": _written(lambda: result.save(paths["Run"]), folder, screen)}
+    forwarded = "fast_forward" in result.config
     if forwarded:
         screen.line("Far", about_forwarding(result))
     else:
@@ -89,7 +102,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     gd = None
     angles: dict[int, float] | None = None
     if settings.pooled and not forwarded and result.status == "completed":
-        gd, angles = _compare(settings, problem, method, result, target, screen)
+        gd, angles = _compare(settings, prepared.problem, method, result, target, screen)
     written["History"] = _written(
         lambda: files.write_history(result, angles, paths["History"]), folder, screen
     )
@@ -100,6 +113,7 @@ def execute(settings: Settings, screen: Screen) -> int:
             result, gd, target, chosen_method.title(settings), folder, names.legend
         )
     if settings.evaluate is not None:
+        about = _about_method(settings, prepared.problem, method)
         paths["Evaluation"] = Path(settings.evaluate)
         with screen.busy("evaluating"):
             written["Evaluation"] = _written(
@@ -110,7 +124,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     for name, path in paths.items():
         screen.path(name, str(path) if written[name] else "none: it could not be written")
     screen.path("Figure", figure)
-    screen.path("Repeat", f"localgd run --config {quoted(folder / 'run.toml')}")
+    screen.path("Repeat", f"{program} run --config {quoted(folder / 'run.toml')}")
     return _outcome(result, gd, names.column, screen) or (
         0 if all(written.values()) else NOT_WRITTEN
     )
@@ -171,7 +185,10 @@ def measured_shares(problem: Problem, l2: float) -> dict[str, Callable[[np.ndarr
     return {}
 
 
-def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> Run:
+def taken(
+    prepared: Prepared, method: Method, target: Target, screen: Screen, comm: Any = None
+) -> Run:
+    """The run by :func:`localgd.run`, shown where this is the process that shows it."""
     settings = prepared.settings
     name = chosen_method.title(settings).partition(",")[0]
     folder = Path(settings.out)
@@ -187,6 +204,7 @@ def _run(prepared: Prepared, method: Method, target: Target, screen: Screen) -> 
             keep_weights=bool(settings.pooled),
             callback=_Following(folder / "history.csv"),
             progress=update or False,
+            comm=comm,
         )
 
 

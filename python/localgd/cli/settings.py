@@ -269,6 +269,11 @@ class EngineSettings(Options):
     threads: kinds.Positive | None = option(
         "Threads; any number gives the same bits. Default: as many as help."
     )
+    mpi: Annotated[kinds.Flag, Parameter(negative=())] = option(
+        "Spread the clients over the processes of mpiexec -n: each reads the rows of its own, of a "
+        ".parquet FILE, or a folder of them, with --client.",
+        False,
+    )
     memory_limit: Annotated[kinds.Memory, Parameter(show_default=lambda _: "4GiB")] = option(
         "Bytes for Gram matrices, and for copies of sparse rows; 500MB works.", 2**32
     )

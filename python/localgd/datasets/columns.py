@@ -57,6 +57,18 @@ class RawRows(NamedTuple):
     other_labels: Sequence[Any] = ()
     other_clients: Sequence[Any] = ()
 
+    @property
+    def all_labels(self) -> Sequence[Any] | np.ndarray:
+        """Of the rows, then of other parts."""
+        return [*self.labels, *self.other_labels] if self.other_labels else self.labels
+
+    def client_ids(self) -> np.ndarray | None:
+        """Of each row: whole numbers if those of all parts are."""
+        if self.clients is None:
+            return None
+        all = [*self.clients, *self.other_clients] if self.other_clients else self.clients
+        return client_ids(all, self.location)[: len(self.clients)]
+
 
 class Labels(NamedTuple):
     """The distinct labels in sorted order, all numbers or all texts, and which one each row has."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _validation as check
 from ..labels import TASKS
-from .columns import NotNumericError, RawRows, client_ids, numeric_labels, read_labels
+from .columns import NotNumericError, RawRows, numeric_labels, read_labels
 from .csv_rows import read_csv
 from .npz_rows import read_npz
 from .opening import COMPRESSIONS, suffix
@@ -207,17 +207,8 @@ def read(  # type: ignore[misc]  # the overloads do not repeat the options
         raise NotNumericError(
             f"{error} (Problem.from_frame takes tables with texts and gaps)"
         ) from None
-    y = numeric_labels(
-        read_labels(
-            [*raw.labels, *raw.other_labels] if raw.other_labels else raw.labels, raw.location
-        ),
-        task,
-        raw.location,
-    )[: len(raw.labels)]
-    ids = None
-    if raw.clients is not None:
-        clients = [*raw.clients, *raw.other_clients] if raw.other_clients else raw.clients
-        ids = client_ids(clients, raw.location)[: len(raw.clients)]
+    y = numeric_labels(read_labels(raw.all_labels, raw.location), task, raw.location)
+    y, ids = y[: len(raw.labels)], raw.client_ids()
     if raw.guesses:
         warnings.warn(guessed(path, raw), UserWarning, stacklevel=2)
     return (raw.X, y) if ids is None else (raw.X, y, ids)

@@ -205,8 +205,8 @@ def _weights(problem: Problem, client: int) -> tuple[np.ndarray, ...]:
 def _nowhere() -> UnsupportedError:
     return UnsupportedError(
         "comm: something that was asked for needs the rows of all clients in one process, and over "
-        "ranks no one has them (presets of lr and l2, the asymptote, measures that see gradients); "
-        "want numbers for presets, and measures of the weights"
+        "ranks no one has them (the asymptote, measures that see gradients); want measures of the "
+        "weights"
     )
 
 

@@ -15,6 +15,9 @@ import numpy as np
 from .. import _validation as check
 from .._backend import core
 from ..engines import usable_cores
+from ..losses import default_loss
+from ..smoothness import check_smoothness, clients_smoothness
+from ..theory import asks_for_smoothness, note_smoothness
 from .exchange import Exchange
 from .interrupts import Interrupts
 from .joined import JoinedProblem, part_of
@@ -91,6 +94,15 @@ class Ranks:
         self.exchange = Exchange(self._comm)
         self.of_core = OfCore(self.exchange, self.rank, found.holders)
         return found
+
+    def share_smoothness(self, method: Any, loss: Any, l2: Any) -> None:
+        """H of the rows of all ranks, where presets ask for it."""
+        if not any(self.all(asks_for_smoothness(method, l2))):
+            return
+        held = self.problem.held
+        loss = default_loss(held.task) if loss is None else loss
+        own = self.agreed(lambda: clients_smoothness(held, loss))
+        note_smoothness(self.problem, loss, check_smoothness(max(self.all(own))))
 
     @property
     def cores(self) -> int:

@@ -25,8 +25,8 @@ from ..settings import OutputSettings, Settings
 
 __all__ = ["Study", "StudyRun", "read_study"]
 
-# Settings of single runs: what is written where, and what is compared.
-OF_RUNS = {*OutputSettings.model_fields, "pooled"} - {"records_per_decade"}
+# Settings of single runs: what is written where, what is compared, and over which processes.
+OF_RUNS = {*OutputSettings.model_fields, "pooled", "mpi"} - {"records_per_decade"}
 TABLES = ("grid", "methods")
 
 
