@@ -27,6 +27,7 @@ MODULES = (
     "e13_shared_risk",
     "e14_own_risk",
     "e15_network_kkt",
+    "e16_network_alignment",
 )
 PACKAGE = f"{__package__}.experiments"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,20 @@ import numpy as np
 import localgd as lg
 
 from .. import figures, rows
+from ..alignment import (
+    CLIENTS,
+    NAMES,
+    PLAIN,
+    STYLES,
+    Key,
+    Split,
+    curves,
+    ends,
+    log_variance,
+    methods,
+    split,
+    variance_ratio,
+)
 from ..columns import Columns
 from ..context import Context, weights
 from ..experiment import Experiment
@@ -19,21 +33,14 @@ from ..measured import Measured
 from ..reaching import at
 from ..words import read
 
-LOCAL_STEPS = 10
 ROUNDS = 100
 RATES = (1, 4, 16, 64)  # η H
 QUICK_RATES = (4, 16)
 BETAS = (1, 3, 10)  # β H
 SHOWN = 4  # the η H of the pictures
 ROWS = (500, 300, 1797)  # to train on, to choose η and β with, of all
-CLIENTS = 10
 TWICE = f" of {2 * ROUNDS} rounds"  # the other method's, for as many bytes
-PLAIN = {"GradAlign": "GD", "FedGA": "FedAvg"}  # what each is without the displacement
-NAMES = ("GD", "GradAlign", "FedAvg", "SCAFFOLD", "FedGA")
-Key = tuple[str, int, int]  # method, η H, β H
 Runs = Mapping[Key, lg.Run]
-HeldOut = tuple[np.ndarray, np.ndarray]
-Split = tuple[lg.Problem, HeldOut, HeldOut]  # to train on, to choose with, to test
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class GradientAlignment(Experiment):
         chosen = {name: [_best(runs, name, ROUNDS) for runs in every] for name in NAMES}
         accuracy = {name: _accuracies(every, chosen[name], ROUNDS) for name in NAMES}
         gains = _gains(every, accuracy)
-        ratios = {
+        ratios: dict[Key, Estimate] = {
             (name, rate, beta): geometric(_ratios_of(every, name, rate, beta))
             for name in PLAIN
             for rate in self._rates(context)
@@ -106,7 +113,7 @@ class GradientAlignment(Experiment):
                 "accuracy": _accuracy_curves(every, chosen),
                 "variance": _variance_curves(every),
                 "ratio": _ratio_columns(ratios),
-                "gain": {"difference": np.array(list(gains)), **_ends("{}_points", gains.values())},
+                "gain": {"difference": np.array(list(gains)), **ends("{}_points", gains.values())},
                 "splits": {"split": np.arange(1, len(every) + 1)}
                 | {f"{name}_accuracy_percent": values for name, values in accuracy.items()},
             },
@@ -121,25 +128,18 @@ class GradientAlignment(Experiment):
     def splits(self, context: Context) -> rows.Rows[list[Split]]:
         """For each seed: a problem, rows to choose with, rows to test."""
 
-        def split(X: np.ndarray, y: np.ndarray) -> list[Split]:
-            return [_split(X, y, seed) for seed in self._seeds(context)]
+        def splits(X: np.ndarray, y: np.ndarray) -> list[Split]:
+            return [split(X, y, seed, ROWS) for seed in self._seeds(context)]
 
         return self.own_or(
             context,
-            lambda own: split(own.X, own.y),
-            lambda: split(*lg.datasets.load_digits(classes=None)),
+            lambda own: splits(own.X, own.y),
+            lambda: splits(*lg.datasets.load_digits(classes=None)),
         )
 
     def _runs(self, context: Context, problem: lg.Problem, check: Any, test: Any) -> Runs:
-        H, L = lg.analysis.smoothness(problem, "softmax"), LOCAL_STEPS
-        methods: dict[Key, Any] = {}
-        for rate in self._rates(context):
-            methods["GD", rate, 0] = lg.GD(rate / H)
-            methods["FedAvg", rate, 0] = lg.LocalGD(L, rate / H)
-            methods["SCAFFOLD", rate, 0] = lg.Scaffold(L, rate / H)
-            for beta in BETAS:
-                methods["GradAlign", rate, beta] = self.grad_align(rate / H, beta / H)
-                methods["FedGA", rate, beta] = self.fed_ga(L, rate / H, beta / H)
+        H, rates = lg.analysis.smoothness(problem, "softmax"), self._rates(context)
+        grid = {name: (rates, BETAS if name in PLAIN else (0,)) for name in NAMES}
         X, y = check
 
         def validation(W: np.ndarray) -> float:
@@ -147,7 +147,7 @@ class GradientAlignment(Experiment):
 
         options: dict[str, Any] = {"test": test, "measures": {"validation_accuracy": validation}}
         runs = {}
-        for key, method in methods.items():
+        for key, method in methods(grid, self.grad_align, self.fed_ga, H).items():
             rounds = ROUNDS * (2 if key[0] in PLAIN.values() else 1)
             record = [*range(0, 10, 2), *range(10, rounds, 10), rounds]
             runs[key] = context.run(problem, method, rounds=rounds, record=record, **options)
@@ -180,25 +180,9 @@ class GradientAlignment(Experiment):
         return {
             "variance": _draw_variance(series["variance"]),
             "ratio": _draw_ratio(series["ratio"]),
-            "accuracy": _draw_accuracy(series["accuracy"]),
+            "accuracy": curves(series["accuracy"]),
             "gain": _draw_gain(series["gain"]),
         }
-
-
-STYLES = figures.styles(linestyle=("-", "--", "-", ":", "--"))
-
-
-def _split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
-    train, check, most = ROWS
-    rows = np.random.default_rng(seed).permutation(len(y))[:most]
-    part = min(1.0, len(rows) / most)
-    first, second, third = np.split(rows, [int(part * train), int(part * (train + check))])
-    problem = lg.partition(
-        X[first], y[first], n_clients=CLIENTS, scheme=lg.ByClass(2), seed=seed, task="multiclass"
-    )
-    if y.max() >= problem.n_classes:
-        raise ValueError("a split leaves no row of some class to train on")
-    return problem, (X[second], y[second]), (X[third], y[third])
 
 
 def _best(runs: Runs, name: str, round: int) -> Key:
@@ -215,36 +199,15 @@ def _accuracies(every: Sequence[Runs], keys: Sequence[Key], round: int) -> np.nd
     return np.array([100 * at(runs[key], "test_accuracy", round) for runs, key in pairs])
 
 
-def _log_variance(run: lg.Run, losses: np.ndarray) -> np.ndarray:
-    """log Σ p_i‖∇f_i - ∇f‖² where the training loss first reaches these values."""
-    lowest = np.minimum.accumulate(run.history["loss"])
-    new = np.concatenate([[True], np.diff(lowest) < 0])
-    loss, variance = np.log(lowest[new][::-1]), np.log(run.history["grad_variance"][new][::-1])
-    return np.interp(np.log(losses), loss, variance, left=np.nan, right=np.nan)
-
-
 def _ratios_of(every: Sequence[Runs], name: str, rate: int, beta: int) -> np.ndarray:
     """Variance with over variance without the displacement, for each split."""
-    values = []
-    for runs in every:
-        pair = runs[name, rate, beta], runs[PLAIN[name], rate, 0]
-        level = np.array([max(run.history["loss"].min() for run in pair)])
-        values.append(float((_log_variance(pair[0], level) - _log_variance(pair[1], level))[0]))
-    return np.exp(values)
+    pairs = [(runs[name, rate, beta], runs[PLAIN[name], rate, 0]) for runs in every]
+    return np.array([variance_ratio(run, plain) for run, plain in pairs])
 
 
 def _worst_of(ratios: Mapping[Key, Estimate], name: str) -> Estimate:
     """The largest ratio of all η and β."""
     return worst(ratio for key, ratio in ratios.items() if key[0] == name)
-
-
-def _ends(pattern: str, estimates: Iterable[Estimate]) -> dict[str, np.ndarray]:
-    """Columns of means and of both ends of intervals; {} in their name says which."""
-    columns = np.array(list(estimates)).T
-    return {
-        pattern.format(end): column
-        for end, column in zip(("mean", "low", "high"), columns, strict=True)
-    }
 
 
 def _gains(every: Sequence[Runs], accuracy: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
@@ -265,7 +228,7 @@ def _accuracy_curves(
     table = {"round": rounds[(rounds > 0) & (rounds <= ROUNDS)]}
     for name in NAMES:
         accuracies = (_accuracies(every, chosen[name], int(k)) for k in table["round"])
-        table |= _ends(f"{name}_{{}}_percent", (interval(values) for values in accuracies))
+        table |= ends(f"{name}_{{}}_percent", (interval(values) for values in accuracies))
     return table
 
 
@@ -275,7 +238,7 @@ def _variance_curves(every: Sequence[Runs]) -> dict[str, np.ndarray]:
     last = max(float(runs[keys["GD"]].history["loss"].min()) for runs in every)
     losses = np.geomspace(last, 2.0, 60)
     logs = {
-        name: np.mean([_log_variance(runs[key], losses) for runs in every], axis=0)
+        name: np.mean([log_variance(runs[key], losses) for runs in every], axis=0)
         for name, key in keys.items()
     }
     return {"loss": losses} | {
@@ -286,7 +249,7 @@ def _variance_curves(every: Sequence[Runs]) -> dict[str, np.ndarray]:
 def _ratio_columns(ratios: Mapping[Key, Estimate]) -> dict[str, np.ndarray]:
     table = {"beta_H": np.array(BETAS, dtype=float)}
     for name in PLAIN:
-        table |= _ends(f"{name}_{{}}", (ratios[name, SHOWN, beta] for beta in BETAS))
+        table |= ends(f"{name}_{{}}", (ratios[name, SHOWN, beta] for beta in BETAS))
     return table
 
 
@@ -323,16 +286,6 @@ def _ratios(ratios: Mapping[Key, Estimate], rates: Sequence[int]) -> list[dict[s
         for name, plain in PLAIN.items()
         for rate in rates
     ]
-
-
-def _draw_accuracy(table: Columns) -> Any:
-    ax = figures.panel(
-        x="Communication rounds", y="Test accuracy (%)", xscale="linear", yscale="linear"
-    )
-    shown = table["round"] >= 10
-    curves = {name: table[f"{name}_mean_percent"][shown] for name in NAMES}
-    figures.lines(ax, table["round"][shown], curves, STYLES)
-    return ax
 
 
 def _draw_variance(table: Columns) -> Any:
