@@ -1,7 +1,7 @@
 """How well scores sort rows into their classes: what histories and ``analysis`` have of it.
 
-Binary: y is -1 or +1 and a score of at least 0 says +1, as ``predict`` has it: at w = 0 all rows are
-told to be of the class +1. Several classes: y is 0 … C-1, and the largest of the C scores says which.
+Binary: y is -1 or +1, and a score of at least 0 says +1, as ``predict`` has it, so that w = 0 says
++1 of all rows. Several classes: y is 0 … C-1, and the largest of the C scores says which.
 """
 
 from __future__ import annotations
