@@ -174,6 +174,8 @@ class Run:
             for name, default in DEFAULTS.items()
             if config.get(name, default) != default and not (ahead and name in OF_ROUNDS)
         }
+        if config["loss"] not in LOSSES:
+            settings["loss"] = ...
         if config["init"] == "given":
             settings["init"] = ...
         if config["record"] == "given":
