@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import oracle
 import pytest
@@ -549,6 +551,20 @@ def test_a_function_of_the_round_alone_is_as_it_was(separable):
 def test_a_function_that_gives_no_rate(separable):
     with pytest.raises(ValueError, match=r"the schedule gave -1.0 for round 0"):
         lg.run(separable, lg.GD(lr=lambda loss: -loss), rounds=3)
+
+
+def test_a_function_whose_rate_overflows_keeps_the_run(separable):
+    """Such as one of 1/loss, once the loss has left the range of numbers."""
+    wanted = lg.run(separable, lg.LocalGD(2, lambda loss: 0.5), rounds=20).weights
+    for rate in (
+        lambda round, loss: 0.5 if round < 20 else np.float64(np.inf),
+        lambda round, loss: 0.5 if round < 20 else 0.5 / (0 * loss),
+        lambda round, loss: 0.5 if round < 20 else math.exp(1000 + loss),
+    ):
+        with pytest.warns(RuntimeWarning, match="diverged in round 21 of 50: lr is infinite; use"):
+            run = lg.run(separable, lg.LocalGD(2, rate), rounds=50)
+        assert (run.status, run.round, run.history["round"][-1]) == ("diverged", 20, 20)
+        np.testing.assert_array_equal(run.weights, wanted)
 
 
 # -- What is refused -------------------------------------------------------------------------------

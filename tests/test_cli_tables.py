@@ -133,6 +133,16 @@ def test_refusals_name_the_option_and_the_cure(here, capsys, words, said):
     assert said in " ".join(capsys.readouterr().err.split())
 
 
+def test_columns_of_times_and_of_ids_are_refused_with_the_option_that_leaves_them_out(here, capsys):
+    table = patients(100).assign(id=[f"p{k}" for k in range(100)], day="2024-05-17")
+    table.to_csv("patients.csv", index=False)
+    words = ["--data=patients.csv", "--label=outcome", "--client=hospital", "--categorical=onehot"]
+    for drop, wrong in ("id", "'day' holds times"), ("day", "'id' holds 100 different texts"):
+        assert main(["run", *words, f"--drop={drop}"]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert wrong in said and "(--drop NAME leaves a column out)" in said
+
+
 def test_lines_of_another_length_are_named(here, capsys):
     text = patients(20).to_csv(index=False).splitlines()
     text[5] += ",1"

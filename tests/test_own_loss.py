@@ -277,6 +277,12 @@ def test_an_interrupt_in_a_function_interrupts_the_run():
     assert 0 < run.history["round"][-1] < 1000
 
 
+def test_nan_at_the_start_is_said_of_the_loss():
+    wrong = lg.Loss(lambda m: np.full_like(m, np.nan), lambda m: -np.exp(-m), name="wrong")
+    with pytest.raises(ValueError, match="loss: wrong is not finite at the start; want"):
+        lg.run(problem(), lg.GD(0.5), rounds=3, loss=wrong)
+
+
 def test_nan_diverges():
     wrong = lg.Loss(lambda m: np.exp(-m), lambda m: np.where(m > 1, np.nan, -np.exp(-m)))
     with pytest.warns(RuntimeWarning, match="diverged"):

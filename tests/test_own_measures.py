@@ -104,6 +104,7 @@ def test_by_name_or_the_weights_alone():
     ("measure", "message"),
     (
         (lambda w, models: 0.0, "'wrong' takes the arguments w, models; want the weights alone"),
+        (lambda gradient, models: 0.0, "gradients by name: did you mean 'gradients'?"),
         (lambda weights: "much" and [1, 2], "'wrong' returned list; want a number"),
     ),
 )

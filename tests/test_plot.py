@@ -273,6 +273,19 @@ def test_convergence_draws_into_the_axes_given(runs, ref):
     assert len(plt.get_fignums()) == 1
 
 
+def test_what_is_drawn_unless_it_is_said(problem, runs):
+    objective = {"loss": "logistic", "l2": 0.1}
+    minimum = lg.reference.minimizer(problem, **objective)
+    for reference, column in ((None, "Loss"), (minimum, "$f - f^*$")):
+        options = {"rounds": 5, "reference": reference, **objective}
+        table = lg.sweep(problem, lg.GD(0.5), grid={"seed": [0, 1]}, **options)
+        assert lg.plot.sweep(table).get_ylabel() == column
+        run = lg.run(problem, lg.GD(0.5), **options)
+        assert lg.plot.convergence(run).get_ylabel() == column
+        assert lg.plot.convergence([run, runs["L = 1"]]).get_ylabel() != "$f - f^*$"
+    assert "Angle" in lg.plot.convergence(runs).get_ylabel()
+
+
 def test_convergence_refuses(runs, problem, ref):
     without = lg.run(problem, lg.GD(lr=1.0), rounds=5)
     with pytest.raises(ValueError, match=r"run 'GD': no angle .*; pass reference=lg\.reference"):

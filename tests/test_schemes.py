@@ -282,6 +282,11 @@ def test_functions_that_deal_something_else(dealt, error, message):
         lg.partition(*rows(4), n_clients=2, scheme=lambda y, n_clients, rng: dealt)
 
 
+def test_functions_of_other_arguments_deal_nothing():
+    with pytest.raises(TypeError, match=r"scheme: .*; want a function of y, n_clients and rng"):
+        lg.partition(*rows(4), n_clients=2, scheme=lambda y, n_clients: [0, 0, 1, 1])
+
+
 # -- Scales ----------------------------------------------------------------------------------------
 
 

@@ -64,7 +64,7 @@ def test_what_is_not_defined_is_nan():
     none = lg.analysis.prediction_scores([-1, -1], [-0.5, -2.0])
     assert np.isnan(none.f1) and none.class_f1[0] == 1.0
     undecided = lg.analysis.prediction_scores([1, -1], [0.0, 0.0])
-    assert (undecided.accuracy, undecided.f1, undecided.auc) == (0.0, 0.0, 0.5)
+    assert (undecided.accuracy, undecided.f1, undecided.auc) == (0.5, pytest.approx(2 / 3), 0.5)
     third = lg.analysis.prediction_scores([0, 1], [[1.0, 0, 0], [0, 2.0, 0]])
     assert np.isnan(third.class_f1[2]) and third.f1 == 1.0
 

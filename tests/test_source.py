@@ -21,6 +21,7 @@ RUNS = [
     (lg.LocalGD(2, 1.0, participation=2, shares="unbiased"), {"init": np.ones(30)}),
     (lg.ModifiedLocalGD(None), {"reference": np.ones(30)}),
     (lg.LocalGD(2, lambda k: 1 / (k + 1)), {"measures": {"m": np.linalg.norm}}),
+    (lg.GD(1.0), {"loss": lg.Loss(lambda m: (1 - m) ** 2, lambda m: 2 * (m - 1), name="own")}),
 ]
 
 

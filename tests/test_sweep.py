@@ -178,7 +178,7 @@ def test_picture_has_a_line_per_run(small_problem):
     assert len(ax.lines) == 4
     assert len({line.get_color() for line in ax.lines}) == 2
     with pytest.raises(ValueError, match="y: no run has the column 'angle'"):
-        lg.plot.sweep(table)
+        lg.plot.sweep(table, y="angle")
     with pytest.raises(ValueError, match="by: got 'x'"):
         lg.plot.sweep(table, y="loss", by="x")
 
@@ -269,7 +269,7 @@ def test_failures_in_workers_are_entries(small_problem, kind):
         table = lg.sweep(small_problem, METHOD, grid=grid, rounds=5, executor=executor)
     last = "completed" if kind is ThreadPoolExecutor else "failed"  # it cannot be pickled
     assert [entry.status for entry in table] == ["completed", "failed", last]
-    assert ("pickle" in table.entries[2].message) == (kind is ProcessPoolExecutor)
+    assert ("made by def" in table.entries[2].message) == (kind is ProcessPoolExecutor)
 
 
 def die(w):

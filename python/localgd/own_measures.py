@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _validation as check
+
 __all__ = ["OwnMeasure", "wants_clients", "wants_models"]
 
 SEEN = ("round", "weights", "models", "gradients")
@@ -75,8 +77,9 @@ def _named(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
     if names and by_name and set(names) <= set(SEEN):
         return names
     if len(names) > 1:
+        near = [check.did_you_mean(other, SEEN) for other in names if other not in SEEN]
         raise TypeError(
             f"measures: {name!r} takes the arguments {', '.join(names)}; want the weights alone, "
-            f"or some of {', '.join(SEEN)} by name"
+            f"or some of {', '.join(SEEN)} by name{next(filter(None, near), '')}"
         )
     return ()

@@ -174,6 +174,8 @@ class Run:
             for name, default in DEFAULTS.items()
             if config.get(name, default) != default and not (ahead and name in OF_ROUNDS)
         }
+        if config["loss"] not in LOSSES:
+            settings["loss"] = ...
         if config["init"] == "given":
             settings["init"] = ...
         if config["record"] == "given":
@@ -451,7 +453,8 @@ def ending(
 ) -> dict[str, Any]:
     """How a run ended, as fields of its result; ``losses`` are those of the records.
 
-    ``reason``: why a run was complete before its last round.
+    ``reason``: why a run was complete before its last round, or what made it diverge if that is
+    known.
     """
     rounds, dtype = prepared.rounds, prepared.dtype
     early = reason and round < rounds
@@ -464,8 +467,9 @@ def ending(
         side = LOSSES[prepared.loss].overflows
         cause = f" (a margin {'below' if side < 0 else 'above'} {side * limit})" if side else ""
         message = (
-            f"diverged in round {round + 1:,} of {rounds:,}: an iterate overflowed{cause}; "
-            f"{advice}. The result is that of round {round:,}"
+            f"diverged in round {round + 1:,} of {rounds:,}: "
+            f"{reason or f'an iterate overflowed{cause}'}; {advice}. "
+            f"The result is that of round {round:,}"
         )
     elif LOSSES[prepared.loss].bounded and losses[-1] > max(losses[0], 1 / np.finfo(dtype).eps):
         status = "diverged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .alone import ALONE
@@ -20,6 +21,7 @@ class RoundInputs:
 
     def __init__(self, problem: Problem, method: Method, lr: Schedule, seed: int):
         self.lr = lr
+        self.overflowed = False  # whether a function of the state has given an infinite rate
         self._ranks = problem.ranks
         self._calls = callable(method.participation)
         self._participation = Participation(problem, method, seed)
@@ -48,7 +50,9 @@ class RoundInputs:
             return rates(lr, first, until) or [1.0], shares
         if self.sees_state and until > first:
             seen = session.see(gradient="grad_norm" in asks_for(lr))
-            return [ask(lambda: rate_at(lr, first, seen))], shares
+            rate = ask(lambda: rate_at(lr, first, seen))
+            self.overflowed = rate == math.inf
+            return [rate], shares
         return ask(lambda: rates(lr, first, until)) or [1.0], shares
 
 

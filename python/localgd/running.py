@@ -305,7 +305,13 @@ def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
         threads=threads,
         elapsed=elapsed + (saved.elapsed if saved is not None else 0.0),
         shortened=shortened_rounds(session, ranks) + (saved.shortened if saved is not None else 0),
-        **ending(prepared, status, session.round, history["loss"], recording.reason),
+        **ending(
+            prepared,
+            status,
+            session.round,
+            history["loss"],
+            "lr is infinite" if inputs.overflowed else recording.reason,
+        ),
     )
 
 

@@ -269,9 +269,14 @@ def rates(lr: Schedule, first: int, until: int) -> list[float]:
 
 
 def rate_at(lr: Callable[..., float], round: int, seen: Mapping[str, float]) -> float:
-    """The rate of a callable that sees the state."""
+    """The rate of a callable that sees the state; inf where it overflows, as 0.05/loss does."""
     state = {"round": round, **seen}
-    return _rate(lr(**{name: state[name] for name in asks_for(lr)}), round)
+    try:
+        value = lr(**{name: state[name] for name in asks_for(lr)})
+    except (ZeroDivisionError, OverflowError):
+        return math.inf
+    infinite = isinstance(value, float) and value == math.inf
+    return math.inf if infinite else _rate(value, round)
 
 
 def _rate(value: Any, round: int) -> float:

@@ -1,7 +1,7 @@
 """How well scores sort rows into their classes: what histories and ``analysis`` have of it.
 
-Binary: y is -1 or +1 and a score above 0 says +1, below 0 says -1; one of 0 says neither. Several
-classes: y is 0 … C-1, and the largest of the C scores says which.
+Binary: y is -1 or +1, and a score of at least 0 says +1, as ``predict`` has it, so that w = 0 says
++1 of all rows. Several classes: y is 0 … C-1, and the largest of the C scores says which.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def aucs(y: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _told(scores: np.ndarray) -> np.ndarray:
-    told: np.ndarray = np.sign(scores) if scores.ndim == 1 else np.argmax(scores, axis=1)
+    if scores.ndim == 1:
+        return np.where(scores >= 0, 1, -1)
+    told: np.ndarray = np.argmax(scores, axis=1)
     return told
 
 

@@ -125,4 +125,9 @@ def start_is_finite(session: Any, run: int = 0) -> bool:
 
 def infinite_start(loss: LossLike) -> ValueError:
     """The error of a run whose start has an infinite loss."""
+    if loss not in LOSSES:
+        return ValueError(
+            f"loss: {loss} is not finite at the start; want one that check_extension passes, or "
+            "another init"
+        )
     return ValueError(f"init: its {loss} loss is not finite; start closer to 0")

@@ -78,8 +78,8 @@ def prediction_scores(y: Any, scores: Any) -> PredictionScores:
     y : array of shape (n,)
         Labels as the problem has them: -1 and +1, or 0 … C - 1.
     scores : array of shape (n,), or (n, C) for several classes
-        Of the rows, as ``Run.decision_function`` gives them. A score of 0 tells neither of two
-        classes.
+        Of the rows, as ``Run.decision_function`` gives them. One of 0 says +1, as for
+        ``Run.predict``.
 
     Returns
     -------

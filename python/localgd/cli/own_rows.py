@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..datasets.files import guessed, kind_of, read_raw
 from ..datasets.tables import Word
 from ..frames import Columns, read_columns
 
-__all__ = ["OwnRows", "read_own"]
+__all__ = ["OwnRows", "naming_drop", "read_own"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,17 @@ def _columns(
     kept = {key: table[key] for name, key in names.items() if name not in drop}
     if not kept:
         raise ValueError(f"drop: no column of {path.name} is left for features")
-    return read_columns(path.name, kept, [names[name] for name in texts])
+    with naming_drop():
+        return read_columns(path.name, kept, [names[name] for name in texts])
+
+
+@contextmanager
+def naming_drop() -> Iterator[None]:
+    """What is wrong with a column is an error of the user's, and says how to do without it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{error} (drop='NAME' leaves a column out)") from None
 
 
 def _column(location: str | None, in_order: bool) -> str | Word | None:

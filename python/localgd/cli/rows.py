@@ -24,7 +24,7 @@ from ..partitioning.scaling import rows_to_scale
 from ..problem import Problem
 from ..randomness import random_generator
 from ..rows import row_norms
-from .own_rows import read_own
+from .own_rows import naming_drop, read_own
 from .settings import ColumnSettings, FormatSettings, Settings, in_options
 from .words import partition_scheme
 
@@ -259,14 +259,15 @@ def _encoded(
     """Columns of any kind as rows of numbers, by what those that are not held out teach."""
     if not isinstance(rows.X, Columns):
         return rows, None
-    encoder = Encoder.fit(
-        rows.title,
-        rows.X if held_out is None else rows.X[~held_out],
-        impute=settings.impute or "median",
-        scale=None if settings.scale == "none" else "standard",
-        label=settings.label,
-        client=settings.client,
-    )
+    with naming_drop():
+        encoder = Encoder.fit(
+            rows.title,
+            rows.X if held_out is None else rows.X[~held_out],
+            impute=settings.impute or "median",
+            scale=None if settings.scale == "none" else "standard",
+            label=settings.label,
+            client=settings.client,
+        )
     return dataclasses.replace(rows, X=encoder.transform(rows.title, rows.X)), encoder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -137,6 +138,7 @@ class Function(Scheme):
 
     def assign(self, y: np.ndarray, n_clients: int, rng: np.random.Generator) -> np.ndarray:
         """What the function gives, shape (N,)."""
+        self._check_arguments(y, n_clients, rng)
         clients = np.asarray(self.function(y, n_clients, rng))
         if clients.shape != y.shape[:1]:
             raise ValueError(
@@ -149,6 +151,18 @@ class Function(Scheme):
                 f"{n_clients - 1}, or -1 for a row that nobody gets"
             )
         return clients
+
+    def _check_arguments(self, *arguments: Any) -> None:
+        try:
+            signature = inspect.signature(self.function)
+        except (TypeError, ValueError):  # of a library's, which does not say
+            return
+        try:
+            signature.bind(*arguments)
+        except TypeError as error:
+            raise TypeError(
+                f"scheme: {self}: {error}; want a function of y, n_clients and rng"
+            ) from None
 
     def __repr__(self) -> str:
         return getattr(self.function, "__qualname__", repr(self.function))

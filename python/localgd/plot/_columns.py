@@ -9,10 +9,19 @@ import numpy as np
 from .. import _validation as check
 from ..measuring import COLUMNS, RISING
 
-__all__ = ["LINEAR", "MOSTLY", "check_column", "is_log", "label_of", "values_of"]
+__all__ = [
+    "LINEAR",
+    "MOSTLY",
+    "check_column",
+    "is_log",
+    "label_of",
+    "usual_column",
+    "values_of",
+]
 
 LINEAR = RISING
 MOSTLY = 0.9  # positive values, for a log axis; those at the end may be rounding
+USUAL = ("suboptimality", "angle", "loss")
 SYMBOLS = {"f - f*": "$f - f^*$"}
 
 
@@ -26,6 +35,12 @@ def check_column(argument: str, name: object, histories: Iterable[Mapping[str, n
         near = check.did_you_mean(name, known)
         raise ValueError(f"{argument}: no run has the column {name!r}; want one of {listed}{near}")
     return name
+
+
+def usual_column(histories: Iterable[Mapping[str, np.ndarray]]) -> str:
+    """What is drawn unless it is said: how far runs are from their reference, or the loss."""
+    recorded = [history for history in histories if history]
+    return next((name for name in USUAL if all(name in history for history in recorded)), "loss")
 
 
 def values_of(history: Mapping[str, np.ndarray], name: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from ..reference import Minimizer
 from ..reference._asymptote import Asymptote
 from . import _style
 from ._bands import MOST_LINES, Points, draw_bands
-from ._columns import check_column, is_log, label_of, values_of
+from ._columns import check_column, is_log, label_of, usual_column, values_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def convergence(
     ref: Any = None,
     *,
     ax: Axes | None = None,
-    quantity: str = "angle",
+    quantity: str | None = None,
     asymptote: Any = None,
 ) -> Axes:
     """Angle to the max-margin model, margin, or any other column, against communication rounds.
@@ -86,10 +86,11 @@ def convergence(
         own ``reference=``; the axis says max-margin if ref is given.
     ax : matplotlib Axes, optional
         Drawn into; by default those of a new figure of column width.
-    quantity : str, default "angle"
+    quantity : str, optional
         "angle", in degrees (on a log axis where it falls more than tenfold), "margin", the
         normalised one as a share of the best possible one, γ, or any other column of the history,
-        such as "suboptimality", on a log axis where its values are above 0.
+        such as "suboptimality", on a log axis where its values are above 0. By default the angle;
+        without ``ref`` the first of "suboptimality", "angle" and "loss" that all runs have.
     asymptote : result of ``localgd.reference.asymptote``, optional
         Draws the prediction of this problem beside the measurement.
 
@@ -123,6 +124,9 @@ def convergence(
     >>> ax.get_ylabel()
     'Angle to max-margin model (°)'
     """
+    if quantity is None:
+        histories = [one.history for _, one in _labelled(run)]
+        quantity = "angle" if ref is not None else usual_column(histories)
     drawn = curves(run, ref, quantity=quantity, asymptote=asymptote)
     ax = _style.axes(ax, "lg.plot.convergence")
     predicted = asymptote is not None

@@ -9,7 +9,7 @@ import numpy as np
 from ..sweeping.table import check_sweep
 from . import _style
 from ._bands import MOST_KINDS, MOST_LINES, Points, draw_bands
-from ._columns import check_column, is_log, label_of, values_of
+from ._columns import check_column, is_log, label_of, usual_column, values_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["sweep"]
 
 
-def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | None = None) -> Axes:
+def sweep(
+    table: Sweep, *, y: str | None = None, by: str | None = None, ax: Axes | None = None
+) -> Axes:
     """One line per run of a sweep against rounds, coloured by one of its parameters.
 
     ``y(round)`` of every run, both axes logarithmic
@@ -30,8 +32,9 @@ def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | N
     ----------
     table : Sweep
         From :func:`localgd.sweep`.
-    y : str, default "angle"
-        A column of the history; angles are drawn in degrees.
+    y : str, optional
+        A column of the history; angles are drawn in degrees. By default the first of
+        "suboptimality", "angle" and "loss" that all runs have.
     by : str, optional
         The parameter that gives the colour; the first one that varies, if not given. Lines of the
         same colour differ in other parameters.
@@ -65,7 +68,8 @@ def sweep(table: Sweep, *, y: str = "angle", by: str | None = None, ax: Axes | N
     'Loss'
     """
     entries = check_sweep(table).entries
-    check_column("y", y, [entry.history for entry in entries])
+    histories = [entry.history for entry in entries]
+    y = check_column("y", usual_column(histories) if y is None else y, histories)
     drawn = [entry for entry in entries if y in entry.history]
     by = _varying(drawn) if by is None else by
     if by not in drawn[0].values:

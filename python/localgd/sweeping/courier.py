@@ -263,7 +263,13 @@ def _is_large(value: Any) -> bool:
 
 def _pickled(value: Any, pickler: Any) -> bytes:
     buffer = io.BytesIO()
-    pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(value)
+    try:
+        pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise pickle.PicklingError(
+            f"{error}; want functions that are made by def at the top of a module, which other "
+            "processes can pickle"
+        ) from None
     return buffer.getvalue()
 
 
