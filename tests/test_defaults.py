@@ -42,6 +42,7 @@ IN_PYTHON = {"clients": "n_clients", "records_per_decade": "record"}
 BY_ROWS = {"scale", "categorical", "impute"}
 ONLY_SHELL = {
     *("data", "classes", "drop", "out", "evaluate", "pooled", "method", "quiet"),
+    *("mpi",),  # comm in Python
     *("label",),  # of a file the last column; in a table it has to be named
 }
 ONLY_PYTHON = {

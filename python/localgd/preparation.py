@@ -115,9 +115,9 @@ class Preparation:
     @property
     def rows_in_place(self) -> bool:
         """Whether sparse rows are read where they are, for lack of memory for their slices."""
-        X = self.problem.X
-        if self.model is not None or not self.problem.sparse or self.problem.ranks.of_core:
+        if self.model is not None or self.problem.ranks.of_core or not self.problem.sparse:
             return False
+        X = self.problem.X
         rows = X.nnz * (self.itemsize + X.indices.itemsize)
         return SLICED_COPIES * rows > self.memory_limit
 
