@@ -256,6 +256,50 @@ def test_what_is_measured_beside_the_core():
     assert "margin" not in trained(model=lg.TwoLayer(5, "tanh")).history
 
 
+@pytest.mark.parametrize("centered", [False, True])
+def test_beside_the_run_of_a_reference(centered, tmp_path):
+    X = np.random.default_rng(1).standard_normal((300, 30))
+    y = np.sign(X[:, 0])
+    model = lg.TwoLayer(20, centered=centered)
+    pooled = trained(method=lg.GD(lr=1.2), rounds=3, model=model, seed=2)
+    options = {"model": model, "test": (X, y), "seed": 2, "record": [10]}
+    run = trained(reference=pooled, checkpoint=tmp_path / "run.npz", **options)
+    last = {name: column[-1] for name, column in run.history.items()}
+    assert last["angle"] == pytest.approx(lg.angle(run.weights, pooled.weights), rel=1e-12)
+    outputs, wanted = (one.decision_function(PROBLEM.X) for one in (run, pooled))
+    distance = np.linalg.norm(outputs - wanted) / np.linalg.norm(wanted)
+    assert last["output_distance"] == pytest.approx(distance, rel=1e-12)
+    assert last["agreement"] == np.mean(run.predict(PROBLEM.X) == pooled.predict(PROBLEM.X))
+    assert last["test_agreement"] == np.mean(run.predict(X) == pooled.predict(X)) < 1
+    np.testing.assert_array_equal(
+        run.history["alignment_angle"], trained(**options).history["alignment_angle"]
+    )
+    same_run(run, trained(reference=pooled.model, checkpoint=tmp_path / "run.npz", **options))
+    with pytest.raises(ValueError, match="different: data"):
+        trained(reference=trained(), checkpoint=tmp_path / "run.npz", **options)
+    near = trained(reference=pooled, stop={"angle": 3.0}, model=model, seed=2)
+    assert near.round == 0
+    assert near.history["angle"][0] < 3
+    with pytest.raises(KeyError, match="reference="):
+        trained().history["agreement"]
+
+
+def test_a_reference_of_other_layers_is_refused():
+    other = trained(model=lg.TwoLayer(19))
+    with pytest.raises(ValueError, match=r"reference: got a network with layers"):
+        trained(reference=other)
+
+
+def test_targets_have_no_agreement():
+    rng = np.random.default_rng(0)
+    problem = lg.Problem([(rng.standard_normal((6, 4)), rng.standard_normal((6, 2)))])
+    options = {"loss": "squared", "model": lg.TwoLayer(5), "method": lg.GD(lr=0.05)}
+    pooled = trained(problem, rounds=30, **options)
+    run = trained(problem, rounds=30, reference=pooled, **options)
+    assert run.history["angle"][-1] == run.history["output_distance"][-1] == 0
+    assert "agreement" not in run.history
+
+
 def test_flow_keeps_the_layers_balanced():
     for activation, change in (("relu", 0.2), ("quadratic", 0.2)):
         runs = [
@@ -415,6 +459,8 @@ def test_a_sweep_over_networks():
         ({"method": lg.LocalGD(local_steps=2, lr="1/H")}, "lr"),
         ({"l2": "H/N"}, "l2"),
         ({"reference": np.ones(30)}, "reference"),
+        ({"reference": lg.run(PROBLEM, lg.GD(lr=0.5), rounds=1)}, "reference: got Run"),
+        ({"asymptote": np.ones(30)}, "asymptote"),
         ({"problem": lg.Problem.from_gram(np.eye(2), [1, -1], [0, 1])}, "kernel"),
         ({"loss": "softmax"}, "loss"),
     ],

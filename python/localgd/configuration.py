@@ -30,7 +30,7 @@ MAY_CHANGE = {
     *("rounds", "records", "spacing", "stop", "callback", "threads", "memory_limit", "progress"),
 }
 IN_OTHER_WORDS = {
-    *("problem", "method", "engine", "init", "starts_at_zero", "reference"),
+    *("problem", "method", "engine", "init", "starts_at_zero", "reference", "beside"),
     *("test", "asymptote", "measures"),
 }
 VERSIONS = {"localgd": core.build_info()["version"], "numpy": np.__version__}

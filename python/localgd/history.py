@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _validation as check
-from .measuring import COLUMNS, OF_CORE
+from .measuring import BESIDE, OF_CORE, TESTS
 from .methods import Method
 from .own_measures import OwnMeasure
 from .preparation import Preparation
@@ -21,9 +21,9 @@ MINIMUM = "reference=lg.reference.minimizer(problem, loss=…, l2=…)"
 # The arguments of a run that bring a column.
 BROUGHT_BY = {
     **dict.fromkeys(["suboptimality", "distance"], MINIMUM),
-    "angle": "reference=",
+    **dict.fromkeys(["angle", *BESIDE], "reference="),
     **dict.fromkeys(["residual", "residual_distance"], "asymptote="),
-    **dict.fromkeys([name for name in COLUMNS if name.startswith("test_")], "test=(X, y)"),
+    **dict.fromkeys(TESTS, "test=(X, y)"),
 }
 
 
@@ -92,7 +92,7 @@ class Recording:
 
     def _record(self) -> dict[str, Any]:
         """The last one, with the columns of ``Run.history``."""
-        last = {name: column[-1:] for name, column in self._session.history().items()}
+        last = {name: column[-1:] for name, column in self._of_core().items()}
         round = int(last["round"][0])
         last |= {name: np.array([values[round]]) for name, values in self._values.items()}
         chosen = columns(self._prepared, last, self._measures)
@@ -163,9 +163,16 @@ class Recording:
             recorded[name] = np.array(values, dtype=np.float64)
         return recorded
 
+    def _of_core(self) -> dict[str, np.ndarray]:
+        """What the core has recorded; the angle of a network is the one to its gradient."""
+        found = dict(self._session.history())
+        if self._prepared.model is not None:
+            found["alignment_angle"] = found.pop("angle")
+        return found
+
     def history(self) -> dict[str, np.ndarray]:
         """All columns; NaN where a run was stopped before a measure was taken."""
-        history = dict(self._session.history())
+        history = self._of_core()
         rounds = history["round"].tolist()
         if "weights" in history:  # whose width the core does not know before the first record
             history["weights"] = history["weights"].reshape(len(rounds), self._width)
@@ -182,13 +189,13 @@ def columns(
     steps = _local_steps(history["round"], problem, prepared.method)
     chosen = {"round": history["round"], "local_steps": steps}
     for name, column in OF_CORE.items():
-        there = prepared.reference.size or not column.wants_reference
+        there = not column.wants_reference or (prepared.reference.size and name in history)
         if there and (problem.task != "regression" or not column.wants_labels):
             chosen[name] = history[name]
         if name == "loss" and prepared.minimum is not None:
             chosen["suboptimality"] = history["loss"] - prepared.minimum.value
     if prepared.model is not None:
-        chosen["alignment_angle"] = history["angle"]
+        chosen["alignment_angle"] = history["alignment_angle"]
         if not prepared.model.degree:
             chosen.pop("margin", None)
     taking_part = chosen.pop("participations")

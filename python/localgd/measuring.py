@@ -91,7 +91,14 @@ TESTS = {
     "test_f1": Column("F1 on held-out rows", wants_labels=True, share=True),
     "test_auc": Column("AUC on held-out rows", wants_labels=True, share=True),
 }
-COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS}
+BESIDE = {  # of a network and the one of its reference
+    "output_distance": Column("relative distance of the outputs to the reference's"),
+    "agreement": Column("rows told as by the reference", wants_labels=True, share=True),
+    "test_agreement": Column(
+        "held-out rows told as by the reference", wants_labels=True, share=True
+    ),
+}
+COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS, **BESIDE}
 # Columns whose larger values are the better ones.
 RISING = {"margin", "grad_alignment", *(name for name, c in COLUMNS.items() if c.share)}
 
@@ -99,7 +106,7 @@ RISING = {"margin", "grad_alignment", *(name for name, c in COLUMNS.items() if c
 def reserved(network: bool) -> set[str]:
     """Columns that a run has of its own accord."""
     own = {name for name, column in MADE.items() if network or not column.of_networks}
-    return {*OF_CORE, *own, "weights"}
+    return {*OF_CORE, *own, *(BESIDE if network else ()), "weights"}
 
 
 def further_measures(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from .engines import DEFAULT_MEMORY_LIMIT, ENGINES, SLICED_COPIES, Plan, choose_
 from .errors import UnsupportedError
 from .held_out import Scores
 from .losses import LOSSES, LossLike, check_loss, default_loss
-from .measuring import OF_CORE, Measure, Minimum, Timed, further_measures
+from .measuring import OF_CORE, Measure, Minimum, Timed, further_measures, held_out_rows
 from .methods import Method, check_method
+from .networks.beside import check_beside, measures_beside
 from .networks.preparing import check_network, measures_of, network_start, scores_with
 from .networks.preparing import plan as network_plan
 from .networks.two_layer import TwoLayer
@@ -33,6 +34,9 @@ from .progress import check_progress
 from .recording import LogSpaced, log_spaced, record_rounds
 from .schedules import Polyak, RiskAdapted, Schedule
 from .theory import learning_rate, penalty
+
+if TYPE_CHECKING:
+    from .networks.trained import TrainedNetwork
 
 __all__ = ["Preparation", "prepare"]
 
@@ -56,7 +60,8 @@ class Preparation:
     model: TwoLayer | None  # or a linear one
     init: np.ndarray  # w_0, (d, C); of a network its parameters, one column
     starts_at_zero: bool  # no init was given
-    reference: np.ndarray  # its direction, (d, C); empty if there is none
+    reference: np.ndarray  # its direction, or parameters, as init; empty if there is none
+    beside: TrainedNetwork | None  # of a network: that of the reference
     minimum: Minimum | None  # what the reference is, if it is the minimiser of this objective
     records: np.ndarray  # rounds to measure at, increasing: int64, or float64 of a far run
     spacing: LogSpaced | None  # of the records; None if they were given one by one
@@ -83,7 +88,13 @@ class Preparation:
         if self.model is None:
             return self._asked_for(None)
         scores = scores_with(self.model, self.problem, self.init[:, 0])
-        return {**measures_of(self.model, self.problem, scores), **self._asked_for(scores)}
+        found = {**measures_of(self.model, self.problem, scores), **self._asked_for(scores)}
+        if self.beside is None:
+            return found
+        test = None if self.test is None else held_out_rows(self.problem, self.test)[0]
+        start = np.zeros(0) if self.beside.start is None else self.beside.start
+        others = scores_with(self.beside.network, self.problem, start)
+        return {**found, **measures_beside(self.beside, self.problem, test, scores, others)}
 
     def _asked_for(self, scores: Scores | None) -> dict[str, Timed]:
         asked = (self.test, self.asymptote, self.measures, self.minimum)
@@ -184,9 +195,9 @@ def prepare(
         l2=l2,
         loss=loss,
         measures=measures,
-        reference=reference,
         asymptote=asymptote,
     )
+    beside = None if network is None else check_beside(reference, network, problem)
     seed = check.integer("seed", seed, 0)
     record = DEFAULT_RECORD if record is None else record
     records = record_rounds(record, rounds)
@@ -205,7 +216,8 @@ def prepare(
             else network_start(network, init, problem, seed)
         ),
         starts_at_zero=network is None and init is None,
-        reference=check_reference(reference, problem),
+        reference=check_reference(reference, problem) if network is None else _parameters(beside),
+        beside=beside,
         minimum=None if far and l2 == 0 else _minimum(reference),
         records=records if far else records.astype(np.int64),
         spacing=record if isinstance(record, LogSpaced) else None,
@@ -308,6 +320,10 @@ def _check_stop(prepared: Preparation) -> None:
                 f"{check.did_you_mean(name, measured)}"
             )
         check.number(f"stop[{name!r}]", most)
+
+
+def _parameters(network: TrainedNetwork | None) -> np.ndarray:
+    return np.zeros((0, 0)) if network is None else network.parameters[:, None]
 
 
 def _minimum(reference: Any) -> Minimum | None:

@@ -68,7 +68,10 @@ class Run:
         ‖w_k - w*‖; and the further measures that the run was asked for. Of a network θ stands
         for w; ``margin`` is min_j y_j f(x_j)/‖θ‖^D where f is homogeneous of degree D, and there
         are ``alignment_angle``, that between θ and -∇f(θ), ``accuracy`` on the rows, and
-        ``balancedness`` max_k \|‖w_k‖² - (D - 1)‖v_k‖²\| over the hidden units.
+        ``balancedness`` max_k \|‖w_k‖² - (D - 1)‖v_k‖²\| over the hidden units; with another run
+        as reference ``angle`` between the parameters of both, ``output_distance`` ‖u - u'‖/‖u'‖ of
+        the outputs u on the rows from those of the reference, and ``agreement``, the share of rows
+        for which both predict the same, with ``test_agreement`` on held-out rows.
     config : dict
         The settings, as plain values that JSON and TOML can hold.
     engine : str

@@ -115,10 +115,12 @@ def run(
         they are the same in every engine and after a resume.
     record : log_spaced(...), or sequence of rounds, optional
         When to measure; default ``log_spaced(per_decade=10)``. Round 0 and R are always measured.
-    reference : array of the model's shape, or object with a ``direction``, optional
+    reference : array of the model's shape, object with a ``direction``, or Run, optional
         Direction to which the angle is recorded, e.g. ``reference.max_margin(problem)``. Of
         ``reference.minimizer(problem, loss=…, l2=…)`` of the run's objective ``suboptimality`` and
-        ``distance`` are, too.
+        ``distance`` are, too. Of a network another run of one with layers of the same shapes, such
+        as of pooled gradient descent, or its ``model``: beside ``angle`` between the parameters
+        ``output_distance``, ``agreement`` and, with ``test``, ``test_agreement`` are recorded.
     test : pair (X, y), optional
         Held-out rows, (n, d) and (n,), on which are recorded ``test_loss``, the mean loss without
         λ, and, but for regression, ``test_accuracy``, ``test_balanced_accuracy``, ``test_f1`` and,

@@ -17,12 +17,13 @@ __all__ = [
     "class_f1",
     "f1",
     "right",
+    "told",
 ]
 
 
 def right(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Of which rows the class is told."""
-    found: np.ndarray = _told(scores) == y
+    found: np.ndarray = told(scores) == y
     return found
 
 
@@ -79,17 +80,18 @@ def aucs(y: np.ndarray, scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return found
 
 
-def _told(scores: np.ndarray) -> np.ndarray:
+def told(scores: np.ndarray) -> np.ndarray:
+    """The classes that scores say."""
     if scores.ndim == 1:
         return np.where(scores >= 0, 1, -1)
-    told: np.ndarray = np.argmax(scores, axis=1)
-    return told
+    found: np.ndarray = np.argmax(scores, axis=1)
+    return found
 
 
 def _counts(y: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each class: its rows, those told to be of it, and those rightly so."""
-    told = _told(scores)
+    said = told(scores)
     classes = np.array([-1, 1]) if scores.ndim == 1 else np.arange(scores.shape[1])
-    found = [((y == c).sum(), (told == c).sum(), ((y == c) & (told == c)).sum()) for c in classes]
-    rows, said, right = np.array(found, dtype=np.float64).T
-    return rows, said, right
+    found = [((y == c).sum(), (said == c).sum(), ((y == c) & (said == c)).sum()) for c in classes]
+    rows, of_class, right = np.array(found, dtype=np.float64).T
+    return rows, of_class, right

@@ -103,7 +103,7 @@ def run_options(prepared: Preparation, ends: bool = False) -> dict[str, Any]:
         "prox": method.rule.prox,
         "l2": prepared.l2,
         "record_rounds": prepared.records,
-        "reference": prepared.reference,
+        "reference": prepared.reference if prepared.model is None else np.zeros((0, 0)),
         "keep_weights": prepared.keep_weights,
         "rounds": prepared.rounds if ends else None,
     }

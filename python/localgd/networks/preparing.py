@@ -43,7 +43,6 @@ def check_network(
     l2: Any,
     loss: Any,
     measures: Any,
-    reference: Any,
     asymptote: Any,
 ) -> TwoLayer | None:
     """The network of a run, or None; refused with what makes no sense for one."""
@@ -76,10 +75,10 @@ def check_network(
             "lr, l2: presets are made of the smoothness of a linear model; want numbers for a "
             "network"
         )
-    if reference is not None or asymptote is not None:
+    if asymptote is not None:
         raise UnsupportedError(
-            "reference, asymptote: they are of linear models; for a network want "
-            "measures={'distance': …}, a function of its parameters"
+            "asymptote: it is of linear models; for a network want measures={…}, functions of its "
+            "parameters"
         )
     if engine not in FORMS:
         raise UnsupportedError(

@@ -16,8 +16,18 @@ __all__ = ["check_supported", "settings"]
 
 # Of a preparation: what the ranks are compared by in other words, or need not have in common.
 OTHERWISE = {
-    *("problem", "method", "init", "starts_at_zero", "reference", "minimum", "records", "spacing"),
-    *("test", "asymptote", "measures", "stop", "callback", "threads", "progress"),
+    *("problem", "method", "init", "starts_at_zero", "reference", "beside", "minimum"),
+    *(
+        "records",
+        "spacing",
+        "test",
+        "asymptote",
+        "measures",
+        "stop",
+        "callback",
+        "threads",
+        "progress",
+    ),
 }
 
 

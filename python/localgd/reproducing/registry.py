@@ -28,6 +28,7 @@ MODULES = (
     "e14_own_risk",
     "e15_network_kkt",
     "e16_network_alignment",
+    "e17_lazy_rich",
 )
 PACKAGE = f"{__package__}.experiments"
 

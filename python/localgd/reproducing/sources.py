@@ -34,6 +34,8 @@ SOURCES = {
     "min_norm": _arxiv("1802.08246", "Gunasekar, Lee, Soudry, Srebro 2018"),
     "risk_adapted": _arxiv("2504.04105", "Zhang et al. 2025"),
     "network_margins": _arxiv("1906.05890", "Lyu, Li 2020"),
+    "lazy": _arxiv("1812.07956", "Chizat, Oyallon, Bach 2019"),
+    "tangent_kernel": _arxiv("1806.07572", "Jacot, Gabriel, Hongler 2018"),
     "flows": Source("Pazy 1971", "https://doi.org/10.1007/BF02771588"),
     "anchored": Source("Halpern 1967", "https://doi.org/10.1090/S0002-9904-1967-11864-0"),
 }
