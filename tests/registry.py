@@ -25,8 +25,8 @@ DTYPES = ("float64", "float32")
 
 # Largest relative difference from the oracle after ROUNDS.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
-ROUNDS = 1000
-FEWER_ROUNDS = 400
+ROUNDS = 400
+FEWER_ROUNDS = 200
 
 SEED = 11
 SIZES = (1, 6, 3)

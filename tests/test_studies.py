@@ -223,6 +223,7 @@ def test_processes_give_the_same_bits(here, made):
         assert (here / "result" / file).read_text() == (made / "result" / file).read_text()
 
 
+@pytest.mark.slow
 def test_mpi_gives_the_same_bits(here, made):
     pytest.importorskip("mpi4py")
     mpiexec = Path(sys.executable).with_name("mpiexec")
