@@ -34,7 +34,8 @@ def test_accuracy_on_held_out_rows():
     X, y = lg.datasets.load_digits(classes=(3, 8))
     problem = lg.partition(X[:200], y[:200], n_clients=4, seed=0)
     run = lg.run(problem, METHOD, rounds=100, test=(X[200:], y[200:]))
-    assert run.history["test_accuracy"][0] == np.mean(y[200:] == 1)  # what w = 0 predicts
+    at_zero = lg.run(problem, METHOD, rounds=0).predict(X[200:])
+    assert run.history["test_accuracy"][0] == np.mean(at_zero == y[200:]) > 0.4
     wanted = np.mean(np.sign(X[200:] @ run.weights) == y[200:])
     assert run.history["test_accuracy"][-1] == wanted > 0.9
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import registry
+from scipy.sparse import csr_array
 
 import localgd as lg
 
@@ -64,6 +65,10 @@ def test_what_does_not_fit_is_refused():
     _, run = run_of("logistic", intercept="column")
     with pytest.raises(ValueError, match="X: got rows of 6 features; want 5"):
         run.predict(np.ones((2, 6)))
+    with pytest.raises(
+        ValueError, match=r"\(datasets\.read\(…, n_features=5\) makes them of a file\)"
+    ):
+        run.predict(csr_array(np.ones((2, 4))))
     with pytest.raises(ValueError, match="X"):
         run.predict(np.full((2, 5), np.nan))
     with pytest.raises(ValueError, match="intercept"):

@@ -34,7 +34,12 @@ BAD_ARGUMENTS = [
     ("reference", np.ones(31), ValueError, "reference: got 31 numbers; want 30, one per feature"),
     ("reference", np.zeros(30), ValueError, "reference: all numbers are 0; want a direction"),
     ("reference", [np.inf] * 30, ValueError, "reference: inf at row 0"),
-    ("reference", "best", TypeError, "reference: got dtype <U4; want real numbers"),
+    (
+        "reference",
+        "best",
+        TypeError,
+        r"reference: got 'best'; want weights, or what reference\.max",
+    ),
     ("threads", 0, ValueError, "threads: got 0; want an integer of at least 1"),
     ("threads", 1.5, ValueError, "threads: got 1.5; want an integer of at least 1"),
     ("threads", "all", TypeError, "threads: got 'all'; want an integer of at least 1"),

@@ -81,6 +81,11 @@ def check_reference(reference: Any, problem: Problem) -> np.ndarray:
     """The direction of a reference as (d, C), empty if there is none."""
     if reference is None:
         return np.zeros((0, 0))
+    if isinstance(reference, str | bool) or callable(reference):
+        raise TypeError(
+            f"reference: got {reference!r}; want weights, or what reference.max_margin(problem) or "
+            "reference.minimizer(problem, …) gives"
+        )
     direction = getattr(reference, "direction", None)
     if direction is None:
         direction = getattr(reference, "weights", reference)

@@ -77,10 +77,12 @@ def read_rows(name: str, X: Any) -> Found:
 
 def fitting_rows(name: str, found: Found, n_features: int, names: Sequence[str] | None) -> Rows:
     """Float rows for a model of so many features, which have ``names`` or none."""
-    if found.X.shape[1] != n_features:
-        raise ValueError(
-            f"{name}: got rows of {found.X.shape[1]} features; want {n_features}, as the model has"
-        )
+    count = found.X.shape[1]
+    if count != n_features:
+        message = f"{name}: got rows of {count} features; want {n_features}, as the model has"
+        if is_sparse(found.X) and count < n_features:  # a file has no features without an entry
+            message += f" (datasets.read(…, n_features={n_features}) makes them of a file)"
+        raise ValueError(message)
     check_names(name, found.names, names, "the problem")
     return as_floats(found.X)
 
