@@ -74,6 +74,7 @@ class Ranks:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._interrupts.__exit__()
+        vars(self).pop("problem", None)  # it knows its ranks, too, and may have rows of its own
         # Checks of what all ranks know come to the same on all of them.
         checked = isinstance(error, ValueError) and error is not self._lonely
         together = error is None or error is self._common or checked
