@@ -32,7 +32,7 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 PARTS = 8  # rows are drawn in so many parts: ranks of 1, 2, 4 or 8 have the same ones together
 MEGABYTE = 1e6
 # clients, rows of each, features, local steps, rounds to time; as of bench/throughput
-CASES = {"W4": (4, 5000, 784, 10, 10), "W6": (100_000, 5, 50, 10, 60)}
+CASES = {"W4": (4, 5000, 784, 10, 30), "W6": (100_000, 5, 50, 10, 300)}
 
 
 class Job:

@@ -109,6 +109,12 @@ def cases(every: bool = False) -> Iterator[tuple[str, Case]]:
         }.items():
             given = dict(how)
             free = {"intercept": given.pop("intercept", None)}
+            if name == "plain":  # in bundles
+                bundles = {"loss": "logistic", "engine": "hybrid", **given}
+                yield (
+                    f"bundles of {MANY} clients, {kind}",
+                    Case(X, y, ids, weighted | free, method, bundles),
+                )
             yield (
                 f"{name}, {MANY} clients, {kind}",
                 Case(

@@ -4,6 +4,8 @@ import gc
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import tempfile
 from collections import OrderedDict
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -281,3 +283,84 @@ def test_dask_takes_functions_without_a_name(cluster, small_problem):
     assert table.last("m").tolist() == [1.0]
     named = lg.sweep(small_problem, METHOD, rounds=2, executor=f"dask:{cluster.scheduler.address}")
     assert [entry.status for entry in named] == ["completed"]
+
+
+# Of the driver of a sweep: it says how many runs it asks for, and ends each line of a record.
+DRIVER = """
+import os
+import sys
+import distributed
+import numpy as np
+import localgd as lg
+
+def main():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((12_500, 1000))  # 100 MB
+    problem = lg.Problem.from_arrays(X, np.sign(X[:, 0]), np.arange(12_500) // 1250, task="binary")
+    options = dict(grid={"lr": np.arange(1, 501) / 1000}, rounds=1, engine="primal", batch=False)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor, asked = client.get_executor(), []
+        submit = executor.submit
+        executor.submit = lambda *task, **how: asked.append(1) or submit(*task, **how)
+        print(*client.run(os.getpid).values(), flush=True)
+        options |= dict(executor=executor, out=sys.argv[1])
+        for _ in lg.sweep_iter(problem, lg.LocalGD(1, 1.0), **options):
+            print("run", flush=True)
+        print("asked", len(asked), flush=True)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_500_runs_of_100_megabytes_on_dask_survive_the_kills_of_a_worker_and_of_the_driver(
+    tmp_path,
+):
+    pytest.importorskip("distributed")
+    psutil = pytest.importorskip("psutil")
+    script, file = tmp_path / "driver.py", tmp_path / "runs.sqlite"
+    script.write_text(DRIVER)
+
+    def started():
+        path = os.pathsep.join(
+            filter(None, [str(Path(lg.__file__).parents[1]), os.environ.get("PYTHONPATH")])
+        )
+        job = subprocess.Popen(
+            [sys.executable, str(script), str(file)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return job, [int(pid) for pid in job.stdout.readline().split()]
+
+    def sent():
+        return psutil.net_io_counters(pernic=True)["lo"].bytes_recv
+
+    driver, workers = started()
+    before = sent()
+    for finished in range(1, 201):
+        assert driver.stdout.readline() == "run\n"
+        if finished == 50:
+            first = (sent() - before) / 1e6
+            os.kill(workers[0], signal.SIGKILL)
+    later = (sent() - before) / 1e6 - first
+    driver.kill()
+    driver.communicate()
+    kept = len(lg.load_sweep(file))
+    assert kept >= 200
+    driver, _ = started()
+    lines = driver.communicate()[0].splitlines()
+    print(f"MB over the loopback: {first:.0f} of the first 50 runs, {later:.0f} of the next 150")
+    # To the scheduler, from there to the workers, and once more where one takes a place.
+    assert first < 600 and later < 300
+    assert driver.returncode == 0 and lines[-1] == f"asked {500 - kept}"
+    table = lg.load_sweep(file)
+    assert len(table) == len({entry.key for entry in table}) == 500
+    assert {entry.status for entry in table} == {"completed"}

@@ -46,14 +46,15 @@ class PythonExchange final : public Exchange {
   py::object gather_, send_, receive_;
 };
 
-// Of an object that has `own`, the number of this rank, and `holders`, the rank of each client;
-// None for one process alone.
+// Of an object that has `own`, the number of this rank, `holders`, the rank of each client, and
+// `sizes`, its rows; None for one process alone.
 inline std::shared_ptr<const Ranks> ranks_of(const py::object& object) {
   if (object.is_none()) return nullptr;
   const int own = object.attr("own").cast<int>();
   return std::make_shared<const Ranks>(
       std::make_shared<PythonExchange>(object.attr("exchange"), own), own,
-      numbers<int>(object.attr("holders").cast<ArrayOf<int>>()));
+      numbers<int>(object.attr("holders").cast<ArrayOf<int>>()),
+      numbers<Index>(object.attr("sizes").cast<ArrayOf<Index>>()));
 }
 
 }  // namespace localgd

@@ -141,6 +141,13 @@ Problem sparse(Problem p) {
   return p;
 }
 
+std::vector<Index> sizes_of(const Problem& p) {
+  std::vector<Index> sizes;
+  for (std::size_t i = 1; i < p.offsets.size(); ++i)
+    sizes.push_back(p.offsets[i] - p.offsets[i - 1]);
+  return sizes;
+}
+
 EngineOptions options_of(const EngineOptions& all, const std::vector<Index>& clients) {
   EngineOptions own = all;
   own.local.steps = chosen(all.local.steps, clients);
@@ -217,8 +224,8 @@ std::vector<Ended> over_ranks(const Wanted& run, const Holders& holders) {
   std::vector<std::thread> threads;
   for (int rank = 0; rank < count; ++rank)
     threads.emplace_back([&, rank] {
-      const auto ranks =
-          std::make_shared<const Ranks>(std::make_shared<Attendance>(meeting, rank), rank, holders);
+      const auto ranks = std::make_shared<const Ranks>(std::make_shared<Attendance>(meeting, rank),
+                                                       rank, holders, sizes_of(run.problem));
       Problem p = part(run.problem, ranks->numbers());
       if (run.is_sparse) p = sparse(p);
       Data data = p.data(run.loss);
@@ -306,6 +313,29 @@ TEST_CASE("runs over ranks that share groups of clients have the bits of one pro
                                        consecutive(clients, 11, false)});
                     },
                     {"hybrid", "primal"});
+}
+
+TEST_CASE("bundles of small clients have the bits of one process, whichever ranks have them") {
+  const Index clients = 20'000, cut = 32;  // some 40 to a group, of which ranks have parts
+  std::vector<Index> sizes;
+  for (Index i = 0; i < clients; ++i) sizes.push_back(1 + i % 7 / 3);
+  const Problem p = with_row_weights(make_problem(sizes, 3));
+  Holders several = consecutive(clients, 3), narrow;
+  for (Index i = 0; i < clients; ++i) {
+    several[static_cast<std::size_t>(i)] = several[static_cast<std::size_t>(i / cut * cut)];
+    narrow.push_back(static_cast<int>(std::min<Index>(i / cut, 4)));
+  }
+  const Inputs inputs(p, 6, true, 0.3);
+  for (const auto& name : {"local-gd", "l2", "server rate", "anchored"})
+    for_each_engine(losses[1], method_named(name),
+                    [&](const Case& c) {
+                      Wanted run = usual(c, p, inputs, 3);
+                      run.plans.push_back({{0.1}, {0.25, 0.5, 0.25}, {33, 70, 19'999}, {0, 3}});
+                      run.until.push_back(9);
+                      run.records.push_back(9);
+                      check_same(run, {several, narrow});
+                    },
+                    {"hybrid"});
 }
 
 TEST_CASE("where a running sum goes through several ranks it stays the same") {

@@ -31,6 +31,9 @@ class Alone:
         """The problem of all ranks."""
         return problem
 
+    def keep_bundles_whole(self) -> None:
+        """Before steps are taken in bundles of clients."""
+
     def share_smoothness(self, method: Any, loss: Any, l2: Any) -> None:
         """H of the rows of all ranks, where presets ask for it."""
 

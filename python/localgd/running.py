@@ -255,10 +255,12 @@ def run(
 
 
 def _run(prepared: Preparation, saved: Checkpoint | None) -> Run:
-    inputs = RoundInputs(prepared.problem, prepared.method, prepared.lr, prepared.seed)
     of_saved = saved.engine if saved is not None and prepared.engine == "auto" else None
     plan = prepared.plan(of_saved or prepared.engine)
     ranks = prepared.problem.ranks
+    if plan.phase == "bundled":
+        ranks.keep_bundles_whole()
+    inputs = RoundInputs(prepared.problem, prepared.method, prepared.lr, prepared.seed)
     threads = choose_threads(prepared.threads, plan, ranks.cores)
     session, recording = _begin(prepared, plan.engine, threads, saved)
     log.info(

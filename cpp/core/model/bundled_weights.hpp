@@ -17,11 +17,13 @@ class BundledWeights {
   static constexpr Index width = bundle_width<Real>;
 
   // The bundles must outlive them. factor: that of the server, whose coefficients are kept here.
+  // late: how many of the first clients are in a group that began on another rank.
   BundledWeights(const Data& data, const Bundles<Real>& bundles, std::optional<double> factor,
-                 int threads)
+                 Index late, int threads)
       : bundles_(bundles),
         rows_(bundles, data.features()),
-        sums_(static_cast<std::size_t>(threads), Vector<double>(data.features() * lanes<double>)) {
+        sums_(static_cast<std::size_t>(threads), Vector<double>(data.features() * lanes<double>)),
+        late_((late + width - 1) / width) {
     if (factor) coefficients_.emplace(data, bundles, *factor);
   }
 
@@ -50,10 +52,24 @@ class BundledWeights {
       for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
     Fetch ahead;
     if (next < bundles_.count()) ahead = bundles_.fetch(next);
-    rows_.add_weighted(bundle, b, sums_[static_cast<std::size_t>(thread)].data(), ahead);
+    if (bundle < static_cast<Index>(late_.size()))
+      late_[static_cast<std::size_t>(bundle)] = at.e.head(client.n * width);
+    else
+      rows_.add_weighted(bundle, b, sums_[static_cast<std::size_t>(thread)].data(), ahead);
     return !coefficients_ || coefficients_->advance(bundle, at);
   }
 
+  // Adds what a bundle of late clients has given to the sums of its group.
+  void add_late(Index bundle, double* sums) const {
+    Fetch none;
+    rows_.add_weighted(bundle, late_[static_cast<std::size_t>(bundle)].data(), sums, none);
+  }
+
+  // The sums of a group, for another rank to go on with.
+  void pass_on(int thread, double* sums) const {
+    const Vector<double>& own = sums_[static_cast<std::size_t>(thread)];
+    std::copy_n(own.data(), own.size(), sums);
+  }
   // To the sum of a group, of d numbers.
   void end_group(int thread, double* sum) const {
     const Vector<double>& sums = sums_[static_cast<std::size_t>(thread)];
@@ -80,6 +96,7 @@ class BundledWeights {
   BundledRows<Real> rows_;
   std::optional<BundledCoefficients<Real>> coefficients_;
   std::vector<Vector<double>> sums_;  // of each thread: a register for each feature
+  std::vector<Vector<Real>> late_;    // u_i b_i of the bundles of late clients
 };
 
 }  // namespace localgd

@@ -36,6 +36,11 @@ GroupSums::GroupSums(const Groups& groups, Index features, Index outputs)
   filled_roots_.resize(filled_.size());
 }
 
+void GroupSums::carry_lanes() {
+  in_lanes_ = true;
+  if (tree_) running_.setZero(1 + features_ * lanes<double>);
+}
+
 PerClient<double>::Block GroupSums::of(Index client) {
   const Index g = groups_.of(client);
   auto sum = sums_.of(g);
@@ -123,7 +128,7 @@ void GroupSums::add_up(Index first, Index count, Index output, double* sum) cons
 
 void GroupSums::pass_on(Index group) {
   running_[0] = filled(group) ? 1 : 0;
-  if (filled(group)) running_.tail(running_.size() - 1) = sums_.of(group).reshaped();
+  if (filled(group) && !in_lanes_) running_.tail(running_.size() - 1) = sums_.of(group).reshaped();
   filled(group) = false;  // its last holder has it
   tree_->ranks().exchange().send(tree_->to(), running_.data(), running_.size());
 }
@@ -131,12 +136,21 @@ void GroupSums::pass_on(Index group) {
 void GroupSums::receive_first() {
   tree_->ranks().exchange().receive(tree_->from(), running_.data(), running_.size());
   filled(0) = running_[0] != 0;
-  if (filled(0)) sums_.of(0).reshaped() = running_.tail(running_.size() - 1);
+  if (in_lanes_ && !filled(0)) running_.setZero();
+  if (filled(0) && !in_lanes_) sums_.of(0).reshaped() = running_.tail(running_.size() - 1);
+}
+
+void GroupSums::add_up_lanes() {
+  if (!filled(0) || passed_on(0)) return;
+  auto sum = sums_.of(0);
+  sum.setZero();
+  for (Index k = 0; k < features_; ++k)
+    sum(k) += sum_of_lanes<double>(load(carried() + k * lanes<double>));
 }
 
 void GroupSums::tell(Index first, Index count) {
   const auto& roots = tree_->own_roots();
-  const Index each = running_.size() - 1;
+  const Index each = features_ * sums_.of(0).cols();
   double* to = told_.data() + head + static_cast<Index>(roots.size());
   for (std::size_t k = 0; k < roots.size(); ++k, to += each)
     for (Index at = first; at < each; at += features_)

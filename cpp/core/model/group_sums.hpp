@@ -20,6 +20,17 @@ class GroupSums {
 
   void clear() { std::fill(filled_.begin(), filled_.end(), false); }
 
+  // From now on a group's sum is made of lanes<double> sums of each feature, of one output (see
+  // bundled_weights.hpp), which are carried on where a group is on several ranks.
+  void carry_lanes();
+  // Those of the group that is passed on, and then of the late clients' one.
+  double* carried() { return running_.data() + 1; }
+  // Whether a group goes on on another rank, to which its running sum is passed on.
+  bool passed_on(Index group) const {
+    return tree_ && tree_->to() >= 0 && group == groups_.count() - 1;
+  }
+  void note(Index group) { filled(group) = true; }
+
   bool late(Index client) const { return client < late_; }
   Index late_clients() const { return late_; }  // the first ones
 
@@ -89,10 +100,12 @@ class GroupSums {
     if (tree_->from() < 0) return;
     receive_first();
     for (Index i = 0; i < late_; ++i) add_late(i);
+    if (in_lanes_) add_up_lanes();
     if (tree_->to() >= 0 && last == 0) pass_on(last);
   }
   void pass_on(Index group);
   void receive_first();
+  void add_up_lanes();
   void tell(Index first, Index count);
   Report gather(const Report& own);
   void add_up_told(Index first, Index count, Index output, double* sum) const;
@@ -119,6 +132,7 @@ class GroupSums {
   // sums, d C numbers each.
   static constexpr Index head = 2;
   Index late_ = 0;
+  bool in_lanes_ = false;
   Vector<double> running_, told_, all_;
   std::vector<Index> counts_;
   std::vector<const double*> sums_of_roots_;  // of all ranks, in all_

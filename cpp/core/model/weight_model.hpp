@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "bundled_weights.hpp"
 #include "client_coefficients.hpp"
@@ -165,7 +166,9 @@ class WeightModel final : public ModelOf<Real> {
 
   bool prepare_bundles(const Bundles<Real>& bundles, const Work& work, Team& team,
                        Stop& stop) override {
-    bundles_.emplace(data(), bundles, coefficients_ ? factor_ : std::nullopt, team.threads());
+    bundles_.emplace(data(), bundles, coefficients_ ? factor_ : std::nullopt,
+                     sums_of_groups_.late_clients(), team.threads());
+    sums_of_groups_.carry_lanes();
     if (auto& own = bundles_->coefficients()) {
       all_coefficients_ = coefficients_->read();
       own->write(all_coefficients_);  // of a run that was loaded
@@ -188,7 +191,12 @@ class WeightModel final : public ModelOf<Real> {
     if (!in_lanes()) this->note_bundle(round, bundle, client);
   }
   void end_group(Index first, int thread) override {
-    bundles_->end_group(thread, sums_of_groups_.of(first).data());
+    const Index group = groups_.of(first);
+    if (sums_of_groups_.late(first)) return;
+    if (!sums_of_groups_.passed_on(group))
+      return bundles_->end_group(thread, sums_of_groups_.of(first).data());
+    bundles_->pass_on(thread, sums_of_groups_.carried());
+    sums_of_groups_.note(group);
   }
 
   // w_{k+1} from the changes of all clients: D = sum_i u_i Delta_i, less what the corrections have
@@ -204,8 +212,12 @@ class WeightModel final : public ModelOf<Real> {
       for (Index c = 0; times != 0 && c < outputs(); ++c)
         add_scaled(-times, of.col(c).data() + first, count, weights_.mean.col(c).data() + first);
     };
-    const auto add_late = [&](Index i) {
-      if (round.has(i)) this->add_late(round, i);
+    auto add_late = [&, bundle = Index{-1}](Index i) mutable {
+      if (!round.has(i)) return;
+      if (!bundles_) return this->add_late(round, i);
+      if (std::exchange(bundle, i / bundle_width<Real>) == i / bundle_width<Real>) return;
+      bundles_->add_late(bundle, sums_of_groups_.carried());
+      sums_of_groups_.note(0);
     };
     report =
         sums_of_groups_.total(team, report, weights_.mean, add_late, [&](Index first, Index count) {

@@ -16,17 +16,18 @@ class Bundled final : public Phase {
   static constexpr bool in_span = true;
   static constexpr Index width = bundle_width<Real>, multiple = width;
 
-  // Bundles take every step: of many steps a ladder needs fewer. Over ranks clients of one bundle
-  // might be on two.
+  // Bundles take every step: of many steps a ladder needs fewer. Over ranks all clients of a bundle
+  // are on one.
   static bool suits(const Setting& of) {
     constexpr std::int64_t many = 128;
     const LocalRule& rule = of.rule;
-    const bool plain = !of.layout.ranks && of.outputs == 1 && !of.layout.sparse() &&
-                       !of.multiclass && !of.compressed && !of.loss.functions &&
-                       !of.frees_intercept() && !rule.solve && !rule.stochastic() &&
-                       !rule.correction && !rule.rates.own() &&
+    const Ranks* ranks = of.layout.ranks.get();
+    const bool plain = (!ranks || ranks->cut_at_multiples_of(width)) && of.outputs == 1 &&
+                       !of.layout.sparse() && !of.multiclass && !of.compressed &&
+                       !of.loss.functions && !of.frees_intercept() && !rule.solve &&
+                       !rule.stochastic() && !rule.correction && !rule.rates.own() &&
                        (rule.every_step || rule.steps.front() <= many) && rule.equal_steps();
-    return plain && Bundles<Real>::suit(sizes(of.layout), 2 * of.lanes);
+    return plain && Bundles<Real>::suit(ranks ? ranks->sizes() : sizes(of.layout), 2 * of.lanes);
   }
 
   static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {

@@ -13,9 +13,16 @@ namespace localgd {
 
 class Ranks {
  public:
-  // holders: the rank of each client. Each of the ranks has some.
-  Ranks(std::shared_ptr<Exchange> exchange, int own, std::vector<int> holders)
-      : exchange_(std::move(exchange)), own_(own), holders_(std::move(holders)) {
+  // holders: the rank of each client; each of the ranks has some. sizes: their rows, of all; where
+  // they are not said clients take no steps together.
+  Ranks(std::shared_ptr<Exchange> exchange, int own, std::vector<int> holders,
+        std::vector<Index> sizes = {})
+      : exchange_(std::move(exchange)),
+        own_(own),
+        holders_(std::move(holders)),
+        sizes_(std::move(sizes)) {
+    if (!sizes_.empty() && sizes_.size() != holders_.size())
+      throw std::invalid_argument("sizes: want one of each client");
     for (std::size_t i = 0; i < holders_.size(); ++i) {
       if (holders_[i] < 0) throw std::invalid_argument("holders: want ranks");
       count_ = std::max(count_, holders_[i] + 1);
@@ -29,6 +36,17 @@ class Ranks {
   int count() const { return count_; }
   Index clients() const { return static_cast<Index>(holders_.size()); }  // M, of all ranks
   int holder(Index number) const { return holders_[static_cast<std::size_t>(number)]; }
+  const std::vector<Index>& sizes() const { return sizes_; }
+  // Whether ranks have consecutive clients, the first of each a multiple of this.
+  bool cut_at_multiples_of(Index width) const {
+    int cuts = 0;
+    for (Index i = 1; i < clients(); ++i) {
+      if (holder(i) == holder(i - 1)) continue;
+      if (i % width != 0) return false;
+      ++cuts;
+    }
+    return cuts == count_ - 1;
+  }
   // Of this rank's clients, ascending.
   const std::vector<Index>& numbers() const { return numbers_; }
 
@@ -49,7 +67,7 @@ class Ranks {
   std::shared_ptr<Exchange> exchange_;
   int own_, count_ = 0;
   std::vector<int> holders_;
-  std::vector<Index> numbers_;
+  std::vector<Index> sizes_, numbers_;
 };
 
 // What a rank knows the least, or the most, of; null: there is one process alone.

@@ -14,6 +14,7 @@ from ..identification import digest
 from ..participation import RoundShares
 from ..problem import Problem, check_problem, check_weights
 from ..rows import arrays_of
+from .bundles import cut_between_bundles, parcels_of, with_parcels
 
 __all__ = ["JoinedProblem", "Part"]
 
@@ -86,8 +87,6 @@ class JoinedProblem(Problem):
         self.client_ids = tuple(ids[k] for k in order)
         self.sizes = np.concatenate([part.sizes for part in parts])[order]
         self.offsets = np.concatenate([[0], np.cumsum(self.sizes)])
-        self.holders = of_ranks[order].astype(np.int32)
-        self._own_clients = np.flatnonzero(self.holders == ranks.rank)
         self._amounts_of_all = np.concatenate([part.amounts for part in parts])[order]
         self.given_weights = _joined_weights([part.weights for part in parts], order)
         self.weights = check_weights(self.given_weights, self._amounts_of_all)
@@ -95,14 +94,28 @@ class JoinedProblem(Problem):
         entries = np.concatenate([part.entries for part in parts])[order]
         self._entries_before = np.concatenate([[0], np.cumsum(entries)])
         self._least_target = min(part.least_target for part in parts)
-        self._position = np.full(len(self.sizes), -1)
-        self._position[self._own_clients] = np.arange(len(self._own_clients))
-        self._held = copy.copy(own)
-        self._held.weights = self.weights[self.own_clients]
+        self._hold(copy.copy(own), of_ranks[order].astype(np.int32))
         if any(part.weighted for part in parts) and own.sample_weight is None:
             raise ValueError(
                 "sample_weight: some ranks have weights of rows; want them on every rank"
             )
+
+    def _hold(self, held: Problem, holders: np.ndarray) -> None:
+        self.holders = holders
+        self._own_clients = np.flatnonzero(holders == self.ranks.rank)
+        self._position = np.full(len(self.sizes), -1)
+        self._position[self._own_clients] = np.arange(len(self._own_clients))
+        self._held = held
+        held.weights = self.weights[self._own_clients]
+
+    def keep_bundles_whole(self) -> None:
+        """Ranks hand each other the few clients whose bundle they would share."""
+        holders = cut_between_bundles(self.holders)
+        if holders is None or (holders == self.holders).all():
+            return
+        own, rank = holders[self._own_clients], self.ranks.rank
+        got = self.ranks.handed(parcels_of(self._held, own, rank, self.ranks.size))
+        self._hold(with_parcels(self._held, own, rank, got), holders)
 
     @property
     def held(self) -> Problem:

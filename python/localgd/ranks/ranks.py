@@ -18,6 +18,7 @@ from ..engines import usable_cores
 from ..losses import default_loss
 from ..smoothness import check_smoothness, clients_smoothness
 from ..theory import asks_for_smoothness, note_smoothness
+from .bundles import cut_between_bundles
 from .exchange import Exchange
 from .interrupts import Interrupts
 from .joined import JoinedProblem, part_of
@@ -42,6 +43,7 @@ class OfCore(NamedTuple):
     exchange: Exchange
     own: int
     holders: np.ndarray
+    sizes: np.ndarray
 
 
 class Ranks:
@@ -72,6 +74,7 @@ class Ranks:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._interrupts.__exit__()
+        vars(self).pop("problem", None)  # it knows its ranks, too, and may have rows of its own
         # Checks of what all ranks know come to the same on all of them.
         checked = isinstance(error, ValueError) and error is not self._lonely
         together = error is None or error is self._common or checked
@@ -92,8 +95,20 @@ class Ranks:
         parts = self.all(self.agreed(lambda: part_of(problem)))
         self.problem = found = self.agreed(lambda: JoinedProblem(problem, parts, self))
         self.exchange = Exchange(self._comm)
-        self.of_core = OfCore(self.exchange, self.rank, found.holders)
         return found
+
+    @property
+    def of_core(self) -> OfCore:
+        """What the core is told."""
+        return OfCore(self.exchange, self.rank, self.problem.holders, self.problem.sizes)
+
+    def keep_bundles_whole(self) -> None:
+        """Before steps are taken in bundles of clients."""
+        self.problem.keep_bundles_whole()
+
+    def handed(self, parcels: list[Value]) -> list[Value]:
+        """What each rank has for this one, of what they have for each."""
+        return gathered(self._comm).alltoall(parcels)  # type: ignore[no-any-return]
 
     def share_smoothness(self, method: Any, loss: Any, l2: Any) -> None:
         """H of the rows of all ranks, where presets ask for it."""
@@ -120,10 +135,11 @@ class Ranks:
             "gram": "ranks have the rows of their own clients, and engine 'gram' wants products "
             "of all rows; want 'hybrid' or 'primal'"
         }
-        if plans["hybrid"].phase == "bundled":
+        bundled = plans["hybrid"].phase == "bundled"
+        if bundled and cut_between_bundles(self.problem.holders) is None:
             why["hybrid"] = (
-                "ranks cannot share the bundles of small clients that engine 'hybrid' "
-                "takes together; want 'primal'"
+                "engine 'hybrid' takes small clients together, in bundles of consecutive ones, and "
+                "ranks have others, or too few; want 'primal'"
             )
         return why
 
