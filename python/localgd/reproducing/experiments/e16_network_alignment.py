@@ -37,6 +37,7 @@ from ..reaching import at
 from ..words import read
 
 ROUNDS = 100
+SHOWN = 40  # the first round of the curves
 RECORDS = (0, 10, *range(20, 2 * ROUNDS + 1, 20))
 WIDTHS = {"narrow": 32, "wide": 128}
 GRID: Grid = {
@@ -93,7 +94,13 @@ class NetworkAlignment(Experiment):
     fed_ga: Callable[[int, float, float], Any] = lg.FedGA
 
     words = read(
-        __file__, clients=CLIENTS, steps=LOCAL_STEPS, rounds=ROUNDS, twice=2 * ROUNDS, **WIDTHS
+        __file__,
+        clients=CLIENTS,
+        steps=LOCAL_STEPS,
+        rounds=ROUNDS,
+        twice=2 * ROUNDS,
+        shown=SHOWN,
+        **WIDTHS,
     )
 
     def parameters(self, context: Context) -> Mapping[str, Any]:
@@ -187,7 +194,7 @@ class NetworkAlignment(Experiment):
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Differences in accuracy for both widths, and accuracy against rounds."""
         series = measured.series
-        return {"gain": _draw_gain(series["gain"]), "accuracy": curves(series["accuracy"])}
+        return {"gain": _draw_gain(series["gain"]), "accuracy": curves(series["accuracy"], SHOWN)}
 
 
 def _listed(numbers: Sequence[float]) -> str:
