@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -150,7 +150,7 @@ class NetworkAlignment(Experiment):
                     self.table("methods", _methods(of, accuracies[width]), hidden=WIDTHS[width])
                     for width, of in chosen.items()
                 ),
-                self.table("gains", _side_by_side(gains, " − ".join)),
+                self.table("gains", _side_by_side(gains)),
             ],
             **splits.told,
         )
@@ -266,9 +266,9 @@ def _gain_columns(gains: Pairs) -> dict[str, np.ndarray]:
     return {**columns(names), **ends("{}_points", gains.values())}
 
 
-def _side_by_side(pairs: Pairs, name: Callable[[Iterable[str]], str]) -> list[dict[str, Any]]:
+def _side_by_side(gains: Pairs) -> list[dict[str, Any]]:
     return [
-        {"difference": name(names), **{width: pairs[label, width] for width in WIDTHS}}
+        {"difference": " − ".join(names), **{width: gains[label, width] for width in WIDTHS}}
         for label, names in COMPARED.items()
     ]
 
