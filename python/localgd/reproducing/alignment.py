@@ -94,12 +94,12 @@ def ends(pattern: str, estimates: Iterable[Estimate]) -> dict[str, np.ndarray]:
     }
 
 
-def curves(table: Columns) -> Any:
-    """A panel of the mean test accuracy of every method against rounds."""
+def curves(table: Columns, first: int = 10) -> Any:
+    """A panel of the mean test accuracy of every method against rounds, from one of them on."""
     ax = figures.panel(
         x="Communication rounds", y="Test accuracy (%)", xscale="linear", yscale="linear"
     )
-    shown = table["round"] >= 10
+    shown = table["round"] >= first
     found = {name: table[f"{name}_mean_percent"][shown] for name in NAMES}
     figures.lines(ax, table["round"][shown], found, STYLES)
     return ax

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,6 +37,7 @@ from ..reaching import at
 from ..words import read
 
 ROUNDS = 100
+SHOWN = 40  # the first round of the curves
 RECORDS = (0, 10, *range(20, 2 * ROUNDS + 1, 20))
 WIDTHS = {"narrow": 32, "wide": 128}
 GRID: Grid = {
@@ -93,7 +94,13 @@ class NetworkAlignment(Experiment):
     fed_ga: Callable[[int, float, float], Any] = lg.FedGA
 
     words = read(
-        __file__, clients=CLIENTS, steps=LOCAL_STEPS, rounds=ROUNDS, twice=2 * ROUNDS, **WIDTHS
+        __file__,
+        clients=CLIENTS,
+        steps=LOCAL_STEPS,
+        rounds=ROUNDS,
+        twice=2 * ROUNDS,
+        shown=SHOWN,
+        **WIDTHS,
     )
 
     def parameters(self, context: Context) -> Mapping[str, Any]:
@@ -143,7 +150,7 @@ class NetworkAlignment(Experiment):
                     self.table("methods", _methods(of, accuracies[width]), hidden=WIDTHS[width])
                     for width, of in chosen.items()
                 ),
-                self.table("gains", _side_by_side(gains, " − ".join)),
+                self.table("gains", _side_by_side(gains)),
             ],
             **splits.told,
         )
@@ -187,7 +194,7 @@ class NetworkAlignment(Experiment):
     def draw(self, measured: Measured) -> Mapping[str, Any]:
         """Differences in accuracy for both widths, and accuracy against rounds."""
         series = measured.series
-        return {"gain": _draw_gain(series["gain"]), "accuracy": curves(series["accuracy"])}
+        return {"gain": _draw_gain(series["gain"]), "accuracy": curves(series["accuracy"], SHOWN)}
 
 
 def _listed(numbers: Sequence[float]) -> str:
@@ -259,9 +266,9 @@ def _gain_columns(gains: Pairs) -> dict[str, np.ndarray]:
     return {**columns(names), **ends("{}_points", gains.values())}
 
 
-def _side_by_side(pairs: Pairs, name: Callable[[Iterable[str]], str]) -> list[dict[str, Any]]:
+def _side_by_side(gains: Pairs) -> list[dict[str, Any]]:
     return [
-        {"difference": name(names), **{width: pairs[label, width] for width in WIDTHS}}
+        {"difference": " − ".join(names), **{width: gains[label, width] for width in WIDTHS}}
         for label, names in COMPARED.items()
     ]
 

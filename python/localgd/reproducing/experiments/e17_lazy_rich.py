@@ -23,6 +23,7 @@ STEPS = (1, 10, 100)
 LOCAL_STEPS = 500  # of every run
 SCALES = (1, 10, 100, 1000)
 UNITS = ("tanh", "relu")
+NAMES = {"tanh": "tanh", "relu": "ReLU"}
 HIDDEN = 64
 PER_DIGIT = 40
 ETA = 1.0
@@ -208,7 +209,7 @@ def _medians(draws: Columns) -> dict[str, np.ndarray]:
 
 def _scales(medians: Columns, needed: Mapping[tuple[str, int], Estimate]) -> list[dict[str, Any]]:
     return [
-        {"units": units, "L": L, "needed": needed[units, L]}
+        {"units": NAMES[units], "L": L, "needed": needed[units, L]}
         | {
             f"{name}_{one['alpha']}": one[name]
             for one in records(part(medians, units=units, L=L))
@@ -224,13 +225,13 @@ def _draw_difference(table: Columns) -> Any:
     for units, dashes in zip(UNITS, ("--", "-"), strict=True):
         for L, style in zip(STEPS, figures.MARKED, strict=False):
             of = part(table, units=units, L=L)
-            label = f"{units}, L = {L}"
+            label = f"{NAMES[units]}, L = {L}"
             ax.plot(of["alpha"], of["difference"], label=label, linestyle=dashes, **style)
     return ax
 
 
 def _draw_gain(table: Columns) -> Any:
-    ax = figures.panel(x="Scale α", y="Accuracy beyond the kernel's (points)", yscale="linear")
+    ax = figures.panel(x="Scale α", y="Accuracy gained (points)", yscale="linear")
     for L, style in zip(STEPS, figures.MARKED, strict=False):
         of = part(table, units="relu", L=L)
         ax.plot(of["alpha"], of["gain_points"], label=f"ReLU, L = {L}", **style)
