@@ -58,8 +58,8 @@ struct NetworkScratch {
         gradient(largest * std::min(columns, panel_width<Real>)),
         second(columns * outputs),
         gathered_rows(batch * gathered),
-        spread_e((largest + 3) * lanes<Real>),
-        choices((largest + 2) / 3 * panel_width<Real>) {}
+        spread_e((largest + 4) * lanes<Real>),
+        choices((largest + 3) / 4 * panel_width<Real>) {}
 
   std::int64_t ahead;                 // steps whose batches are drawn in one go
   std::vector<RowDealer::Row> drawn;  // rows of the batches ahead

@@ -232,7 +232,8 @@ class NetworkEngineOf final : public NetworkEngine {
     return most;
   }
 
-  // K_ii of those who want it, with rows that do not all begin in the same set of a cache.
+  // K_ii of those who want it. A tile reads a few numbers of many rows, which must not all begin in
+  // the same few sets of the first-level cache.
   bool make_grams(Team& team, Stop& stop) {
     const auto clients = static_cast<std::size_t>(data_.clients());
     gram_at_.assign(clients, -1);
@@ -240,9 +241,9 @@ class NetworkEngineOf final : public NetworkEngine {
     Index size = 0;
     for (Index i = 0; i < data_.clients(); ++i) {
       if (!wants_gram(i)) continue;
-      constexpr Index page = 4096 / sizeof(Real);
+      constexpr Index line = 64 / sizeof(Real);
       Index stride = padded<Real>(data_.size(i));
-      if (stride % page == 0) stride += lanes<Real>;
+      if (stride % (8 * line) == 0) stride += line;
       gram_at_[static_cast<std::size_t>(i)] = size;
       gram_stride_[static_cast<std::size_t>(i)] = stride;
       size += stride * data_.size(i);

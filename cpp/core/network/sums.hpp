@@ -10,8 +10,7 @@ namespace localgd {
 template <class Real>
 class RowSums {
  public:
-  RowSums(const Data& data, const Real* rows, Index columns)
-      : data_(data), rows_(rows), columns_(columns) {
+  RowSums(const Data& data, const Real* rows, Index columns) : data_(data), rows_(rows) {
     stretches_.reserve(static_cast<std::size_t>(data.clients()));
     const Index ranges = (data.features() + range - 1) / range;
     work_ = Work(std::vector<double>(
@@ -37,7 +36,8 @@ class RowSums {
   }
 
  private:
-  static constexpr Index range = 48;  // features of a work item
+  static constexpr Index range = 48;   // features of a work item
+  static constexpr Index block = 128;  // rows of them that are brought together, for all panels
 
   // Consecutive rows of clients with the same factor.
   struct Stretch {
@@ -47,23 +47,27 @@ class RowSums {
 
   void sum_range(Index first, const UnitPanels<Real>& b, const UnitPanels<Real>& out) const {
     const Index d = data_.features(), count = std::min(range, d - first);
-    for (Index p = 0; p < out.count(); ++p) {
-      const Index width = out.width(p);
-      Real* sum = out[p] + first * width;
-      if (stretches_.empty()) std::fill_n(sum, count * width, Real(0));
-      Real keep = 0;
-      for (const Stretch& s : stretches_) {
-        NetworkKernels<Real>::multiply(Stored::by_columns,
-                                       {count, s.count, width, rows_ + s.first * d + first, d,
-                                        b[p] + s.first * width, s.factor, keep, nullptr, sum});
-        keep = 1;
+    if (stretches_.empty())
+      for (Index p = 0; p < out.count(); ++p)
+        std::fill_n(out[p] + first * out.width(p), count * out.width(p), Real(0));
+    Real numbers[block * range], keep = 0;
+    for (const Stretch& s : stretches_)
+      for (Index row = 0; row < s.count; row += block, keep = 1) {
+        const Index depth = std::min(block, s.count - row);
+        for (Index k = 0; k < depth; ++k)
+          std::copy_n(rows_ + (s.first + row + k) * d + first, count, numbers + k * count);
+        for (Index p = 0; p < out.count(); ++p) {
+          const Index width = out.width(p);
+          NetworkKernels<Real>::multiply(
+              Stored::by_columns,
+              {count, depth, width, numbers, count, b[p] + (s.first + row) * width, s.factor, keep,
+               nullptr, out[p] + first * width});
+        }
       }
-    }
   }
 
   const Data& data_;
   const Real* rows_;
-  Index columns_;
   Work work_;
   std::vector<Stretch> stretches_;
 };
