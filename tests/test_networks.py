@@ -80,14 +80,20 @@ def test_plain_methods_agree_with_the_oracle(case, loss, activation, settings, h
     compare(case, loss, activation, settings, hidden, weights=(0.5, 2.0, 0.25))
 
 
-def compare(case, loss, activation, settings, hidden, weights="equal"):
+def compare(
+    case, loss, activation, settings, hidden, weights="equal", rows=None, stored=np.asarray
+):
     options = dict(settings)
     l2 = options.pop("l2", 0.0)
     if loss in STEEP and case.options.get("beta"):
         hidden = min(hidden, 3)  # or displacements overflow
     model = lg.TwoLayer(hidden, activation, **options)
     rate = 0.1 * 0.2 ** ((loss in STEEP) + (activation in STEEP))
-    problem, rows = registry.problem(loss, weights), registry.clients(loss)
+    rows = registry.clients(loss) if rows is None else rows
+    labels = range(registry.N_CLASSES) if loss == "softmax" else None
+    problem = lg.Problem(
+        [(stored(X), y) for X, y in rows], weights=weights, task=registry.task(loss), labels=labels
+    )
     layers = start(model, problem.n_features, problem.n_classes)
     theta = np.concatenate([layer.ravel() for layer in layers])
     p = registry.client_weights(weights, problem.sizes)
@@ -200,6 +206,133 @@ def test_same_bits_for_any_threads_and_after_a_resume(engine, method, tmp_path):
     same_run(whole, trained(checkpoint=tmp_path / "run.npz", **options))
     with pytest.raises(ValueError, match="model"):
         trained(model=lg.TwoLayer(20, "leaky_relu"), checkpoint=tmp_path / "run.npz", **options)
+
+
+LARGE = (420, 30)  # rows; of the first client a step is large enough to be shared out
+LARGE_METHODS = {
+    "full": lg.LocalGD(local_steps=3, lr=0.5),
+    "batches": lg.LocalSGD(local_steps=3, lr=0.5, batch_size=300, replacement=True),
+    "corrected": lg.Scaffold(local_steps=3, lr=0.5),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", LARGE_METHODS)
+@pytest.mark.parametrize(("loss", "activation"), [("logistic", "relu"), ("softmax", "tanh")])
+def test_threads_share_the_steps_of_a_large_client(engine, name, loss, activation):
+    """To the same bits as one thread takes them."""
+    problem = registry.problem(loss, sizes=LARGE, d=230)
+    options = {"loss": loss, "model": lg.TwoLayer(100, activation), "engine": engine, "l2": 0.01}
+    for dtype in registry.DTYPES:
+        one, *others = (
+            lg.run(problem, LARGE_METHODS[name], rounds=3, threads=t, dtype=dtype, **options)
+            for t in (1, 2, 7)
+        )
+        for other in others:
+            registry.assert_same_bits(one, other)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_steps_of_a_large_client_agree_with_the_oracle(engine):
+    problem, model = registry.problem("logistic", sizes=LARGE, d=230), lg.TwoLayer(100)
+    layers = start(model, 230, 1)
+    theta = np.concatenate([layer.ravel() for layer in layers])
+    p = registry.client_weights("equal", LARGE)
+    want = oracle.simulate(
+        registry.clients("logistic", sizes=LARGE, d=230),
+        p,
+        loss=objective(model, "logistic", 1, theta, 0.0),
+        step=registry.MethodCase("LocalGD").step(lambda k: 0.5, p),
+        rounds=3,
+        init=theta,
+    )
+    for dtype in registry.DTYPES:
+        run = lg.run(
+            problem,
+            registry.MethodCase("LocalGD").make(0.5),
+            rounds=3,
+            loss="logistic",
+            model=model,
+            init=layers,
+            engine=engine,
+            dtype=dtype,
+            threads=2,
+        )
+        registry.assert_close(run.weights, want.weights, registry.TOLERANCE[dtype], dtype)
+
+
+SPARSE = [
+    ("LocalGD", "logistic", "relu", {}),
+    ("LocalGD: unequal", "softmax", "tanh", {"l2": 0.3}),
+    ("LocalSGD: replacement, batch 5", "logistic", "relu", {}),
+    ("LocalSGD", "softmax", "softplus", {"l2": 0.3}),
+    ("Scaffold", "squared", "relu", {"l2": 0.3}),
+    ("FedGA", "logistic", "leaky_relu", {"scale": 1.5, "centered": True}),
+    ("FedProx", "logistic", "quadratic", {"train": "first"}),
+]
+
+
+def thinned(loss: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows with many zeros, one of them without anything else."""
+    rng = np.random.default_rng(8)
+    rows = [(X * (rng.random(X.shape) < 0.3), y) for X, y in registry.clients(loss)]
+    rows[0][0][0] = 0
+    return rows
+
+
+@pytest.mark.parametrize(("name", "loss", "activation", "settings"), SPARSE)
+def test_sparse_rows_agree_with_the_oracle(name, loss, activation, settings):
+    from scipy import sparse
+
+    compare(
+        registry.MethodCase(name),
+        loss,
+        activation,
+        settings,
+        21,
+        rows=thinned(loss),
+        stored=sparse.csr_array,
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sparse_rows_of_a_large_client(engine):
+    """Same bits for any number of threads, and what is measured and predicted as of dense rows."""
+    from scipy import sparse
+
+    rows = [
+        (sparse.csr_array(X * (X > 0.1)), y) for X, y in registry.clients("logistic", LARGE, 230)
+    ]
+    options = {"rounds": 3, "loss": "logistic", "model": lg.TwoLayer(500), "engine": engine}
+    problem = lg.Problem(rows)
+    runs = [lg.run(problem, LARGE_METHODS["full"], threads=t, **options) for t in (1, 2, 7)]
+    for run in runs[1:]:
+        registry.assert_same_bits(runs[0], run)
+    dense = lg.run(
+        lg.Problem([(X.toarray(), y) for X, y in rows]), LARGE_METHODS["full"], **options
+    )
+    np.testing.assert_allclose(runs[0].weights, dense.weights, rtol=1e-9, atol=1e-12)
+    assert runs[0].history["accuracy"][-1] == dense.history["accuracy"][-1]
+    X = rows[0][0]
+    np.testing.assert_allclose(runs[0].model.decision_function(X), dense.model.decision_function(X))
+
+
+def test_the_engine_is_chosen_by_entries_of_sparse_rows():
+    from scipy import sparse
+
+    rng = np.random.default_rng(0)
+
+    def engine(n, entries):
+        X = sparse.random_array((n, 50), density=entries / 50, rng=rng)
+        return lg.run(
+            lg.Problem([(X, np.sign(rng.standard_normal(n)))]),
+            lg.LocalGD(local_steps=3, lr=0.1),
+            rounds=1,
+            model=MODEL,
+        ).engine
+
+    assert engine(30, 10) == "hybrid"
+    assert engine(90, 10) == "primal"
 
 
 @pytest.mark.parametrize("centered", [False, True])

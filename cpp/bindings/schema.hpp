@@ -84,7 +84,8 @@ inline py::dict measures_of_core() {
 
 inline py::dict thresholds_of_core() {
   return py::dict(py::arg("strip_width") = py::dict(py::arg("float64") = strip_width<double>,
-                                                    py::arg("float32") = strip_width<float>));
+                                                    py::arg("float32") = strip_width<float>),
+                  py::arg("sparse_cost") = Network::sparse_cost);
 }
 
 // The degree of each, sigma(c p) = c^degree sigma(p) for c > 0, or 0.

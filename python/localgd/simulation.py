@@ -36,7 +36,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     problem = first.problem
     if first.model is not None:
         return core.NetworkSimulation(
-            problem.X,
+            core_rows(problem),
             problem.y,
             problem.offsets,
             problem.weights,

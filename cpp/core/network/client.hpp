@@ -11,14 +11,16 @@
 
 #include "../loss/targets.hpp"
 #include "../steps/batches.hpp"
+#include "../team.hpp"
 #include "panels.hpp"
+#include "rows.hpp"
 
 namespace localgd {
 
 template <class Real>
 struct NetworkClient {
   Index n, features, hidden, outputs;
-  const Real* rows;  // X_i, n x d, row by row
+  NetworkRows<Real> rows;  // X_i, n x d
   Targets<Real> targets;
   const Real* row_weights;  // omega, or null
   const Real* offsets;      // u_0, n x C column by column, or null
@@ -34,20 +36,39 @@ struct NetworkClient {
   UnitPanels<Real> sums;          // S
   UnitPanels<Real> second_start;  // V^T where they began, C x h, as what follows
   UnitPanels<Real> second_moved, second_shift{};
+
+  // Rows of a batch are brought together, but for sparse ones.
+  bool gathers() const { return gram || rows.dense; }
+
+  Team* team = nullptr;  // whose threads share the steps of a large client, or null: one takes them
 };
 
-// The rows of a step: all of the client's, or those drawn.
+// What a thread takes at once where all share a client: a multiple of all that rows are taken in,
+// so that each is computed by the code that computes it where one thread takes them all.
+inline constexpr Index rows_of_part = 240;
+inline Index parts_of(Index rows) { return (rows + rows_of_part - 1) / rows_of_part; }
+inline Range part_of(Index part, Index rows) {
+  return {part * rows_of_part, std::min(rows_of_part, rows - part * rows_of_part)};
+}
+
+// The rows of a step: all of the client's from the first on, or those drawn.
 struct StepRows {
   Index count;
   const RowDealer::Row* drawn;  // or null
+  Index first = 0;
 
-  Index of(Index t) const { return drawn ? drawn[t] : t; }
+  Index of(Index t) const { return drawn ? drawn[t] : first + t; }
+  StepRows part(Range range) const {
+    return {range.count, drawn ? drawn + range.first : nullptr, first + range.first};
+  }
 };
 
-// Scratch space of one thread, for steps of b rows.
+// Scratch space of one thread, for steps of b rows; of those that threads share all panels of G are
+// kept.
 template <class Real>
 struct NetworkScratch {
-  NetworkScratch(Index largest, Index batch, Index gathered, Index columns, Index outputs)
+  NetworkScratch(Index largest, Index batch, Index gathered, Index columns, Index outputs,
+                 bool shared)
       : ahead(steps_ahead(batch)),
         drawn(static_cast<std::size_t>(ahead * batch)),
         targets(batch * outputs),
@@ -55,11 +76,11 @@ struct NetworkScratch {
         e(u.size()),
         activations(largest * columns),
         pre_activations(largest * columns),
-        gradient(largest * std::min(columns, panel_width<Real>)),
+        gradient(largest * (shared ? columns : std::min(columns, panel_width<Real>))),
         second(columns * outputs),
         gathered_rows(batch * gathered),
-        spread_e((largest + 3) * lanes<Real>),
-        choices((largest + 2) / 3 * panel_width<Real>) {}
+        spread_e((largest + 4) * lanes<Real>),
+        choices((largest + 3) / 4 * (shared ? columns + panel_width<Real> : panel_width<Real>)) {}
 
   std::int64_t ahead;                 // steps whose batches are drawn in one go
   std::vector<RowDealer::Row> drawn;  // rows of the batches ahead
@@ -67,10 +88,11 @@ struct NetworkScratch {
   Vector<Real> u, e;                  // b x C, column by column
   Vector<Real> activations;           // H
   Vector<Real> pre_activations;       // P' of a step in the weights
-  Vector<Real> gradient;              // a panel of G
+  Vector<Real> gradient;              // a panel of G, or all
   Vector<Real> second;                // V^T
   Vector<Real> gathered_rows;         // of K_ii or X_i, those of a batch
   Vector<Real> spread_e, choices;     // see masked.hpp; the latter are integers of that size
+  Work parts, products;               // what threads share
 };
 
 }  // namespace localgd

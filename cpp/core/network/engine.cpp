@@ -11,7 +11,6 @@ void check(const Data& data, const RunRule& run, const NetworkOptions& options) 
   const Network& network = options.network;
   const LocalRule& local = options.local;
   network.check();
-  if (data.sparse()) throw std::invalid_argument("rows: want dense ones for a network");
   if (run.init.rows() != network.parameters(data.features()) || run.init.cols() != 1)
     throw std::invalid_argument("init: want h (d + C) numbers in one column");
   run.check();

@@ -28,14 +28,14 @@ class NetworkEngineOf final : public NetworkEngine {
         round_(data, local_rule(run, options), 1),
         dealers_(data, round_),
         columns_(padded<Real>(network_.hidden)),
-        rows_(clients_.rows().dense({0, data.samples()}).rows.data()),
+        rows_(clients_.rows(), *data.rows),
         theta_(run.server, run.init),
         initial_(network_.centered ? run.init : Matrix<double>()),
         first_(data.features(), columns_),
         second_(C(), columns_),
         start_(data.samples(), columns_),
         mean_(data.features(), columns_),
-        sums_(data, rows_, columns_),
+        sums_(data, rows_.all(), columns_),
         corrections_(data, round_.rule(), columns_, C()),
         changes_(data, columns_, C()),
         last_changes_(data, columns_, C()) {
@@ -48,7 +48,7 @@ class NetworkEngineOf final : public NetworkEngine {
 
   bool prepare(Team& team, Stop& stop) override {
     if (!make_grams(team, stop)) return false;
-    for (int t = 0; t < team.threads(); ++t) threads_.emplace_back(*this);
+    for (int t = 0; t < team.threads(); ++t) threads_.emplace_back(*this, t == 0);
     if (network_.centered) set_offsets(team);
     return true;
   }
@@ -57,12 +57,22 @@ class NetworkEngineOf final : public NetworkEngine {
     round_.begin(plan, work_);
     read_parameters(theta_.value, team);
     if (corrections_.any()) begin_corrections(team);
-    const bool complete = take_in_pieces(
-        round_, round_.work(), team, stop,
-        [&](Index i, std::int64_t count, std::int64_t done, int thread) {
-          return steps(i, count, done, thread);
-        },
-        [&](Index i, int thread) { finish_client(i, thread); });
+    const double large = least_shared(team.threads());
+    const auto is_shared = [&](Index i) {
+      return flops_of_step(i) >= shared_flops && flops(i) > large;
+    };
+    bool complete = true;
+    round_.participants().for_each([&](Index i) {
+      if (is_shared(i)) complete = complete && take_shared(i, team, stop);
+    });
+    complete = complete && take_in_pieces(
+                               round_, round_.work(), team, stop,
+                               [&](Index i, std::int64_t count, std::int64_t done, int thread) {
+                                 return is_shared(i) ? count : steps(i, count, done, thread);
+                               },
+                               [&](Index i, int thread) {
+                                 if (!is_shared(i)) finish_client(i, thread);
+                               });
     return complete ? close(team) : Outcome::stopped;
   }
 
@@ -142,7 +152,8 @@ class NetworkEngineOf final : public NetworkEngine {
   }
 
  private:
-  static constexpr Index range = 64;  // features of an item of work
+  static constexpr Index range = 64;           // features of an item of work
+  static constexpr double shared_flops = 2e7;  // of a step that is worth sharing
 
   // What the clients' changes of a round are made of: b_i, and that of V^T.
   struct Changes {
@@ -159,14 +170,15 @@ class NetworkEngineOf final : public NetworkEngine {
 
   // What a thread needs for a client.
   struct Thread {
-    explicit Thread(const NetworkEngineOf& of) : Thread(of, of.largest()) {}
+    Thread(const NetworkEngineOf& of, bool leader) : Thread(of, of.largest(), leader) {}
 
     struct Largest {
       Index rows = 0, step = 0, moved = 0, gathered = 0, batch = 0;
+      double flops = 0;  // of a step
     };
-    Thread(const NetworkEngineOf& of, const Largest& largest)
+    Thread(const NetworkEngineOf& of, const Largest& largest, bool leader)
         : scratch(std::max(largest.rows, largest.step), largest.batch, largest.gathered,
-                  of.columns_, of.C()),
+                  of.columns_, of.C(), leader && largest.flops >= shared_flops),
           moved(largest.moved, of.columns_),
           shift(of.shifts() ? largest.moved : 0, of.columns_),
           second_shift(of.C(), of.columns_),
@@ -191,7 +203,6 @@ class NetworkEngineOf final : public NetworkEngine {
   Index C() const { return network_.outputs; }
   const LocalRule& rule() const { return round_.rule(); }
   Thread& own(int thread) { return threads_[static_cast<std::size_t>(thread)]; }
-  const Real* rows_of_client(Index i) const { return rows_ + data_.begin(i) * d(); }
   UnitPanels<Real> changes_of(const Changes& changes, Index i) const {
     return changes.first.from(data_.begin(i));
   }
@@ -199,10 +210,17 @@ class NetworkEngineOf final : public NetworkEngine {
     return changes.second.from(i * C());
   }
 
-  // A step in the span takes 2 n b h flops, one in the weights 4 b d h.
+  // A step in the span takes 2 n b h flops, one in the weights 4 b q h with q the entries of a row,
+  // which is d of dense ones.
+  double entries_of_row(Index i) const {
+    const Index begin = data_.begin(i), n = data_.size(i);
+    return static_cast<double>(data_.rows->entries_before(begin + n) -
+                               data_.rows->entries_before(begin)) /
+           static_cast<double>(n) * (data_.sparse() ? Network::sparse_cost : 1.0);
+  }
   bool in_span(Index i) const {
     if (network_.form != "auto") return network_.form == "span";
-    return data_.size(i) <= 2 * d();
+    return static_cast<double>(data_.size(i)) <= 2 * entries_of_row(i);
   }
   // K_ii is of use: there are steps after the first one, or clients start elsewhere.
   bool wants_gram(Index i) const {
@@ -212,9 +230,19 @@ class NetworkEngineOf final : public NetworkEngine {
     return network_.first && !in_span(i) && (round_.steps(i) > 1 || corrections_.any());
   }
   double flops_of_step(Index i) const {
-    return (in_span(i) ? 2.0 * static_cast<double>(data_.size(i))
-                       : 4.0 * static_cast<double>(d())) *
+    return (in_span(i) ? 2.0 * static_cast<double>(data_.size(i)) : 4.0 * entries_of_row(i)) *
            static_cast<double>(round_.rows_of_step(i) * columns_);
+  }
+  double flops(Index i) const {
+    return flops_of_step(i) * static_cast<double>(round_.steps_taken(i));
+  }
+  // From how many flops on a client of the round would be waited for, so that all threads share its
+  // steps.
+  double least_shared(int threads) const {
+    if (threads == 1) return std::numeric_limits<double>::infinity();
+    double all = 0;
+    round_.participants().for_each([&](Index i) { all += flops(i); });
+    return all / (4.0 * threads);
   }
   // Something joins every step.
   bool shifts() const { return rule().l2 > 0 || corrections_.any(); }
@@ -227,12 +255,14 @@ class NetworkEngineOf final : public NetworkEngine {
       most.batch = std::max(most.batch, round_.batch(i));
       const Index moved = wants_gram(i) ? data_.size(i) : moves_weights(i) ? d() : 0;
       most.moved = std::max(most.moved, moved);
-      most.gathered = std::max(most.gathered, moved);
+      if (wants_gram(i) || !data_.sparse()) most.gathered = std::max(most.gathered, moved);
+      most.flops = std::max(most.flops, flops_of_step(i));
     }
     return most;
   }
 
-  // K_ii of those who want it, with rows that do not all begin in the same set of a cache.
+  // K_ii of those who want it. A tile reads a few numbers of many rows, which must not all begin in
+  // the same few sets of the first-level cache.
   bool make_grams(Team& team, Stop& stop) {
     const auto clients = static_cast<std::size_t>(data_.clients());
     gram_at_.assign(clients, -1);
@@ -240,9 +270,9 @@ class NetworkEngineOf final : public NetworkEngine {
     Index size = 0;
     for (Index i = 0; i < data_.clients(); ++i) {
       if (!wants_gram(i)) continue;
-      constexpr Index page = 4096 / sizeof(Real);
+      constexpr Index line = 64 / sizeof(Real);
       Index stride = padded<Real>(data_.size(i));
-      if (stride % page == 0) stride += lanes<Real>;
+      if (stride % (8 * line) == 0) stride += line;
       gram_at_[static_cast<std::size_t>(i)] = size;
       gram_stride_[static_cast<std::size_t>(i)] = stride;
       size += stride * data_.size(i);
@@ -330,7 +360,7 @@ class NetworkEngineOf final : public NetworkEngine {
         .features = d(),
         .hidden = h(),
         .outputs = C(),
-        .rows = rows_of_client(i),
+        .rows = rows_.all().from(data_.begin(i)),
         .targets = clients_.targets(i),
         .row_weights = clients_.row_weights(i),
         .offsets = offsets_.size() ? offsets_.data() + data_.begin(i) * C() : nullptr,
@@ -355,14 +385,35 @@ class NetworkEngineOf final : public NetworkEngine {
   }
 
   // P = X_i W
-  void set_start(const NetworkClient<Real>& c) const {
-    for (Index p = 0; p < c.start.count(); ++p)
-      NetworkKernels<Real>::multiply(Stored::by_rows, {c.n, d(), c.start.width(p), c.rows, d(),
-                                                       first_.all()[p], 1, 0, nullptr, c.start[p]});
+  void set_start(const NetworkClient<Real>& c) {
+    const auto set_rows = [&](Range part) {
+      for (Index p = 0; p < c.start.count(); ++p) {
+        const Index width = c.start.width(p);
+        NetworkKernels<Real>::rows_times(
+            c.rows, {part.count, nullptr, part.first},
+            {width, first_.all()[p], 1, 0, nullptr, c.start[p] + part.first * width});
+      }
+    };
+    if (!c.team) return set_rows({0, c.n});
+    Work& parts = own(0).scratch.parts;
+    parts.even(parts_of(c.n), 1);
+    c.team->for_each(parts, [&](Index part, int) { set_rows(part_of(part, c.n)); });
   }
 
-  std::int64_t steps(Index i, std::int64_t count, std::int64_t done, int thread) {
+  // All steps of a client by all threads. False if it was stopped.
+  bool take_shared(Index i, Team& team, Stop& stop) {
+    const std::int64_t piece = steps_of_piece(flops_of_step(i) / team.threads());
+    const bool complete = take_in_pieces(
+        round_.steps_taken(i), piece, stop, 0,
+        [&](std::int64_t count, std::int64_t done) { return steps(i, count, done, 0, &team); });
+    if (complete) finish_client(i, 0);
+    return complete;
+  }
+
+  std::int64_t steps(Index i, std::int64_t count, std::int64_t done, int thread,
+                     Team* team = nullptr) {
     NetworkClient<Real> client = view(i, thread);
+    client.team = team;
     client.step = static_cast<Real>(round_.step(i));
     client.keep = static_cast<Real>(round_.keep());
     if (corrections_.displace()) client.second_start = own(thread).second_start.all();
@@ -402,9 +453,9 @@ class NetworkEngineOf final : public NetworkEngine {
             Stored::by_columns,
             {client.n, client.n, width, client.gram, client.gram_stride, corrections_.first(i)[p],
              times, displaced ? Real(1) : Real(0), nullptr, q});
-        NetworkKernels<Real>::multiply(Stored::by_rows,
-                                       {client.n, d(), width, client.rows, d(),
-                                        corrections_.common_first()[p], -times, 1, nullptr, q});
+        NetworkKernels<Real>::rows_times(
+            client.rows, {client.n, nullptr},
+            {width, corrections_.common_first()[p], -times, 1, nullptr, q});
       }
       if (displaced || !corrections_.any())
         for (Index j = 0; j < numbers; ++j) shift[j] = pull * start[j];
@@ -421,15 +472,15 @@ class NetworkEngineOf final : public NetworkEngine {
       const Index width = client.start.width(p), numbers = d() * width;
       Real *q = client.shift[p], *W = first_.all()[p];
       if (corrections_.any()) {
-        NetworkKernels<Real>::multiply(
-            Stored::by_columns, {d(), client.n, width, client.rows, d(), corrections_.first(i)[p],
-                                 times, 0, nullptr, q});
+        NetworkKernels<Real>::transposed_times(
+            client.rows, {client.n, nullptr},
+            {width, corrections_.first(i)[p], times, 0, nullptr, q});
         const Real* common = corrections_.common_first()[p];
         for (Index j = 0; j < numbers; ++j) q[j] -= times * common[j];
       }
       if (displaced) {
-        NetworkKernels<Real>::multiply(Stored::by_rows, {client.n, d(), width, client.rows, d(), q,
-                                                         1, 1, nullptr, client.start[p]});
+        NetworkKernels<Real>::rows_times(client.rows, {client.n, nullptr},
+                                         {width, q, 1, 1, nullptr, client.start[p]});
         for (Index j = 0; j < numbers; ++j) q[j] = pull * (W[j] + q[j]);
       } else if (!corrections_.any()) {
         for (Index j = 0; j < numbers; ++j) q[j] = pull * W[j];
@@ -588,8 +639,8 @@ class NetworkEngineOf final : public NetworkEngine {
   const bool signed_rows_;
   Round round_;
   Dealers dealers_;
-  const Index columns_;     // h, padded
-  const Real* const rows_;  // X
+  const Index columns_;              // h, padded
+  const AllNetworkRows<Real> rows_;  // X
   Track theta_;
   const Matrix<double> initial_;     // where outputs are 0, or empty
   PanelArray<Real> first_, second_;  // W, d x h, and V^T, C x h

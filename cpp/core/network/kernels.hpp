@@ -28,6 +28,16 @@ struct PanelProduct {
   Real* c;
 };
 
+// C <- keep C + alpha X B + shift, or the same with X^T, of a panel; see rows_times().
+template <class Real>
+struct PanelFactor {
+  Index width;
+  const Real* b;
+  Real alpha, keep;
+  const Real* shift;  // or null
+  Real* c;
+};
+
 template <class Real>
 struct NetworkKernels {
   // steps.hpp
@@ -40,6 +50,12 @@ struct NetworkKernels {
   static NetworkKernels of(std::string_view activation);
   // products.hpp
   static void multiply(Stored stored, const PanelProduct<Real>& of);
+  // sparse_products.hpp: with some rows of X, of which C has as many, or with their transposed,
+  // where C is d x width. Dense rows must not be drawn.
+  static void rows_times(const NetworkRows<Real>& x, const StepRows& rows,
+                         const PanelFactor<Real>& of);
+  static void transposed_times(const NetworkRows<Real>& x, const StepRows& rows,
+                               const PanelFactor<Real>& of);
 };
 
 extern template struct NetworkKernels<float>;

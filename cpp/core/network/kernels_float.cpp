@@ -1,4 +1,5 @@
 #include "products.hpp"
+#include "sparse_products.hpp"
 #include "steps.hpp"
 
 namespace localgd {

@@ -1,8 +1,8 @@
 // The product with G of a ReLU network with one output in less than its flops. A column of G is
 // s v_j times numbers e_k of which some are 0, so what a row of the product takes of a few k is one
-// of few sums: of lanes = 2^bits numbers a register holds all sums of `bits` of them, and one
-// permutation picks those of many hidden units. Four float32 rows cost a permutation and a sum in
-// place of four multiply-adds, and as many more for the table, which serves a whole panel.
+// of few sums: two registers of 2^(bits - 1) numbers hold all sums of `bits` of them, and one
+// permutation picks those of many hidden units. Five float32 rows cost a permutation and a sum in
+// place of five multiply-adds, and as many more for the table, which serves a whole panel.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace localgd {
 
 #if defined(__AVX512F__) && defined(__GNUC__)
 template <class Real>
-inline constexpr int mask_bits = sizeof(Real) == sizeof(float) ? 4 : 3;
+inline constexpr int mask_bits = sizeof(Real) == sizeof(float) ? 5 : 4;
 
 namespace detail {
 template <class Real>
@@ -25,20 +25,30 @@ struct ChoicesOf {
 template <class Real>
 using Choices = typename detail::ChoicesOf<Real>::type;
 
-LOCALGD_IN_PLACE Register<float> pick(Register<float> table, Choices<float> choices) {
-  return (Register<float>)_mm512_permutexvar_ps((__m512i)choices, (__m512)table);
+// The sums of a few k: those with the last of them in the second register.
+template <class Real>
+struct MaskTable {
+  Register<Real> without, with;
+};
+LOCALGD_IN_PLACE Register<float> pick(const MaskTable<float>& table, Choices<float> choices) {
+  return (Register<float>)_mm512_permutex2var_ps((__m512)table.without, (__m512i)choices,
+                                                 (__m512)table.with);
 }
-LOCALGD_IN_PLACE Register<double> pick(Register<double> table, Choices<double> choices) {
-  return (Register<double>)_mm512_permutexvar_pd((__m512i)choices, (__m512d)table);
+LOCALGD_IN_PLACE Register<double> pick(const MaskTable<double>& table, Choices<double> choices) {
+  return (Register<double>)_mm512_permutex2var_pd((__m512d)table.without, (__m512i)choices,
+                                                  (__m512d)table.with);
 }
 
-// e_k in the places s of a register whose bit for k is 1, for all k in groups of `bits`.
+// e_k in the places s of a register whose bit for k is 1, for all k in groups of `bits`; of the
+// last of a group in all places.
 template <class Real>
 void spread(const Real* e, Index count, Real* spread_e) {
   constexpr int bits = mask_bits<Real>;
   for (Index k = 0; k < (count + bits - 1) / bits * bits; ++k, spread_e += lanes<Real>)
-    for (Index s = 0; s < lanes<Real>; ++s)
-      spread_e[s] = k < count && (s >> (k % bits) & 1) ? e[k] : Real(0);
+    for (Index s = 0; s < lanes<Real>; ++s) {
+      const bool present = k % bits == bits - 1 || (s >> (k % bits) & 1);
+      spread_e[s] = k < count && present ? e[k] : Real(0);
+    }
 }
 
 // Which of the sums each hidden unit of a panel takes, by H > 0; and S += G.
@@ -82,21 +92,39 @@ LOCALGD_ONE_COPY void masked_tile(const MaskedProduct<Real>& of, Index first, In
   constexpr int bits = mask_bits<Real>;
   constexpr Index width = V * lanes<Real>;
   Register<Real> sums[R][V] = {};
-  for (; group < end; ++group) {
-    const Real *a[bits], *e = of.spread_e + group * bits * lanes<Real>;
-    for (int i = 0; i < bits; ++i)  // e is 0 beyond the last
-      a[i] = of.a + std::min(group * bits + i, of.depth - 1) * of.stride + first;
-    Register<Real> tables[R] = {};
+  const Real *a = of.a + group * bits * of.stride + first,
+             *e = of.spread_e + group * bits * lanes<Real>;
+  const Choices<Real>* choices = of.choices + group * V;
+  // The k of a group; left(i): A of the i-th from the first row on.
+  const auto add = [&](auto&& left) LOCALGD_LAMBDA_IN_PLACE {
+    MaskTable<Real> tables[R];
     unrolled<bits>([&](auto i) LOCALGD_LAMBDA_IN_PLACE {
       const Register<Real> part = load(e + i * lanes<Real>);
+      const Real* numbers = left(i);
+      __builtin_prefetch(numbers + lanes<Real>);  // for one of the next tiles
       unrolled<R>([&](auto r) LOCALGD_LAMBDA_IN_PLACE {
-        tables[r] = multiply_add(all_lanes(a[i][r]), part, tables[r]);
+        auto& [without, with] = tables[r];
+        const auto number = all_lanes(numbers[r]);
+        if constexpr (i == 0)
+          without = number * part;
+        else if constexpr (i + 1 < bits)
+          without = multiply_add(number, part, without);
+        else
+          with = multiply_add(number, part, without);
       });
     });
     unrolled<V>([&](auto v) LOCALGD_LAMBDA_IN_PLACE {
-      const Choices<Real> choices = of.choices[group * V + v];
-      unrolled<R>([&](auto r) LOCALGD_LAMBDA_IN_PLACE { sums[r][v] += pick(tables[r], choices); });
+      const Choices<Real> chosen = choices[v];
+      unrolled<R>([&](auto r) LOCALGD_LAMBDA_IN_PLACE { sums[r][v] += pick(tables[r], chosen); });
     });
+    e += bits * lanes<Real>;
+    choices += V;
+  };
+  for (; group < end && (group + 1) * bits <= of.depth; ++group, a += bits * of.stride)
+    add([&](Index i) LOCALGD_LAMBDA_IN_PLACE { return a + i * of.stride; });
+  if (group < end) {  // e is 0 beyond the last
+    const Index last = of.depth - 1 - group * bits;
+    add([&](Index i) LOCALGD_LAMBDA_IN_PLACE { return a + std::min(i, last) * of.stride; });
   }
   Real* c = of.c + first * width;
   unrolled<R>([&](auto r) LOCALGD_LAMBDA_IN_PLACE {
@@ -116,7 +144,7 @@ void multiply_masked(const MaskedProduct<Real>& of) {
   const Index groups = (of.depth + mask_bits<Real> - 1) / mask_bits<Real>;
   with_size<static_cast<int>(panel_registers<Real>)>(of.width / lanes<Real>, [&](auto V) {
     for (Index g = 0; g < groups; g += block)
-      in_pieces<6, 2, 1>(of.rows, [&](Index first, auto R) {
+      in_pieces<5, 2, 1>(of.rows, [&](Index first, auto R) {
         masked_tile<Real, R.value, V.value>(of, first, g, std::min(g + block, groups),
                                             g == 0 ? of.keep : Real(1),
                                             g == 0 ? of.shift : nullptr);

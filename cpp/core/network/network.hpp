@@ -10,6 +10,9 @@
 namespace localgd {
 
 struct Network {
+  // Of an entry of a sparse row in a product with a panel, in entries of a dense one.
+  static constexpr double sparse_cost = 4;
+
   Index hidden = 1;                  // h
   Index outputs = 1;                 // C
   std::string activation = "relu";   // see activations.hpp

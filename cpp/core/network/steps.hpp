@@ -40,11 +40,11 @@ void to_gradient(const StepRows& rows, Index width, const Real* start, const Rea
   }
 }
 
-// u += H V of a panel, V^T row by row.
+// u += H V of some rows of a panel, V^T row by row; u in columns `stride` apart.
 template <class Real>
 LOCALGD_ONE_COPY void add_outputs(Index rows, Index outputs, Index width, const Real* values,
-                                  const Real* second, Real* u) {
-  for (Index c = 0; c < outputs; ++c, second += width)
+                                  const Real* second, Real* u, Index stride) {
+  for (Index c = 0; c < outputs; ++c, second += width, u += stride)
     in_pieces<8, 1>(rows, [&](Index t, auto size) LOCALGD_LAMBDA_IN_PLACE {
       Register<Real> sums[size.value] = {};
       for (Index j = 0; j < width; j += lanes<Real>) {
@@ -54,9 +54,9 @@ LOCALGD_ONE_COPY void add_outputs(Index rows, Index outputs, Index width, const 
         });
       }
       if constexpr (size.value == 1)
-        u[c * rows + t] += sum_of_lanes<Real>(sums[0]);
+        u[t] += sum_of_lanes<Real>(sums[0]);
       else
-        add_sums_of_lanes(sums, u + c * rows + t);
+        add_sums_of_lanes(sums, u + t);
     });
 }
 
@@ -88,20 +88,66 @@ void gather_rows(const StepRows& rows, const Real* from, Index stride, Index cou
     std::copy_n(from + rows.of(t) * stride, count, to);
 }
 
-// H of all panels, then e; moved: P', see activate().
-template <class Activation, class Real>
-void forward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
-             const UnitPanels<Real>& moved, bool gathered, Targets<Real> targets,
-             DerivativesOfRows<Real> derivatives) {
-  const UnitPanels<Real> values{scratch.activations.data(), rows.count, c.start.columns},
-      second{scratch.second.data(), c.outputs, c.start.columns};
-  scratch.u.head(rows.count * c.outputs).setZero();
-  for (Index p = 0; p < values.count(); ++p) {
-    activate<Activation>(rows, values.width(p), c.start[p], moved ? moved[p] : nullptr, gathered,
-                         values[p]);
-    add_outputs(rows.count, c.outputs, values.width(p), values[p], second[p], scratch.u.data());
+// What the parts of a step have in common.
+template <class Real>
+struct NetworkStep {
+  const NetworkClient<Real>& c;
+  NetworkScratch<Real>& scratch;
+  StepRows rows;
+  Targets<Real> targets;
+  DerivativesOfRows<Real> derivatives;
+  UnitPanels<Real> moved;  // P' of the rows of the step if `gathered`, or of all; or null
+  bool gathered;
+  bool last;  // nobody asks for what comes after it but for the sums
+
+  Range all() const { return {0, rows.count}; }
+  bool moves() const { return c.first && !last; }  // P' or W'
+  // Where that may be, whether G is that of masked.hpp.
+  bool masked() const { return c.outputs == 1 && c.gathers(); }
+  UnitPanels<Real> values() const {
+    return {scratch.activations.data(), rows.count, c.start.columns};
   }
-  derivatives_of_rows(c, rows, targets, derivatives, scratch.u.data(), scratch.e.data());
+  UnitPanels<Real> second() const {  // V^T before the step
+    return {scratch.second.data(), c.outputs, c.start.columns};
+  }
+  const Real* moved_of(Index panel, Range part) const {
+    if (!moved) return nullptr;
+    return moved[panel] + (gathered ? part.first * moved.width(panel) : 0);
+  }
+  // Where G of a panel is, and what a masked one is made of.
+  Real* gradient(Index panel) const {
+    return scratch.gradient.data() + (c.team ? panel * panel_width<Real> * rows.count : 0);
+  }
+  Choices<Real>* choices(Index panel, Index row) const {
+    constexpr Index bits = std::max(mask_bits<Real>, 1);
+    const Index groups = c.team ? (rows.count + bits - 1) / bits : 0;
+    return reinterpret_cast<Choices<Real>*>(scratch.choices.data()) +
+           panel * groups * panel_registers<Real> +
+           row / bits * (c.sums.width(panel) / lanes<Real>);
+  }
+};
+
+// H of all panels and u of some rows.
+template <class Activation, class Real>
+void forward(const NetworkStep<Real>& step, Range part) {
+  const NetworkClient<Real>& c = step.c;
+  const StepRows rows = step.rows.part(part);
+  const UnitPanels<Real> values = step.values(), second = step.second();
+  const Index b = step.rows.count;
+  Real* u = step.scratch.u.data() + part.first;
+  for (Index k = 0; k < c.outputs; ++k) std::fill_n(u + k * b, part.count, Real(0));
+  for (Index p = 0; p < values.count(); ++p) {
+    const Index width = values.width(p);
+    Real* own = values[p] + part.first * width;
+    activate<Activation>(rows, width, c.start[p], step.moved_of(p, part), step.gathered, own);
+    add_outputs(part.count, c.outputs, width, own, second[p], u, b);
+  }
+}
+
+template <class Real>
+void find_derivatives(const NetworkStep<Real>& step) {
+  derivatives_of_rows(step.c, step.rows, step.targets, step.derivatives, step.scratch.u.data(),
+                      step.scratch.e.data());
 }
 
 // V^T = V^T_0 + V'^T
@@ -120,77 +166,164 @@ void clear_padding(const NetworkClient<Real>& c, Index panel, Index width, Real*
     for (Index k = 0; k < c.outputs; ++k) second[k * width + j] = 0;
 }
 
-// P' <- keep P' + step A G + shift, or the same of W', of a panel.
-template <class Real>
-struct FirstLayerStep {
-  Index rows;        // of P' or W'
-  const Real* left;  // by columns
-  Index stride;
-};
-template <class Real>
-FirstLayerStep<Real> first_layer_step(const NetworkClient<Real>& c,
-                                      const NetworkScratch<Real>& scratch, const StepRows& rows) {
-  const bool span = c.gram != nullptr;
-  const Index size = span ? c.n : c.features;
-  if (rows.drawn) return {size, scratch.gathered_rows.data(), size};
-  return {size, span ? c.gram : c.rows, span ? c.gram_stride : c.features};
-}
-
-// Whether G is that of masked.hpp.
+// Whether G may be that of masked.hpp.
 template <class Activation, class Real>
 inline constexpr bool maskable = mask_bits<Real> > 0 && std::is_same_v<Activation, Relu>;
 
-// S and P' or W' of a panel by e, of a network with one output whose G is masked.
+// S <- keep S of a panel, rows of the client.
 template <class Real>
-void masked_step(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
-                 Index p, const Real* values, const Real* second, bool last) {
+void shrink_sums(const NetworkClient<Real>& c, Index p, Range part) {
   const Index width = c.sums.width(p);
-  Real scaled[panel_width<Real>];
-  for (Index j = 0; j < width; ++j) scaled[j] = c.scale * second[j];
-  auto* choices = reinterpret_cast<Choices<Real>*>(scratch.choices.data());
-  choose(rows, width, values, scratch.e.data(), scaled, choices, c.sums[p]);
-  if (last) return;
-  for (Index j = 0; j < width; ++j) scaled[j] *= c.step;
-  const auto [size, left, stride] = first_layer_step(c, scratch, rows);
-  multiply_masked<Real>({size, rows.count, width, left, stride, scratch.spread_e.data(), choices,
-                         scaled, c.keep, c.shift ? c.shift[p] : nullptr, c.moved[p]});
+  if (c.keep == Real(1)) return;
+  for (Index j = part.first * width; j < (part.first + part.count) * width; ++j)
+    c.sums[p][j] *= c.keep;
 }
 
-// A step by e. last: nobody asks for what comes after it but for the sums.
+// G of a panel by e, and S += G, of some rows.
 template <class Activation, class Real>
-void backward(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch, const StepRows& rows,
-              const UnitPanels<Real>& moved, bool gathered, bool last) {
-  using Kernels = NetworkKernels<Real>;
-  const Index b = rows.count;
-  const UnitPanels<Real> values{scratch.activations.data(), b, c.start.columns},
-      second{scratch.second.data(), c.outputs, c.start.columns};
-  Real* gradient = scratch.gradient.data();
-  const bool masked = maskable<Activation, Real> && c.outputs == 1;
+void take_gradient(const NetworkStep<Real>& step, Index p, Range part) {
+  const NetworkClient<Real>& c = step.c;
+  const NetworkScratch<Real>& scratch = step.scratch;
+  const Index width = c.sums.width(p), b = step.rows.count;
+  const StepRows rows = step.rows.part(part);
+  const Real *values = step.values()[p] + part.first * width, *second = step.second()[p],
+             *e = scratch.e.data() + part.first;
   if constexpr (maskable<Activation, Real>)
-    if (masked && c.first && !last) spread(scratch.e.data(), b, scratch.spread_e.data());
-  for (Index p = 0; p < values.count(); ++p) {
-    const Index width = values.width(p);
-    if (c.first && c.keep != Real(1))
-      for (Index j = 0; j < c.n * width; ++j) c.sums[p][j] *= c.keep;
-    if (c.first && !masked) {
-      Kernels::multiply(Stored::by_columns, {b, c.outputs, width, scratch.e.data(), b, second[p],
-                                             c.scale, 0, nullptr, gradient});
-      to_gradient<Activation>(rows, width, c.start[p], moved ? moved[p] : nullptr, gathered,
-                              values[p], gradient, c.sums[p]);
+    if (step.masked()) {
+      Real scaled[panel_width<Real>];
+      for (Index j = 0; j < width; ++j) scaled[j] = c.scale * second[j];
+      return choose(rows, width, values, e, scaled, step.choices(p, part.first), c.sums[p]);
     }
-    if (c.second) {
-      Kernels::multiply(Stored::by_rows,
-                        {c.outputs, b, width, scratch.e.data(), b, values[p], c.step * c.scale,
-                         c.keep, c.second_shift ? c.second_shift[p] : nullptr, c.second_moved[p]});
-      clear_padding(c, p, width, c.second_moved[p]);
+  Real* gradient = step.gradient(p) + part.first * width;
+  NetworkKernels<Real>::multiply(Stored::by_columns, {part.count, c.outputs, width, e, b, second,
+                                                      c.scale, 0, nullptr, gradient});
+  to_gradient<Activation>(rows, width, c.start[p], step.moved_of(p, part), step.gathered, values,
+                          gradient, c.sums[p]);
+}
+
+// A step of V by a panel of H.
+template <class Real>
+void step_second(const NetworkStep<Real>& step, Index p) {
+  const NetworkClient<Real>& c = step.c;
+  const NetworkScratch<Real>& scratch = step.scratch;
+  const Index width = c.sums.width(p), b = step.rows.count;
+  NetworkKernels<Real>::multiply(
+      Stored::by_rows,
+      {c.outputs, b, width, scratch.e.data(), b, step.values()[p], c.step * c.scale, c.keep,
+       c.second_shift ? c.second_shift[p] : nullptr, c.second_moved[p]});
+  clear_padding(c, p, width, c.second_moved[p]);
+}
+
+// P' <- keep P' + step A G + shift, or the same of W', of some rows of a panel.
+template <class Activation, class Real>
+void step_first(const NetworkStep<Real>& step, Index p, Range part) {
+  const NetworkClient<Real>& c = step.c;
+  const NetworkScratch<Real>& scratch = step.scratch;
+  const bool span = c.gram != nullptr;
+  const Index width = c.sums.width(p), b = step.rows.count;
+  const Real* shift = c.shift ? c.shift[p] + part.first * width : nullptr;
+  Real* moved = c.moved[p] + part.first * width;
+  if (!c.gathers())
+    return NetworkKernels<Real>::transposed_times(
+        c.rows, step.rows, {width, step.gradient(p), c.step, c.keep, shift, moved});
+  // by columns
+  const Real* left = step.rows.drawn ? scratch.gathered_rows.data() : span ? c.gram : c.rows.dense;
+  const Index stride = step.rows.drawn ? c.moved.rows : span ? c.gram_stride : c.features;
+  if constexpr (maskable<Activation, Real>)
+    if (step.masked()) {
+      Real scaled[panel_width<Real>];
+      for (Index j = 0; j < width; ++j) scaled[j] = c.step * (c.scale * step.second()[p][j]);
+      return multiply_masked<Real>({part.count, b, width, left + part.first, stride,
+                                    scratch.spread_e.data(), step.choices(p, 0), scaled, c.keep,
+                                    shift, moved});
     }
-    if constexpr (maskable<Activation, Real>)
-      if (masked && c.first) masked_step(c, scratch, rows, p, values[p], second[p], last);
-    if (masked || !c.first || last) continue;
-    const auto [size, left, stride] = first_layer_step(c, scratch, rows);
-    Kernels::multiply(Stored::by_columns, {size, b, width, left, stride, gradient, c.step, c.keep,
-                                           c.shift ? c.shift[p] : nullptr, c.moved[p]});
+  NetworkKernels<Real>::multiply(Stored::by_columns,
+                                 {part.count, b, width, left + part.first, stride, step.gradient(p),
+                                  c.step, c.keep, shift, moved});
+}
+
+// What a masked product reads of e.
+template <class Activation, class Real>
+void prepare_masks(const NetworkStep<Real>& step) {
+  if constexpr (maskable<Activation, Real>)
+    if (step.masked() && step.moves())
+      spread(step.scratch.e.data(), step.rows.count, step.scratch.spread_e.data());
+}
+
+// A step by e.
+template <class Activation, class Real>
+void backward(const NetworkStep<Real>& step) {
+  const NetworkClient<Real>& c = step.c;
+  prepare_masks<Activation>(step);
+  for (Index p = 0; p < c.sums.count(); ++p) {
+    if (c.first) {
+      shrink_sums(c, p, {0, c.n});
+      take_gradient<Activation>(step, p, step.all());
+    }
+    if (c.second) step_second(step, p);
+    if (step.moves()) step_first<Activation>(step, p, {0, c.moved.rows});
   }
+}
+
+// X_B W' of some rows of a step in the weights.
+template <class Real>
+void pre_activate(const NetworkStep<Real>& step, Range part) {
+  const NetworkClient<Real>& c = step.c;
+  const bool gathered = step.rows.drawn && c.gathers();
+  const NetworkRows<Real> rows =
+      gathered ? NetworkRows<Real>{c.features, step.scratch.gathered_rows.data()} : c.rows;
+  const StepRows taken =
+      gathered ? StepRows{part.count, nullptr, part.first} : step.rows.part(part);
+  for (Index p = 0; p < step.moved.count(); ++p) {
+    const Index width = step.moved.width(p);
+    NetworkKernels<Real>::rows_times(
+        rows, taken, {width, c.moved[p], 1, 0, nullptr, step.moved[p] + part.first * width});
+  }
+}
+
+// The same step by all threads, to the same bits: what is of a row depends on no other, but for who
+// is in its tile, its registers and its group of masked.hpp, which parts do not cut.
+template <class Activation, class Real>
+void shared_step(const NetworkStep<Real>& step) {
+  static_assert(rows_of_part % lanes<Real> == 0 && rows_of_part % 24 == 0 && rows_of_part % 5 == 0);
+  const NetworkClient<Real>& c = step.c;
+  NetworkScratch<Real>& scratch = step.scratch;
+  const auto for_parts = [&](Index all, auto&& task) {
+    scratch.parts.even(parts_of(all), 1);
+    c.team->for_each(scratch.parts, [&](Index part, int) { task(part_of(part, all)); });
+  };
+  for_parts(step.rows.count, [&](Range part) {
+    if (step.gathered && step.moved) pre_activate(step, part);
+    forward<Activation>(step, part);
+  });
+  find_derivatives(step);
+  prepare_masks<Activation>(step);
+  const Index panels = c.sums.count();
+  if (c.first && step.rows.drawn) {  // a row may be there twice, and its S is of one thread
+    scratch.products.even(panels, 1);
+    c.team->for_each(scratch.products, [&](Index p, int) {
+      shrink_sums(c, p, {0, c.n});
+      take_gradient<Activation>(step, p, step.all());
+    });
+  } else if (c.first) {
+    for_parts(c.n, [&](Range part) {
+      for (Index p = 0; p < panels; ++p) {
+        shrink_sums(c, p, part);
+        take_gradient<Activation>(step, p, part);
+      }
+    });
+  }
+  // Sparse rows are not cut by features.
+  const Index moved = !step.moves() ? 0 : c.gathers() ? parts_of(c.moved.rows) : 1;
+  scratch.products.even(panels * (moved + 1), 1);
+  c.team->for_each(scratch.products, [&](Index item, int) {
+    const Index p = item % panels, part = item / panels;
+    if (part < moved)
+      step_first<Activation>(step, p,
+                             c.gathers() ? part_of(part, c.moved.rows) : Range{0, c.moved.rows});
+    else if (c.second)
+      step_second(step, p);
+  });
 }
 
 // fresh: the first of a round, where nothing has moved. last: of the round.
@@ -212,34 +345,44 @@ void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
         for (Index t = 0; t < batch; ++t)
           scratch.targets[k * batch + t] = c.targets.column(k)[rows.of(t)];
       targets = {scratch.targets.data(), batch};
-      if (c.first && !(fresh && end))
-        gather_rows(rows, span ? c.gram : c.rows, span ? c.gram_stride : c.features,
+      if (c.first && c.gathers() && !(fresh && end))
+        gather_rows(rows, span ? c.gram : c.rows.dense, span ? c.gram_stride : c.features,
                     span ? c.n : c.features, scratch.gathered_rows.data());
     }
     UnitPanels<Real> moved = c.moved;
-    if (fresh || !c.first) {
+    if (fresh || !c.first)
       moved.data = nullptr;
-    } else if (!span) {
+    else if (!span)
       moved = {scratch.pre_activations.data(), rows.count, c.start.columns};
-      for (Index p = 0; p < moved.count(); ++p)
-        NetworkKernels<Real>::multiply(
-            Stored::by_rows,
-            {rows.count, c.features, moved.width(p), dealer ? scratch.gathered_rows.data() : c.rows,
-             c.features, c.moved[p], 1, 0, nullptr, moved[p]});
-    }
     set_second(c, scratch);
-    forward<Activation>(c, scratch, rows, moved, !span, targets, derivatives);
-    backward<Activation>(c, scratch, rows, moved, !span, end);
+    const NetworkStep<Real> step{c, scratch, rows, targets, derivatives, moved, !span, end};
+    if (c.team) {
+      shared_step<Activation>(step);
+      continue;
+    }
+    if (!span && moved) pre_activate(step, step.all());
+    forward<Activation>(step, step.all());
+    find_derivatives(step);
+    backward<Activation>(step);
   }
 }
 
-// H and e of all rows where the steps begin.
+// All rows where the steps begin.
+template <class Real>
+NetworkStep<Real> at_start(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
+                           DerivativesOfRows<Real> derivatives) {
+  return {c,     scratch, {c.n, nullptr}, c.targets, derivatives, {nullptr, 0, c.start.columns},
+          false, true};
+}
+
+// H and e there.
 template <class Activation, class Real>
 void network_derivatives(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
                          DerivativesOfRows<Real> derivatives) {
   set_second(c, scratch);
-  forward<Activation>(c, scratch, {c.n, nullptr}, {nullptr, 0, c.start.columns}, false, c.targets,
-                      derivatives);
+  const NetworkStep<Real> step = at_start(c, scratch, derivatives);
+  forward<Activation>(step, step.all());
+  find_derivatives(step);
 }
 
 // From those: first = (s e V^T) o sigma'(P), n x h, and second = s e^T H, C x h.
@@ -253,7 +396,7 @@ void network_gradient(const NetworkClient<Real>& c, NetworkScratch<Real>& scratc
   once.shift.data = once.second_shift.data = nullptr;
   once.sums = first;
   once.second_moved = second;
-  backward<Activation>(once, scratch, {c.n, nullptr}, {nullptr, 0, c.start.columns}, false, true);
+  backward<Activation>(at_start<Real>(once, scratch, nullptr));
 }
 
 template <class Real>

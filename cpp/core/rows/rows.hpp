@@ -53,6 +53,10 @@ class Rows {
   }
   virtual void clear(Index /*row*/, Index /*outputs*/, Real* /*v*/) const { throw other_storage(); }
   virtual const SparseGram<Real>* factored(Range /*i*/) const { return nullptr; }
+  // The entries of a sparse row, in its order.
+  virtual void entries(Index /*row*/, std::int32_t* /*columns*/, Real* /*values*/) const {
+    throw other_storage();
+  }
 
  private:
   static std::logic_error other_storage() { return std::logic_error("rows: want another storage"); }

@@ -129,6 +129,12 @@ class SparseRows final : public Rows<Real> {
       for (Index t = rows_.begin(i.first + j); t < rows_.begin(i.first + j + 1); ++t)
         out(j, rows_.columns[t]) = sign(i.first + j) * static_cast<Real>(rows_.values[t]);
   }
+  void entries(Index row, std::int32_t* columns, Real* values) const override {
+    for (Index t = rows_.begin(row); t < rows_.begin(row + 1); ++t) {
+      *columns++ = rows_.columns[t];
+      *values++ = sign(row) * static_cast<Real>(rows_.values[t]);
+    }
+  }
   void gram(Range i, Range j, RowsOut<Real> out) const override {
     sparse_gram<Stored, Real>(rows_, signs_, i, j, out);
   }

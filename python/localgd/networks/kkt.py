@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .. import _validation as check
 from ..errors import UnsupportedError
+from ..rows import as_double, dense_double
 from .two_layer import ACTIVATIONS, outputs_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Gradients(NamedTuple):
 
 def gradients_of(problem: Problem, model: TrainedNetwork, kinks: float) -> Gradients:
     """Of all constraints by θ."""
-    X: Any = np.asarray(problem.X, dtype=np.float64)
+    X = dense_double(problem.X)
     value, slope = ACTIVATIONS[model.network.activation]
     P = X @ model.first
     rows, towards = constraints(problem, model.second.shape[1])
@@ -169,7 +170,7 @@ def nearest_of_cone(
 
 def margins_of(problem: Problem, model: TrainedNetwork) -> np.ndarray:
     """``y_j f(x_j)``, or ``f_{y_j}(x_j) - f_c(x_j)`` for each rival class: one per constraint."""
-    u = outputs_of(model.network, model.parameters, np.asarray(problem.X, dtype=np.float64))
+    u = outputs_of(model.network, model.parameters, as_double(problem.X))
     rows, towards = constraints(problem, u.shape[1])
     return np.einsum("jc,jc->j", u[rows], towards)
 

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from .. import _validation as check
+from .._backend import core
 from ..engines import Plan
 from ..errors import UnsupportedError
 from ..methods import Method
 from ..own_measures import wants_clients
 from ..problem import Problem
 from ..randomness import random_generator
+from ..rows import as_double
 from ..schedules import sees_state
 from ..scoring import accuracy
 from ..servers import CALLED
@@ -32,6 +34,7 @@ START = 2  # keeps the draws of random starts apart from those of batches and pa
 SIZES = {"he": 1.0, "small": 0.01}
 FORMS = {"auto": "auto", "hybrid": "span", "primal": "weights"}  # of local steps, by engine
 FLOPS_PER_SECOND = 5e10
+SPARSE_COST = core.schema()["thresholds"]["sparse_cost"]  # of an entry of a row, in dense ones
 
 
 def check_network(
@@ -52,10 +55,6 @@ def check_network(
         raise TypeError(f"model: got {model!r}; want TwoLayer(hidden=…), or None for a linear one")
     if problem.kernel:
         raise UnsupportedError("model: a kernel problem has no rows for a network to see")
-    if problem.sparse:
-        raise UnsupportedError(
-            "model: a network wants dense rows; want X.toarray(), or a linear model"
-        )
     if problem.shares_rows:
         raise UnsupportedError(
             "model: the clients of a network want rows of their own; want Problem.from_arrays"
@@ -149,7 +148,10 @@ def plan(
     n = np.asarray(problem.sizes, dtype=np.float64)
     steps, batches = rule.core_steps(problem.n_clients), np.asarray(rule.batches(problem.sizes))
     rows = np.where(batches > 0, batches, n)
-    in_span = {"auto": n <= 2 * d, "hybrid": n > 0, "primal": n < 0}
+    starts = problem.entries_before
+    # What a row costs in a product, in dense entries.
+    entries = np.full(len(n), float(d)) if starts is None else SPARSE_COST * np.diff(starts) / n
+    in_span = {"auto": n <= 2 * entries, "hybrid": n > 0, "primal": n < 0}
 
     def grams(name: str) -> float:
         return float(itemsize * (n**2)[in_span[name] & (steps > 1)].sum())
@@ -161,9 +163,9 @@ def plan(
             f"engine: {engine!r} needs {grams(engine) / 1e9:.1f} GB of Gram matrices, the limit is "
             f"{memory_limit / 1e9:.1f} GB; want engine='auto', or a larger memory_limit"
         )
-    of_step = rows * np.where(in_span[engine], 2 * n, 4 * d)
+    of_step = rows * np.where(in_span[engine], 2 * n, 4 * entries)
     share = method.clients_per_round(problem.n_clients) / problem.n_clients
-    seconds = share * h * float((4 * n * d + (steps - 1) * of_step).sum()) / FLOPS_PER_SECOND
+    seconds = share * h * float((4 * n * entries + (steps - 1) * of_step).sum()) / FLOPS_PER_SECOND
     return Plan(
         "hybrid" if in_span[engine].any() else "primal",
         "network",
@@ -197,7 +199,7 @@ def scores_with(model: TwoLayer, problem: Problem, start: np.ndarray) -> Scores:
     """The scores of rows by parameters, in a run from θ_0."""
 
     def scores(X: Any, theta: np.ndarray) -> np.ndarray:
-        X = np.asarray(X.todense() if hasattr(X, "todense") else X, dtype=np.float64)
+        X = as_double(X)
         u = outputs_of(model, theta, X)
         if model.centered:
             u = u - outputs_of(model, start, X)

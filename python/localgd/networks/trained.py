@@ -13,7 +13,7 @@ import numpy as np
 from .. import _validation as check
 from ..losses import LOSSES
 from ..predicting import labels_of, probabilities_of, rows_of
-from ..rows import dense_double
+from ..rows import Rows, as_double
 from ..writing import replaced
 from .two_layer import TwoLayer, layers_of, outputs_of
 
@@ -100,9 +100,9 @@ class TrainedNetwork:
         >>> run.model.decision_function(problem.X).shape
         (10,)
         """
-        return self._scores(dense_double(rows_of(self.problem, X)))
+        return self._scores(as_double(rows_of(self.problem, X)))
 
-    def _scores(self, X: np.ndarray) -> np.ndarray:
+    def _scores(self, X: Rows) -> np.ndarray:
         """The same of float64 rows that have what the problem's have."""
         u = outputs_of(self.network, self.parameters, X)
         if self.start is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _validation as check
 from .._backend import core
+from ..rows import Rows
 
 __all__ = ["ACTIVATIONS", "TwoLayer", "layers_of", "outputs_of", "random_start"]
 
@@ -105,7 +106,7 @@ def layers_of(model: TwoLayer, theta: np.ndarray, features: int) -> tuple[np.nda
     return theta[:split].reshape(features, -1), theta[split:].reshape(model.hidden, -1)
 
 
-def outputs_of(model: TwoLayer, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
+def outputs_of(model: TwoLayer, theta: np.ndarray, X: Rows) -> np.ndarray:
     """``s Vᵀ σ(Wᵀ x)`` of rows, (n, C): what is trained, unless it is centered."""
     W, V = layers_of(model, theta, X.shape[1])
     found: np.ndarray = model.scale * (ACTIVATIONS[model.activation][0](X @ W) @ V)
