@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,7 +40,7 @@ class Alone:
     def check(self, prepared: Any) -> None:
         """Whether a run can be taken over ranks, and all ask for the same one."""
 
-    def unable(self, plans: Mapping[str, Any]) -> dict[str, str]:
+    def unable(self) -> dict[str, str]:
         """Which engines cannot run over ranks, and why."""
         return {}
 

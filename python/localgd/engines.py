@@ -178,7 +178,7 @@ def choose_engine(
     check.one_of("engine", engine, ("auto", *ENGINES))
     options: Any = {"loss": loss, "itemsize": itemsize, "every_step": every_step, "l2": l2}
     found = plans(problem, method, rounds, **options)
-    for name, why in problem.ranks.unable(found).items():
+    for name, why in problem.ranks.unable().items():
         found[name] = dataclasses.replace(found[name], unable=why)
     return _chosen(found, problem, method, rounds, loss, engine, memory_limit)
 

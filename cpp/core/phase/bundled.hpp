@@ -2,6 +2,7 @@
 //   local step  2 n_i^2 flops;  memory  half of sum n_i^2 reals
 #pragma once
 
+#include <stdexcept>
 #include <vector>
 
 #include "../steps/bundles.hpp"
@@ -22,12 +23,18 @@ class Bundled final : public Phase {
     constexpr std::int64_t many = 128;
     const LocalRule& rule = of.rule;
     const Ranks* ranks = of.layout.ranks.get();
-    const bool plain = (!ranks || ranks->cut_at_multiples_of(width)) && of.outputs == 1 &&
-                       !of.layout.sparse() && !of.multiclass && !of.compressed &&
+    const bool plain = of.outputs == 1 && !of.layout.sparse() && !of.multiclass && !of.compressed &&
                        !of.loss.functions && !of.frees_intercept() && !rule.solve &&
                        !rule.stochastic() && !rule.correction && !rule.rates.own() &&
                        (rule.every_step || rule.steps.front() <= many) && rule.equal_steps();
-    return plain && Bundles<Real>::suit(ranks ? ranks->sizes() : sizes(of.layout), 2 * of.lanes);
+    if (!plain || !Bundles<Real>::suit(ranks ? ranks->sizes() : sizes(of.layout), 2 * of.lanes))
+      return false;
+    // Another phase would give other bits, for this number of ranks alone.
+    if (ranks && !ranks->cut_at_multiples_of(width))
+      throw std::invalid_argument(
+          "engine: small clients take their steps in bundles, which ranks cut; want "
+          "engine='primal'");
+    return true;
   }
 
   static void forecast(const Setting& of, const Outlook& ahead, Forecast& forecast) {

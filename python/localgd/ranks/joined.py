@@ -111,7 +111,13 @@ class JoinedProblem(Problem):
     def keep_bundles_whole(self) -> None:
         """Ranks hand each other the few clients whose bundle they would share."""
         holders = cut_between_bundles(self.holders)
-        if holders is None or (holders == self.holders).all():
+        if holders is None:  # with another engine the bits would depend on who holds what
+            raise UnsupportedError(
+                "engine: 'hybrid' takes small clients in bundles of consecutive ids, and ranks "
+                "hold other ids, or too few clients; want engine='primal', ranks that hold "
+                "consecutive ids, or fewer ranks"
+            )
+        if (holders == self.holders).all():
             return
         own, rank = holders[self._own_clients], self.ranks.rank
         got = self.ranks.handed(parcels_of(self._held, own, rank, self.ranks.size))

@@ -7,7 +7,7 @@ import pickle
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,7 +18,6 @@ from ..engines import usable_cores
 from ..losses import default_loss
 from ..smoothness import check_smoothness, clients_smoothness
 from ..theory import asks_for_smoothness, note_smoothness
-from .bundles import cut_between_bundles
 from .exchange import Exchange
 from .interrupts import Interrupts
 from .joined import JoinedProblem, part_of
@@ -129,19 +128,12 @@ class Ranks:
         shared = len({core for cores in sets for core in cores}) or usable_cores()
         return max(1, min(usable_cores(), shared // len(sets)))
 
-    def unable(self, plans: Mapping[str, Any]) -> dict[str, str]:
+    def unable(self) -> dict[str, str]:
         """Which engines cannot run over ranks, and why."""
-        why = {
+        return {
             "gram": "ranks have the rows of their own clients, and engine 'gram' wants products "
             "of all rows; want 'hybrid' or 'primal'"
         }
-        bundled = plans["hybrid"].phase == "bundled"
-        if bundled and cut_between_bundles(self.problem.holders) is None:
-            why["hybrid"] = (
-                "engine 'hybrid' takes small clients together, in bundles of consecutive ones, and "
-                "ranks have others, or too few; want 'primal'"
-            )
-        return why
 
     # -- What they agree on ------------------------------------------------------------------------
 
