@@ -36,7 +36,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
     problem = first.problem
     if first.model is not None:
         return core.NetworkSimulation(
-            core_rows(problem),
+            core_rows(problem, in_place=True),  # it makes products of its own of them
             problem.y,
             problem.offsets,
             problem.weights,
