@@ -35,7 +35,7 @@ __all__ = ["Screen", "one_line", "quoted"]
 
 NAME_WIDTH = 10
 WIDEST = 10_000  # columns
-SILENCE, LONGEST_SILENCE = 5.0, 60.0  # seconds without a word where there is no bar
+SILENCE = 5.0  # seconds without a word where there is no bar
 PLAIN = box.Box("    \n    \n -- \n" + "    \n" * 5, ascii=True)  # a line under the headings
 
 
@@ -122,19 +122,17 @@ class Screen:
 
     @contextmanager
     def _heard(self, text: Callable[[], str]) -> Iterator[None]:
-        """A line on standard error after five seconds, and after twice as many each time."""
+        """A line on standard error every five seconds."""
         if self.quiet:
             yield
             return
         begin, done = time.monotonic(), threading.Event()
 
         def say() -> None:
-            wait = SILENCE
-            while not done.wait(wait):
+            while not done.wait(SILENCE):
                 self.err.print(
                     f"localgd: {text()}, {time.monotonic() - begin:.0f} s", soft_wrap=True
                 )
-                wait = min(2 * wait, LONGEST_SILENCE)
 
         speaker = threading.Thread(target=say, daemon=True)
         speaker.start()
