@@ -10,12 +10,11 @@ from ..arguments import MAX_ROUNDS
 from ..methods import Method
 from ..result import Run
 from . import chosen_method
-from .config import write_config
 from .errors import USER_ERRORS, text_of
 from .job import Job
 from .report import round_text
 from .rows import BUILT_IN, Census, Prepared, PreparedPart, about_clients, prepare_part
-from .run import conclude, taken
+from .run import begin, conclude, taken
 from .screen import Screen
 from .settings import Settings
 from .target import Target
@@ -103,15 +102,9 @@ def _described(part: PreparedPart, job: Job) -> Prepared:
 
 
 def _begin(prepared: Prepared, method: Method, screen: Screen) -> None:
-    settings = prepared.settings
-    folder = Path(settings.out)
-    folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
-    write_config(settings, folder / "run.toml")
-    screen.line("Data", prepared.data)
-    screen.guessed(prepared.guessed)
-    screen.line("Clients", prepared.clients)
+    begin(prepared, screen)
     screen.line("Reference", TARGET.about)
-    screen.line("Method", chosen_method.about(settings, getattr(method, "lr", 1.0)))
+    screen.line("Method", chosen_method.about(prepared.settings, getattr(method, "lr", 1.0)))
 
 
 def _run(prepared: Prepared, method: Method, screen: Screen, job: Job) -> Run:

@@ -38,7 +38,7 @@ from .screen import Screen, one_line, quoted
 from .settings import Settings
 from .target import MOST_SECONDS, Target, find_target
 
-__all__ = ["conclude", "execute", "measured_shares", "taken"]
+__all__ = ["begin", "conclude", "execute", "measured_shares", "taken"]
 
 EXIT_CODES = {"completed": 0, "diverged": 1, "interrupted": 130}
 NOT_WRITTEN = 2
@@ -55,12 +55,7 @@ def execute(settings: Settings, screen: Screen) -> int:
     prepared = dataclasses.replace(prepared, settings=settings)
     method = chosen_method.build(settings).on(problem.sizes)
     _refuse_early(settings, problem, method)
-    folder = Path(settings.out)
-    folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
-    write_config(settings, folder / "run.toml")
-    screen.line("Data", prepared.data)
-    screen.guessed(prepared.guessed)
-    screen.line("Clients", prepared.clients)
+    begin(prepared, screen)
     with screen.busy(f"computing the reference{_limit(settings)}"):
         target = find_target(problem, str(settings.loss), settings.reference, l2)
     accuracy = measured_shares(problem, l2)
@@ -75,6 +70,16 @@ def execute(settings: Settings, screen: Screen) -> int:
     forwarded = is_forwarded(settings, problem, method)
     result = (forwarded_run if forwarded else taken)(prepared, method, target, screen)
     return conclude(prepared, method, target, result, screen)
+
+
+def begin(prepared: Prepared, screen: Screen) -> None:
+    """Write the settings, and say what the rows are."""
+    folder = Path(prepared.settings.out)
+    folder.mkdir(parents=True, exist_ok=True)  # now, not after an hour
+    write_config(prepared.settings, folder / "run.toml")
+    screen.line("Data", prepared.data)
+    screen.guessed(prepared.guessed)
+    screen.line("Clients", prepared.clients)
 
 
 def conclude(
