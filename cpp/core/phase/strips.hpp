@@ -78,6 +78,7 @@ class Strips final : public Phase {
  private:
   static constexpr Index width = strip_width<Real>;
   static constexpr Index most_strips = 16 / strip_registers;  // of an item
+  static constexpr Index start_rows = 64;                     // whose values are found together
   using Lanes = std::array<Real, most_strips * width>;
 
   // Strips that take their steps together, on one client.
@@ -167,11 +168,19 @@ class Strips final : public Phase {
       step[static_cast<std::size_t>(lane)] = static_cast<Real>(run->lr / static_cast<double>(n));
       keep[static_cast<std::size_t>(lane)] = static_cast<Real>(1 - run->lr * run->prox);
       const Index place = (lane / width) * n * width + lane % width;
-      for (Index j = 0; j < n; ++j) {
-        const double m = run->margins.value(begin + j);
-        base[place + j * width] = static_cast<Real>(m);
-        values_at_start(&m, data().targets.data() + begin + j, 1, 1, 1,
-                        &at_start[place + j * width]);
+      std::array<double, start_rows> margins;
+      std::array<Real, start_rows> values;
+      for (Index row = 0; row < n; row += start_rows) {
+        const Index rows = std::min(n - row, start_rows);
+        for (Index j = 0; j < rows; ++j)
+          margins[static_cast<std::size_t>(j)] = run->margins.value(begin + row + j);
+        values_at_start(margins.data(), data().targets.data() + begin + row, rows, 1, rows,
+                        values.data());
+        for (Index j = 0; j < rows; ++j) {
+          const Index at = place + (row + j) * width;
+          base[at] = static_cast<Real>(margins[static_cast<std::size_t>(j)]);
+          at_start[at] = values[static_cast<std::size_t>(j)];
+        }
       }
     }
     return {blocks_[static_cast<std::size_t>(item.client)],
