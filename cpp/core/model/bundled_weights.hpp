@@ -36,7 +36,6 @@ class BundledWeights {
   void start(Index bundle, Index next, const double* w, BundleClients<Real>& client) const {
     constexpr Index most = 2048;  // lines that are fetched: they must not fill the cache
     if (next < bundles_.count()) {
-      if (coefficients_) coefficients_->fetch(next);
       client.next = rows_.fetch(next);
       if (client.next.lines() > most) client.next = {};
     }
@@ -51,7 +50,10 @@ class BundledWeights {
     for (Index j = 0; j < client.n; ++j)
       for (Index l = 0; l < width; ++l) b[j * width + l] = at.share[l] * at.sums[j * width + l];
     Fetch ahead;
-    if (next < bundles_.count()) ahead = bundles_.fetch(next);
+    if (next < bundles_.count()) {
+      ahead = bundles_.fetch(next);
+      if (coefficients_) coefficients_->fetch(next);
+    }
     if (bundle < static_cast<Index>(late_.size()))
       late_[static_cast<std::size_t>(bundle)] = at.e.head(client.n * width);
     else
