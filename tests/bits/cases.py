@@ -237,6 +237,60 @@ def of_rates() -> Iterator[tuple[str, Callable[[int], Arrays]]]:
             )
 
 
+NETWORK_STEPS: dict[str, lg.methods.Method] = {
+    **STEPS,
+    "proximal": lg.FedProx(4, 0.1, mu=0.3),
+    "displaced": lg.FedGA(4, 0.1, beta=0.05),
+    "aligned": lg.GradAlign(0.1, beta=0.05),
+    "adaptive": lg.LocalGD(4, 0.1, server=lg.ServerAdam(0.05), participation=2),
+}
+NETWORKS: dict[str, tuple[lg.TwoLayer, dict[str, Any]]] = {
+    "relu": (lg.TwoLayer(21), {"l2": 0.02}),
+    "leaky relu": (lg.TwoLayer(70, "leaky_relu"), {}),
+    "tanh": (lg.TwoLayer(5, "tanh", scale=1.5, centered=True), {"l2": 0.02}),
+    "softplus": (lg.TwoLayer(21, "softplus", train="first"), {"l2": 0.02}),
+    "quadratic": (lg.TwoLayer(3, "quadratic", train="second"), {}),
+}
+
+
+def trained(where: lg.Problem, steps: str, network: str, threads: int, **how: Any) -> Arrays:
+    """From a start of few digits: no function of the system is in it."""
+    model, further = NETWORKS[network]
+    d, h, outputs = where.n_features, model.hidden, where.n_classes
+    W = np.round(np.random.default_rng(d).standard_normal((d, h)) / 4, 2)
+    V = np.round(np.random.default_rng(h).standard_normal((h, outputs)) / 8, 2)
+    method = NETWORK_STEPS[steps]
+    return run(where, method, threads, model=model, init=(W, V), **further, **how)
+
+
+def of_networks() -> Iterator[tuple[str, Callable[[int], Arrays]]]:
+    """Two-layer networks: each kind of steps with each network, in both forms; large clients."""
+    losses, storages = ("logistic", "softmax", "squared"), tuple(STORAGES)
+    for n, (steps, network) in enumerate(itertools.product(NETWORK_STEPS, NETWORKS)):
+        loss, storage = losses[n % len(losses)], storages[n % len(storages)]
+        for engine, dtype in itertools.product(("hybrid", "primal"), DTYPES):
+            yield (
+                f"network {network}, {steps}, {storage} | {loss} {engine} {dtype}",
+                lambda t, n=network, s=steps, loss=loss, of=storage, e=engine, dt=dtype: trained(
+                    stored(loss, of), s, n, t, loss=loss, engine=e, dtype=dt, rounds=8
+                ),
+            )
+    for engine, dtype in itertools.product(("hybrid", "primal"), DTYPES):
+        yield (
+            f"network of a large client | logistic {engine} {dtype}",
+            lambda t, e=engine, dt=dtype: trained(
+                problem("logistic", (700, 90), 90),
+                "steps",
+                "leaky relu",
+                t,
+                loss="logistic",
+                engine=e,
+                dtype=dt,
+                rounds=2,
+            ),
+        )
+
+
 def cases() -> dict[str, Callable[[int], Arrays]]:
     """By name: a function of the number of threads."""
     return dict(
@@ -247,5 +301,6 @@ def cases() -> dict[str, Callable[[int], Arrays]]:
             *of_rows_and_objectives(),
             *of_shared_rows(),
             *of_rates(),
+            *of_networks(),
         ]
     )
