@@ -846,6 +846,20 @@ def test_a_folder_that_vanishes_during_the_run_is_made_again(here, monkeypatch):
     assert lg.load("localgd-run/run.npz").round == 20
 
 
+def test_pooled_gd_is_left_out_where_it_takes_minutes(here, capsys, monkeypatch):
+    write_csv(here / "rows.csv")
+    monkeypatch.setattr(importlib.import_module("localgd.cli.pooled"), "MOST_SECONDS", 0.0)
+    command = "run --data rows.csv --rounds 20"
+    assert main(command.split()) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Pooled GD left out: 2,000 steps would take about 1 minute of a core; --pooled" in said
+    assert "pooled GD" not in said
+    assert main([*command.split(), "--pooled"]) == 0
+    assert "pooled GD" in " ".join(capsys.readouterr().out.split())
+    assert main("run --config localgd-run/run.toml".split()) == 0
+    assert "pooled GD" in " ".join(capsys.readouterr().out.split())
+
+
 def test_an_error_of_the_comparison_is_a_line(here, capsys, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("Unable to allocate 9 TiB")

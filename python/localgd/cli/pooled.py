@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..analysis import angle
+from ..arguments import DTYPES
+from ..engines import choose_engine
 from ..losses import LOSSES
 from ..measuring import Measure
 from ..methods import GD, Method
@@ -26,7 +28,9 @@ from ..theory import learning_rate
 from .settings import Settings
 from .target import Target
 
-__all__ = ["angles_to_pooled", "dtype_of_gd", "names_of_gd"]
+__all__ = ["angles_to_pooled", "dtype_of_gd", "names_of_gd", "takes_too_long"]
+
+MOST_SECONDS = 60.0  # that are foreseen of one core, unless the comparison was asked for
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,30 @@ def dtype_of_gd(loss: str, target: Target) -> str:
     """
     reached = LOSSES[loss].affine or target.kind in ("minimiser", "limits")
     return "float64" if reached else "float32"
+
+
+def takes_too_long(settings: Settings, problem: Problem, method: Method) -> str:
+    """Why GD of as many steps is left out unless it is asked for, or "" where it is quick.
+
+    By what is foreseen of the problem and the options alone: the same on every machine.
+    """
+    L = int(method.rule.steps(problem.n_clients)[0])
+    steps = settings.rounds * L
+    seconds = choose_engine(
+        problem,
+        GD(lr=1.0),  # whatever the rate is, steps take as long
+        steps,
+        loss=str(settings.loss),
+        engine="auto",
+        itemsize=DTYPES[str(settings.dtype)],
+        memory_limit=settings.memory_limit,
+        l2=float(settings.l2),
+    ).seconds(steps)
+    if seconds <= MOST_SECONDS:
+        return ""
+    minutes = max(round(seconds / 60), 1)
+    about = f"{minutes:,} minute{'s' if minutes > 1 else ''}" if minutes < 120 else "hours"
+    return f"left out: {steps:,} steps would take about {about} of a core; --pooled takes them"
 
 
 def angles_to_pooled(

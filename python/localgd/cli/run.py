@@ -31,7 +31,7 @@ from . import chosen_method, files
 from .config import write_config
 from .evaluating import refuse, write_page
 from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
-from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd
+from .pooled import angles_to_pooled, dtype_of_gd, names_of_gd, takes_too_long
 from .report import table
 from .rows import Prepared, prepare
 from .screen import Screen, one_line, quoted
@@ -46,6 +46,7 @@ NOT_WRITTEN = 2
 
 def execute(settings: Settings, screen: Screen) -> int:
     """Do it all; the exit code."""
+    asked = settings.pooled
     settings = chosen_method.settle(settings)
     with screen.busy("loading the rows"):
         prepared = prepare(settings)
@@ -55,7 +56,14 @@ def execute(settings: Settings, screen: Screen) -> int:
     prepared = dataclasses.replace(prepared, settings=settings)
     method = chosen_method.build(settings).on(problem.sizes)
     _refuse_early(settings, problem, method)
+    too_long = ""
+    if asked is None and settings.pooled and not is_forwarded(settings, problem, method):
+        too_long = takes_too_long(settings, problem, method)
+        settings = settings.model_copy(update={"pooled": not too_long})
+        prepared = dataclasses.replace(prepared, settings=settings)
     begin(prepared, screen)
+    if too_long:
+        screen.line(names_of_gd(settings).line, too_long)
     with screen.busy(f"computing the reference{_limit(settings)}"):
         target = find_target(problem, str(settings.loss), settings.reference, l2)
     accuracy = measured_shares(problem, l2)
@@ -302,7 +310,7 @@ def _show_offset(problem: Problem, method: Method, target: Target, screen: Scree
         return
     screen.line(
         "Offset",
-        f"comes to rest, as predicted, at f - f* = {found.suboptimality:.3g}, "
+        f"where it comes to rest, from the curvature at w*: f - f* = {found.suboptimality:.3g}, "
         f"‖∇f‖ = {found.grad_norm:.3g}, ‖w - w*‖ = {found.distance:.3g}",
     )
 

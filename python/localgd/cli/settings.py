@@ -252,7 +252,8 @@ class MethodSettings(Options):
         "if that takes no more than a minute or so."
     )
     pooled: kinds.Flag | None = option(
-        "Compare with GD on the pooled rows after as many steps. Default: where methods take such."
+        "Compare with GD on the pooled rows after as many steps. Default: where methods take such, "
+        "if that takes no more than a minute or so."
     )
 
 
