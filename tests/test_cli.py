@@ -860,6 +860,41 @@ def test_pooled_gd_is_left_out_where_it_takes_minutes(here, capsys, monkeypatch)
     assert "pooled GD" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_run_stops_at_a_number(here, capsys):
+    write_csv(here / "rows.csv")
+    command = "run --data rows.csv --loss logistic --l2 1e-2 --local-steps 1 --no-pooled --stop"
+    assert main([*command.split(), "angle=1e-9,grad_norm=1e-3"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    run = lg.load("localgd-run/run.npz")
+    norms = run.history["grad_norm"]
+    assert norms[-1] <= 1e-3 < norms[-2]
+    assert (
+        f"Stopped after round {run.round} of 10,000: grad_norm {norms[-1]:.3g} is at most" in said
+    )
+    assert main("run --config localgd-run/run.toml".split()) == 0
+    np.testing.assert_array_equal(lg.load("localgd-run/run.npz").weights, run.weights)
+
+
+@pytest.mark.parametrize(
+    ("stop", "message"),
+    [
+        ("grad_norm", "stop: got 'grad_norm'; want columns of history.csv with numbers, such as"),
+        ("grad_norm=small", "stop: got 'grad_norm=small'; want columns of history.csv"),
+        ("speed=1", "stop: there is no column 'speed'"),
+    ],
+)
+def test_what_a_run_cannot_stop_at_is_refused(here, capsys, stop, message):
+    write_csv(here / "rows.csv")
+    assert main(["run", "--data", "rows.csv", "--stop", stop]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_rounds_that_are_skipped_do_not_stop(here, capsys):
+    write_csv(here / "rows.csv")
+    assert main("run --data rows.csv --rounds 1e30 --stop grad_norm=1e-9".split()) == 2
+    assert "stop: got 'grad_norm=1e-9' with 1e30 rounds" in capsys.readouterr().err
+
+
 def test_an_error_of_the_comparison_is_a_line(here, capsys, monkeypatch):
     def fail(*_, **__):
         raise MemoryError("Unable to allocate 9 TiB")

@@ -32,16 +32,26 @@ PATIENCE = 3600.0  # seconds that round by round may take by the engine's estima
 def is_forwarded(settings: Settings, problem: Problem, method: Method) -> bool:
     """Whether to fast-forward: round by round would take hours, and the method is smooth.
 
-    A run of more rounds than can be counted is fast-forwarded or refused. A checkpoint, or an
-    engine or dtype asked for, means that rounds are to be taken one by one.
+    A run of more rounds than can be counted is fast-forwarded or refused. A checkpoint, a number at
+    which to stop, or an engine or dtype asked for, means that rounds are to be taken one by one.
     """
     loss = str(settings.loss)
     if settings.rounds <= MAX_ROUNDS:
         if float(settings.l2) > 0:  # which may need more rounds than fast_forward takes
             return False
-        by_hand = settings.checkpoint or settings.engine != "auto" or settings.dtype != "float64"
-        if by_hand or _seconds(settings, problem, method) < PATIENCE:
+        by_hand = settings.engine != "auto" or settings.dtype != "float64"
+        if (
+            by_hand
+            or settings.checkpoint
+            or settings.stop
+            or _seconds(settings, problem, method) < PATIENCE
+        ):
             return False
+    elif settings.stop:
+        raise ValueError(
+            f"stop: got {settings.stop!r} with {round_text(settings.rounds)} rounds, most of which "
+            f"are skipped; want at most {MAX_ROUNDS:,} rounds"
+        )
     l2 = float(settings.l2)
     check = check_contracting if l2 > 0 else check_smooth
     try:

@@ -197,6 +197,11 @@ Penalty = Annotated[
     BeforeValidator(_penalty),
     _wanted("a number of at least 0, H/N, or kappa=1e4 with a number above 1"),
 ]
+Stop = Annotated[
+    str,
+    _made(words.stop),
+    _wanted("columns of history.csv with numbers, such as grad_norm=1e-9"),
+]
 Rate = Annotated[float | str, BeforeValidator(_rate), _made(words.learning_rate)]
 ServerWords = Annotated[str, BeforeValidator(str), _made(words.server)]
 SchemeWords = Annotated[str, BeforeValidator(str), _made(words.partition_scheme)]

@@ -27,7 +27,7 @@ from ..problem import Problem
 from ..result import Run
 from ..running import run
 from ..theory import learning_rate, penalty
-from . import chosen_method, files
+from . import chosen_method, files, words
 from .config import write_config
 from .evaluating import refuse, write_page
 from .forwarding import about_forwarding, arguments, forwarded_run, is_forwarded
@@ -110,6 +110,8 @@ def conclude(
         screen.line("Far", about_forwarding(result))
     else:
         screen.line("Engine", _about_engine(result, "solves" if method.rule.solve else "steps"))
+    if result.status == "completed" and result.message:
+        screen.line("Stopped", result.message.removeprefix("stopped "))
     if result.status == "interrupted":  # the rest takes seconds
         screen.error(f"{result.message}; writing the table and the figure")
     gd = None
@@ -212,6 +214,7 @@ def taken(
             **arguments(prepared, target),
             engine=settings.engine,
             dtype=settings.dtype,
+            stop=words.stop(settings.stop) if settings.stop else None,
             checkpoint=settings.checkpoint,
             checkpoint_seconds=settings.checkpoint_seconds,
             keep_weights=bool(settings.pooled),

@@ -241,6 +241,10 @@ class MethodSettings(Options):
         "renormalized, which is biased where weights differ."
     )
     rounds: kinds.Whole = option("Communication rounds; 1e4 works, and 1e100.", 10_000)
+    stop: kinds.Stop | None = option(
+        "End at the first record at which a column of history.csv is at most a number: "
+        "grad_norm=1e-9,…"
+    )
     loss: kinds.Loss | None = option(
         "Default: exponential; squared for regression, softmax for classes."
     )

@@ -136,6 +136,17 @@ def participation(value: int | float | str) -> int | float | Rule:
     return _built(value, TURNS) if isinstance(value, str) else value
 
 
+def stop(value: str) -> dict[str, float]:
+    """The numbers of "grad_norm=1e-9,suboptimality=1e-8" by column."""
+    found = {}
+    for part in value.split(","):
+        column, equals, most = part.partition("=")
+        if not equals or not column.strip():
+            raise ValueError
+        found[column.strip()] = float(number(most))
+    return found
+
+
 def partition_scheme(value: str) -> Scheme:
     """The scheme of these words."""
     return _built(value, SCHEMES)
