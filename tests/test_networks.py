@@ -372,20 +372,24 @@ def test_sparse_rows_agree_with_the_oracle(name, loss, activation, settings):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_sparse_rows_of_a_large_client(engine):
+@pytest.mark.parametrize(("l2", "intercept"), [(0.0, None), (0.1, "free")])
+def test_sparse_rows_of_a_large_client(engine, l2, intercept):
     """Same bits for any number of threads, and what is measured and predicted as of dense rows."""
     from scipy import sparse
 
     rows = [
         (sparse.csr_array(X * (X > 0.1)), y) for X, y in registry.clients("logistic", LARGE, 230)
     ]
-    options = {"rounds": 3, "loss": "logistic", "model": lg.TwoLayer(500), "engine": engine}
-    problem = lg.Problem(rows)
+    options = {"rounds": 3, "loss": "logistic", "l2": l2, "engine": engine}
+    options["model"] = lg.TwoLayer(500)
+    problem = lg.Problem(rows, intercept=intercept)
     runs = [lg.run(problem, LARGE_METHODS["full"], threads=t, **options) for t in (1, 2, 7)]
     for run in runs[1:]:
         registry.assert_same_bits(runs[0], run)
     dense = lg.run(
-        lg.Problem([(X.toarray(), y) for X, y in rows]), LARGE_METHODS["full"], **options
+        lg.Problem([(X.toarray(), y) for X, y in rows], intercept=intercept),
+        LARGE_METHODS["full"],
+        **options,
     )
     np.testing.assert_allclose(runs[0].weights, dense.weights, rtol=1e-9, atol=1e-12)
     assert runs[0].history["accuracy"][-1] == dense.history["accuracy"][-1]

@@ -98,15 +98,9 @@ struct NetworkStep {
   DerivativesOfRows<Real> derivatives;
   UnitPanels<Real> moved;  // P' of the rows of the step if `gathered`, or of all; or null
   bool gathered;
-  bool last;  // nobody asks for what comes after it but for the sums
+  Range moving;  // the rows of P' or W' that move, as somebody asks for what comes after the step
 
   Range all() const { return {0, rows.count}; }
-  // The rows of P' or W' that move: of the last step a bias at the most, or with sparse rows all.
-  Range moving() const {
-    if (!c.first || (last && !c.free_bias)) return {0, 0};
-    if (last && c.gathers()) return {c.moved.rows - 1, 1};
-    return {0, c.moved.rows};
-  }
   // Where that may be, whether G is that of masked.hpp.
   bool masked() const { return c.outputs == 1 && c.gathers(); }
   UnitPanels<Real> values() const {
@@ -279,7 +273,7 @@ void step_first(const NetworkStep<Real>& step, Index p, Range part) {
 template <class Activation, class Real>
 void prepare_masks(const NetworkStep<Real>& step) {
   if constexpr (maskable<Activation, Real>)
-    if (step.masked() && step.moving().count > 0)
+    if (step.masked() && step.moving.count > 0)
       spread(step.scratch.e.data(), step.rows.count, step.scratch.spread_e.data());
 }
 
@@ -287,7 +281,6 @@ void prepare_masks(const NetworkStep<Real>& step) {
 template <class Activation, class Real>
 void backward(const NetworkStep<Real>& step) {
   const NetworkClient<Real>& c = step.c;
-  const Range moving = step.moving();
   prepare_masks<Activation>(step);
   for (Index p = 0; p < c.sums.count(); ++p) {
     if (c.first) {
@@ -295,7 +288,7 @@ void backward(const NetworkStep<Real>& step) {
       take_gradient<Activation>(step, p, step.all());
     }
     if (c.second) step_second(step, p);
-    if (moving.count > 0) step_first<Activation>(step, p, moving);
+    if (step.moving.count > 0) step_first<Activation>(step, p, step.moving);
   }
 }
 
@@ -348,7 +341,7 @@ void shared_step(const NetworkStep<Real>& step) {
     });
   }
   // Sparse rows are not cut by features.
-  const Range moving = step.moving();
+  const Range moving = step.moving;
   const Index moved = c.gathers() ? parts_of(moving.count) : std::min<Index>(moving.count, 1);
   scratch.products.even(panels * (moved + 1), 1);
   c.team->for_each(scratch.products, [&](Index item, int) {
@@ -362,12 +355,21 @@ void shared_step(const NetworkStep<Real>& step) {
   });
 }
 
+// The rows that the last step of a round moves: of sums it is all that is asked for, and of a bias
+// that is followed. Sparse rows are not taken by features.
+template <class Real>
+Range moved_last(const NetworkClient<Real>& c) {
+  if (!c.free_bias) return {0, 0};
+  return c.gathers() ? Range{c.moved.rows - 1, 1} : Range{0, c.moved.rows};
+}
+
 // fresh: the first of a round, where nothing has moved. last: of the round.
 template <class Activation, class Real>
 void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
                    DerivativesOfRows<Real> derivatives, RowDealer* dealer, Index batch,
                    std::int64_t count, bool fresh, bool last) {
   const bool span = c.gram != nullptr;
+  const Range all{0, c.first ? c.moved.rows : 0};
   for (std::int64_t l = 0; l < count; ++l, fresh = false) {
     const bool end = last && l + 1 == count;
     StepRows rows{c.n, nullptr};
@@ -391,7 +393,8 @@ void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
     else if (!span)
       moved = {scratch.pre_activations.data(), rows.count, c.start.columns};
     set_second(c, scratch);
-    const NetworkStep<Real> step{c, scratch, rows, targets, derivatives, moved, !span, end};
+    const NetworkStep<Real> step{c,           scratch, rows,  targets,
+                                 derivatives, moved,   !span, end ? moved_last(c) : all};
     if (c.free_bias) set_bias(step);
     if (c.team) {
       shared_step<Activation>(step);
@@ -409,7 +412,7 @@ template <class Real>
 NetworkStep<Real> at_start(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
                            DerivativesOfRows<Real> derivatives) {
   return {c,     scratch, {c.n, nullptr}, c.targets, derivatives, {nullptr, 0, c.start.columns},
-          false, true};
+          false, {0, 0}};
 }
 
 // H and e there.
