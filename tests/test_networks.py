@@ -685,14 +685,15 @@ def test_starts():
 
 def test_a_sweep_over_networks():
     table = lg.sweep(
-        PROBLEM,
+        FREE,
         lg.LocalGD(local_steps=2, lr=0.2),
         rounds=20,
         loss="logistic",
+        l2=0.1,
         grid={"model": [lg.TwoLayer(3), lg.TwoLayer(6, "tanh")], "lr": [0.1, 0.2]},
     )
     assert len(table) == 4
-    run = trained(method=lg.LocalGD(local_steps=2, lr=0.1), rounds=20, model=lg.TwoLayer(3))
+    run = trained(FREE, lg.LocalGD(local_steps=2, lr=0.1), 20, model=lg.TwoLayer(3), l2=0.1)
     assert table.last("loss")[0] == run.history["loss"][-1]
 
 

@@ -45,8 +45,8 @@ class TwoLayer:
 
     C is 1, but for softmax the number of classes. The hidden units have a bias, the last row of W,
     where the problem has an intercept: with ``intercept="column"`` λ penalises it, with
-    ``intercept="free"`` it does not. The outputs have none; a hidden unit that is at work on all
-    rows is one.
+    ``intercept="free"`` it does not. The outputs have no bias of their own; a hidden unit that is
+    active on all rows serves as one.
 
     Parameters
     ----------
