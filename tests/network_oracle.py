@@ -26,7 +26,10 @@ ACTIVATIONS = {  # with their slopes
 
 @dataclass(frozen=True)
 class NetworkObjective(oracle.Objective):
-    """``f_i(θ) = (1/n_i) Σ_j ω_ij ℓ(f(x_ij), y_ij) + (λ/2)‖θ‖²``."""
+    """``f_i(θ) = (1/n_i) Σ_j ω_ij ℓ(f(x_ij), y_ij) + (λ/2)‖θ‖²``.
+
+    A free intercept, which λ leaves alone, is the last row of W.
+    """
 
     of: str = "logistic"
     hidden: int = 1
@@ -44,6 +47,10 @@ class NetworkObjective(oracle.Objective):
     @property
     def without_l2(self):
         return replace(self, l2=0.0)
+
+    def intercept(self, theta):
+        split = len(theta) - self.hidden * self.outputs
+        return slice(split - self.hidden, split)
 
     def layers(self, theta, d):
         split = d * self.hidden
@@ -64,8 +71,8 @@ class NetworkObjective(oracle.Objective):
         return u if self.outputs > 1 else u[:, 0]
 
     def value(self, X, y, theta):
-        return _of_scores(self.of, "value", self.scores(X, theta), y) + 0.5 * self.l2 * np.sum(
-            theta**2
+        return _of_scores(self.of, "value", self.scores(X, theta), y) + 0.5 * np.sum(
+            theta * self.penalized(theta)
         )
 
     def data_gradient(self, X, y, theta):

@@ -109,10 +109,14 @@ class Objective:
     l2: float = 0.0
     free_intercept: bool = False
 
+    def intercept(self, w):
+        """Where in w it is."""
+        return slice(len(w) - 1, len(w))
+
     def penalized(self, w):
         pull = self.l2 * w
         if self.free_intercept:
-            pull[-1] = 0
+            pull[self.intercept(w)] = 0
         return pull
 
     degree = 1  # of the scores in w
@@ -204,7 +208,8 @@ class Rounds:
                 )
                 mean = (w - models[i]) / (tau * self.method.lr(k)) - l2 * w
                 if objective(loss).free_intercept:  # with the weights of the other features
-                    mean[-1] = (self.gradients[i] / tau - correction)[-1]
+                    own = objective(loss).intercept(w)
+                    mean[own] = (self.gradients[i] / tau - correction)[own]
                 self.controls[i] = correction + mean
         factors = self.factors(shares, k, objective(loss).l2)
         # What the steps did: displacements cancel in the mean, so they are not normalised.

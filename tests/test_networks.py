@@ -21,12 +21,14 @@ STEEP = ("exponential", "poisson", "squared", "squared_hinge", "quadratic")  # w
 HIDDEN = (1, 3, 21)  # none fills a register, the last more than one
 
 METHODS = [case for case in registry.METHODS if not case.solve]
+FREED = {"l2": 0.3, "intercept": "free"}
 SETTINGS = [  # of the network, and λ
     {},
     {"l2": 0.3},
     {"train": "first"},
     {"train": "second"},
     {"scale": 1.5, "centered": True},
+    FREED,
 ]
 # Every method with every loss and activation, on one of the settings and widths after the other.
 CASES = [
@@ -56,10 +58,13 @@ def start(model: lg.TwoLayer, d: int, outputs: int) -> tuple[np.ndarray, np.ndar
     return W, rng.standard_normal((model.hidden, outputs)) / (4 * np.sqrt(model.hidden))
 
 
-def objective(model: lg.TwoLayer, loss: str, outputs: int, theta: np.ndarray, l2: float):
+def objective(
+    model: lg.TwoLayer, loss: str, outputs: int, theta: np.ndarray, l2: float, free=False
+):
     return network_oracle.NetworkObjective(
         "network",
         l2,
+        free,
         of=loss,
         hidden=model.hidden,
         outputs=outputs,
@@ -84,20 +89,25 @@ def compare(
     case, loss, activation, settings, hidden, weights="equal", rows=None, stored=np.asarray
 ):
     options = dict(settings)
-    l2 = options.pop("l2", 0.0)
+    l2, intercept = options.pop("l2", 0.0), options.pop("intercept", None)
     if loss in STEEP and case.options.get("beta"):
         hidden = min(hidden, 3)  # or displacements overflow
     model = lg.TwoLayer(hidden, activation, **options)
     rate = 0.1 * 0.2 ** ((loss in STEEP) + (activation in STEEP))
-    rows = registry.clients(loss) if rows is None else rows
+    rows = registry.clients(loss, intercept=intercept) if rows is None else rows
     labels = range(registry.N_CLASSES) if loss == "softmax" else None
+    given = rows if intercept is None else [(X[:, :-1], y) for X, y in rows]
     problem = lg.Problem(
-        [(stored(X), y) for X, y in rows], weights=weights, task=registry.task(loss), labels=labels
+        [(stored(X), y) for X, y in given],
+        weights=weights,
+        task=registry.task(loss),
+        labels=labels,
+        intercept=intercept,
     )
     layers = start(model, problem.n_features, problem.n_classes)
     theta = np.concatenate([layer.ravel() for layer in layers])
     p = registry.client_weights(weights, problem.sizes)
-    target = objective(model, loss, problem.n_classes, theta, l2)
+    target = objective(model, loss, problem.n_classes, theta, l2, problem.free_intercept)
     method = case.make(rate)
     want = oracle.simulate(
         rows,
@@ -155,6 +165,55 @@ def assert_history(run, want, tolerance, where):
         )
 
 
+# -- A bias that λ leaves alone --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["LocalGD: adam", "LocalSGD: unequal", "Scaffold", "FedGA"])
+def test_without_lambda_a_free_bias_is_a_column(name, engine):
+    for dtype in registry.DTYPES:
+        free, column = (
+            lg.run(
+                registry.problem("softmax", intercept=intercept),
+                registry.MethodCase(name).make(0.1),
+                rounds=10,
+                loss="softmax",
+                model=lg.TwoLayer(21),
+                engine=engine,
+                dtype=dtype,
+            )
+            for intercept in ("free", "column")
+        )
+        registry.assert_same_bits(free, column)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["LocalGD: momentum", "Scaffold: unequal", "FedGA"])
+def test_a_free_bias_of_weighted_rows_is_that_of_rows_held_twice(name, engine):
+    rows = [(X[:, :-1], y) for X, y in registry.clients("logistic", intercept="free")]
+    times = [1 + np.arange(len(y)) % 3 for _, y in rows]
+    options = {"intercept": "free", "weights": "samples"}
+    held = [(np.repeat(X, v, 0), np.repeat(y, v)) for (X, y), v in zip(rows, times, strict=True)]
+    one, other = (
+        lg.run(
+            problem,
+            registry.MethodCase(name).make(0.2),
+            rounds=20,
+            loss="logistic",
+            model=lg.TwoLayer(9, "tanh"),
+            l2=0.3,
+            engine=engine,
+        )
+        for problem in (
+            lg.Problem(rows, sample_weight=times, **options),
+            lg.Problem(held, **options),
+        )
+    )
+    np.testing.assert_allclose(one.weights, other.weights, rtol=1e-11, atol=1e-13)
+    for column in ("loss", "grad_norm", "drift"):
+        np.testing.assert_allclose(one.history[column], other.history[column], rtol=1e-10)
+
+
 # -- What a run offers -----------------------------------------------------------------------------
 
 PROBLEM = lg.datasets.make_separable(n_clients=4, n_samples=6, n_features=30, seed=0)
@@ -196,10 +255,20 @@ def test_gram_blocks_respect_the_memory_limit():
         trained(memory_limit=limit, engine="hybrid")
 
 
+FREE = lg.Problem(
+    [(PROBLEM.X[PROBLEM.rows(i)], PROBLEM.y[PROBLEM.rows(i)]) for i in range(4)], intercept="free"
+)
+SCAFFOLD = lg.Scaffold(local_steps=3, lr=0.2, participation=2)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("method", [METHOD, lg.Scaffold(local_steps=3, lr=0.2, participation=2)])
-def test_same_bits_for_any_threads_and_after_a_resume(engine, method, tmp_path):
-    options = {"engine": engine, "method": method, "seed": 3}
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [(METHOD, {}), (SCAFFOLD, {}), (SCAFFOLD, {"problem": FREE, "l2": 0.1})],
+    ids=["LocalSGD", "Scaffold", "free bias"],
+)
+def test_same_bits_for_any_threads_and_after_a_resume(engine, method, settings, tmp_path):
+    options = {"engine": engine, "method": method, "seed": 3, **settings}
     whole = trained(threads=1, **options)
     same_run(whole, trained(threads=3, **options))
     trained(rounds=23, checkpoint=tmp_path / "run.npz", **options)
@@ -221,9 +290,10 @@ LARGE_METHODS = {
 @pytest.mark.parametrize(("loss", "activation"), [("logistic", "relu"), ("softmax", "tanh")])
 def test_threads_share_the_steps_of_a_large_client(engine, name, loss, activation):
     """To the same bits as one thread takes them."""
-    problem = registry.problem(loss, sizes=LARGE, d=230)
     options = {"loss": loss, "model": lg.TwoLayer(100, activation), "engine": engine, "l2": 0.01}
     for dtype in registry.DTYPES:
+        free = (dtype == "float32") == (engine == "primal")
+        problem = registry.problem(loss, sizes=LARGE, d=230, intercept="free" if free else None)
         one, *others = (
             lg.run(problem, LARGE_METHODS[name], rounds=3, threads=t, dtype=dtype, **options)
             for t in (1, 2, 7)
@@ -233,15 +303,17 @@ def test_threads_share_the_steps_of_a_large_client(engine, name, loss, activatio
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_steps_of_a_large_client_agree_with_the_oracle(engine):
-    problem, model = registry.problem("logistic", sizes=LARGE, d=230), lg.TwoLayer(100)
+@pytest.mark.parametrize(("l2", "intercept"), [(0.0, None), (0.1, "free")])
+def test_the_steps_of_a_large_client_agree_with_the_oracle(engine, l2, intercept):
+    shape = {"sizes": LARGE, "d": 230, "intercept": intercept}
+    problem, model = registry.problem("logistic", **shape), lg.TwoLayer(100)
     layers = start(model, 230, 1)
     theta = np.concatenate([layer.ravel() for layer in layers])
     p = registry.client_weights("equal", LARGE)
     want = oracle.simulate(
-        registry.clients("logistic", sizes=LARGE, d=230),
+        registry.clients("logistic", **shape),
         p,
-        loss=objective(model, "logistic", 1, theta, 0.0),
+        loss=objective(model, "logistic", 1, theta, l2, problem.free_intercept),
         step=registry.MethodCase("LocalGD").step(lambda k: 0.5, p),
         rounds=3,
         init=theta,
@@ -252,6 +324,7 @@ def test_the_steps_of_a_large_client_agree_with_the_oracle(engine):
             registry.MethodCase("LocalGD").make(0.5),
             rounds=3,
             loss="logistic",
+            l2=l2,
             model=model,
             init=layers,
             engine=engine,
@@ -265,18 +338,21 @@ SPARSE = [
     ("LocalGD", "logistic", "relu", {}),
     ("LocalGD: unequal", "softmax", "tanh", {"l2": 0.3}),
     ("LocalSGD: replacement, batch 5", "logistic", "relu", {}),
-    ("LocalSGD", "softmax", "softplus", {"l2": 0.3}),
-    ("Scaffold", "squared", "relu", {"l2": 0.3}),
+    ("LocalSGD", "softmax", "softplus", FREED),
+    ("Scaffold", "squared", "relu", FREED),
+    ("Scaffold", "squared", "tanh", {"l2": 0.3}),
     ("FedGA", "logistic", "leaky_relu", {"scale": 1.5, "centered": True}),
     ("FedProx", "logistic", "quadratic", {"train": "first"}),
 ]
 
 
-def thinned(loss: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows with many zeros, one of them without anything else."""
+def thinned(loss: str, ones: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows with many zeros, one of them without anything else; the last column may be of ones."""
     rng = np.random.default_rng(8)
     rows = [(X * (rng.random(X.shape) < 0.3), y) for X, y in registry.clients(loss)]
     rows[0][0][0] = 0
+    for X, _ in rows:
+        X[:, -1:] = 1 if ones else X[:, -1:]
     return rows
 
 
@@ -290,26 +366,30 @@ def test_sparse_rows_agree_with_the_oracle(name, loss, activation, settings):
         activation,
         settings,
         21,
-        rows=thinned(loss),
+        rows=thinned(loss, "intercept" in settings),
         stored=sparse.csr_array,
     )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_sparse_rows_of_a_large_client(engine):
+@pytest.mark.parametrize(("l2", "intercept"), [(0.0, None), (0.1, "free")])
+def test_sparse_rows_of_a_large_client(engine, l2, intercept):
     """Same bits for any number of threads, and what is measured and predicted as of dense rows."""
     from scipy import sparse
 
     rows = [
         (sparse.csr_array(X * (X > 0.1)), y) for X, y in registry.clients("logistic", LARGE, 230)
     ]
-    options = {"rounds": 3, "loss": "logistic", "model": lg.TwoLayer(500), "engine": engine}
-    problem = lg.Problem(rows)
+    options = {"rounds": 3, "loss": "logistic", "l2": l2, "engine": engine}
+    options["model"] = lg.TwoLayer(500)
+    problem = lg.Problem(rows, intercept=intercept)
     runs = [lg.run(problem, LARGE_METHODS["full"], threads=t, **options) for t in (1, 2, 7)]
     for run in runs[1:]:
         registry.assert_same_bits(runs[0], run)
     dense = lg.run(
-        lg.Problem([(X.toarray(), y) for X, y in rows]), LARGE_METHODS["full"], **options
+        lg.Problem([(X.toarray(), y) for X, y in rows], intercept=intercept),
+        LARGE_METHODS["full"],
+        **options,
     )
     np.testing.assert_allclose(runs[0].weights, dense.weights, rtol=1e-9, atol=1e-12)
     assert runs[0].history["accuracy"][-1] == dense.history["accuracy"][-1]
@@ -336,10 +416,10 @@ def test_the_engine_is_chosen_by_entries_of_sparse_rows():
 
 
 @pytest.mark.parametrize("centered", [False, True])
-@pytest.mark.parametrize("intercept", [None, "column"])
+@pytest.mark.parametrize("intercept", [None, "column", "free"])
 def test_a_saved_run_predicts_as_before(tmp_path, centered, intercept):
     problem = lg.Problem([(PROBLEM.X, PROBLEM.y)], intercept=intercept)
-    run = trained(problem, lg.GD(lr=0.5), model=lg.TwoLayer(20, centered=centered))
+    run = trained(problem, lg.GD(lr=0.5), model=lg.TwoLayer(20, centered=centered), l2=0.01)
     again = lg.load(run.save(tmp_path / "run.npz"))
     X = np.random.default_rng(1).standard_normal((7, 30))
     rows = X if intercept is None else np.column_stack([X, np.ones(7)])
@@ -355,16 +435,49 @@ def test_a_saved_run_predicts_as_before(tmp_path, centered, intercept):
         np.testing.assert_array_equal(layers["second"], run.model.second)
 
 
-def test_the_state_dict_is_that_of_a_sequential():
-    torch = pytest.importorskip("torch")
-    problem = lg.Problem([(PROBLEM.X, PROBLEM.y)], intercept="column")
-    run = trained(problem, lg.GD(lr=0.5), model=lg.TwoLayer(20, "tanh", scale=2.0))
-    module = torch.nn.Sequential(
+def sequential(torch):
+    return torch.nn.Sequential(
         torch.nn.Linear(30, 20), torch.nn.Tanh(), torch.nn.Linear(20, 1, bias=False)
     ).double()
+
+
+@pytest.mark.parametrize("intercept", ["column", "free"])
+def test_the_state_dict_is_that_of_a_sequential(intercept):
+    torch = pytest.importorskip("torch")
+    problem = lg.Problem([(PROBLEM.X, PROBLEM.y)], intercept=intercept)
+    run = trained(problem, lg.GD(lr=0.5), model=lg.TwoLayer(20, "tanh", scale=2.0), l2=0.01)
+    module = sequential(torch)
     module.load_state_dict(run.model.state_dict())
     scores = module(torch.tensor(PROBLEM.X)).detach().numpy()[:, 0]
     np.testing.assert_allclose(scores, run.decision_function(PROBLEM.X), rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pytorch_takes_the_same_steps_without_decay_of_the_bias(engine):
+    torch = pytest.importorskip("torch")
+    options = {"model": lg.TwoLayer(20, "tanh"), "l2": 0.2, "seed": 4, "engine": engine}
+    run, start = (trained(FREE, lg.LocalGD(5, 0.3), rounds=n, **options) for n in (3, 0))
+    state, module = start.model.state_dict(), sequential(torch)
+    for _ in range(3):
+        states = []
+        for i in range(4):
+            module.load_state_dict(state)
+            first, bias, second = module.parameters()
+            steps = torch.optim.SGD(
+                [{"params": [first, second], "weight_decay": 0.2}, {"params": [bias]}], lr=0.3
+            )
+            X, y = (
+                torch.tensor(PROBLEM.X[PROBLEM.rows(i)]),
+                torch.tensor(PROBLEM.y[PROBLEM.rows(i)]),
+            )
+            for _ in range(5):
+                steps.zero_grad()
+                torch.nn.functional.softplus(-y * module(X)[:, 0]).mean().backward()
+                steps.step()
+            states.append({name: value.clone() for name, value in module.state_dict().items()})
+        state = {name: sum(own[name] for own in states) / 4 for name in state}
+    for name, value in run.model.state_dict().items():
+        np.testing.assert_allclose(value, state[name], rtol=1e-10, atol=1e-12)
 
 
 def test_what_is_measured_beside_the_core():
@@ -572,14 +685,15 @@ def test_starts():
 
 def test_a_sweep_over_networks():
     table = lg.sweep(
-        PROBLEM,
+        FREE,
         lg.LocalGD(local_steps=2, lr=0.2),
         rounds=20,
         loss="logistic",
+        l2=0.1,
         grid={"model": [lg.TwoLayer(3), lg.TwoLayer(6, "tanh")], "lr": [0.1, 0.2]},
     )
     assert len(table) == 4
-    run = trained(method=lg.LocalGD(local_steps=2, lr=0.1), rounds=20, model=lg.TwoLayer(3))
+    run = trained(FREE, lg.LocalGD(local_steps=2, lr=0.1), 20, model=lg.TwoLayer(3), l2=0.1)
     assert table.last("loss")[0] == run.history["loss"][-1]
 
 
@@ -633,7 +747,7 @@ def test_a_linear_run_has_no_network():
 @pytest.mark.parametrize("l2", [0.0, 0.1])
 def test_a_function_is_given_the_state(l2):
     """What it asks for is what the history has; its rates are those of the rounds."""
-    problem = lg.datasets.make_separable(n_clients=3, n_samples=6, n_features=8, seed=0)
+    problem = registry.problem("logistic", intercept="free")
     asked = []
 
     def rate(round, loss, grad_norm, norm):

@@ -11,8 +11,10 @@ class NetworkSession : HeldData {
  public:
   NetworkSession(py::object rows, Columns targets, const Indices& offsets, const Array& weights,
                  const py::dict& run, const py::dict& network, const std::string& loss, bool single,
-                 const py::dict& local, int threads, const std::optional<Array>& row_weights)
-      : HeldData(std::move(rows), std::move(targets), offsets, weights, false, row_weights, false),
+                 const py::dict& local, int threads, const std::optional<Array>& row_weights,
+                 bool free_intercept)
+      : HeldData(std::move(rows), std::move(targets), offsets, weights, false, row_weights,
+                 free_intercept),
         simulation_(data_, read_options<RunOptions>("run", run),
                     NetworkOptions{read_options<Network>("network", network), loss, single,
                                    read_options<LocalRule>("local", local)},
@@ -52,10 +54,11 @@ inline void bind_network(py::module_& m) {
                       "Rounds of local steps of a two-layer network over rows held by clients.")
       .def(py::init<py::object, Array, const Indices&, const Array&, const py::dict&,
                     const py::dict&, const std::string&, bool, const py::dict&, int,
-                    const std::optional<Array>&>(),
+                    const std::optional<Array>&, bool>(),
            py::arg("rows"), py::arg("targets"), py::arg("offsets"), py::arg("weights"),
            py::arg("run"), py::kw_only(), py::arg("network"), py::arg("loss"), py::arg("single"),
-           py::arg("local"), py::arg("threads"), py::arg("row_weights") = py::none())
+           py::arg("local"), py::arg("threads"), py::arg("row_weights") = py::none(),
+           py::arg("free_intercept") = false)
       .def("advance", &Session::advance, py::arg("until"), py::arg("lrs"), py::arg("shares"),
            py::arg("progress"), py::arg("clients") = py::none(), py::arg("offsets") = py::none(),
            "Take the run to a round, or to its end before it; 'completed', or 'diverged'. Raises "

@@ -89,6 +89,7 @@ class NetworkSimulation:
         local: dict[str, Any],  # the options "local"
         threads: int,
         row_weights: ArrayLike | None = None,
+        free_intercept: bool = False,  # lambda leaves the last row of W alone
     ) -> None: ...
     @property
     def round(self) -> int: ...

@@ -47,6 +47,7 @@ def make_simulation(runs: Sequence[Preparation], engine: str, threads: int) -> A
             local=local_options(first),
             threads=threads,
             row_weights=problem.relative_weights,
+            free_intercept=problem.free_intercept,
         )
     held = problem.held
     return core.Simulation(

@@ -7,6 +7,10 @@
 //   span     P' <- keep P' + step K_{:,B} G + shift,   n x h
 //   weights  W' <- keep W' + step X_B^T G + shift,     d x h, and P' = X_B W'
 //   both     S <- keep S + G,   V' <- keep V' + step s H^T e + shift
+// A bias that lambda leaves alone, b, is the last row of W. Of it 1 - eta mu is kept, not keep, so
+// eta lambda b' (before the step) is added to it, and to P' times the feature of which it is the
+// weight. In the span b' is a row more of P', and K_ii has one more for e_d, as if that were a row
+// of X: in both forms the last row of what moves is b'.
 #pragma once
 
 #include "../loss/targets.hpp"
@@ -31,11 +35,14 @@ struct NetworkClient {
   const Real* gram;         // K_ii, rows of gram_stride numbers; or null: in the weights
   Index gram_stride;
   UnitPanels<Real> start;         // P where the steps began, n x h
-  UnitPanels<Real> moved;         // P' or W'
+  UnitPanels<Real> moved;         // P', n rows or one more for b', or W'
   UnitPanels<Real> shift{};       // of the same size, or null
   UnitPanels<Real> sums;          // S
   UnitPanels<Real> second_start;  // V^T where they began, C x h, as what follows
   UnitPanels<Real> second_moved, second_shift{};
+
+  bool free_bias = false;  // b' is followed: more steps are taken than one
+  Real l2_step = 0;        // eta lambda, where it is
 
   // Rows of a batch are brought together, but for sparse ones.
   bool gathers() const { return gram || rows.dense; }
@@ -78,6 +85,7 @@ struct NetworkScratch {
         pre_activations(largest * columns),
         gradient(largest * (shared ? columns : std::min(columns, panel_width<Real>))),
         second(columns * outputs),
+        bias(columns),
         gathered_rows(batch * gathered),
         spread_e((largest + 4) * lanes<Real>),
         choices((largest + 3) / 4 * (shared ? columns + panel_width<Real> : panel_width<Real>)) {}
@@ -90,6 +98,7 @@ struct NetworkScratch {
   Vector<Real> pre_activations;       // P' of a step in the weights
   Vector<Real> gradient;              // a panel of G, or all
   Vector<Real> second;                // V^T
+  Vector<Real> bias;                  // b' before the step
   Vector<Real> gathered_rows;         // of K_ii or X_i, those of a batch
   Vector<Real> spread_e, choices;     // see masked.hpp; the latter are integers of that size
   Work parts, products;               // what threads share

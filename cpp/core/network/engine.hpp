@@ -3,6 +3,7 @@
 // n_i x C coefficients and the model is d x C, while of a network the first layer moves by n_i x h
 // coefficients b_i and the second by itself:
 //   W_{k,i} - W_k = X_i^T b_i - kappa_i sum_j v_j X_j^T gamma_j - eta lambda tau_i W_k
+// A bias that lambda leaves alone, the last row of W, is followed by itself.
 #pragma once
 
 #include <memory>

@@ -26,6 +26,7 @@ class NetworkEngineOf final : public NetworkEngine {
         kernels_(NetworkKernels<Real>::of(network_.activation)),
         signed_rows_(with_loss(options.loss, [](auto loss) { return loss.signed_rows; })),
         round_(data, local_rule(run, options), 1),
+        frees_bias_(data.free_intercept && run.l2 > 0 && network_.first),
         dealers_(data, round_),
         columns_(padded<Real>(network_.hidden)),
         rows_(clients_.rows(), *data.rows),
@@ -37,8 +38,15 @@ class NetworkEngineOf final : public NetworkEngine {
         mean_(data.features(), columns_),
         sums_(data, rows_.all(), columns_),
         corrections_(data, round_.rule(), columns_, C()),
-        changes_(data, columns_, C()),
-        last_changes_(data, columns_, C()) {
+        changes_(data, columns_, C(), frees_bias_),
+        last_changes_(data, columns_, C(), frees_bias_),
+        mean_bias_(frees_bias_ ? h() : 0) {
+    if (frees_bias_) {
+      const Vector<double> last = Vector<double>::Unit(d(), d() - 1);
+      Vector<double> column(data.samples());
+      data.rows->dots(data.rows->all(), last.data(), 1, column.data());
+      bias_column_ = column.cast<Real>();
+    }
     std::vector<double> costs;
     for (Index i = 0; i < data.clients(); ++i) costs.push_back(flops_of_step(i));
     work_ = round_.groups().work(costs);
@@ -108,6 +116,10 @@ class NetworkEngineOf final : public NetworkEngine {
               for (Index l = 0; l < count; ++l)
                 change(r * h() + k + l) -= kappa * static_cast<double>(common[l]);
             });
+    if (frees_bias_)
+      last_changes_.bias.from(i).for_pieces(0, h(), [&](Index k, Index count, const Real* own) {
+        for (Index l = 0; l < count; ++l) change(bias_at() + k + l) = static_cast<double>(own[l]);
+      });
     put_second(seconds_of(last_changes_, i), change);
   }
 
@@ -155,11 +167,14 @@ class NetworkEngineOf final : public NetworkEngine {
   static constexpr Index range = 64;           // features of an item of work
   static constexpr double shared_flops = 2e7;  // of a step that is worth sharing
 
-  // What the clients' changes of a round are made of: b_i, and that of V^T.
+  // What the clients' changes of a round are made of: b_i, and that of V^T; and of a bias that
+  // lambda leaves alone, a row for each client, which is not in X_i^T b_i.
   struct Changes {
-    Changes(const Data& data, Index columns, Index outputs)
-        : first(data.samples(), columns), second(data.clients() * outputs, columns) {}
-    PanelArray<Real> first, second;
+    Changes(const Data& data, Index columns, Index outputs, bool frees_bias)
+        : first(data.samples(), columns),
+          second(data.clients() * outputs, columns),
+          bias(frees_bias ? data.clients() : 0, columns) {}
+    PanelArray<Real> first, second, bias;
   };
 
   // Of the round that led to the present parameters.
@@ -233,6 +248,8 @@ class NetworkEngineOf final : public NetworkEngine {
     return (in_span(i) ? 2.0 * static_cast<double>(data_.size(i)) : 4.0 * entries_of_row(i)) *
            static_cast<double>(round_.rows_of_step(i) * columns_);
   }
+  // b' stands in what moves; after a single step nothing has.
+  bool follows_bias(Index i) const { return frees_bias_ && round_.steps(i) > 1; }
   double flops(Index i) const {
     return flops_of_step(i) * static_cast<double>(round_.steps_taken(i));
   }
@@ -244,6 +261,11 @@ class NetworkEngineOf final : public NetworkEngine {
     round_.participants().for_each([&](Index i) { all += flops(i); });
     return all / (4.0 * threads);
   }
+  // Of P' and K where steps are taken in the span: those of the client, and of e_d (client.hpp).
+  Index rows_in_span(Index i) const { return data_.size(i) + (frees_bias_ ? 1 : 0); }
+  // What lambda pulls of W: all but the last row, where that is a bias that it leaves alone.
+  Index pulled_features() const { return d() - (frees_bias_ ? 1 : 0); }
+  Index bias_at() const { return (d() - 1) * h(); }  // in theta
   // Something joins every step.
   bool shifts() const { return rule().l2 > 0 || corrections_.any(); }
 
@@ -253,7 +275,7 @@ class NetworkEngineOf final : public NetworkEngine {
       most.rows = std::max(most.rows, data_.size(i));
       most.step = std::max(most.step, round_.rows_of_step(i));
       most.batch = std::max(most.batch, round_.batch(i));
-      const Index moved = wants_gram(i) ? data_.size(i) : moves_weights(i) ? d() : 0;
+      const Index moved = wants_gram(i) ? rows_in_span(i) : moves_weights(i) ? d() : 0;
       most.moved = std::max(most.moved, moved);
       if (wants_gram(i) || !data_.sparse()) most.gathered = std::max(most.gathered, moved);
       most.flops = std::max(most.flops, flops_of_step(i));
@@ -271,11 +293,11 @@ class NetworkEngineOf final : public NetworkEngine {
     for (Index i = 0; i < data_.clients(); ++i) {
       if (!wants_gram(i)) continue;
       constexpr Index line = 64 / sizeof(Real);
-      Index stride = padded<Real>(data_.size(i));
+      Index stride = padded<Real>(rows_in_span(i));
       if (stride % (8 * line) == 0) stride += line;
       gram_at_[static_cast<std::size_t>(i)] = size;
       gram_stride_[static_cast<std::size_t>(i)] = stride;
-      size += stride * data_.size(i);
+      size += stride * rows_in_span(i);
     }
     grams_ = LargeArray<Real>(size);
     std::fill_n(grams_.data(), size, Real(0));
@@ -286,6 +308,11 @@ class NetworkEngineOf final : public NetworkEngine {
           grams_.data() + gram_at_[static_cast<std::size_t>(i)], n, n,
           Eigen::OuterStride<>(gram_stride_[static_cast<std::size_t>(i)]));
       clients_.rows().gram(data_.range(i), data_.range(i), K);
+      if (!frees_bias_) return;
+      Real* last = K.data() + n * K.outerStride();
+      for (Index j = 0; j < n; ++j)
+        last[j] = K.data()[j * K.outerStride() + n] = bias_column_[data_.begin(i) + j];
+      last[n] = 1;
     });
     return !stop.requested();
   }
@@ -371,7 +398,7 @@ class NetworkEngineOf final : public NetworkEngine {
         .gram = span ? grams_.data() + gram_at_[at] : nullptr,
         .gram_stride = gram_stride_[at],
         .start = start_.from(data_.begin(i)),
-        .moved = {of.moved.all().data, span ? data_.size(i) : d(), columns_},
+        .moved = {of.moved.all().data, span ? rows_in_span(i) : d(), columns_},
         .sums = changes_of(changes_, i),
         .second_start = second_.all(),
         .second_moved = seconds_of(changes_, i),
@@ -416,6 +443,8 @@ class NetworkEngineOf final : public NetworkEngine {
     client.team = team;
     client.step = static_cast<Real>(round_.step(i));
     client.keep = static_cast<Real>(round_.keep());
+    client.free_bias = follows_bias(i);
+    client.l2_step = static_cast<Real>(round_.l2_step());
     if (corrections_.displace()) client.second_start = own(thread).second_start.all();
     if (done == 0) start_client(client, i, thread);
     kernels_.steps(client, own(thread).scratch, clients_.kernels().derivatives.known,
@@ -461,7 +490,37 @@ class NetworkEngineOf final : public NetworkEngine {
         for (Index j = 0; j < numbers; ++j) shift[j] = pull * start[j];
       else if (rule().l2 > 0)
         for (Index j = 0; j < numbers; ++j) shift[j] += pull * start[j];
+      if (frees_bias_) free_bias_in_span(client, i, p);
     }
+  }
+  // Without what lambda takes of the bias in P, and with the shift of b'.
+  void free_bias_in_span(const NetworkClient<Real>& client, Index i, Index p) const {
+    const Real back = static_cast<Real>(round_.l2_step());
+    const Index width = client.start.width(p);
+    const Real *b = first_.from(d() - 1)[p], *x = bias_column_.data() + data_.begin(i);
+    Real start[panel_width<Real>], *shift = client.shift[p];
+    double q[panel_width<Real>] = {};
+    if (corrections_.any()) correct_bias(i, p, q);
+    for (Index j = 0; j < width; ++j)
+      start[j] = b[j] + (corrections_.displace() ? static_cast<Real>(q[j]) : Real(0));
+    for (Index t = 0; t < client.n; ++t, shift += width)
+      for (Index j = 0; j < width; ++j) shift[j] += back * (x[t] * start[j]);
+    for (Index j = 0; j < width; ++j)
+      shift[j] = corrections_.pull() ? static_cast<Real>(round_.plan().lr * q[j]) : Real(0);
+  }
+  // The last row of X_i^T a of a panel, a n x h.
+  void add_to_bias(Index i, const UnitPanels<Real>& a, Index p, double* sums) const {
+    const Real *of = a[p], *x = bias_column_.data() + data_.begin(i);
+    const Index width = a.width(p);
+    for (Index t = 0; t < data_.size(i); ++t, of += width)
+      for (Index j = 0; j < width; ++j)
+        sums[j] += static_cast<double>(x[t]) * static_cast<double>(of[j]);
+  }
+  // += q_i of the bias.
+  void correct_bias(Index i, Index p, double* q) const {
+    add_to_bias(i, corrections_.first(i), p, q);
+    const Real* common = corrections_.common_first().from(d() - 1)[p];
+    for (Index j = 0; j < start_.all().width(p); ++j) q[j] -= static_cast<double>(common[j]);
   }
   // The same of W, with q_i = X_i^T gamma - c.
   void shift_in_weights(const NetworkClient<Real>& client, Index i) const {
@@ -469,7 +528,8 @@ class NetworkEngineOf final : public NetworkEngine {
     const Real pull = static_cast<Real>(-round_.l2_step()),
                times = displaced ? Real(1) : static_cast<Real>(round_.plan().lr);
     for (Index p = 0; p < client.start.count(); ++p) {
-      const Index width = client.start.width(p), numbers = d() * width;
+      const Index width = client.start.width(p), numbers = d() * width,
+                  pulled = pulled_features() * width;
       Real *q = client.shift[p], *W = first_.all()[p];
       if (corrections_.any()) {
         NetworkKernels<Real>::transposed_times(
@@ -481,12 +541,13 @@ class NetworkEngineOf final : public NetworkEngine {
       if (displaced) {
         NetworkKernels<Real>::rows_times(client.rows, {client.n, nullptr},
                                          {width, q, 1, 1, nullptr, client.start[p]});
-        for (Index j = 0; j < numbers; ++j) q[j] = pull * (W[j] + q[j]);
+        for (Index j = 0; j < pulled; ++j) q[j] = pull * (W[j] + q[j]);
       } else if (!corrections_.any()) {
-        for (Index j = 0; j < numbers; ++j) q[j] = pull * W[j];
+        for (Index j = 0; j < pulled; ++j) q[j] = pull * W[j];
       } else if (rule().l2 > 0) {
-        for (Index j = 0; j < numbers; ++j) q[j] += pull * W[j];
+        for (Index j = 0; j < pulled; ++j) q[j] += pull * W[j];
       }
+      if (!corrections_.pull()) std::fill(q + pulled, q + numbers, Real(0));
     }
   }
   void shift_second(const NetworkClient<Real>& client, Index i, int thread) {
@@ -514,12 +575,31 @@ class NetworkEngineOf final : public NetworkEngine {
       renew(i, client.n, client.sums, corrections_.first(i), corrections_.next_first(i), thread);
       finish_second(client, i, shrinkage, thread);
     }
+    if (frees_bias_) finish_bias(client, i);
     if (corrections_.any()) {
       const Real times =
           static_cast<Real>(corrections_.pull() ? corrections_.kappa(i) : -shrinkage);
       if (network_.first)
         client.sums.with(corrections_.first(i), client.n,
                          [times](Real& b, Real gamma) { b += times * gamma; });
+    }
+  }
+
+  // What a bias that lambda leaves alone has moved by, of the sums without corrections. After one
+  // step alone it has not been followed.
+  void finish_bias(const NetworkClient<Real>& client, Index i) const {
+    const UnitPanels<Real> change = changes_.bias.from(i);
+    for (Index p = 0; p < change.count(); ++p) {
+      const Index width = change.width(p);
+      if (follows_bias(i)) {
+        std::copy_n(client.moved.from(client.moved.rows - 1)[p], width, change[p]);
+        continue;
+      }
+      double sums[panel_width<Real>] = {}, q[panel_width<Real>] = {};
+      add_to_bias(i, client.sums, p, sums);
+      if (corrections_.pull()) correct_bias(i, p, q);
+      for (Index j = 0; j < width; ++j)
+        change[p][j] = static_cast<Real>(sums[j] + round_.plan().lr * q[j]);
     }
   }
 
@@ -560,6 +640,7 @@ class NetworkEngineOf final : public NetworkEngine {
           changes_.first.all(), mean_.all());
     const double common = corrections_.any() ? corrections_.mean_kappa() : 0,
                  shrinkage = network_.first ? round_.mean_shrinkage() : 0;
+    if (frees_bias_) take_mean_bias();
     const double* W = theta_.value.data();
     double* D = theta_.mean.data();
     team.for_each(features_, [&](Index item, int) {
@@ -577,6 +658,7 @@ class NetworkEngineOf final : public NetworkEngine {
                   D[r * h() + k + l] -= common * static_cast<double>(own[l]);
               });
       }
+      if (frees_bias_ && end == d()) std::copy_n(mean_bias_.data(), h(), D + bias_at());
       theta_.advance(round_.plan().round, first * h(), (end - first) * h());
     });
     add_second(D + d() * h());
@@ -586,6 +668,16 @@ class NetworkEngineOf final : public NetworkEngine {
     theta_.commit();
     commit(team);
     return Outcome::done;
+  }
+
+  void take_mean_bias() {
+    mean_bias_.setZero();
+    round_.participants().for_each([&](Index i) {
+      const double u = round_.share(i);
+      changes_.bias.from(i).for_pieces(0, h(), [&](Index k, Index count, const Real* own) {
+        for (Index l = 0; l < count; ++l) mean_bias_[k + l] += u * static_cast<double>(own[l]);
+      });
+    });
   }
 
   void add_second(double* D) {
@@ -612,6 +704,7 @@ class NetworkEngineOf final : public NetworkEngine {
         changes_of(changes_, i).with(corrections_.first(i), data_.size(i), [](Real& b, Real gamma) {
           b += gamma;
         });
+      if (frees_bias_) displace_bias(i);
       if (!network_.second) return;
       const auto add = [&](Real sign) {
         return [sign](Real& change, Real q) { change += sign * q; };
@@ -621,6 +714,16 @@ class NetworkEngineOf final : public NetworkEngine {
     });
     corrections_.commit(round_, sums_, team);
     std::swap(changes_, last_changes_);
+  }
+
+  // As of the others, where clients began is in what the bias moved by.
+  void displace_bias(Index i) const {
+    const UnitPanels<Real> change = changes_.bias.from(i);
+    for (Index p = 0; p < change.count(); ++p) {
+      double q[panel_width<Real>] = {};
+      correct_bias(i, p, q);
+      for (Index j = 0; j < change.width(p); ++j) change[p][j] += static_cast<Real>(q[j]);
+    }
   }
 
   // Shows what a restored run needs: show(name, values) and panels(name, rows, panels).
@@ -638,6 +741,7 @@ class NetworkEngineOf final : public NetworkEngine {
   const NetworkKernels<Real> kernels_;
   const bool signed_rows_;
   Round round_;
+  const bool frees_bias_;  // lambda leaves b, the last row of W, alone
   Dealers dealers_;
   const Index columns_;              // h, padded
   const AllNetworkRows<Real> rows_;  // X
@@ -650,7 +754,9 @@ class NetworkEngineOf final : public NetworkEngine {
   NetworkCorrections<Real> corrections_;
   Changes changes_, last_changes_;
   Last last_;
-  Vector<Real> offsets_;  // u_0, or empty
+  Vector<Real> bias_column_;  // X e_d, or empty
+  Vector<double> mean_bias_;  // sum_i u_i b'_i
+  Vector<Real> offsets_;      // u_0, or empty
   LargeArray<Real> grams_;
   std::vector<Index> gram_at_, gram_stride_;
   Work work_, features_;

@@ -74,7 +74,7 @@ bool NetworkRecorder::record(std::int64_t round, std::int64_t participations,
                              const NetworkEngine& engine) {
   const Matrix<double>& theta = engine.parameters();
   const Outputs at = outputs(theta);
-  const double norm = theta.stableNorm(), value = loss(at.u) + 0.5 * l2_ * norm * norm;
+  const double norm = theta.stableNorm(), value = loss(at.u) + penalty(theta, norm);
   if (!std::isfinite(value)) return false;
   history_.round.push_back(round);
   history_.participations.push_back(participations);
@@ -106,6 +106,15 @@ double NetworkRecorder::loss(const Matrix<double>& u) const {
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
     return true;
   });
+}
+
+double NetworkRecorder::penalty(const Matrix<double>& theta, double norm) const {
+  if (frees_bias()) {
+    Matrix<double> penalized = theta;
+    bias_of(penalized).setZero();
+    norm = penalized.stableNorm();
+  }
+  return 0.5 * l2_ * norm * norm;
 }
 
 double NetworkRecorder::smallest_margin(const Matrix<double>& u) const {
@@ -153,6 +162,7 @@ void NetworkRecorder::client_gradient(const Matrix<double>& theta, const Outputs
   if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(begin, n).array();
   e *= -network_.scale / static_cast<double>(n);
   gradient = l2_ * theta;
+  if (frees_bias()) bias_of(gradient).setZero();
   if (!network_.first) gradient.topRows(d * h).setZero();
   if (!network_.second) gradient.bottomRows(h * C).setZero();
   Matrix<double> G = Matrix<double>::Zero(n, h);
@@ -185,8 +195,8 @@ Recorder::Seen NetworkRecorder::see(const NetworkEngine& engine, bool gradient) 
   const Matrix<double>& theta = engine.parameters();
   const Outputs at = outputs(theta);
   const double norm = theta.stableNorm();
-  return {loss(at.u) + 0.5 * l2_ * norm * norm,
-          gradient ? mean_gradient(theta, at).norm() : undefined, norm};
+  return {loss(at.u) + penalty(theta, norm), gradient ? mean_gradient(theta, at).norm() : undefined,
+          norm};
 }
 
 void NetworkRecorder::add_gradients(const Matrix<double>& theta, const Outputs& at) {

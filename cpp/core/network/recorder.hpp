@@ -40,6 +40,12 @@ class NetworkRecorder {
   };
   Outputs outputs(const Matrix<double>& theta) const;
   double loss(const Matrix<double>& u) const;
+  // lambda/2 |theta|^2 of what lambda penalises; norm: |theta|
+  double penalty(const Matrix<double>& theta, double norm) const;
+  bool frees_bias() const { return data_.free_intercept && l2_ > 0; }
+  auto bias_of(Matrix<double>& theta) const {
+    return theta.middleRows((data_.features() - 1) * network_.hidden, network_.hidden);
+  }
   static double angle(const Matrix<double>& a, const Matrix<double>& b);
   double smallest_margin(const Matrix<double>& u) const;
   void client_gradient(const Matrix<double>& theta, const Outputs& at, Index client,

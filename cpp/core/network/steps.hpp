@@ -98,10 +98,9 @@ struct NetworkStep {
   DerivativesOfRows<Real> derivatives;
   UnitPanels<Real> moved;  // P' of the rows of the step if `gathered`, or of all; or null
   bool gathered;
-  bool last;  // nobody asks for what comes after it but for the sums
+  Range moving;  // the rows of P' or W' that move, as somebody asks for what comes after the step
 
   Range all() const { return {0, rows.count}; }
-  bool moves() const { return c.first && !last; }  // P' or W'
   // Where that may be, whether G is that of masked.hpp.
   bool masked() const { return c.outputs == 1 && c.gathers(); }
   UnitPanels<Real> values() const {
@@ -110,6 +109,7 @@ struct NetworkStep {
   UnitPanels<Real> second() const {  // V^T before the step
     return {scratch.second.data(), c.outputs, c.start.columns};
   }
+  UnitPanels<Real> bias() const { return {scratch.bias.data(), 1, c.start.columns}; }
   const Real* moved_of(Index panel, Range part) const {
     if (!moved) return nullptr;
     return moved[panel] + (gathered ? part.first * moved.width(panel) : 0);
@@ -157,6 +157,13 @@ void set_second(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch) {
   for (Index p = 0; p < second.count(); ++p)
     for (Index j = 0; j < c.outputs * second.width(p); ++j)
       second[p][j] = c.second_start[p][j] + c.second_moved[p][j];
+}
+
+// b' before the step, which all rows read while it moves.
+template <class Real>
+void set_bias(const NetworkStep<Real>& step) {
+  const UnitPanels<Real> bias = step.bias(), now = step.c.moved.from(step.c.moved.rows - 1);
+  for (Index p = 0; p < bias.count(); ++p) std::copy_n(now[p], bias.width(p), bias[p]);
 }
 
 // sigma(0) need not be 0.
@@ -214,9 +221,23 @@ void step_second(const NetworkStep<Real>& step, Index p) {
   clear_padding(c, p, width, c.second_moved[p]);
 }
 
+// What lambda has taken of a bias that it leaves alone, in some rows of P' or W'.
+template <class Real>
+void give_back_bias(const NetworkStep<Real>& step, Index p, Range part) {
+  const NetworkClient<Real>& c = step.c;
+  const Index width = c.moved.width(p), last = c.moved.rows - 1;
+  const Real one = 1;  // the last feature of e_d
+  const Range rows = c.gram ? part : Range{last, 1};
+  if (part.first + part.count <= rows.first) return;
+  NetworkKernels<Real>::multiply(
+      Stored::by_columns,
+      {rows.count, 1, width, c.gram ? c.gram + last * c.gram_stride + rows.first : &one, 1,
+       step.bias()[p], c.l2_step, 1, nullptr, c.moved[p] + rows.first * width});
+}
+
 // P' <- keep P' + step A G + shift, or the same of W', of some rows of a panel.
 template <class Activation, class Real>
-void step_first(const NetworkStep<Real>& step, Index p, Range part) {
+void add_gradient(const NetworkStep<Real>& step, Index p, Range part) {
   const NetworkClient<Real>& c = step.c;
   const NetworkScratch<Real>& scratch = step.scratch;
   const bool span = c.gram != nullptr;
@@ -242,11 +263,17 @@ void step_first(const NetworkStep<Real>& step, Index p, Range part) {
                                   c.step, c.keep, shift, moved});
 }
 
+template <class Activation, class Real>
+void step_first(const NetworkStep<Real>& step, Index p, Range part) {
+  add_gradient<Activation>(step, p, part);
+  if (step.c.free_bias) give_back_bias(step, p, part);
+}
+
 // What a masked product reads of e.
 template <class Activation, class Real>
 void prepare_masks(const NetworkStep<Real>& step) {
   if constexpr (maskable<Activation, Real>)
-    if (step.masked() && step.moves())
+    if (step.masked() && step.moving.count > 0)
       spread(step.scratch.e.data(), step.rows.count, step.scratch.spread_e.data());
 }
 
@@ -261,7 +288,7 @@ void backward(const NetworkStep<Real>& step) {
       take_gradient<Activation>(step, p, step.all());
     }
     if (c.second) step_second(step, p);
-    if (step.moves()) step_first<Activation>(step, p, {0, c.moved.rows});
+    if (step.moving.count > 0) step_first<Activation>(step, p, step.moving);
   }
 }
 
@@ -314,16 +341,26 @@ void shared_step(const NetworkStep<Real>& step) {
     });
   }
   // Sparse rows are not cut by features.
-  const Index moved = !step.moves() ? 0 : c.gathers() ? parts_of(c.moved.rows) : 1;
+  const Range moving = step.moving;
+  const Index moved = c.gathers() ? parts_of(moving.count) : std::min<Index>(moving.count, 1);
   scratch.products.even(panels * (moved + 1), 1);
   c.team->for_each(scratch.products, [&](Index item, int) {
     const Index p = item % panels, part = item / panels;
-    if (part < moved)
-      step_first<Activation>(step, p,
-                             c.gathers() ? part_of(part, c.moved.rows) : Range{0, c.moved.rows});
-    else if (c.second)
+    if (part < moved) {
+      Range rows = c.gathers() ? part_of(part, moving.count) : moving;
+      if (c.gathers()) rows.first += moving.first;
+      step_first<Activation>(step, p, rows);
+    } else if (c.second)
       step_second(step, p);
   });
+}
+
+// The rows that the last step of a round moves: of sums it is all that is asked for, and of a bias
+// that is followed. Sparse rows are not taken by features.
+template <class Real>
+Range moved_last(const NetworkClient<Real>& c) {
+  if (!c.free_bias) return {0, 0};
+  return c.gathers() ? Range{c.moved.rows - 1, 1} : Range{0, c.moved.rows};
 }
 
 // fresh: the first of a round, where nothing has moved. last: of the round.
@@ -332,6 +369,7 @@ void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
                    DerivativesOfRows<Real> derivatives, RowDealer* dealer, Index batch,
                    std::int64_t count, bool fresh, bool last) {
   const bool span = c.gram != nullptr;
+  const Range all{0, c.first ? c.moved.rows : 0};
   for (std::int64_t l = 0; l < count; ++l, fresh = false) {
     const bool end = last && l + 1 == count;
     StepRows rows{c.n, nullptr};
@@ -347,7 +385,7 @@ void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
       targets = {scratch.targets.data(), batch};
       if (c.first && c.gathers() && !(fresh && end))
         gather_rows(rows, span ? c.gram : c.rows.dense, span ? c.gram_stride : c.features,
-                    span ? c.n : c.features, scratch.gathered_rows.data());
+                    c.moved.rows, scratch.gathered_rows.data());
     }
     UnitPanels<Real> moved = c.moved;
     if (fresh || !c.first)
@@ -355,7 +393,9 @@ void network_steps(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
     else if (!span)
       moved = {scratch.pre_activations.data(), rows.count, c.start.columns};
     set_second(c, scratch);
-    const NetworkStep<Real> step{c, scratch, rows, targets, derivatives, moved, !span, end};
+    const NetworkStep<Real> step{c,           scratch, rows,  targets,
+                                 derivatives, moved,   !span, end ? moved_last(c) : all};
+    if (c.free_bias) set_bias(step);
     if (c.team) {
       shared_step<Activation>(step);
       continue;
@@ -372,7 +412,7 @@ template <class Real>
 NetworkStep<Real> at_start(const NetworkClient<Real>& c, NetworkScratch<Real>& scratch,
                            DerivativesOfRows<Real> derivatives) {
   return {c,     scratch, {c.n, nullptr}, c.targets, derivatives, {nullptr, 0, c.start.columns},
-          false, true};
+          false, {0, 0}};
 }
 
 // H and e there.

@@ -59,10 +59,6 @@ def check_network(
         raise UnsupportedError(
             "model: the clients of a network want rows of their own; want Problem.from_arrays"
         )
-    if problem.free_intercept:
-        raise UnsupportedError(
-            "model: a network has no intercept that λ leaves alone; want intercept='column'"
-        )
     _check_parts(method, loss, measures)
     if method.rule.solve:
         raise UnsupportedError(

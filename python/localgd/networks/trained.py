@@ -60,7 +60,7 @@ class TrainedNetwork:
 
     @property
     def first(self) -> np.ndarray:
-        """W (d, h); its last row is the bias where the problem had ``intercept="column"``."""
+        """W (d, h); its last row is the bias where the problem had an intercept."""
         return self._layers[0]
 
     @property
@@ -202,7 +202,7 @@ class TrainedNetwork:
         -------
         dict of str to torch.Tensor
             For ``torch.nn.Sequential(Linear(d, h), activation, Linear(h, C, bias=False))``;
-            ``0.bias`` is there only if the problem had ``intercept="column"``.
+            ``0.bias`` is there only if the problem had an intercept, "column" or "free".
 
         Raises
         ------

@@ -43,8 +43,10 @@ class TwoLayer:
 
     ``f(x) = s Vᵀ σ(Wᵀ x)``, W of shape (d, h) and V of shape (h, C)
 
-    C is 1, but for softmax the number of classes. The hidden units have a bias where the problem
-    has ``intercept="column"``.
+    C is 1, but for softmax the number of classes. The hidden units have a bias, the last row of W,
+    where the problem has an intercept: with ``intercept="column"`` λ penalises it, with
+    ``intercept="free"`` it does not. The outputs have no bias of their own; a hidden unit that is
+    active on all rows serves as one.
 
     Parameters
     ----------
