@@ -98,7 +98,7 @@ struct NetworkStep {
   DerivativesOfRows<Real> derivatives;
   UnitPanels<Real> moved;  // P' of the rows of the step if `gathered`, or of all; or null
   bool gathered;
-  Range moving;  // the rows of P' or W' that move, as somebody asks for what comes after the step
+  Range moving;  // the rows of P' or W' that it moves: those that somebody asks for
 
   Range all() const { return {0, rows.count}; }
   // Where that may be, whether G is that of masked.hpp.
@@ -355,8 +355,8 @@ void shared_step(const NetworkStep<Real>& step) {
   });
 }
 
-// The rows that the last step of a round moves: of sums it is all that is asked for, and of a bias
-// that is followed. Sparse rows are not taken by features.
+// What the last step of a round moves: beside the sums nobody asks for more than a bias that is
+// followed. Sparse rows are not cut by features.
 template <class Real>
 Range moved_last(const NetworkClient<Real>& c) {
   if (!c.free_bias) return {0, 0};
