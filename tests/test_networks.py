@@ -302,6 +302,14 @@ def test_threads_share_the_steps_of_a_large_client(engine, name, loss, activatio
             registry.assert_same_bits(one, other)
 
 
+def test_a_client_alone_has_all_threads():
+    """Whose steps are large; small ones are of one thread for each client."""
+    for sizes, most in (((900,), 3), ((900, 5), 3), ((20,), 1), ((20, 20), 2)):
+        problem = registry.problem("logistic", sizes=sizes, d=50)
+        run = lg.run(problem, lg.LocalGD(2, 0.1), rounds=1, model=lg.TwoLayer(200), threads=3)
+        assert run.threads == most
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("l2", "intercept"), [(0.0, None), (0.1, "free")])
 def test_the_steps_of_a_large_client_agree_with_the_oracle(engine, l2, intercept):

@@ -8,7 +8,8 @@
 #include "core/blocks/panels.hpp"
 #include "core/loss/registry.hpp"
 #include "core/network/activations.hpp"
-#include "core/network/network.hpp"
+#include "core/network/client.hpp"
+#include "core/network/forms.hpp"
 #include "core/round/corrections/registry.hpp"
 
 namespace localgd {
@@ -85,7 +86,9 @@ inline py::dict measures_of_core() {
 inline py::dict thresholds_of_core() {
   return py::dict(py::arg("strip_width") = py::dict(py::arg("float64") = strip_width<double>,
                                                     py::arg("float32") = strip_width<float>),
-                  py::arg("sparse_cost") = Network::sparse_cost);
+                  py::arg("sparse_cost") = Network::sparse_cost,
+                  py::arg("shared_flops") = NetworkForms::shared_flops,
+                  py::arg("rows_of_part") = rows_of_part);
 }
 
 // The degree of each, sigma(c p) = c^degree sigma(p) for c > 0, or 0.

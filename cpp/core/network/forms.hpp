@@ -13,6 +13,8 @@ namespace localgd {
 
 class NetworkForms {
  public:
+  static constexpr double shared_flops = 2e7;  // of a step that is worth sharing among threads
+
   // All must outlive it; columns: h, padded.
   NetworkForms(const Data& data, const Network& network, const Round& round, Index columns)
       : data_(data), network_(network), round_(round) {
@@ -65,8 +67,6 @@ class NetworkForms {
   bool shared(Index i, double least) const { return large(i) && flops(i) > least; }
 
  private:
-  static constexpr double shared_flops = 2e7;
-
   double entries_of_row(Index i) const {
     const Index begin = data_.begin(i), n = data_.size(i);
     return static_cast<double>(data_.rows->entries_before(begin + n) -

@@ -34,7 +34,8 @@ START = 2  # keeps the draws of random starts apart from those of batches and pa
 SIZES = {"he": 1.0, "small": 0.01}
 FORMS = {"auto": "auto", "hybrid": "span", "primal": "weights"}  # of local steps, by engine
 FLOPS_PER_SECOND = 5e10
-SPARSE_COST = core.schema()["thresholds"]["sparse_cost"]  # of an entry of a row, in dense ones
+THRESHOLDS = core.schema()["thresholds"]
+SPARSE_COST = THRESHOLDS["sparse_cost"]  # of an entry of a row, in dense ones
 
 
 def check_network(
@@ -162,6 +163,9 @@ def plan(
     of_step = rows * np.where(in_span[engine], 2 * n, 4 * entries)
     share = method.clients_per_round(problem.n_clients) / problem.n_clients
     seconds = share * h * float((4 * n * entries + (steps - 1) * of_step).sum()) / FLOPS_PER_SECOND
+    # Threads share the rows of steps that are worth it.
+    shared = of_step * h >= THRESHOLDS["shared_flops"]
+    parts = np.where(shared, np.ceil(rows / THRESHOLDS["rows_of_part"]), 1).sum()
     return Plan(
         "hybrid" if in_span[engine].any() else "primal",
         "network",
@@ -169,7 +173,7 @@ def plan(
         seconds,
         seconds,
         grams(engine),
-        problem.n_clients,
+        int(parts),
     )
 
 
