@@ -13,16 +13,46 @@
 
 namespace localgd {
 
+#if defined(__AVX__) && defined(__GNUC__)
+namespace detail {
+// x at places, in half of the lanes of V, and so on down to 16 bytes: each place is read where it
+// is wanted, or there are too few registers for them.
+template <class V, class Real, class Place>
+LOCALGD_IN_PLACE V pick_halves(const Real* x, const Place* places) {
+  if constexpr (sizeof(V) == 16 && sizeof(Real) == 4) {
+    __m128 four = _mm_load_ss(x + places[0]);
+    four = _mm_insert_ps(four, _mm_load_ss(x + places[1]), 0x10);
+    four = _mm_insert_ps(four, _mm_load_ss(x + places[2]), 0x20);
+    return (V)_mm_insert_ps(four, _mm_load_ss(x + places[3]), 0x30);
+  } else if constexpr (sizeof(V) == 16) {
+    return (V)_mm_loadh_pd(_mm_load_sd(x + places[0]), x + places[1]);
+  } else {
+    typedef Real Half __attribute__((vector_size(sizeof(V) / 2)));
+    constexpr std::size_t count = sizeof(Half) / sizeof(Real);
+    const Half low = pick_halves<Half>(x, places), high = pick_halves<Half>(x, places + count);
+    return [&]<std::size_t... l>(std::index_sequence<l...>) LOCALGD_LAMBDA_IN_PLACE {
+      return V{low[l]..., high[l]...};
+    }(std::make_index_sequence<count>{});
+  }
+}
+}  // namespace detail
+#endif
+
 // x at the places of the lanes, by single loads: instructions that gather are slower on many
 // processors, up to five times.
 template <class Real, class Place>
 LOCALGD_IN_PLACE Register<Real> pick(const Real* x, const Place* places) {
+#if defined(__AVX__) && defined(__GNUC__)
+  return detail::pick_halves<Register<Real>>(x, places);
+#else
   if constexpr (lanes<Real> == 1)
     return x[*places];
   else
-    return [&]<std::size_t... l>(std::index_sequence<l...>) -> Register<Real> {
-      return Register<Real>{x[places[l]]...};
-    }(std::make_index_sequence<static_cast<std::size_t>(lanes<Real>)>{});
+    return [&]<std::size_t... l>(std::index_sequence<l...>)
+               LOCALGD_LAMBDA_IN_PLACE -> Register<Real> {
+                 return Register<Real>{x[places[l]]...};
+               }(std::make_index_sequence<static_cast<std::size_t>(lanes<Real>)>{});
+#endif
 }
 
 template <class Real>
@@ -69,31 +99,51 @@ class SlicedRows {
     }
   }
 
-  // Calls take(first place, sums) for the products of a register of rows after the other with x.
-  template <class Take>
-  LOCALGD_IN_PLACE void multiply(const Real* x, Take&& take) const {
+  // Calls take(first place, sums) for the products of a register of rows after the other with x, in
+  // the type of x: Real or float64.
+  template <class Number, class Take>
+  LOCALGD_IN_PLACE void multiply(const Number* x, Take&& take) const {
+    constexpr bool wide = width > lanes<Number>;  // in two registers, each half of the lanes
+    struct Sums {
+      Register<Number> low, high;
+    };
     const auto with_values = [&](auto value, const auto* places) LOCALGD_LAMBDA_IN_PLACE {
       const auto sum = [&](Index part) LOCALGD_LAMBDA_IN_PLACE {
-        Register<Real> sums{};
-        for (Index k = begin(part), end = begin(part + 1); k < end; k += width)
-          sums = value(k, pick(x, places + k), sums);
+        Sums sums{};
+        for (Index k = begin(part), end = begin(part + 1); k < end; k += width) {
+          sums.low = value(k, pick(x, places + k), sums.low);
+          if constexpr (wide) {
+            const Index half = k + lanes<Number>;
+            sums.high = value(half, pick(x, places + half), sums.high);
+          }
+        }
         return sums;
       };
       for (Index p = 0; p < alone_; p += width) {
-        Real sums[width];
-        for (Index l = 0; l < width; ++l) sums[l] = sum_of_lanes<Real>(sum(p + l));
+        Number sums[width];
+        for (Index l = 0; l < width; ++l) {
+          const Sums own = sum(p + l);
+          sums[l] = sum_of_lanes<Number>(wide ? own.low + own.high : own.low);
+        }
         take(p, load(sums));
+        if constexpr (wide) take(p + lanes<Number>, load(sums + lanes<Number>));
       }
-      for (Index part = alone_; part < parts(); ++part)
-        take(alone_ + (part - alone_) * width, sum(part));
+      for (Index part = alone_; part < parts(); ++part) {
+        const Index p = alone_ + (part - alone_) * width;
+        const Sums sums = sum(part);
+        take(p, sums.low);
+        if constexpr (wide) take(p + lanes<Number>, sums.high);
+      }
     };
     const auto by_index = [&](const auto* places) LOCALGD_LAMBDA_IN_PLACE {
       if (const Real* v = values_.data())
-        with_values([v](Index k, Register<Real> picked, Register<Real> sums)
-                        LOCALGD_LAMBDA_IN_PLACE { return multiply_add(load(v + k), picked, sums); },
-                    places);
+        with_values(
+            [v](Index k, Register<Number> picked, Register<Number> sums) LOCALGD_LAMBDA_IN_PLACE {
+              return multiply_add(load_as<Number>(v + k), picked, sums);
+            },
+            places);
       else
-        with_values([](Index, Register<Real> picked, Register<Real> sums)
+        with_values([](Index, Register<Number> picked, Register<Number> sums)
                         LOCALGD_LAMBDA_IN_PLACE { return sums + picked; },
                     places);
     };

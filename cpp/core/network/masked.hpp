@@ -5,40 +5,12 @@
 // place of five multiply-adds, and as many more for the table, which serves a whole panel.
 #pragma once
 
-#include <cstdint>
-
+#include "../blocks/mask_table.hpp"
 #include "client.hpp"
 
 namespace localgd {
 
 #if defined(__AVX512F__) && defined(__GNUC__)
-template <class Real>
-inline constexpr int mask_bits = sizeof(Real) == sizeof(float) ? 5 : 4;
-
-namespace detail {
-template <class Real>
-struct ChoicesOf {
-  using Number = std::conditional_t<sizeof(Real) == 4, std::int32_t, std::int64_t>;
-  typedef Number type __attribute__((vector_size(64), aligned(sizeof(Real)), may_alias));
-};
-}  // namespace detail
-template <class Real>
-using Choices = typename detail::ChoicesOf<Real>::type;
-
-// The sums of a few k: those with the last of them in the second register.
-template <class Real>
-struct MaskTable {
-  Register<Real> without, with;
-};
-LOCALGD_IN_PLACE Register<float> pick(const MaskTable<float>& table, Choices<float> choices) {
-  return (Register<float>)_mm512_permutex2var_ps((__m512)table.without, (__m512i)choices,
-                                                 (__m512)table.with);
-}
-LOCALGD_IN_PLACE Register<double> pick(const MaskTable<double>& table, Choices<double> choices) {
-  return (Register<double>)_mm512_permutex2var_pd((__m512d)table.without, (__m512i)choices,
-                                                  (__m512d)table.with);
-}
-
 // e_k in the places s of a register whose bit for k is 1, for all k in groups of `bits`; of the
 // last of a group in all places.
 template <class Real>

@@ -33,8 +33,8 @@ class Rows {
   // out = A_i A_j^T
   virtual void gram(Range i, Range j, RowsOut<Real> out) const = 0;
 
-  // m = A_i w in float64, to the same bits wherever w is; w is d x outputs, m n x outputs. And the
-  // same rounded to Real.
+  // m = A_i w in float64, of rows rounded to Real or not, to the same bits wherever w is; w is d x
+  // outputs, m n x outputs. And the same rounded to Real.
   virtual void dots(Range i, const double* w, Index outputs, double* m) const = 0;
   virtual void rounded_dots(Range i, const double* w, Index outputs, Real* m) const = 0;
 

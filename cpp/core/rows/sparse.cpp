@@ -140,11 +140,9 @@ class SparseRows final : public Rows<Real> {
   }
 
   void dots(Range i, const double* w, Index outputs, double* m) const override {
-    if constexpr (std::is_same_v<Real, double>) {
-      if (const FactoredGram<double>* block = i.count > few ? of_client(blocks_, i) : nullptr) {
-        for (Index c = 0; c < outputs; ++c) block->multiply(w + c * features(), m + c * i.count);
-        return;
-      }
+    if (const FactoredGram<Real>* block = i.count > few ? of_client(blocks_, i) : nullptr) {
+      for (Index c = 0; c < outputs; ++c) block->multiply(w + c * features(), m + c * i.count);
+      return;
     }
     sparse_dots(rows_, signs_, i, w, outputs, m);
   }
