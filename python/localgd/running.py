@@ -165,7 +165,7 @@ def run(
     memory_limit : int, default 4 GiB
         Bytes that Gram matrices may take, and those that copies of sparse rows in the order of
         their products may. Where the latter would take more, the rows are read where they are, in
-        two to three times the time.
+        two to ten times the time.
     comm : mpi4py.MPI.Intracomm, optional
         The clients are spread over the ranks of this communicator of MPI (``pip install
         'localgd[mpi]'``), all of which call this function alike: ``problem`` is that of a rank's

@@ -70,7 +70,7 @@ struct SparseView {
   Index length(Index j) const { return begins[j + 1] - begins[j]; }
 };
 
-// in_place: engines read these arrays alone, which takes two to three times as long as what they
+// in_place: engines read these arrays alone, which takes two to ten times as long as what they
 // make of them otherwise, up to twice their size. Throws std::invalid_argument for entries that are
 // nowhere.
 std::shared_ptr<const RowSource> sparse_rows(
