@@ -11,13 +11,21 @@ import sys
 from dataclasses import asdict
 
 from throughput.clocked import Comparison
+from throughput.limits import Limit, Machine
 from throughput.table import Group
 
-from .cases import CASES
+from .cases import CASES, NetworkCase
 from .results import KEPT
 from .rivals import OURS, RIVALS
 
 __all__ = ["main"]
+
+
+def limits(machine: Machine, case: NetworkCase, dtype: str) -> dict[str, Limit]:
+    """Local steps per second at the rate of a large matrix product."""
+    per_step = case.flops_per_round / case.steps_per_round
+    steps = machine.product_rate(dtype) / per_step
+    return {"products": Limit(steps, steps, "products")}
 
 
 def lines(group: Group) -> list[str]:
@@ -28,8 +36,8 @@ def lines(group: Group) -> list[str]:
         if not entrant.rates:
             found.append(f"{name} {entrant.problem}")
             continue
-        flops = entrant.rate / group.case.steps_per_round * group.case.flops_per_round / 1e9
-        ratio = f"{flops:.0f} Gflop/s" if entrant.ours else f"{group.ratio(entrant):.2f}"
+        share = 100 * entrant.rate / group.limits["products"].steps_per_second
+        ratio = f"{share:.0f} %" if entrant.ours else f"{group.ratio(entrant):.2f}"
         found.append(f"{name} {entrant.rate:12,.0f} {ratio:>12}  {entrant.note}")
     return found
 
@@ -41,7 +49,8 @@ COMPARISON = Comparison(
     ours=OURS,
     rivals=RIVALS,
     lines=lines,
-    numbers="localgd over it",
+    numbers="localgd over it; % of the machine's rate of products",
+    limits=limits,
     as_dict=asdict,
 )
 

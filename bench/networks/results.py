@@ -7,7 +7,7 @@ from typing import Any
 
 from throughput.clocked import Kept
 from throughput.measure import Entrant
-from throughput.readme import NONE, rate, ratio
+from throughput.readme import NONE, SPACE, rate, ratio
 from throughput.results import rounded
 from throughput.table import Group
 
@@ -19,6 +19,7 @@ COLUMNS = (
     "type",
     "`run`",
     "Gflop/s",
+    "of limit",
     "JAX, people",
     "ratio",
     "PyTorch, people",
@@ -36,6 +37,7 @@ def _case(group: Group) -> dict[str, Any]:
         "dtype": group.dtype,
         "steps_per_second": rounded(group.ours.rate),
         "gflops": rounded(group.ours.rate * per_step / 1e9),
+        "limit": rounded(group.limits["products"].steps_per_second),
         "rivals": {
             name: None
             if rival is None
@@ -57,7 +59,9 @@ def _best(group: Group, name: str, who: str) -> Entrant | None:
 
 def _rows(found: dict[str, Any]) -> Iterator[list[str]]:
     for case in found["cases"]:
-        row = [case["case"], case["dtype"], rate(case["steps_per_second"]), f"{case['gflops']:.0f}"]
+        steps = case["steps_per_second"]
+        row = [case["case"], case["dtype"], rate(steps), f"{case['gflops']:.0f}"]
+        row.append(f"{100 * steps / case['limit']:.0f}{SPACE}%")
         for rival in case["rivals"].values():
             row += (
                 [NONE, NONE]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .command import about, contestants, shared_options
+from .limits import Limit, Machine
 from .measure import measure
 from .readme import README, replaced, table
 from .results import RESULTS, about_run, default_file, write
@@ -83,6 +84,8 @@ class Comparison:
     lines: Callable[[Group], list[str]]  # of a group, and what their numbers are
     numbers: str
     as_dict: Callable[[Any], dict[str, Any]]  # of a case
+    # What the machine can do of a case in a dtype.
+    limits: Callable[[Machine, Any, str], dict[str, Limit]] = lambda *_: {}
 
     def parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(prog=f"bench/{self.kept.name}", description=self.about)
@@ -131,6 +134,7 @@ class Comparison:
     def _compare(self, args: argparse.Namespace, cases: Iterable[Any]) -> list[Group]:
         """Measure and print case after case."""
         groups = []
+        machine = Machine(args.threads)
         worker = f"{self.kept.name}.worker"
         with ExitStack() as stack:
             rivals = [self.rivals[name] for name in args.rivals]
@@ -140,6 +144,6 @@ class Comparison:
             for case in cases:
                 for dtype in args.dtypes:
                     entrants = measure(case, dtype, remotes, args.threads, args.repeats, args.least)
-                    groups.append(Group(case, dtype, entrants, {}))
+                    groups.append(Group(case, dtype, entrants, self.limits(machine, case, dtype)))
                     print("\n" + "\n".join(self.lines(groups[-1])), flush=True)
         return groups
