@@ -50,7 +50,7 @@ ONLY_PYTHON = {
     "from_frame": {"frame", "labels", "sample_weight", "class_weight", "label"},
     "read": {"path", "sparse", "label", "part"},
     "run": {
-        *("problem", "method", "model", "init", "asymptote", "measures", "stop", "callback"),
+        *("problem", "method", "model", "init", "asymptote", "measures", "callback"),
         *("keep_weights", "every_step", "progress", "comm"),
     },
 }
