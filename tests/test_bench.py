@@ -240,7 +240,13 @@ def test_one_command_prints_one_table_and_writes_json(tmp_path):
         assert f"| here | {kept['case']} | float64 |" in page
 
 
-@pytest.mark.parametrize("name", list(sparse_rivals.RIVALS))
+@pytest.mark.parametrize(
+    "name",
+    [  # of Numba half a minute of compiling
+        pytest.param(name, marks=[pytest.mark.slow] if name == "numba" else [])
+        for name in sparse_rivals.RIVALS
+    ],
+)
 def test_rivals_on_sparse_rows_give_the_weights_of_localgd(name):
     worker = "sparse_rows.worker"
     try:

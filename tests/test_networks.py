@@ -634,7 +634,7 @@ def test_kkt_residual_by_every_choice_of_slopes_at_kinks(activation, classes):
         assert lg.networks.kkt_residual(problem, run.model, kinks=0)[0] > residual * (1 + 1e-5)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_rates_over_the_risk_lead_to_a_kkt_point(seed):
     """η/(f‖θ‖²): a tenth of the residual that the rows are fitted with. Constant rates: slowly.
 

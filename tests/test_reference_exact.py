@@ -82,6 +82,7 @@ def check_integers(seeds):
             check_margin(Z, problem)
 
 
+@pytest.mark.slow
 def test_small_integers():
     check_integers(range(700))
 

@@ -218,7 +218,9 @@ def test_single_precision_is_worked_on_in_double(storage):
     np.testing.assert_allclose(one.weights, other.weights, atol=1e-13)
 
 
-@pytest.mark.parametrize(("name", "separable"), [("a9a", 87), ("w8a", 7739)])
+@pytest.mark.parametrize(
+    ("name", "separable"), [("a9a", 87), pytest.param("w8a", 7739, marks=pytest.mark.slow)]
+)
 def test_the_split_of_real_rows(name, separable):
     problem = shared_problem(name)
     found = lg.reference.separability(problem)

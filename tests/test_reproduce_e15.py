@@ -48,6 +48,7 @@ def test_clients_have_one_class_each():
     assert sum(mixed) <= 6  # where the labels change
 
 
+@pytest.mark.slow
 def test_constant_rates_of_several_steps_turn_the_verdicts(experiment, monkeypatch):
     monkeypatch.setattr(e15, "MOST_ROUNDS", 3000)
     monkeypatch.setattr(e15, "STEPS", (1, 10, 100, 1000))
@@ -60,6 +61,7 @@ def test_constant_rates_of_several_steps_turn_the_verdicts(experiment, monkeypat
     assert found["A KKT point"] == found["The same margin"] == "does not hold"
 
 
+@pytest.mark.slow
 def test_rates_over_the_risk_turn_the_verdict_on_constant_ones(experiment, monkeypatch):
     def adapted(L, lr):
         return lg.LocalGD(L, lr if callable(lr) else lambda loss, norm: 1.0 / (loss * norm**2))
