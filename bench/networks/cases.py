@@ -52,6 +52,11 @@ class NetworkCase:
         M, n, d, h = self.n_clients, self.n_samples, self.n_features, self.hidden
         return float(M * n * h * (2 * n * (self.local_steps - 1) + 4 * d))
 
+    @property
+    def flops_per_step(self) -> float:
+        """Of one local step of one client, with its share of the round."""
+        return self.flops_per_round / self.steps_per_round
+
     def small(self) -> NetworkCase:
         """The same kind of case in a size for tests."""
         return replace(self, n_clients=2, n_samples=5, n_features=8, hidden=3, local_steps=4)

@@ -23,8 +23,7 @@ __all__ = ["main"]
 
 def limits(machine: Machine, case: NetworkCase, dtype: str) -> dict[str, Limit]:
     """Local steps per second at the rate of a large matrix product."""
-    per_step = case.flops_per_round / case.steps_per_round
-    steps = machine.product_rate(dtype) / per_step
+    steps = machine.product_rate(dtype) / case.flops_per_step
     return {"products": Limit(steps, steps, "products")}
 
 

@@ -31,12 +31,11 @@ COLUMNS = (
 
 def _case(group: Group) -> dict[str, Any]:
     best = {f"{name}, {who}": _best(group, name, who) for name, who in RIVALS}
-    per_step = group.case.flops_per_round / group.case.steps_per_round
     return {
         "case": group.case.name,
         "dtype": group.dtype,
         "steps_per_second": rounded(group.ours.rate),
-        "gflops": rounded(group.ours.rate * per_step / 1e9),
+        "gflops": rounded(group.ours.rate * group.case.flops_per_step / 1e9),
         "limit": rounded(group.limits["products"].steps_per_second),
         "rivals": {
             name: None

@@ -26,11 +26,9 @@ from ..running import run
 from ..schedules import RiskAdapted, Schedule
 from ..theory import learning_rate
 from .settings import Settings
-from .target import Target
+from .target import MOST_SECONDS, Target
 
 __all__ = ["angles_to_pooled", "dtype_of_gd", "names_of_gd", "takes_too_long"]
-
-MOST_SECONDS = 60.0  # that are foreseen of one core, unless the comparison was asked for
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ __all__ = ["Target", "find_target"]
 Measure = Callable[[np.ndarray], float]
 MOST_NUMBERS = 2e7  # in the constraints of all classes: 4e7 take many minutes
 MOST_WEIGHTS = 1500  # Newton's method on more takes minutes
-MOST_SECONDS = 60.0  # unless the reference was asked for
+MOST_SECONDS = 60.0  # unless the reference, or pooled GD, was asked for
 
 
 @dataclass(frozen=True)
