@@ -13,12 +13,18 @@ struct StripSizes {
 };
 
 template <class Real, class Value>
-StripSizes<Real> sizes_of(Index count, Value&& value) {
+LOCALGD_IN_PLACE StripSizes<Real> sizes_of(Index count, Value&& value) {
   StripSizes<Real> sizes;
-  for (Index j = 0, r = 0; j < count; j += lanes<Real>, r = 1 - r) {
+  const auto add = [&](Register<Real>& sum, Index j) {
     const Register<Real> x = value(j), turned = -x;
-    sizes.of[r] += x < turned ? turned : x;  // keeps NaN
+    sum += x < turned ? turned : x;  // keeps NaN
+  };
+  Index j = 0;
+  for (; j + lanes<Real> < count; j += 2 * lanes<Real>) {
+    add(sizes.of[0], j);
+    add(sizes.of[1], j + lanes<Real>);
   }
+  if (j < count) add(sizes.of[0], j);
   return sizes;
 }
 
@@ -55,14 +61,17 @@ void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<R
   const Index count = c.count();
   const auto node = [](int order) { return Ladder::nodes[static_cast<std::size_t>(order - 1)]; };
   const Real* __restrict start = space.first.data();
+  std::array<double, Ladder::nodes.size()> ratios;
+  for (std::size_t p = 0; p < ratios.size(); ++p) ratios[p] = L / Ladder::nodes[p];
+  const auto ratio_of = [&](int order) { return ratios[static_cast<std::size_t>(order - 1)]; };
   // and beyond the last rows
   std::fill_n(space.changes.data(), count * (last - first + 1), Real(0));
   std::array<Real, Ladder::nodes.size()> moved{};  // the largest |delta| of each rung
   for (int order = last; order >= first; --order) {
     const int at = last - order;
-    const Real stretch = static_cast<Real>(L / node(order));
+    const Real stretch = static_cast<Real>(ratio_of(order));
     Real* __restrict delta = space.deltas.data() + at * count;
-    for (Index j = 0; j < count; ++j) delta[j] = stretch * start[j];
+    for (Index j = 0; j < count; j += lanes<Real>) store(delta + j, stretch * load(start + j));
     moved[static_cast<std::size_t>(at)] = stretch * spread;
     space.rungs.col(order - 1).head(count).setZero();
   }
@@ -70,19 +79,24 @@ void climb_in_rows(const Client& c, double L, int first, int last, LadderSpace<R
     int moving = 0;  // rungs that go on after this step
     for (int order = last; order >= first && node(order) > l; --order) {
       const int at = last - order;
-      const double ratio = L / node(order);
+      const double ratio = ratio_of(order);
       const Real stretch = static_cast<Real>(ratio);
       Real* __restrict sums = space.rungs.col(order - 1).data();
       Real* __restrict delta = space.deltas.data() + at * count;
       Real* __restrict change = space.changes.data() + at * count;
       c.change(moved[static_cast<std::size_t>(at)], space.before.data(), delta, change);
       c.decay(ratio, sums);
-      for (Index j = 0; j < count; ++j) sums[j] += change[j];
-      if (node(order) == l + 1) continue;
+      if (node(order) == l + 1) {
+        for (Index j = 0; j < count; j += lanes<Real>)
+          store(sums + j, load(sums + j) + load(change + j));
+        continue;
+      }
       c.decay(ratio, delta);
-      for (Index j = 0; j < count; ++j) {
-        delta[j] += stretch * start[j];
-        change[j] *= stretch;
+      for (Index j = 0; j < count; j += lanes<Real>) {
+        const Register<Real> changed = load(change + j);
+        store(sums + j, load(sums + j) + changed);
+        store(delta + j, multiply_add(all_lanes(stretch), load(start + j), load(delta + j)));
+        store(change + j, changed * stretch);
       }
       ++moving;
     }
@@ -122,27 +136,31 @@ LOCALGD_ONE_COPY std::int64_t climb_ladder(const Client& c, std::int64_t L, int 
     const double moves = total * static_cast<double>(spread);
     const bool small_move = moves < space.large_move;
     const auto gap =
-        c.groups(before, count, typename LadderSpace<Real>::Mix{space, space.gaps[p], order});
-    bool accurate = order >= Ladder::least, hopeless = false;
+        c.groups(before, count, typename LadderSpace<Real>::Mix(space, space.gaps[p], order));
+    auto error = gap;
+    bool accurate = order >= Ladder::least;
     for (std::size_t g = 0; g < gap.size(); ++g) {
       // The gap is the error of the order before.
       if (order == 2) change[g] = gap[g];  // G, nearly
       const double ratio = gap[g] / earlier[g],
                    rounding = space.rounding(order) * (small_move ? change[g] : size[g]),
-                   told = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding,
-                   error =
-                       std::max(told, c.least_error(order, total, moves, earlier[g], ratios[g]));
-      double at_most = error;  // of all rungs, if they go on as they do
-      for (int further = order; further < most; ++further) at_most *= ratio;
-      accurate &= error <= tolerance * size[g] || gap[g] == 0;
-      hopeless |= order >= expected && gap[g] != 0 && !(at_most <= 100 * tolerance * size[g]);
+                   told = (ratio < 0.5 ? 2 * ratio * gap[g] : gap[g]) + rounding;
+      error[g] = std::max(told, c.least_error(order, total, moves, earlier[g], ratios[g]));
+      accurate &= error[g] <= tolerance * size[g] || gap[g] == 0;
       earlier[g] = gap[g];
       ratios[g] = ratio;
     }
     if (accurate) {
-      c.finish(before, total, typename LadderSpace<Real>::Mix{space, space.weights[p], order});
+      c.finish(before, total, typename LadderSpace<Real>::Mix(space, space.weights[p], order));
       rung = Ladder::nodes[p];
       return L;
+    }
+    if (order < expected) continue;
+    bool hopeless = false;
+    for (std::size_t g = 0; g < gap.size(); ++g) {
+      double at_most = error[g];  // of all rungs, if they go on as they do
+      for (int further = order; further < most; ++further) at_most *= ratios[g];
+      hopeless |= gap[g] != 0 && !(at_most <= 100 * tolerance * size[g]);
     }
     if (hopeless) break;
   }

@@ -183,18 +183,27 @@ struct LadderSpace {
 
   // w . rungs, for a register of rows.
   struct Mix {
-    const LadderSpace& space;
-    const Ladder::Weights& weights;
-    int order;
+    Mix(const LadderSpace& space, const Ladder::Weights& weights_of_order, int its_order)
+        : weights(weights_of_order),
+          order(its_order),
+          rungs(space.rungs.data()),
+          rows(space.rungs.rows()) {
+      for (std::size_t p = 0; p < rounded.size(); ++p) rounded[p] = static_cast<Real>(weights[p]);
+    }
 
     Register<Real> operator()(Index j) const {
-      const Real* from = space.rungs.data() + j;
+      const Real* of = rungs + j;
       Register<Real> value{};
       for (int p = 1; p < order; ++p)
-        value += static_cast<Real>(weights[static_cast<std::size_t>(p)]) *
-                 load(from + p * space.rungs.rows());
+        value += rounded[static_cast<std::size_t>(p)] * load(of += rows);
       return value;
     }
+
+    const Ladder::Weights& weights;
+    int order;
+    const Real* rungs;
+    Index rows;
+    std::array<Real, Ladder::nodes.size()> rounded;
   };
 
   // How far margins may move for changes of e to be right relative to themselves, on the rung of
