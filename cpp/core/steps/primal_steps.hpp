@@ -48,22 +48,24 @@ LOCALGD_ONE_COPY void add_gradient(const PrimalClient<Real>& c, Index first, Ind
     const Real* a = c.rows.data() + first * d;
     if (known) {
       multiply_rows(a, rows, d, c.outputs, c.delta, m, rows);
-      if (c.signs) weigh_rows(c.signs + first, rows, c.outputs, rows, m);
     } else {
       fill_base(c, first, rows);
     }
     for (Index k = 0; k < c.outputs; ++k)
       for (Index j = 0; j < rows; ++j) {
         const Real base = c.base[k * n + first + j];
-        m[k * rows + j] = known ? m[k * rows + j] + base : base;
+        const Real sign = c.signs ? c.signs[first + j] : Real(1);
+        m[k * rows + j] = known ? sign * m[k * rows + j] + base : base;
       }
     derivatives(m, c.targets.from(first), rows, c.outputs, e);
     if (c.row_weights) weigh_rows(c.row_weights + first, rows, c.outputs, rows, e);
     for (Index k = 0; k < c.outputs; ++k) {
       Real* sums = c.sums + k * n + first;
-      for (Index j = 0; j < rows; ++j) sums[j] = c.keep * sums[j] + e[k * rows + j];
+      for (Index j = 0; j < rows; ++j) {
+        sums[j] = c.keep * sums[j] + e[k * rows + j];
+        if (c.signs) e[k * rows + j] *= c.signs[first + j];
+      }
     }
-    if (c.signs) weigh_rows(c.signs + first, rows, c.outputs, rows, e);
     add_weighted_rows(a, rows, d, c.outputs, e, rows, gradient);
   }
 }
