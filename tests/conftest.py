@@ -9,6 +9,8 @@ from pathlib import Path
 
 # Tests run in one process per core already: threads of BLAS in each only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Nor do threads that wait take the cores of the other processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import hypothesis
 import pytest
