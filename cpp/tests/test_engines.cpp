@@ -390,7 +390,7 @@ TEST_CASE("a compressor with error feedback follows the plain loops") {
 
 TEST_CASE("small clients side by side follow the plain loops") {
   std::vector<Index> sizes;  // the last bundle is not full
-  for (Index i = 0; i < 150; ++i) sizes.push_back(i < 70 ? 9 + i % 4 : 4 + i % 3);
+  for (Index i = 0; i < 100; ++i) sizes.push_back(i < 45 ? 9 + i % 4 : 4 + i % 3);
   const Problem p = make_problem(sizes, 11);
   const std::vector<MethodCase> with_all_rows{
       {"local-gd", [](LocalRule&, ServerRule&) {}},
@@ -406,7 +406,7 @@ TEST_CASE("small clients side by side follow the plain loops") {
   for (const auto& method : with_all_rows)
     for (const auto& loss : losses)
       for (const bool sampled : {false, true})
-        for (const std::int64_t steps : {1, 6, 30}) {
+        for (const std::int64_t steps : {1, 6, 18}) {
           check(method, loss, p, steps, 3, sampled, {"gram", "hybrid"});
           check(method, loss, with_row_weights(p), steps, 3, sampled, {"gram", "hybrid"});
         }
