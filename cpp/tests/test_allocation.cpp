@@ -81,13 +81,16 @@ bool exempt(const Case& c) {
   return c.loss.outputs > 1 || c.options(1, 1).local.correction != nullptr;
 }
 
-void check_rounds(const Case& c, const Problem& p, int threads, bool sampled = false) {
+// scratch: what a thread makes for itself at its first client, which may come in any round of those
+// that share the work.
+void check_rounds(const Case& c, const Problem& p, int threads, bool sampled = false,
+                  long scratch = 0) {
   if (c.options(1, 1).local.solve && p.largest_client() > p.rows.cols()) return;
   const bool none = !exempt(c);
   const Taken few = rounds(c, p, threads, 2, sampled, none);
   CHECK(few.outcome == Outcome::done);
   if (none) {
-    CHECK(few.memory == 0);
+    CHECK(few.memory <= scratch * (threads - 1));
   } else if (threads == 1) {  // otherwise the stack's use differs from thread to thread
     const Taken many = rounds(c, p, threads, 9, sampled, none);
     CHECK(many.outcome == Outcome::done);
@@ -131,7 +134,7 @@ TEST_CASE("rounds and steps on sparse rows do not allocate") {
     for (const auto& loss : losses)
       for_each_engine(loss, method,
                       [&](const Case& c) {
-                        for (const int threads : {1, 3}) check_rounds(c, p, threads);
+                        for (const int threads : {1, 3}) check_rounds(c, p, threads, false, 1);
                         check_rounds(c, p, 1, true);
                       },
                       {"hybrid", "primal"});

@@ -13,8 +13,8 @@ from ..job import Job
 from .form import Form, Rounds
 
 
-def run(job: Job, lr: float, rounds: int, every_step: bool = False) -> lg.Run:
-    """One run, with localgd's own choice of engine and threads."""
+def run(job: Job, lr: float, rounds: int, every_step: bool = False, engine: str = "auto") -> lg.Run:
+    """One run, with localgd's own choice of threads and, unless it is named, of the engine."""
     found = lg.run(
         job.problem,
         replace(job.method, lr=lr),
@@ -22,6 +22,7 @@ def run(job: Job, lr: float, rounds: int, every_step: bool = False) -> lg.Run:
         dtype=job.dtype,
         record=[],
         every_step=every_step,
+        engine=engine,
         **job.objective,
     )
     if found.status != "completed":
@@ -39,9 +40,9 @@ class SingleRun(Rounds):
     """``lg.run``; of several learning rates the largest, since the others take as long.
 
     The seconds are those of the rounds: setting up (Gram matrices, copies), which a run of one
-    round shows, is taken off as it is for the rivals. Another run of one round goes before: while
-    the others were timed, the system may have given the memory of the last run to another process,
-    and getting it back is not part of either.
+    round by the same engine shows, is taken off as it is for the rivals. Another run of one round
+    goes before: while the others were timed, the system may have given the memory of the last run
+    to another process, and getting it back is not part of either.
     """
 
     every_step = False
@@ -53,7 +54,7 @@ class SingleRun(Rounds):
     def seconds(self, rounds: int) -> float:
         self.timed(1)
         found, seconds = self.timed(rounds + 1)
-        _, setup = self.timed(1)
+        _, setup = self.timed(1, found.engine)
         self.note = f"{found.engine}, {found.threads} thread{'s' if found.threads > 1 else ''}"
         if found.shortened:
             share = 100 * found.shortened / found.round
@@ -61,9 +62,9 @@ class SingleRun(Rounds):
         self.least = setup
         return max(seconds - setup, 1e-9)
 
-    def timed(self, rounds: int) -> tuple[lg.Run, float]:
+    def timed(self, rounds: int, engine: str = "auto") -> tuple[lg.Run, float]:
         start = self.clock()
-        found = run(self.job, self.job.case.lr, rounds, self.every_step)
+        found = run(self.job, self.job.case.lr, rounds, self.every_step, engine)
         return found, self.clock() - start
 
     def deviation(self, rounds: int, expected: np.ndarray) -> float:
