@@ -36,8 +36,8 @@ def finished(*command: str | Path, **variables: str) -> subprocess.CompletedProc
     )
 
 
-def build(source: Path, folder: Path, *options: str, **variables: str) -> Path:
-    """CMake's command, after a build in a folder. Skips where something for it is missing."""
+def configure(source: Path, folder: Path, *options: str, **variables: str) -> Path:
+    """CMake's command, with a folder made ready. Skips where something for a build is missing."""
     cmake, ninja = tool("cmake", "CMAKE_BIN_DIR"), tool("ninja", "BIN_DIR")
     compilers = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++", "cl"]
     if cmake is None or not any(map(shutil.which, filter(None, compilers))):
@@ -55,9 +55,15 @@ def build(source: Path, folder: Path, *options: str, **variables: str) -> Path:
     if "doctest was not found" in configured.stdout:
         pytest.skip("C++ tests skipped: install Debian's doctest-dev")
     assert configured.returncode == 0, configured.stdout
+    return Path(cmake)
+
+
+def build(source: Path, folder: Path, *options: str, **variables: str) -> Path:
+    """CMake's command, after a build in a folder. Skips where something for it is missing."""
+    cmake = configure(source, folder, *options, **variables)
     jobs = str(os.cpu_count() or 1)
     built = finished(
         cmake, "--build", folder, "--config", "Release", "--parallel", jobs, **variables
     )
     assert built.returncode == 0, built.stdout
-    return Path(cmake)
+    return cmake

@@ -52,8 +52,11 @@ class FactoredGram final : public SparseGram<Real> {
   static std::vector<Place> in_order(const std::vector<Index>& lengths) {
     std::vector<Place> order(lengths.size());
     std::iota(order.begin(), order.end(), Place{0});
-    std::stable_sort(order.begin(), order.end(), [&](Place a, Place b) {
-      return lengths[static_cast<std::size_t>(a)] > lengths[static_cast<std::size_t>(b)];
+    // Not std::stable_sort: Clang warns of what GCC 12's header does in it.
+    std::sort(order.begin(), order.end(), [&](Place a, Place b) {
+      const Index x = lengths[static_cast<std::size_t>(a)],
+                  y = lengths[static_cast<std::size_t>(b)];
+      return x > y || (x == y && a < b);
     });
     return order;
   }

@@ -40,15 +40,18 @@ struct Logistic {
   // l and -l' of all lanes, by exp(-|m|) and log(1 + x) = 2 artanh(x / (2 + x)): a series that
   // keeps the digits of small x, and needs no logarithm.
   template <class V>
-  static void value_and_slope(V m, V& value, V& slope) {
+  struct ValueAndSlope {
+    V value, slope;
+  };
+  template <class V>
+  static ValueAndSlope<V> value_and_slope(V m) {
     using Real = typename detail::ExpTraits<V>::Real;
     constexpr int terms = sizeof(Real) == 8 ? 17 : 8;
     const V turned = -m, size = m > turned ? m : turned, x = exp_lane(-size);
     const V z = x / (2 + x), q = z * z;
     V series = V{} + static_cast<Real>(1.0 / (2 * terms + 1));
     for (int k = terms - 1; k >= 0; --k) series = series * q + static_cast<Real>(1.0 / (2 * k + 1));
-    value = 2 * z * series + (turned > V{} ? turned : V{});
-    slope = (m > V{} ? x : V{} + 1) / (1 + x);
+    return {2 * z * series + (turned > V{} ? turned : V{}), (m > V{} ? x : V{} + 1) / (1 + x)};
   }
   static double value(double m, double /*y*/) {
     return m > 0 ? std::log1p(std::exp(-m)) : std::log1p(std::exp(m)) - m;

@@ -23,7 +23,7 @@ class BundledWeights {
       : bundles_(bundles),
         rows_(bundles, data.features()),
         sums_(static_cast<std::size_t>(threads), Vector<double>(data.features() * lanes<double>)),
-        late_((late + width - 1) / width) {
+        late_(static_cast<std::size_t>((late + width - 1) / width)) {
     if (factor) coefficients_.emplace(data, bundles, *factor);
   }
 

@@ -61,14 +61,15 @@ template void GroupSums::add_to_group(Index, double, const float*);
 
 namespace {
 
-constexpr Index piece = 256;  // features whose sums in all levels stay in the first-level cache
+constexpr Index most_at_once =
+    256;  // features whose sums in all levels stay in the first-level cache
 
 void add(const double* x, const double* y, Index count, double* sum) {
   for (Index j = 0; j < count; ++j) sum[j] = x[j] + y[j];
 }
 
-// The tree over nodes whose values are known, each `piece` numbers or fewer; known(node) has where
-// they are, or null.
+// The tree over nodes whose values are known, each `most_at_once` numbers or fewer; known(node)
+// has where they are, or null.
 template <class Known>
 class Tree {
  public:
@@ -91,14 +92,14 @@ class Tree {
   const char* filled_;
   Index count_;
   Known known_;
-  std::array<std::array<double, piece>, 10> right_;  // of each depth, the right half's
+  std::array<std::array<double, most_at_once>, 10> right_;  // of each depth, the right half's
 };
 
 // The sum of a node, or 0.
 template <class Known>
 void add_up_node(Index node, const char* filled, Index count, Known known, double* sum) {
-  for (Index done = 0; done < count; done += piece) {
-    const Index part = std::min(piece, count - done);
+  for (Index done = 0; done < count; done += most_at_once) {
+    const Index part = std::min(most_at_once, count - done);
     const auto from_there = [&](Index at) {
       const double* value = known(at);
       return value ? value + done : nullptr;

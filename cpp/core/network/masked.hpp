@@ -28,6 +28,7 @@ template <class Real>
 LOCALGD_ONE_COPY void choose(const StepRows& rows, Index width, const Real* values, const Real* e,
                              const Real* scaled_second, Choices<Real>* choices, Real* sums) {
   constexpr int bits = mask_bits<Real>;
+  using Number = typename detail::ChoicesOf<Real>::Number;
   const Register<Real> zero{};
   for (Index first = 0; first < rows.count; first += bits)
     for (Index j = 0; j < width; j += lanes<Real>, ++choices) {
@@ -36,7 +37,7 @@ LOCALGD_ONE_COPY void choose(const StepRows& rows, Index width, const Real* valu
       for (int i = 0; i < bits && first + i < rows.count; ++i) {
         const Index t = first + i;
         const auto positive = load(values + t * width + j) > zero;
-        chosen |= positive & (Choices<Real>{} + (1 << i));
+        chosen |= positive & (Choices<Real>{} + (Number{1} << i));
         Real* sum = sums + rows.of(t) * width + j;
         store(sum, load(sum) + (positive ? e[t] * v : zero));
       }

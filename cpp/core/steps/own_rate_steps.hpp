@@ -56,8 +56,7 @@ void derivatives_over_risk(const SpanClient<Real>& c, double offset, Real* t) {
   const Register<Real> from = all_lanes(static_cast<Real>(offset)), one = all_lanes(Real(1));
   Register<Real> risk{};
   for (Index j = 0; j < stride; j += lanes<Real>) {
-    Register<Real> value, e;
-    Loss::value_and_slope(from + load(t + j), value, e);
+    const auto [value, e] = Loss::value_and_slope(from + load(t + j));
     const Register<Real> weight = c.row_weights ? load(c.row_weights + j) : one;
     risk += weight * value;
     store(t + j, weight * e);
