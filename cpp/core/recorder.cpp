@@ -49,15 +49,15 @@ void Recorder::resume(std::int64_t round, double drift) {
 
 bool Recorder::record(std::int64_t first, Index count, std::int64_t participations,
                       const Vector<double>& drifts, const Matrix<double>& margins,
-                      const Matrix<double>& weights) {
+                      const Matrix<double>& weights, Team& team) {
   const Index models = drifts.size(), outputs = margins.cols() / models;
   Index done = 0;
   while (done < count && add_model(first + done, participations, drifts[done],
                                    margins.middleCols(done * outputs, outputs),
-                                   weights.middleCols(done * outputs, outputs)))
+                                   weights.middleCols(done * outputs, outputs), team))
     ++done;
   const Matrix<double> measures =
-      gradients(margins, weights, Vector<double>::Constant(models, l2_));
+      gradients(margins, weights, Vector<double>::Constant(models, l2_), team);
   for (Index s = 0; s < done; ++s) add_gradients(measures, s);
   return done == count;
 }
@@ -65,25 +65,25 @@ bool Recorder::record(std::int64_t first, Index count, std::int64_t participatio
 std::vector<bool> Recorder::record_runs(const std::vector<Recorder*>& runs, std::int64_t round,
                                         std::int64_t participations, const Vector<double>& drifts,
                                         const Matrix<double>& margins,
-                                        const Matrix<double>& weights) {
+                                        const Matrix<double>& weights, Team& team) {
   const Index models = drifts.size(), outputs = margins.cols() / models;
   Vector<double> l2(models);
   for (Index r = 0; r < models; ++r) l2[r] = runs[static_cast<std::size_t>(r)]->l2_;
-  const Matrix<double> measures = runs.front()->gradients(margins, weights, l2);
+  const Matrix<double> measures = runs.front()->gradients(margins, weights, l2, team);
   std::vector<bool> recorded;
   for (Index r = 0; r < models; ++r) {
     Recorder& run = *runs[static_cast<std::size_t>(r)];
     recorded.push_back(run.add_model(round, participations, drifts[r],
                                      margins.middleCols(r * outputs, outputs),
-                                     weights.middleCols(r * outputs, outputs)));
+                                     weights.middleCols(r * outputs, outputs), team));
     if (recorded.back()) run.add_gradients(measures, r);
   }
   return recorded;
 }
 
 bool Recorder::add_model(std::int64_t round, std::int64_t participations, double drift,
-                         const Columns& m, const Columns& w) {
-  const double norm = w.reshaped().stableNorm(), value = loss(m) + penalty(w, norm);
+                         const Columns& m, const Columns& w, Team& team) {
+  const double norm = w.reshaped().stableNorm(), value = loss(m, team) + penalty(w, norm);
   const double log = log_loss(m, value);
   if (!std::isfinite(by_log_ && !functions_ ? log : value) || (functions_ && functions_->failed))
     return false;
@@ -116,12 +116,12 @@ double Recorder::penalty(const Columns& w, double norm) const {
   return 0.5 * l2_ * own * own;
 }
 
-double Recorder::loss(const Columns& margins) const {
+double Recorder::loss(const Columns& margins, Team& team) const {
   const Targets<double> targets = data_.targets_from(0);
-  Vector<double> values;  // by the functions
-  return groups_.sum(0.0, [&](Index i, double& sum) {
+  const auto add = [&](Index i, double& sum) {
     if (!(data_.weights[i] > 0)) return false;
     double client = 0;
+    Vector<double> values;  // by the functions
     if (functions_)
       values =
           functions_->values_of_rows(margins.data() + data_.begin(i), margins.rows(),
@@ -135,7 +135,8 @@ double Recorder::loss(const Columns& margins) const {
     }
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
     return true;
-  });
+  };
+  return functions_ ? groups_.sum(0.0, add) : groups_.sum(team, 0.0, add);
 }
 
 // By the tail of the loss, exp(-m) of the margin or of those to each other class, where f is too
@@ -174,11 +175,12 @@ double Recorder::smallest_that_counts(const Columns& margins) const {
 }
 
 Recorder::Seen Recorder::see(const Matrix<double>& margins, const Matrix<double>& weights,
-                             bool gradient) const {
+                             bool gradient, Team& team) const {
   const double norm = weights.norm();
-  return {loss(margins) + penalty(weights, norm),
-          gradient ? gradients(margins, weights, Vector<double>::Constant(1, l2_))(0, 0) : nan,
-          norm};
+  return {
+      loss(margins, team) + penalty(weights, norm),
+      gradient ? gradients(margins, weights, Vector<double>::Constant(1, l2_), team)(0, 0) : nan,
+      norm};
 }
 
 // Calls task(m) for the margin of a row, or those of its class to all others.
@@ -215,59 +217,54 @@ double Recorder::angle(const Columns& weights, double norm) const {
   return 2 * std::atan2((unit - reference_).norm(), (unit + reference_).norm());
 }
 
-// own = A_i^T x_i (d x C)
-void Recorder::client_rows(const Matrix<double>& coefficients, Index client,
-                           Matrix<double>& own) const {
+// A_i^T x_i (d x C)
+Matrix<double> Recorder::client_rows(const Matrix<double>& coefficients, Index client) const {
   const Range rows = data_.range(client);
-  own = data_.rows->combine(rows, coefficients.middleRows(rows.first, rows.count));
+  return data_.rows->combine(rows, coefficients.middleRows(rows.first, rows.count));
 }
 
 // sum_i v_i A_i^T x_i (d x C) over the clients with a share above 0.
 Matrix<double> Recorder::mean_of_clients(const Matrix<double>& coefficients,
-                                         const Vector<double>& shares) const {
+                                         const Vector<double>& shares, Team& team) const {
   const Matrix<double> zero = Matrix<double>::Zero(data_.features(), coefficients.cols());
-  Matrix<double> own;
-  return groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
+  return groups_.sum(team, zero, [&](Index i, Matrix<double>& sum) {
     if (!(shares[i] > 0) || coefficients.middleRows(data_.begin(i), data_.size(i)).isZero(0))
       return false;
-    client_rows(coefficients, i, own);
-    sum += shares[i] * own;
+    sum += shares[i] * client_rows(coefficients, i);
     return true;
   });
 }
 
-Vector<double> Recorder::drifts(const LastRound& last, Index models) const {
+Vector<double> Recorder::drifts(const LastRound& last, Team& team, Index models) const {
   if (last.drift && last.shares.size()) return Vector<double>::Constant(models, *last.drift);
   if (!last.shares.size()) return Vector<double>::Constant(models, resumed_drift_);
   const Vector<double> zero = Vector<double>::Zero(models);
-  const CommonMove common = common_of(last);
+  const CommonMove common = common_of(last, team);
   const Index outputs = common.move.cols() / models;
-  Matrix<double> own;
-  return groups_.sum(zero, [&](Index i, Vector<double>& sums) {
+  return groups_.sum(team, zero, [&](Index i, Vector<double>& sums) {
     if (!(last.shares[i] > 0)) return false;
-    deviation(last, common, i, models, own);
+    const Matrix<double> own = deviation(last, common, i, models);
     for (Index s = 0; s < models; ++s)
       sums[s] += last.shares[i] * own.middleCols(s * outputs, outputs).squaredNorm();
     return true;
   });
 }
 
-Matrix<double> Recorder::client_models(const LastRound& last, const Matrix<double>& weights) const {
-  Matrix<double> models = Matrix<double>::Constant(weights.size(), data_.clients(), nan), own;
+Matrix<double> Recorder::client_models(const LastRound& last, const Matrix<double>& weights,
+                                       Team& team) const {
+  Matrix<double> models = Matrix<double>::Constant(weights.size(), data_.clients(), nan);
   if (!last.shares.size()) return models;
-  const CommonMove common = common_of(last);
-  for (Index i = 0; i < data_.clients(); ++i) {
-    if (!(last.shares[i] > 0)) continue;
-    deviation(last, common, i, 1, own);
-    models.col(i) = (weights + own).reshaped();
-  }
+  const CommonMove common = common_of(last, team);
+  groups_.for_each(team, [&](Index i) {
+    if (last.shares[i] > 0) models.col(i) = (weights + deviation(last, common, i, 1)).reshaped();
+  });
   return models;
 }
 
-Recorder::CommonMove Recorder::common_of(const LastRound& last) const {
+Recorder::CommonMove Recorder::common_of(const LastRound& last, Team& team) const {
   const auto everyone = Vector<double>::Ones(data_.clients());
   const auto in_weights = [&](const Matrix<double>& change, bool already) {
-    return already ? change : mean_of_clients(change, everyone);
+    return already ? change : mean_of_clients(change, everyone, team);
   };
   Matrix<double> move = in_weights(*last.change, last.change_in_weights), common;
   if (last.start_change != 0) move += last.start_change * *last.start;
@@ -278,9 +275,9 @@ Recorder::CommonMove Recorder::common_of(const LastRound& last) const {
 }
 
 // w_{k,i} - w_{k+1} = A_i^T b_i - kappa_i A^T g - shrinkage_i w_k - (w_{k+1} - w_k)
-void Recorder::deviation(const LastRound& last, const CommonMove& common, Index client,
-                         Index models, Matrix<double>& own) const {
-  client_rows(last.local_changes, client, own);
+Matrix<double> Recorder::deviation(const LastRound& last, const CommonMove& common, Index client,
+                                   Index models) const {
+  Matrix<double> own = client_rows(last.local_changes, client);
   own -= common.move;
   if (last.shrinkage.size()) own -= last.shrinkage[client] * last.before;
   const Index outputs = own.cols() / models;
@@ -290,12 +287,16 @@ void Recorder::deviation(const LastRound& last, const CommonMove& common, Index 
   if (last.intercepts.size())
     own.row(data_.features() - 1) =
         (last.intercepts.col(client) - last.intercept_change).transpose();
+  return own;
 }
 
-const Recorder::Rows& Recorder::sizes_of_rows() const {
+const Recorder::Rows& Recorder::sizes_of_rows(Team& team) const {
   if (rows_.norms.size() == data_.samples()) return rows_;
   rows_.norms.resize(data_.samples());
-  for (Index j = 0; j < data_.samples(); ++j) rows_.norms[j] = data_.rows->norm(j);
+  groups_.for_each(team, [&](Index i) {
+    for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
+      rows_.norms[j] = data_.rows->norm(j);
+  });
   const double largest = most_of_all(data_.ranks.get(), rows_.norms.maxCoeff());
   rows_.unit = largest > 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1.0;
   rows_.norms /= rows_.unit;
@@ -303,24 +304,25 @@ const Recorder::Rows& Recorder::sizes_of_rows() const {
 }
 
 // -e_ij / n_i of one model, 0 where f does not know the row; at margins smaller by `shift`.
-void Recorder::pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<double>> into) const {
-  Matrix<double> m, e;
-  for (Index i = 0; i < data_.clients(); ++i) {
+void Recorder::pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<double>> into,
+                     Team& team) const {
+  const auto of_client = [&](Index i) {
     const Index first = data_.begin(i), n = data_.size(i);
-    m = margins.middleRows(first, n);
+    Matrix<double> m = margins.middleRows(first, n), e(n, margins.cols());
     if (shift != 0) m.array() -= shift;
-    e.resize(n, margins.cols());
     derivatives_(m.data(), data_.targets_from(first), n, margins.cols(), e.data());
     if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(first, n).array();
     for (Index j = 0; j < n; ++j)
       if (!counts(i, first + j)) e.row(j).setZero();
     into.middleRows(first, n) = e / -static_cast<double>(n);
-  }
+  };
+  if (!functions_) return groups_.for_each(team, of_client);
+  for (Index i = 0; i < data_.clients(); ++i) of_client(i);
 }
 
 // Of all models, so that the bits of the first are the same whatever the count.
 Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<double>& weights,
-                                   const Vector<double>& l2) const {
+                                   const Vector<double>& l2, Team& team) const {
   const Index models = l2.size(), outputs = margins.cols() / models;
   // -e_ij / n_i, in units of a power of two so that squares neither under- nor overflow.
   Matrix<double> scaled(margins.rows(), margins.cols());
@@ -329,11 +331,11 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
     auto columns = scaled.middleCols(s * outputs, outputs);
     const Columns own = margins.middleCols(s * outputs, outputs);
     unit[s] = 1.0;
-    pulls(own, 0, columns);
+    pulls(own, 0, columns, team);
     if (by_log_ && most_of_all(data_.ranks.get(), columns.allFinite() ? 0 : 1) >
                        0) {  // exp(-m), which is exp(-shift) exp(shift - m)
       const double shift = smallest_that_counts(own);
-      pulls(own, shift, columns);
+      pulls(own, shift, columns, team);
       unit[s] = std::exp(-shift);
     }
     const double largest = most_of_all(data_.ranks.get(), columns.cwiseAbs().maxCoeff());
@@ -341,8 +343,8 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
     columns /= scale;
     unit[s] *= scale;
   }
-  const Rows& rows = sizes_of_rows();
-  Matrix<double> mean = mean_of_clients(scaled, data_.weights) / rows.unit;
+  const Rows& rows = sizes_of_rows(team);
+  Matrix<double> mean = mean_of_clients(scaled, data_.weights, team) / rows.unit;
   // lambda w joins every gradient.
   Matrix<double> pull;
   if (l2.maxCoeff() > 0) {
@@ -366,11 +368,10 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
   const Matrix<double> zero = Matrix<double>::Zero(models, 4);
   Vector<double> lengths(models);
   for (Index s = 0; s < models; ++s) lengths[s] = model(mean, s).norm();
-  Matrix<double> own;
-  const Matrix<double> sums = groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
+  const Matrix<double> sums = groups_.sum(team, zero, [&](Index i, Matrix<double>& sum) {
     const double p = data_.weights[i];
     if (!(p > 0)) return false;
-    client_rows(scaled, i, own);
+    Matrix<double> own = client_rows(scaled, i);
     own /= rows.unit;
     if (pull.size()) own += pull;
     for (Index s = 0; s < models; ++s) {

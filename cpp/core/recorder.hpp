@@ -68,33 +68,36 @@ class Recorder {
   }
   bool due(std::int64_t round) const { return next() == round; }
 
-  // Measures a model at this round. False, and nothing written, if the loss is not finite.
+  // Measures a model at this round. False, and nothing written, if the loss is not finite. The
+  // threads of the team share the clients; functions of a loss are asked by the leader.
   bool record(std::int64_t round, std::int64_t participations, double drift,
-              const Matrix<double>& margins, const Matrix<double>& weights) {
-    return record(round, 1, participations, Vector<double>::Constant(1, drift), margins, weights);
+              const Matrix<double>& margins, const Matrix<double>& weights, Team& team) {
+    return record(round, 1, participations, Vector<double>::Constant(1, drift), margins, weights,
+                  team);
   }
 
   // The same of the first `count` of several models, their C columns side by side, under
   // consecutive numbers: up to the first whose loss is not finite.
   bool record(std::int64_t first, Index count, std::int64_t participations,
               const Vector<double>& drifts, const Matrix<double>& margins,
-              const Matrix<double>& weights);
+              const Matrix<double>& weights, Team& team);
 
   // The models of several runs at the same round, C columns for each side by side, each into the
   // recorder of its run. Nothing is written for one whose loss is not finite, and its entry of the
   // answer is false.
   static std::vector<bool> record_runs(const std::vector<Recorder*>& runs, std::int64_t round,
                                        std::int64_t participations, const Vector<double>& drifts,
-                                       const Matrix<double>& margins,
-                                       const Matrix<double>& weights);
+                                       const Matrix<double>& margins, const Matrix<double>& weights,
+                                       Team& team);
 
   // The drift of the round that led to the present model, or of those that led to several; NaN
   // before the first.
-  Vector<double> drifts(const LastRound& last, Index models = 1) const;
+  Vector<double> drifts(const LastRound& last, Team& team, Index models = 1) const;
 
   // The models w_{k,i} of the clients, d C x M, whose round led to these weights; NaN of those who
   // were not in it, and before the first.
-  Matrix<double> client_models(const LastRound& last, const Matrix<double>& weights) const;
+  Matrix<double> client_models(const LastRound& last, const Matrix<double>& weights,
+                               Team& team) const;
 
   // Continues after the records of an earlier run, whose last round had this drift: rounds before
   // `round` are not due any more.
@@ -104,7 +107,8 @@ class Recorder {
   struct Seen {
     double loss, grad_norm, norm;
   };
-  Seen see(const Matrix<double>& margins, const Matrix<double>& weights, bool gradient) const;
+  Seen see(const Matrix<double>& margins, const Matrix<double>& weights, bool gradient,
+           Team& team) const;
 
   const History& history() const { return history_; }
   bool keeps_weights() const { return keep_weights_; }
@@ -113,7 +117,7 @@ class Recorder {
   using Columns = Eigen::Ref<const Matrix<double>>;
 
   double penalty(const Columns& weights, double norm) const;
-  double loss(const Columns& margins) const;
+  double loss(const Columns& margins, Team& team) const;
   double log_loss(const Columns& margins, double value) const;
   bool counts(Index client, Index row) const;
   double smallest_that_counts(const Columns& margins) const;
@@ -122,25 +126,26 @@ class Recorder {
   template <class Task>
   void for_margins(const Columns& margins, Index j, Task&& task) const;
   double angle(const Columns& weights, double norm) const;
-  void pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<double>> into) const;
+  void pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<double>> into,
+             Team& team) const;
   // The norm of the gradient, and variance, alignment and dissimilarity of those of the clients,
   // one row for each model; l2 of each of them.
   Matrix<double> gradients(const Matrix<double>& margins, const Matrix<double>& weights,
-                           const Vector<double>& l2) const;
+                           const Vector<double>& l2, Team& team) const;
   // All measures of one model but those of the gradients. False, and nothing written, if its loss
   // is not finite.
   bool add_model(std::int64_t round, std::int64_t participations, double drift,
-                 const Columns& margins, const Columns& weights);
+                 const Columns& margins, const Columns& weights, Team& team);
   void add_gradients(const Matrix<double>& measures, Index model);
   // Of a round: how far the model moved, and what its corrections had in common; d x C.
   struct CommonMove {
     Matrix<double> move, corrections;
   };
-  CommonMove common_of(const LastRound& last) const;
+  CommonMove common_of(const LastRound& last, Team& team) const;
   // How far a client's model is from the next one of the server.
-  void deviation(const LastRound& last, const CommonMove& common, Index client, Index models,
-                 Matrix<double>& own) const;
-  void client_rows(const Matrix<double>& coefficients, Index client, Matrix<double>& own) const;
+  Matrix<double> deviation(const LastRound& last, const CommonMove& common, Index client,
+                           Index models) const;
+  Matrix<double> client_rows(const Matrix<double>& coefficients, Index client) const;
 
   // Norms of the rows in units of a power of two near the largest, so that squares of gradients
   // neither under- nor overflow.
@@ -148,9 +153,9 @@ class Recorder {
     double unit = 1;
     Vector<double> norms;
   };
-  const Rows& sizes_of_rows() const;
-  Matrix<double> mean_of_clients(const Matrix<double>& coefficients,
-                                 const Vector<double>& shares) const;
+  const Rows& sizes_of_rows(Team& team) const;
+  Matrix<double> mean_of_clients(const Matrix<double>& coefficients, const Vector<double>& shares,
+                                 Team& team) const;
 
   const std::shared_ptr<const Data> pooled_;  // where clients share their rows
   const Data& data_;

@@ -82,7 +82,7 @@ Status Simulation::advance(std::int64_t until, const Plans& plans,
 bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop) {
   if (!prepare(team, stop)) return false;
   try_again();
-  attend();
+  attend(team);
   if (engine_.failed()) return false;
   const std::size_t rates = plans.lrs.size() == runs_.size() ? 0 : runs_.size();
   const bool listed = lists_clients(plans);
@@ -117,7 +117,7 @@ bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop
       taking_part =
           std::count_if(plan.shares, plan.shares + data_.clients(), [](double u) { return u > 0; });
     participations_ += taking_part;
-    if (round_ >= attend_at_) attend();
+    if (round_ >= attend_at_) attend(team);
     if (engine_.failed()) return false;
   }
   return true;
@@ -125,12 +125,12 @@ bool Simulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop
 
 // Records the runs of which this round is due, ends those that are at their end, and looks for the
 // next round at which there is such a thing to do.
-void Simulation::attend() {
+void Simulation::attend(Team& team) {
   std::vector<Index> due;
   for (const Index run : going_)
     if (at(run).recorder.due(round_)) due.push_back(run);
   if (!due.empty()) {
-    const std::vector<bool> recorded = record(due);
+    const std::vector<bool> recorded = record(due, team);
     for (std::size_t r = 0; r < due.size(); ++r)
       if (!recorded[r] && !engine_.failed()) end(due[r], Status::diverged);
   }
@@ -179,19 +179,36 @@ void Simulation::resume(std::int64_t round, std::int64_t participations, double 
 }
 
 // Runs at the same round share their matrix products. False for those whose loss is not finite.
-std::vector<bool> Simulation::record(const std::vector<Index>& runs) {
+std::vector<bool> Simulation::record(const std::vector<Index>& runs, Team& team) {
   std::vector<Recorder*> recorders;
   for (const Index run : runs) recorders.push_back(&at(run).recorder);
   engine_.select(runs);
   const Vector<double> drifts =
-      recorders.front()->drifts(engine_.last_round(), static_cast<Index>(runs.size()));
+      recorders.front()->drifts(engine_.last_round(), team, static_cast<Index>(runs.size()));
   return Recorder::record_runs(recorders, round(runs.front()), participations(runs.front()), drifts,
-                               engine_.margins(), engine_.weights());
+                               engine_.margins(), engine_.weights(), team);
 }
 
 void Simulation::record_now(Index run) {
   const auto& rounds = history(run).round;
-  if (rounds.empty() || rounds.back() != round(run)) record({run});
+  if (rounds.empty() || rounds.back() != round(run))
+    Team::run(threads_, [&](Team& team) { record({run}, team); });
+}
+
+Recorder::Seen Simulation::see(bool gradient, Index run) {
+  return by_team([&](Team& team) {
+    return at(run).recorder.see(select(run).margins(), engine_.weights(), gradient, team);
+  });
+}
+double Simulation::drift(Index run) {
+  return by_team(
+      [&](Team& team) { return at(run).recorder.drifts(select(run).last_round(), team)[0]; });
+}
+Matrix<double> Simulation::client_models(Index run) {
+  return by_team([&](Team& team) {
+    const LastRound& last = select(run).last_round();
+    return at(run).recorder.client_models(last, engine_.weights(), team);
+  });
 }
 
 bool Simulation::prepare(Team& team, Stop& stop) {
@@ -322,15 +339,15 @@ bool Simulation::record_block(std::int64_t first, std::size_t begin,
     if (engine_.round(plan, team, never) != Outcome::done) return false;
     after.put(s, engine_.last_round());
   }
-  Vector<double> drifts = runs_.front().recorder.drifts(next.rounds(), models);
+  Vector<double> drifts = runs_.front().recorder.drifts(next.rounds(), team, models);
   if (after.rounds().shares.size()) {
     // Drifts fall like powers of the round: the one before two that follow is geometric.
-    const Vector<double> later = runs_.front().recorder.drifts(after.rounds(), models);
+    const Vector<double> later = runs_.front().recorder.drifts(after.rounds(), team, models);
     for (Index s = 0; s < models; ++s)
       if (later[s] > 0) drifts[s] *= drifts[s] / later[s];
   }
   return runs_.front().recorder.record(first + start, count, participations_, drifts, margins,
-                                       weights);
+                                       weights, team);
 }
 
 }  // namespace localgd

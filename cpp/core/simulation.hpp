@@ -3,6 +3,7 @@
 #pragma once
 
 #include <limits>
+#include <optional>
 
 #include "engine.hpp"
 #include "recorder.hpp"
@@ -106,15 +107,10 @@ class Simulation {
   }
   const History& history(Index run = 0) const { return at(run).recorder.history(); }
   bool keeps_weights(Index run) const { return at(run).recorder.keeps_weights(); }
-  Recorder::Seen see(bool gradient, Index run = 0) {
-    return at(run).recorder.see(select(run).margins(), select(run).weights(), gradient);
-  }
-  double drift(Index run = 0) { return at(run).recorder.drifts(select(run).last_round())[0]; }
+  Recorder::Seen see(bool gradient, Index run = 0);
+  double drift(Index run = 0);
   const Matrix<double>& weights(Index run = 0) { return select(run).weights(); }
-  Matrix<double> client_models(Index run = 0) {
-    const LastRound& last = select(run).last_round();
-    return at(run).recorder.client_models(last, engine_.weights());
-  }
+  Matrix<double> client_models(Index run = 0);
   const Matrix<double>& coefficients(Index run = 0) { return select(run).coefficients(); }
 
  private:
@@ -137,10 +133,17 @@ class Simulation {
   bool prepare(Team& team, Stop& stop);
   void try_again();
   bool rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
-  void attend();
+  void attend(Team& team);
   void leave(Outcome outcome);
   void end(Index run, Status status);
-  std::vector<bool> record(const std::vector<Index>& runs);
+  std::vector<bool> record(const std::vector<Index>& runs, Team& team);
+  // What task(team) returns.
+  template <class Task>
+  auto by_team(Task&& task) {
+    std::optional<decltype(task(std::declval<Team&>()))> found;
+    Team::run(threads_, [&](Team& team) { found = task(team); });
+    return *std::move(found);
+  }
   bool record_block(std::int64_t first, std::size_t begin, const std::vector<StatePlan>& states,
                     const double* shares, double tolerance, MatrixView<double> coefficients,
                     MatrixView<double> velocity, MatrixView<double> controls, Team& team);

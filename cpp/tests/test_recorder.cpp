@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "problems.hpp"
 
 using namespace localgd;
@@ -12,6 +14,20 @@ struct Shown {
   }
   Matrix<double> weights, margins;
 };
+
+bool recorded(Recorder& recorder, std::int64_t round, std::int64_t participations, double drift,
+              const Shown& model, int threads = 3) {
+  bool done = false;
+  Team::run(threads, [&](Team& team) {
+    done = recorder.record(round, participations, drift, model.margins, model.weights, team);
+  });
+  return done;
+}
+double drift_of(const Recorder& recorder, const LastRound& last, int threads = 3) {
+  double drift = 0;
+  Team::run(threads, [&](Team& team) { drift = recorder.drifts(last, team)[0]; });
+  return drift;
+}
 
 struct Fixture {
   Problem p = make_problem({1, 7, 3, 10}, 12);
@@ -133,7 +149,7 @@ TEST_CASE_FIXTURE(Fixture, "the recorder measures what the formulas say") {
       const Matrix<double> direction = Random(8).matrix(12, loss.outputs);
       Shown shown(own_data, model);
       Recorder recorder(own_data, loss.name, {0, 4}, direction, false, l2);
-      REQUIRE(recorder.record(4, 9, 0.75, shown.margins, shown.weights));
+      REQUIRE(recorded(recorder, 4, 9, 0.75, shown));
       const History& h = recorder.history();
       CHECK(h.round == std::vector<std::int64_t>{4});
       CHECK(h.participations == std::vector<std::int64_t>{9});
@@ -160,7 +176,7 @@ TEST_CASE_FIXTURE(Fixture, "the recorder measures how gradients differ") {
       const Matrix<double> model = Random(5).matrix(12, loss.outputs);
       Shown shown(own_data, model);
       Recorder recorder(own_data, loss.name, {}, {}, false, l2);
-      REQUIRE(recorder.record(0, 0, 0, shown.margins, shown.weights));
+      REQUIRE(recorded(recorder, 0, 0, 0, shown));
       Matrix<double> mean = Matrix<double>::Zero(12, loss.outputs);
       for (Index i = 0; i < clients(); ++i) mean += p.weights[i] * gradient(loss, model, i);
       double variance = 0, alignment = 0, squares = 0;
@@ -179,6 +195,47 @@ TEST_CASE_FIXTURE(Fixture, "the recorder measures how gradients differ") {
     }
 }
 
+TEST_CASE("records have the same bits for any number of threads and sums in few parts") {
+  // Fewer clients than groups and more, a client without weight, and sums so large that only some
+  // may be kept at a time.
+  const auto all_of = [](Index clients, Index n) {
+    return std::vector<Index>(static_cast<std::size_t>(clients), n);
+  };
+  for (const Shape& shape : {Shape{{3}, 5}, Shape{all_of(7, 2), 9}, Shape{all_of(1300, 1), 4},
+                             Shape{all_of(6, 2), 3'000'000}}) {
+    const Index features = shape.features;
+    Problem p = make_problem(shape.sizes, features);
+    p.weights[p.clients() - 1] = 0;
+    p.weights /= std::max(p.weights.sum(), 1e-300);
+    if (p.clients() == 1) p.weights.setOnes();
+    const Data data = p.data(losses[1]);
+    const Shown shown(data, Random(5).matrix(features, 1));
+    LastRound last;
+    const Matrix<double> change = Random(6).matrix(p.rows.rows(), 1);
+    last.change = &change;
+    last.local_changes = Random(7).matrix(p.rows.rows(), 1);
+    last.shares = p.weights;
+    const auto numbers = [&](int threads) {
+      Recorder recorder(data, "logistic", {1}, {});
+      REQUIRE(recorded(recorder, 1, 0, drift_of(recorder, last, threads), shown, threads));
+      std::vector<double> all;
+      recorder.history().visit([&](const char*, const auto& column, const Measure&) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(column)>, std::vector<double>>)
+          all.insert(all.end(), column.begin(), column.end());
+      });
+      return all;
+    };
+    const std::vector<double> alone = numbers(1);
+    for (const int threads : {2, 3, 7}) {
+      const std::vector<double> found = numbers(threads);
+      CAPTURE(features);
+      CAPTURE(threads);
+      REQUIRE(found.size() == alone.size());
+      CHECK(std::memcmp(found.data(), alone.data(), sizeof(double) * alone.size()) == 0);
+    }
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "gradients that are 0 have no direction") {
   // One client's rows are met exactly: its gradient is 0, and it counts for 0 in the alignment.
   const LossCase& squared = losses[2];
@@ -187,7 +244,7 @@ TEST_CASE_FIXTURE(Fixture, "gradients that are 0 have no direction") {
     const Data own_data = p.data(squared);
     Shown zero(own_data, Matrix<double>::Zero(12, 1));
     Recorder recorder(own_data, "squared", {}, {});
-    REQUIRE(recorder.record(0, 0, 0, zero.margins, zero.weights));
+    REQUIRE(recorded(recorder, 0, 0, 0, zero));
     return recorder.history();
   };
   const History some = measured({2});
@@ -208,19 +265,19 @@ TEST_CASE_FIXTURE(Fixture, "drift is from the model that the server made of the 
         CAPTURE(in_weights);
         Changes round(p, outputs, corrected, in_weights);
         Recorder recorder(data, "logistic", {}, {});
-        CHECK(recorder.drifts(round.last)[0] == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+        CHECK(drift_of(recorder, round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
         round.last.shares[1] = 0;  // who sat the round out does not drift
-        CHECK(recorder.drifts(round.last)[0] == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+        CHECK(drift_of(recorder, round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
       }
 }
 
 TEST_CASE_FIXTURE(Fixture, "before the first round drift is NaN, or that of the run resumed") {
   Recorder recorder(data, "logistic", {}, {});
-  CHECK(std::isnan(recorder.drifts(LastRound{})[0]));
+  CHECK(std::isnan(drift_of(recorder, LastRound{})));
   recorder.resume(3, 0.25);
-  CHECK(recorder.drifts(LastRound{})[0] == 0.25);
+  CHECK(drift_of(recorder, LastRound{}) == 0.25);
   const Changes round(p, 1, false, false);
-  CHECK(recorder.drifts(round.last)[0] == doctest::Approx(round.drift(*this)).epsilon(1e-13));
+  CHECK(drift_of(recorder, round.last) == doctest::Approx(round.drift(*this)).epsilon(1e-13));
 }
 
 TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the reference's length") {
@@ -232,7 +289,7 @@ TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the referen
     for (const double length : {1e-200, 1.0, 1e200}) {
       Recorder recorder(data, "logistic", {}, length * axis);
       Shown shown(data, 7 * near);
-      REQUIRE(recorder.record(1, 0, 0, shown.margins, shown.weights));
+      REQUIRE(recorded(recorder, 1, 0, 0, shown));
       CHECK(recorder.history().angle.at(0) == doctest::Approx(angle).epsilon(1e-9));
     }
   }
@@ -241,22 +298,22 @@ TEST_CASE_FIXTURE(Fixture, "small angles keep their digits, whatever the referen
 TEST_CASE_FIXTURE(Fixture, "what is not defined is NaN") {
   Recorder recorder(data, "logistic", {}, reference);
   Shown zero(data, Matrix<double>::Zero(12, 1));
-  REQUIRE(recorder.record(0, 0, 0, zero.margins, zero.weights));
+  REQUIRE(recorded(recorder, 0, 0, 0, zero));
   const History& h = recorder.history();
   CHECK(h.norm.at(0) == 0);
   CHECK(std::isnan(h.margin.at(0)));  // of w = 0
   CHECK(std::isnan(h.angle.at(0)));
   Recorder without(data, "logistic", {}, {});
-  REQUIRE(without.record(1, 0, 0, present.margins, present.weights));
+  REQUIRE(recorded(without, 1, 0, 0, present));
   CHECK(std::isnan(without.history().angle.at(0)));
   CHECK(!std::isnan(without.history().margin.at(0)));
 }
 
 TEST_CASE_FIXTURE(Fixture, "nothing is written for a loss that is not finite") {
   Recorder recorder(data, "exponential", {1, 2}, reference);
-  REQUIRE(recorder.record(1, 0, 0, present.margins, present.weights));
+  REQUIRE(recorded(recorder, 1, 0, 0, present));
   Shown far(data, -1e5 * p.rows.row(2).transpose());
-  CHECK_FALSE(recorder.record(2, 0, 0, far.margins, far.weights));
+  CHECK_FALSE(recorded(recorder, 2, 0, 0, far));
   const History& h = recorder.history();
   for (const auto* column : {&h.loss, &h.margin, &h.norm, &h.angle, &h.drift, &h.grad_variance,
                              &h.grad_alignment, &h.grad_dissimilarity})
@@ -268,7 +325,7 @@ TEST_CASE_FIXTURE(Fixture, "nothing is written for a loss that is not finite") {
 TEST_CASE_FIXTURE(Fixture, "a loss above the range of numbers is recorded by its log") {
   Recorder recorder(data, "exponential", {1}, reference, false, 0, true);
   Shown far(data, -1e5 * p.rows.row(2).transpose());  // one row is all that counts
-  REQUIRE(recorder.record(1, 0, 0, far.margins, far.weights));
+  REQUIRE(recorded(recorder, 1, 0, 0, far));
   const History& h = recorder.history();
   Index row = 0;
   const double smallest = far.margins.col(0).minCoeff(&row);
@@ -287,11 +344,10 @@ TEST_CASE_FIXTURE(Fixture, "rounds are due once and in order") {
   Recorder recorder(data, "logistic", {0, 3, 10}, {});
   CHECK(recorder.due(0));
   CHECK_FALSE(recorder.due(3));
-  REQUIRE(recorder.record(0, 0, 0, present.margins, present.weights));
+  REQUIRE(recorded(recorder, 0, 0, 0, present));
   CHECK_FALSE(recorder.due(0));
   CHECK(recorder.due(3));
-  REQUIRE(recorder.record(2, 0, 0, present.margins,
-                          present.weights));  // out of turn: the next one stays due
+  REQUIRE(recorded(recorder, 2, 0, 0, present));  // out of turn: the next one stays due
   CHECK(recorder.due(3));
   recorder.resume(4, 0);
   CHECK_FALSE(recorder.due(3));
@@ -308,8 +364,8 @@ TEST_CASE_FIXTURE(Fixture,
   Recorder recorder(own_data, "softmax", {}, {}, true), without(own_data, "softmax", {}, {});
   Shown one(own_data, model), other(own_data, 2 * model);
   for (Recorder* r : {&recorder, &without}) {
-    REQUIRE(r->record(1, 0, 0, one.margins, one.weights));
-    REQUIRE(r->record(2, 0, 0, other.margins, other.weights));
+    REQUIRE(recorded(*r, 1, 0, 0, one));
+    REQUIRE(recorded(*r, 2, 0, 0, other));
   }
   const auto& kept = recorder.history().weights;
   REQUIRE(kept.size() == 72);

@@ -71,7 +71,7 @@ NetworkRecorder::Outputs NetworkRecorder::outputs(const Matrix<double>& theta) c
 }
 
 bool NetworkRecorder::record(std::int64_t round, std::int64_t participations,
-                             const NetworkEngine& engine) {
+                             const NetworkEngine& engine, Team& team) {
   const Matrix<double>& theta = engine.parameters();
   const Outputs at = outputs(theta);
   const double norm = theta.stableNorm(), value = loss(at.u) + penalty(theta, norm);
@@ -87,7 +87,7 @@ bool NetworkRecorder::record(std::int64_t round, std::int64_t participations,
   if (keep_weights_)
     history_.weights.insert(history_.weights.end(), theta.data(), theta.data() + theta.size());
   if (due(round)) ++next_;
-  add_gradients(theta, at);
+  add_gradients(theta, at, team);
   return true;
 }
 
@@ -148,8 +148,8 @@ double NetworkRecorder::drift(const NetworkEngine& engine) const {
 }
 
 // Of f_i, one column, with lambda; 0 for a layer that is not trained.
-void NetworkRecorder::client_gradient(const Matrix<double>& theta, const Outputs& at, Index i,
-                                      Matrix<double>& gradient) const {
+Matrix<double> NetworkRecorder::client_gradient(const Matrix<double>& theta, const Outputs& at,
+                                                Index i) const {
   const Index d = data_.features(), h = network_.hidden, C = network_.outputs, n = data_.size(i),
               begin = data_.begin(i);
   const auto V = network_.second_layer(theta.data(), d);
@@ -161,7 +161,7 @@ void NetworkRecorder::client_gradient(const Matrix<double>& theta, const Outputs
   if (signed_rows_) e.col(0).array() *= y.array();
   if (data_.weighted) e.array().colwise() *= data_.row_weights.segment(begin, n).array();
   e *= -network_.scale / static_cast<double>(n);
-  gradient = l2_ * theta;
+  Matrix<double> gradient = l2_ * theta;
   if (frees_bias()) bias_of(gradient).setZero();
   if (!network_.first) gradient.topRows(d * h).setZero();
   if (!network_.second) gradient.bottomRows(h * C).setZero();
@@ -172,43 +172,41 @@ void NetworkRecorder::client_gradient(const Matrix<double>& theta, const Outputs
       if (network_.second)
         gradient(d * h + k * C + c) += at.values.col(k).segment(begin, n).dot(e.col(c));
     }
-  if (!network_.first) return;
+  if (!network_.first) return gradient;
   G.array() *= at.before.middleRows(begin, n).unaryExpr(slope_).array();
   const Matrix<double> first = data_.rows->combine({begin, n}, G);
   for (Index r = 0; r < d; ++r)
     for (Index k = 0; k < h; ++k) gradient(r * h + k) += first(r, k);
+  return gradient;
 }
 
-Matrix<double> NetworkRecorder::mean_gradient(const Matrix<double>& theta,
-                                              const Outputs& at) const {
+Matrix<double> NetworkRecorder::mean_gradient(const Matrix<double>& theta, const Outputs& at,
+                                              Team& team) const {
   const Matrix<double> zero = Matrix<double>::Zero(theta.rows(), 1);
-  Matrix<double> own;
-  return groups_.sum(zero, [&](Index i, Matrix<double>& sum) {
+  return groups_.sum(team, zero, [&](Index i, Matrix<double>& sum) {
     if (!(data_.weights[i] > 0)) return false;
-    client_gradient(theta, at, i, own);
-    sum += data_.weights[i] * own;
+    sum += data_.weights[i] * client_gradient(theta, at, i);
     return true;
   });
 }
 
-Recorder::Seen NetworkRecorder::see(const NetworkEngine& engine, bool gradient) const {
+Recorder::Seen NetworkRecorder::see(const NetworkEngine& engine, bool gradient, Team& team) const {
   const Matrix<double>& theta = engine.parameters();
   const Outputs at = outputs(theta);
   const double norm = theta.stableNorm();
-  return {loss(at.u) + penalty(theta, norm), gradient ? mean_gradient(theta, at).norm() : undefined,
-          norm};
+  return {loss(at.u) + penalty(theta, norm),
+          gradient ? mean_gradient(theta, at, team).norm() : undefined, norm};
 }
 
-void NetworkRecorder::add_gradients(const Matrix<double>& theta, const Outputs& at) {
-  const Matrix<double> mean = mean_gradient(theta, at);
-  Matrix<double> own;
+void NetworkRecorder::add_gradients(const Matrix<double>& theta, const Outputs& at, Team& team) {
+  const Matrix<double> mean = mean_gradient(theta, at, team);
   const double length = mean.norm();
   // Variance, alignment, squares, and sizes.
   const Vector<double> none = Vector<double>::Zero(4);
-  const Vector<double> sums = groups_.sum(none, [&](Index i, Vector<double>& sum) {
+  const Vector<double> sums = groups_.sum(team, none, [&](Index i, Vector<double>& sum) {
     const double p = data_.weights[i];
     if (!(p > 0)) return false;
-    client_gradient(theta, at, i, own);
+    const Matrix<double> own = client_gradient(theta, at, i);
     const double norm = own.norm();
     sum[0] += p * (own - mean).squaredNorm();
     if (norm > 0 && length > 0) sum[1] += p * (own / norm).cwiseProduct(mean / length).sum();

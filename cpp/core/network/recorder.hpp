@@ -22,10 +22,11 @@ class NetworkRecorder {
   bool due(std::int64_t round) const { return next() == round; }
 
   // Measures the present parameters. False, and nothing written, if the loss is not finite.
-  bool record(std::int64_t round, std::int64_t participations, const NetworkEngine& engine);
+  bool record(std::int64_t round, std::int64_t participations, const NetworkEngine& engine,
+              Team& team);
   double drift(const NetworkEngine& engine) const;
   // See Recorder::see().
-  Recorder::Seen see(const NetworkEngine& engine, bool gradient) const;
+  Recorder::Seen see(const NetworkEngine& engine, bool gradient, Team& team) const;
 
   // Continues after the records of an earlier run, whose last round had this drift.
   void resume(std::int64_t round, double drift);
@@ -48,10 +49,10 @@ class NetworkRecorder {
   }
   static double angle(const Matrix<double>& a, const Matrix<double>& b);
   double smallest_margin(const Matrix<double>& u) const;
-  void client_gradient(const Matrix<double>& theta, const Outputs& at, Index client,
-                       Matrix<double>& gradient) const;
-  Matrix<double> mean_gradient(const Matrix<double>& theta, const Outputs& at) const;
-  void add_gradients(const Matrix<double>& theta, const Outputs& at);
+  Matrix<double> client_gradient(const Matrix<double>& theta, const Outputs& at,
+                                 Index client) const;
+  Matrix<double> mean_gradient(const Matrix<double>& theta, const Outputs& at, Team& team) const;
+  void add_gradients(const Matrix<double>& theta, const Outputs& at, Team& team);
 
   const Data& data_;
   const Network network_;

@@ -33,7 +33,7 @@ Status NetworkSimulation::advance(std::int64_t until, const Plans& plans,
 bool NetworkSimulation::rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop) {
   if (!prepared_ && !(prepared_ = engine_->prepare(team, stop))) return false;
   if (status_ == Status::diverged) status_ = Status::running;  // other rates may lead on
-  attend();
+  attend(team);
   const bool listed = plans.offsets.size() > 1;
   for (std::size_t k = 0; round_ < until && running(); ++k) {
     if (stop.poll()) return false;
@@ -57,13 +57,13 @@ bool NetworkSimulation::rounds(std::int64_t until, const Plans& plans, Team& tea
     participations_ += listed ? plan.count
                               : std::count_if(plan.shares, plan.shares + data_.clients(),
                                               [](double u) { return u > 0; });
-    attend();
+    attend(team);
   }
   return true;
 }
 
-void NetworkSimulation::attend() {
-  if (recorder_.due(round_) && !recorder_.record(round_, participations_, *engine_))
+void NetworkSimulation::attend(Team& team) {
+  if (recorder_.due(round_) && !recorder_.record(round_, participations_, *engine_, team))
     status_ = Status::diverged;
   else if (running() && round_ >= last_round_)
     status_ = Status::completed;
@@ -76,10 +76,17 @@ void NetworkSimulation::resume(std::int64_t round, std::int64_t participations, 
   status_ = Status::running;
 }
 
+Recorder::Seen NetworkSimulation::see(bool gradient) const {
+  Recorder::Seen seen{};
+  Team::run(threads_, [&](Team& team) { seen = recorder_.see(*engine_, gradient, team); });
+  return seen;
+}
+
 void NetworkSimulation::record_now() {
   const auto& rounds = history().round;
   if (rounds.empty() || rounds.back() != round_)
-    recorder_.record(round_, participations_, *engine_);
+    Team::run(threads_,
+              [&](Team& team) { recorder_.record(round_, participations_, *engine_, team); });
 }
 
 }  // namespace localgd

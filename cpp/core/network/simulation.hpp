@@ -29,12 +29,12 @@ class NetworkSimulation {
   const History& history() const { return recorder_.history(); }
   bool keeps_weights() const { return recorder_.keeps_weights(); }
   double drift() const { return recorder_.drift(*engine_); }
-  Recorder::Seen see(bool gradient) const { return recorder_.see(*engine_, gradient); }
+  Recorder::Seen see(bool gradient) const;
   NetworkEngine& engine() { return *engine_; }
 
  private:
   bool rounds(std::int64_t until, const Plans& plans, Team& team, Stop& stop);
-  void attend();
+  void attend(Team& team);
 
   const Data& data_;
   std::unique_ptr<NetworkEngine> engine_;

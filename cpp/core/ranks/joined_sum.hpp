@@ -59,13 +59,14 @@ class JoinedSum {
       : tree_(tree), exchange_(tree.ranks().exchange()), zero_(zero), message_(zero) {}
 
   // The same on all ranks; see Groups::sum_of_groups() for add. groups: how many this rank has.
-  template <class Add>
-  std::optional<T> of(Index groups, Add&& add) {
+  // each(count, task) calls task(0) to task(count - 1).
+  template <class Add, class Each>
+  std::optional<T> of(Index groups, Add&& add, Each&& each) {
     own_.assign(static_cast<std::size_t>(groups), {});
     // First what others wait for, last what comes from others.
     const Index passed = tree_.to() >= 0 ? groups - 1 : groups;
     if (passed < groups && passed > 0) add_up(passed, add), pass_on(passed);
-    for (Index group = 1; group < passed; ++group) add_up(group, add);
+    each(std::max<Index>(passed - 1, 0), [&](Index k) { add_up(k + 1, add); });
     add_up(0, add);
     if (passed == 0) pass_on(0);
     return joined();

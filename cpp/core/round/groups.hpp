@@ -71,26 +71,60 @@ class Groups {
     });
   }
 
+  // Calls task(client) for all clients, whose costs are not known.
+  template <class Task>
+  void for_each(Team& team, Task&& task) const {
+    Work work;
+    work.even(count(), 1);
+    for_each(team, work, [&](Index i, int) { task(i); });
+  }
+
   // The sum over the clients: add(client, sum) adds one to the sum of its group, a T that begins as
   // `zero`, and returns whether it takes part. `zero` if nobody does.
   template <class T, class Add>
   T sum(const T& zero, Add&& add) const {
-    return sum_of_groups(zero, [&](Index group, T& sum) {
-      bool present = false;
-      for (Index i = first(group); i < end(group); ++i) present |= add(i, sum);
-      return present;
+    return sum_of_groups(zero, of_clients<T>(add));
+  }
+  // The same, to the same bits, by the threads of a team.
+  template <class T, class Add>
+  T sum(Team& team, const T& zero, Add&& add) const {
+    const auto of_group = of_clients<T>(add);
+    if (subtrees_) {
+      Work work;
+      return JoinedSum<T>(*subtrees_, zero)
+          .of(count(), of_group,
+              [&](Index groups, auto&& task) {
+                work.even(groups, 1);
+                team.for_each(work, [&](Index group, int) { task(group); });
+              })
+          .value_or(zero);
+    }
+    const std::size_t leaves = std::bit_ceil(static_cast<std::size_t>(count())),
+                      parts = std::min(leaves, parts_for(team, size_of(zero)));
+    std::vector<std::optional<T>> sums(parts);
+    const auto leaf = leaf_of(zero, of_group);
+    Work work;
+    work.even(static_cast<Index>(parts), 1);
+    team.for_each(work, [&](Index part, int) {
+      const std::size_t each = leaves / parts;
+      sums[static_cast<std::size_t>(part)] = node<T>(part * static_cast<Index>(each), each, leaf);
     });
+    return node<T>(0, parts,
+                   [&](Index part) { return std::move(sums[static_cast<std::size_t>(part)]); })
+        .value_or(zero);
   }
   // The same where add(group, sum) adds all clients of a group, in their order.
   template <class T, class Add>
   T sum_of_groups(const T& zero, Add&& add) const {
-    if (subtrees_) return JoinedSum<T>(*subtrees_, zero).of(count(), add).value_or(zero);
-    const auto leaf = [&](Index group) {
-      std::optional<T> value(zero);
-      if (!add(group, *value)) value.reset();
-      return value;
-    };
-    return node<T>(0, std::bit_ceil(static_cast<std::size_t>(count())), leaf).value_or(zero);
+    if (subtrees_)
+      return JoinedSum<T>(*subtrees_, zero)
+          .of(count(), add,
+              [](Index groups, auto&& task) {
+                for (Index group = 0; group < groups; ++group) task(group);
+              })
+          .value_or(zero);
+    return node<T>(0, std::bit_ceil(static_cast<std::size_t>(count())), leaf_of(zero, add))
+        .value_or(zero);
   }
 
  private:
@@ -98,6 +132,40 @@ class Groups {
       : clients_(clients),
         size_(multiple * ((all + most * multiple - 1) / (most * multiple))),
         count_((clients + size_ - 1) / size_) {}
+
+  // add(group, sum) by add(client, sum)
+  template <class T, class Add>
+  auto of_clients(Add& add) const {
+    return [this, &add](Index group, T& sum) {
+      bool present = false;
+      for (Index i = first(group); i < end(group); ++i) present |= add(i, sum);
+      return present;
+    };
+  }
+  template <class T, class Add>
+  static auto leaf_of(const T& zero, Add& add) {
+    return [&](Index group) {
+      std::optional<T> value(zero);
+      if (!add(group, *value)) value.reset();
+      return value;
+    };
+  }
+
+  template <class T>
+  static std::size_t size_of(const T& value) {
+    if constexpr (std::is_same_v<T, double>)
+      return 1;
+    else
+      return static_cast<std::size_t>(value.size());
+  }
+  // Subtrees for the threads, a power of two: so many that nobody waits long, but their sums may
+  // not take much memory.
+  static std::size_t parts_for(const Team& team, std::size_t size) {
+    constexpr std::size_t numbers = std::size_t{1} << 24;
+    const std::size_t wanted = 8 * static_cast<std::size_t>(team.threads());
+    return std::bit_floor(
+        std::clamp<std::size_t>(numbers / std::max<std::size_t>(size, 1), 1, wanted));
+  }
 
   template <class T, class Leaf>
   std::optional<T> node(Index first, std::size_t leaves, Leaf&& leaf) const {
