@@ -26,6 +26,35 @@ def test_on_any_threads_and_a_second_time(case):
             registry.assert_same_bits(first, other)
 
 
+@pytest.mark.parametrize("dtype", registry.DTYPES)
+@pytest.mark.parametrize("d", [64, 70])
+def test_wherever_the_rows_lie(dtype, d, monkeypatch):
+    """Many rows are read where the caller has them, from boundary to boundary of registers."""
+    monkeypatch.setattr("localgd.rows.MOST_ALIGNED", 0)
+    problem = registry.problem("logistic", "samples", sizes=(12, 40, 25), d=d)
+    bytes_of_rows = problem.X.astype(dtype).tobytes()
+    runs = []
+    for shift in range(0, 64, np.dtype(dtype).itemsize):
+        room = np.full(len(bytes_of_rows) + 128, 0xFF, np.uint8)
+        begin = -room.ctypes.data % 64 + shift
+        room[begin : begin + len(bytes_of_rows)] = np.frombuffer(bytes_of_rows, np.uint8)
+        X = np.frombuffer(room.data, dtype, problem.X.size, begin).reshape(problem.X.shape)
+        moved = lg.Problem.from_arrays(X, problem.y, np.repeat(range(3), (12, 40, 25)))
+        assert moved.X.ctypes.data % 64 == shift
+        runs.append(
+            lg.run(
+                moved,
+                lg.LocalGD(local_steps=5, lr=0.3),
+                rounds=9,
+                engine="primal",
+                dtype=dtype,
+                threads=2,
+            )
+        )
+    for run in runs:
+        registry.assert_same_bits(runs[0], run)
+
+
 @CASES
 def test_for_any_records(case):
     """Gradients for the records are no part of the round, and end no piece of it."""

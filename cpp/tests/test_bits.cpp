@@ -116,7 +116,8 @@ TEST_CASE(
 }
 
 TEST_CASE("the arrays' place in memory does not change the bits") {
-  for (const Shape& shape : {Shape{{1, 7, 20, 12}, 37}, Shape{{5, 4, 1}, 530}}) {
+  for (const Shape& shape :
+       {Shape{{1, 7, 20, 12}, 37}, Shape{{5, 4, 1}, 530}, Shape{{9, 3, 1}, 48}}) {
     const Problem p = make_problem(shape.sizes, shape.features);
     for_each_case([&](const Case& c) {
       const auto want = run(c, p, *Shifted(p, c.loss, 0).data, 1);

@@ -449,6 +449,39 @@ TEST_CASE_TEMPLATE("products of a few rows follow the matrix products", Real, do
       }
 }
 
+TEST_CASE_TEMPLATE("products of a few rows have the same bits wherever the rows lie", Real, double,
+                   float) {
+  constexpr Index most = 16;  // numbers of a register
+  for (const Index rows : {1, 5, 13})
+    for (const Index d : {most, 5 * most, 5 * most + 3}) {
+      Random random(static_cast<std::uint64_t>(rows * d));
+      RowMatrix<Real> a = random.matrix(rows, d).template cast<Real>();
+      const Vector<Real> x = random.vector(d).template cast<Real>(),
+                         e = random.vector(rows).template cast<Real>();
+      a.row(0) *= Real(-0.0);  // a sum of zeros keeps its sign
+      std::vector<Matrix<double>> found;
+      for (Index shift = 0; shift < most; ++shift) {
+        // What is before and behind would be seen.
+        std::vector<Real> room(static_cast<std::size_t>(rows * d + 4 * most),
+                               std::numeric_limits<Real>::quiet_NaN());
+        void* begin = room.data();
+        std::size_t space = room.size() * sizeof(Real);
+        std::align(64, sizeof(Real), begin, space);
+        Real* own = static_cast<Real*>(begin) + shift;
+        std::copy_n(a.data(), a.size(), own);
+        Vector<Real> both(rows + d);
+        both.tail(d) = x;
+        multiply_rows(own, rows, d, 1, x.data(), both.data(), rows);
+        add_weighted_rows(own, rows, d, 1, e.data(), rows, both.data() + rows);
+        found.emplace_back(both.template cast<double>());
+        CAPTURE(rows);
+        CAPTURE(d);
+        CAPTURE(shift);
+        CHECK(same_bits(found.back(), found.front()));
+      }
+    }
+}
+
 TEST_CASE("products of float32 rows with columns in float64 are rounded as in float64") {
   for (const Index rows : {1, 4, 7, 33})
     for (const Index d : {1, 7, 8, 100, 785})
