@@ -73,6 +73,8 @@ template void wide_dots<1>(const double*, const double*, Index, double*);
 template void wide_dots<2>(const double*, const double*, Index, double*);
 template void wide_dots<1>(const float*, const double*, Index, double*);
 template void wide_dots<2>(const float*, const double*, Index, double*);
+template void wide_dots<8>(const double*, const double*, Index, double*);
+template void wide_dots<8>(const float*, const double*, Index, double*);
 template void scale(double, const double*, Index, double*);
 template void scale(double, const float*, Index, double*);
 template void add_scaled(double, const double*, Index, double*);

@@ -9,7 +9,11 @@ namespace localgd {
 // Whether none is inf or NaN.
 bool all_finite(const double* x, Index count);
 
-// R rows (1 or 2) times w, each as wide_dot() has it: what is read of w serves all of them.
+// How many rows wide_dots() takes at once: those whose sums stay in registers.
+inline constexpr int most_wide_rows = lanes<double> >= 8 ? 8 : 2;
+
+// R rows (most_wide_rows, 2 or 1) times w, each as wide_dot() has it: what is read of w serves all
+// of them.
 template <int R, class Real>
 void wide_dots(const Real* rows, const double* w, Index d, double* out);
 

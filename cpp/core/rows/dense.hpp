@@ -98,7 +98,7 @@ class DenseRows final : public Rows<Real> {
   void dots_by_columns(Range i, const double* w, Index outputs, Number* m) const {
     const auto a = view(i);
     for (Index c = 0; c < outputs; ++c, w += a.cols(), m += a.rows())
-      in_pieces<2, 1>(a.rows(), [&](Index j, auto R) {
+      in_pieces<most_wide_rows, 2, 1>(a.rows(), [&](Index j, auto R) {
         double dots[R];
         wide_dots<R>(a.data() + j * a.cols(), w, a.cols(), dots);
         for (int r = 0; r < R; ++r) m[j + r] = static_cast<Number>(dots[r]);

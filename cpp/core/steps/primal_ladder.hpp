@@ -36,7 +36,7 @@ void primal_start(const PrimalClient<Real>& c, Targets<double> targets, PrimalRu
          *e = before + place;
     for (auto* numbers : {base, at_start, e}) std::fill_n(numbers, whole * C, Real(0));
     for (Index k = 0; k < C; ++k)
-      in_pieces<2, 1>(rows, [&](Index j, auto R) {
+      in_pieces<most_wide_rows, 2, 1>(rows, [&](Index j, auto R) {
         wide_dots<R>(a + j * d, c.start.col(k).data(), d, block.margins.data() + k * rows + j);
       });
     for (Index k = 0; k < C; ++k)
