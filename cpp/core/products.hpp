@@ -10,7 +10,7 @@ namespace localgd {
 bool all_finite(const double* x, Index count);
 
 // How many rows wide_dots() takes at once: those whose sums stay in registers.
-inline constexpr int most_wide_rows = lanes<double> >= 8 ? 8 : 2;
+inline constexpr int most_wide_rows = lanes<double> >= 8 ? 4 : 2;
 
 // R rows (most_wide_rows, 2 or 1) times w, each as wide_dot() has it: what is read of w serves all
 // of them.

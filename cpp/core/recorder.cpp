@@ -12,6 +12,7 @@ namespace localgd {
 
 namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr Index few = 1 << 16;      // numbers whose sums one thread has in some microseconds
 constexpr double rounding = 1e-14;  // of a gradient, relative to the terms that it is the sum of
 }  // namespace
 
@@ -20,6 +21,7 @@ Recorder::Recorder(const Data& data, const LossChoice& loss, std::vector<std::in
     : pooled_(data.shared() ? std::make_shared<const Data>(data.pooled()) : nullptr),
       data_(pooled_ ? *pooled_ : data),
       groups_(data_, 1),
+      many_(data_.entries() >= few),
       functions_(loss.functions),
       derivatives_(negative_derivatives_of(loss)),
       rounds_(std::move(rounds)),
@@ -136,7 +138,7 @@ double Recorder::loss(const Columns& margins, Team& team) const {
     sum += data_.weights[i] * client / static_cast<double>(data_.size(i));
     return true;
   };
-  return functions_ ? groups_.sum(0.0, add) : groups_.sum(team, 0.0, add);
+  return functions_ ? groups_.sum(0.0, add) : sum(team, 0.0, add);
 }
 
 // By the tail of the loss, exp(-m) of the margin or of those to each other class, where f is too
@@ -227,7 +229,7 @@ Matrix<double> Recorder::client_rows(const Matrix<double>& coefficients, Index c
 Matrix<double> Recorder::mean_of_clients(const Matrix<double>& coefficients,
                                          const Vector<double>& shares, Team& team) const {
   const Matrix<double> zero = Matrix<double>::Zero(data_.features(), coefficients.cols());
-  return groups_.sum(team, zero, [&](Index i, Matrix<double>& sum) {
+  return sum(team, zero, [&](Index i, Matrix<double>& sum) {
     if (!(shares[i] > 0) || coefficients.middleRows(data_.begin(i), data_.size(i)).isZero(0))
       return false;
     sum += shares[i] * client_rows(coefficients, i);
@@ -241,7 +243,7 @@ Vector<double> Recorder::drifts(const LastRound& last, Team& team, Index models)
   const Vector<double> zero = Vector<double>::Zero(models);
   const CommonMove common = common_of(last, team);
   const Index outputs = common.move.cols() / models;
-  return groups_.sum(team, zero, [&](Index i, Vector<double>& sums) {
+  return sum(team, zero, [&](Index i, Vector<double>& sums) {
     if (!(last.shares[i] > 0)) return false;
     const Matrix<double> own = deviation(last, common, i, models);
     for (Index s = 0; s < models; ++s)
@@ -255,7 +257,7 @@ Matrix<double> Recorder::client_models(const LastRound& last, const Matrix<doubl
   Matrix<double> models = Matrix<double>::Constant(weights.size(), data_.clients(), nan);
   if (!last.shares.size()) return models;
   const CommonMove common = common_of(last, team);
-  groups_.for_each(team, [&](Index i) {
+  for_clients(team, [&](Index i) {
     if (last.shares[i] > 0) models.col(i) = (weights + deviation(last, common, i, 1)).reshaped();
   });
   return models;
@@ -293,7 +295,7 @@ Matrix<double> Recorder::deviation(const LastRound& last, const CommonMove& comm
 const Recorder::Rows& Recorder::sizes_of_rows(Team& team) const {
   if (rows_.norms.size() == data_.samples()) return rows_;
   rows_.norms.resize(data_.samples());
-  groups_.for_each(team, [&](Index i) {
+  for_clients(team, [&](Index i) {
     for (Index j = data_.begin(i); j < data_.begin(i + 1); ++j)
       rows_.norms[j] = data_.rows->norm(j);
   });
@@ -316,7 +318,7 @@ void Recorder::pulls(const Columns& margins, double shift, Eigen::Ref<Matrix<dou
       if (!counts(i, first + j)) e.row(j).setZero();
     into.middleRows(first, n) = e / -static_cast<double>(n);
   };
-  if (!functions_) return groups_.for_each(team, of_client);
+  if (!functions_) return for_clients(team, of_client);
   for (Index i = 0; i < data_.clients(); ++i) of_client(i);
 }
 
@@ -368,7 +370,7 @@ Matrix<double> Recorder::gradients(const Matrix<double>& margins, const Matrix<d
   const Matrix<double> zero = Matrix<double>::Zero(models, 4);
   Vector<double> lengths(models);
   for (Index s = 0; s < models; ++s) lengths[s] = model(mean, s).norm();
-  const Matrix<double> sums = groups_.sum(team, zero, [&](Index i, Matrix<double>& sum) {
+  const Matrix<double> sums = sum(team, zero, [&](Index i, Matrix<double>& sum) {
     const double p = data_.weights[i];
     if (!(p > 0)) return false;
     Matrix<double> own = client_rows(scaled, i);

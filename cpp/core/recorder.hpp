@@ -116,6 +116,18 @@ class Recorder {
  private:
   using Columns = Eigen::Ref<const Matrix<double>>;
 
+  // Sums over all clients, and tasks for all, by the threads of a team where there is so much to do
+  // that handing it out pays.
+  template <class T, class Add>
+  T sum(Team& team, const T& zero, Add&& add) const {
+    return many_ ? groups_.sum(team, zero, add) : groups_.sum(zero, add);
+  }
+  template <class Task>
+  void for_clients(Team& team, Task&& task) const {
+    if (many_) return groups_.for_each(team, task);
+    for (Index i = 0; i < data_.clients(); ++i) task(i);
+  }
+
   double penalty(const Columns& weights, double norm) const;
   double loss(const Columns& margins, Team& team) const;
   double log_loss(const Columns& margins, double value) const;
@@ -160,6 +172,7 @@ class Recorder {
   const std::shared_ptr<const Data> pooled_;  // where clients share their rows
   const Data& data_;
   const Groups groups_;
+  const bool many_;  // numbers
   double (*loss_value_)(const double*, Index, Index, Targets<double>) = nullptr;
   const LossFunctions* functions_;  // in its place, or null
   NegativeDerivatives<double> derivatives_;

@@ -201,8 +201,8 @@ TEST_CASE("records have the same bits for any number of threads and sums in few 
   const auto all_of = [](Index clients, Index n) {
     return std::vector<Index>(static_cast<std::size_t>(clients), n);
   };
-  for (const Shape& shape : {Shape{{3}, 5}, Shape{all_of(7, 2), 9}, Shape{all_of(1300, 1), 4},
-                             Shape{all_of(6, 2), 3'000'000}}) {
+  for (const Shape& shape : {Shape{{3}, 30'000}, Shape{all_of(7, 40), 300},
+                             Shape{all_of(1300, 1), 60}, Shape{all_of(6, 2), 3'000'000}}) {
     const Index features = shape.features;
     Problem p = make_problem(shape.sizes, features);
     p.weights[p.clients() - 1] = 0;

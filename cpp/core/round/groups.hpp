@@ -162,7 +162,8 @@ class Groups {
   // not take much memory.
   static std::size_t parts_for(const Team& team, std::size_t size) {
     constexpr std::size_t numbers = std::size_t{1} << 24;
-    const std::size_t wanted = 8 * static_cast<std::size_t>(team.threads());
+    const std::size_t wanted =
+        team.threads() > 1 ? 8 * static_cast<std::size_t>(team.threads()) : 1;
     return std::bit_floor(
         std::clamp<std::size_t>(numbers / std::max<std::size_t>(size, 1), 1, wanted));
   }

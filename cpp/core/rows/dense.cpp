@@ -20,9 +20,8 @@ class DenseSource final : public RowSource {
 
   void dots(Range i, const double* w, Index outputs, double* m) const override {
     for (Index c = 0; c < outputs; ++c, w += features(), m += i.count) {
-      in_pieces<most_wide_rows, 2, 1>(i.count, [&](Index j, auto R) {
-        wide_dots<R>(row(i.first + j), w, features(), m + j);
-      });
+      in_pieces<most_wide_rows, 2, 1>(
+          i.count, [&](Index j, auto R) { wide_dots<R>(row(i.first + j), w, features(), m + j); });
       for (Index j = 0; signs_.size() && j < i.count; ++j) m[j] *= signs_[i.first + j];
     }
   }
