@@ -348,7 +348,8 @@ def test_every_way_to_minimise_reaches_its_goal():
 @pytest.mark.parametrize("kind", ["dense", "in_place"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_rows_take_their_own_memory_and_little_more(kind, dtype):
-    assert 0.75 < memory.peak_over_rows(kind, dtype, 64) < 1.3
+    """Beside some 4 MB of the threads, which of 64 MB are much and of more rows nothing."""
+    assert 0.75 < memory.peak_over_rows(kind, dtype, 64) < 1.4
 
 
 GOOD = 0.95  # of the problems

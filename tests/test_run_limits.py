@@ -267,11 +267,17 @@ def test_linear_kernel_is_the_run_on_features(loss, method, engine):
     registry.assert_close(run.coefficients, want.coefficients, 1e-9, "coefficients")
     sent = {"bytes", "bits", "bits_up", "bits_down"}
     assert set(want.history) - set(run.history) == sent
+    gradients = want.history["grad_norm"] / want.history["grad_norm"].max()
+    vanished = gradients < 1e-6
+    rounding = 4 * np.finfo(float).eps / gradients.min()  # of what is left of them
     for name, column in run.history.items():
         if name == "log_loss":  # of a loss that may be rounding
             continue
-        vanishing = name.startswith("grad_") and loss == "squared_hinge"  # what is left is rounding
-        registry.assert_close(column, want.history[name], 1e-6 if vanishing else 1e-9, name)
+        wanted = want.history[name]
+        if name.startswith("grad_"):
+            registry.assert_close(column[vanished], wanted[vanished], rounding, name)
+            column, wanted = column[~vanished], wanted[~vanished]
+        registry.assert_close(column, wanted, 1e-9, name)
 
 
 def test_angle_in_the_feature_space_of_a_kernel():

@@ -64,7 +64,8 @@ def _refined(
 
     Both are kept in extended precision: rounding of multipliers that nearly cancel would be the
     largest of the residuals. Each is judged by what it lacks itself, for even so that rounding may
-    be larger than what w still gains.
+    be larger than what w still gains. Of multipliers that lack about as much, which then is that
+    rounding, the later ones are taken: they may still have come nearer.
     """
     half = solve_triangular(R, b, trans="T", check_finite=False)
     w = (Q @ half).astype(EXTENDED)
@@ -80,7 +81,8 @@ def _refined(
         lack_x = float(np.linalg.norm(f)) / length
         gains = lack_w <= 0.5 * best_w[0] or lack_x <= 0.5 * best_x[0]
         best_w = min(best_w, (lack_w, w), key=itemgetter(0))
-        best_x = min(best_x, (lack_x, x), key=itemgetter(0))
+        if lack_x <= 2 * best_x[0]:
+            best_x = (min(lack_x, best_x[0]), x)
         if not gains:  # what is left is rounding of w and x
             break
         half = solve_triangular(R, g, trans="T", check_finite=False)
