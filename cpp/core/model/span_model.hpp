@@ -91,9 +91,11 @@ class SpanModel final : public ModelOf<Real> {
     double* margins = client.at.margins.data();
     std::fill_n(margins, client.n * width, 0.0);
     const Index first = bundle * width;
-    for (Index i = first; i < std::min(first + width, data().clients()); ++i)
-      for (Index j = 0; j < data().size(i); ++j)
-        margins[j * width + i - first] = margins_.value(data().begin(i) + j);
+    for (Index i = first, end = std::min(first + width, data().clients()); i < end; ++i) {
+      const double* from = margins_.value.data() + data().begin(i);
+      for (Index j = 0, rows = data().size(i); j < rows; ++j)
+        margins[j * width + i - first] = from[j];
+    }
   }
   void take_bundle(const Round& round, Index bundle, Index /*next*/,
                    const BundleClients<Real>& client, int /*thread*/) override {
