@@ -83,18 +83,17 @@ Index draw(RowDealer& dealer) {
   return row;
 }
 
-// s <- keep s + e, w <- w_k + keep (w - w_k) + step sum_j e_j a_j + correction_step, one number at
-// a time.
+// s <- keep s + e, w <- w_k + keep (w - w_k) + step sum_j e_j a_j + correction_step, one row at a
+// time.
 template <class Real>
 Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::int64_t steps) {
   const Index n = c.rows.rows(), d = c.rows.cols(), outputs = loss.outputs;
+  const Matrix<double> a = c.rows.template cast<double>().transpose();  // a_j side by side
   Steps out{Matrix<double>::Zero(n, outputs), Matrix<double>::Zero(d, outputs),
             Matrix<double>::Zero(n, outputs)};
   const double keep = mode.prox ? 1 - c.decay : 1.0;
   const auto margin = [&](Index j, Index k) {
-    double m = 0;
-    for (Index f = 0; f < d; ++f) m += double(c.rows(j, f)) * (c.start(f, k) + out.delta(f, k));
-    return m;
+    return a.col(j).dot(c.start.col(k) + out.delta.col(k));
   };
   const Matrix<double> y = c.targets.template cast<double>();
   auto deal = dealer(n);
@@ -114,8 +113,7 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
     out.delta *= keep;
     for (Index j = 0; j < n; ++j)
       for (Index k = 0; k < outputs; ++k)
-        for (Index f = 0; f < d; ++f)
-          out.delta(f, k) += double(c.step) * e(j, k) * double(c.rows(j, f));
+        out.delta.col(k) += double(c.step) * e(j, k) * a.col(j);
     if (mode.corrected) out.delta += c.correction_step.template cast<double>();
   }
   for (Index j = 0; j < n; ++j)
