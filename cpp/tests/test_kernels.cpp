@@ -112,8 +112,7 @@ Steps plain_steps(const Client<Real>& c, const LossCase& loss, Mode mode, std::i
     out.sums = keep * out.sums + e;
     out.delta *= keep;
     for (Index j = 0; j < n; ++j)
-      for (Index k = 0; k < outputs; ++k)
-        out.delta.col(k) += double(c.step) * e(j, k) * a.col(j);
+      for (Index k = 0; k < outputs; ++k) out.delta.col(k) += double(c.step) * e(j, k) * a.col(j);
     if (mode.corrected) out.delta += c.correction_step.template cast<double>();
   }
   for (Index j = 0; j < n; ++j)
