@@ -18,18 +18,9 @@ namespace localgd {
 
 namespace {
 
-constexpr int spins_before_sleep = 4000;  // about 50 microseconds of pauses
 constexpr auto shortest_stall = std::chrono::milliseconds(1);
 constexpr auto first_penalty = std::chrono::milliseconds(30);
 constexpr auto longest_penalty = std::chrono::seconds(1);
-
-inline void pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 #if defined(_OPENMP) && !defined(LOCALGD_STD_THREADS)
 // libgomp ends the process where the system refuses it a thread (a limit on memory or processes).
@@ -316,8 +307,11 @@ void Team::await_helpers(const Work& work, double seconds_per_cost) {
 void Team::help(int thread) {
   std::uint32_t seen = 0;
   int spins = 0;
-  while (!dismissed_.load(std::memory_order_acquire)) {
+  while (true) {
+    // Dismissal is told before its ticket, so it is looked for after the ticket: who did so before
+    // could fall asleep on the last ticket, for ever.
     const Ticket ticket = ticket_.load(std::memory_order_acquire);
+    if (dismissed_.load(std::memory_order_acquire)) return;
     if (ticket.phase != seen && ticket.left() > 0) {
       seen = ticket.phase;
       while (take(seen, thread)) {
@@ -332,6 +326,14 @@ void Team::help(int thread) {
       spins = 0;
     }
   }
+}
+
+void Team::pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
 }
 
 void Team::dismiss() {

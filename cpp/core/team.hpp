@@ -108,6 +108,10 @@ class Team {
   // times that the leader found a helper descheduled
   std::int64_t stalls() const { return stalls_; }
 
+  // A helper that has found nothing to do for so many pauses, some 50 microseconds, falls asleep.
+  static constexpr int spins_before_sleep = 4000;
+  static void pause();
+
  private:
   using Clock = std::chrono::steady_clock;
   using Call = void (*)(void* task, Index item, int thread);

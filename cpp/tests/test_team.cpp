@@ -212,6 +212,14 @@ TEST_CASE("helpers that fell asleep wake up") {
   });
 }
 
+// Of so many teams some end in the very moment.
+TEST_CASE("helpers that are falling asleep are dismissed") {
+  for (int k = 0; k < 20'000; ++k)
+    Team::run(2, [&](Team&) {
+      for (int spin = k % 200 - 100; spin < Team::spins_before_sleep; ++spin) Team::pause();
+    });
+}
+
 TEST_CASE("items of unequal length on more threads than cores") {
   Team::run(16, [](Team& team) {
     std::vector<double> costs;
