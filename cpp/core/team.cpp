@@ -308,10 +308,8 @@ void Team::help(int thread) {
   std::uint32_t seen = 0;
   int spins = 0;
   while (true) {
-    // Dismissal is told before its ticket, so it is looked for after the ticket: who did so before
-    // could fall asleep on the last ticket, for ever.
     const Ticket ticket = ticket_.load(std::memory_order_acquire);
-    if (dismissed_.load(std::memory_order_acquire)) return;
+    if (ticket.dismisses()) return;
     if (ticket.phase != seen && ticket.left() > 0) {
       seen = ticket.phase;
       while (take(seen, thread)) {
@@ -337,9 +335,7 @@ void Team::pause() {
 }
 
 void Team::dismiss() {
-  dismissed_.store(true);
-  // a change to wake up for; no items are left in it
-  ticket_.store({ticket_.load().phase + 1, 0, 0});
+  ticket_.store(Ticket::last(ticket_.load().phase + 1));
   ticket_.notify_all();
 }
 

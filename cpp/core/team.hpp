@@ -126,6 +126,11 @@ class Team {
     std::uint32_t phase;
     std::uint16_t front, back;  // the first that is left, and the one after the last
     Index left() const { return back - front; }
+
+    // The last one tells helpers to go. It does so itself: told beside it, a helper that looks for
+    // both could miss the one and fall asleep on the other.
+    static Ticket last(std::uint32_t phase) { return {phase, 1, 0}; }
+    bool dismisses() const { return left() < 0; }
   };
 
   // does chunks of that phase if any are left; how many
@@ -146,8 +151,7 @@ class Team {
 
   alignas(64) std::atomic<Ticket> ticket_{Ticket{0, 0, 0}};
   alignas(64) std::atomic<Index> done_{0};
-  alignas(64) std::atomic<bool> dismissed_{false};
-  std::atomic<bool> failed_{false};
+  alignas(64) std::atomic<bool> failed_{false};
   std::exception_ptr error_;  // of the item that set failed_ first
   std::atomic<int> asleep_{0};
 
